@@ -1,0 +1,45 @@
+# Everything works in a fresh clone: each target makes its own .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: venv demo test lint bench chaos load lock clean
+.DEFAULT_GOAL := demo
+
+venv: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+demo: venv
+	$(BIN)/python -m cli.demo
+
+test: venv
+	$(BIN)/python -m pytest -q
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint models analyses tests/data
+
+bench: venv
+	$(BIN)/python -m bench
+
+chaos: venv
+	$(BIN)/python -m pytest -q -m chaos tests/chaos
+
+load: venv
+	$(BIN)/python -m bench load
+
+lock: venv
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --all-extras --upgrade --no-emit-index-url --no-emit-find-links --strip-extras \
+		--no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) target logs .demo
