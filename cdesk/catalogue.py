@@ -1,0 +1,257 @@
+"""The SafeSQL catalogue: the only SQL that can run, and what may be bound into it (docs/contracts.md)."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+
+from cdesk.clock import parse_ts
+from cdesk.errors import CatalogueError, InvalidField, NotFound
+from cdesk.records import INT64_MAX, INT64_MIN, check_activity_name
+
+Scope = Literal["customer", "caller", "org"]
+TYPES: Final = ("string", "integer", "number", "boolean", "timestamp", "date", "enum", "activity", "uuid")
+"""Parameter types; `list[<type>]` is a list of one of them."""
+IDENTITY_BINDS: Final = ("customer", "is_analyst")
+"""Binds that always come from the caller's identity, never from an argument."""
+MAX_STRING: Final = 1_000
+MAX_LIST: Final = 100
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a template. `min`/`max` bound numbers (or a list's length), `values` an enum, `max_length` a string."""
+
+    name: str
+    type: str
+    description: str = ""
+    required: bool = True
+    default: Any = None
+    min: float | int | None = None
+    max: float | int | None = None
+    max_length: int | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, for an error message or a tool description."""
+        text = self.type
+        if self.values:
+            text = "one of " + ", ".join(self.values)
+        if self.min is not None or self.max is not None:
+            text += f" from {self.min} to {self.max}" if self.max is not None else f" of at least {self.min}"
+        if self.type in ("string", "list[string]"):
+            text += f" of at most {self.max_length or MAX_STRING} characters"
+        return text
+
+    def check(self, value: Any) -> Any:
+        """The value as it will be bound.
+
+        Raises:
+            InvalidField: naming the parameter, what was given and what is allowed.
+        """
+        if self.type.startswith("list["):
+            if not isinstance(value, list):
+                raise self._refused(value)
+            low, high = int(self.min or 1), int(self.max or MAX_LIST)
+            if not low <= len(value) <= high:
+                raise InvalidField(self.name, f"{len(value)} items", f"{low} to {high} items")
+            return [self._scalar(self.type[5:-1], item, bounded=False) for item in value]
+        return self._scalar(self.type, value, bounded=True)
+
+    def _refused(self, value: Any) -> InvalidField:
+        shown = repr(value)
+        return InvalidField(
+            self.name, f"{shown if len(shown) <= 60 else shown[:57] + '…'} is not allowed", self.allowed
+        )
+
+    def _scalar(self, kind: str, value: Any, *, bounded: bool) -> Any:
+        if kind == "boolean":
+            if not isinstance(value, bool):
+                raise self._refused(value)
+            return value
+        if kind in ("integer", "number"):
+            wanted = int if kind == "integer" else int | float
+            if isinstance(value, bool) or not isinstance(value, wanted):
+                raise self._refused(value)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise self._refused(value)
+            if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+                raise InvalidField(self.name, "an integer beyond 64 bits", self.allowed)
+            if bounded and (
+                (self.min is not None and value < self.min) or (self.max is not None and value > self.max)
+            ):
+                raise self._refused(value)
+            return value
+        if not isinstance(value, str):
+            raise self._refused(value)
+        if len(value) > (self.max_length or MAX_STRING):
+            raise InvalidField(
+                self.name, f"{len(value):,} characters", f"at most {self.max_length or MAX_STRING:,}"
+            )
+        if "\x00" in value:
+            raise InvalidField(self.name, "holds a null character", "text without it")
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidField(self.name, "holds a lone surrogate", "text that UTF-8 can carry") from None
+        if kind == "enum" and value not in self.values:
+            raise self._refused(value)
+        if kind == "uuid" and not _UUID.match(value):
+            raise self._refused(value)
+        try:
+            if kind == "activity":
+                check_activity_name(value)
+            elif kind == "date":
+                date.fromisoformat(value)
+            elif kind == "timestamp":
+                return parse_ts(value).isoformat()
+        except (ValueError, OverflowError):
+            raise self._refused(value) from None
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One catalogued query. `sql` has a `?` for each name in `binds`, in order."""
+
+    name: str
+    description: str
+    scope: Scope
+    parameters: tuple[Parameter, ...]
+    sql: str
+    binds: tuple[str, ...]
+    example: Mapping[str, Any]
+    hash: str
+
+    def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, checked, defaults filled in.
+
+        Raises:
+            InvalidField: one is missing, unknown, of the wrong type or out of range.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in params:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                raise InvalidField(
+                    f"params.{str(name)[:60]}",
+                    f"unknown for {self.name}{hint}",
+                    ", ".join(known) or "no parameters",
+                )
+        checked: dict[str, Any] = {}
+        for name, parameter in known.items():
+            value = params.get(name)
+            if value is None:
+                if parameter.required:
+                    raise InvalidField(name, f"missing for {self.name}", parameter.allowed)
+                value = parameter.default
+            checked[name] = None if value is None else parameter.check(value)
+        return checked
+
+    def bind(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> list[Any]:
+        """Values for the `?`s of `sql`, in order; `params` come from `check_params`."""
+        identity = {"customer": customer, "is_analyst": is_analyst}
+        return [identity[name] if name in identity else params[name] for name in self.binds]
+
+    def query_hash(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> str:
+        bound = dict(params)
+        bound.update(
+            {
+                name: customer if name == "customer" else is_analyst
+                for name in self.binds
+                if name in IDENTITY_BINDS
+            }
+        )
+        return query_hash(self.sql, bound)
+
+
+_TOKENS = re.compile(
+    r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<blank>\s+)""",
+    re.DOTALL,
+)
+
+
+def normalise_sql(sql: str) -> str:
+    """Comments stripped, white space outside quotes folded to one blank, trimmed. Case stays."""
+
+    def replace(match: re.Match[str]) -> str:
+        return match.group("string") or " "
+
+    text = _TOKENS.sub(replace, sql)
+    return _TOKENS.sub(replace, text).strip()
+
+
+def query_hash(sql: str, params: Mapping[str, Any]) -> str:
+    """First 16 hex digits of SHA-256 over the normalised SQL, a line feed, and the parameters as JSON with keys sorted at every depth."""
+    text = orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(normalise_sql(sql).encode() + b"\n" + text).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All templates of one compiled project."""
+
+    dialect: str
+    content_hash: str
+    generated_at: str
+    templates: Mapping[str, Template]
+
+    def get(self, name: object) -> Template:
+        """Raises NotFound for an unknown name, suggesting the nearest."""
+        template = self.templates.get(name) if isinstance(name, str) else None
+        if template is None:
+            near: Sequence[str] = difflib.get_close_matches(str(name)[:100], self.templates, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise NotFound(
+                f"template {str(name)[:60]!r} is not in the catalogue; {hint}known: {', '.join(sorted(self.templates))}"
+            )
+        return template
+
+
+def load_catalogue(path: Path) -> Catalogue:
+    """Read `catalog.json`.
+
+    Raises:
+        CatalogueError: it is missing (no build has run yet) or not of the contract.
+    """
+    try:
+        data = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CatalogueError(
+            "the query catalogue is not there yet: the worker writes it with its first build; try again in half a minute, "
+            "or run 'cdesk worker --once'"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CatalogueError(f"{path} cannot be read ({error}); run 'cdesk refresh'") from None
+    try:
+        templates = {
+            name: Template(
+                name=name,
+                description=item["description"],
+                scope=item["scope"],
+                parameters=tuple(
+                    Parameter(**{**entry, "values": tuple(entry.get("values") or ())})
+                    for entry in item["parameters"]
+                ),
+                sql=item["sql"],
+                binds=tuple(item["binds"]),
+                example=item.get("example") or {},
+                hash=item["hash"],
+            )
+            for name, item in data["templates"].items()
+        }
+        return Catalogue(data["dialect"], data["content_hash"], data["generated_at"], templates)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CatalogueError(f"{path} is not of this version ({error!r}); run 'cdesk refresh'") from None

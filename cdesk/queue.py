@@ -1,0 +1,121 @@
+"""The queue's writing end: one append-only NDJSON file per process (docs/contracts.md, "Queue files")."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from cdesk.clock import IdSource
+from cdesk.config import Durability
+from cdesk.errors import QueueWriteError
+from cdesk.locks import FileLock
+
+SEAL_BYTES: Final = 16 * 1024 * 1024
+SEAL_SECONDS: Final = 60.0
+OPEN_SUFFIX: Final = ".open.ndjson"
+SEALED_SUFFIX: Final = ".ndjson"
+_FLAGS: Final = (
+    os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+class QueueWriter:
+    """Appends lines; one object per process, used from one thread.
+
+    A line is one `write` to an O_APPEND descriptor: once `append` returns it is in the file system and survives the death of the
+    process. With durability `disk` the file is synced as well before `append` returns. Files are sealed (closed, then renamed)
+    at 16 MiB or 60 s.
+    """
+
+    def __init__(self, folder: Path, *, durability: Durability = "os", ids: IdSource | None = None) -> None:
+        self._folder = folder
+        self._durability = durability
+        self._writer = (ids or IdSource()).uuid7().replace("-", "")
+        self._sequence = 0
+        self._fd: int | None = None
+        self._size = 0
+        self._opened = 0.0
+        self._lock = FileLock(folder / f"{self._writer}.lock")
+        self.records = 0
+        """How many lines this writer has appended."""
+
+    @property
+    def _stem(self) -> Path:
+        return self._folder / f"{self._writer}-{self._sequence:06d}"
+
+    def append(self, line: bytes) -> None:
+        """Put one whole line, its line feed included, into the queue.
+
+        Raises:
+            QueueWriteError: it could not be written; nothing of it is left in the file.
+        """
+        try:
+            fd = self._fd
+            if fd is None or self.due:
+                fd = self._next_file()
+            written = os.write(fd, line)
+            if written != len(line):
+                raise OSError(28, "no space left for the whole line")
+            if self._durability == "disk":
+                os.fsync(fd)
+        except OSError as error:
+            self._take_back()
+            raise QueueWriteError(
+                f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
+            ) from None
+        self._size += written
+        self.records += 1
+
+    @property
+    def due(self) -> bool:
+        """Whether the open file has reached its size or age."""
+        return self._size > 0 and (
+            self._size >= SEAL_BYTES or time.monotonic() - self._opened >= SEAL_SECONDS
+        )
+
+    def seal(self) -> None:
+        """Close the open file and give it its final name; an empty one is removed. Nothing happens when none is open."""
+        if self._fd is None:
+            return
+        os.close(self._fd)
+        self._fd = None
+        stem = self._stem
+        source = stem.with_name(stem.name + OPEN_SUFFIX)
+        if self._size:
+            source.rename(stem.with_name(stem.name + SEALED_SUFFIX))
+        else:
+            source.unlink(missing_ok=True)
+        self._size = 0
+
+    def close(self) -> None:
+        """Seal, and give up the writer's lock."""
+        with contextlib.suppress(OSError):
+            self.seal()
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            self._lock.path.unlink(missing_ok=True)
+
+    def _next_file(self) -> int:
+        self.seal()
+        if not self._lock.held:
+            self._lock.acquire()
+        self._sequence += 1
+        stem = self._stem
+        self._fd = os.open(stem.with_name(stem.name + OPEN_SUFFIX), _FLAGS, 0o600)
+        self._size = 0
+        self._opened = time.monotonic()
+        return self._fd
+
+    def _take_back(self) -> None:
+        """Cut off what a failed write may have left, so that the next line starts on its own."""
+        if self._fd is None:
+            return
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            # The torn tail stays: a new file keeps the next line whole, and the uploader quarantines the tail.
+            with contextlib.suppress(OSError):
+                self.seal()
