@@ -13,7 +13,9 @@ CdeskError                  code, message for a person, and what to do about it
 ├── KillSwitchActive        queries are refused by decision
 ├── WarehouseError          the warehouse answered with an error
 │   ├── WarehouseUnavailable    down, locked or too slow: worth trying again
-│   └── WarehouseNotBuilt       the tables are not there yet: run a build
+│   ├── WarehouseNotBuilt       the tables are not there yet: run a build
+│   ├── QueryTimedOut           a query ran past its time limit and was stopped
+│   └── QueryCancelled          a query was stopped because its caller asked for it
 └── BuildError              a dbt invocation failed
 """
 
@@ -94,6 +96,14 @@ class WarehouseUnavailable(WarehouseError):
 
 class WarehouseNotBuilt(WarehouseError):
     code = "warehouse_not_built"
+
+
+class QueryTimedOut(WarehouseError):
+    code = "query_timeout"
+
+
+class QueryCancelled(WarehouseError):
+    code = "cancelled"
 
 
 class BuildError(CdeskError):

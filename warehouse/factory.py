@@ -1,0 +1,21 @@
+"""Which engine a state directory uses. An engine's driver is imported only when that engine is opened."""
+
+from __future__ import annotations
+
+from cdesk.config import Settings
+from cdesk.errors import ConfigurationError
+from cdesk.home import StateDirectory
+from warehouse.protocol import Warehouse
+
+
+def open_warehouse(settings: Settings, home: StateDirectory) -> Warehouse:
+    """The engine that `settings.target` names. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: the engine's driver or its settings are missing.
+    """
+    if settings.target == "snowflake":
+        raise ConfigurationError("target is 'snowflake', which this version cannot land to yet; use 'duckdb'")
+    from warehouse.duckdb import DuckDBWarehouse
+
+    return DuckDBWarehouse(home.warehouse)
