@@ -1,0 +1,43 @@
+"""Identifiers stay sound whatever the clock does; timestamps round-trip to the microsecond."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdesk.clock import IdSource, format_ts, parse_ts, to_ns
+
+
+@given(st.lists(st.integers(min_value=0, max_value=2**60), min_size=2, max_size=50))
+def test_identifiers_increase_under_any_clock(readings: list[int]) -> None:
+    clock = iter(readings)
+    source = IdSource(lambda: next(clock))
+    made = [source.uuid7() for _ in readings]
+    assert made == sorted(set(made))
+    assert all(uuid.UUID(text).version == 7 and str(uuid.UUID(text)) == text for text in made)
+
+
+def test_an_identifier_carries_its_millisecond() -> None:
+    ms = 1_769_860_800_123
+    assert int(IdSource(lambda: ms * 1_000_000).uuid7().replace("-", "")[:12], 16) == ms
+
+
+def test_query_tags_have_the_agreed_form() -> None:
+    assert re.fullmatch(r"cdesk_[0-9a-f]{8}", IdSource().query_tag())
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2199, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_timestamps_round_trip(moment: datetime) -> None:
+    assert parse_ts(format_ts(to_ns(moment))) == moment
+
+
+def test_an_offset_is_turned_into_utc_and_a_naive_text_is_refused() -> None:
+    assert parse_ts("2026-01-31T14:00:00+02:00").utcoffset() == timedelta(0)
+    assert parse_ts("2026-01-31T14:00:00+02:00").hour == 12
+    with pytest.raises(ValueError, match="no offset"):
+        parse_ts("2026-01-31T14:00:00")

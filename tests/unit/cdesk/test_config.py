@@ -1,0 +1,69 @@
+"""Settings: environment first, then config.toml, then defaults; everything else is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdesk.config import Settings, load_settings
+from cdesk.errors import ConfigurationError
+
+
+def load(home: Path, **environ: str) -> Settings:
+    return load_settings({"CDESK_HOME": str(home), "USER": "ada", **environ})
+
+
+def test_an_empty_environment_gives_the_embedded_default(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert (settings.home, settings.customer, settings.target, settings.worker, settings.durability) == (
+        tmp_path,
+        "ada",
+        "duckdb",
+        "auto",
+        "os",
+    )
+
+
+def test_without_cdesk_home_the_platform_says_where_data_goes() -> None:
+    assert load_settings({"USER": "ada"}).home.name == "cdesk"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        'customer = "file@example.com"\ntarget = "snowflake"\n', encoding="utf-8"
+    )
+    settings = load(tmp_path, CDESK_CUSTOMER="env@example.com")
+    assert (settings.customer, settings.target) == ("env@example.com", "snowflake")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('colour = "red"', "colour"),
+        ("customer = 3", "customer"),
+        ('target = "sqlite"', "duckdb, snowflake"),
+        ('home = "/elsewhere"', "home"),
+        ("customer =", "no TOML"),
+        ('customer = "a\\u0007b"', "control character"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=named):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["CDESK_TARGET", "CDESK_WORKER", "CDESK_DURABILITY"])
+def test_a_bad_choice_names_what_is_allowed(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="allowed"):
+        load(tmp_path, **{name: "perhaps"})
+
+
+def test_an_overlong_customer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="1 to 255"):
+        load(tmp_path, CDESK_CUSTOMER="a" * 256)
+
+
+def test_settings_never_show_the_environment(tmp_path: Path) -> None:
+    assert "hush" not in repr(load(tmp_path, SNOWFLAKE_PASSWORD="hush"))

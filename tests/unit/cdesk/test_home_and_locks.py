@@ -1,0 +1,68 @@
+"""The state directory is private, and its locks die with their holder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdesk.errors import StateDirectoryError
+from cdesk.home import StateDirectory, write_private
+from cdesk.locks import FileLock
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are a POSIX notion")
+
+
+@posix
+def test_directories_and_files_are_private(tmp_path: Path) -> None:
+    home = StateDirectory(tmp_path / "home").ensure()
+    write_private(home.catalogue, b"{}")
+    assert home.root.stat().st_mode & 0o777 == 0o700
+    assert home.queue.stat().st_mode & 0o777 == 0o700
+    assert home.catalogue.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_state_directory_that_is_a_file_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("", encoding="utf-8")
+    with pytest.raises(StateDirectoryError, match="set CDESK_HOME"):
+        StateDirectory(tmp_path / "home").ensure()
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_no_scrap(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.json"
+    write_private(path, b"old")
+    with pytest.raises(TypeError):
+        write_private(path, object())  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["catalog.json"]
+
+
+HOLD = """
+import pathlib, sys
+from cdesk.locks import FileLock
+lock = FileLock(pathlib.Path(sys.argv[1]))
+print(lock.acquire(), flush=True)
+input()
+"""
+
+
+def test_a_lock_is_exclusive_between_processes_and_freed_by_death(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "True"
+        ours = FileLock(path)
+        assert not ours.acquire()
+        holder.kill()
+        holder.wait()
+        assert ours.acquire()
+        assert ours.acquire(), "taking it twice is taking it once"
+        ours.release()
+        ours.release()
