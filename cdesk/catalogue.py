@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import math
 import re
@@ -25,7 +26,24 @@ IDENTITY_BINDS: Final = ("customer", "is_analyst")
 """Binds that always come from the caller's identity, never from an argument."""
 MAX_STRING: Final = 1_000
 MAX_LIST: Final = 100
+MAX_PARAMS_BYTES: Final = 64 * 1024
+"""All parameters of a call together, as JSON: they stand in its `query_run` record, which is one line of bounded length."""
+_EXACT: Final = 2**53
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+
+
+def shown(value: object) -> str:
+    """The value (or name) for an error message: at most 60 characters, whatever it is (a megabyte of text, an array a million deep)."""
+    if isinstance(value, str):
+        text = ascii(value[:60]) if not value[:60].isprintable() else repr(value[:60])
+        return text if len(value) <= 60 and len(text) <= 60 else text[:57] + "…"
+    if isinstance(value, list | tuple):
+        return f"an array of {len(value):,}"
+    if isinstance(value, dict):
+        return f"an object of {len(value):,}"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
+        return "an integer beyond 64 bits"
+    return repr(value)[:60]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +81,15 @@ class Parameter:
         if self.type.startswith("list["):
             if not isinstance(value, list):
                 raise self._refused(value)
-            low, high = int(self.min or 1), int(self.max or MAX_LIST)
+            low = 1 if self.min is None else int(self.min)
+            high = MAX_LIST if self.max is None else int(self.max)
             if not low <= len(value) <= high:
                 raise InvalidField(self.name, f"{len(value)} items", f"{low} to {high} items")
             return [self._scalar(self.type[5:-1], item, bounded=False) for item in value]
         return self._scalar(self.type, value, bounded=True)
 
     def _refused(self, value: Any) -> InvalidField:
-        shown = repr(value)
-        return InvalidField(
-            self.name, f"{shown if len(shown) <= 60 else shown[:57] + '…'} is not allowed", self.allowed
-        )
+        return InvalidField(self.name, f"{shown(value)} is not allowed", self.allowed)
 
     def _scalar(self, kind: str, value: Any, *, bounded: bool) -> Any:
         if kind == "boolean":
@@ -87,11 +103,13 @@ class Parameter:
             if isinstance(value, float) and not math.isfinite(value):
                 raise self._refused(value)
             if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
-                raise InvalidField(self.name, "an integer beyond 64 bits", self.allowed)
+                raise self._refused(value)
             if bounded and (
                 (self.min is not None and value < self.min) or (self.max is not None and value > self.max)
             ):
                 raise self._refused(value)
+            if kind == "number" and abs(value) <= _EXACT:
+                return float(value) + 0.0  # 24, 24.0 and -0.0, 0.0: one question, one query_hash
             return value
         if not isinstance(value, str):
             raise self._refused(value)
@@ -113,7 +131,7 @@ class Parameter:
             if kind == "activity":
                 check_activity_name(value)
             elif kind == "date":
-                date.fromisoformat(value)
+                return date.fromisoformat(value).isoformat()
             elif kind == "timestamp":
                 return parse_ts(value).isoformat()
         except (ValueError, OverflowError):
@@ -123,7 +141,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One catalogued query. `sql` has a `?` for each name in `binds`, in order."""
+    """One catalogued query. `sql` has a `?` for each name in `binds`, in order.
+
+    `reuse`: whether an earlier answer to the same question may be given again (docs/safesql.md); not where the template is
+    asked to see the system as it is at this moment.
+    """
 
     name: str
     description: str
@@ -133,6 +155,7 @@ class Template:
     binds: tuple[str, ...]
     example: Mapping[str, Any]
     hash: str
+    reuse: bool = True
 
     def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked, defaults filled in.
@@ -143,10 +166,10 @@ class Template:
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in params:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
+                near = difflib.get_close_matches(str(name)[:100], known, n=1)
                 hint = f" (did you mean {near[0]}?)" if near else ""
                 raise InvalidField(
-                    f"params.{str(name)[:60]}",
+                    f"params.{shown(name)}",
                     f"unknown for {self.name}{hint}",
                     ", ".join(known) or "no parameters",
                 )
@@ -158,6 +181,8 @@ class Template:
                     raise InvalidField(name, f"missing for {self.name}", parameter.allowed)
                 value = parameter.default
             checked[name] = None if value is None else parameter.check(value)
+        if (size := len(orjson.dumps(checked))) > MAX_PARAMS_BYTES:
+            raise InvalidField("params", f"{size:,} bytes", f"at most {MAX_PARAMS_BYTES:,} bytes in all")
         return checked
 
     def bind(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> list[Any]:
@@ -183,6 +208,7 @@ _TOKENS = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=512)
 def normalise_sql(sql: str) -> str:
     """Comments stripped, white space outside quotes folded to one blank, trimmed. Case stays."""
 
@@ -212,10 +238,12 @@ class Catalogue:
         """Raises NotFound for an unknown name, suggesting the nearest."""
         template = self.templates.get(name) if isinstance(name, str) else None
         if template is None:
-            near: Sequence[str] = difflib.get_close_matches(str(name)[:100], self.templates, n=1)
+            near: Sequence[str] = (
+                difflib.get_close_matches(name[:100], self.templates, n=1) if isinstance(name, str) else ()
+            )
             hint = f"did you mean {near[0]}? " if near else ""
             raise NotFound(
-                f"template {str(name)[:60]!r} is not in the catalogue; {hint}known: {', '.join(sorted(self.templates))}"
+                f"template {shown(name)} is not in the catalogue; {hint}known: {', '.join(sorted(self.templates))}"
             )
         return template
 
@@ -249,6 +277,7 @@ def load_catalogue(path: Path) -> Catalogue:
                 binds=tuple(item["binds"]),
                 example=item.get("example") or {},
                 hash=item["hash"],
+                reuse=bool(item.get("reuse", True)),
             )
             for name, item in data["templates"].items()
         }

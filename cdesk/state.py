@@ -32,8 +32,11 @@ create table if not exists tickets (
     query_hash text not null,
     query_tag text not null,
     byte_cap integer,
+    dry_run integer not null default 0, -- estimate only
+    fresh integer not null default 0,   -- run even where an earlier answer would do
     status text not null,               -- queued, running, succeeded, failed, cancelled, expired
     attempts integer not null default 0,
+    turn integer,                       -- counts claims: fair order between customers (cdesk/tickets.py)
     cancel_requested integer not null default 0,
     submitted_at text not null,
     started_at text,
@@ -45,19 +48,41 @@ create table if not exists tickets (
     error_message text,
     result text                         -- JSON object: what get_result answers
 ) without rowid;
-create index if not exists tickets_open on tickets (status, submitted_at);
+create index if not exists tickets_waiting on tickets (customer, submitted_at, ticket_id) where status = 'queued';
+create index if not exists tickets_running on tickets (runner) where status = 'running';
 create index if not exists tickets_by_customer on tickets (customer, submitted_at);
+create index if not exists tickets_by_turn on tickets (turn) where turn is not null;
+create index if not exists tickets_customer_turn on tickets (customer, turn) where turn is not null;
+create index if not exists tickets_by_end on tickets (finished_at) where finished_at is not null;
 
 create table if not exists query_runs (
     customer text not null,
     query_hash text not null,
     ticket_id text not null,
     template text not null,
-    data_version text not null,         -- what the data looked like: an identical query on it is answered from the artifact
+    data_version text not null,         -- what the warehouse looked like (Warehouse.data_version)
+    data_mark text,                     -- what this customer's own data looked like: while it stands, the answer stands
+    byte_cap integer,                   -- the cap that the answer was made under, null for the default
+    values_complete integer not null,   -- whether its query_run record holds every value of the result
     finished_at text not null,
     result text not null,               -- JSON object as in tickets.result
     primary key (customer, query_hash)
 ) without rowid;
+
+create table if not exists artifacts (
+    artifact_id text primary key,
+    customer text not null,
+    uri text not null,
+    format text not null,
+    query_hash text not null,
+    rows integer not null,
+    bytes integer not null,
+    sampled integer not null,
+    created_at text not null,
+    expires_at text not null,           -- the file goes then, unless held
+    legal_hold integer not null default 0
+) without rowid;
+create index if not exists artifacts_by_expiry on artifacts (expires_at);
 
 create table if not exists pending_insights (
     id text primary key,
