@@ -15,35 +15,40 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "state",
         choices=("on", "off", "status"),
-        help="on: refuse queries and cancel running ones; off: allow them; status: say which",
+        help="on: refuse queries and cancel those that wait or run; off: allow them; status: say which",
     )
-    parser.add_argument("--reason", default=None, help="what those who are refused are told (with on)")
+    parser.add_argument("--reason", help="what those who are refused are told (with on)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: Namespace) -> int:
     import time
+    from dataclasses import asdict
 
     from cdesk.clock import format_ts
-    from cdesk.state import get_status, open_state, set_status
+    from cdesk.killswitch import read_switch, turn_off, turn_on
+    from cdesk.state import open_state
     from cdesk.wake import WakeSender
 
     _, home = settings_and_home()
+    cancelled = 0
     with closing(open_state(home.state_db)) as state:
-        if args.state != "status":
-            now = format_ts(time.time_ns())
-            on = args.state == "on"
-            reason = (args.reason or "switched on by hand") if on else None
-            set_status(state, "kill_switch", {"on": on, "reason": reason, "since": now}, now=now)
-            waker = WakeSender(home)
-            waker.send()  # the worker cancels what runs
-            waker.close()
-        found = get_status(state, "kill_switch")
-    switch = found if isinstance(found, dict) else {"on": False, "reason": None, "since": None}
+        now = format_ts(time.time_ns())
+        if args.state == "on":
+            cancelled = turn_on(state, reason=args.reason, now=now)
+        elif args.state == "off":
+            turn_off(state, now=now)
+        switch = read_switch(state)
+    if args.state != "status":
+        with closing(WakeSender(home)) as waker:
+            waker.send()  # the worker stops at once what runs
     if args.json:
-        print(to_json(switch))
-    elif switch["on"]:
-        print(f"on ({switch['reason']}), since {age(switch['since'])}: submit_query refuses, logging goes on")
+        print(to_json({**asdict(switch), "cancelled": cancelled}))
+    elif switch.on:
+        because = f" ({switch.reason})" if switch.reason else ""
+        print(f"on{because}, since {age(switch.since)}: queries are refused, logging goes on")
+        if cancelled:
+            print(f"{cancelled:,} queries were cancelled")
     else:
         print("off: queries run")
     return 0

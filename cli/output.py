@@ -71,9 +71,12 @@ def age(ts: str | None, *, now: datetime | None = None) -> str:
 class Progress(Protocol):
     """Counts work done, in the unit that it was made with."""
 
-    def update(self, n: float = 1, /) -> object: ...
+    n: float
+    total: float | None
 
-    def set_postfix_str(self, s: str = "", refresh: bool = True) -> object: ...
+    def update(self, n: float | None = 1) -> object: ...
+
+    def set_description_str(self, desc: str | None = None, refresh: bool | None = True) -> object: ...
 
 
 @contextmanager

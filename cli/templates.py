@@ -111,5 +111,3 @@ def _as_json(template: Template, *, sql: bool) -> dict[str, object]:
     if sql:
         shown |= {"sql": template.sql, "binds": list(template.binds)}
     return shown
-
-
