@@ -29,10 +29,14 @@ class LandedLine:
 
 @dataclass(frozen=True, slots=True)
 class LandResult:
-    """`landed_at` (UTC, microseconds) is the same for all rows of the transaction, and later than any before."""
+    """`landed_at` (UTC, microseconds) is the same for all rows of the transaction, and later than any before.
+
+    `previous` is the latest one that stood there before: it tells an uploader that its warehouse was put back to an older state.
+    """
 
     rows: int
     landed_at: datetime
+    previous: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
