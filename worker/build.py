@@ -95,10 +95,8 @@ class Builder:
 
         Data tests are a command of their own (`test`): one that fails must not keep the models behind it from being built.
         """
-        if select:
-            chosen = ["--select", *select]
-        else:
-            chosen = [] if full else ["--selector", REFRESH_SELECTOR]
+        everything = [] if full else ["--selector", REFRESH_SELECTOR]
+        chosen = ["--select", *select] if select else everything
         argv = ["build", "--no-write-json", *chosen, *_without("test", "unit_test")]
         return self._command(argv, stop, progress)
 
