@@ -1,0 +1,42 @@
+with
+
+activities as (
+
+    select
+        count(*) as activity_count,
+        max(ts) as last_activity_at,
+        max(_landed_at) as last_landed_at
+    from {{ ref('events_live') }}
+    where customer = {{ cdesk.bind('customer') }}
+
+),
+
+insights as (
+
+    select
+        count(*) as insight_count,
+        coalesce(sum(case when verified then 1 else 0 end), 0) as verified_insight_count
+    from {{ ref('insight_atoms') }}
+    where customer = {{ cdesk.bind('customer') }}
+
+),
+
+quarantined as (
+
+    select count(*) as quarantined_count
+    from {{ ref('quarantined_events') }}
+    where customer = {{ cdesk.bind('customer') }}
+
+)
+
+select
+    activities.activity_count,
+    activities.last_activity_at,
+    activities.last_landed_at,
+    insights.insight_count,
+    insights.verified_insight_count,
+    quarantined.quarantined_count,
+    {{ cdesk.utc_now() }} as as_of
+from activities
+cross join insights
+cross join quarantined

@@ -1,0 +1,21 @@
+with
+
+activities as (
+
+    select
+        _activity_id as activity_id,
+        ts,
+        activity,
+        activity_occurrence,
+        link,
+        revenue_impact,
+        _feature_json as feature_json
+    from {{ ref('events_live') }}
+    where
+        customer = {{ cdesk.bind('customer') }}
+        and ts >= {{ cdesk.time_back('hour', 'hours_back') }}
+
+)
+
+select * from activities
+{{ cdesk.first_rows('ts desc, activity_id desc') }}

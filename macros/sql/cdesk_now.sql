@@ -1,0 +1,9 @@
+{# The time of a build in UTC: `utc_now`, unless the variable `cdesk_now` moves the clock (tests, backfills). #}
+{% macro cdesk_now() -%}
+    {%- set moved = var('cdesk_now', none) -%}
+    {%- if moved is none -%}
+        {{ cdesk.utc_now() }}
+    {%- else -%}
+        cast('{{ modules.datetime.datetime.fromisoformat(moved | string).replace(tzinfo=none).isoformat(sep=" ", timespec="microseconds") }}' as {{ dbt.type_timestamp() }})
+    {%- endif -%}
+{%- endmacro %}

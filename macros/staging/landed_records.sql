@@ -1,0 +1,27 @@
+{#
+    The accepted lines of one kind, each once, with its position and `fields` to read with `json_field`. The join is on `landed_at` too, so that a
+    filter on it reaches both sides and an incremental model reads only what is new. One position may stand twice in
+    landing (a loader that repeats itself); the payload decides then, so that the choice is the same in every build.
+#}
+{% macro landed_records(kind) -%}
+    select
+        landing.id,
+        landing.payload,
+        landing.source_file,
+        landing.source_offset,
+        landing.landed_at,
+        {{ cdesk.json_fields('landing.payload', cdesk.record_fields(kind) | list) }} as fields
+    from {{ source('cdesk', 'landing') }} as landing
+    inner join {{ ref('_ingest_ids') }} as ingest_ids
+        on
+            landing.landed_at = ingest_ids.landed_at
+            and landing.source_file = ingest_ids.source_file
+            and landing.source_offset = ingest_ids.source_offset
+            and landing.id = ingest_ids.id
+    where landing.kind = '{{ kind }}' and ingest_ids.kind = '{{ kind }}'
+    qualify
+        row_number() over (
+            partition by landing.landed_at, landing.id
+            order by {{ cdesk.json_compact('landing.payload') }}
+        ) = 1
+{%- endmacro %}

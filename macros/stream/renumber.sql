@@ -1,0 +1,67 @@
+{#
+    Occurrence numbers and next instants of `new_events`, and of those `stored` rows that they change; `stored` is a relation with the columns
+    of `events`, `new_events` a CTE that holds none of its rows. One row per changed or new activity.
+
+    The stored rows of a touched (customer, activity) that can change are those whose next instant is not before the first new one
+    (or that have none): the row just before the first new one, and all from there on. They are a tail of the group's order, so
+    the tail's smallest stored number says how many rows stand before it.
+#}
+{% macro renumber(stored, new_events) -%}
+    with
+
+    touched as (
+
+        select
+            customer,
+            activity,
+            min(ts) as first_ts
+        from {{ new_events }}
+        group by customer, activity
+
+    ),
+
+    tails as (
+
+        select
+            stored.customer,
+            stored.activity,
+            stored.ts,
+            stored._activity_id,
+            stored.activity_occurrence
+        from {{ stored }} as stored
+        inner join touched on stored.customer = touched.customer and stored.activity = touched.activity
+        where stored.activity_repeated_at is null or stored.activity_repeated_at >= touched.first_ts
+
+    ),
+
+    moving as (
+
+        select
+            customer,
+            activity,
+            ts,
+            _activity_id,
+            activity_occurrence
+        from tails
+        union all
+        select
+            customer,
+            activity,
+            ts,
+            _activity_id,
+            cast(null as bigint) as activity_occurrence
+        from {{ new_events }}
+
+    )
+
+    select
+        customer,
+        activity,
+        ts,
+        _activity_id,
+        activity_occurrence is null as is_new,
+        lead(ts) over (partition by customer, activity order by ts, _activity_id) as activity_repeated_at,
+        coalesce(min(activity_occurrence) over (partition by customer, activity) - 1, 0)
+        + row_number() over (partition by customer, activity order by ts, _activity_id) as activity_occurrence
+    from moving
+{%- endmacro %}

@@ -1,0 +1,296 @@
+{#
+    A build writes the customers for whom something was landed since the newest that this table has seen, and, because counts are by UTC calendar day, once
+    a day those whose counts may have moved. `updated_at` moves only with `version`, `version` only with the text.
+    The text is put together key by key: docs/contracts.md fixes the order of keys, which a native object would not keep.
+#}
+{{ config(incremental_strategy='merge', unique_key='customer') }}
+
+{%- set today = "cast(" ~ cdesk.cdesk_now() ~ " as date)" %}
+
+with
+
+events as (
+
+    select * from {{ ref('events') }}
+
+),
+
+insight_atoms as (
+
+    select * from {{ ref('insight_atoms') }}
+
+),
+
+vocabulary as (
+
+    select * from {{ ref('activity_vocabulary') }}
+
+),
+
+touched as (
+
+    select customer from events
+    {% if is_incremental() %}
+    where _landed_at >= {{ cdesk.since(this, '_events_landed_at') }}
+    {% endif %}
+    union
+    select customer from insight_atoms
+    {% if is_incremental() %}
+    where
+        _landed_at >= {{ cdesk.since(this, '_insights_landed_at') }}
+        or _provenance_landed_at >= {{ cdesk.since(this, '_provenance_landed_at') }}
+    union
+    select customer from {{ this }}
+    where
+        _as_of_day != {{ today }}
+        and _last_event_at >= {{ dbt.dateadd('day', -30, 'cast(_as_of_day as ' ~ dbt.type_timestamp() ~ ')') }}
+    {% endif %}
+
+),
+
+customer_events as (
+
+    select
+        events.customer,
+        events.activity,
+        events.ts,
+        events._activity_id,
+        events._landed_at
+    from events
+    inner join touched on events.customer = touched.customer
+
+),
+
+event_state as (
+
+    select
+        customer,
+        max(ts) as _last_event_at,
+        max(_landed_at) as _events_landed_at
+    from customer_events
+    group by customer
+
+),
+
+activity_counts as (
+
+    select
+        customer,
+        activity,
+        sum(case when ts >= {{ today }} then 1 else 0 end) as d1,
+        sum(case when ts >= {{ dbt.dateadd('day', -6, today) }} then 1 else 0 end) as d7,
+        count(*) as d30
+    from customer_events
+    where ts >= {{ dbt.dateadd('day', -29, today) }} and ts < {{ dbt.dateadd('day', 1, today) }}
+    group by customer, activity
+
+),
+
+counts as (
+
+    select
+        customer,
+        {{ cdesk.json_object_agg('activity', cdesk.json_object([
+            ['d1', 'cast(d1 as varchar)'], ['d7', 'cast(d7 as varchar)'], ['d30', 'cast(d30 as varchar)'],
+        ])) }} as section
+    from activity_counts
+    group by customer
+
+),
+
+definitions as (
+
+    select
+        activity_counts.customer,
+        {{ cdesk.json_object_agg('activity_counts.activity', cdesk.json_quote('vocabulary.description')) }} as section
+    from activity_counts
+    inner join vocabulary on activity_counts.activity = vocabulary.activity
+    group by activity_counts.customer
+
+),
+
+newest_activities as (
+
+    select *
+    from customer_events
+    qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 20
+
+),
+
+last_activities as (
+
+    select
+        customer,
+        {{ cdesk.json_array_agg(cdesk.json_object([
+            ['activity', cdesk.json_quote('activity')],
+            ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
+            ['activity_id', cdesk.json_quote('_activity_id')],
+        ]), 'ts desc, _activity_id desc') }} as section
+    from newest_activities
+    group by customer
+
+),
+
+questions as (
+
+    select
+        events.customer,
+        events.ts,
+        events._activity_id,
+        {{ cdesk.json_string('events._feature_json', 'question') }} as question
+    from events
+    inner join touched on events.customer = touched.customer
+    where events.activity = 'cdesk.user_asked'
+
+),
+
+newest_questions as (
+
+    select *
+    from questions
+    where question is not null
+    qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 10
+
+),
+
+recent_questions as (
+
+    select
+        customer,
+        {{ cdesk.json_array_agg(cdesk.json_object([
+            ['question', cdesk.json_quote('question')],
+            ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
+        ]), 'ts desc, _activity_id desc') }} as section
+    from newest_questions
+    group by customer
+
+),
+
+customer_atoms as (
+
+    select insight_atoms.*
+    from insight_atoms
+    inner join touched on insight_atoms.customer = touched.customer
+
+),
+
+insight_state as (
+
+    select
+        customer,
+        max(_landed_at) as _insights_landed_at,
+        max(_provenance_landed_at) as _provenance_landed_at
+    from customer_atoms
+    group by customer
+
+),
+
+ranked_atoms as (
+
+    select
+        *,
+        row_number() over (partition by customer, verified order by ts desc, insight_id desc) as position
+    from customer_atoms
+    qualify row_number() over (partition by customer, subject, metric, verified order by ts desc, insight_id desc) = 1
+
+),
+
+{%- set atom_pairs = [
+    ['subject', cdesk.json_quote('subject')],
+    ['metric', cdesk.json_quote('metric')],
+    ['value', "coalesce(" ~ cdesk.json_compact('value') ~ ", 'null')"],
+    ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
+    ['provenance_query_hash', cdesk.json_quote('provenance_query_hash')],
+    ['insight_id', cdesk.json_quote('insight_id')],
+] %}
+
+insights as (
+
+    select
+        customer,
+        {{ cdesk.json_array_agg(
+            cdesk.json_object(atom_pairs + [['template', cdesk.json_quote('provenance_template')]]),
+            'ts desc, insight_id desc'
+        ) }} as section
+    from ranked_atoms
+    where verified and position <= 100
+    group by customer
+
+),
+
+unverified as (
+
+    select
+        customer,
+        {{ cdesk.json_array_agg(
+            cdesk.json_object(atom_pairs + [['reason', cdesk.json_quote('verification_reason')]]),
+            'ts desc, insight_id desc'
+        ) }} as section
+    from ranked_atoms
+    where not verified and position <= 50
+    group by customer
+
+),
+
+contexts as (
+
+    select
+        touched.customer,
+        event_state._events_landed_at,
+        event_state._last_event_at,
+        insight_state._insights_landed_at,
+        insight_state._provenance_landed_at,
+        {{ cdesk.json_object([
+            ['customer', cdesk.json_quote('touched.customer')],
+            ['insights', "coalesce(insights.section, '[]')"],
+            ['unverified', "coalesce(unverified.section, '[]')"],
+            ['counts', "coalesce(counts.section, '{}')"],
+            ['last_activities', "coalesce(last_activities.section, '[]')"],
+            ['recent_questions', "coalesce(recent_questions.section, '[]')"],
+            ['definitions', "coalesce(definitions.section, '{}')"],
+        ]) }} as context
+    from touched
+    left join event_state on touched.customer = event_state.customer
+    left join insight_state on touched.customer = insight_state.customer
+    left join insights on touched.customer = insights.customer
+    left join unverified on touched.customer = unverified.customer
+    left join counts on touched.customer = counts.customer
+    left join last_activities on touched.customer = last_activities.customer
+    left join recent_questions on touched.customer = recent_questions.customer
+    left join definitions on touched.customer = definitions.customer
+
+),
+
+versioned as (
+
+    select
+        *,
+        left({{ cdesk.hash_text('context') }}, 16) as version
+    from contexts
+
+),
+
+final as (
+
+    select
+        versioned.customer,
+        versioned.context,
+        {% if is_incremental() %}
+        case when cached.version = versioned.version then cached.updated_at else {{ cdesk.cdesk_now() }} end as updated_at,
+        {% else %}
+        {{ cdesk.cdesk_now() }} as updated_at,
+        {% endif %}
+        versioned.version,
+        {{ today }} as _as_of_day,
+        versioned._last_event_at,
+        versioned._events_landed_at,
+        versioned._insights_landed_at,
+        versioned._provenance_landed_at
+    from versioned
+    {% if is_incremental() %}
+    left join {{ this }} as cached on versioned.customer = cached.customer
+    {% endif %}
+
+)
+
+select * from final

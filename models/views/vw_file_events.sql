@@ -1,0 +1,26 @@
+with
+
+events as (
+
+    select * from {{ ref('events') }}
+
+),
+
+file_events as (
+
+    select
+        _activity_id as activity_id,
+        ts,
+        customer,
+        activity,
+        _session_id as session_id,
+        {{ cdesk.mask_pii(cdesk.json_string('_feature_json', 'path')) }} as path,
+        {{ cdesk.json_string('_feature_json', 'kind') }} as kind,
+        {{ cdesk.json_integer('_feature_json', 'bytes') }} as byte_count,
+        _query_tag as query_tag
+    from events
+    where activity in ('cdesk.file_read', 'cdesk.file_written')
+
+)
+
+select * from file_events

@@ -1,0 +1,29 @@
+with
+
+events as (
+
+    select * from {{ ref('events') }}
+
+),
+
+llm_events as (
+
+    select
+        _activity_id as activity_id,
+        ts,
+        customer,
+        activity,
+        _session_id as session_id,
+        {{ cdesk.json_string('_feature_json', 'model') }} as model,
+        {{ cdesk.json_integer('_feature_json', 'length') }} as text_length,
+        {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,
+        {{ cdesk.json_integer('_feature_json', 'output_tokens') }} as output_tokens,
+        {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms,
+        {{ cdesk.mask_pii(cdesk.json_string('_feature_json', 'question')) }} as question,
+        _query_tag as query_tag
+    from events
+    where activity in ('cdesk.user_asked', 'cdesk.claude_responded', 'cdesk.llm_called')
+
+)
+
+select * from llm_events

@@ -1,0 +1,31 @@
+with
+
+events as (
+
+    select * from {{ ref('events') }}
+
+),
+
+sql_events as (
+
+    select
+        _activity_id as activity_id,
+        ts,
+        customer,
+        activity,
+        _session_id as session_id,
+        {{ cdesk.json_string('_feature_json', 'ticket_id') }} as ticket_id,
+        {{ cdesk.json_string('_feature_json', 'template') }} as template,
+        {{ cdesk.json_string('_feature_json', 'query_hash') }} as query_hash,
+        {{ cdesk.json_string('_feature_json', 'status') }} as status,
+        {{ cdesk.json_string('_feature_json', 'error_code') }} as error_code,
+        {{ cdesk.json_integer('_feature_json', 'rows') }} as row_count,
+        {{ cdesk.json_integer('_feature_json', 'bytes') }} as byte_count,
+        {{ cdesk.json_number('_feature_json', 'elapsed_ms') }} as elapsed_ms,
+        _query_tag as query_tag
+    from events
+    where activity in ('cdesk.sql_executed', 'cdesk.sql_completed')
+
+)
+
+select * from sql_events
