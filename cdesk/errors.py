@@ -9,7 +9,8 @@ CdeskError                  code, message for a person, and what to do about it
 ├── StateDirectoryError     CDESK_HOME cannot be read or written
 ├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
 ├── CatalogueError          catalog.json is missing, unreadable or inconsistent
-├── SnapshotError           context.db is missing or corrupt
+├── SnapshotError           context.db is missing or cannot be used
+│   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
 ├── KillSwitchActive        queries are refused by decision
 ├── WarehouseError          the warehouse answered with an error
 │   ├── WarehouseUnavailable    down, locked or too slow: worth trying again
@@ -79,6 +80,10 @@ class CatalogueError(CdeskError):
 
 
 class SnapshotError(CdeskError):
+    code = "snapshot_unavailable"
+
+
+class SnapshotDamaged(SnapshotError):
     code = "snapshot_unavailable"
 
 
