@@ -131,16 +131,12 @@ def _message_records(
             yield from make.event("file_read", (*key, kind, number), ts, _file(item, include_text), place)
         return
     tools = [block for block in blocks if block.get("type") == "tool_use"]
-    failed = {
-        block.get("tool_use_id")
-        for block in blocks
-        if block.get("type") == "tool_result" and block.get("is_error") is True
-    } - {None}
+    failed = _failed_tools(blocks)
     for number, block in enumerate(tools):
         features = {
             "source": "claude_export",
             "tool": _label(block.get("name")) or "unknown",
-            "outcome": "error" if block.get("id") in failed else "ok",
+            "outcome": "error" if id(block) in failed else "ok",
             "input_length": _json_length(block.get("input")),
         }
         start, stop = _timestamp(block.get("start_timestamp")), _timestamp(block.get("stop_timestamp"))
@@ -160,6 +156,20 @@ def _message_records(
     )
     for number, (kind, item) in enumerate(attached):
         yield from make.event("file_written", (*key, kind, number), ts, _file(item, include_text), place)
+
+
+def _failed_tools(blocks: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Which tool calls have an error for a result, as `id()`s: a result names its call, in older exports it follows it."""
+    calls: list[Mapping[str, Any]] = []
+    failed: set[int] = set()
+    for block in blocks:
+        if block.get("type") == "tool_use":
+            calls.append(block)
+        elif block.get("type") == "tool_result" and block.get("is_error") is True and calls:
+            name = block.get("tool_use_id")
+            named = [call for call in calls if name is not None and call.get("id") == name]
+            failed.add(id((named or calls)[-1]))
+    return failed
 
 
 class _Maker:

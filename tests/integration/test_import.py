@@ -1,0 +1,537 @@
+"""`cdesk import`: real export files into real queue files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdesk.clock import IdSource
+from cdesk.errors import StateDirectoryError, WarehouseUnavailable
+from cdesk.home import StateDirectory
+from cdesk.queue import QueueWriter
+from cdesk.records import MAX_FEATURE_BYTES, MAX_LINE_BYTES, Record, encode, make_record, parse_line
+from uploader.claude_export import fit_text
+from uploader.history import ImportRefused, ImportReport, import_file
+from uploader.ledger import Ledger
+
+SECRET = "the launch codes are 0000"
+
+
+def exported(**changes: Any) -> dict[str, Any]:
+    """One conversation as the export has it: a question with an attachment, an answer with a tool call that failed."""
+    conversation = {
+        "uuid": "3f0c6a52-6a57-4f6a-9d5e-111111111111",
+        "name": f"About {SECRET}",
+        "created_at": "2026-01-31T12:00:00.123456+00:00",
+        "updated_at": "2026-01-31T12:05:00.000000Z",
+        "account": {"uuid": "acc"},
+        "chat_messages": [
+            {
+                "uuid": "3f0c6a52-6a57-4f6a-9d5e-222222222222",
+                "sender": "human",
+                "created_at": "2026-01-31T13:00:01+01:00",
+                "text": f"What is {SECRET}?",
+                "content": [{"type": "text", "text": f"What is {SECRET}?"}],
+                "attachments": [
+                    {
+                        "file_name": "launch codes.PDF",
+                        "file_type": "pdf",
+                        "file_size": 1234,
+                        "extracted_content": SECRET,
+                    }
+                ],
+                "files": [{"file_name": "plan.png", "file_uuid": "f-1"}],
+            },
+            {
+                "uuid": "3f0c6a52-6a57-4f6a-9d5e-333333333333",
+                "sender": "assistant",
+                "created_at": "2026-01-31T12:00:09Z",
+                "model": "claude-sonnet-4-5",
+                "text": "",
+                "content": [
+                    {"type": "thinking", "thinking": SECRET},
+                    {
+                        "type": "tool_use",
+                        "id": "toolu_1",
+                        "name": "web_search",
+                        "input": {"q": SECRET, "big": 10**30, "ratio": 0.5},
+                        "start_timestamp": "2026-01-31T12:00:02Z",
+                        "stop_timestamp": "2026-01-31T12:00:03.500000Z",
+                    },
+                    {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True, "content": SECRET},
+                    {"type": "text", "text": "I can't "},
+                    {"type": "text", "text": "tell."},
+                ],
+                "attachments": [],
+                "files": [],
+            },
+        ],
+    }
+    return {**conversation, **changes}
+
+
+def nothing_landed(_names: Sequence[str]) -> Mapping[str, int]:
+    return {}
+
+
+@pytest.fixture
+def run(state_home: StateDirectory, tmp_path: Path) -> Any:
+    """Import a value (written as JSON), bytes (written as they are) or a path."""
+
+    def run_import(source: object, **options: Any) -> ImportReport:
+        path = tmp_path / "source"
+        if isinstance(source, Path):
+            path = source
+        else:
+            path.write_bytes(source if isinstance(source, bytes) else json.dumps(source).encode())
+        options.setdefault("landed", nothing_landed)
+        return import_file(path, home=state_home, customer="ada@example.com", **options)
+
+    return run_import
+
+
+def queued(home: StateDirectory) -> list[Record]:
+    lines = [
+        line for file in sorted(home.queue.iterdir()) for line in file.read_bytes().splitlines(keepends=True)
+    ]
+    return [parse_line(line) for line in lines]
+
+
+def leftovers(home: StateDirectory) -> list[str]:
+    return [path.name for path in home.root.rglob("*") if path.is_file() and path.name != "imports.db"]
+
+
+# -- the Claude export
+
+
+def test_a_conversation_becomes_its_activities_with_the_times_of_the_export(
+    run: Any, state_home: StateDirectory
+) -> None:
+    report = run([exported()])
+
+    records = queued(state_home)
+    assert [(record["activity"], record["ts"]) for record in records] == [
+        ("cdesk.session_started", "2026-01-31T12:00:00.123456Z"),
+        ("cdesk.user_asked", "2026-01-31T12:00:01.000000Z"),
+        ("cdesk.file_read", "2026-01-31T12:00:01.000000Z"),
+        ("cdesk.file_read", "2026-01-31T12:00:01.000000Z"),
+        ("cdesk.tool_called", "2026-01-31T12:00:02.000000Z"),
+        ("cdesk.claude_responded", "2026-01-31T12:00:09.000000Z"),
+    ]
+    assert {record["session_id"] for record in records} == {exported()["uuid"]}
+    assert {record["customer"] for record in records} == {"ada@example.com"}
+    assert len({record["query_tag"] for record in records}) == 1
+    assert all(record["id"][14] == "5" for record in records)
+    assert report.added == 6
+    assert report.by_kind["cdesk.file_read"] == 2
+    assert (report.first_ts, report.last_ts) == (records[0]["ts"], records[-1]["ts"])
+
+
+def test_lengths_models_tools_and_file_kinds_go_in(run: Any, state_home: StateDirectory) -> None:
+    run([exported()])
+
+    features = [record["feature_json"] for record in queued(state_home)]
+    assert features[1] == {"source": "claude_export", "text_length": len(SECRET) + 9, "attachments": 2}
+    assert features[2] == {
+        "source": "claude_export",
+        "file_type": "pdf",
+        "extension": ".pdf",
+        "bytes": 1234,
+        "content_length": len(SECRET),
+    }
+    tool = features[4]
+    assert (tool["tool"], tool["outcome"], tool["latency_ms"]) == ("web_search", "error", 1500.0)
+    assert tool["input_length"] > len(SECRET)
+    assert features[5] == {
+        "source": "claude_export",
+        "text_length": 15,
+        "thinking_length": len(SECRET),
+        "tool_calls": 1,
+        "model": "claude-sonnet-4-5",
+    }
+
+
+def test_a_failed_tool_call_is_told_by_name_or_by_order(run: Any, state_home: StateDirectory) -> None:
+    def call(**more: str) -> dict[str, Any]:
+        return {"type": "tool_use", "name": "bash", "input": {}, **more}
+
+    def result(is_error: bool, **more: str) -> dict[str, Any]:
+        return {"type": "tool_result", "is_error": is_error, **more}
+
+    content = [
+        *(call(), result(False), call(), result(True)),
+        *(call(id="a"), call(id="b"), result(True, tool_use_id="a"), result(False, tool_use_id="b")),
+    ]
+    run([exported(chat_messages=[{**exported()["chat_messages"][1], "content": content}])])
+    outcomes = [record["feature_json"]["outcome"] for record in queued(state_home)[1:5]]
+    assert outcomes == ["ok", "error", "error", "ok"]
+
+
+def test_text_stays_out_unless_it_is_asked_for(run: Any, state_home: StateDirectory) -> None:
+    run([exported()])
+    assert SECRET not in json.dumps(queued(state_home))
+    assert "launch codes" not in json.dumps(queued(state_home))
+
+
+def test_with_include_text_questions_answers_titles_and_file_names_go_in(
+    run: Any, state_home: StateDirectory
+) -> None:
+    run([exported()], include_text=True)
+
+    features = [record["feature_json"] for record in queued(state_home)]
+    assert features[0]["title"] == f"About {SECRET}"
+    assert features[1]["question"] == f"What is {SECRET}?"
+    assert features[2]["file_name"] == "launch codes.PDF"
+    assert features[5]["response"] == "I can't \n\ntell."
+
+
+def test_a_text_beyond_the_record_limit_is_cut_and_says_so(run: Any, state_home: StateDirectory) -> None:
+    message = {**exported()["chat_messages"][0], "content": [], "text": "ü\n" * 100_000}
+    report = run([exported(chat_messages=[message])], include_text=True)
+
+    question = queued(state_home)[1]["feature_json"]["question"]
+    assert question.startswith("ü\nü\n")
+    assert question.endswith(" … [cut: 200,000 characters in all]")
+    assert report.cut == 1
+
+
+def test_the_zip_of_an_export_is_read_without_unpacking_it(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("users.json", "[]")
+        archive.writestr("data/conversations.json", json.dumps([exported()]))
+    seen: list[tuple[int, int]] = []
+    report = run(path, progress=lambda done, total: seen.append((done, total)))
+
+    assert report.added == 6
+    assert seen[-1][0] == seen[-1][1] > 0
+
+
+def test_a_second_import_adds_nothing_and_a_grown_export_only_what_is_new(
+    run: Any, state_home: StateDirectory
+) -> None:
+    run([exported()])
+    again = run([exported()])
+    assert (again.added, again.known) == (0, 6)
+    assert len(queued(state_home)) == 6
+
+    more = {**exported()["chat_messages"][0], "uuid": "another", "attachments": [], "files": []}
+    grown = run([exported(chat_messages=[*exported()["chat_messages"], more])])
+    assert (grown.added, grown.known) == (1, 6)
+    assert len({record["id"] for record in queued(state_home)}) == 7
+
+
+def test_records_whose_queue_file_is_gone_are_known_only_if_they_landed(
+    run: Any, state_home: StateDirectory
+) -> None:
+    run([exported()])
+    [file] = state_home.queue.iterdir()
+    file.unlink()
+    asked: list[Sequence[str]] = []
+
+    def landed(names: Sequence[str]) -> Mapping[str, int]:
+        asked.append(names)
+        return {file.name: 0}
+
+    assert run([exported()], landed=landed).known == 6
+    assert asked == [[file.name]]
+    assert run([exported()], landed=nothing_landed).added == 6
+
+
+def test_an_unreachable_warehouse_does_not_stop_an_import(run: Any, state_home: StateDirectory) -> None:
+    run([exported()])
+    next(state_home.queue.iterdir()).unlink()
+
+    def landed(_names: Sequence[str]) -> Mapping[str, int]:
+        raise WarehouseUnavailable("locked")
+
+    assert run([exported()], landed=landed).added == 6
+
+
+def test_what_is_no_record_is_left_out_by_name_and_its_neighbours_come_in(run: Any) -> None:
+    messages = exported()["chat_messages"]
+    odd = [7, {**messages[0], "sender": "tool"}, {**messages[0], "created_at": "yesterday"}]
+    report = run([exported(), {"uuid": "x"}, exported(uuid="other", chat_messages=[*odd, *messages])])
+
+    assert report.added == 12
+    assert report.left_out == 4
+    assert list(report.reasons) == [
+        "conversation 2: it has no uuid or no chat_messages",
+        "conversation 3, message 1: it is no object",
+        "conversation 3, message 2: its sender is 'tool'",
+        "conversation 3, message 3: its created_at is 'yesterday'",
+    ]
+
+
+def test_lone_surrogates_and_odd_types_do_not_break_an_import(run: Any, state_home: StateDirectory) -> None:
+    source = json.dumps(
+        [
+            exported(
+                name="\ud800",
+                model=3,
+                chat_messages=[
+                    {
+                        "uuid": None,
+                        "sender": "human",
+                        "created_at": "2026-01-31T12:00:01Z",
+                        "text": "a\ud83d",
+                        "content": "x",
+                        "attachments": {"a": 1},
+                        "files": [None, {"file_name": 5, "file_size": "big"}],
+                    }
+                ],
+            )
+        ]
+    ).encode()
+    report = run(source, include_text=True)
+    assert (report.added, report.left_out) == (3, 0)
+    assert len(queued(state_home)) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b"", "is empty"),
+        (b"hello", "of another shape"),
+        (b'[{"title": "chat", "mapping": {}}]', "of another shape"),
+        (b"[1]", "of another shape"),
+        (json.dumps([exported()]).encode()[:-200], "no whole JSON after conversation 0"),
+        (json.dumps([exported()]).encode() + b"}", "no whole JSON after conversation 1"),
+        (b"PK\x03\x04 not a zip", "damaged"),
+    ],
+)
+def test_an_export_of_another_shape_is_refused_in_one_line(
+    run: Any, state_home: StateDirectory, source: bytes, words: str
+) -> None:
+    with pytest.raises(ImportRefused, match=words) as refused:
+        run(source)
+    assert "\n" not in str(refused.value)
+    assert leftovers(state_home) == []
+
+
+def test_a_zip_without_conversations_says_what_was_expected(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.jpg", "x")
+    with pytest.raises(ImportRefused, match=r"holds no conversations\.json; expected a Claude data export"):
+        run(path)
+
+
+def test_a_zip_with_a_flipped_byte_is_refused_and_nothing_comes_in(
+    run: Any, tmp_path: Path, state_home: StateDirectory
+) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("conversations.json", json.dumps([exported(name="x" * 5_000)]))
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"xxxxxxxx") + 100] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ImportRefused, match="damaged"):
+        run(path)
+    assert leftovers(state_home) == []
+
+
+def test_a_missing_file_says_to_name_one_that_can_be_read(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(ImportRefused, match=r"No such file.*name a file"):
+        run(tmp_path / "nowhere.zip")
+
+
+def test_an_empty_export_is_no_error(run: Any, state_home: StateDirectory) -> None:
+    report = run([])
+    assert (report.conversations, report.added) == (0, 0)
+    assert leftovers(state_home) == []
+
+
+# -- NDJSON
+
+
+def event(text: str = "x") -> Record:
+    ids = IdSource()
+    return make_record(
+        "event",
+        id=ids.uuid7(),
+        ts="2026-01-31T12:00:00.000000Z",
+        customer="ada@example.com",
+        session_id=None,
+        query_tag=ids.query_tag(),
+        fields={
+            "anonymous_customer_id": None,
+            "activity": "cdesk.user_asked",
+            "feature_json": {"question": text},
+            "link": None,
+            "revenue_impact": None,
+        },
+    )
+
+
+def test_ndjson_in_the_contract_comes_in_as_it_is(run: Any, state_home: StateDirectory) -> None:
+    records = [event("ü"), event("b")]
+    source = b"\xef\xbb\xbf" + encode(records[0]) + b"\r\n" + encode(records[1])[:-1] + b"\r\n"
+    report = run(source)
+    assert report.format == "ndjson"
+    assert queued(state_home) == records
+    assert run(source).known == 2
+
+
+def test_bad_lines_refuse_the_file_naming_line_and_reason(run: Any, state_home: StateDirectory) -> None:
+    extra = {**event(), "colour": "red"}
+    lines = [
+        encode(event()),
+        b"{not json\n",
+        orjson.dumps(extra) + b"\n",
+        b'{"a": "' + b"y" * MAX_LINE_BYTES + b'"}\n',
+    ]
+    source = b"".join([*lines, encode(event())])
+    with pytest.raises(ImportRefused) as refused:
+        run(source)
+    text = str(refused.value)
+    assert text.startswith("3 of 5 lines of ")
+    assert "line 2: not_json" in text
+    assert "line 3: unknown_field: 'colour'" in text
+    assert "line 4: too_long" in text
+    assert "--skip-bad" in text
+    assert leftovers(state_home) == []
+
+
+def test_with_skip_bad_the_good_lines_come_in(run: Any, state_home: StateDirectory) -> None:
+    good = [event(), event()]
+    report = run(
+        encode(good[0]) + b"{}\n" + b'{"a": "' + b"y" * 600_000 + b"\n" + encode(good[1]), skip_bad=True
+    )
+    assert (report.added, report.left_out) == (2, 2)
+    assert queued(state_home) == good
+
+
+# -- all or nothing
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    run: Any, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = QueueWriter.append
+
+    def full(self: QueueWriter, line: bytes) -> None:
+        if self.records == 3:
+            raise StateDirectoryError("no space left")
+        append(self, line)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(QueueWriter, "append", full)
+        with pytest.raises(StateDirectoryError):
+            run([exported()])
+    assert leftovers(state_home) == []
+    assert run([exported()]).added == 6
+
+
+def test_what_a_killed_import_left_is_cleared_by_the_next(run: Any, state_home: StateDirectory) -> None:
+    stale = state_home.root / "importing"
+    stale.mkdir()
+    (stale / "0-000001.ndjson").write_bytes(encode(event()))
+    run([exported()])
+    assert not stale.exists()
+    assert len(queued(state_home)) == 6
+
+
+def test_two_imports_at_once_are_told_to_take_turns(state_home: StateDirectory) -> None:
+    path = state_home.root / "imports.db"
+    first = Ledger(path, exists=lambda names: names)
+    with pytest.raises(StateDirectoryError, match="another import is running"):
+        Ledger(path, exists=lambda names: names, timeout_seconds=0.01)
+    first.close()
+
+
+def test_a_damaged_ledger_says_that_it_may_be_removed(run: Any, state_home: StateDirectory) -> None:
+    (state_home.root / "imports.db").write_bytes(b"nonsense" * 1000)
+    with pytest.raises(StateDirectoryError, match=r"imports\.db cannot be used .* remove it"):
+        run([exported()])
+
+
+# -- properties
+
+_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_block = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "thinking", "tool_use", "tool_result", "voice"]) | _json},
+    optional=dict.fromkeys(
+        ("text", "thinking", "name", "input", "id", "tool_use_id", "is_error", "start_timestamp"), _json
+    ),
+)
+_times = st.datetimes().map(lambda value: value.isoformat() + "Z")
+_message = st.fixed_dictionaries(
+    {
+        "uuid": st.uuids().map(str) | _json,
+        "sender": st.sampled_from(["human", "assistant"]) | _json,
+        "created_at": _times | _json,
+    },
+    optional={
+        "text": st.text() | _json,
+        "content": st.lists(_block, max_size=4) | _json,
+        "attachments": st.lists(
+            st.fixed_dictionaries({"file_name": _json, "file_type": _json, "file_size": _json})
+        )
+        | _json,
+        "files": _json,
+        "model": _json,
+    },
+)
+_conversation = st.fixed_dictionaries(
+    {"uuid": st.uuids().map(str), "chat_messages": st.lists(_message | _json, max_size=5)},
+    optional={"name": _json, "created_at": _times | _json, "model": _json},
+)
+
+
+@settings(deadline=None)
+@given(conversations=st.lists(_conversation, min_size=1, max_size=3), include_text=st.booleans())
+def test_whatever_an_export_holds_each_message_comes_in_or_is_counted(
+    tmp_path_factory: pytest.TempPathFactory, conversations: list[dict[str, Any]], include_text: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("import")
+    home = StateDirectory(folder / "home").ensure()
+    path = folder / "conversations.json"
+    path.write_text(json.dumps(conversations), encoding="utf-8")
+
+    def once() -> ImportReport:
+        return import_file(path, home=home, customer="ada", landed=nothing_landed, include_text=include_text)
+
+    report = once()
+    records = queued(home)
+    assert report.added == len(records) == len({record["id"] for record in records})
+    counts = Counter(record["activity"] for record in records)
+    messages = sum(len(conversation["chat_messages"]) for conversation in conversations)
+    whole = counts["cdesk.user_asked"] + counts["cdesk.claude_responded"]
+    assert whole + report.known + report.left_out >= messages
+    assert whole <= messages
+    again = once()
+    assert again.added == 0
+    assert queued(home) == records
+
+
+@given(text=st.text(alphabet=st.characters(), max_size=2_000), limit=st.integers(100, 3_000))
+def test_a_fitted_text_fits_and_is_the_text_itself_where_that_fits(text: str, limit: int) -> None:
+    fitted = fit_text(text, limit)
+    assert len(orjson.dumps(fitted)) <= limit
+    try:
+        fits = len(orjson.dumps(text)) <= limit
+    except TypeError:
+        return
+    assert (fitted == text) is fits
+
+
+def test_the_text_limit_leaves_room_in_the_record() -> None:
+    assert len(orjson.dumps(fit_text("\x00" * MAX_FEATURE_BYTES, MAX_FEATURE_BYTES))) <= MAX_FEATURE_BYTES
