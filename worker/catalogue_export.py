@@ -1,6 +1,6 @@
 """dbt's manifest → `catalog.json`: each analysis under analyses/safesql becomes a template, or the whole export fails (docs/contracts.md).
 
-What a template declares, in `config.meta.safesql` of its YAML entry:
+What a template declares, in `config.meta` of its YAML entry:
 
     scope: customer | caller | org
     parameters: [{name, type, description, required, default, min, max, max_length, values}]     or a mapping name → the rest
@@ -96,11 +96,11 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
     description = " ".join(str(node.get("description") or "").split())
     if not description:
         rules.broken("it has no description")
-    meta = (node.get("config", {}).get("meta") or {}).get("safesql")
-    if not isinstance(meta, Mapping):
-        rules.broken("it has no config.meta.safesql")
+    meta = node.get("config", {}).get("meta")
+    if not meta:
+        rules.broken("it has no config.meta")
     if unknown := meta.keys() - _META:
-        rules.broken(f"meta.safesql has {sorted(unknown)[0]!r}; allowed: {', '.join(sorted(_META))}")
+        rules.broken(f"meta has {sorted(unknown)[0]!r}; allowed: {', '.join(sorted(_META))}")
     scope = meta.get("scope")
     if scope not in _BINDS_OF_SCOPE:
         rules.broken(f"scope is {scope!r}; allowed: {', '.join(_BINDS_OF_SCOPE)}")

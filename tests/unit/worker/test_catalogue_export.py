@@ -31,7 +31,7 @@ def node(sql: str = SQL, *, name: str = "activity_counts", raw: str = "", **meta
         "description": "Counts by activity.",
         "raw_code": raw,
         "compiled_code": sql,
-        "config": {"meta": {"safesql": declared}},
+        "config": {"meta": declared},
     }
 
 
@@ -162,7 +162,7 @@ def test_snowflakes_own_lexemes_are_refused(sql: str, rule: str) -> None:
     ("meta", "rule"),
     [
         ({"scope": "everyone"}, "scope is 'everyone'; allowed: customer, caller, org"),
-        ({"colour": "red"}, "meta.safesql has 'colour'"),
+        ({"colour": "red"}, "meta has 'colour'"),
         ({"parameters": [{**HOURS, "name": "customer"}]}, "always comes from the caller's identity"),
         ({"parameters": [HOURS, HOURS]}, "declared twice"),
         ({"parameters": [{**HOURS, "type": "sql"}]}, "has type 'sql'"),
@@ -184,7 +184,7 @@ def test_a_declaration_that_breaks_a_rule_is_refused_with_the_rule(meta: dict[st
 
 
 def test_an_analysis_without_a_declaration_is_refused() -> None:
-    with pytest.raises(CatalogueError, match=r"has no config\.meta\.safesql"):
+    with pytest.raises(CatalogueError, match=r"has no config\.meta"):
         template_of(node() | {"config": {}}, "duckdb")
 
 
