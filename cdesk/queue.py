@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -17,13 +19,14 @@ SEAL_BYTES: Final = 16 * 1024 * 1024
 SEAL_SECONDS: Final = 60.0
 OPEN_SUFFIX: Final = ".open.ndjson"
 SEALED_SUFFIX: Final = ".ndjson"
+FILE_NAME: Final = re.compile(r"(?P<writer>[0-9a-f]{32})-(?P<sequence>\d{6})(?P<open>\.open)?\.ndjson\Z")
 _FLAGS: Final = (
     os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 )
 
 
 class QueueWriter:
-    """Appends lines; one object per process, used from one thread.
+    """Appends lines; one object per process, safe to use from several threads.
 
     A line is one `write` to an O_APPEND descriptor: once `append` returns it is in the file system and survives the death of the
     process. With durability `disk` the file is synced as well before `append` returns. Files are sealed (closed, then renamed)
@@ -38,6 +41,7 @@ class QueueWriter:
         self._fd: int | None = None
         self._size = 0
         self._opened = 0.0
+        self._turn = threading.RLock()
         self._lock = FileLock(folder / f"{self._writer}.lock")
         self.records = 0
         """How many lines this writer has appended."""
@@ -52,22 +56,23 @@ class QueueWriter:
         Raises:
             QueueWriteError: it could not be written; nothing of it is left in the file.
         """
-        try:
-            fd = self._fd
-            if fd is None or self.due:
-                fd = self._next_file()
-            written = os.write(fd, line)
-            if written != len(line):
-                raise OSError(28, "no space left for the whole line")
-            if self._durability == "disk":
-                os.fsync(fd)
-        except OSError as error:
-            self._take_back()
-            raise QueueWriteError(
-                f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
-            ) from None
-        self._size += written
-        self.records += 1
+        with self._turn:
+            try:
+                fd = self._fd
+                if fd is None or self.due:
+                    fd = self._next_file()
+                written = os.write(fd, line)
+                if written != len(line):
+                    raise OSError(28, "no space left for the whole line")
+                if self._durability == "disk":
+                    os.fsync(fd)
+            except OSError as error:
+                self._take_back()
+                raise QueueWriteError(
+                    f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
+                ) from None
+            self._size += written
+            self.records += 1
 
     @property
     def due(self) -> bool:
@@ -78,17 +83,18 @@ class QueueWriter:
 
     def seal(self) -> None:
         """Close the open file and give it its final name; an empty one is removed. Nothing happens when none is open."""
-        if self._fd is None:
-            return
-        os.close(self._fd)
-        self._fd = None
-        stem = self._stem
-        source = stem.with_name(stem.name + OPEN_SUFFIX)
-        if self._size:
-            source.rename(stem.with_name(stem.name + SEALED_SUFFIX))
-        else:
-            source.unlink(missing_ok=True)
-        self._size = 0
+        with self._turn:
+            if self._fd is None:
+                return
+            os.close(self._fd)
+            self._fd = None
+            stem = self._stem
+            source = stem.with_name(stem.name + OPEN_SUFFIX)
+            if self._size:
+                source.rename(stem.with_name(stem.name + SEALED_SUFFIX))
+            else:
+                source.unlink(missing_ok=True)
+            self._size = 0
 
     def close(self) -> None:
         """Seal, and give up the writer's lock."""

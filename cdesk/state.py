@@ -18,7 +18,9 @@ _SCHEMA: Final = """
 create table if not exists checkpoints (
     source_file text primary key,
     next_offset integer not null,       -- first byte that has not landed
+    last_offset integer not null,       -- where the last landed line starts, -1 before the first
     records integer not null,           -- lines landed from this file
+    tail_crc integer not null,          -- checksum of the bytes before next_offset: is it still that file?
     updated_at text not null
 ) without rowid;
 
@@ -60,8 +62,7 @@ create table if not exists query_runs (
     query_hash text not null,
     ticket_id text not null,
     template text not null,
-    data_version text not null,         -- what the warehouse looked like (Warehouse.data_version)
-    data_mark text,                     -- what this customer's own data looked like: while it stands, the answer stands
+    data_mark text,                     -- what the data looked like (template data_mark): while that stands, the answer stands
     byte_cap integer,                   -- the cap that the answer was made under, null for the default
     values_complete integer not null,   -- whether its query_run record holds every value of the result
     finished_at text not null,
