@@ -293,9 +293,20 @@ def cancel_all(connection: sqlite3.Connection, *, code: str, message: str, now: 
     return waiting + running
 
 
-def count_tickets(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many tickets are in each state."""
-    return dict(connection.execute("select status, count(*) from tickets group by status").fetchall())
+def running_tickets(connection: sqlite3.Connection, *, runner: str) -> set[str]:
+    """Ids of what stands as running under `runner`."""
+    rows = connection.execute(
+        "select ticket_id from tickets where status = 'running' and runner = ?", (runner,)
+    )
+    return {row[0] for row in rows}
+
+
+def count_open(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many tickets wait (`queued`) and run (`running`)."""
+    row = connection.execute(
+        "select (select count(*) from tickets where status = 'queued'), (select count(*) from tickets where status = 'running')"
+    ).fetchone()
+    return {"queued": int(row[0]), "running": int(row[1])}
 
 
 def forget_tickets(connection: sqlite3.Connection, *, now: datetime, keep_days: int = KEEP_DAYS) -> int:
