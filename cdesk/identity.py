@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cdesk.config import Settings
 from cdesk.errors import Forbidden
 
 ANALYST = "analyst"
@@ -30,3 +31,8 @@ class Caller:
     def require_analyst(self, what: str) -> None:
         if not self.is_analyst:
             raise Forbidden(f"forbidden: {what} needs the {ANALYST} role")
+
+
+def local_caller(settings: Settings) -> Caller:
+    """Who asks over stdio or at the command line: the configured customer, on the embedded default with the analyst role."""
+    return Caller(settings.customer, frozenset((ANALYST,)) if settings.target == "duckdb" else frozenset())

@@ -1,0 +1,252 @@
+"""The tools on the SDK's low-level server: handlers in, protocol by the SDK."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import mcp_types as types
+import orjson
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    ResourcesListChanged,
+    ToolsListChanged,
+)
+from mcp.shared.exceptions import MCPError
+
+from cdesk import __version__
+from cdesk.errors import CatalogueError, CdeskError, NotFound
+from mcp_shim.journal import Journal
+from mcp_shim.log import log
+from mcp_shim.service import Progress, Service, error_text
+from mcp_shim.surface import INSTRUCTIONS, TEMPLATES_URI, TOOLS, template_document, tool_list
+
+Context = ServerRequestContext[Any, Any]
+Result = dict[str, Any]
+
+RESOURCE_NOT_FOUND: Final = -32002
+
+
+class ShimServer:
+    """One connection's server: answers by way of `Service`, and records what it was asked."""
+
+    def __init__(
+        self,
+        service: Service,
+        journal: Journal,
+        *,
+        after_call: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._service = service
+        self._journal = journal
+        self._after_call = after_call
+        self._bus = InMemorySubscriptionBus()
+        self._session: ServerSession | None = None
+        self._started: float | None = None
+        self._listed: str | None = None
+        self.calls = 0
+        self.errors = 0
+        self.sdk = Server(
+            "cdesk",
+            version=__version__,
+            title="cdesk",
+            description="Activity stream and memory of this person, kept across conversations",
+            instructions=INSTRUCTIONS,
+            on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=16),
+        )
+        # Spans for an exporter that a process on somebody's desktop does not have; the stream itself says how long calls took.
+        self.sdk.middleware.clear()
+        handle = self.sdk.add_request_handler
+        handle("tools/list", types.PaginatedRequestParams, self._list_tools)
+        handle("tools/call", types.CallToolRequestParams, self._call_tool)
+        handle("resources/list", types.PaginatedRequestParams, self._list_resources)
+        handle("resources/templates/list", types.PaginatedRequestParams, self._list_resource_templates)
+        handle("resources/read", types.ReadResourceRequestParams, self._read_resource)
+        self.sdk.add_notification_handler(
+            "notifications/initialized", types.NotificationParams, self._initialized
+        )
+        self.options = self.sdk.create_initialization_options(
+            NotificationOptions(tools_changed=True, resources_changed=True)
+        )
+
+    # -- session
+
+    async def _initialized(self, ctx: Context, _: types.NotificationParams) -> None:
+        self._session = ctx.session
+        self._begin(ctx)
+
+    def _begin(self, ctx: Context) -> None:
+        """The session starts with the first thing that the client does on it."""
+        if self._started is not None:
+            return
+        self._started = time.monotonic()
+        client = ctx.session.client_params.client_info if ctx.session.client_params else None
+        self._journal.note(
+            "cdesk.session_started",
+            {
+                "client_name": client.name[:200] if client else None,
+                "client_version": client.version[:200] if client else None,
+                "protocol_version": ctx.protocol_version,
+                "server_version": __version__,
+            },
+        )
+        self._after_call()
+
+    def end(self, reason: str) -> None:
+        """Record the end of a session that had begun."""
+        if self._started is None:
+            return
+        self._journal.note(
+            "cdesk.session_ended",
+            {
+                "reason": reason,
+                "duration_ms": round((time.monotonic() - self._started) * 1000),
+                "calls": self.calls,
+                "errors": self.errors,
+            },
+        )
+        self._started = None
+
+    # -- tools
+
+    async def _list_tools(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
+        self._begin(ctx)
+        catalogue = self._service.catalogue.look()
+        self._listed = catalogue.content_hash if catalogue else ""
+        return {"tools": tool_list(catalogue)}
+
+    async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
+        begun = time.perf_counter_ns()
+        tool = params.name
+        if tool not in TOOLS:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {tool[:60]}; known: {', '.join(TOOLS)}")
+        self._begin(ctx)
+        code: str | None = None
+        try:
+            structured = await self._service.call(tool, params.arguments, _progress(ctx))
+            answer: Result = {
+                "content": [{"type": "text", "text": orjson.dumps(structured).decode()}],
+                "structuredContent": structured,
+                "isError": False,
+            }
+        except CdeskError as error:
+            code = error.code
+            answer = {"content": [{"type": "text", "text": error_text(error)}], "isError": True}
+        except Exception as error:  # noqa: BLE001 - the top of a call: the connection goes on
+            code = "internal"
+            log("call_failed", tool=tool, error=type(error).__name__)
+            text = f"internal: {tool} failed inside the server ({type(error).__name__}); try again, or see 'cdesk doctor'"
+            answer = {"content": [{"type": "text", "text": text}], "isError": True}
+        self.calls += 1
+        feature: dict[str, Any] = {
+            "tool": tool,
+            "latency_ms": (time.perf_counter_ns() - begun) / 1e6,
+            "outcome": "error" if code else "ok",
+            "error_code": code,
+        }
+        self._journal.note("cdesk.tool_called", feature)
+        if code:
+            self.errors += 1
+            self._journal.note("cdesk.error_encountered", {"tool": tool, "error_code": code})
+        self._after_call()
+        return answer
+
+    # -- resources
+
+    async def _list_resources(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
+        self._begin(ctx)
+        catalogue = self._service.catalogue.look()
+        resources = [
+            {
+                "uri": TEMPLATES_URI,
+                "name": "templates",
+                "title": "Query templates",
+                "description": "All templates that submit_query takes",
+                "mimeType": "application/json",
+            }
+        ]
+        for template in catalogue.templates.values() if catalogue else ():
+            resources.append(
+                {
+                    "uri": f"{TEMPLATES_URI}/{template.name}",
+                    "name": template.name,
+                    "description": template.description,
+                    "mimeType": "application/json",
+                }
+            )
+        return {"resources": resources}
+
+    async def _list_resource_templates(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
+        self._begin(ctx)
+        return {
+            "resourceTemplates": [
+                {
+                    "uriTemplate": f"{TEMPLATES_URI}/{{name}}",
+                    "name": "template",
+                    "title": "One query template",
+                    "description": "Parameters with bounds, an example and the SQL",
+                    "mimeType": "application/json",
+                }
+            ]
+        }
+
+    async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> Result:
+        self._begin(ctx)
+        uri = str(params.uri)
+        try:
+            catalogue = self._service.catalogue.get()
+            document: Any
+            if uri == TEMPLATES_URI:
+                document = {
+                    "content_hash": catalogue.content_hash,
+                    "dialect": catalogue.dialect,
+                    "templates": [template_document(item) for item in catalogue.templates.values()],
+                }
+            elif uri.startswith(f"{TEMPLATES_URI}/"):
+                document = template_document(catalogue.get(uri.removeprefix(f"{TEMPLATES_URI}/")))
+            else:
+                raise NotFound(f"no resource {uri[:100]!r}; known: {TEMPLATES_URI}, {TEMPLATES_URI}/{{name}}")
+        except (CatalogueError, NotFound) as error:
+            raise MCPError(RESOURCE_NOT_FOUND, str(error), {"uri": uri[:200]}) from None
+        text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+        return {"contents": [{"uri": uri, "mimeType": "application/json", "text": text}]}
+
+    # -- changes
+
+    async def announce(self) -> None:
+        """Tell the client when the catalogue is another than the one it was shown."""
+        if self._listed is None:
+            return
+        catalogue = self._service.catalogue.look()
+        now = catalogue.content_hash if catalogue else ""
+        if now == self._listed:
+            return
+        self._listed = now
+        if self._session is not None:
+            await self._session.send_tool_list_changed()
+            await self._session.send_resource_list_changed()
+        await self._bus.publish(ToolsListChanged())
+        await self._bus.publish(ResourcesListChanged())
+
+
+def _progress(ctx: Context) -> Progress | None:
+    """A way to report progress, where the client asked for it."""
+    if not ctx.meta or "progress_token" not in ctx.meta:
+        return None
+    token = ctx.meta["progress_token"]
+
+    async def report(done: float, total: float, message: str) -> None:
+        await ctx.session.send_progress_notification(
+            token, done, total, message, related_request_id=_text(ctx.request_id)
+        )
+
+    return report
+
+
+def _text(request_id: types.RequestId | None) -> str | None:
+    return None if request_id is None else str(request_id)

@@ -1,0 +1,454 @@
+"""What the five tools do, without the protocol around them. Each takes its arguments as they came and answers with structured content."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from cdesk.catalogue import Catalogue, load_catalogue
+from cdesk.clock import format_ts, parse_ts
+from cdesk.errors import (
+    CatalogueError,
+    CdeskError,
+    InvalidField,
+    KillSwitchActive,
+    SnapshotError,
+    StateDirectoryError,
+)
+from cdesk.home import StateDirectory
+from cdesk.identity import Caller
+from cdesk.snapshot import SnapshotReader
+from cdesk.state import get_status
+from cdesk.tickets import (
+    BYTE_CAP_MAX,
+    BYTE_CAP_MIN,
+    ENDED,
+    EXPIRY_SECONDS,
+    Ticket,
+    get_ticket,
+    submit_ticket,
+)
+from mcp_shim.context import empty_context, read_sections, trim
+from mcp_shim.journal import Journal
+from mcp_shim.state import SharedState
+from mcp_shim.surface import (
+    DEFAULT_CONTEXT_BYTES,
+    MAX_CONTEXT_BYTES,
+    MAX_WAIT_SECONDS,
+    MIN_CONTEXT_BYTES,
+    TOOLS,
+    arguments_of,
+)
+
+Json = dict[str, Any]
+Progress = Callable[[float, float, str], Awaitable[None]]
+"""(seconds waited, seconds to wait, what is going on)"""
+
+PROGRESS_SECONDS: Final = 1.0
+LATE_SECONDS: Final = 15 * 60
+"""The snapshot is stale when something landed, or was remembered, so long ago and still does not show in it."""
+MAX_PENDING: Final = 200
+
+
+class CatalogueFile:
+    """The catalogue, read again when its file changes."""
+
+    def __init__(self, home: StateDirectory) -> None:
+        self._path = home.catalogue
+        self._seen: tuple[int, int, int] | None = None
+        self._catalogue: Catalogue | None = None
+        self._error: CatalogueError | None = None
+
+    def look(self) -> Catalogue | None:
+        """The catalogue as it stands, or None where there is none that can be used."""
+        try:
+            return self.get()
+        except CatalogueError:
+            return None
+
+    def get(self) -> Catalogue:
+        """Raises CatalogueError where it is missing or unusable."""
+        try:
+            status = self._path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except OSError:
+            self._seen = self._catalogue = None
+            return load_catalogue(self._path)  # says what to do
+        if seen != self._seen:
+            self._catalogue, self._error = None, None
+            try:
+                self._catalogue = load_catalogue(self._path)
+            except CatalogueError as error:
+                self._error = error
+            self._seen = seen
+        if self._catalogue is None:
+            raise self._error or CatalogueError(f"{self._path} cannot be read; run 'cdesk refresh'")
+        return self._catalogue
+
+
+class Service:
+    """The tools of one session. Only local files are touched; nothing here waits for the warehouse."""
+
+    def __init__(
+        self,
+        home: StateDirectory,
+        caller: Caller,
+        journal: Journal,
+        state: SharedState,
+        *,
+        worker_missing: Callable[[], str | None] = lambda: None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._caller = caller
+        self._journal = journal
+        self._state = state
+        self._snapshot = SnapshotReader(home.context_db)
+        self._worker_missing = worker_missing
+        self._now_ns = now_ns
+        self.catalogue = CatalogueFile(home)
+        self._unsaved: list[Json] = []
+        """Insights of this session that state.db did not take: pending here all the same."""
+        self._parsed: tuple[str, str, Json] | None = None
+        self.tools: dict[str, Callable[[Json, Progress | None], Awaitable[Json]]] = {
+            "get_context": self._get_context,
+            "log_event": self._log_event,
+            "submit_query": self._submit_query,
+            "get_result": self._get_result,
+            "log_insight": self._log_insight,
+        }
+        assert tuple(self.tools) == TOOLS
+
+    async def call(self, tool: str, arguments: Mapping[str, Any] | None, progress: Progress | None) -> Json:
+        """Run one tool.
+
+        Raises:
+            CdeskError: what is wrong and what to do; nothing half-written is left.
+        """
+        given = dict(arguments or {})
+        known = arguments_of(tool)
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name[:100], known, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                raise InvalidField(name[:60], f"unknown for {tool}{hint}", ", ".join(known))
+        return await self.tools[tool](given, progress)
+
+    # -- writing
+
+    async def _log_event(self, given: Json, _: Progress | None) -> Json:
+        activity_id, ts = self._journal.event(
+            _required(given, "activity", "an activity such as cdesk.user_asked"),
+            _required(given, "feature_json", "an object with the details; {} where there are none"),
+            link=given.get("link"),
+            revenue_impact=given.get("revenue_impact"),
+        )
+        return {"accepted": "queued", "activity_id": activity_id, "ts": ts}
+
+    async def _log_insight(self, given: Json, _: Progress | None) -> Json:
+        if "value" not in given:
+            raise InvalidField("value", "missing", "text, a finite number, a boolean or null")
+        fields = {
+            "subject": _required(given, "subject", "what the insight is about"),
+            "metric": _required(given, "metric", "which property of the subject"),
+            "value": given["value"],
+            "provenance_query_hash": given.get("provenance_query_hash"),
+        }
+        insight_id, ts = self._journal.stamp()
+        line = self._journal.line("insight", fields, id=insight_id, ts=ts)
+        row = (
+            insight_id,
+            self._caller.customer,
+            ts,
+            fields["subject"],
+            fields["metric"],
+            orjson.dumps(fields["value"]).decode(),
+            fields["provenance_query_hash"],
+        )
+        stored = False
+
+        def store(connection: Any) -> None:
+            # The row first, the line second, the commit last: a line that cannot be written takes the row with it.
+            nonlocal stored
+            connection.execute(
+                "insert into pending_insights (id, customer, ts, subject, metric, value, provenance_query_hash) "
+                "values (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            self._journal.append(line)
+            stored = True
+
+        try:
+            await self._state.write(store)
+        except StateDirectoryError as error:
+            # The record is what counts; that it is pending is remembered here instead.
+            if not stored:
+                self._journal.append(line)
+            self._unsaved.append({**fields, "ts": ts, "insight_id": insight_id})
+            self._journal.note(
+                "cdesk.fallback_triggered",
+                {"component": "state.db", "fallback": "memory", "error_code": error.code},
+            )
+        self._journal.note(
+            "cdesk.insight_recorded",
+            {
+                "insight_id": insight_id,
+                "subject": fields["subject"],
+                "metric": fields["metric"],
+                "provenance_query_hash": fields["provenance_query_hash"],
+            },
+        )
+        return {"accepted": "queued", "insight_id": insight_id, "ts": ts, "status": "pending"}
+
+    # -- reading
+
+    async def _get_context(self, given: Json, _: Progress | None) -> Json:
+        customer = given.get("customer_id")
+        if customer is not None:
+            if not isinstance(customer, str):
+                raise InvalidField("customer_id", f"is {type(customer).__name__}", "text, or leave it out")
+            self._caller.require_customer(customer)
+        max_bytes = _integer(
+            given, "max_bytes", low=MIN_CONTEXT_BYTES, high=MAX_CONTEXT_BYTES, default=DEFAULT_CONTEXT_BYTES
+        )
+        return self.context(max_bytes=max_bytes)
+
+    def context(self, *, max_bytes: int = DEFAULT_CONTEXT_BYTES) -> Json:
+        """The caller's context: snapshot, pending insights, how fresh."""
+        customer = self._caller.customer
+        reasons: list[str] = []
+        sections = empty_context()
+        as_of = version = None
+        try:
+            row, as_of = self._snapshot.read(customer)
+            if row is not None:
+                version = row.version
+                sections = self._sections(row.version, row.updated_at, row.context)
+        except SnapshotError as error:
+            reasons.append(str(error))
+        except ValueError:
+            reasons.append("the snapshot holds a context that is no JSON; the worker rebuilds it")
+        pending, late = self._pending(as_of)
+        if late:
+            reasons.append(late)
+        if reasons and (missing := self._worker_missing()):
+            reasons.append(missing)
+        head = {
+            "customer": customer,
+            "as_of": as_of,
+            "version": version,
+            "stale": bool(reasons),
+            "stale_reason": "; ".join(reasons)[:600] or None,
+        }
+        return trim(head, sections, pending, max_bytes=max_bytes)
+
+    def _sections(self, version: str, updated_at: str, blob: bytes) -> Json:
+        if self._parsed is None or self._parsed[:2] != (version, updated_at):
+            self._parsed = (version, updated_at, read_sections(blob))
+        return self._parsed[2]
+
+    def _pending(self, as_of: str | None) -> tuple[list[Json], str | None]:
+        """Insights on their way, newest first, and why the snapshot is late, if it is."""
+
+        def load(connection: Any) -> tuple[list[tuple[Any, ...]], object]:
+            rows = connection.execute(
+                "select id, ts, subject, metric, value, provenance_query_hash from pending_insights "
+                "where customer = ? order by ts desc, id desc limit ?",
+                (self._caller.customer, MAX_PENDING),
+            ).fetchall()
+            return rows, get_status(connection, "last_landing")
+
+        try:
+            rows, landing = self._state.read(load)
+        except StateDirectoryError:
+            return list(reversed(self._unsaved)), "insights on their way cannot be read"
+        pending = [
+            {
+                "subject": subject,
+                "metric": metric,
+                "value": orjson.loads(value),
+                "ts": ts,
+                "provenance_query_hash": query_hash,
+                "insight_id": id,
+            }
+            for id, ts, subject, metric, value, query_hash in rows
+        ]
+        if self._unsaved:
+            known = {item["insight_id"] for item in pending}
+            pending += [item for item in self._unsaved if item["insight_id"] not in known]
+            pending.sort(key=lambda item: (item["ts"], item["insight_id"]), reverse=True)
+        return pending, self._late(as_of, landing, pending)
+
+    def _late(self, as_of: str | None, landing: object, pending: list[Json]) -> str | None:
+        if as_of is None:
+            return None  # there is no snapshot, and that has been said
+        landed = landing.get("at") if isinstance(landing, dict) else None
+        for what, since in (
+            ("what landed", landed if isinstance(landed, str) and landed > as_of else None),
+            ("an insight", pending[-1]["ts"] if pending else None),
+        ):
+            if since is None:
+                continue
+            seconds = self._now_ns() / 1e9 - parse_ts(since).timestamp()
+            if seconds > LATE_SECONDS:
+                return f"{what} {int(seconds // 60)} minutes ago is not in it yet; see 'cdesk status'"
+        return None
+
+    # -- queries
+
+    async def _submit_query(self, given: Json, _: Progress | None) -> Json:
+        template_name = _required(given, "template", "the name of a catalogued template")
+        params = given.get("params")
+        if params is None:
+            params = {}
+        if not isinstance(params, dict):
+            raise InvalidField("params", f"is {type(params).__name__}", "an object of parameters by name")
+        byte_cap = _integer(given, "byte_cap", low=BYTE_CAP_MIN, high=BYTE_CAP_MAX, default=None)
+        dry_run = given.get("dry_run", False)
+        if not isinstance(dry_run, bool):
+            raise InvalidField("dry_run", f"is {type(dry_run).__name__}", "true or false")
+        switch = self._state.read(lambda connection: get_status(connection, "kill_switch"))
+        if isinstance(switch, dict) and switch.get("on"):
+            raise KillSwitchActive(
+                f"queries are switched off ({switch.get('reason') or 'no reason given'}); logging and get_context go on; "
+                "do not retry; whoever runs this can allow queries again with 'cdesk kill-switch off'"
+            )
+        template = self.catalogue.get().get(template_name)
+        if template.scope == "org":
+            self._caller.require_analyst(f"template {template.name}")
+        checked = template.check_params(params)
+        query_hash = template.query_hash(
+            checked, customer=self._caller.customer, is_analyst=self._caller.is_analyst
+        )
+        ticket_id, submitted_at = self._journal.stamp()
+        query_tag = self._journal.query_tag()
+        expires_at = format_ts(self._now_ns() + EXPIRY_SECONDS * 1_000_000_000)
+        await self._state.write(
+            lambda connection: submit_ticket(
+                connection,
+                ticket_id=ticket_id,
+                customer=self._caller.customer,
+                is_analyst=self._caller.is_analyst,
+                session_id=self._journal.session_id,
+                template=template.name,
+                params=checked,
+                query_hash=query_hash,
+                query_tag=query_tag,
+                byte_cap=byte_cap,
+                submitted_at=submitted_at,
+                expires_at=expires_at,
+                dry_run=dry_run,
+            )
+        )
+        self._journal.wake_worker()
+        answer: Json = {
+            "ticket_id": ticket_id,
+            "status": "queued",
+            "query_hash": query_hash,
+            "query_tag": query_tag,
+            "expires_at": expires_at,
+        }
+        if dry_run:
+            binds = template.bind(checked, customer=self._caller.customer, is_analyst=self._caller.is_analyst)
+            answer["dry_run"] = {"sql": template.sql, "binds": binds}
+        return answer
+
+    async def _get_result(self, given: Json, progress: Progress | None) -> Json:
+        ticket_id = _required(given, "ticket_id", "the ticket_id that submit_query gave")
+        if not isinstance(ticket_id, str):
+            raise InvalidField("ticket_id", f"is {type(ticket_id).__name__}", "text, as submit_query gave it")
+        seconds = _seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while True:
+            # Before the row is read: a change in between is then noticed.
+            seen = self._state.version() if seconds else 0
+            ticket = self._state.read(
+                lambda connection: get_ticket(connection, ticket_id, customer=self._caller.customer)
+            )
+            left = begun + seconds - loop.time()
+            if ticket.status in ENDED or left <= 0:
+                return self._ticket_answer(ticket)
+            if progress is not None:
+                await progress(loop.time() - begun, seconds, ticket.progress or ticket.status)
+            await self._state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
+
+    def _ticket_answer(self, ticket: Ticket) -> Json:
+        status: str = ticket.status
+        error = (
+            {"code": ticket.error_code, "message": ticket.error_message or ticket.error_code}
+            if ticket.error_code
+            else None
+        )
+        if status == "queued" and format_ts(self._now_ns()) > ticket.expires_at:
+            # No worker has come by to write it down.
+            status = "expired"
+            error = {
+                "code": "expired",
+                "message": self._worker_missing()
+                or "no worker took it in time; see 'cdesk status', then submit again",
+            }
+        return {
+            "ticket_id": ticket.ticket_id,
+            "status": status,
+            "progress": ticket.progress,
+            "error": error,
+            "result": dict(ticket.result) if ticket.result is not None else None,
+        }
+
+    # -- afterwards
+
+    def tick(self) -> None:
+        """What has time: called every few seconds while nobody waits."""
+        self._journal.tick()
+        self._state.tick()
+
+    def close(self) -> None:
+        self._snapshot.close()
+        self._state.close()
+
+
+def error_text(error: CdeskError) -> str:
+    """`code: message` in one line, as a tool result says it."""
+    text = str(error)
+    return text if text.startswith(f"{error.code}:") else f"{error.code}: {text}"
+
+
+def _required(given: Json, name: str, allowed: str) -> Any:
+    value = given.get(name)
+    if value is None:
+        raise InvalidField(name, "missing", allowed)
+    return value
+
+
+def _integer(given: Json, name: str, *, low: int, high: int, default: int | None) -> Any:
+    value = given.get(name)
+    if value is None:
+        return default
+    allowed = f"an integer from {low:,} to {high:,}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows one kind of number
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidField(name, f"is {type(value).__name__}", allowed)
+    if not low <= value <= high:
+        raise InvalidField(
+            name, f"{value:,} is out of range" if abs(value) < 2**63 else "is out of range", allowed
+        )
+    return value
+
+
+def _seconds(given: Json, name: str, *, high: float) -> float:
+    value = given.get(name)
+    if value is None:
+        return 0.0
+    allowed = f"a number from 0 to {high:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidField(name, f"is {type(value).__name__}", allowed)
+    if not math.isfinite(value) or not 0 <= value <= high:
+        raise InvalidField(name, f"{str(value)[:40]} is out of range", allowed)
+    return float(value)

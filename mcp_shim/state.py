@@ -1,0 +1,165 @@
+"""`state.db` from the event loop: short statements, no waiting for a lock and no sync on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from cdesk.errors import StateDirectoryError
+from cdesk.state import open_state
+
+T = TypeVar("T")
+
+BUSY_SECONDS: Final = 5.0
+"""So long a write is tried again while another process holds the lock."""
+POLL_SECONDS: Final = 0.01
+_FIRST_RETRY_SECONDS: Final = 0.002
+_LAST_RETRY_SECONDS: Final = 0.05
+
+
+class SharedState:
+    """One connection, opened at first use, that follows the file when it is replaced (rebuilt after damage).
+
+    The connection never checkpoints (that would sync on the loop, inside somebody's call): the worker's does, and `tick` where no
+    worker runs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._waiters: dict[asyncio.Future[None], int] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self.retries = 0
+        """How often a write met a lock and was tried again."""
+
+    def connection(self) -> sqlite3.Connection:
+        """Raises StateDirectoryError where the file cannot be used."""
+        if self._connection is not None:
+            try:
+                status = os.stat(self._path)  # noqa: PTH116 - on every call
+                if (status.st_dev, status.st_ino) == self._file:
+                    return self._connection
+            except OSError:
+                pass
+            self.close()
+        connection = open_state(self._path, timeout_seconds=BUSY_SECONDS)
+        connection.execute("pragma wal_autocheckpoint = 0")
+        connection.execute("pragma busy_timeout = 0")
+        status = self._path.stat()
+        self._file = (status.st_dev, status.st_ino)
+        self._connection = connection
+        return connection
+
+    def read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a reading operation; readers never wait in WAL mode. Raises StateDirectoryError."""
+        try:
+            return operation(self.connection())
+        except sqlite3.Error as error:
+            self.close()
+            raise StateDirectoryError(f"{self._path} cannot be read ({error}); see 'cdesk doctor'") from None
+
+    async def write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `operation` in one transaction. Whatever it raises undoes the transaction.
+
+        Raises:
+            StateDirectoryError: the database cannot be used, or stays locked for 5 s.
+        """
+        deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
+        delay = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                connection = self.connection()
+                connection.execute("begin immediate")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not busy or asyncio.get_running_loop().time() >= deadline:
+                    self.close()
+                    raise self._unusable(error) from None
+                self.retries += 1
+            except sqlite3.Error as error:
+                self.close()
+                raise self._unusable(error) from None
+            else:
+                try:
+                    result = operation(connection)
+                    connection.execute("commit")
+                except sqlite3.Error as error:
+                    self._undo(connection)
+                    raise self._unusable(error) from None
+                except BaseException:
+                    self._undo(connection)
+                    raise
+                return result
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LAST_RETRY_SECONDS)
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("rollback")
+            return
+        self.close()
+
+    def _unusable(self, error: sqlite3.Error) -> StateDirectoryError:
+        return StateDirectoryError(
+            f"{self._path} cannot be written ({error}); try again, or see 'cdesk doctor'"
+        )
+
+    # -- waiting for another process
+
+    def version(self) -> int:
+        """A number that changes when another connection commits."""
+        return int(self.read(lambda connection: connection.execute("pragma data_version").fetchone()[0]))
+
+    async def changed(self, seen: int, seconds: float) -> None:
+        """Return once `version` differs from `seen`, or after `seconds`. All that wait share one poll."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = seen
+        if self._poller is None:
+            self._poller = asyncio.create_task(self._poll())
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter
+        except TimeoutError:
+            pass
+        finally:
+            self._waiters.pop(waiter, None)
+
+    async def _poll(self) -> None:
+        try:
+            while self._waiters:
+                try:
+                    version: int | None = self.version()
+                except StateDirectoryError:
+                    version = None  # whoever waits finds out by reading
+                for waiter, seen in self._waiters.items():
+                    if version != seen and not waiter.done():
+                        waiter.set_result(None)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self._poller = None
+
+    def tick(self) -> None:
+        """Move the log into the database while nobody waits for an answer (a no-op when there is little or the worker did it)."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        if self._connection is not None and _size(wal) > 4 * 1024 * 1024:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("pragma wal_checkpoint(passive)")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,109 @@
+"""Starting the worker where none runs, off the turn path."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from typing import Final
+
+from cdesk.config import Settings
+from cdesk.home import StateDirectory
+from cdesk.locks import FileLock
+from mcp_shim.log import log
+
+LOOK_SECONDS: Final = 60.0
+"""How often, while there are calls, the shim looks whether a worker still runs."""
+_NEEDED: Final = {"duckdb": ("worker", "dbt", "duckdb"), "snowflake": ("worker", "dbt", "snowflake")}
+
+
+class WorkerStarter:
+    """Looks for a worker, and starts one where the settings say so. `missing` tells why there can be none, or None."""
+
+    def __init__(self, settings: Settings, home: StateDirectory) -> None:
+        self._settings = settings
+        self._home = home
+        self._looked = float("-inf")
+        self._child: subprocess.Popen[bytes] | None = None
+        self.missing: str | None = None
+
+    @property
+    def due(self) -> bool:
+        return self._settings.worker == "auto" and time.monotonic() - self._looked >= LOOK_SECONDS
+
+    def look(self) -> bool:
+        """Start a worker if none runs; True if one was started."""
+        self._looked = time.monotonic()
+        if self._settings.worker != "auto":
+            return False
+        if self._child is not None and self._child.poll() is None:
+            return False
+        if self._runs():
+            return False
+        absent = [name for name in _NEEDED[self._settings.target] if importlib.util.find_spec(name) is None]
+        if absent:
+            extra = "worker" if self._settings.target == "duckdb" else "snowflake"
+            if self.missing is None:
+                log("worker_missing", packages=", ".join(absent), extra=extra)
+            self.missing = f"no worker is installed here (pip install 'cdesk[{extra}]')"
+            return False
+        self.missing = None
+        try:
+            self._child = self._start()
+        except OSError as error:
+            log("worker_not_started", reason=error.strerror or type(error).__name__)
+            return False
+        log("worker_started", pid=self._child.pid)
+        return True
+
+    def _runs(self) -> bool:
+        """Whether somebody holds the worker's lock."""
+        if not self._home.worker_lock.exists():
+            return False
+        lock = FileLock(self._home.worker_lock)
+        try:
+            free = lock.acquire()
+        except OSError:
+            return False
+        lock.release()
+        return not free
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        settings = self._settings
+        environ = {
+            **settings.environ,
+            "CDESK_HOME": str(settings.home),
+            "CDESK_CUSTOMER": settings.customer,
+            "CDESK_TARGET": settings.target,
+        }
+        command = [sys.executable, "-m", "cli.main", "worker"]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        output = os.open(self._home.worker_log, flags, 0o600)
+        try:
+            if sys.platform == "win32":
+                return subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=environ,
+                    creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW,
+                )
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environ,
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+
+    def release(self) -> None:
+        """Let the worker live on when this process ends."""
+        if self._child is not None:
+            self._child.returncode = self._child.poll() or 0  # no warning about a child that still runs
+            self._child = None
