@@ -1,14 +1,28 @@
 {#
-    One row per element of a JSON array column: `from <relation>` with the element as `<alias>.element`. The relation is aliased as given.
+    A `from` clause with one row per element of a JSON array column of `relation` (a CTE): its columns, and `elements.element` and
+    `elements.position` (from 0). Rows with an empty array give none.
 #}
-{% macro json_elements(relation, column, alias='elements') -%}
-    {{ return(adapter.dispatch('json_elements', 'cdesk')(relation, column, alias)) }}
+{% macro json_elements(relation, column) -%}
+    {{ return(adapter.dispatch('json_elements', 'cdesk')(relation, column)) }}
 {%- endmacro %}
 
-{% macro default__json_elements(relation, column, alias) -%}
-    from {{ relation }}, lateral (select flattened.value as element from table(flatten(input => {{ relation }}.{{ column }})) as flattened) as {{ alias }}
+{# https://docs.snowflake.com/en/sql-reference/functions/flatten #}
+{% macro default__json_elements(relation, column) -%}
+    from (
+        select
+            exploded.*,
+            flattened.value as element,
+            flattened.index as position
+        from {{ relation }} as exploded, lateral flatten(input => exploded.{{ column }}) as flattened
+    ) as elements
 {%- endmacro %}
 
-{% macro duckdb__json_elements(relation, column, alias) -%}
-    from {{ relation }}, unnest(cast({{ relation }}.{{ column }} as json[])) as {{ alias }} (element)
+{% macro duckdb__json_elements(relation, column) -%}
+    from (
+        select
+            exploded.*,
+            unnested.element,
+            unnested.position - 1 as position
+        from {{ relation }} as exploded, unnest(cast(exploded.{{ column }} as json[])) with ordinality as unnested (element, position)
+    ) as elements
 {%- endmacro %}

@@ -1,6 +1,7 @@
 {#
     A build writes the customers for whom something was landed since the newest that this table has seen, and, because counts are by UTC calendar day, once
     a day those whose counts may have moved. `updated_at` moves only with `version`, `version` only with the text.
+    The newest activities and questions are those of the cached text together with what has landed since, so that no build goes back over history.
     The text is put together key by key: docs/contracts.md fixes the order of keys, which a native object would not keep.
 #}
 {{ config(incremental_strategy='merge', unique_key='customer') }}
@@ -48,29 +49,83 @@ touched as (
 
 ),
 
-customer_events as (
+-- with a cache: what has landed since, to be joined with what the cache remembers
+new_events as (
 
     select
-        events.customer,
-        events.activity,
-        events.ts,
-        events._activity_id,
-        events._landed_at
+        customer,
+        activity,
+        ts,
+        _activity_id,
+        _landed_at,
+        case when activity = 'cdesk.user_asked' then {{ cdesk.json_string('_feature_json', 'question') }} end as question
     from events
-    inner join touched on events.customer = touched.customer
+    {% if is_incremental() %}
+    where _landed_at >= {{ cdesk.since(this, '_events_landed_at') }}
+    {% endif %}
 
 ),
 
-event_state as (
+new_event_state as (
 
     select
         customer,
         max(ts) as _last_event_at,
         max(_landed_at) as _events_landed_at
-    from customer_events
+    from new_events
     group by customer
 
 ),
+
+{% if is_incremental() %}
+cached as (
+
+    select
+        cache.customer,
+        cache.updated_at,
+        cache.version,
+        cache._last_event_at,
+        cache._events_landed_at,
+        {{ cdesk.json_value(cdesk.parse_json('cache.context'), 'last_activities') }} as last_activities,
+        {{ cdesk.json_value(cdesk.parse_json('cache.context'), 'recent_questions') }} as recent_questions,
+        {{ cdesk.parse_json('cache._question_ids') }} as question_ids
+    from {{ this }} as cache
+    inner join touched on cache.customer = touched.customer
+
+),
+
+cached_activities as (
+
+    select
+        customer,
+        {{ cdesk.json_string('element', 'activity') }} as activity,
+        {{ cdesk.try_timestamp(cdesk.json_string('element', 'ts')) }} as ts,
+        {{ cdesk.json_string('element', 'activity_id') }} as _activity_id
+    {{ cdesk.json_elements('cached', 'last_activities') }}
+
+),
+
+cached_question_ids as (
+
+    select
+        customer,
+        position,
+        {{ cdesk.json_text('element') }} as _activity_id
+    {{ cdesk.json_elements('cached', 'question_ids') }}
+
+),
+
+cached_question_texts as (
+
+    select
+        customer,
+        position,
+        {{ cdesk.try_timestamp(cdesk.json_string('element', 'ts')) }} as ts,
+        {{ cdesk.json_string('element', 'question') }} as question
+    {{ cdesk.json_elements('cached', 'recent_questions') }}
+
+),
+{% endif %}
 
 activity_counts as (
 
@@ -80,8 +135,11 @@ activity_counts as (
         sum(case when ts >= {{ today }} then 1 else 0 end) as d1,
         sum(case when ts >= {{ dbt.dateadd('day', -6, today) }} then 1 else 0 end) as d7,
         count(*) as d30
-    from customer_events
-    where ts >= {{ dbt.dateadd('day', -29, today) }} and ts < {{ dbt.dateadd('day', 1, today) }}
+    from events
+    where
+        customer in (select touched.customer from touched)
+        and ts >= {{ dbt.dateadd('day', -29, today) }}
+        and ts < {{ dbt.dateadd('day', 1, today) }}
     group by customer, activity
 
 ),
@@ -109,10 +167,30 @@ definitions as (
 
 ),
 
+activities as (
+
+    select
+        customer,
+        activity,
+        ts,
+        _activity_id
+    from new_events
+    {% if is_incremental() %}
+    union
+    select
+        customer,
+        activity,
+        ts,
+        _activity_id
+    from cached_activities
+    {% endif %}
+
+),
+
 newest_activities as (
 
     select *
-    from customer_events
+    from activities
     qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 20
 
 ),
@@ -134,13 +212,25 @@ last_activities as (
 questions as (
 
     select
-        events.customer,
-        events.ts,
-        events._activity_id,
-        {{ cdesk.json_string('events._feature_json', 'question') }} as question
-    from events
-    inner join touched on events.customer = touched.customer
-    where events.activity = 'cdesk.user_asked'
+        customer,
+        ts,
+        _activity_id,
+        question
+    from new_events
+    where question is not null
+    {% if is_incremental() %}
+    union
+    select
+        cached_question_texts.customer,
+        cached_question_texts.ts,
+        cached_question_ids._activity_id,
+        cached_question_texts.question
+    from cached_question_texts
+    inner join cached_question_ids
+        on
+            cached_question_texts.customer = cached_question_ids.customer
+            and cached_question_texts.position = cached_question_ids.position
+    {% endif %}
 
 ),
 
@@ -148,7 +238,6 @@ newest_questions as (
 
     select *
     from questions
-    where question is not null
     qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 10
 
 ),
@@ -160,7 +249,8 @@ recent_questions as (
         {{ cdesk.json_array_agg(cdesk.json_object([
             ['question', cdesk.json_quote('question')],
             ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
-        ]), 'ts desc, _activity_id desc') }} as section
+        ]), 'ts desc, _activity_id desc') }} as section,
+        {{ cdesk.json_array_agg(cdesk.json_quote('_activity_id'), 'ts desc, _activity_id desc') }} as question_ids
     from newest_questions
     group by customer
 
@@ -236,10 +326,18 @@ contexts as (
 
     select
         touched.customer,
-        event_state._events_landed_at,
-        event_state._last_event_at,
+        {% if is_incremental() %}
+        cached.updated_at as cached_updated_at,
+        cached.version as cached_version,
+        {{ cdesk.later('new_event_state._events_landed_at', 'cached._events_landed_at') }} as _events_landed_at,
+        {{ cdesk.later('new_event_state._last_event_at', 'cached._last_event_at') }} as _last_event_at,
+        {% else %}
+        new_event_state._events_landed_at,
+        new_event_state._last_event_at,
+        {% endif %}
         insight_state._insights_landed_at,
         insight_state._provenance_landed_at,
+        coalesce(recent_questions.question_ids, '[]') as _question_ids,
         {{ cdesk.json_object([
             ['customer', cdesk.json_quote('touched.customer')],
             ['insights', "coalesce(insights.section, '[]')"],
@@ -250,7 +348,10 @@ contexts as (
             ['definitions', "coalesce(definitions.section, '{}')"],
         ]) }} as context
     from touched
-    left join event_state on touched.customer = event_state.customer
+    left join new_event_state on touched.customer = new_event_state.customer
+    {% if is_incremental() %}
+    left join cached on touched.customer = cached.customer
+    {% endif %}
     left join insight_state on touched.customer = insight_state.customer
     left join insights on touched.customer = insights.customer
     left join unverified on touched.customer = unverified.customer
@@ -273,23 +374,21 @@ versioned as (
 final as (
 
     select
-        versioned.customer,
-        versioned.context,
+        customer,
+        context,
         {% if is_incremental() %}
-        case when cached.version = versioned.version then cached.updated_at else {{ cdesk.cdesk_now() }} end as updated_at,
+        case when cached_version = version then cached_updated_at else {{ cdesk.cdesk_now() }} end as updated_at,
         {% else %}
         {{ cdesk.cdesk_now() }} as updated_at,
         {% endif %}
-        versioned.version,
+        version,
         {{ today }} as _as_of_day,
-        versioned._last_event_at,
-        versioned._events_landed_at,
-        versioned._insights_landed_at,
-        versioned._provenance_landed_at
+        _question_ids,
+        _last_event_at,
+        _events_landed_at,
+        _insights_landed_at,
+        _provenance_landed_at
     from versioned
-    {% if is_incremental() %}
-    left join {{ this }} as cached on versioned.customer = cached.customer
-    {% endif %}
 
 )
 

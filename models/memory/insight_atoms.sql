@@ -187,12 +187,12 @@ succeeded_runs as (
 result_values as (
 
     select
-        succeeded_runs.customer,
-        succeeded_runs.query_hash,
-        succeeded_runs.query_run_id,
-        succeeded_runs.template,
-        succeeded_runs._landed_at,
-        elements.element
+        customer,
+        query_hash,
+        query_run_id,
+        template,
+        _landed_at,
+        element
     {{ cdesk.json_elements('succeeded_runs', 'result_values') }}
 
 ),
