@@ -1,0 +1,5 @@
+"""The queue's way into the warehouse."""
+
+from uploader.uploader import DrainReport, Uploader
+
+__all__ = ["DrainReport", "Uploader"]

@@ -121,7 +121,7 @@ def _message_records(
     if message["sender"] == "human":
         features: dict[str, Any] = {
             "source": "claude_export",
-            "text_length": len(text),
+            "length": len(text),
             "attachments": len(attached),
         }
         if include_text:
@@ -145,7 +145,7 @@ def _message_records(
         yield from make.event("tool_called", (*key, "tool_use", number), start or ts, features, place)
     features = {
         "source": "claude_export",
-        "text_length": len(text),
+        "length": len(text),
         "thinking_length": len(_joined(blocks, "thinking")),
         "tool_calls": len(tools),
     }
@@ -231,16 +231,16 @@ def fit_text(text: str, limit: int) -> str:
 
 
 def _file(item: Mapping[str, Any], include_text: bool) -> dict[str, Any]:
-    name = item.get("file_name")
+    name, size = item.get("file_name"), item.get("file_size")
+    extension = PurePosixPath(name).suffix.removeprefix(".").lower()[:16] if isinstance(name, str) else ""
     features: dict[str, Any] = {
         "source": "claude_export",
-        "file_type": _label(item.get("file_type")) or None,
-        "extension": PurePosixPath(name).suffix.lower()[:16] or None if isinstance(name, str) else None,
-        "bytes": item.get("file_size") if isinstance(item.get("file_size"), int) else None,
+        "kind": _label(item.get("file_type")) or extension or None,
+        "bytes": size if isinstance(size, int) else None,
         "content_length": _length(item.get("extracted_content")),
     }
     if include_text and isinstance(name, str):
-        features["file_name"] = fit_text(name, 4 * _MAX_LABEL)
+        features["path"] = fit_text(name, 4 * _MAX_LABEL)
     return features
 
 

@@ -1,0 +1,87 @@
+"""How far each queue file has landed: a cache in state.db of what the warehouse itself says (`positions`).
+
+Losing it costs one question to the warehouse; a cache that contradicts a file is not believed (`tail_crc`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from cdesk.errors import StateDirectoryError
+
+
+@dataclass(slots=True)
+class Progress:
+    """One file. `next_offset`: first byte that has not landed. `last_offset`: where the last landed line starts, -1 before the first.
+
+    records: lines landed. tail_crc: checksum of the bytes before next_offset (`uploader.reading.tail_crc`).
+    """
+
+    next_offset: int = 0
+    last_offset: int = -1
+    records: int = 0
+    tail_crc: int = 0
+
+
+class Checkpoints:
+    """The table `checkpoints`. A state.db that cannot be used now is done without: the uploader goes on from what it knows."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+
+    def load(self) -> dict[str, Progress] | None:
+        """All of them, or None when state.db cannot be read."""
+        try:
+            rows = (
+                self._open()
+                .execute("select source_file, next_offset, last_offset, records, tail_crc from checkpoints")
+                .fetchall()
+            )
+        except (sqlite3.Error, StateDirectoryError):
+            self.close()
+            return None
+        return {row[0]: Progress(*row[1:]) for row in rows}
+
+    def save(self, changed: Iterable[tuple[str, Progress]], *, now: str) -> bool:
+        """Keep them in one transaction; False when state.db cannot be written now."""
+        return self._write(
+            "insert into checkpoints (source_file, next_offset, last_offset, records, tail_crc, updated_at) "
+            "values (?, ?, ?, ?, ?, ?) on conflict (source_file) do update set next_offset = excluded.next_offset, "
+            "last_offset = excluded.last_offset, records = excluded.records, tail_crc = excluded.tail_crc, "
+            "updated_at = excluded.updated_at",
+            [
+                (name, one.next_offset, one.last_offset, one.records, one.tail_crc, now)
+                for name, one in changed
+            ],
+        )
+
+    def forget(self, names: Iterable[str]) -> bool:
+        return self._write("delete from checkpoints where source_file = ?", [(name,) for name in names])
+
+    def _write(self, sql: str, rows: list[tuple[object, ...]]) -> bool:
+        if not rows:
+            return True
+        try:
+            connection = self._open()
+            connection.execute("begin immediate")
+            connection.executemany(sql, rows)
+            connection.execute("commit")
+        except (sqlite3.Error, StateDirectoryError):
+            self.close()
+            return False
+        return True
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None

@@ -1,0 +1,397 @@
+"""The queue's way into the warehouse: tail, check, batch, land, remember, ship.
+
+What has landed is known from the warehouse itself: each row carries its file and offset, so rows and position are one transaction.
+state.db caches that. Nothing here deletes a line that has not landed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from cdesk.clock import NowNs, format_ts
+from cdesk.depth import Delivered, Depth, DepthCounter
+from cdesk.errors import WarehouseError, WarehouseNotBuilt
+from cdesk.home import StateDirectory
+from cdesk.locks import FileLock
+from cdesk.state import open_state
+from uploader.batching import Batcher, Prepared
+from uploader.checking import QUARANTINE
+from uploader.checkpoints import Checkpoints, Progress
+from uploader.files import QueueFile, QueueListing, by_writer, finish_leftovers, fresh_name, list_queue
+from uploader.landing import land_around_poison
+from uploader.reading import count_lines, line_end, read_blocks, tail_crc
+from uploader.retry import Breaker
+from uploader.shipped import Shipped
+from warehouse.batch import LineBatch
+from warehouse.protocol import LandResult, Warehouse
+
+log = logging.getLogger("cdesk.uploader")
+
+FIRST_ROWS: Final = 2_000
+LEAST_ROWS: Final = 100
+MOST_ROWS: Final = 50_000
+MOST_BYTES: Final = 24 * 1024 * 1024
+"""A batch ends at the adaptive number of rows or here."""
+FAST_SECONDS: Final = 0.5
+SLOW_SECONDS: Final = 2.0
+"""A landing quicker than the first doubles the next batch, one slower than the second halves it."""
+HOLD_SECONDS: Final = 0.5
+"""At least this long between two small landings, so that a steady trickle is landed in batches."""
+MOST_POISON: Final = 100
+"""Refused records in one drain after which the warehouse is taken to be at fault."""
+TIDY_SECONDS: Final = 600.0
+_POSITIONS_AT_ONCE: Final = 10_000
+
+
+@dataclass(slots=True)
+class DrainReport:
+    """What one drain did. landed: rows, quarantined ones included. waiting: lines that still stand in the queue.
+
+    blocked is None when the queue was drained to its end, else the code of what stopped it (`warehouse_unavailable`,
+    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue, `stopped`), with `message` in words.
+    held: files left alone for now because they contradict what has landed of them, or cannot be read. unknown: .ndjson files in the
+    queue that are not of the queue. reasons: quarantined lines by reason.
+    """
+
+    landed: int = 0
+    quarantined: int = 0
+    batches: int = 0
+    bytes: int = 0
+    waiting: int = 0
+    blocked: str | None = None
+    message: str | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+    shipped: int = 0
+    held: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    last_landed_at: datetime | None = None
+
+
+class Uploader:
+    """Drains one queue into one warehouse. `drain` and `depth` may be called from different threads.
+
+    A second uploader on the same state directory finds the queue taken and reports `busy`.
+    """
+
+    def __init__(
+        self,
+        home: StateDirectory,
+        warehouse: Warehouse,
+        *,
+        connect: Callable[[], sqlite3.Connection] | None = None,
+        breaker: Breaker | None = None,
+        keep_days: float = 14.0,
+        now_ns: NowNs = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+        most_rows: int = MOST_ROWS,
+    ) -> None:
+        self._queue = home.queue
+        self._warehouse = warehouse
+        self._checkpoints = Checkpoints(connect or (lambda: open_state(home.state_db)))
+        self.breaker = breaker or Breaker(monotonic=monotonic)
+        self._shipped = Shipped(home.queue, keep_days=keep_days)
+        self._now_ns = now_ns
+        self._monotonic = monotonic
+        self._most_rows = most_rows
+        self._rows = min(FIRST_ROWS, most_rows)
+        self._lock = FileLock(home.queue / "uploader.lock")
+        self._turn = threading.Lock()
+        self._progress: dict[str, Progress] = {}
+        self._progress_lock = threading.Lock()
+        self._counter = DepthCounter(home.queue)
+        self._synced = False
+        self._look_again = False
+        self._last_landed_at: datetime | None = None
+        self._last_drain = -HOLD_SECONDS
+        self._last_batch = 0
+        self._last_tidy = monotonic()
+
+    # -- the public face
+
+    def drain(self, stop: threading.Event | None = None) -> DrainReport:
+        """Land everything that stands in the queue, or as much as goes. Never raises for a warehouse that is away: see `DrainReport`.
+
+        Raises:
+            OSError: the queue folder itself cannot be read.
+        """
+        report = DrainReport()
+        with self._turn:
+            try:
+                taken = self._lock.acquire()
+            except FileNotFoundError:  # no queue folder: nothing has ever been queued
+                return report
+            if not taken:
+                report.blocked, report.message = "busy", "another uploader drains this queue"
+                return report
+            try:
+                self._drain(report, stop or threading.Event())
+            finally:
+                self._lock.release()
+            self._last_drain = self._monotonic()
+            report.waiting = self.measure().lines
+        if report.reasons:
+            log.warning("lines quarantined: %s", dict(report.reasons))
+        return report
+
+    def depth(self) -> int:
+        """Undelivered records over all files and processes."""
+        return self.measure().lines
+
+    def measure(self) -> Depth:
+        """The depth in lines, bytes and files."""
+        with self._progress_lock:
+            known = self._progress if self._synced else {**(self._checkpoints.load() or {}), **self._progress}
+            delivered = {name: Delivered(one.next_offset, one.records) for name, one in known.items()}
+            return self._counter.measure(delivered)
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long the next drain is best put off: a pause after a failure, or a moment for a batch to gather. 0 = now."""
+        if self.breaker.failures:
+            return self.breaker.wait
+        if self._last_batch >= self._rows:
+            return 0.0
+        return max(0.0, self._last_drain + HOLD_SECONDS - self._monotonic())
+
+    def close(self) -> None:
+        self._checkpoints.close()
+
+    # -- one drain
+
+    def _drain(self, report: DrainReport, stop: threading.Event) -> None:
+        if self.breaker.wait:
+            report.blocked, report.message = "backing_off", self.breaker.reason
+            return
+        try:
+            again = True
+            while again and not stop.is_set():
+                listing = finish_leftovers(self._queue)
+                report.unknown = listing.unknown
+                if not self._synced:
+                    listing = self._synchronise(listing)
+                again = self._pass(listing, report, stop)
+        except WarehouseNotBuilt as error:
+            # Nothing is wrong with the warehouse but that a build has to come first: no pause, no breaker.
+            self._synced = False
+            report.blocked, report.message = error.code, str(error)
+            return
+        except WarehouseError as error:
+            self._synced = False  # the last transaction may or may not have happened: ask before going on
+            pause = self.breaker.failed(f"{error.code}: {error}")
+            report.blocked, report.message = error.code, str(error)
+            log.warning(
+                "landing put off for %.1f s (%s, failure %d)", pause, error.code, self.breaker.failures
+            )
+            return
+        self.breaker.succeeded()
+        if stop.is_set():
+            report.blocked = "stopped"
+        elif self._monotonic() - self._last_tidy > TIDY_SECONDS:
+            self._last_tidy = self._monotonic()
+            self._shipped.tidy()
+
+    def _pass(self, listing: QueueListing, report: DrainReport, stop: threading.Event) -> bool:
+        """One walk over all files; whether another one is due at once: much has landed, or a file has to be looked at anew."""
+        before = report.landed
+        report.held = []
+        self._look_again = False
+        for prepared in self._prepare(listing.files, report):
+            if stop.is_set():
+                return False
+            self._land(prepared, report)
+            if not self._synced:
+                return True
+        report.shipped += self._ship(listing.files)
+        self._last_batch = report.landed - before
+        return self._look_again or self._last_batch >= self._rows
+
+    def _land(self, prepared: Prepared, report: DrainReport) -> None:
+        done = 0
+
+        def note(part: LineBatch, result: LandResult) -> None:
+            nonlocal done
+            if part.kinds.count(QUARANTINE):
+                for index, kind in enumerate(part.kinds, done):
+                    if kind == QUARANTINE:
+                        reason = prepared.reasons.get(index, "refused")
+                        report.reasons[reason] = report.reasons.get(reason, 0) + 1
+                        report.quarantined += 1
+            report.bytes += self._advance(prepared, done, done + len(part))
+            done += len(part)
+            report.landed += len(part)
+            report.batches += 1
+            report.last_landed_at = result.landed_at
+            if self._last_landed_at is not None and (
+                result.previous is None or result.previous < self._last_landed_at
+            ):
+                log.warning("the warehouse is older than what has landed: asking it again for every file")
+                self._synced = False
+            self._last_landed_at = result.landed_at
+
+        started = self._monotonic()
+        land_around_poison(self._warehouse, prepared.batch, most_poison=MOST_POISON, on_landed=note)
+        self.breaker.succeeded()
+        self._adapt(len(prepared.ends), self._monotonic() - started)
+
+    def _adapt(self, rows: int, seconds: float) -> None:
+        if seconds > SLOW_SECONDS:
+            self._rows = max(LEAST_ROWS, self._rows // 2)
+        elif seconds < FAST_SECONDS and rows >= self._rows:
+            self._rows = min(self._most_rows, self._rows * 2)
+
+    def _advance(self, prepared: Prepared, start: int, end: int) -> int:
+        """Note that lines [start, end) have landed; their bytes."""
+        names = prepared.batch.source_files[start:end]
+        last = dict(zip(names, range(start, end), strict=True))
+        counts = Counter(names)
+        moved = 0
+        with self._progress_lock:
+            for name, index in last.items():
+                progress = self._progress[name]
+                moved += prepared.ends[index] - progress.next_offset
+                progress.next_offset = prepared.ends[index]
+                progress.last_offset = prepared.batch.offsets[index]
+                progress.records += counts[name] - (index in prepared.torn)  # a torn line is a file's last
+                try:
+                    progress.tail_crc = _tail_crc(prepared.files[name], progress.next_offset)
+                except (OSError, ValueError):
+                    self._synced = False
+            changed = [(name, self._progress[name]) for name in last]
+            self._checkpoints.save(changed, now=format_ts(self._now_ns()))
+        return moved
+
+    # -- from files to batches
+
+    def _prepare(self, files: list[QueueFile], report: DrainReport) -> Iterator[Prepared]:
+        """Batches over all files, a writer's files in order; a file that has to wait makes its writer's later ones wait."""
+        batcher = Batcher(rows=self._limit, most_bytes=MOST_BYTES)
+        for group in by_writer(files):
+            for file in group:
+                try:
+                    size = file.size()
+                    progress = self._progress.setdefault(file.name, Progress())
+                    if size == progress.next_offset and not file.sealed:
+                        continue
+                    if not _is_still(file, progress, size):
+                        if file.sealed:  # nobody writes to it: its content lands under a name of its own
+                            self._adopt(file)
+                        else:
+                            report.held.append(file.name)
+                        break
+                    for block in read_blocks(file.path, progress.next_offset, whole=file.sealed):
+                        yield from batcher.add(file, block)
+                except FileNotFoundError:  # sealed by its writer since the listing
+                    self._look_again = True
+                    break
+                except OSError as error:
+                    log.warning("%s cannot be read (%s); left for later", file.path.name, error.strerror)
+                    report.held.append(file.name)
+                    break
+        if rest := batcher.rest():
+            yield rest
+
+    def _limit(self) -> int:
+        """Rows of the next batch; a few only while the breaker is being probed."""
+        return min(self._rows, LEAST_ROWS) if self.breaker.failures else self._rows
+
+    def _adopt(self, file: QueueFile) -> None:
+        target = fresh_name(self._queue)
+        log.warning("%s is not what has landed of it; it lands again as %s", file.name, target.name)
+        file.path.rename(target)
+        with self._progress_lock:
+            self._progress.pop(file.name, None)
+        self._checkpoints.forget([file.name])
+        self._look_again = True
+
+    def _ship(self, files: list[QueueFile]) -> int:
+        """Take sealed files that have landed whole out of the queue; how many."""
+        gone: list[str] = []
+        for file in files:
+            progress = self._progress.get(file.name)
+            if not file.sealed or progress is None:
+                continue
+            try:
+                if file.size() != progress.next_offset:
+                    continue
+                if progress.last_offset < 0:
+                    file.path.unlink()
+                else:
+                    self._shipped.put(file, progress.last_offset)
+            except OSError as error:
+                log.warning("%s cannot be put away (%s); tried again later", file.name, error.strerror)
+                continue
+            gone.append(file.name)
+        with self._progress_lock:
+            for name in gone:
+                del self._progress[name]
+        self._checkpoints.forget(gone)
+        return len(gone)
+
+    # -- what has landed
+
+    def _synchronise(self, listing: QueueListing) -> QueueListing:
+        """Ask the warehouse how far each file has landed, and bring shipped files back that it no longer holds."""
+        names = [file.name for file in listing.files] + [file.name for file in self._shipped.files()]
+        positions: dict[str, int] = {}
+        for start in range(0, len(names), _POSITIONS_AT_ONCE):
+            positions |= self._warehouse.positions(names[start : start + _POSITIONS_AT_ONCE])
+        if returned := self._shipped.put_back(positions):
+            log.warning(
+                "%d files landed once and are gone from the warehouse: they land again", len(returned)
+            )
+            listing = list_queue(self._queue)
+        cached = self._checkpoints.load() or {}
+        progress = {
+            file.name: _settle(file, positions.get(file.name, -1), cached.get(file.name))
+            for file in listing.files
+        }
+        with self._progress_lock:
+            self._progress = progress
+            self._synced = True
+            self._checkpoints.forget(cached.keys() - progress.keys())
+            self._checkpoints.save(progress.items(), now=format_ts(self._now_ns()))
+        return listing
+
+
+_CONTRADICTION: Final = -1
+"""A tail_crc that no file has."""
+
+
+def _settle(file: QueueFile, position: int, cached: Progress | None) -> Progress:
+    """How far `file` has landed, given the warehouse's greatest offset (-1: nothing) and what was remembered."""
+    if position < 0:
+        return Progress()
+    if cached is not None and cached.last_offset == position:
+        return cached
+    try:
+        end = line_end(file.path, position)
+        if end is None:
+            return Progress(position + 1, position, 0, _CONTRADICTION)
+        return Progress(end, position, count_lines(file.path, 0, end), tail_crc(file.path, end))
+    except (OSError, ValueError):
+        return Progress(position + 1, position, 0, _CONTRADICTION)
+
+
+def _is_still(file: QueueFile, progress: Progress, size: int) -> bool:
+    """Whether the file still begins with what has landed of it (it may have been cut, or replaced by another)."""
+    if size < progress.next_offset:
+        return False
+    try:
+        return tail_crc(file.path, progress.next_offset) == progress.tail_crc
+    except ValueError:
+        return False
+
+
+def _tail_crc(file: QueueFile, offset: int) -> int:
+    try:
+        return tail_crc(file.path, offset)
+    except FileNotFoundError:  # sealed meanwhile
+        return tail_crc(file.path.with_name(file.name), offset)
