@@ -71,3 +71,16 @@ else:
 
     def _unlock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock on `path` now. A file that is not there, or cannot be opened, is held by nobody that we know of."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        free = lock.acquire()
+    except OSError:
+        return False
+    lock.release()
+    return not free

@@ -158,3 +158,7 @@ def _explain(error: Exception) -> str:
 def _say(message: str, *, code: int = FAILED) -> int:
     print(f"cdesk: {message}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

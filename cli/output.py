@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -97,6 +99,39 @@ def progress(what: str, *, total: int | None, unit: str = "it", scale: bool = Fa
         dynamic_ncols=True,
     ) as bar:
         yield bar
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being waited for, and how long already; after a second, and only on a terminal.
+
+    Yields a function that changes what the line says.
+    """
+    said = [what]
+    done = threading.Event()
+
+    def tick() -> None:
+        started = time.monotonic()
+        pause = 1.0
+        while not done.wait(pause):
+            print(
+                f"\r\x1b[K{said[0]} … {time.monotonic() - started:.0f} s", end="", file=sys.stderr, flush=True
+            )
+            pause = 0.2
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def say(text: str) -> None:
+        said[0] = f"{what}: {text}"
+
+    ticker = threading.Thread(target=tick, daemon=True) if sys.stderr.isatty() else None
+    if ticker:
+        ticker.start()
+    try:
+        yield say
+    finally:
+        done.set()
+        if ticker:
+            ticker.join()
 
 
 def _is_number(value: object) -> bool:

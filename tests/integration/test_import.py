@@ -140,11 +140,10 @@ def test_lengths_models_tools_and_file_kinds_go_in(run: Any, state_home: StateDi
     run([exported()])
 
     features = [record["feature_json"] for record in queued(state_home)]
-    assert features[1] == {"source": "claude_export", "text_length": len(SECRET) + 9, "attachments": 2}
+    assert features[1] == {"source": "claude_export", "length": len(SECRET) + 9, "attachments": 2}
     assert features[2] == {
         "source": "claude_export",
-        "file_type": "pdf",
-        "extension": ".pdf",
+        "kind": "pdf",
         "bytes": 1234,
         "content_length": len(SECRET),
     }
@@ -153,7 +152,7 @@ def test_lengths_models_tools_and_file_kinds_go_in(run: Any, state_home: StateDi
     assert tool["input_length"] > len(SECRET)
     assert features[5] == {
         "source": "claude_export",
-        "text_length": 15,
+        "length": 15,
         "thinking_length": len(SECRET),
         "tool_calls": 1,
         "model": "claude-sonnet-4-5",
@@ -190,7 +189,7 @@ def test_with_include_text_questions_answers_titles_and_file_names_go_in(
     features = [record["feature_json"] for record in queued(state_home)]
     assert features[0]["title"] == f"About {SECRET}"
     assert features[1]["question"] == f"What is {SECRET}?"
-    assert features[2]["file_name"] == "launch codes.PDF"
+    assert features[2]["path"] == "launch codes.PDF"
     assert features[5]["response"] == "I can't \n\ntell."
 
 

@@ -1,0 +1,178 @@
+"""`cdesk query`: one catalogued query, run here and now."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
+
+from cdesk.errors import CdeskError, InvalidField
+from cli.output import size, table, waiting
+from cli.settings import settings_and_home
+
+if TYPE_CHECKING:
+    from cdesk.catalogue import Template
+
+EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out activities.csv"
+_WHOLE: Final = ("json", "csv", "parquet")
+_TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("template", metavar="TEMPLATE", help="its name; 'cdesk templates' lists them")
+    parser.add_argument(
+        "-p",
+        "--param",
+        dest="params",
+        metavar="KEY=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="a parameter; once for each, and once for each item of a list",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", *_WHOLE),
+        help="table (the default): ten rows to read; json, csv, parquet: the whole result",
+    )
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="--format json")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write there; the format follows from .json, .csv or .parquet",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="run it even where an earlier answer to it still stands"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show the SQL, its binds and the plan instead of running it"
+    )
+
+
+def run(args: Namespace) -> int:
+    from cdesk.catalogue import load_catalogue
+    from cdesk.identity import local_caller
+    from worker.results import run_now
+
+    settings, home = settings_and_home()
+    template = load_catalogue(home.catalogue).get(args.template)
+    suffix = args.out.suffix[1:].lower() if args.out else ""
+    chosen: Literal["table", "json", "csv", "parquet"] = args.format or (
+        cast(Any, suffix) if suffix in _WHOLE else "table"
+    )
+    if chosen == "parquet" and args.out is None and sys.stdout.isatty():
+        raise InvalidField("--out", "missing", "a file to write Parquet to, as in --out result.parquet")
+    with _target(args.out) as out, waiting(f"running {template.name}") as say:
+        result = run_now(
+            settings,
+            template.name,
+            parameters(template, args.params),
+            local_caller(settings),
+            None if chosen == "table" else chosen,
+            out,
+            fresh=args.fresh,
+            dry_run=args.dry_run,
+            progress=say,
+        )
+        if args.dry_run:
+            out.write((_plan(result) + "\n").encode())
+        elif chosen == "table":
+            out.write((_told(result) + "\n").encode())
+    if args.out is not None:
+        print(f"{args.out}: {result.get('row_count', 0):,} rows, {size(args.out.stat().st_size)}")
+    return 0
+
+
+def parameters(template: Template, given: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Typed values for what was given as text. What cannot be read as its type stays text: the template's own check refuses it.
+
+    Raises:
+        InvalidField: a parameter that is no list was given twice.
+    """
+    types = {parameter.name: parameter.type for parameter in template.parameters}
+    values: dict[str, Any] = {}
+    for name, text in given:
+        kind = types.get(name, "string")
+        if kind.startswith("list["):
+            values.setdefault(name, []).append(_read(kind[5:-1], text))
+        elif name in values:
+            raise InvalidField(name, "given twice", "one value")
+        else:
+            values[name] = _read(kind, text)
+    return values
+
+
+def _read(kind: str, text: str) -> Any:
+    with contextlib.suppress(ValueError):
+        if kind == "integer":
+            return int(text)
+        if kind == "number":
+            return float(text) if any(mark in text.lower() for mark in ".einf") else int(text)
+    return _TRUTH.get(text.lower(), text) if kind == "boolean" else text
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
+
+
+@contextlib.contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that stands under its name only once it is whole."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise CdeskError(
+            f"{path} cannot be written ({error.strerror}); name another file with --out"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    rows, count = result["rows"], result["row_count"]
+    lines = [
+        table([column["name"] for column in result["columns"]], rows) if rows else "No rows.",
+        "",
+        f"{len(rows):,} of {count:,} rows"
+        + (f", as of {result['as_of']}" if result["as_of"] else ", nothing has landed yet")
+        + f", query_hash {result['query_hash']}"
+        + (", from an earlier run (--fresh asks again)" if result["reused"] else ""),
+    ]
+    if result["watermark"]:
+        lines.append(result["watermark"])
+    if count > len(rows):
+        lines.append("The whole result: --format csv, json or parquet.")
+    return "\n".join(lines)
+
+
+def _plan(estimate: Mapping[str, Any]) -> str:
+    binds = [(bind["name"], repr(bind["value"])) for bind in estimate["binds"]]
+    expected = estimate["estimated_rows"]
+    return "\n".join(
+        (
+            estimate["sql"].strip(),
+            "",
+            table(("bind", "value"), binds) if binds else "No binds.",
+            "",
+            estimate["plan"].strip(),
+            "",
+            f"About {expected:,} rows expected; nothing was run."
+            if expected is not None
+            else "Nothing was run; the engine's plan gives no estimate.",
+        )
+    )

@@ -1,0 +1,140 @@
+"""`cdesk status`: how far behind the warehouse is and what the worker last did. Needs no worker and no warehouse."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from cli.output import age, pairs, size, to_json
+from cli.settings import settings_and_home
+
+if TYPE_CHECKING:
+    from cdesk.config import Settings
+    from cdesk.depth import Delivered
+    from cdesk.home import StateDirectory
+
+EXAMPLE = "cdesk status --json"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: Namespace) -> int:
+    settings, home = settings_and_home()
+    found = gather(settings, home)
+    print(to_json(found) if args.json else _told(found))
+    return 0
+
+
+def gather(settings: Settings, home: StateDirectory) -> dict[str, Any]:
+    """Everything `cdesk status` says, as JSON: timestamps are RFC 3339, facts that nobody has left yet are null.
+
+    Raises:
+        StateDirectoryError: state.db cannot be used.
+    """
+    from cdesk.depth import Delivered, DepthCounter
+    from cdesk.errors import SnapshotError
+    from cdesk.killswitch import read_switch
+    from cdesk.locks import is_held
+    from cdesk.snapshot import SnapshotReader
+    from cdesk.state import get_status, open_state
+    from cdesk.tickets import count_open
+    from cdesk.wake import read_worker
+    from uploader.checkpoints import Checkpoints
+
+    with closing(open_state(home.state_db)) as state:
+        landed = Checkpoints(lambda: state).load() or {}
+        names = ("last_landing", "last_build", "last_refresh", "breaker")
+        facts = {name: get_status(state, name) for name in names}
+        tickets = count_open(state)
+        switch = read_switch(state)
+    delivered = {name: Delivered(one.next_offset, one.records) for name, one in landed.items()}
+    depth = DepthCounter(home.queue).measure(delivered)
+    with closing(SnapshotReader(home.context_db)) as snapshot:
+        try:
+            _, refreshed_at = snapshot.read(settings.customer)
+        except SnapshotError:
+            refreshed_at = None
+    running = is_held(home.worker_lock)
+    return {
+        "home": str(home.root),
+        "customer": settings.customer,
+        "target": settings.target,
+        "worker": {"running": running, **((read_worker(home) if running else None) or {})},
+        "queue": {
+            "records": depth.lines,
+            "bytes": depth.bytes,
+            "files": depth.files,
+            "oldest": min(_oldest(home, delivered), default=None),
+        },
+        "snapshot_at": refreshed_at,
+        "tickets": {"queued": tickets.get("queued", 0), "running": tickets.get("running", 0)},
+        "kill_switch": {"on": switch.on, "reason": switch.reason, "since": switch.since},
+        **facts,
+    }
+
+
+def _oldest(home: StateDirectory, delivered: Mapping[str, Delivered]) -> Iterator[str]:
+    """For each queue file, when its first undelivered record was born. A line that is no record has no birth."""
+    import orjson
+
+    from cdesk.queue import FILE_NAME, SEALED_SUFFIX
+    from cdesk.records import MAX_LINE_BYTES
+
+    for path in home.queue.iterdir():
+        if not (match := FILE_NAME.match(path.name)):
+            continue
+        landed = delivered.get(f"{match['writer']}-{match['sequence']}{SEALED_SUFFIX}")
+        try:
+            with path.open("rb") as file:
+                file.seek(landed.next_offset if landed else 0)
+                ts = orjson.loads(file.readline(MAX_LINE_BYTES)).get("ts")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(ts, str):
+            yield ts
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    worker, queue, switch = found["worker"], found["queue"], found["kill_switch"]
+    landing, build, refresh = (
+        found[name] if isinstance(found[name], dict) else {}
+        for name in ("last_landing", "last_build", "last_refresh")
+    )
+    breaker = found["breaker"] if isinstance(found["breaker"], dict) else {"state": "closed"}
+    lag = f", the oldest from {age(queue['oldest'])}" if queue["oldest"] else ""
+    lines: list[tuple[str, object]] = [
+        ("state directory", found["home"]),
+        ("customer", found["customer"]),
+        ("warehouse", found["target"]),
+        (
+            "worker",
+            f"running (pid {worker.get('pid')}, started {age(worker.get('started_at'))})"
+            if worker["running"]
+            else "not running; the MCP server starts one, or run 'cdesk worker'",
+        ),
+        ("queue", f"{queue['records']:,} records ({size(queue['bytes'])}) not landed yet{lag}"),
+        ("last landing", _when(landing, f"{landing.get('rows', 0):,} rows")),
+        ("last build", _when(build, f"{build.get('status')} in {build.get('seconds')} s")),
+        ("last refresh", _when(refresh, f"{refresh.get('changed', 0):,} contexts changed")),
+        ("snapshot", age(found["snapshot_at"])),
+        ("queries", f"{found['tickets']['queued']:,} waiting, {found['tickets']['running']:,} running"),
+        (
+            "breaker",
+            breaker["state"] + (f" ({breaker['reason']})" if breaker.get("reason") else ""),
+        ),
+        (
+            "kill switch",
+            f"on since {age(switch['since'])}: {switch['reason'] or 'no reason given'}; 'cdesk kill-switch off' ends it"
+            if switch["on"]
+            else "off",
+        ),
+    ]
+    return pairs(lines)
+
+
+def _when(fact: Mapping[str, Any], what: str) -> str:
+    return f"{age(fact['at'])}, {what}" if fact.get("at") else "never"
