@@ -1,0 +1,168 @@
+{#
+    An append's CTEs: `append_<i>_rows`, the activity's own rows; `append_<i>`, what is to be joined, at most one row for each cohort row to find;
+    and `step_<i>`, the rows so far with the appended columns beside them. Which form a relationship takes, and why, is in
+    docs/decisions (measured by bench/relationships.py).
+#}
+{% macro _as_append_ctes(plan, previous) -%}
+append_{{ plan.index }}_rows as (
+    select
+        {{ plan.who }} as _who,
+        {{ plan.stream.columns.ts.column }} as _ts,
+        {{ plan.stream.columns.activity_id.column }} as _activity_id
+        {%- if plan.stored %},
+        {{ plan.numbering.activity_occurrence }} as _occurrence,
+        {{ plan.numbering.activity_repeated_at }} as _next_ts
+        {%- endif %}
+        {%- for condition in plan.conditions %},
+        {{ condition.sql }} as {{ condition.name }}
+        {%- endfor %}
+        {%- for value in plan['values'] if value.sql %},
+        {{ value.sql }} as {{ value.name }}
+        {%- endfor %}
+    from {{ plan.stream.relation }}
+    where
+        {{ (cdesk._as_row_conditions(plan.name, plan) + [plan.who ~ ' is not null']) | join('\n        and ') }}
+),
+
+{% if plan.pairs -%}
+{{ cdesk._as_pairs(plan, previous) }}
+{%- elif plan.between and (plan.aggregate or plan.conditions | rejectattr('operator', 'equalto', 'equals') | list) -%}
+{{ cdesk._as_windowed(plan, previous) }}
+{%- elif plan.relationship == 'aggregate_all_ever' -%}
+{{ cdesk._as_grouped(plan, previous) }}
+{%- elif plan.aggregate -%}
+{{ cdesk._as_running(plan, previous) }}
+{%- elif plan.relationship == 'nth_after' -%}
+{{ cdesk._as_counted(plan, previous) }}
+{%- elif plan.relationship in ['last_before', 'first_after', 'first_in_between', 'last_in_between'] -%}
+{{ cdesk._as_nearest_row(plan, previous) }}
+{%- else -%}
+{{ cdesk._as_one_a_customer(plan, previous) }}
+{%- endif %}
+{%- endmacro %}
+
+{# `a._who = b._who and …`: the same customer, and what the equality conditions name. #}
+{% macro _as_same(plan, left, right) -%}
+    {% set conditions = [] %}
+    {% for key in plan['keys'] %}{% do conditions.append(left ~ '.' ~ key ~ ' = ' ~ right ~ '.' ~ key) %}{% endfor %}
+    {{ return(conditions | join(' and ')) }}
+{%- endmacro %}
+
+{# The order of one customer's appended rows: by time, and within an instant by activity_id. #}
+{% macro _as_over(plan, descending=false, frame='') -%}
+    {% set direction = ' desc' if descending else '' %}
+    {{ return(
+        'over (partition by ' ~ plan['keys'] | join(', ') ~ ' order by _ts' ~ direction ~ ', _activity_id' ~ direction ~ frame ~ ')'
+    ) }}
+{%- endmacro %}
+
+{#
+    first_ever, last_ever, nth_ever, first_before, nth_before, last_after: the row is the same for all of a customer's cohort rows, if it
+    qualifies at all. The first row before t is the first ever if that is before t; likewise the nth, and the last after.
+#}
+{% macro _as_one_a_customer(plan, previous) -%}
+{%- set last = plan.relationship.startswith('last_') -%}
+{%- set nth = 1 if plan.nth is none else (plan.nth.sql if plan.nth is mapping else plan.nth) -%}
+append_{{ plan.index }} as (
+    select *
+    from append_{{ plan.index }}_rows
+    {%- if plan.stored %}
+    where {{ '_next_ts is null' if last else '_occurrence = ' ~ nth }}
+    {%- else %}
+    qualify row_number() {{ cdesk._as_over(plan, descending=last) }} = {{ nth }}
+    {%- endif %}
+),
+
+step_{{ plan.index }} as (
+    select
+        c.*
+        {{- cdesk._as_take(plan) }}
+    from {{ previous }} as c
+    left join append_{{ plan.index }} as a
+        on {{ cdesk._as_same(plan, 'c', 'a') }}
+        {%- if plan.relationship.endswith('_before') %} and a._ts < c._ts{% elif plan.relationship.endswith('_after') %} and a._ts > c._ts{% endif %}
+)
+{%- endmacro %}
+
+{#
+    last_before, first_after, first_in_between, last_in_between: the nearest instant, by an ASOF join against one row an instant. In a window, the
+    nearest row counts only where it lies inside.
+#}
+{% macro _as_nearest_row(plan, previous) -%}
+{%- set latest = plan.relationship.startswith('last_') -%}
+{%- set inside = {'first_in_between': 'a._ts < c._end_ts', 'last_in_between': 'a._ts > c._ts'}.get(plan.relationship) -%}
+append_{{ plan.index }} as (
+    select *
+    from append_{{ plan.index }}_rows
+    {{ cdesk._as_one_an_instant(plan, latest) }}
+),
+
+step_{{ plan.index }} as (
+    select
+        c.*
+        {{- cdesk._as_take(plan, inside) }}
+    {{ cdesk._as_asof_left_join(
+        previous, 'append_' ~ plan.index, cdesk._as_same(plan, 'c', 'a'),
+        ('c._end_ts' if plan.between else 'c._ts') ~ ' > a._ts' if latest else 'c._ts < a._ts',
+    ) }}
+)
+{%- endmacro %}
+
+{# Of the rows of one instant the one with the largest activity_id (`latest`) or the smallest. `clause` is for those that read the stored numbering. #}
+{% macro _as_one_an_instant(plan, latest, clause='where') -%}
+    {% if plan.stored and latest %}
+        {{ return(clause ~ ' _next_ts is null or _next_ts > _ts') }}
+    {% endif %}
+    {{ return('qualify ' ~ ('lead' if latest else 'lag') ~ '(_ts) ' ~ cdesk._as_over(plan) ~ ' is distinct from _ts') }}
+{%- endmacro %}
+
+{# nth_after: count what happened up to and at the cohort row's instant; the row wanted has that number plus n. #}
+{% macro _as_counted(plan, previous) -%}
+{%- set i = plan.index -%}
+append_{{ i }} as (
+    select
+        {{ plan['keys'] | join(', ') }},
+        _ts,
+        {%- for value in plan['values'] %}
+        {{ value.name }},
+        {%- endfor %}
+        {{ '_next_ts' if plan.stored else 'lead(_ts) ' ~ cdesk._as_over(plan) }} as _next_row_ts,
+        {{ '_occurrence' if plan.stored else 'row_number() ' ~ cdesk._as_over(plan) }} as _position
+    from append_{{ i }}_rows
+),
+
+append_{{ i }}_instants as (
+    select
+        {{ plan['keys'] | join(', ') }},
+        _ts,
+        _position
+    from append_{{ i }}
+    where _next_row_ts is null or _next_row_ts > _ts
+),
+
+step_{{ i }}_position as (
+    select
+        c.*,
+        coalesce(a._position, 0) + {{ plan.nth.sql if plan.nth is mapping else plan.nth }} as _position_{{ i }}
+    {{ cdesk._as_asof_left_join(previous, 'append_' ~ i ~ '_instants', cdesk._as_same(plan, 'c', 'a'), 'c._ts >= a._ts') }}
+),
+
+step_{{ i }} as (
+    select
+        c.*
+        {{- cdesk._as_take(plan) }}
+    from step_{{ i }}_position as c
+    left join append_{{ i }} as a
+        on {{ cdesk._as_same(plan, 'c', 'a') }} and c._position_{{ i }} = a._position
+)
+{%- endmacro %}
+
+{# The appended columns, all from the one row `a`; outside of `inside` they are null. No match: null, and 0 for counts. #}
+{% macro _as_take(plan, inside=none, skip=none) -%}
+    {%- for value in plan['values'] if skip is none or value.function != skip -%}
+    {%- set taken = 'a.' ~ value.name -%}
+    {%- if inside %}{% set taken = 'case when ' ~ inside ~ ' then ' ~ taken ~ ' end' %}{% endif -%}
+    {%- if value.function in ['count', 'count_distinct'] %}{% set taken = 'coalesce(' ~ taken ~ ', 0)' %}{% endif %},
+        {{ taken }} as {{ value.out }}
+    {%- endfor -%}
+{%- endmacro %}

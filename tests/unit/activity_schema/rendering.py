@@ -1,0 +1,69 @@
+"""Renders the relationship macros with dbt itself, in this process: the project's macros are parsed once an engine, then each text takes milliseconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from dbt.cli.main import dbtRunner
+from dbt.clients.jinja import get_rendered
+from dbt.config.runtime import RuntimeConfig
+from dbt.context.providers import generate_runtime_model_context
+from dbt.flags import get_flags
+
+Engine = Literal["duckdb", "snowflake"]
+
+ROOT = Path(__file__).resolve().parents[3]
+
+PROJECT = """
+name: cdesk
+version: 0.1.0
+profile: relationships
+macro-paths: [{macros}]
+flags: {{send_anonymous_usage_stats: false}}
+vars: {vars}
+"""
+PROFILES = """
+relationships:
+  target: duckdb
+  outputs:
+    duckdb: {type: duckdb, path: ":memory:", schema: main}
+    snowflake: {type: snowflake, account: none, user: none, password: none, database: DB, schema: PUBLIC}
+"""
+
+
+class Renderer:
+    """A dbt project of one model, `asking`, in whose place every text is rendered. Nothing is run: only macros and Jinja."""
+
+    def __init__(self, folder: Path, engine: Engine, variables: str = "{}") -> None:
+        (folder / "models").mkdir(parents=True)
+        # Relative, because dbt takes macro paths so; on another drive (Windows) there is no relative path, and none is needed.
+        macros = Path(os.path.relpath(ROOT / "macros", folder)).as_posix()
+        (folder / "dbt_project.yml").write_text(
+            PROJECT.format(macros=macros, vars=variables), encoding="utf-8"
+        )
+        (folder / "profiles.yml").write_text(PROFILES, encoding="utf-8")
+        (folder / "models" / "asking.sql").write_text("select 1 as one", encoding="utf-8")
+        result = dbtRunner().invoke(
+            ["parse", "--project-dir", str(folder), "--profiles-dir", str(folder)]
+            + ["--target", engine, "--no-partial-parse", "--quiet"]
+        )
+        if not result.success or result.exception:
+            raise RuntimeError(f"the macros do not parse: {result.exception}")
+        manifest: Any = result.result
+        config = RuntimeConfig.from_args(get_flags())
+        self._node = manifest.nodes["model.cdesk.asking"]
+        self._context: Mapping[str, Any] = generate_runtime_model_context(self._node, config, manifest)
+        self._seen: dict[str, str] = {}
+
+    def __call__(self, text: str) -> str:
+        """The text, rendered.
+
+        Raises:
+            CompilationError: as a model that held it would.
+        """
+        if text not in self._seen:
+            self._seen[text] = str(get_rendered(text, dict(self._context), self._node)).strip()
+        return self._seen[text]

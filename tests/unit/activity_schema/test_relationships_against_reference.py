@@ -1,0 +1,80 @@
+"""Every relationship, filter, condition and aggregate on random streams, against the brute-force reference."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.activity_schema import reference
+from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append, Row, Value
+from tests.unit.activity_schema.rendering import Renderer
+from tests.unit.activity_schema.streams import (
+    appends,
+    cohorts,
+    comparable,
+    create_stream,
+    macro_text,
+    streams,
+)
+
+COHORT_COLUMNS = [
+    Value("activity_id"),
+    Value("customer"),
+    Value("ts"),
+    Value("activity_occurrence"),
+    Value("n", "integer"),
+]
+relaxed = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def check(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    cohort: Activity,
+    asked: list[Append],
+    stored: bool,
+) -> None:
+    create_stream(connection, stream)
+    sql = render(macro_text(cohort, COHORT_COLUMNS, asked, stored=stored))
+    expected = reference.dataset(stream, cohort, COHORT_COLUMNS, asked)
+    assert comparable(connection.execute(sql).fetchall()) == comparable(expected)
+
+
+@pytest.mark.parametrize("relationship", RELATIONSHIPS)
+@relaxed
+@given(data=st.data(), stream=streams(), cohort=cohorts(), stored=st.booleans())
+def test_a_relationship_is_what_its_definition_says(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    relationship: str,
+    data: st.DataObject,
+    stream: list[Row],
+    cohort: Activity,
+    stored: bool,
+) -> None:
+    check(render, connection, stream, cohort, [data.draw(appends(relationship))], stored)
+
+
+@relaxed
+@given(
+    stream=streams(),
+    cohort=cohorts(),
+    asked=st.lists(appends(), min_size=2, max_size=6),
+    stored=st.booleans(),
+)
+def test_many_appends_together_are_each_what_they_are_alone(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    cohort: Activity,
+    asked: list[Append],
+    stored: bool,
+) -> None:
+    check(render, connection, stream, cohort, asked, stored)
