@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -86,6 +87,20 @@ class WakeListener:
             except OSError:  # Windows reports an earlier ICMP "port unreachable" here
                 continue
             woken = woken or data == self._token
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where datagrams go: host and port."""
+        host, port = self._socket.getsockname()
+        return str(host), int(port)
+
+    def interrupt(self) -> None:
+        """End a `wait` that is under way, or the next one. From any thread or a signal handler; never raises."""
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        ):
+            sender.sendto(self._token, self.address)
 
     def close(self) -> None:
         self._socket.close()
