@@ -1,0 +1,63 @@
+{#
+    What is built, and what has landed since: a template that reads the live stream changes with the second, one that reads built tables
+    with the first. The lines that wait are counted as they came, unchecked: this runs before every query that could be answered from an
+    earlier one, and has to be cheaper than that.
+#}
+with
+
+built as (
+
+    select
+        count(*) as activity_count,
+        max(_landed_at) as last_landed_at
+    from {{ ref('events') }}
+    where
+        (customer = {{ cdesk.bind('customer') }} or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }}))
+        and activity not in {{ cdesk.system_activities() }}
+
+),
+
+pending as (
+
+    select
+        count(*) as pending_count,
+        max(lines.landed_at) as last_pending_landed_at
+    from {{ source('cdesk', 'landing') }} as lines
+    where
+        lines.kind = 'event'
+        and lines.landed_at >= {{ cdesk.since(ref('events')) }}
+        and (
+            {{ cdesk.json_string('lines.payload', 'customer') }} = {{ cdesk.bind('customer') }}
+            or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
+        )
+        and {{ cdesk.json_string('lines.payload', 'activity') }} not in {{ cdesk.system_activities() }}
+        and not exists (
+            select 1
+            from {{ ref('events') }} as stored
+            where stored._landed_at = lines.landed_at and stored._activity_id = lines.id
+        )
+
+),
+
+insights as (
+
+    select
+        count(*) as insight_count,
+        coalesce(sum(case when verified then 1 else 0 end), 0) as verified_insight_count,
+        max(_landed_at) as last_insight_landed_at
+    from {{ ref('insight_atoms') }}
+    where (customer = {{ cdesk.bind('customer') }} or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }}))
+
+)
+
+select
+    built.activity_count,
+    built.last_landed_at,
+    pending.pending_count,
+    pending.last_pending_landed_at,
+    insights.insight_count,
+    insights.verified_insight_count,
+    insights.last_insight_landed_at
+from built
+cross join pending
+cross join insights

@@ -1,0 +1,24 @@
+with
+
+insights as (
+
+    select
+        insight_id,
+        ts,
+        subject,
+        metric,
+        value,
+        verified,
+        verification_reason,
+        provenance_query_hash,
+        provenance_template
+    from {{ ref('insight_atoms') }}
+    where
+        customer = {{ cdesk.bind('customer') }}
+        and subject = {{ cdesk.bind('subject') }}
+        and is_current
+
+)
+
+select * from insights
+{{ cdesk.first_rows('metric, insight_id') }}

@@ -1,0 +1,43 @@
+with
+
+chosen as (
+
+    select {{ cdesk.bind_as('period', 'varchar') }} as period
+
+),
+
+calls as (
+
+    select
+        {{ cdesk.truncate_to('events.ts', 'chosen.period') }} as period_start,
+        coalesce({{ cdesk.json_string('events._feature_json', 'model') }}, 'unknown') as model,
+        {{ cdesk.json_integer('events._feature_json', 'input_tokens') }} as input_tokens,
+        {{ cdesk.json_integer('events._feature_json', 'output_tokens') }} as output_tokens,
+        {{ cdesk.json_number('events._feature_json', 'latency_ms') }} as latency_ms
+    from {{ ref('events_live') }} as events
+    cross join chosen
+    where
+        events.customer = {{ cdesk.bind('customer') }}
+        and events.activity in ('cdesk.claude_responded', 'cdesk.llm_called')
+        and events.ts >= {{ cdesk.time_back('day', 'days_back') }}
+
+),
+
+usage_by_period as (
+
+    select
+        period_start,
+        model,
+        count(*) as call_count,
+        sum(input_tokens) as input_tokens,
+        sum(output_tokens) as output_tokens,
+        {{ cdesk.percentile(0.5, 'latency_ms') }} as latency_p50_ms,
+        {{ cdesk.percentile(0.95, 'latency_ms') }} as latency_p95_ms,
+        {{ cdesk.percentile(0.99, 'latency_ms') }} as latency_p99_ms
+    from calls
+    group by period_start, model
+
+)
+
+select * from usage_by_period
+order by period_start, model

@@ -1,0 +1,8 @@
+{# The start of the hour, day, week (Monday) or month that a timestamp lies in; which of them is a value, in the column `period`. #}
+{% macro truncate_to(timestamp, period) -%}
+    case {{ period }}
+    {%- for part in ['hour', 'day', 'week', 'month'] %}
+        when '{{ part }}' then {{ dbt.date_trunc(part, timestamp) }}
+    {%- endfor %}
+    end
+{%- endmacro %}
