@@ -264,15 +264,15 @@ class Service:
                 logger.warning("snapshot set aside", extra={"facts": {"reason": str(error)}})
                 writer.set_aside(DAMAGED_SUFFIX)
 
-    def export(self, *, force: bool = False) -> None:
-        """Renew the catalogue if the project is another than at the last export.
+    def export(self, *, force: bool = False) -> int | None:
+        """Renew the catalogue if the project is another than at the last export; how many templates, None when nothing was to be done.
 
         Raises:
             BuildError, CatalogueError: the catalogue stays as it is.
         """
         fingerprint = self._project.fingerprint()
         if not force and self._known().exported == fingerprint and self._home.catalogue.exists():
-            return
+            return None
         compiled = self._builder.compile(stop=self._stop)
         report = refresh_catalogue(
             self._project.manifest, self._home, self.warehouse.dialect, now_ns=self._now_ns
@@ -286,6 +286,7 @@ class Service:
         }
         logger.info("catalogue refreshed", extra={"facts": facts})
         self.status("last_catalogue", {"at": self._now(), **facts})
+        return report.templates
 
     # -- the rest
 
