@@ -224,6 +224,8 @@ class Service:
         reasons: list[str] = []
         sections = empty_context()
         as_of = version = None
+        # Pending first: an insight leaves it only once the snapshot holds it, so in this order none is missed between the two.
+        pending, landing, unreadable = self._pending()
         try:
             row, as_of = self._snapshot.read(customer)
             if row is not None:
@@ -233,8 +235,10 @@ class Service:
             reasons.append(str(error))
         except ValueError:
             reasons.append("the snapshot holds a context that is no JSON; the worker rebuilds it")
-        pending, late = self._pending(as_of)
-        if late:
+        listed = (*sections["insights"], *sections["unverified"])
+        held = {item.get("insight_id") for item in listed if isinstance(item, dict)}
+        pending = [item for item in pending if item["insight_id"] not in held]
+        if late := unreadable or self._late(as_of, landing, pending):
             reasons.append(late)
         if reasons and (missing := self._worker_missing()):
             reasons.append(missing)
@@ -252,8 +256,8 @@ class Service:
             self._parsed = (version, updated_at, read_sections(blob))
         return self._parsed[2]
 
-    def _pending(self, as_of: str | None) -> tuple[list[Json], str | None]:
-        """Insights on their way, newest first, and why the snapshot is late, if it is."""
+    def _pending(self) -> tuple[list[Json], object, str | None]:
+        """Insights on their way, newest first; the worker's last landing; and why neither could be read, if so."""
 
         def load(connection: Any) -> tuple[list[tuple[Any, ...]], object]:
             rows = connection.execute(
@@ -266,7 +270,7 @@ class Service:
         try:
             rows, landing = self._state.read(load)
         except StateDirectoryError:
-            return list(reversed(self._unsaved)), "insights on their way cannot be read"
+            return list(reversed(self._unsaved)), None, "insights on their way cannot be read"
         pending = [
             {
                 "subject": subject,
@@ -282,7 +286,7 @@ class Service:
             known = {item["insight_id"] for item in pending}
             pending += [item for item in self._unsaved if item["insight_id"] not in known]
             pending.sort(key=lambda item: (item["ts"], item["insight_id"]), reverse=True)
-        return pending, self._late(as_of, landing, pending)
+        return pending, landing, None
 
     def _late(self, as_of: str | None, landing: object, pending: list[Json]) -> str | None:
         if as_of is None:
