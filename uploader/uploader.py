@@ -6,6 +6,7 @@ state.db caches that. Nothing here deletes a line that has not landed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -48,6 +49,8 @@ HOLD_SECONDS: Final = 0.5
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
 TIDY_SECONDS: Final = 600.0
+BULK_SECONDS: Final = 3.0
+BULK_GAP_SECONDS: Final = 0.05
 _POSITIONS_AT_ONCE: Final = 10_000
 
 
@@ -203,12 +206,15 @@ class Uploader:
         before = report.landed
         report.held = []
         self._look_again = False
-        for prepared in self._prepare(listing.files, report):
-            if stop.is_set():
-                return False
-            self._land(prepared, report)
-            if not self._synced:
-                return True
+        with _Bulk(self._warehouse, self._monotonic) as bulk:
+            for prepared in self._prepare(listing.files, report):
+                if stop.is_set():
+                    return False
+                if len(prepared.ends) >= self._rows:  # a backlog, not a trickle
+                    bulk.hold()
+                self._land(prepared, report)
+                if not self._synced:
+                    return True
         report.shipped += self._ship(listing.files)
         self._last_batch = report.landed - before
         return self._look_again or self._last_batch >= self._rows
@@ -359,6 +365,35 @@ class Uploader:
             self._checkpoints.forget(cached.keys() - progress.keys())
             self._checkpoints.save(progress.items(), now=format_ts(self._now_ns()))
         return listing
+
+
+class _Bulk:
+    """Keeps the warehouse for several landings in a row, and gives it up every few seconds so that others get their turn."""
+
+    def __init__(self, warehouse: Warehouse, monotonic: Callable[[], float]) -> None:
+        self._warehouse = warehouse
+        self._monotonic = monotonic
+        self._stack = contextlib.ExitStack()
+        self._until: float | None = None
+
+    def hold(self) -> None:
+        now = self._monotonic()
+        if self._until is not None and now >= self._until:
+            self.release()
+            time.sleep(BULK_GAP_SECONDS)
+        if self._until is None:
+            self._stack.enter_context(self._warehouse.bulk())
+            self._until = self._monotonic() + BULK_SECONDS
+
+    def release(self) -> None:
+        self._until = None
+        self._stack.close()
+
+    def __enter__(self) -> _Bulk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 _CONTRADICTION: Final = -1

@@ -104,24 +104,33 @@ class DuckDBWarehouse:
         self._shared_lock = threading.Lock()
         self._shared: DuckDBPyConnection | None = None
         self._shared_users = 0
+        self._bulk = threading.local()
 
     # -- writing
 
     def land(self, lines: Sequence[LandedLine]) -> LandResult:
         batch = LineBatch.of(lines)
-        with self._writing() as connection:
+        with self._writing() as connection, _transaction(connection):
             try:
-                connection.execute("begin")
                 previous = _utc(connection.execute(_LAST_LANDED).fetchall()[0][0])
                 landed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=self._now_ns() // 1000)
                 if previous is not None and landed_at <= previous:
                     landed_at = previous + _TICK
                 connection.register("landing_batch", _arrow(batch))
                 connection.execute(_INSERT, [landed_at.replace(tzinfo=None)]).fetchall()
-                connection.execute("commit")
+                connection.unregister("landing_batch")
             except (duckdb.Error, pa.ArrowException) as error:
                 _refuse(error)
         return LandResult(rows=len(batch), landed_at=landed_at, previous=previous)
+
+    @contextlib.contextmanager
+    def bulk(self) -> Iterator[None]:
+        with self._writing() as connection:
+            self._bulk.connection = connection
+            try:
+                yield
+            finally:
+                self._bulk.connection = None
 
     # -- reading
 
@@ -209,6 +218,10 @@ class DuckDBWarehouse:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[DuckDBPyConnection]:
+        shared: DuckDBPyConnection | None = getattr(self._bulk, "connection", None)
+        if shared is not None:
+            yield shared
+            return
         deadline = time.monotonic() + self._land_wait
         try:
             with self._gate.write(self._land_wait):
@@ -303,6 +316,21 @@ class DuckDBWarehouse:
                     ) from None
             self._sleep(min(self._rng.uniform(0, pause), left))
             pause = min(pause * 2, 0.5)
+
+
+@contextlib.contextmanager
+def _transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing, also on a connection that is used again."""
+    try:
+        connection.execute("begin").fetchall()
+        yield
+        connection.execute("commit").fetchall()
+    except BaseException as failure:
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("rollback").fetchall()
+        if isinstance(failure, duckdb.Error):
+            _refuse(failure)
+        raise
 
 
 class _Watch:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 
 
 class Gate:
-    """Readers share, a writer is alone, and a waiting writer goes before new readers."""
+    """Readers share, a writer is alone. A waiting writer goes before new readers; readers that waited for a writer go before the next."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._readers = 0
+        self._waiting_readers = 0
+        self._admitted = 0  # readers that waited for the writer that has just gone
         self._writing = False
-        self._writers_waiting = 0
+        self._waiting_writers = 0
 
     @contextlib.contextmanager
     def read(self, seconds: float) -> Iterator[None]:
         """Raises TimeoutError when writers keep the gate for longer than `seconds`."""
         with self._condition:
-            if not self._condition.wait_for(lambda: not self._writing and not self._writers_waiting, seconds):
+            self._waiting_readers += 1
+            try:
+                free = self._condition.wait_for(
+                    lambda: not self._writing and (self._admitted > 0 or not self._waiting_writers), seconds
+                )
+            finally:
+                self._waiting_readers -= 1
+                self._admitted = max(self._admitted - 1, 0)
+                self._condition.notify_all()
+            if not free:
                 raise TimeoutError
             self._readers += 1
         try:
@@ -34,15 +44,14 @@ class Gate:
     @contextlib.contextmanager
     def write(self, seconds: float) -> Iterator[None]:
         """Raises TimeoutError when others keep the gate for longer than `seconds`."""
-        deadline = time.monotonic() + seconds
         with self._condition:
-            self._writers_waiting += 1
+            self._waiting_writers += 1
             try:
                 free = self._condition.wait_for(
-                    lambda: not self._writing and not self._readers, deadline - time.monotonic()
+                    lambda: not self._writing and not self._readers and not self._admitted, seconds
                 )
             finally:
-                self._writers_waiting -= 1
+                self._waiting_writers -= 1
                 self._condition.notify_all()
             if not free:
                 raise TimeoutError
@@ -52,4 +61,5 @@ class Gate:
         finally:
             with self._condition:
                 self._writing = False
+                self._admitted = self._waiting_readers
                 self._condition.notify_all()

@@ -64,6 +64,9 @@ class Warehouse(Protocol):
     def land(self, lines: Sequence[LandedLine]) -> LandResult:
         """Append `lines` to `landing` in one transaction: all of them, or none."""
 
+    def bulk(self) -> AbstractContextManager[None]:
+        """Landings of this thread inside the context may share a connection. Others may have to wait: keep it to a few seconds."""
+
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         """source_file → the greatest `source_offset` that has landed from it; files of which nothing has landed are left out."""
 
