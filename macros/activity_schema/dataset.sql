@@ -13,7 +13,7 @@
     once, in a chain; the cohort is never joined to itself, and no append's cost grows with the product of two histories.
 #}
 {% macro dataset(cohort, appends=[], stream=none, dims=[]) -%}
-    {{ cdesk._as_dataset_sql(cohort, appends, stream or cdesk.default_stream(), dims) }}
+    {{ return(cdesk._as_dataset_sql(cohort, appends, stream or cdesk.default_stream(), dims)) }}
 {%- endmacro %}
 
 {#
@@ -21,6 +21,10 @@
     query. All three are SQL and stay inside the package.
 #}
 {% macro _as_dataset_sql(cohort, appends, stream, dims=[], scope=none, cohort_where=none, order_by=none) -%}
+    {{ return(cdesk._as_dataset_text(cohort, appends, stream, dims, scope, cohort_where, order_by) | trim) }}
+{%- endmacro %}
+
+{% macro _as_dataset_text(cohort, appends, stream, dims, scope, cohort_where, order_by) -%}
     {% set cohort = cohort if cohort is mapping else cdesk.activity(cohort) %}
     {% if cohort.kind not in ['activity', 'time_spine'] %}
         {% do cdesk._as_raise('dataset', 'cohort', cohort.kind, 'a name, cdesk.activity(…) or cdesk.time_spine(…)') %}

@@ -19,7 +19,7 @@
         {% set nth = {'sql': 'coalesce(' ~ cdesk.bind_as('append_nth', 'integer') ~ ', ' ~ cdesk.bind_as('nth', 'integer') ~ ')'} %}
     {% endif %}
     {% set append = cdesk.append(relationship, cdesk.activity({'sql': cdesk.bind('append_activity')}), columns, nth=nth) %}
-    {{ cdesk._as_dataset_sql(
+    {{ return(cdesk._as_dataset_sql(
         cohort=cdesk.activity(
             {'sql': cdesk.bind('cohort_activity')}, columns=['activity_id', 'customer', 'ts', 'activity_occurrence']
         ),
@@ -28,7 +28,7 @@
         scope=cdesk.caller_rows('customer'),
         cohort_where=cdesk._as_bound_cohort(),
         order_by='c.customer, c.ts, c.activity_id',
-    ) }}
+    )) }}
 {%- endmacro %}
 
 {# Which cohort rows: `cohort_occurrence` and `nth`, `since` and `until`, all of them bound. #}

@@ -1,8 +1,12 @@
-"""Renders the relationship macros with dbt itself, in this process: the project's macros are parsed once an engine, then each text takes milliseconds."""
+"""Renders the relationship macros with dbt itself, in this process.
+
+The project's macros are parsed once an engine, then each text takes milliseconds.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +39,10 @@ relationships:
 
 
 class Renderer:
-    """A dbt project of one model, `asking`, in whose place every text is rendered. Nothing is run: only macros and Jinja."""
+    """A dbt project with a model `asking`, in whose place every text is rendered; nothing is run.
+
+    `ref('events')` is `memory.main.events` on DuckDB.
+    """
 
     def __init__(self, folder: Path, engine: Engine, variables: str = "{}") -> None:
         (folder / "models").mkdir(parents=True)
@@ -45,10 +52,13 @@ class Renderer:
             PROJECT.format(macros=macros, vars=variables), encoding="utf-8"
         )
         (folder / "profiles.yml").write_text(PROFILES, encoding="utf-8")
-        (folder / "models" / "asking.sql").write_text("select 1 as one", encoding="utf-8")
+        (folder / "models" / "events.sql").write_text("select 1 as one", encoding="utf-8")
+        (folder / "models" / "asking.sql").write_text("select 1 from {{ ref('events') }}", encoding="utf-8")
         result = dbtRunner().invoke(
-            ["parse", "--project-dir", str(folder), "--profiles-dir", str(folder)]
-            + ["--target", engine, "--no-partial-parse", "--quiet"]
+            [
+                *("parse", "--project-dir", str(folder), "--profiles-dir", str(folder)),
+                *("--target", engine, "--no-partial-parse", "--quiet"),
+            ]
         )
         if not result.success or result.exception:
             raise RuntimeError(f"the macros do not parse: {result.exception}")
@@ -67,3 +77,8 @@ class Renderer:
         if text not in self._seen:
             self._seen[text] = str(get_rendered(text, dict(self._context), self._node)).strip()
         return self._seen[text]
+
+    def template(self, name: str) -> tuple[str, list[str]]:
+        """A SafeSQL template's SQL and the names of its binds, in order."""
+        sql = self((ROOT / "analyses" / "safesql" / f"{name}.sql").read_text(encoding="utf-8"))
+        return sql, re.findall(r"\?/\*(\w+)\*/", sql)

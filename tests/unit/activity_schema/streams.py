@@ -220,6 +220,20 @@ def create_stream(connection: Connection, rows: Sequence[Row], json_type: str = 
         connection.execute(f"insert into stream values {places}", values)
 
 
+EVENTS = {
+    "activity_id": "_activity_id",
+    "anonymous_customer_id": "_anonymous_customer_id",
+    "feature_json": "_feature_json",
+}
+
+
+def create_events(connection: Connection, rows: Sequence[Row], json_type: str = "json") -> None:
+    """The table `events`: the stream as this project's own model names its columns."""
+    create_stream(connection, rows, json_type)
+    columns = ", ".join(f"{name} as {EVENTS.get(name, name)}" for name in COLUMNS)
+    connection.execute(f"create or replace table events as select {columns} from stream")
+
+
 def comparable(rows: Sequence[Sequence[Any]]) -> list[str]:
     """Rows as a sorted list of texts, in which a whole number is the same as integer, decimal or float."""
 

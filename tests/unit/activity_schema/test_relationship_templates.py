@@ -1,0 +1,329 @@
+"""The SafeSQL templates of the relationships, on random streams, against plain Python."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.activity_schema import reference
+from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append, Row, Value, in_order
+from tests.unit.activity_schema.rendering import Renderer
+from tests.unit.activity_schema.streams import START, comparable, create_events, streams
+
+relaxed = settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+COHORT = [Value("activity_id"), Value("customer"), Value("ts"), Value("activity_occurrence")]
+PICKED = tuple(Value(name) for name in ("activity_id", "ts", "revenue_impact", "link", "feature_json"))
+AGGREGATED = (("count", None), ("sum", Value("revenue_impact")), ("min", Value("ts")), ("max", Value("ts")))
+activities = st.sampled_from(["a", "b", "c", "never"])
+instants = st.one_of(st.none(), st.integers(0, 7).map(lambda seconds: START + timedelta(seconds=seconds)))
+callers = st.sampled_from([("ada", True), ("ada", False), ("it's", False), ("nobody", False)])
+
+
+def run(
+    render: Renderer, connection: duckdb.DuckDBPyConnection, name: str, caller: tuple[str, bool], **given: Any
+) -> list[list[Any]]:
+    sql, binds = render.template(name)
+    values = {"customer": caller[0], "is_analyst": caller[1], "since": None, "until": None, **given}
+    bound = [
+        value.isoformat() + "+00:00" if isinstance(value := values[bind], datetime) else value
+        for bind in binds
+    ]
+    return [list(row) for row in connection.execute(sql, bound).fetchall()]
+
+
+def visible(stream: Sequence[Row], caller: tuple[str, bool]) -> list[Row]:
+    return [row for row in stream if caller[1] or row["customer"] == caller[0]]
+
+
+def inside(instant: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or instant >= since) and (until is None or instant < until)
+
+
+def nulls_last(*values: Any) -> list[tuple[bool, Any]]:
+    return [(value is None, "" if value is None else value) for value in values]
+
+
+@pytest.mark.parametrize("relationship", RELATIONSHIPS)
+@relaxed
+@given(
+    stream=streams(),
+    cohort=activities,
+    append=activities,
+    occurrence=st.sampled_from(["all", "first", "last", "nth"]),
+    nth=st.integers(1, 3),
+    append_nth=st.one_of(st.none(), st.integers(1, 3)),
+    since=instants,
+    until=instants,
+    caller=callers,
+)
+def test_a_relationship_template_answers_as_defined_and_in_order(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    relationship: str,
+    stream: list[Row],
+    cohort: str,
+    append: str,
+    occurrence: str,
+    nth: int,
+    append_nth: int | None,
+    since: datetime | None,
+    until: datetime | None,
+    caller: tuple[str, bool],
+) -> None:
+    create_events(connection, stream)
+    got = run(
+        render, connection, relationship, caller,
+        cohort_activity=cohort, append_activity=append, cohort_occurrence=occurrence, nth=nth, append_nth=append_nth,
+        since=since, until=until,
+    )  # fmt: skip
+    aggregated = relationship.startswith("aggregate_")
+    if not aggregated:
+        got = [[*row[:-1], row[-1] and json.dumps(json.loads(row[-1]), sort_keys=True)] for row in got]
+    seen = visible(stream, caller)
+    which = (append_nth or nth) if relationship.startswith("nth_") else None
+    asked = Append(relationship, Activity(append), AGGREGATED if aggregated else PICKED, which)
+    chosen = [
+        row
+        for row in reference.cohort_rows(seen, Activity(cohort, occurrence, nth))
+        if inside(row["ts"], since, until)
+    ]
+    expected = [
+        [column.of(row) for column in COHORT] + reference.appended(seen, row, asked)
+        for row in sorted(chosen, key=lambda row: nulls_last(row["customer"], row["ts"], row["activity_id"]))
+    ]
+    if not aggregated:
+        expected = [
+            [*row[:-1], None if row[-1] is None else json.dumps(row[-1], sort_keys=True)] for row in expected
+        ]
+    assert [row[:3] for row in got] == [row[:3] for row in expected]
+    assert comparable(got) == comparable(expected)
+
+
+@relaxed
+@given(
+    stream=streams(),
+    steps=st.lists(activities, min_size=2, max_size=8),
+    days=st.integers(1, 4),
+    since=instants,
+    until=instants,
+    caller=callers,
+)
+def test_the_funnel_follows_each_customer_step_by_step(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    steps: list[str],
+    days: int,
+    since: datetime | None,
+    until: datetime | None,
+    caller: tuple[str, bool],
+) -> None:
+    # A second of the stream is a day here, so that `within_days` cuts.
+    stream = [{**row, "ts": START + (row["ts"] - START) * 86_400} for row in stream]
+    stream = [
+        row
+        for name in {row["activity"] for row in stream}
+        for row in reference.occurrences(stream, Activity(name))
+    ]
+    create_events(connection, stream)
+    since, until = (at and START + (at - START) * 86_400 for at in (since, until))
+    got = run(render, connection, "funnel", caller, steps=steps, within_days=days, since=since, until=until)
+    seen = in_order(row for row in visible(stream, caller) if row["customer"] is not None)
+    starts: dict[str, datetime] = {}
+    for row in seen:
+        if row["activity"] == steps[0] and inside(row["ts"], since, until):
+            starts.setdefault(row["customer"], row["ts"])
+    at, expected, first = dict(starts), [], len(starts)
+    before = None
+    seconds: list[float] = []
+    for number, step in enumerate(steps, start=1):
+        if number > 1:
+            following: dict[str, datetime] = {}
+            for row in seen:
+                who = row["customer"]
+                if row["activity"] == step and who in at and row["ts"] > at[who] and who not in following:
+                    following[who] = row["ts"]
+            following = {who: ts for who, ts in following.items() if ts <= starts[who] + timedelta(days=days)}
+            seconds = [(ts - at[who]).total_seconds() for who, ts in following.items()]
+            at = following
+        median = statistics.median(seconds) if seconds else None
+        expected.append(
+            [number, step, len(at), before and len(at) / before, (len(at) / first) if first else None, median]
+        )
+        if before == 0:
+            expected[-1][3] = None
+        before = len(at)
+    assert [row[:2] for row in got] == [row[:2] for row in expected]
+    assert comparable([row[2:] for row in got]) == comparable([row[2:] for row in expected])
+
+
+@relaxed
+@given(
+    stream=streams(),
+    first=activities,
+    back=activities,
+    period=st.sampled_from(["day", "week", "month"]),
+    periods=st.integers(1, 9),
+    caller=callers,
+)
+def test_retention_counts_each_returning_customer_once_a_period(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    first: str,
+    back: str,
+    period: str,
+    periods: int,
+    caller: tuple[str, bool],
+) -> None:
+    stream = [{**row, "ts": START + timedelta(days=9.5) * (row["ts"] - START).seconds} for row in stream]
+    create_events(connection, stream)
+    got = run(
+        render,
+        connection,
+        "retention",
+        caller,
+        first_activity=first,
+        return_activity=back,
+        period=period,
+        periods=periods,
+    )
+
+    def start(ts: datetime) -> datetime:
+        day = ts.replace(hour=0, minute=0, second=0)
+        return {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[period]
+
+    def distance(earlier: datetime, later: datetime) -> int:
+        if period == "month":
+            return (later.year - earlier.year) * 12 + later.month - earlier.month
+        return (later - earlier).days // (7 if period == "week" else 1)
+
+    seen = in_order(row for row in visible(stream, caller) if row["customer"] is not None)
+    firsts: dict[str, datetime] = {}
+    for row in seen:
+        if row["activity"] == first:
+            firsts.setdefault(row["customer"], row["ts"])
+    sizes = Counter(start(ts) for ts in firsts.values())
+    returns = {
+        (who, distance(start(firsts[who]), start(row["ts"])))
+        for row in seen
+        if row["activity"] == back and (who := row["customer"]) in firsts and row["ts"] > firsts[who]
+    }
+    expected = []
+    for cohort, size in sorted(sizes.items()):
+        for index in range(periods + 1):
+            returned = sum(1 for who, at in returns if at == index and start(firsts[who]) == cohort)
+            expected.append([cohort, size, index, returned, returned / size])
+    assert [[str(value)[:10] if i == 0 else value for i, value in enumerate(row)] for row in got] == [
+        [str(value)[:10] if i == 0 else pytest.approx(value) for i, value in enumerate(row)]
+        for row in expected
+    ]
+
+
+@relaxed
+@given(stream=streams(), start=activities, end=activities, since=instants, until=instants, caller=callers)
+def test_time_to_convert_runs_from_the_first_time_to_the_next_conversion(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    start: str,
+    end: str,
+    since: datetime | None,
+    until: datetime | None,
+    caller: tuple[str, bool],
+) -> None:
+    create_events(connection, stream)
+    [got] = run(
+        render, connection, "time_to_convert", caller, since=since, until=until, **{"from": start, "to": end}
+    )
+    seen = [row for row in visible(stream, caller) if row["customer"] is not None]
+    firsts = [
+        row
+        for row in reference.cohort_rows(seen, Activity(start, "first"))
+        if inside(row["ts"], since, until)
+    ]
+    after = Append("first_after", Activity(end), (Value("ts"),))
+    seconds = sorted(
+        (ts - row["ts"]).total_seconds()
+        for row in firsts
+        if (ts := reference.appended(seen, row, after)[0]) is not None
+    )
+
+    def percentile(share: float) -> float:
+        position = share * (len(seconds) - 1)
+        low = int(position)
+        return seconds[low] + (seconds[min(low + 1, len(seconds) - 1)] - seconds[low]) * (position - low)
+
+    expected: list[Any] = [len(firsts), len(seconds), len(seconds) / len(firsts) if firsts else None]
+    if seconds:
+        middle = [percentile(share) for share in (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)]
+        expected += [seconds[0], *middle, seconds[-1]]
+    else:
+        expected += [None] * 9
+    assert comparable([got]) == comparable([expected])
+
+
+@relaxed
+@given(
+    stream=streams(),
+    start=activities,
+    depth=st.integers(1, 6),
+    limit=st.integers(1, 5),
+    since=instants,
+    until=instants,
+    caller=callers,
+)
+def test_paths_are_the_next_activities_most_frequent_first(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    start: str,
+    depth: int,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
+    caller: tuple[str, bool],
+) -> None:
+    create_events(connection, stream)
+    got = run(
+        render,
+        connection,
+        "paths",
+        caller,
+        start_activity=start,
+        depth=depth,
+        limit=limit,
+        since=since,
+        until=until,
+    )
+    seen = in_order(row for row in visible(stream, caller) if row["customer"] is not None)
+    found: dict[tuple[str | None, ...], list[str]] = {}
+    for index, row in enumerate(seen):
+        if row["activity"] == start and inside(row["ts"], since, until):
+            after = [
+                other["activity"] for other in seen[index + 1 :] if other["customer"] == row["customer"]
+            ][:depth]
+            path = (*after, *[None] * (6 - len(after)))
+            found.setdefault(path, []).append(row["customer"])
+    total = sum(len(customers) for customers in found.values())
+    expected = [
+        [start, *path, len(customers), len(set(customers)), pytest.approx(len(customers) / total)]
+        for path, customers in sorted(
+            found.items(),
+            key=lambda item: (-len(item[1]), [(step is not None, step or "") for step in item[0]]),
+        )
+    ]
+    assert got == expected[:limit]
