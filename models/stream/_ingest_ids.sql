@@ -51,14 +51,24 @@ judged as (
 keyed as (
 
     select
-        landed_at,
-        source_file,
-        source_offset,
+        case when rejection is null then kind else 'quarantine' end as kind,
+        case when rejection is null then id else quarantine_id end as id,
         id as landing_id,
         rejection,
-        case when rejection is null then kind else 'quarantine' end as kind,
-        case when rejection is null then id else quarantine_id end as id
+        source_file,
+        source_offset,
+        landed_at
     from judged
+
+),
+
+positions as (
+
+    select
+        *,
+        row_number() over (partition by kind, id order by landed_at, source_file, source_offset) as position,
+        count(*) over (partition by kind, id, landed_at, source_file, source_offset) as copies
+    from keyed
 
 ),
 
@@ -72,9 +82,10 @@ first_landed as (
         rejection,
         source_file,
         source_offset,
-        landed_at
-    from keyed
-    qualify row_number() over (partition by kind, id order by landed_at, source_file, source_offset) = 1
+        landed_at,
+        copies
+    from positions
+    where position = 1
 
 ),
 

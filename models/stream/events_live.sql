@@ -12,7 +12,12 @@ lines as (
 
     select landing.*
     from {{ source('cdesk', 'landing') }} as landing
-    where landing.kind = 'event' and landing.landed_at >= {{ cdesk.since(ref('events')) }}
+    where
+        landing.kind = 'event'
+        and landing.landed_at >= (
+            select coalesce(max(newest._landed_at), cast('0001-01-01' as {{ dbt.type_timestamp() }}))
+            from {{ ref('events') }} as newest
+        )
 
 ),
 

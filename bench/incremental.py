@@ -1,0 +1,238 @@
+"""What an incremental build costs as history grows: 10,000 new rows on 1 M and on 10 M rows, in one run.
+
+History is landed by SQL and built by dbt itself, so that every table is as dbt leaves it. Then batches are landed, 1 in 20 rows late by up
+to 30 days and 1 in 100 a repetition of an old row, and dbt's `refresh` selector is timed with a warm manifest, as the worker runs it.
+
+    python -m bench.incremental [--sizes 1000000,10000000] [--batch 10000] [--rounds 3] [--random-ids]
+
+Prints seconds per build and per model, and their ratio to the smallest history; writes the figures to bench/results/incremental.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+PROJECT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+ROWS_PER_CUSTOMER = 1_000
+YEAR = 365 * 86_400_000_000  # microseconds
+LANDING_ROWS = 50_000  # history lands in transactions of so many rows
+
+
+@dataclass
+class Figures:
+    """One history size: seconds of each timed build, wall clock, and per model the seconds that dbt reports for it."""
+
+    rows: int
+    history_seconds: float = 0.0
+    builds: list[float] = field(default_factory=list)
+    models: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return statistics.median(self.builds)
+
+
+class Project:
+    """The dbt project against one warehouse file, with the manifest parsed once."""
+
+    def __init__(self, home: Path, manifest: Manifest | None = None) -> None:
+        self.home = home
+        self.manifest = manifest
+        profiles = home / "profiles"
+        profiles.mkdir(parents=True)
+        (profiles / "profiles.yml").write_text(
+            (PROJECT / "profiles.example.yml").read_text(encoding="utf-8"), encoding="utf-8"
+        )
+        self._places = [
+            *("--project-dir", str(PROJECT), "--profiles-dir", str(profiles), "--quiet"),
+            *("--target-path", str(home / "target"), "--log-path", str(home / "logs")),
+        ]
+        os.environ["CDESK_HOME"] = str(home)
+
+    def run(self, *command: str) -> list[Any]:
+        """The node results of one dbt command.
+
+        Raises:
+            RuntimeError: dbt failed.
+        """
+        from dbt.cli.main import dbtRunner
+
+        answer = dbtRunner(manifest=self.manifest).invoke([*command, *self._places])
+        if not answer.success:
+            raise RuntimeError(f"dbt {' '.join(command)} failed: {answer.exception or answer.result}")
+        if command[0] == "parse":
+            self.manifest = answer.result  # type: ignore[assignment]
+            return []
+        return list(answer.result.results)  # type: ignore[union-attr]
+
+    def refresh(self) -> list[Any]:
+        return self.run("run", "--selector", "refresh", "--no-write-json")
+
+    @contextmanager
+    def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = duckdb.connect(str(self.home / "warehouse.duckdb"))
+        try:
+            connection.execute("use activities")
+            yield connection
+        finally:
+            connection.close()
+
+
+_ROWS = """
+    select
+        {id} as id,
+        'c' || (hash(i, {salt}) % {customers}) as customer,
+        'cdesk.' || (['tool_called', 'user_asked', 'claude_responded', 'file_read', 'sql_completed'])[1 + (hash(i, {salt} + 1) % 5)::int]
+            as activity,
+        {ts} as ts
+    from range({first}, {first} + {rows}) as numbers (i)
+"""
+_LAND = """
+    insert into landing
+    with born as ({born})
+    select
+        id,
+        'event',
+        '{{"v":1,"kind":"event","id":"' || id || '","ts":"' || strftime(ts, '%Y-%m-%dT%H:%M:%S.%fZ') || '","customer":"' || customer
+        || '","anonymous_customer_id":null,"session_id":null,"activity":"' || activity
+        || '","feature_json":{{"tool":"read","latency_ms":12.5,"outcome":"ok","length":240}},"link":null,"revenue_impact":null,'
+        || '"query_tag":"cdesk_00000000","source_system":"claude_desktop","source_version":"2.0"}}',
+        '{file}',
+        row_number() over () * 400,
+        {landed_at}
+    from born
+"""
+
+
+def land_history(warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str) -> None:
+    """A year of activities, evenly spread, in order of time, landed as it happened."""
+    for first in range(0, rows, LANDING_ROWS):
+        landed_at = f"timestamp '2025-01-01' + to_microseconds({(first + LANDING_ROWS) * (YEAR // rows)})"
+        born = _ROWS.format(
+            id=id_sql,
+            salt=1,
+            customers=rows // ROWS_PER_CUSTOMER,
+            ts=f"timestamp '2025-01-01' + to_microseconds(i * {YEAR // rows})",
+            first=first,
+            rows=min(LANDING_ROWS, rows - first),
+        )
+        warehouse.execute(_LAND.format(born=born, file="history", landed_at=landed_at))
+
+
+def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, history: int, round_: int, id_sql: str) -> None:
+    """The next minutes: mostly new, 1 in 20 late by up to 30 days, and 1 in 100 an old line again."""
+    now = f"timestamp '2026-01-02' + to_hours({round_})"
+    late = "case when i % 20 = 0 then to_seconds((hash(i) % 2592000)::bigint) else to_milliseconds(i) end"
+    born = _ROWS.format(
+        id=id_sql, salt=7, customers=history // ROWS_PER_CUSTOMER, ts=f"{now} - ({late})", first=0, rows=rows
+    )
+    warehouse.execute("begin")
+    warehouse.execute(_LAND.format(born=born, file=f"batch{round_}", landed_at=now))
+    warehouse.execute(
+        f"insert into landing select id, kind, payload, 'again{round_}', source_offset, {now} from landing "
+        f"where source_file = 'history' order by hash(source_offset, landed_at, {round_}) limit {rows // 100}"
+    )
+    warehouse.execute("commit")
+
+
+def measure(home: Path, manifest: Manifest | None, rows: int, batch: int, rounds: int, id_sql: str) -> tuple[Figures, Project]:
+    project = Project(home, manifest)
+    if manifest is None:
+        project.run("parse")
+    figures = Figures(rows)
+    project.run("build", "--no-write-json", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+    with project.warehouse() as warehouse:
+        land_history(warehouse, rows, id_sql)
+        warehouse.execute("checkpoint")
+    started = time.perf_counter()
+    project.run("run", "--selector", "refresh", "--no-write-json", "--full-refresh")
+    figures.history_seconds = time.perf_counter() - started
+    for round_ in range(rounds + 1):
+        with project.warehouse() as warehouse:
+            land_batch(warehouse, batch, rows, round_, id_sql)
+        started = time.perf_counter()
+        results = project.refresh()
+        if round_ == 0:
+            continue  # the first build reads the file into memory
+        figures.builds.append(time.perf_counter() - started)
+        for result in results:
+            figures.models.setdefault(result.node.name, []).append(result.execution_time)
+    with project.warehouse() as warehouse:
+        counted = warehouse.execute("select count(*), count(distinct _activity_id) from events").fetchone()
+    if counted != (rows + batch * (rounds + 1),) * 2:
+        raise RuntimeError(f"events holds {counted}, expected {rows + batch * (rounds + 1):,}")
+    return figures, project
+
+
+def report(all_figures: Sequence[Figures], batch: int) -> None:
+    floor = all_figures[0]
+    print(f"\nincremental build of {batch:,} landed rows, median of {len(floor.builds)} (seconds)\n")
+    print(f"{'':<24}" + "".join(f"{figures.rows:>14,}" for figures in all_figures) + f"{'ratio':>9}")
+    rows = [("build, wall clock", [figures.seconds for figures in all_figures])]
+    rows += [
+        (name, [statistics.median(figures.models[name]) for figures in all_figures]) for name in floor.models
+    ]
+    for name, seconds in rows:
+        print(f"{name:<24}" + "".join(f"{value:>14.3f}" for value in seconds) + f"{seconds[-1] / seconds[0]:>9.2f}")
+    print("\nfull refresh            " + "".join(f"{figures.history_seconds:>14.1f}" for figures in all_figures))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="What an incremental build costs as history grows.")
+    parser.add_argument("--sizes", default="1000000,10000000", help="rows of history, smallest first")
+    parser.add_argument("--batch", type=int, default=10_000, help="new rows a build")
+    parser.add_argument("--rounds", type=int, default=5, help="timed builds a size")
+    parser.add_argument("--random-ids", action="store_true", help="ids without order (imports) instead of UUIDv7")
+    arguments = parser.parse_args(argv)
+    id_sql = "cast(uuid() as varchar)" if arguments.random_ids else "cast(uuidv7() as varchar)"
+    manifest: Manifest | None = None
+    all_figures = []
+    for rows in (int(size) for size in arguments.sizes.split(",")):
+        with tempfile.TemporaryDirectory(prefix="cdesk-bench-") as folder:
+            figures, project = measure(
+                Path(folder), manifest, rows, arguments.batch, arguments.rounds, id_sql
+            )
+        manifest = project.manifest
+        all_figures.append(figures)
+    report(all_figures, arguments.batch)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "incremental.json").write_text(
+        json.dumps(
+            {
+                "batch": arguments.batch,
+                "random_ids": arguments.random_ids,
+                "ratio": all_figures[-1].seconds / all_figures[0].seconds,
+                "sizes": [
+                    {
+                        "rows": figures.rows,
+                        "full_refresh_seconds": figures.history_seconds,
+                        "build_seconds": figures.builds,
+                        "model_seconds": figures.models,
+                    }
+                    for figures in all_figures
+                ],
+            },
+            indent=1,
+        ),
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()
