@@ -57,7 +57,7 @@ class Renderer:
         result = dbtRunner().invoke(
             [
                 *("parse", "--project-dir", str(folder), "--profiles-dir", str(folder)),
-                *("--target", engine, "--no-partial-parse", "--quiet"),
+                *("--target", engine, "--no-partial-parse", "--quiet", "--log-level-file", "none"),
             ]
         )
         if not result.success or result.exception:

@@ -1,0 +1,203 @@
+"""Bad input to the relationship macros is a compile error that names the model, the argument, what was given and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dbt_common.exceptions import CompilationError
+
+from tests.unit.activity_schema.rendering import Renderer
+
+STREAM = ", stream=cdesk.stream('stream')"
+
+
+def dataset(cohort: str, appends: str = "[]", rest: str = STREAM) -> str:
+    return f"{{{{ cdesk.dataset({cohort}, {appends}{rest}) }}}}"
+
+
+CASES = {
+    "a misspelt relationship": (
+        dataset("'a'", "[cdesk.append('frist_before', 'b')]"),
+        ["relationship", "'frist_before'", "did you mean 'first_before'?", "last_in_between"],
+    ),
+    "a misspelt column": (
+        dataset("'a'", "[cdesk.first_ever('b', columns=['revenue_impct'])]"),
+        ["first_ever(b)", "column", "'revenue_impct'", "did you mean 'revenue_impact'?", "feature_json"],
+    ),
+    "a misspelt cohort column": (
+        dataset("cdesk.activity('a', columns=['custmer'])"),
+        ["cohort", "'custmer'", "'customer'"],
+    ),
+    "a column that the stream lacks": (
+        dataset(
+            "'a'",
+            "[cdesk.first_ever('b', columns=['link'])]",
+            ", stream=cdesk.stream('stream', {'link': none})",
+        ),
+        ["first_ever(b)", "link", "this stream has none of that name"],
+    ),
+    "nth of zero": (
+        dataset("'a'", "[cdesk.nth_before('b', 0)]"),
+        ["nth_before", "nth", "given 0", "at least 1"],
+    ),
+    "nth below zero": (
+        dataset("cdesk.activity('a', 'nth', nth=-1)"),
+        ["activity(a)", "nth", "given -1", "at least 1"],
+    ),
+    "nth that is no integer": (
+        dataset("'a'", "[cdesk.nth_ever('b', 1.5)]"),
+        ["nth_ever", "nth", "given 1.5"],
+    ),
+    "nth that is a truth value": (
+        dataset("'a'", "[cdesk.nth_ever('b', true)]"),
+        ["nth_ever", "nth", "given True"],
+    ),
+    "nth without the occurrence": (dataset("cdesk.activity('a', nth=2)"), ["activity(a)", "nth", "given 2"]),
+    "an unknown occurrence": (
+        dataset("cdesk.activity('a', occurrence='frist')"),
+        ["occurrence", "'frist'", "did you mean 'first'?", "all, first, last, nth"],
+    ),
+    "an occurrence on an appended activity": (
+        dataset("'a'", "[cdesk.first_ever(cdesk.activity('b', 'last'))]"),
+        ["first_ever", "occurrence", "last", "the relationship itself"],
+    ),
+    "a sum of text": (
+        dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('sum', cdesk.feature('name', 'string'))])]"),
+        ["aggregate_before(b)", "sum", "name of type string", "integer or number"],
+    ),
+    "an average of times": (
+        dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('avg', 'ts')])]"),
+        ["avg", "ts of type timestamp", "integer or number"],
+    ),
+    "an unknown aggregate": (
+        dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('summ', 'ts')])]"),
+        ["aggregate", "'summ'", "did you mean 'sum'?"],
+    ),
+    "an aggregate of nothing": (
+        dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('max')])]"),
+        ["max", "no column", "a column or feature"],
+    ),
+    "a plain column of an aggregate": (
+        dataset("'a'", "[cdesk.aggregate_before('b', ['ts'])]"),
+        ["aggregate_before(b)", "columns", "ts", "cdesk.agg"],
+    ),
+    "an aggregate of a single row": (
+        dataset("'a'", "[cdesk.first_before('b', [cdesk.agg('count')])]"),
+        ["first_before(b)", "columns", "count", "aggregate_"],
+    ),
+    "an unknown type of feature": (
+        dataset("'a'", "[cdesk.first_before('b', [cdesk.feature('n', 'integr')])]"),
+        ["type of feature n", "'integr'", "did you mean 'integer'?"],
+    ),
+    "an unknown filter operator": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('link', 'equal', 'x')])"),
+        ["filter operator", "'equal'", "did you mean 'equals'?", "between"],
+    ),
+    "a filter of another type": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('revenue_impact', 'equals', '3')])"),
+        ["filter on revenue_impact", "given 3", "number"],
+    ),
+    "between with one bound": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('revenue_impact', 'between', [3])])"),
+        ["between on revenue_impact", "[3]", "a list of two"],
+    ),
+    "in with nothing": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('link', 'in', [])])"),
+        ["in on link", "[]"],
+    ),
+    "a filter that is none": (
+        dataset("cdesk.activity('a', filters=['x'])"),
+        ["filters", "x", "cdesk.filter"],
+    ),
+    "a filter on the numbering": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('activity_occurrence', 'equals', 1)])"),
+        ["activity_occurrence", "numbered after filtering"],
+    ),
+    "a time that is none": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('ts', 'equals', 'yesterday')])"),
+        ["filter on ts", "yesterday", "YYYY-MM-DD"],
+    ),
+    "an unknown condition operator": (
+        dataset("'a'", "[cdesk.first_ever('b', conditions=[cdesk.condition('link', 'equalz', 'link')])]"),
+        ["condition operator", "'equalz'", "did you mean 'equals'?"],
+    ),
+    "a condition that is none": (
+        dataset("'a'", "[cdesk.first_ever('b', conditions=['x'])]"),
+        ["conditions", "cdesk.condition"],
+    ),
+    "two columns of one name": (
+        dataset("'a'", "[cdesk.first_ever('b'), cdesk.first_ever('b')]"),
+        ["output column", "'first_ever_b_activity_id' twice", "prefix"],
+    ),
+    "an output name that SQL could not hold": (
+        dataset("'a'", "[cdesk.first_ever('b', columns=[cdesk.column('ts', as='x; drop')])]"),
+        ["first_ever(b)", "as", "x; drop", "letters, digits and underscores"],
+    ),
+    "an append that is none": (dataset("'a'", "['b']"), ["appends", "b", "cdesk.first_before"]),
+    "a cohort that is an append": (
+        dataset("cdesk.first_ever('b')"),
+        ["cohort", "append", "cdesk.time_spine"],
+    ),
+    "a dimension on no column": (
+        dataset("'a'", "[]", STREAM + ", dims=[cdesk.dim('d', ['x'], on='custmer')]"),
+        ["dim", "on", "'custmer'", "did you mean 'customer'?"],
+    ),
+    "an unknown period": (
+        dataset("cdesk.time_spine('mnth', '2026-01-01', '2026-02-01')"),
+        ["period", "'mnth'", "did you mean 'month'?"],
+    ),
+    "a spine without an instant": (
+        dataset("cdesk.time_spine('month', '2026-01-02', '2026-01-03')"),
+        ["since and until", "at least one month begins"],
+    ),
+    "a spine without end": (
+        dataset("cdesk.time_spine('hour', '2020-01-01', '2026-01-01')"),
+        ["since and until", "10,000 periods"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(render: Renderer, case: str) -> None:
+    text, wanted = CASES[case]
+    with pytest.raises(CompilationError) as error:
+        render(text)
+    message = str(error.value)
+    assert "in model asking" in message
+    for part in wanted:
+        assert part in message
+
+
+def test_an_unknown_activity_names_the_nearest_where_the_project_lists_its_activities(tmp_path: Path) -> None:
+    render = Renderer(
+        tmp_path / "listed", "duckdb", "{activity_schema_activities: [opened_email, placed_order]}"
+    )
+    with pytest.raises(CompilationError, match=r"'placed_ordr' .did you mean 'placed_order'") as error:
+        render(dataset("'opened_email'", "[cdesk.first_after('placed_ordr')]"))
+    assert "opened_email, placed_order" in str(error.value)
+
+
+def test_output_names_say_relationship_activity_and_column(render: Renderer) -> None:
+    sql = render(
+        dataset(
+            "'a'",
+            "[cdesk.first_before('app.Placed Order', columns=['ts', cdesk.feature('Unit Price', 'number')]),"
+            " cdesk.nth_after('b', 2), cdesk.aggregate_before('b', [cdesk.agg('count'), cdesk.agg('sum', 'revenue_impact')]),"
+            " cdesk.last_ever('b', columns=['ts', cdesk.column('link', as='url')], prefix='latest')]",
+        )
+    )
+    outputs = [line.strip().rstrip(",") for line in sql.rpartition("\nselect\n")[2].splitlines()[:-1]]
+    assert outputs == [
+        "c.activity_id",
+        "c.customer",
+        "c.ts",
+        "c.first_before_placed_order_ts",
+        "c.first_before_placed_order_unit_price",
+        "c.nth_after_2_b_activity_id",
+        "c.nth_after_2_b_ts",
+        "c.aggregate_before_b_count",
+        "c.aggregate_before_b_sum_revenue_impact",
+        "c.latest_ts",
+        "c.url",
+    ]
