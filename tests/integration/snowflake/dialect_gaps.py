@@ -1,0 +1,151 @@
+"""Snowflake functions that fakesnow 0.12 renders wrongly or not at all, rendered into what DuckDB has with the same meaning.
+
+Each rewrite stands for what Snowflake documents of the function; the SQL under test is never changed for fakesnow's sake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fakesnow.cursor
+from sqlglot import exp
+
+TEXT = (exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT)
+
+
+def call(name: str, *arguments: Any) -> exp.Anonymous:
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def text(value: str) -> exp.Literal:
+    return exp.Literal.string(value)
+
+
+def as_json(value: exp.Expression) -> exp.Anonymous:
+    return call("to_json", value)
+
+
+def get(node: exp.GetExtract) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter, whatever characters it has; an index counts from 0."""
+    key = node.expression
+    path = text(f'$."{key.this}"') if isinstance(key, exp.Literal) and key.is_string else exp.Literal.string(f"$[{key.name}]")
+    return call("json_extract", node.this, path)
+
+
+def typeof(node: exp.Typeof) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/typeof, of a VARIANT."""
+    names = {"VARCHAR": "VARCHAR", "BIGINT": "INTEGER", "UBIGINT": "INTEGER", "HUGEINT": "INTEGER", "DOUBLE": "DOUBLE", "BOOLEAN": "BOOLEAN"}
+    names |= {"NULL": "NULL_VALUE", "OBJECT": "OBJECT", "ARRAY": "ARRAY"}
+    kind = call("json_type", as_json(node.this))
+    return exp.Case(this=kind, ifs=[exp.If(this=text(ours), true=text(theirs)) for ours, theirs in names.items()])
+
+
+def cast(node: exp.Cast) -> exp.Expression:
+    """A VARIANT cast to text loses its quotes, JSON null becomes null; any other type gives the same text either way."""
+    if node.to.this not in TEXT or isinstance(node.this, exp.Literal | exp.Null | exp.Placeholder) or node.meta.get("done"):
+        return node
+    parent = node.parent
+    if isinstance(parent, exp.Properties | exp.ColumnDef):
+        return node
+    return call("json_extract_string", as_json(node.this), text("$"))
+
+
+def array_size(node: exp.ArraySize) -> exp.Expression:
+    """Of a DuckDB list too, which some functions yield where Snowflake has an ARRAY."""
+    array = as_json(node.this)
+    is_array = exp.EQ(this=call("json_type", array), expression=text("ARRAY"))
+    return exp.Case(ifs=[exp.If(this=is_array, true=call("json_array_length", array.copy()))])
+
+
+def to_timestamp(node: exp.StrToTime) -> exp.Expression:
+    """The one format in use, YYYY-MM-DD"T"HH24:MI:SS.FF6"Z", whose quoted letters are rendered with their quotes."""
+    format_ = node.args["format"].name.replace('"', "")
+    parse = "try_strptime" if node.args.get("safe") else "strptime"
+    target = exp.DataType.build("timestamp", dialect="duckdb")
+    return exp.Cast(this=call(parse, node.this, text(format_)), to=target)
+
+
+FORMATS = {"YYYY": "%Y", "MM": "%m", "DD": "%d", "HH24": "%H", "MI": "%M", "SS": "%S", "FF6": "%f", '"': ""}
+
+
+def to_char(node: exp.ToChar) -> exp.Expression:
+    if not node.args.get("format"):
+        return node
+    format_ = node.args["format"].name
+    for theirs, ours in FORMATS.items():
+        format_ = format_.replace(theirs, ours)
+    return call("strftime", node.this, text(format_))
+
+
+def regexp_instr(node: exp.RegexpInstr) -> exp.Expression:
+    """Only ever compared with 0: 1 where the pattern matches somewhere."""
+    return exp.Case(ifs=[exp.If(this=call("regexp_matches", node.this, node.expression), true=exp.Literal.number(1))], default=exp.Literal.number(0))
+
+
+def getvariable(node: exp.Anonymous, variables: dict[str, str]) -> exp.Expression:
+    value = variables.get(node.expressions[0].name.upper())
+    return exp.Null() if value is None else text(value.strip("'").replace("''", "'"))
+
+
+def asof_join(node: exp.Join) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/constructs/asof-join: an outer join, whose match DuckDB writes as one more condition."""
+    match = node.args.get("match_condition")
+    if match is not None:
+        node.set("match_condition", None)
+        node.set("side", "LEFT")
+        node.set("on", exp.and_(node.args["on"], match.copy(), copy=False))
+    return node
+
+
+REWRITES: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
+    exp.GetExtract: get,
+    exp.Join: asof_join,
+    exp.Typeof: typeof,
+    exp.Cast: cast,
+    exp.ArraySize: array_size,
+    exp.StrToTime: to_timestamp,
+    exp.ToChar: to_char,
+    exp.RegexpInstr: regexp_instr,
+}
+
+
+def merge(statement: exp.Expression) -> list[exp.Expression]:
+    """DuckDB has MERGE itself since 1.4; fakesnow's own emulation fails on unqualified columns and on an unaliased target."""
+    if isinstance(statement, exp.Merge):
+        statement.set("merge_counts", True)  # fakesnow then reports the count as rows affected
+    return [statement]
+
+
+def install() -> None:
+    fakesnow.cursor.transforms.merge = merge  # type: ignore[assignment]
+    original_describe: Any = fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql
+
+    def describe_last_sql(self: Any) -> Any:
+        if str(self._last_sql).upper().startswith("MERGE"):  # which DuckDB doesn't describe
+            self._last_sql, self._last_params = "select cast(0 as bigint) as 'number of rows inserted'", None
+        return original_describe(self)
+
+    fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql = describe_last_sql  # type: ignore[method-assign]
+    original: Any = fakesnow.cursor.FakeSnowflakeCursor._transform
+
+    def transform(self: Any, expression: exp.Expression, params: Any) -> Any:
+        variables = {name.upper(): value for name, value in self._conn.variables._variables.items()}
+
+        def rewrite(node: exp.Expression) -> exp.Expression:
+            if isinstance(node, exp.Anonymous) and node.name.lower() == "getvariable":
+                return getvariable(node, variables)
+            change = REWRITES.get(type(node))
+            return change(node) if change else node
+
+        # bottom up, so that what a rewrite puts in place isn't rewritten again
+        for node in list(expression.walk(bfs=False))[::-1]:
+            changed = rewrite(node)
+            if changed is not node:
+                if node is expression:
+                    expression = changed
+                else:
+                    node.replace(changed)
+        return original(self, expression, params)
+
+    fakesnow.cursor.FakeSnowflakeCursor._transform = transform  # type: ignore[method-assign]

@@ -1,0 +1,382 @@
+"""A Snowflake account that isn't one: fakesnow (DuckDB behind Snowflake's wire protocol) on loopback, in a process of its own.
+
+What it stands for, and what not. The client side is real: dbt-snowflake and snowflake-connector-python speak HTTP to it. Query semantics are DuckDB's after
+transpilation. This file adds what fakesnow lacks, so that the SQL under test stays as Snowflake wants it:
+
+- statements that DuckDB has no notion of (roles, grants, warehouses, resource monitors, streams, tasks) succeed and do nothing;
+- policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or replace` without the clause loses them, one row access
+  policy a relation, one masking policy a column, none without the policy's own existence; `policy_references` reads them back;
+- session parameters (`QUERY_TAG`, …) are kept by session, and every statement is written to `query_history` with its tag;
+- logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks for it through `/cdesk/fail`.
+
+Run as `python -m tests.integration.snowflake.fake_account`: prints `{"port": n}` and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import re
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import fakesnow.cursor
+import fakesnow.server
+import snowflake.connector.errors
+import sqlglot
+import uvicorn
+from fakesnow.transforms import SUCCESS_NOP
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.integration.snowflake import dialect_gaps
+
+NOTHING_TO_DO = re.compile(
+    r"""\s*(
+        (grant|revoke)\s
+      | (create|alter|drop)\s+(or\s+replace\s+)?(role|warehouse|resource\s+monitor|user|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
+      | (create|alter|drop)\s+database\s+(if\s+(not\s+)?exists\s+)?\S+\s+set\b
+      | alter\s+(database|schema)\b
+      | alter\s+table\s+\S+\s+(set|unset)\s+(tag|data_retention|change_tracking)
+      | execute\s+task\b
+      | comment\s+(if\s+exists\s+)?on\b
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+SESSION = re.compile(r"\s*alter\s+session\s+(?P<verb>set|unset)\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+ASSIGNMENT = re.compile(r"(\w+)\s*=\s*('(?:[^']|'')*'|[^\s,]+)")
+SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
+NAME = r'(?P<name>[\w$."]+)'
+POLICY = re.compile(
+    rf"\s*(?P<verb>create|alter|drop)\s+(or\s+replace\s+)?(?P<kind>masking|row\s+access)\s+policy\s+(if\s+(not\s+)?exists\s+)?{NAME}",
+    re.IGNORECASE,
+)
+ALTER = re.compile(rf"\s*alter\s+(table|view)\s+(if\s+exists\s+)?{NAME}\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+CREATE = re.compile(
+    rf"\s*create\s+(?P<replace>or\s+replace\s+)?(?P<modifiers>((secure|transient|temporary|temp)\s+)*)(?P<kind>table|view)\s+(if\s+not\s+exists\s+)?{NAME}",
+    re.IGNORECASE,
+)
+WITH_ROW_ACCESS = re.compile(r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE)
+WITH_MASKING = re.compile(r"([\w\"]+)\s+(?:with\s+)?masking\s+policy\s+([\w$.\"]+)", re.IGNORECASE)
+REFERENCES = re.compile(
+    r"table\(\s*([\w\"]+\.)?information_schema\.policy_references\(\s*(?P<what>\w+)\s*=>\s*'(?P<value>[^']*)'[^)]*\)\s*\)", re.IGNORECASE
+)
+ORDINARY_NAMES = re.compile(r"\bsnowflake\.account_usage\.", re.IGNORECASE)
+
+
+def name_of(text: str, conn: Any) -> str:
+    """DATABASE.SCHEMA.NAME in upper case."""
+    parts = [part.strip('"').upper() for part in text.split(".")]
+    known = [str(conn.database).upper(), str(conn.schema).upper()]
+    return ".".join(known[: 3 - len(parts)] + parts)
+
+
+@dataclass
+class Account:
+    """What the account remembers beside its tables."""
+
+    policies: dict[str, str] = field(default_factory=dict)
+    row_access: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """relation → (policy, column)"""
+    masking: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(relation, column) → policy"""
+    statements: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def attach_masking(self, relation: str, column: str, policy: str, *, force: bool) -> None:
+        key = (relation, column.strip('"').upper())
+        if self.masking.get(key, policy) != policy and not force:
+            raise refused(f"Specified column already attached to another masking policy: {key}", 3544)
+        self.masking[key] = policy
+
+    def attach_row_access(self, relation: str, policy: str, column: str) -> None:
+        if relation in self.row_access:
+            raise refused(f"Object {relation} already has a ROW_ACCESS_POLICY. Only one is allowed at a time.", 3553)
+        self.row_access[relation] = (policy, column.strip('"').upper())
+
+    def forget(self, relation: str) -> None:
+        self.row_access.pop(relation, None)
+        for key in [key for key in self.masking if key[0] == relation]:
+            del self.masking[key]
+
+
+ACCOUNT = Account()
+
+
+def refused(message: str, errno: int, sqlstate: str = "42601") -> snowflake.connector.errors.ProgrammingError:
+    return snowflake.connector.errors.ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate)
+
+
+def require_policy(name: str) -> None:
+    if name not in ACCOUNT.policies:
+        raise refused(f"SQL compilation error: Policy '{name}' does not exist or not authorized.", 2003, "02000")
+
+
+def handle_alter(relation: str, rest: str, conn: Any) -> bool:
+    """Policy actions of `alter table|view`; False when the statement is another one."""
+    rest = " ".join(rest.split())
+    if re.match(r"drop all row access policies", rest, re.IGNORECASE):
+        ACCOUNT.row_access.pop(relation, None)
+        return True
+    if found := re.match(
+        r"(?:drop row access policy ([\w$.\"]+) ?,? ?)?(?:add row access policy ([\w$.\"]+) on ?\( ?([\w\"]+) ?\))?;?$", rest, re.IGNORECASE
+    ):
+        dropped, added, column = found.groups()
+        if dropped:
+            if ACCOUNT.row_access.get(relation, ("",))[0] != name_of(dropped, conn):
+                raise refused(f"Policy {dropped} is not attached to {relation}", 3554)
+            del ACCOUNT.row_access[relation]
+        if added:
+            require_policy(name_of(added, conn))
+            ACCOUNT.attach_row_access(relation, name_of(added, conn), column)
+        return bool(dropped or added)
+    if found := re.match(r"(?:modify|alter) column ([\w\"]+) (set|unset) masking policy ?([\w$.\"]+)?( force)?;?$", rest, re.IGNORECASE):
+        column, verb, policy, force = found.groups()
+        if verb.lower() == "unset":
+            ACCOUNT.masking.pop((relation, column.strip('"').upper()), None)
+        else:
+            require_policy(name_of(policy, conn))
+            ACCOUNT.attach_masking(relation, column, name_of(policy, conn), force=bool(force))
+        return True
+    return False
+
+
+def handle_policy(found: re.Match[str], command: str, conn: Any) -> None:
+    name = name_of(found["name"], conn)
+    verb = found["verb"].lower()
+    attached = name in set(ACCOUNT.masking.values()) | {policy for policy, _ in ACCOUNT.row_access.values()}
+    if verb == "alter":
+        require_policy(name)
+        ACCOUNT.policies[name] = command
+    elif verb == "drop":
+        if attached:
+            raise refused(f"Policy {name} cannot be dropped/replaced as it is associated with one or more entities.", 3541)
+        ACCOUNT.policies.pop(name, None)
+    elif re.search(r"if\s+not\s+exists", found[0], re.IGNORECASE):
+        ACCOUNT.policies.setdefault(name, command)
+    else:
+        if attached:
+            raise refused(f"Policy {name} cannot be dropped/replaced as it is associated with one or more entities.", 3541)
+        ACCOUNT.policies[name] = command
+
+
+def handle_create(found: re.Match[str], command: str, conn: Any) -> tuple[str, str, list[tuple[str, str]], tuple[str, str] | None]:
+    """The statement without its policy clauses, and what to attach once it has succeeded."""
+    relation = name_of(found["name"], conn)
+    head, middle, body = split_create(command, found.end())
+    row_access = WITH_ROW_ACCESS.search(middle)
+    masks = [(column, name_of(policy, conn)) for column, policy in WITH_MASKING.findall(middle)]
+    for _, policy in masks:
+        require_policy(policy)
+    if row_access:
+        require_policy(name_of(row_access[1], conn))
+        middle = WITH_ROW_ACCESS.sub("", middle)
+    if body:  # the column list of `create … as` only carries policies and comments: the columns are the query's
+        middle = re.sub(r"^\s*\(.*?\)\s*(?=$|copy|with|comment|change_tracking)", " ", middle, flags=re.IGNORECASE | re.DOTALL)
+    middle = WITH_MASKING.sub(r"\1", middle)
+    if "." in found["name"]:  # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
+        head = re.sub(r"\b(temporary|temp)\s+", "", head, flags=re.IGNORECASE)
+    middle = re.sub(r"\bcopy\s+(grants|tags)\b|\bcluster\s+by\s*\([^)]*\)", " ", middle, flags=re.IGNORECASE)
+    return relation, head + middle + body, masks, (name_of(row_access[1], conn), row_access[2]) if row_access else None
+
+
+def split_create(command: str, end: int) -> tuple[str, str, str]:
+    """`create … name`, what stands before `as`, and `as …`; the `as` of a cast or alias stands inside parentheses, this one does not."""
+    depth, quote = 0, ""
+    for match in re.finditer(r"\$\$|[()'\"]|\bas\b", command[end:], re.IGNORECASE):
+        text = match[0]
+        if quote:
+            quote = "" if text == quote else quote
+        elif text in ("'", '"', "$$"):
+            quote = text
+        elif text in "()":
+            depth += 1 if text == "(" else -1
+        elif depth == 0 and text.lower() == "as":
+            at = end + match.start()
+            return command[:end], command[end:at], command[at:]
+    return command[:end], command[end:], ""
+
+
+def references_sql(found: re.Match[str], conn: Any) -> str:
+    """`policy_references` by policy or by entity, as a subquery."""
+    wanted = name_of(found["value"], conn)
+    rows = [
+        (policy, "ROW_ACCESS_POLICY", relation, column, True) for relation, (policy, column) in ACCOUNT.row_access.items()
+    ] + [(policy, "MASKING_POLICY", relation, column, False) for (relation, column), policy in ACCOUNT.masking.items()]
+    key = 0 if found["what"].lower() == "policy_name" else 2
+    rows = [row for row in rows if row[key] == wanted]
+    values = [
+        f"('{p.split('.')[0]}', '{p.split('.')[1]}', '{p.split('.')[2]}', '{kind}', '{r.split('.')[0]}', '{r.split('.')[1]}', '{r.split('.')[2]}', "
+        f"{'null' if by_row else repr(column)}, {repr(json.dumps([column])) if by_row else 'null'}, 'ACTIVE')"
+        for p, kind, r, column, by_row in rows
+    ]
+    columns = (
+        "policy_db, policy_schema, policy_name, policy_kind, ref_database_name, ref_schema_name, ref_entity_name, ref_column_name, "
+        "ref_arg_column_names, policy_status"
+    )
+    nothing = "select " + ", ".join(f"cast(null as varchar) as {name}" for name in columns.split(", ")) + " where false"
+    return f"(select * from (values {', '.join(values)}) as r ({columns}))" if values else f"({nothing})"
+
+
+original_execute = fakesnow.cursor.FakeSnowflakeCursor.execute
+original_parse = fakesnow.server.parse_one
+
+
+def parse(sql: str) -> Any:
+    """The server parses before it executes, only to tell the statement's type: what it cannot parse, `execute` below deals with."""
+    try:
+        return original_parse(sql)
+    except Exception:  # noqa: BLE001
+        return SUCCESS_NOP.copy()
+
+
+def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
+    conn = self._conn
+    parameters: dict[str, str] = conn.__dict__.setdefault("cdesk_parameters", {})
+    started = time.time()
+    with ACCOUNT.lock:
+        for failure in ACCOUNT.failures:
+            if failure["on"] == "statement" and failure["times"] > 0 and re.search(failure["pattern"], command, re.IGNORECASE | re.DOTALL):
+                failure["times"] -= 1
+                raise refused(failure["message"], int(failure["code"]), failure.get("sqlstate", "42501"))
+    try:
+        return dispatch(self, conn, parameters, command, params, *args, **kwargs)
+    except snowflake.connector.errors.Error:
+        raise
+    except Exception as error:  # noqa: BLE001  # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
+        raise refused(f"fakesnow: {error!r}", 999, "XX000") from error
+    finally:
+        ACCOUNT.statements.append(
+            {
+                "sql": command,
+                "tag": parameters.get("QUERY_TAG", ""),
+                "parameters": dict(parameters),
+                "binds": kwargs.get("binding_params") is not None,
+                "query_id": self._sfqid,
+                "seconds": time.time() - started,
+            }
+        )
+
+
+def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, params: Any, *args: Any, **kwargs: Any) -> Any:
+    bare = re.sub(r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*", "", command, flags=re.DOTALL)
+    if found := SESSION.match(bare):
+        for name, value in ASSIGNMENT.findall(found["rest"]) if found["verb"].lower() == "set" else []:
+            parameters[name.upper()] = value.strip("'").replace("''", "'")
+        if found["verb"].lower() == "unset":
+            parameters.pop(found["rest"].strip().rstrip(";").upper(), None)
+        return nothing(self)
+    if found := SHOW_PARAMETERS.match(bare):
+        key = found[1].upper()
+        return answer(self, f"select '{key.lower()}' as \"key\", '{parameters.get(key, '')}' as \"value\"")
+    with ACCOUNT.lock:
+        if found := POLICY.match(bare):
+            handle_policy(found, bare, conn)
+            return nothing(self)
+        if (found := ALTER.match(bare)) and handle_alter(name_of(found["name"], conn), found["rest"], conn):
+            return nothing(self)
+    if NOTHING_TO_DO.match(bare):
+        return nothing(self)
+    if found := CREATE.match(bare):
+        relation, bare, masks, row_access = handle_create(found, bare, conn)
+        result = original_execute(self, bare, params, *args, **kwargs)
+        with ACCOUNT.lock:
+            if found["replace"]:
+                ACCOUNT.forget(relation)
+            for column, policy in masks:
+                ACCOUNT.attach_masking(relation, column, policy, force=False)
+            if row_access:
+                ACCOUNT.attach_row_access(relation, *row_access)
+        return result
+    if found := re.match(rf"\s*drop\s+(table|view)\s+(if\s+exists\s+)?{NAME}", bare, re.IGNORECASE):
+        with ACCOUNT.lock:
+            ACCOUNT.forget(name_of(found["name"], conn))
+    if "policy_references" in bare.lower():
+        bare = REFERENCES.sub(lambda match: references_sql(match, conn), bare)
+    return original_execute(self, bare, params, *args, **kwargs)
+
+
+def nothing(cursor: Any) -> Any:
+    cursor._execute(SUCCESS_NOP, None)
+    return cursor
+
+
+def answer(cursor: Any, sql: str) -> Any:
+    cursor._execute(sqlglot.parse_one(sql, read="duckdb"), None)
+    return cursor
+
+
+async def login(request: Request) -> Response:
+    """The login, with the session parameters kept, and refused when a test asked for it."""
+    raw = await request.body()
+    data = json.loads(gzip.decompress(raw) if request.headers.get("Content-Encoding") == "gzip" else raw)["data"]
+    ACCOUNT.statements.append({"sql": "login", "login": {k: v for k, v in data.items() if k != "PASSWORD"}, "at": time.time()})
+    for failure in ACCOUNT.failures:
+        if failure["on"] == "login" and failure["times"] > 0:
+            failure["times"] -= 1
+            return JSONResponse({"data": {}, "code": failure["code"], "message": failure["message"], "success": False})
+    response = await fakesnow.server.login_request(request)
+    token = json.loads(bytes(response.body))["data"]["token"]
+    fakesnow.server.sessions[token].__dict__["cdesk_parameters"] = {
+        key.upper(): str(value) for key, value in data.get("SESSION_PARAMETERS", {}).items()
+    }
+    return response
+
+
+async def statements(request: Request) -> Response:
+    """What has run, oldest first, from `after` on."""
+    return JSONResponse(ACCOUNT.statements[int(request.query_params.get("after", "0")) :])
+
+
+async def fail(request: Request) -> Response:
+    """Take a list of failures to raise; an empty list clears."""
+    ACCOUNT.failures[:] = await request.json()
+    return JSONResponse({})
+
+
+async def state(_: Request) -> Response:
+    return JSONResponse(
+        {
+            "policies": ACCOUNT.policies,
+            "row_access": ACCOUNT.row_access,
+            "masking": {f"{relation}.{column}": policy for (relation, column), policy in ACCOUNT.masking.items()},
+        }
+    )
+
+
+def main() -> None:
+    fakesnow.cursor.FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
+    fakesnow.server.parse_one = parse
+    dialect_gaps.install()
+    routes = [
+        Route("/session/v1/login-request", login, methods=["POST"]),
+        Route("/cdesk/statements", statements),
+        Route("/cdesk/fail", fail, methods=["POST"]),
+        Route("/cdesk/state", state),
+        *(route for route in fakesnow.server.routes if getattr(route, "path", "") != "/session/v1/login-request"),
+    ]
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical"))
+
+    def end_with_parent() -> None:
+        with contextlib.suppress(OSError):
+            sys.stdin.buffer.read()
+        server.should_exit = True
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+if __name__ == "__main__":
+    main()
