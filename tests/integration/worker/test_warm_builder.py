@@ -1,0 +1,216 @@
+"""The warm builder with real dbt and real DuckDB: it builds, frees the file, notices changes, and survives the death of its child."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from cdesk.errors import BuildError
+from cdesk.home import StateDirectory
+from worker.build import BuildBlocked, Builder
+from worker.project import DbtProject, dbt_environment
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def rows(home: StateDirectory, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_full_build_makes_seeds_and_models_and_reports_progress(
+    builder: Builder, home: StateDirectory
+) -> None:
+    steps: list[tuple[int, int, str]] = []
+    report = builder.build(full=True, progress=lambda *step: steps.append(step))
+    assert report.status == "succeeded"
+    assert report.nodes == 3
+    assert sorted(done for done, _, _ in steps) == [1, 2, 3]
+    assert {total for _, total, _ in steps} == {3}
+    assert {name for _, _, name in steps} == {"words", "numbers", "total"}
+    assert rows(home, "select count(*) from activities.words") == [(2,)]
+
+
+def test_a_warm_build_keeps_the_process_and_goes_on_incrementally(
+    builder: Builder, home: StateDirectory
+) -> None:
+    builder.build()
+    pid = builder.pid
+    before = rows(home, "select max(n), count(distinct invocation) from activities.numbers")[0]
+    report = builder.build()
+    after = rows(home, "select max(n), count(distinct invocation) from activities.numbers")[0]
+    assert not report.parsed
+    assert builder.pid == pid
+    assert [now - then for then, now in zip(before, after, strict=True)] == [1, 1]  # type: ignore[operator]
+
+
+def test_the_file_is_free_for_writers_as_soon_as_a_build_has_ended(
+    builder: Builder, home: StateDirectory
+) -> None:
+    builder.build()
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("select 1")
+
+
+def test_a_changed_file_is_parsed_again_by_the_same_process(
+    builder: Builder, home: StateDirectory, project: DbtProject, small_files: dict[str, str]
+) -> None:
+    builder.build()
+    pid, before = builder.pid, project.fingerprint()
+    write(
+        project.project_dir / "models/total.sql", "select 41 + 1 as rows from {{ ref('numbers') }} limit 1\n"
+    )
+    report = builder.build()
+    write(project.project_dir / "models/total.sql", small_files["models/total.sql"])
+    assert report.parsed
+    assert report.fingerprint not in (before, "")
+    assert builder.pid == pid
+    assert rows(home, "select rows from activities.total") == [(42,)]
+
+
+def test_a_failed_test_is_reported_and_is_no_error(
+    builder: Builder, project: DbtProject, home: StateDirectory, small_files: dict[str, str]
+) -> None:
+    builder.build()
+    assert builder.test().status == "succeeded"
+    write(
+        project.project_dir / "models/total.sql",
+        "select cast(null as integer) as rows from {{ ref('numbers') }}\n",
+    )
+    try:
+        assert builder.build().status == "succeeded", "a test that would fail keeps no model from being built"
+        report = builder.test()
+    finally:
+        write(project.project_dir / "models/total.sql", small_files["models/total.sql"])
+    assert report.status == "tests_failed"
+    assert [failure.name for failure in report.failures] == ["not_null_total_rows"]
+    assert rows(home, "select count(*) from activities.total where rows is null")[0] > (0,)
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("select nowhere from {{ ref('numbers') }}\n", ("model total failed", "nowhere", "dbt.log")),
+        ("select {{ no_such_macro() }} from {{ ref('numbers') }}\n", ("no_such_macro", "dbt.log")),
+        ("select 1 from {{ ref('gone') }}\n", ("gone", "dbt.log")),
+    ],
+)
+def test_a_broken_model_is_named_with_the_first_line_of_its_error_and_mends(
+    builder: Builder, project: DbtProject, small_files: dict[str, str], sql: str, words: tuple[str, ...]
+) -> None:
+    path = project.project_dir / "models/total.sql"
+    write(path, sql)
+    try:
+        with pytest.raises(BuildError) as caught:
+            builder.build()
+    finally:
+        write(path, small_files["models/total.sql"])
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert builder.build().status == "succeeded"
+
+
+def test_a_warehouse_that_somebody_holds_is_waited_for_then_told_apart(
+    builder: Builder, home: StateDirectory
+) -> None:
+    builder.build()
+    with duckdb.connect(str(home.warehouse)), pytest.raises(BuildBlocked, match="another process holds"):
+        builder.build()
+    assert builder.build().status == "succeeded"
+
+
+def test_a_build_goes_ahead_once_the_holder_has_gone(builder: Builder, home: StateDirectory) -> None:
+    builder.build()
+    connection = duckdb.connect(str(home.warehouse))
+    timer = threading.Timer(0.5, connection.close)
+    timer.start()
+    try:
+        assert builder.build().status == "succeeded"
+    finally:
+        timer.join()
+
+
+def test_a_killed_child_is_replaced_and_the_next_build_repairs(
+    builder: Builder, home: StateDirectory
+) -> None:
+    builder.build()
+    pid = builder.pid
+    assert pid is not None
+    before = rows(home, "select max(n) from activities.numbers")[0][0]
+
+    def kill(_done: int, _total: int, _name: str) -> None:
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    with pytest.raises(BuildError, match="the build process ended"):
+        builder.build(progress=kill)
+    assert builder.build().status == "succeeded"
+    assert builder.pid not in (pid, None)
+    after = rows(home, "select max(n) from activities.numbers")[0][0]
+    assert after - before in (1, 2)  # type: ignore[operator]
+
+
+def test_a_build_that_is_told_to_stop_is_broken_off(
+    project: DbtProject, home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.build.STOP_GRACE_SECONDS", 0.0)
+    builder = Builder(project, dbt_environment(os.environ, home))
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(BuildError, match="broken off"):
+        builder.build(stop=stop)
+    assert builder.pid is None
+
+
+def test_the_child_ends_with_its_parents_pipe_in_the_middle_of_a_build_too(
+    project: DbtProject, home: StateDirectory
+) -> None:
+    builder = Builder(project, dbt_environment(os.environ, home))
+
+    def cut(_done: int, _total: int, _name: str) -> None:
+        builder._child._pipe(builder._child._process.stdin).close()  # type: ignore[union-attr]
+
+    with pytest.raises(BuildError, match=r"the build process ended \(exit 0\)"):
+        builder.build(progress=cut)
+    builder.close()
+
+
+def test_an_idle_child_ends_itself(project: DbtProject, home: StateDirectory) -> None:
+    builder = Builder(project, dbt_environment(os.environ, home), idle_seconds=0.2)
+    builder.compile()
+    deadline = time.monotonic() + 20
+    while builder.pid is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert builder.pid is None
+    builder.close()
+
+
+def test_no_telemetry_is_switched_on_and_nothing_is_written_outside_the_state_directory(
+    builder: Builder, project: DbtProject, home: StateDirectory, small_files: dict[str, str]
+) -> None:
+    builder.build()
+    written = {
+        path.relative_to(project.project_dir).as_posix()
+        for path in project.project_dir.rglob("*")
+        if path.is_file()
+    }
+    assert written == small_files.keys()
+    assert not list(home.root.rglob(".user.yml"))
+    environ = dbt_environment({"DBT_TARGET": "elsewhere", "PATH": "p"}, home)
+    assert environ["DO_NOT_TRACK"] == "1"
+    assert "DBT_TARGET" not in environ
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+def test_dbts_folders_are_private(project: DbtProject) -> None:
+    for folder in (project.profiles_dir, project.target_dir, project.log_dir):
+        assert Path(folder).stat().st_mode & 0o077 == 0
