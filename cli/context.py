@@ -11,7 +11,6 @@ from cli.output import age, pairs, table, to_json
 from cli.settings import settings_and_home
 
 EXAMPLE = "cdesk context"
-_ROWS = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,8 +49,8 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def told(answer: Mapping[str, Any]) -> str:
-    """An answer of get_context for a person."""
+def told(answer: Mapping[str, Any], *, rows: int = 10) -> str:
+    """An answer of get_context for a person, at most so many rows a section."""
     context = answer["context"]
     head = pairs(
         (
@@ -75,15 +74,15 @@ def told(answer: Mapping[str, Any]) -> str:
     counted = [(name, count.get("d1"), count.get("d7"), count.get("d30")) for name, count in counts]
     asked = [(item["ts"], item["question"]) for item in context["recent_questions"]]
     last = [(item["ts"], item["activity"]) for item in context["last_activities"]]
-    for title, columns, rows in (
+    for title, columns, found in (
         ("insights", ("subject", "metric", "value", "state", "query_hash"), remembered),
         ("activities", ("activity", "today", "7 days", "30 days"), counted),
         ("recent questions", ("asked", "question"), asked),
         ("last activities", ("at", "activity"), last),
     ):
-        if rows:
-            more = f" (the first {_ROWS} of {len(rows):,})" if len(rows) > _ROWS else ""
-            parts.append(f"{title}{more}\n{table(columns, rows[:_ROWS], indent=2)}")
+        if found:
+            more = f" (the first {rows} of {len(found):,})" if len(found) > rows else ""
+            parts.append(f"{title}{more}\n{table(columns, found[:rows], indent=2)}")
     if answer["omitted"]:
         parts.append("left out for size: " + ", ".join(answer["omitted"]))
     return "\n\n".join(parts)

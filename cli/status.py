@@ -118,7 +118,7 @@ def _told(found: Mapping[str, Any]) -> str:
         ),
         ("queue", f"{queue['records']:,} records ({size(queue['bytes'])}) not landed yet{lag}"),
         ("last landing", _when(landing, f"{landing.get('rows', 0):,} rows")),
-        ("last build", _when(build, f"{build.get('status')} in {build.get('seconds')} s")),
+        ("last build", _when(build, _built(build))),
         ("last refresh", _when(refresh, f"{refresh.get('changed', 0):,} contexts changed")),
         ("snapshot", age(found["snapshot_at"])),
         ("queries", f"{found['tickets']['queued']:,} waiting, {found['tickets']['running']:,} running"),
@@ -134,6 +134,12 @@ def _told(found: Mapping[str, Any]) -> str:
         ),
     ]
     return pairs(lines)
+
+
+def _built(fact: Mapping[str, Any]) -> str:
+    if fact.get("message"):
+        return f"{fact.get('status')}: {fact['message']}"
+    return f"{fact.get('status')} in {fact.get('seconds') or 0:.1f} s"
 
 
 def _when(fact: Mapping[str, Any], what: str) -> str:

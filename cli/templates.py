@@ -30,10 +30,9 @@ def run(args: Namespace) -> int:
             print(to_json([_as_json(template, sql=False) for template in found]))
         else:
             rows = [
-                (template.name, template.scope, _signature(template), _first_sentence(template.description))
-                for template in found
+                (template.name, template.scope, _first_sentence(template.description)) for template in found
             ]
-            print(table(("template", "scope", "parameters", "answers"), rows))
+            print(table(("template", "scope", "answers"), rows))
             print("\n'cdesk templates NAME' explains one; 'cdesk query NAME -p KEY=VALUE' runs it.")
         return 0
     template = catalogue.get(args.name)
@@ -77,12 +76,6 @@ def command_line(template: Template) -> str:
     """The template's example as a command to type."""
     words = [f"-p {name}={value}" for name, value in template.example.items()]
     return " ".join(("cdesk query", template.name, *words))
-
-
-def _signature(template: Template) -> str:
-    return ", ".join(
-        parameter.name if parameter.required else f"[{parameter.name}]" for parameter in template.parameters
-    )
 
 
 def _first_sentence(text: str) -> str:
