@@ -1,0 +1,230 @@
+"""Ticket states, the kill switch and stored results as rows of state.db: each transition happens once, whoever makes it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cdesk import tickets
+from cdesk.artifacts import Artifact, ArtifactFolder, get_artifact, keep_artifact, sweep_artifacts
+from cdesk.errors import KillSwitchActive, NotFound
+from cdesk.killswitch import read_switch, turn_off, turn_on
+from cdesk.state import open_state
+
+NOW = "2026-01-31T12:00:00.000000Z"
+LATER = "2026-01-31T13:00:00.000000Z"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = open_state(tmp_path / "state.db")
+    yield connection
+    connection.close()
+
+
+def submit(state: sqlite3.Connection, ticket_id: str, customer: str = "ada") -> None:
+    tickets.submit_ticket(
+        state,
+        ticket_id=ticket_id,
+        customer=customer,
+        is_analyst=False,
+        session_id=None,
+        template="health",
+        params={"a": [1]},
+        query_hash="0" * 16,
+        query_tag="cdesk_00000000",
+        byte_cap=None,
+        submitted_at=NOW,
+        expires_at=tickets.expiry_of(NOW),
+    )
+
+
+def test_a_ticket_reads_as_it_was_written(state: sqlite3.Connection) -> None:
+    submit(state, "t1")
+    ticket = tickets.get_ticket(state, "t1", customer="ada")
+    assert (ticket.status, ticket.params, ticket.is_analyst, ticket.dry_run) == (
+        "queued",
+        {"a": [1]},
+        False,
+        False,
+    )
+    assert ticket.expires_at == "2026-01-31T12:15:00.000000Z"
+
+
+def test_another_customers_ticket_is_not_known(state: sqlite3.Connection) -> None:
+    submit(state, "t1")
+    for asked in (("t1", "bob"), ("none", "ada")):
+        with pytest.raises(NotFound):
+            tickets.get_ticket(state, asked[0], customer=asked[1])
+        with pytest.raises(NotFound):
+            tickets.cancel_ticket(state, asked[0], customer=asked[1], now=NOW)
+    assert tickets.get_ticket(state, "t1", customer="ada").status == "queued"
+
+
+def test_a_ticket_is_claimed_by_one_of_many(tmp_path: Path, state: sqlite3.Connection) -> None:
+    for number in range(60):
+        submit(state, f"t{number:02}", f"c{number % 7}")
+    claimed: list[str] = []
+
+    def claim(name: str) -> None:
+        connection = open_state(tmp_path / "state.db")
+        while (ticket := tickets.claim_ticket(connection, runner=name, now=NOW)) is not None:
+            claimed.append(ticket.ticket_id)
+        connection.close()
+
+    threads = [threading.Thread(target=claim, args=(f"r{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == [f"t{number:02}" for number in range(60)]
+
+
+def test_no_customer_waits_for_more_than_one_round(state: sqlite3.Connection) -> None:
+    for number in range(30):
+        submit(state, f"t{number:02}", "greedy" if number < 20 else f"c{number}")
+    order = []
+    while (ticket := tickets.claim_ticket(state, runner="r", now=NOW)) is not None:
+        order.append(ticket.customer)
+    assert len(set(order[:11])) == 11
+
+
+def test_only_its_runner_can_end_a_ticket_and_only_once(state: sqlite3.Connection) -> None:
+    submit(state, "t1")
+    tickets.claim_ticket(state, runner="r", now=NOW)
+    assert not tickets.finish_ticket(state, "t1", runner="other", status="failed", now=NOW)
+    assert tickets.finish_ticket(state, "t1", runner="r", status="succeeded", now=NOW, result=b'{"rows":[]}')
+    assert not tickets.finish_ticket(state, "t1", runner="r", status="failed", now=NOW)
+    ticket = tickets.get_ticket(state, "t1", customer="ada")
+    assert (ticket.status, ticket.result) == ("succeeded", {"rows": []})
+
+
+def test_an_ended_ticket_cannot_be_cancelled(state: sqlite3.Connection) -> None:
+    submit(state, "t1")
+    tickets.claim_ticket(state, runner="r", now=NOW)
+    tickets.finish_ticket(state, "t1", runner="r", status="succeeded", now=NOW, result=b"{}")
+    assert tickets.cancel_ticket(state, "t1", customer="ada", now=NOW) == "succeeded"
+
+
+def test_a_position_counts_the_customers_own_tickets_ahead(state: sqlite3.Connection) -> None:
+    for number in range(3):
+        submit(state, f"t{number}")
+    submit(state, "other", "bob")
+    assert tickets.queue_position(state, tickets.get_ticket(state, "t2", customer="ada")) == 2
+    assert tickets.queue_position(state, tickets.get_ticket(state, "other", customer="bob")) == 0
+
+
+def test_ended_tickets_are_forgotten_after_a_week(state: sqlite3.Connection) -> None:
+    submit(state, "t1")
+    submit(state, "t2")
+    tickets.cancel_ticket(state, "t1", customer="ada", now=NOW)
+    assert tickets.forget_tickets(state, now=datetime(2026, 2, 7, 11, tzinfo=UTC)) == 0
+    assert tickets.forget_tickets(state, now=datetime(2026, 2, 7, 13, tzinfo=UTC)) == 1
+    assert tickets.count_open(state) == {"queued": 1, "running": 0}
+
+
+def test_claims_and_counts_go_by_their_indexes(state: sqlite3.Connection) -> None:
+    """What runs at every wake costs by what is open, not by what has ended."""
+    plans = [
+        str(row)
+        for sql in (
+            "select count(*) from tickets where status = 'queued'",
+            "select ticket_id from tickets where status = 'running' and runner = 'r'",
+            "select distinct customer from tickets where status = 'queued'",
+            "select max(turn) from tickets where turn is not null",
+            "select max(turn) from tickets where customer = 'c' and turn is not null",
+        )
+        for row in state.execute(f"explain query plan {sql}")
+    ]
+    assert all("INDEX" in plan for plan in plans), plans
+
+
+# -- kill switch
+
+
+def test_the_switch_is_off_until_somebody_turns_it(state: sqlite3.Connection) -> None:
+    assert not read_switch(state).on
+    read_switch(state).require_off()
+
+
+def test_the_switch_tells_why_and_what_to_do(state: sqlite3.Connection) -> None:
+    submit(state, "waits")
+    assert turn_on(state, reason="credits", now=NOW) == 1
+    with pytest.raises(KillSwitchActive, match=r"credits.*kill-switch off"):
+        read_switch(state).require_off()
+    assert tickets.get_ticket(state, "waits", customer="ada").error_code == "kill_switch_active"
+    turn_off(state, now=LATER)
+    assert not read_switch(state).on
+
+
+# -- stored results
+
+
+def artifact(folder: ArtifactFolder, artifact_id: str, customer: str = "ada") -> Artifact:
+    return Artifact(
+        artifact_id, customer, folder.uri(customer, artifact_id), "parquet", "0" * 16, 1, 4, False, NOW, LATER
+    )
+
+
+ID = "0190a5f0-0000-7000-8000-000000000000"
+
+
+def test_a_result_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = ArtifactFolder(tmp_path / "artifacts")
+    uri = folder.uri("ada", ID)
+    with pytest.raises(RuntimeError), folder.write(uri) as path:  # noqa: PT012
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert list(folder.files()) == []
+    with folder.write(uri) as path:
+        assert not folder.exists(uri)
+        path.write_bytes(b"whole")
+    assert folder.path(uri).read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"cdesk://artifacts/../../{ID}.parquet",
+        f"cdesk://artifacts/{'0' * 16}/../{ID}.parquet",
+        f"cdesk://artifacts/{'0' * 16}/{ID}.parquet\n",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_a_uri_never_leads_out_of_the_folder(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(NotFound):
+        ArtifactFolder(tmp_path).path(uri)
+
+
+def test_a_stored_result_is_its_customers_alone(tmp_path: Path, state: sqlite3.Connection) -> None:
+    kept = artifact(ArtifactFolder(tmp_path), ID)
+    keep_artifact(state, kept)
+    assert get_artifact(state, ID, customer="ada") == kept
+    with pytest.raises(NotFound):
+        get_artifact(state, ID, customer="bob")
+    assert "ada" not in kept.uri
+
+
+def test_the_sweep_takes_what_has_expired_and_what_nobody_owns(
+    tmp_path: Path, state: sqlite3.Connection
+) -> None:
+    import os
+
+    folder = ArtifactFolder(tmp_path / "artifacts")
+    kept = artifact(folder, ID)
+    orphan, new = folder.uri("bob", ID.replace("0190", "0191")), folder.uri("bob", ID.replace("0190", "0192"))
+    for uri in (kept.uri, orphan, new):
+        with folder.write(uri) as path:
+            path.write_bytes(b"x")
+    os.utime(folder.path(orphan), (0, 0))
+    keep_artifact(state, kept)
+    assert sweep_artifacts(state, folder, now=NOW) == 1
+    assert [folder.exists(uri) for uri in (kept.uri, orphan, new)] == [True, False, True]
+    assert sweep_artifacts(state, folder, now=LATER) == 1
+    assert not folder.exists(kept.uri)
