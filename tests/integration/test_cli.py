@@ -1,0 +1,379 @@
+"""The commands on a state directory with a real warehouse, built by dbt once for this module."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from cdesk.config import load_settings
+from cdesk.home import StateDirectory
+from cdesk.locks import FileLock
+from cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+CUSTOMER = "ada@example.com"
+QUESTIONS = 12
+
+
+def conversations() -> list[dict[str, Any]]:
+    """One conversation of an export, QUESTIONS questions and as many answers, long ago."""
+    messages = [
+        {
+            "uuid": f"message-{number}",
+            "sender": "human" if number % 2 == 0 else "assistant",
+            "created_at": f"2026-01-31T12:{number:02d}:00Z",
+            "text": f"text {number}",
+            "content": [],
+            "attachments": [],
+            "files": [],
+        }
+        for number in range(2 * QUESTIONS)
+    ]
+    return [
+        {"uuid": "conversation", "name": "a", "created_at": "2026-01-31T12:00:00Z", "chat_messages": messages}
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
+    """Imported and built by the commands themselves, in processes of their own."""
+    folder = tmp_path_factory.mktemp("built")
+    export = folder / "conversations.json"
+    export.write_text(json.dumps(conversations()), encoding="utf-8")
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CDESK_")},
+        "CDESK_HOME": str(folder / "home"),
+        "CDESK_CUSTOMER": CUSTOMER,
+        "CDESK_WORKER": "off",
+    }
+    for words in (["import", "--include-text", str(export)], ["worker", "--once"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "cli", *words],
+            env=environ,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+    return StateDirectory(folder / "home")
+
+
+@pytest.fixture
+def cdesk(
+    built: StateDirectory, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Callable[..., str]:
+    """Run a command that must succeed (or end with `code`); what it printed (on stderr, where `code` is not 0)."""
+    monkeypatch.setenv("CDESK_HOME", str(built.root))
+
+    def run(*words: str, code: int = 0) -> str:
+        assert main(words) == code, capfdbinary.readouterr().err
+        streams = capfdbinary.readouterr()
+        return (streams.err if code else streams.out).decode()
+
+    return run
+
+
+def test_status_says_what_landed_and_was_built(cdesk: Callable[..., str]) -> None:
+    found = json.loads(cdesk("status", "--json"))
+    assert found["last_landing"]["rows"] >= 1
+    assert found["last_build"]["status"] == "succeeded"
+    assert found["worker"] == {"running": False}
+    assert found["queue"]["records"] >= 0
+    text = cdesk("status")
+    assert "last build" in text
+    assert "succeeded in" in text
+
+
+def test_context_answers_what_the_import_brought(cdesk: Callable[..., str]) -> None:
+    answer = json.loads(cdesk("context", "--json"))
+    assert answer["customer"] == CUSTOMER
+    assert answer["stale"] is False
+    assert len(answer["context"]["recent_questions"]) == 10
+    assert answer["context"]["recent_questions"][0]["question"] == f"text {2 * QUESTIONS - 2}"
+    text = cdesk("context")
+    assert "recent questions" in text
+    assert f"text {2 * QUESTIONS - 2}" in text
+
+
+def test_the_local_person_may_look_at_another_customers_context_which_is_empty(
+    cdesk: Callable[..., str],
+) -> None:
+    answer = json.loads(cdesk("context", "bob@example.com", "--json"))
+    assert answer["customer"] == "bob@example.com"
+    assert answer["context"]["recent_questions"] == []
+
+
+def test_templates_lists_all_and_explains_one(cdesk: Callable[..., str]) -> None:
+    listed = json.loads(cdesk("templates", "--json"))
+    names = [template["name"] for template in listed]
+    assert {"recent_activities", "activity_counts", "insights", "health"} <= set(names)
+    for name in names:
+        text = cdesk("templates", name)
+        assert f"cdesk query {name}" in text
+    assert "did you mean recent_activities" in cdesk("templates", "recent_activity", code=1)
+
+
+def test_every_templates_example_runs(cdesk: Callable[..., str]) -> None:
+    for template in json.loads(cdesk("templates", "--json")):
+        words = ["query", template["name"], "--json"]
+        for key, value in template["example"].items():
+            for item in value if isinstance(value, list) else [value]:
+                words += ["-p", f"{key}={str(item).lower() if isinstance(item, bool) else item}"]
+        result = json.loads(cdesk(*words))
+        assert result["columns"], template["name"]
+        assert result["template"] == template["name"]
+
+
+def test_query_prints_a_table_with_its_proof(cdesk: Callable[..., str]) -> None:
+    text = cdesk("query", "activity_counts", "-p", "days_back=365")
+    lines = text.splitlines()
+    assert lines[0].split()[:2] == ["activity", "activity_count"]
+    assert any(line.split()[:2] == ["cdesk.user_asked", str(QUESTIONS)] for line in lines)
+    assert "query_hash " in text
+
+
+def test_query_writes_the_whole_result_in_each_format(cdesk: Callable[..., str], tmp_path: Path) -> None:
+    words = (
+        "query",
+        "feature_values",
+        "-p",
+        "activity=cdesk.user_asked",
+        "-p",
+        "key=question",
+        "-p",
+        "days_back=365",
+    )
+    as_json = json.loads(cdesk(*words, "--format", "json"))
+    names = [column["name"] for column in as_json["columns"]]
+    assert len(as_json["rows"]) == as_json["row_count"] == QUESTIONS
+    as_csv = list(csv.reader(io.StringIO(cdesk(*words, "--format", "csv"))))
+    assert as_csv[0] == names
+    assert len(as_csv) == QUESTIONS + 1
+    target = tmp_path / "result.parquet"
+    said = cdesk(*words, "--out", str(target))
+    assert f"{QUESTIONS} rows" in said
+    assert pq.read_table(target).num_rows == QUESTIONS
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".result")] == []
+
+
+def test_the_preview_says_that_there_is_more(cdesk: Callable[..., str]) -> None:
+    text = cdesk(
+        "query",
+        "feature_values",
+        "-p",
+        "activity=cdesk.user_asked",
+        "-p",
+        "key=question",
+        "-p",
+        "days_back=365",
+    )
+    assert f"10 of {QUESTIONS} rows" in text
+    assert "The whole result: --format csv, json or parquet." in text
+
+
+def test_an_identical_query_says_that_its_answer_is_an_earlier_one(cdesk: Callable[..., str]) -> None:
+    words = ("query", "insights", "-p", "limit=7")
+    first, again = cdesk(*words), cdesk(*words)
+    assert "from an earlier run" not in first
+    assert "from an earlier run" in again
+    assert "from an earlier run" not in cdesk(*words, "--fresh")
+
+
+def test_a_dry_run_shows_sql_binds_and_plan(cdesk: Callable[..., str]) -> None:
+    text = cdesk("query", "recent_activities", "-p", "hours_back=5", "--dry-run")
+    assert "customer = ?" in text
+    assert f"'{CUSTOMER}'" in text
+    assert "othing was run" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("-p", "hours_back=5000"), "hours_back: 5000 is not allowed; allowed: integer from 1 to 720"),
+        (("-p", "hours_back=many"), "hours_back: 'many' is not allowed"),
+        (("-p", "hour_back=5"), "did you mean hours_back?"),
+        (("-p", "hours_back=5", "-p", "hours_back=6"), "hours_back: given twice"),
+        (("--out", "/nowhere/at/all.csv"), "cannot be written"),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(
+    cdesk: Callable[..., str], given: tuple[str, ...], said: str
+) -> None:
+    assert said in cdesk("query", "recent_activities", *given, code=1)
+
+
+def test_the_kill_switch_refuses_queries_and_is_seen_in_status(cdesk: Callable[..., str]) -> None:
+    cdesk("kill-switch", "on", "--reason", "credits are used up")
+    try:
+        refused = cdesk("query", "health", code=1)
+        assert "credits are used up" in refused
+        assert "cdesk kill-switch off" in refused
+        assert "credits are used up" in cdesk("status")
+        assert "on (credits are used up)" in cdesk("kill-switch", "status")
+    finally:
+        assert cdesk("kill-switch", "off") == "off: queries run\n"
+    assert json.loads(cdesk("kill-switch", "status", "--json"))["on"] is False
+    cdesk("query", "health")
+
+
+def test_refresh_makes_catalogue_and_snapshot_anew(cdesk: Callable[..., str], built: StateDirectory) -> None:
+    built.catalogue.unlink()
+    built.context_db.unlink()
+    done = json.loads(cdesk("refresh", "--json"))
+    assert done["by"] == "this command"
+    assert done["contexts_changed"] == 1
+    assert done["templates"] == len(json.loads(cdesk("templates", "--json")))
+    assert json.loads(cdesk("context", "--json"))["context"]["recent_questions"]
+
+
+def test_an_import_of_what_has_landed_adds_nothing(cdesk: Callable[..., str], tmp_path: Path) -> None:
+    export = tmp_path / "conversations.json"
+    export.write_text(json.dumps(conversations()), encoding="utf-8")
+    report = json.loads(cdesk("import", str(export), "--json"))
+    assert (report["added"], report["known"]) == (0, 2 * QUESTIONS + 1)
+
+
+# -- doctor
+
+
+def findings(text: str) -> dict[str, dict[str, Any]]:
+    return {finding["check"]: finding for finding in json.loads(text)}
+
+
+def test_doctor_finds_a_built_directory_well(cdesk: Callable[..., str]) -> None:
+    found = findings(cdesk("doctor", "--json"))
+    assert {check for check, finding in found.items() if finding["level"] == "failed"} == set()
+    assert found["warehouse (duckdb)"]["found"] == "built, and answers"
+    assert "templates" in found["catalogue"]["found"]
+    assert all(finding["todo"] for finding in found.values() if finding["level"] != "ok")
+
+
+def test_doctor_says_who_holds_the_warehouse(cdesk: Callable[..., str], built: StateDirectory) -> None:
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(built.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == b"held"
+        found = findings(cdesk("doctor", "--json"))["warehouse (duckdb)"]
+        assert holder.stdin is not None
+        holder.stdin.close()
+    assert found["level"] == "note"
+    assert str(holder.pid) in found["found"]
+
+
+def doctor_of(capsys: pytest.CaptureFixture[str], *, code: int) -> dict[str, dict[str, Any]]:
+    assert main(["doctor", "--json"]) == code
+    return findings(capsys.readouterr().out)
+
+
+def test_doctor_on_a_new_computer_notes_what_is_to_come(capsys: pytest.CaptureFixture[str]) -> None:
+    found = doctor_of(capsys, code=0)
+    assert found["state directory"]["todo"] == "nothing: the first command makes it"
+    assert not load_settings(os.environ).home.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file modes there")
+def test_doctor_fails_on_a_directory_that_others_can_read(
+    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_home.root.chmod(0o755)
+    assert doctor_of(capsys, code=1)["state directory"]["todo"] == f"chmod 700 '{state_home.root}'"
+
+
+def test_doctor_fails_on_damaged_files_and_names_them(
+    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_home.state_db.write_bytes(b"nonsense" * 1_000)
+    state_home.catalogue.write_bytes(b"{")
+    state_home.context_db.write_bytes(b"nonsense" * 1_000)
+    found = doctor_of(capsys, code=1)
+    for check in ("state.db", "catalogue", "snapshot"):
+        assert found[check]["level"] == "failed", check
+        assert found[check]["todo"]
+
+
+def test_doctor_fails_on_a_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CDESK_WORKER", "maybe")
+    assert "worker is 'maybe'" in doctor_of(capsys, code=1)["settings"]["found"]
+
+
+def test_doctor_sees_that_a_worker_runs(
+    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = FileLock(state_home.worker_lock)
+    assert lock.acquire()
+    try:
+        assert doctor_of(capsys, code=0)["worker"]["found"].startswith("runs")
+    finally:
+        lock.release()
+
+
+@pytest.mark.parametrize(
+    ("configuration", "level", "said"),
+    [
+        (None, "note", "no configuration found"),
+        ("{", "failed", "is no JSON"),
+        ('{"mcpServers": {"other": {"command": "x"}}}', "note", "does not name cdesk"),
+        (
+            '{"mcpServers": {"mine": {"command": "/nowhere/cdesk", "args": ["mcp"]}}}',
+            "failed",
+            "is not there",
+        ),
+        (
+            json.dumps({"mcpServers": {"m": {"command": sys.executable, "args": ["-m", "cli", "mcp"]}}}),
+            "ok",
+            "starts cdesk",
+        ),
+    ],
+)
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the path of the configuration is another there (tests/unit/cli)"
+)
+def test_doctor_reads_claude_desktops_configuration(
+    configuration: str | None,
+    level: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    if configuration is not None:
+        path = tmp_path / "config" / "Claude" / "claude_desktop_config.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(configuration, encoding="utf-8")
+    found = doctor_of(capsys, code=1 if level == "failed" else 0)["Claude Desktop"]
+    assert found["level"] == level
+    assert said in found["found"]
+
+
+def test_a_warehouse_of_dbts_own_making_is_what_the_commands_read(
+    cdesk: Callable[..., str], built: StateDirectory
+) -> None:
+    """Not our own bookkeeping: the rows stand in the file that anybody can open."""
+    cdesk("status")
+    with duckdb.connect(str(built.warehouse), read_only=True) as connection:
+        rows = connection.execute(
+            "select activity, count(*) from activities.events where customer = ? and _session_id = 'conversation' group by 1",
+            [CUSTOMER],
+        ).fetchall()
+    assert dict(rows) == {
+        "cdesk.session_started": 1,
+        "cdesk.user_asked": QUESTIONS,
+        "cdesk.claude_responded": QUESTIONS,
+    }
