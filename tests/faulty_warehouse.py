@@ -1,0 +1,72 @@
+"""A warehouse in memory that fails to order. It stands for the promise of `warehouse.protocol`: a landing is all or nothing, its
+outcome may be unknown (it landed, and an error came back), and `positions` says what landed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+
+from cdesk.errors import WarehouseError, WarehouseUnavailable
+from cdesk.snapshot import ContextRow
+from warehouse.protocol import LandedLine, LandResult, QueryOutcome
+
+
+def nothing(_: Sequence[LandedLine]) -> None:
+    """Nothing goes wrong."""
+
+
+class MemoryWarehouse:
+    """`rows` are what has landed. `before` and `after` are called with each batch around its landing and may raise."""
+
+    dialect = "memory"
+
+    def __init__(self) -> None:
+        self.rows: list[LandedLine] = []
+        self.batches: list[int] = []
+        self.stamps: list[datetime] = []
+        self.asked = 0
+        self.before: Callable[[Sequence[LandedLine]], None] = nothing
+        self.after: Callable[[Sequence[LandedLine]], None] = nothing
+
+    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+        self.before(lines)
+        previous = self.stamps[-1] if self.stamps else None
+        stamp = (previous or datetime(2026, 1, 1, tzinfo=UTC)) + timedelta(microseconds=1)
+        self.rows += lines
+        self.stamps.append(stamp)
+        self.batches.append(len(lines))
+        self.after(lines)
+        return LandResult(len(lines), stamp, previous)
+
+    @contextlib.contextmanager
+    def bulk(self) -> Iterator[None]:
+        yield
+
+    def positions(self, source_files: Sequence[str]) -> dict[str, int]:
+        self.asked += 1
+        wanted, found = set(source_files), dict[str, int]()
+        for row in self.rows:
+            if row.source_file in wanted:
+                found[row.source_file] = max(found.get(row.source_file, -1), row.source_offset)
+        return found
+
+    def run_template(self, *_: object, **__: object) -> AbstractContextManager[QueryOutcome]:
+        raise WarehouseError("not in memory")
+
+    def explain_template(self, *_: object, **__: object) -> str:
+        raise WarehouseError("not in memory")
+
+    def export_context(self, *, since: str | None) -> Iterator[ContextRow]:  # noqa: ARG002
+        yield from ()
+
+    def data_version(self) -> str:
+        return str(len(self.batches))
+
+    def close(self) -> None:
+        pass
+
+
+def unavailable(_: object = None) -> None:
+    raise WarehouseUnavailable("down for the test")
