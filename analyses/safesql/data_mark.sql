@@ -25,7 +25,10 @@ pending as (
     from {{ source('cdesk', 'landing') }} as lines
     where
         lines.kind = 'event'
-        and lines.landed_at >= {{ cdesk.since(ref('events')) }}
+        and lines.landed_at >= (
+            select coalesce(max(newest._landed_at), cast('0001-01-01' as {{ dbt.type_timestamp() }}))
+            from {{ ref('events') }} as newest
+        )
         and (
             {{ cdesk.json_string('lines.payload', 'customer') }} = {{ cdesk.bind('customer') }}
             or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
