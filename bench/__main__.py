@@ -1,6 +1,7 @@
 """`python -m bench [NAME [ARGUMENT…]]`: without a name all benchmarks one after the other, with `list` only their names.
 
-A benchmark is a module of this folder with a `main`; each runs in a process of its own, so that none measures what another left in memory.
+A benchmark is a module of this folder with a `main`, or a package with a `__main__`. Each runs in a process of its own, so that none
+measures what another left in memory.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ LONG = frozenset(("load",))
 def find() -> dict[str, str]:
     """Name → first line of its docstring, of every benchmark here. Nothing is imported."""
     found = {}
-    for path in sorted(FOLDER.glob("*.py")):
-        if path.stem.startswith("_"):
+    for path in sorted((*FOLDER.glob("*.py"), *FOLDER.glob("*/__main__.py"))):
+        name = path.parent.name if path.parent != FOLDER else path.stem
+        if name.startswith("_"):
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
-            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
+        if path.stem == "__main__" or any(
+            isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body
+        ):
+            found[name] = (ast.get_docstring(tree) or "").partition("\n")[0]
     return found
 
 
