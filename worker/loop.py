@@ -20,6 +20,7 @@ POLL_SECONDS: Final = 30.0
 BUSY_POLL_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 5.0
 """A refresh that failed, or a step that ended in an unexpected error, is tried again after so long."""
+TEST_RETRY_SECONDS: Final = 600.0
 
 
 class Loop:
@@ -46,6 +47,7 @@ class Loop:
         self._tidied_at = monotonic()
         self._refreshed_at: float | None = None
         self._retry_at = 0.0
+        self._test_at = 0.0
 
     def run(self, idle_exit_seconds: float) -> str:
         """Why it ended: `stopped` or `idle`."""
@@ -84,6 +86,7 @@ class Loop:
                 pause = min(pause, max(service.uploader.hold_seconds, BUSY_POLL_SECONDS))
         if service.builds:
             pause = min(pause, self._build_if_due())
+            self._test_if_due()
         else:
             self._refresh_by_the_clock()
         if service.refresh_due:
@@ -112,13 +115,25 @@ class Loop:
             logger.warning("build put off", extra={"facts": {"code": error.code, "reason": str(error)}})
         else:
             service.drain()  # what waited for the tables, and what the build itself made
-            if service.test_due and not self._stop.is_set():
-                try:
-                    service.test()
-                except CdeskError as error:
-                    logger.warning("tests put off", extra={"facts": {"reason": str(error)}})
         after = service.schedule.due_in()
         return POLL_SECONDS if after is None else after
+
+    def _test_if_due(self) -> None:
+        """Data tests come behind everything that somebody waits for, at the first quiet moment."""
+        service, now = self._service, self._monotonic()
+        if (
+            now < self._test_at
+            or not service.test_due
+            or service.schedule.due_in() == 0
+            or self._stop.is_set()
+        ):
+            return
+        self._active()
+        try:
+            service.test()
+        except CdeskError as error:
+            logger.warning("tests put off", extra={"facts": {"reason": str(error)}})
+            self._test_at = now + TEST_RETRY_SECONDS
 
     def _retry_refresh(self) -> float:
         now = self._monotonic()

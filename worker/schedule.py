@@ -98,8 +98,12 @@ class BuildSchedule:
         return max(at - now, 0.0)
 
     def succeeded(self) -> None:
-        """A build has ended well; what landed before it began is in."""
-        self._built_at, self._built_day = self._monotonic(), self._now_ns() // _DAY_NS
+        """A build has ended well; what landed before it began is in.
+
+        The build that makes the tables starts no gap: what waited for them is to be seen as soon as it has landed.
+        """
+        self._built_at = None if self._stale else self._monotonic()
+        self._built_day = self._now_ns() // _DAY_NS
         self._landed_at, self._insight, self._requested, self._stale = None, False, False, False
         self._failures = 0
 

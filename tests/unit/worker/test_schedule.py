@@ -98,6 +98,8 @@ def test_a_changed_project_is_built_at_once_and_in_full(schedule: BuildSchedule)
     assert schedule.is_stale
     schedule.succeeded()
     assert not schedule.is_stale
+    schedule.landed(1, insights=False)
+    assert schedule.due_in() == SETTLE_SECONDS, "what waited for the tables does not wait for a gap as well"
 
 
 def test_a_new_day_is_built_because_counts_are_over_calendar_days(
