@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
 import time
 from pathlib import Path
@@ -59,7 +58,7 @@ class WakeListener:
 
     def __init__(self, home: StateDirectory) -> None:
         self._path = home.worker_json
-        self._token = secrets.token_hex(16).encode("ascii")
+        self._token = os.urandom(16).hex().encode("ascii")
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((_HOST, 0))
         write_private(

@@ -1,28 +1,15 @@
-"""The MCP server over standard input and output."""
+"""The MCP server over standard input and output: the way in."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gc
-import signal
+import os
 import sys
-import threading
-import time
-from collections.abc import Callable
-from typing import Final
 
-from cdesk.clock import IdSource
-from cdesk.config import Settings
+from cdesk.config import Settings, load_settings
 from cdesk.errors import CdeskError
 from cdesk.home import StateDirectory
-from cdesk.identity import local_caller
-from cdesk.queue import QueueWriter
-from cdesk.wake import WakeSender
-
-TICK_SECONDS: Final = 5.0
-END_SECONDS: Final = 5.0
-"""After a signal or the end of input, the process is gone by then."""
+from mcp_shim import lean
 
 
 def main(settings: Settings) -> int:
@@ -32,102 +19,16 @@ def main(settings: Settings) -> int:
         CdeskError: the state directory cannot be used.
     """
     home = StateDirectory(settings.home).ensure()
-    asyncio.run(_serve(settings, home))
+    gc.disable()  # an import makes much and drops little: looking for garbage meanwhile costs a tenth of the start
+    lean.install()
+    from mcp_shim.serve import serve  # the SDK comes with it: not before `install`
+
+    serve(settings, home)
     return 0
 
 
-async def _serve(settings: Settings, home: StateDirectory) -> None:
-    from mcp_shim.journal import Journal
-    from mcp_shim.server import ShimServer
-    from mcp_shim.service import Service
-    from mcp_shim.state import SharedState
-    from mcp_shim.stdio import claim_standard_streams, open_transport
-    from mcp_shim.worker_start import WorkerStarter
-
-    loop = asyncio.get_running_loop()
-    ids = IdSource()
-    starter = WorkerStarter(settings, home)
-    journal = Journal(
-        QueueWriter(home.queue, durability=settings.durability, ids=ids),
-        WakeSender(home),
-        customer=settings.customer,
-        ids=ids,
-    )
-    service = Service(
-        home,
-        local_caller(settings),
-        journal,
-        SharedState(home.state_db),
-        worker_missing=lambda: starter.missing,
-    )
-
-    def after_call() -> None:
-        if starter.due:
-            loop.call_later(0.05, starter.look)
-
-    server = ShimServer(service, journal, after_call=after_call)
-    transport = open_transport(*claim_standard_streams())
-    reason = "end_of_input"
-
-    def stop(name: str) -> None:
-        nonlocal reason
-        reason = name
-        transport.stop()
-        _end_by_force()
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            service.tick()
-            await server.announce()
-
-    _on_signals(loop, stop)
-    # What has been made so far lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    ticker = asyncio.create_task(tick())
-    try:
-        await server.sdk.run(transport.reader, transport.writer, server.options)
-    finally:
-        ticker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticker
-        server.end(reason)
-        journal.close()
-        service.close()
-        starter.release()
-        transport.close()
-
-
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
-    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        if number is None:
-            continue
-        try:
-            loop.add_signal_handler(number, stop, name)
-        except (NotImplementedError, RuntimeError):  # Windows
-            signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name))
-
-
-def _end_by_force() -> None:
-    """A watch that ends the process should its orderly end take longer than promised."""
-
-    def watch() -> None:
-        import os
-
-        time.sleep(END_SECONDS - 0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end-by-force", daemon=True).start()
-
-
 def run_as_module() -> int:
-    """`python -m mcp_shim`: settings from the environment; errors as one line on standard error."""
-    import os
-
-    from cdesk.config import load_settings
-
+    """`python -m mcp_shim`: settings from the environment, an error as one line on standard error."""
     try:
         return main(load_settings(os.environ))
     except CdeskError as error:

@@ -1,0 +1,276 @@
+"""Importing only the part of the SDK that standard input and output need, and its message types when they are first used.
+
+The SDK's server is one import, and that import is most of a start: it loads an HTTP stack and a tracing library for transports that
+a stdio process never opens, and it builds the types of every message of every protocol version. What runs here is the SDK's own code,
+unchanged; `install` only puts off some of it, for this process:
+
+* **Packages whose `__init__` gathers everything** (`mcp`, `mcp.server`) are entered without it.
+* **HTTP and tracing modules** are stood in for by placeholders: a name of theirs can be imported and held, and using it says what it is.
+* **Wire types** (`mcp_types._v*`, internal validators of which a connection uses a dozen in three hundred) are made at first use.
+* **Message types** (`mcp_types`) are defined at once and get their validators at first use (pydantic's own `defer_build`).
+
+Every part has a test that compares what is said on the wire with the SDK imported in full, and an SDK of another version than the one that
+was measured is simply imported in full. `docs/decisions/0007-turn-path.md` has the figures.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Final
+
+GATHERING: Final = frozenset(("mcp", "mcp.server"))
+"""Packages whose `__init__` imports what we do not need; their submodules are imported one by one."""
+
+UNUSED: Final = (
+    "importlib.metadata",
+    "ssl",
+    "starlette",
+    "sse_starlette",
+    "uvicorn",
+    "httpx2",
+    "opentelemetry",
+    "mcp.server._otel",
+    "mcp.server.auth",
+    "mcp.server.streamable_http",
+    "mcp.server.streamable_http_manager",
+    "mcp.server.transport_security",
+    "mcp.shared._otel",
+)
+"""What serves HTTP, encrypts, traces or looks for plugins; none of it happens over stdio."""
+
+_BELOW_UNUSED: Final = tuple(f"{name}." for name in UNUSED)
+
+WIRE: Final = "mcp_types._v"
+TYPES: Final = ("mcp_types._types", "mcp_types.jsonrpc")
+KNOWN_VERSIONS: Final = ("2.3.",)
+"""Versions of the SDK whose imports were measured and compared."""
+
+
+def install() -> bool:
+    """Put the rest of the SDK off for this process. False where it is loaded already, or of a version that was not measured."""
+    if "mcp" in sys.modules or "mcp_types" in sys.modules or not _known():
+        return False
+    # pydantic would read the metadata of every installed package to find plugins that watch validations.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    sys.meta_path.insert(0, _Finder())
+    return True
+
+
+def _known() -> bool:
+    """Whether the installed SDK is one of KNOWN_VERSIONS; found by its metadata folder, as importlib.metadata is slow to import."""
+    spec = PathFinder.find_spec("mcp")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    site = Path(next(iter(spec.submodule_search_locations))).parent
+    return any(next(site.glob(f"mcp-{version}*.dist-info"), None) for version in KNOWN_VERSIONS)
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        del target
+        if fullname in GATHERING:
+            return _instead(fullname, path, _Empty())
+        if fullname.startswith(WIRE) or fullname in TYPES:
+            spec = PathFinder.find_spec(fullname, path)
+            if spec is None or not isinstance(spec.loader, SourceFileLoader):
+                return None
+            spec.loader = (_WireLoader if fullname.startswith(WIRE) else _TypesLoader)(spec.loader)
+            return spec
+        if fullname in UNUSED or fullname.startswith(_BELOW_UNUSED):
+            return ModuleSpec(fullname, _Unused(), is_package=True)
+        return None
+
+
+def _instead(fullname: str, path: Sequence[str] | None, loader: Loader) -> ModuleSpec | None:
+    """The real spec of a package, so that its submodules are found, with another loader."""
+    spec = PathFinder.find_spec(fullname, path)
+    if spec is not None:
+        spec.loader = loader
+    return spec
+
+
+class _Empty(Loader):
+    """A package without what its `__init__` would do."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        del module
+
+
+# -- placeholders
+
+
+class NotLoaded(RuntimeError):
+    """A part of the SDK was used that the stdio process does not load."""
+
+
+class _Placeholder:
+    """Stands in for a class or function of an UNUSED module: may be held, subscripted and made, not used."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __class_getitem__(cls, _: object) -> type:
+        return cls
+
+    def __call__(self, *_: object, **__: object) -> Any:
+        raise NotLoaded(
+            f"{type(self).__module__}.{type(self).__name__} is not loaded in the stdio server (mcp_shim.lean)"
+        )
+
+
+class _UnusedModule(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        placeholder = type(name, (_Placeholder,), {"__module__": self.__name__})
+        setattr(self, name, placeholder)
+        return placeholder
+
+
+class _Unused(Loader):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _UnusedModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        del module
+
+
+# -- types at first use
+
+
+class _SourceLoader(Loader):
+    """Runs a module's own code with other builtins than usual."""
+
+    def __init__(self, inner: SourceFileLoader) -> None:
+        self._inner = inner
+
+    def exec_module(self, module: ModuleType) -> None:
+        code = self._inner.get_code(module.__name__)
+        assert isinstance(code, CodeType)
+        namespace = module.__dict__
+        namespace["__builtins__"] = {**vars(builtins), **self.replaced(module)}
+        exec(code, namespace)
+        self.finish()
+
+    def replaced(self, module: ModuleType) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Called when the module's code has run."""
+
+
+class _Later(type):
+    """The type of a class that is made at first use. It says so to pydantic, and hands everything else on to the real class."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(real_class(cls), name)
+
+
+def real_class(cls: Any) -> Any:
+    """The class itself; made now if it was not yet."""
+    return vars(cls)["_make"].__func__() if isinstance(cls, _Later) else cls
+
+
+class _WireLoader(_SourceLoader):
+    """A class statement leaves a `_Later` behind, which runs the statement when the class is needed."""
+
+    def replaced(self, module: ModuleType) -> Mapping[str, Any]:
+        namespace = module.__dict__
+
+        def build_class(body: Callable[[], Any], name: str, *bases: Any, **keywords: Any) -> type:
+            made: list[type] = []
+
+            def make() -> type:
+                if not made:
+                    real_bases = tuple(real_class(base) for base in bases)
+                    made.append(builtins.__build_class__(body, name, *real_bases, **keywords))
+                    if isinstance(namespace.get(name), _Later):
+                        namespace[name] = made[0]
+                return made[0]
+
+            def schema(source: Any, handler: Callable[[Any], Any]) -> Any:
+                del source
+                return handler(make())
+
+            return _Later(
+                name,
+                (),
+                {
+                    "__module__": module.__name__,
+                    "_make": staticmethod(make),
+                    "__get_pydantic_core_schema__": staticmethod(schema),
+                },
+            )
+
+        return {"__build_class__": build_class}
+
+
+def _nothing(_: Any, /, **__: object) -> None:
+    """Stands for `model_rebuild` while the module runs."""
+
+
+class _TypesLoader(_SourceLoader):
+    """Models and adapters of the module build their validators at first use."""
+
+    def __init__(self, inner: SourceFileLoader) -> None:
+        super().__init__(inner)
+        self._held_back: list[Any] = []
+
+    def finish(self) -> None:
+        for model in self._held_back:
+            del model.model_rebuild
+
+    def replaced(self, module: ModuleType) -> Mapping[str, Any]:
+        del module
+        import pydantic
+
+        class DeferredAdapter:
+            """`TypeAdapter[T](T)` and `TypeAdapter(T)`, with the validator built at first use."""
+
+            def __class_getitem__(cls, _: object) -> Callable[[Any], Any]:
+                return cls
+
+            def __new__(cls, adapted: Any) -> Any:
+                return pydantic.TypeAdapter(
+                    adapted, config=pydantic.ConfigDict(defer_build=True), _parent_depth=3
+                )
+
+        class Pydantic(ModuleType):
+            TypeAdapter = DeferredAdapter
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(pydantic, name)
+
+        standing_in = Pydantic("pydantic")
+
+        def build_class(body: Callable[[], Any], name: str, *bases: Any, **keywords: Any) -> Any:
+            if pydantic.BaseModel not in bases:
+                return builtins.__build_class__(body, name, *bases, **keywords)
+            made = builtins.__build_class__(body, name, *bases, defer_build=True, **keywords)
+            # The module rebuilds some of its models to find mistakes early; a rebuild at first use gives the same.
+            made.model_rebuild = classmethod(_nothing)
+            self._held_back.append(made)
+            return made
+
+        def import_name(
+            name: str,
+            globals: Mapping[str, object] | None = None,
+            locals: Mapping[str, object] | None = None,
+            names: Sequence[str] = (),
+            level: int = 0,
+        ) -> ModuleType:
+            if name == "pydantic" and names:
+                return standing_in
+            return builtins.__import__(name, globals, locals, names, level)
+
+        return {"__build_class__": build_class, "__import__": import_name}
