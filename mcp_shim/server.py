@@ -31,6 +31,9 @@ Result = dict[str, Any]
 
 RESOURCE_NOT_FOUND: Final = -32002
 
+_LISTED: Final[dict[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+"""Of every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalogue may change. Older versions never see it."""
+
 
 class ShimServer:
     """One connection's server: answers by way of `Service`, and records what it was asked."""
@@ -118,7 +121,7 @@ class ShimServer:
         self._begin(ctx)
         catalogue = self._service.catalogue.look()
         self._listed = catalogue.content_hash if catalogue else ""
-        return {"tools": tool_list(catalogue)}
+        return {"tools": tool_list(catalogue), **_LISTED}
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
         begun = time.perf_counter_ns()
@@ -133,15 +136,20 @@ class ShimServer:
                 "content": [{"type": "text", "text": orjson.dumps(structured).decode()}],
                 "structuredContent": structured,
                 "isError": False,
+                "resultType": "complete",
             }
         except CdeskError as error:
             code = error.code
-            answer = {"content": [{"type": "text", "text": error_text(error)}], "isError": True}
+            answer = {
+                "content": [{"type": "text", "text": error_text(error)}],
+                "isError": True,
+                "resultType": "complete",
+            }
         except Exception as error:  # noqa: BLE001 - the top of a call: the connection goes on
             code = "internal"
             log("call_failed", tool=tool, error=type(error).__name__)
             text = f"internal: {tool} failed inside the server ({type(error).__name__}); try again, or see 'cdesk doctor'"
-            answer = {"content": [{"type": "text", "text": text}], "isError": True}
+            answer = {"content": [{"type": "text", "text": text}], "isError": True, "resultType": "complete"}
         self.calls += 1
         feature: dict[str, Any] = {
             "tool": tool,
@@ -179,7 +187,7 @@ class ShimServer:
                     "mimeType": "application/json",
                 }
             )
-        return {"resources": resources}
+        return {"resources": resources, **_LISTED}
 
     async def _list_resource_templates(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
         self._begin(ctx)
@@ -192,7 +200,8 @@ class ShimServer:
                     "description": "Parameters with bounds, an example and the SQL",
                     "mimeType": "application/json",
                 }
-            ]
+            ],
+            **_LISTED,
         }
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> Result:
@@ -214,7 +223,7 @@ class ShimServer:
         except (CatalogueError, NotFound) as error:
             raise MCPError(RESOURCE_NOT_FOUND, str(error), {"uri": uri[:200]}) from None
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
-        return {"contents": [{"uri": uri, "mimeType": "application/json", "text": text}]}
+        return {"contents": [{"uri": uri, "mimeType": "application/json", "text": text}], **_LISTED}
 
     # -- changes
 
