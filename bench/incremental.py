@@ -135,7 +135,9 @@ def land_history(warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str) -
         warehouse.execute(_LAND.format(born=born, file="history", landed_at=landed_at))
 
 
-def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, history: int, round_: int, id_sql: str) -> None:
+def land_batch(
+    warehouse: duckdb.DuckDBPyConnection, rows: int, history: int, round_: int, id_sql: str
+) -> None:
     """The next minutes: mostly new, 1 in 20 late by up to 30 days, and 1 in 100 an old line again."""
     now = f"timestamp '2026-01-02' + to_hours({round_})"
     late = "case when i % 20 = 0 then to_seconds((hash(i) % 2592000)::bigint) else to_milliseconds(i) end"
@@ -151,12 +153,16 @@ def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, history: int, ro
     warehouse.execute("commit")
 
 
-def measure(home: Path, manifest: Manifest | None, rows: int, batch: int, rounds: int, id_sql: str) -> tuple[Figures, Project]:
+def measure(
+    home: Path, manifest: Manifest | None, rows: int, batch: int, rounds: int, id_sql: str
+) -> tuple[Figures, Project]:
     project = Project(home, manifest)
     if manifest is None:
         project.run("parse")
     figures = Figures(rows)
-    project.run("build", "--no-write-json", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+    project.run(
+        "build", "--no-write-json", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"
+    )
     with project.warehouse() as warehouse:
         land_history(warehouse, rows, id_sql)
         warehouse.execute("checkpoint")
@@ -189,8 +195,14 @@ def report(all_figures: Sequence[Figures], batch: int) -> None:
         (name, [statistics.median(figures.models[name]) for figures in all_figures]) for name in floor.models
     ]
     for name, seconds in rows:
-        print(f"{name:<24}" + "".join(f"{value:>14.3f}" for value in seconds) + f"{seconds[-1] / seconds[0]:>9.2f}")
-    print("\nfull refresh            " + "".join(f"{figures.history_seconds:>14.1f}" for figures in all_figures))
+        print(
+            f"{name:<24}"
+            + "".join(f"{value:>14.3f}" for value in seconds)
+            + f"{seconds[-1] / seconds[0]:>9.2f}"
+        )
+    print(
+        "\nfull refresh            " + "".join(f"{figures.history_seconds:>14.1f}" for figures in all_figures)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -198,7 +210,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", default="1000000,10000000", help="rows of history, smallest first")
     parser.add_argument("--batch", type=int, default=10_000, help="new rows a build")
     parser.add_argument("--rounds", type=int, default=5, help="timed builds a size")
-    parser.add_argument("--random-ids", action="store_true", help="ids without order (imports) instead of UUIDv7")
+    parser.add_argument(
+        "--random-ids", action="store_true", help="ids without order (imports) instead of UUIDv7"
+    )
     arguments = parser.parse_args(argv)
     id_sql = "cast(uuid() as varchar)" if arguments.random_ids else "cast(uuidv7() as varchar)"
     manifest: Manifest | None = None

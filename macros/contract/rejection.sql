@@ -9,9 +9,9 @@
     case
         when not {{ cdesk.json_is(payload, 'object') }} then 'not_an_object: payload'
         when {{ kind }} not in ('{{ kinds | join("', '") }}') then 'unknown_kind: ' || {{ kind }}
-        when {{ cdesk.json_text(cdesk.json_field(fields, names, 'v')) }} is distinct from '1' then 'unknown_version: v'
-        when {{ cdesk.json_text(cdesk.json_field(fields, names, 'kind')) }} is distinct from {{ kind }} then 'wrong_value: kind'
-        when {{ cdesk.json_text(cdesk.json_field(fields, names, 'id')) }} is distinct from {{ id }} then 'wrong_value: id'
+        when coalesce({{ cdesk.json_text(cdesk.json_field(fields, names, 'v')) }}, '') != '1' then 'unknown_version: v'
+        when coalesce({{ cdesk.json_text(cdesk.json_field(fields, names, 'kind')) }}, '') != {{ kind }} then 'wrong_value: kind'
+        when coalesce({{ cdesk.json_text(cdesk.json_field(fields, names, 'id')) }}, '') != {{ id }} then 'wrong_value: id'
         {%- for field, rule in cdesk.record_fields('envelope').items() if field not in ['v', 'kind'] %}
         when not {{ cdesk.record_rule(cdesk.json_field(fields, names, field), rule) }} then {{ cdesk._rejected_field(fields, names, field) }}
         {%- endfor %}

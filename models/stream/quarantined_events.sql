@@ -8,12 +8,18 @@ with
 refused as (
 
     select * from {{ ref('_ingest_ids') }}
+    where kind = 'quarantine'
+
+),
+
+new_refused as (
+
+    select * from refused
+    {% if is_incremental() %}
     where
-        kind = 'quarantine'
-        {% if is_incremental() %}
-        and landed_at >= {{ cdesk.since(this, 'landed_at') }}
+        landed_at >= {{ cdesk.since(this, 'landed_at') }}
         and id not in (select known.quarantine_id from {{ this }} as known)
-        {% endif %}
+    {% endif %}
 
 ),
 
@@ -26,13 +32,13 @@ landing as (
 lines as (
 
     select
-        refused.id as quarantine_id,
+        new_refused.id as quarantine_id,
         landing.id as record_id,
         landing.kind,
-        {{ dbt.split_part('refused.rejection', "': '", 1) }} as reason,
+        {{ dbt.split_part('new_refused.rejection', "': '", 1) }} as reason,
         case
             when landing.kind = 'quarantine' then {{ cdesk.json_string('landing.payload', 'detail') }}
-            else {{ dbt.split_part('refused.rejection', "': '", 2) }}
+            else {{ dbt.split_part('new_refused.rejection', "': '", 2) }}
         end as detail,
         case
             when landing.kind = 'quarantine' then {{ cdesk.json_string('landing.payload', 'raw') }}
@@ -42,16 +48,16 @@ lines as (
         landing.source_file,
         landing.source_offset,
         landing.landed_at
-    from refused
+    from new_refused
     inner join landing
         on
-            refused.landed_at = landing.landed_at
-            and refused.source_file = landing.source_file
-            and refused.source_offset = landing.source_offset
-            and refused.landing_id = landing.id
+            new_refused.landed_at = landing.landed_at
+            and new_refused.source_file = landing.source_file
+            and new_refused.source_offset = landing.source_offset
+            and new_refused.landing_id = landing.id
     qualify
         row_number() over (
-            partition by refused.id
+            partition by new_refused.id
             order by {{ cdesk.json_compact('landing.payload') }}
         ) = 1
 

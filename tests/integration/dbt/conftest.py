@@ -1,0 +1,195 @@
+"""The dbt project on DuckDB: parsed once a session, each test with a warehouse of its own or a shared one that it empties."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pytest
+from dbt.cli.main import dbtRunner
+
+PROJECT = Path(__file__).resolve().parents[3]
+FIRST_LANDING = datetime(2026, 3, 1)  # noqa: DTZ001  (the warehouse holds UTC without zone)
+_NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+Row = tuple[Any, ...]
+
+
+class DbtWarehouse:
+    """One warehouse file and the project that builds it."""
+
+    def __init__(self, home: Path, manifest: Any) -> None:
+        self.home = home
+        self._manifest = manifest
+        self._landings = 0
+
+    def dbt(self, *command: str, variables: Mapping[str, object] | None = None) -> list[Any]:
+        """The node results of a dbt command that succeeds."""
+        os.environ["CDESK_TEST_WAREHOUSE"] = str(self.home / "warehouse.duckdb")
+        # A variable is part of what is parsed.
+        runner = dbtRunner(manifest=None if variables else self._manifest)
+        answer = runner.invoke(
+            [*command, *places(self.home), *(["--vars", json.dumps(variables)] if variables else [])]
+        )
+        assert answer.success, answer.exception or [
+            result.message for result in answer.result.results if result.status == "error"
+        ]
+        return list(answer.result.results)
+
+    def build(self, *select: str, full: bool = False, variables: Mapping[str, object] | None = None) -> None:
+        """The selected models, or all tables; no tests."""
+        chosen = ["--select", *select] if select else ["--selector", "refresh"]
+        self.dbt("run", *chosen, *(["--full-refresh"] if full else []), variables=variables)
+
+    def set_up(self) -> None:
+        """All objects, empty."""
+        self.dbt("build", *_NO_TESTS)
+
+    def empty(self) -> None:
+        """No rows in landing and in the tables built from it."""
+        with self.connect() as connection:
+            tables = connection.execute(
+                "select table_name from information_schema.tables where table_type = 'BASE TABLE' and table_schema = 'activities' "
+                "and table_name not in ('activity_vocabulary', 'slo_targets', 'customer_access')"
+            ).fetchall()
+            for (table,) in tables:
+                connection.execute(f'delete from "{table}"')
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = duckdb.connect(str(self.home / "warehouse.duckdb"))
+        try:
+            connection.execute("use activities")
+            yield connection
+        finally:
+            connection.close()
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        with self.connect() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def land(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        *,
+        source_file: str | None = None,
+        landed_at: datetime | None = None,
+    ) -> datetime:
+        """Land records as one transaction, in order of their place in one file; a record may be a whole landing row instead."""
+        self._landings += 1
+        source_file = source_file or f"{self._landings:032x}-000001.ndjson"
+        instant = landed_at or FIRST_LANDING + timedelta(seconds=self._landings)
+        rows = [
+            (record["id"], record["kind"], json.dumps(record), source_file, offset * 500, instant)
+            for offset, record in enumerate(records)
+        ]
+        with self.connect() as connection:
+            connection.execute("begin")
+            if rows:
+                connection.executemany("insert into landing values (?, ?, ?, ?, ?, ?)", rows)
+            connection.execute("commit")
+        return instant
+
+
+def places(home: Path) -> list[str]:
+    """Where dbt reads and writes, and that it says nothing."""
+    return [
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "tests" / "profiles"), "--quiet"),
+        *(
+            "--target-path",
+            str(home / "target"),
+            "--log-path",
+            str(home / "logs"),
+            "--log-level-file",
+            "none",
+        ),
+    ]
+
+
+def envelope(kind: str, number: int, **fields: Any) -> dict[str, Any]:
+    """A record of the contract with the id of a number; `fields` replace or extend the envelope."""
+    return {
+        "v": 1,
+        "kind": kind,
+        "id": str(UUID(int=number, version=4)),
+        "ts": "2026-02-01T12:00:00.000000Z",
+        "customer": "ada@example.com",
+        "session_id": None,
+        "query_tag": "cdesk_00000001",
+        "source_system": "claude_desktop",
+        "source_version": "2.0",
+        **fields,
+    }
+
+
+def event(number: int, **fields: Any) -> dict[str, Any]:
+    """A `cdesk.user_asked` record."""
+    own = {
+        "anonymous_customer_id": None,
+        "activity": "cdesk.user_asked",
+        "feature_json": {},
+        "link": None,
+        "revenue_impact": None,
+    }
+    return envelope("event", number, **{**own, **fields})
+
+
+def insight(number: int, **fields: Any) -> dict[str, Any]:
+    """An insight of the value 42."""
+    own = {"subject": "sales", "metric": "count", "value": 42, "provenance_query_hash": "0123456789abcdef"}
+    return envelope("insight", number, **{**own, **fields})
+
+
+def query_run(number: int, **fields: Any) -> dict[str, Any]:
+    """A succeeded run that found 42."""
+    own = {
+        "ticket_id": str(UUID(int=number + 10**6, version=4)),
+        "template": "insights",
+        "sql": "select 42",
+        "params": {"customer": "ada@example.com"},
+        "query_hash": "0123456789abcdef",
+        "rows": 1,
+        "bytes": 8,
+        "sampled": False,
+        "status": "succeeded",
+        "error_code": None,
+        "elapsed_ms": 1.5,
+        "as_of": None,
+        "artifact_id": None,
+        "result_values": [42],
+        "result_values_complete": True,
+    }
+    return envelope("query_run", number, **{**own, **fields})
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The parsed project."""
+    home = tmp_path_factory.mktemp("parse")
+    # Where it lies doesn't matter, but the name of the file is the database's name in the manifest.
+    os.environ["CDESK_TEST_WAREHOUSE"] = str(home / "warehouse.duckdb")
+    answer = dbtRunner().invoke(["parse", *places(home)])
+    assert answer.success, answer.exception
+    return answer.result
+
+
+@pytest.fixture(scope="session")
+def shared_warehouse(manifest: Any, tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
+    """One set-up warehouse for all tests that empty it themselves."""
+    warehouse = DbtWarehouse(tmp_path_factory.mktemp("warehouse"), manifest)
+    warehouse.set_up()
+    return warehouse
+
+
+@pytest.fixture
+def warehouse(shared_warehouse: DbtWarehouse) -> DbtWarehouse:
+    """The shared warehouse, empty."""
+    shared_warehouse.empty()
+    return shared_warehouse

@@ -1,0 +1,150 @@
+"""`events` is exact: at any order of arrival an incremental build equals a full refresh, and both equal the definition in plain Python."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.integration.dbt.conftest import FIRST_LANDING, DbtWarehouse, Row, event
+
+CUSTOMERS = ("ada@example.com", "bob@example.com", "eve@example.com")
+ACTIVITIES = ("cdesk.user_asked", "cdesk.tool_called")
+EPOCH = datetime(2026, 2, 1)  # noqa: DTZ001
+COLUMNS = (
+    "_activity_id, customer, activity, ts, activity_occurrence, activity_repeated_at, "
+    "cast(_feature_json ->> 'copy' as integer), _landed_at"
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line to land: few ids, instants and groups, so that repetitions and ties abound."""
+
+    number: int
+    tick: int
+    customer: str
+    activity: str
+    is_valid: bool
+
+    def record(self, copy: int) -> dict[str, Any]:
+        ts = (EPOCH + timedelta(microseconds=self.tick)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        record = event(
+            self.number, ts=ts, customer=self.customer, activity=self.activity, feature_json={"copy": copy}
+        )
+        return record if self.is_valid else {**record, "revenue_impact": "much"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One landing transaction. `same_instant`: it lands with the `landed_at` of the one before; `built` says which models run then."""
+
+    lines: list[Line]
+    same_instant: bool
+    built: str
+
+
+LINES = st.builds(
+    Line,
+    number=st.integers(1, 40),
+    tick=st.integers(0, 5),
+    customer=st.sampled_from(CUSTOMERS),
+    activity=st.sampled_from(ACTIVITIES),
+    is_valid=st.integers(0, 9).map(bool),
+)
+# A build that dies between the two models is one that runs the first alone; `nothing` leaves the batch to a later build; with `events only`,
+# somebody builds the one table by itself.
+BATCHES = st.builds(
+    Batch,
+    lines=st.lists(LINES, max_size=24),
+    same_instant=st.integers(0, 4).map(lambda number: number == 0),
+    built=st.sampled_from(["both", "both", "_ingest_ids only", "events only", "nothing"]),
+)
+BUILT = {"both": ("_ingest_ids", "events"), "_ingest_ids only": ("_ingest_ids",), "events only": ("events",)}
+
+
+def expected(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[Row]:
+    """The definition: the first valid line of an id counts; (customer, activity) is numbered by (ts, id)."""
+    first: dict[str, tuple[datetime, dict[str, Any]]] = {}
+    for landed_at, _, record in sorted(landed, key=lambda line: line[:2]):
+        if record["revenue_impact"] is None:
+            first.setdefault(record["id"], (landed_at, record))
+    groups = defaultdict(list)
+    for landed_at, record in first.values():
+        ts = datetime.strptime(record["ts"], "%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: DTZ007
+        groups[record["customer"], record["activity"]].append((ts, record["id"], record, landed_at))
+    rows = []
+    for (customer, activity), members in groups.items():
+        members.sort(key=lambda member: member[:2])
+        for position, (ts, id_, record, landed_at) in enumerate(members):
+            following = members[position + 1][0] if position + 1 < len(members) else None
+            rows.append(
+                (
+                    id_,
+                    customer,
+                    activity,
+                    ts,
+                    position + 1,
+                    following,
+                    record["feature_json"]["copy"],
+                    landed_at,
+                )
+            )
+    return sorted(rows, key=lambda row: row[0])
+
+
+def stored(warehouse: DbtWarehouse, relation: str) -> list[Row]:
+    return warehouse.query(f"select {COLUMNS} from {relation} order by _activity_id")
+
+
+def check(warehouse: DbtWarehouse, batches: list[Batch]) -> None:
+    warehouse.empty()
+    landed: list[tuple[datetime, int, dict[str, Any]]] = []
+    instant = FIRST_LANDING
+    for number, batch in enumerate(batches):
+        instant += timedelta(seconds=0 if batch.same_instant else 1)
+        records = [line.record(len(landed) + place) for place, line in enumerate(batch.lines)]
+        # The name of the file decides between two lines of one instant.
+        warehouse.land(records, source_file=f"{number:032x}-000001.ndjson", landed_at=instant)
+        landed += [(instant, number * 1_000 + place, record) for place, record in enumerate(records)]
+        assert stored(warehouse, "events_live") == expected(landed), "events_live, before the build"
+        if batch.built in BUILT:
+            warehouse.build(*BUILT[batch.built])
+            assert stored(warehouse, "events_live") == expected(landed), f"events_live, built {batch.built}"
+    warehouse.build("_ingest_ids", "events")
+    assert stored(warehouse, "events") == expected(landed)
+    assert stored(warehouse, "events_live") == expected(landed)
+    warehouse.build("_ingest_ids", "events", full=True)
+    assert stored(warehouse, "events") == expected(landed)
+
+
+def schedules(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=examples < 50,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@schedules(6)
+@given(batches=st.lists(BATCHES, min_size=2, max_size=4))
+def test_an_incremental_build_equals_a_full_refresh_and_the_definition(
+    shared_warehouse: DbtWarehouse, batches: list[Batch]
+) -> None:
+    check(shared_warehouse, batches)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3_600)
+@schedules(100)
+@given(batches=st.lists(BATCHES, min_size=2, max_size=6))
+def test_a_hundred_schedules_of_arrival_are_exact(
+    shared_warehouse: DbtWarehouse, batches: list[Batch]
+) -> None:
+    check(shared_warehouse, batches)
