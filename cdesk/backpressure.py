@@ -132,10 +132,13 @@ class Shedder:
         self.level = level_for(depth, current=self.level, limit=self._limit)
         return depth
 
-    def report(self) -> dict[str, Any] | None:
-        """Features of the minute's `cdesk.fallback_triggered`, or None when nothing was shed or the last one is under a minute ago."""
+    def report(self, *, last: bool = False) -> dict[str, Any] | None:
+        """Features of the minute's `cdesk.fallback_triggered`, or None when nothing was shed or the last one is under a minute ago.
+
+        `last` is for a process that ends: what has been counted is told now.
+        """
         now = self._monotonic()
-        if not self._counts or now - self._reported < REPORT_SECONDS:
+        if not self._counts or (not last and now - self._reported < REPORT_SECONDS):
             return None
         counts, self._counts = self._counts, {}
         seconds, self._since, self._reported = now - self._since, now, now

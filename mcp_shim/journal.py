@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cdesk.backpressure import Shedder
 from cdesk.clock import IdSource, NowNs, format_ts
 from cdesk.errors import CdeskError
 from cdesk.queue import QueueWriter
@@ -29,8 +30,10 @@ class Journal:
         customer: str,
         ids: IdSource,
         now_ns: NowNs = time.time_ns,
+        shedder: Shedder | None = None,
     ) -> None:
         self._queue = queue
+        self._shedder = shedder
         self._wake = wake
         self._customer = customer
         self._ids = ids
@@ -82,8 +85,8 @@ class Journal:
         *,
         link: object = None,
         revenue_impact: object = None,
-    ) -> tuple[str, str]:
-        """Record one activity; its id and timestamp. Raises as `record`."""
+    ) -> tuple[str, str, bool]:
+        """Record one activity; its id and timestamp, and whether it is written: not while its session is shed. Raises as `record`."""
         id, ts = self.stamp()
         fields = {
             "anonymous_customer_id": None,
@@ -92,8 +95,28 @@ class Journal:
             "link": link,
             "revenue_impact": revenue_impact,
         }
-        self.record("event", fields, id=id, ts=ts)
-        return id, ts
+        line = self.line("event", fields, id=id, ts=ts)
+        kept = self._shedder is None or self._shedder.decide(activity, self.session_id).keep
+        if kept:
+            self.append(line)
+        return id, ts, kept
+
+    def report_shed(self, *, last: bool = False) -> None:
+        """Put the counts of what was shed into the stream, once a minute; this record itself is never shed."""
+        if self._shedder is None or (features := self._shedder.report(last=last)) is None:
+            return
+        id, ts = self.stamp()
+        fields = {
+            "anonymous_customer_id": None,
+            "activity": "cdesk.fallback_triggered",
+            "feature_json": features,
+            "link": None,
+            "revenue_impact": None,
+        }
+        try:
+            self.record("event", fields, id=id, ts=ts)
+        except CdeskError as error:
+            log("note_lost", activity="cdesk.fallback_triggered", code=error.code)
 
     # -- what nobody waits for
 
@@ -126,6 +149,9 @@ class Journal:
 
     def tick(self) -> None:
         """Seal the queue file where its time has come, so that an idle shim holds nothing back."""
+        if self._shedder is not None:
+            self._shedder.tick()
+            self.report_shed()
         if self._queue.due:
             try:
                 self._queue.seal()
@@ -135,6 +161,7 @@ class Journal:
     def close(self) -> None:
         """Write what waits, seal, tell the worker."""
         self.flush()
+        self.report_shed(last=True)
         if self._wake_timer is not None:
             self._wake_timer.cancel()
         self._queue.close()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cdesk.backpressure import Shedder
 from cdesk.clock import IdSource
 from cdesk.config import Settings
 from cdesk.home import StateDirectory
@@ -44,6 +45,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
         WakeSender(home),
         customer=settings.customer,
         ids=ids,
+        shedder=Shedder(home),
     )
     service = Service(
         home,

@@ -142,13 +142,13 @@ class Service:
     # -- writing
 
     async def _log_event(self, given: Json, _: Progress | None) -> Json:
-        activity_id, ts = self._journal.event(
+        activity_id, ts, kept = self._journal.event(
             _required(given, "activity", "an activity such as cdesk.user_asked"),
             _required(given, "feature_json", "an object with the details; {} where there are none"),
             link=given.get("link"),
             revenue_impact=given.get("revenue_impact"),
         )
-        return {"accepted": "queued", "activity_id": activity_id, "ts": ts}
+        return {"accepted": "queued" if kept else "sampled", "activity_id": activity_id, "ts": ts}
 
     async def _log_insight(self, given: Json, _: Progress | None) -> Json:
         if "value" not in given:
