@@ -9,9 +9,17 @@ from typing import Any, Final
 
 from cdesk.backpressure import Shedder
 from cdesk.clock import IdSource, NowNs, format_ts
-from cdesk.errors import CdeskError
+from cdesk.errors import CdeskError, InvalidField
 from cdesk.queue import QueueWriter
-from cdesk.records import Kind, encode, make_record
+from cdesk.records import (
+    FIELDS,
+    SOURCE_SYSTEM,
+    SOURCE_VERSION,
+    VERSION,
+    check_customer,
+    encode,
+    make_record,
+)
 from cdesk.wake import WakeSender
 from mcp_shim.log import log
 
@@ -19,22 +27,27 @@ WAKE_SECONDS: Final = 0.2
 """At most one datagram to the worker in so many seconds."""
 
 
+_EVENT: Final = FIELDS["event"]
+_GIVEN: Final = tuple((name, _EVENT[name]) for name in ("activity", "feature_json", "link", "revenue_impact"))
+
+
 class Journal:
-    """One session's records. `record` returns once the line is in the file system; everything else happens after the answer."""
+    """One session's records. What a caller waits for is in the file system when the method returns; the rest follows the answer."""
 
     def __init__(
         self,
         queue: QueueWriter,
         wake: WakeSender,
+        shedder: Shedder,
         *,
         customer: str,
         ids: IdSource,
         now_ns: NowNs = time.time_ns,
-        shedder: Shedder | None = None,
     ) -> None:
+        check_customer(customer)  # once: every record of the session bears it
         self._queue = queue
-        self._shedder = shedder
         self._wake = wake
+        self._shedder = shedder
         self._customer = customer
         self._ids = ids
         self._now_ns = now_ns
@@ -50,20 +63,58 @@ class Journal:
     def query_tag(self) -> str:
         return self._ids.query_tag()
 
-    def record(self, kind: Kind, fields: Mapping[str, Any], *, id: str, ts: str) -> None:
-        """Check the record and put it into the queue.
+    # -- what somebody waits for
+
+    def event(
+        self, activity: Any, feature_json: Any, *, link: Any = None, revenue_impact: Any = None
+    ) -> tuple[str, str, bool]:
+        """Record one activity: its id, its timestamp, and whether it was written (false where policy sheds it, counted).
 
         Raises:
             InvalidField: a field outside its limits; nothing was written.
             QueueWriteError: it could not be stored; nothing is left of it.
         """
-        self.append(self.line(kind, fields, id=id, ts=ts))
+        given = {
+            "activity": activity,
+            "feature_json": feature_json,
+            "link": link,
+            "revenue_impact": revenue_impact,
+        }
+        for name, check in _GIVEN:
+            try:
+                check(given[name])
+            except ValueError as error:
+                raise InvalidField(name, *error.args) from None
+        id, ts = self.stamp()
+        line = self._event_line(given, id=id, ts=ts)
+        kept = self._shedder.decide(activity, self.session_id).keep
+        if kept:
+            self.append(line)
+        return id, ts, kept
 
-    def line(self, kind: Kind, fields: Mapping[str, Any], *, id: str, ts: str) -> bytes:
-        """The checked record as its line. Raises InvalidField."""
+    def _event_line(self, given: dict[str, Any], *, id: str, ts: str) -> bytes:
+        """The line of an event whose own fields have been checked; the envelope is ours and needs no check."""
+        return encode(
+            {
+                "v": VERSION,
+                "kind": "event",
+                "id": id,
+                "ts": ts,
+                "customer": self._customer,
+                "session_id": self.session_id,
+                "anonymous_customer_id": None,
+                **given,
+                "query_tag": self._ids.query_tag(),
+                "source_system": SOURCE_SYSTEM,
+                "source_version": SOURCE_VERSION,
+            }
+        )
+
+    def insight_line(self, fields: Mapping[str, Any], *, id: str, ts: str) -> bytes:
+        """A checked insight as its line, to be given to `append`. Raises InvalidField."""
         return encode(
             make_record(
-                kind,
+                "insight",
                 id=id,
                 ts=ts,
                 customer=self._customer,
@@ -78,50 +129,10 @@ class Journal:
         self._queue.append(line)
         self.wake_worker()
 
-    def event(
-        self,
-        activity: str,
-        feature_json: object,
-        *,
-        link: object = None,
-        revenue_impact: object = None,
-    ) -> tuple[str, str, bool]:
-        """Record one activity; its id and timestamp, and whether it is written: not while its session is shed. Raises as `record`."""
-        id, ts = self.stamp()
-        fields = {
-            "anonymous_customer_id": None,
-            "activity": activity,
-            "feature_json": feature_json,
-            "link": link,
-            "revenue_impact": revenue_impact,
-        }
-        line = self.line("event", fields, id=id, ts=ts)
-        kept = self._shedder is None or self._shedder.decide(activity, self.session_id).keep
-        if kept:
-            self.append(line)
-        return id, ts, kept
-
-    def report_shed(self, *, last: bool = False) -> None:
-        """Put the counts of what was shed into the stream, once a minute; this record itself is never shed."""
-        if self._shedder is None or (features := self._shedder.report(last=last)) is None:
-            return
-        id, ts = self.stamp()
-        fields = {
-            "anonymous_customer_id": None,
-            "activity": "cdesk.fallback_triggered",
-            "feature_json": features,
-            "link": None,
-            "revenue_impact": None,
-        }
-        try:
-            self.record("event", fields, id=id, ts=ts)
-        except CdeskError as error:
-            log("note_lost", activity="cdesk.fallback_triggered", code=error.code)
-
     # -- what nobody waits for
 
     def note(self, activity: str, feature_json: dict[str, Any]) -> None:
-        """Record an activity of the shim itself once the answer under way has left."""
+        """Record an activity of the shim itself once the answer under way has left. Names, codes and numbers only, no free text."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
         self._waiting.append((activity, feature_json))
@@ -130,8 +141,17 @@ class Journal:
         """Write what `note` has gathered. A failure is logged: the records that somebody asked for had their own answer."""
         waiting, self._waiting = self._waiting, []
         for activity, feature_json in waiting:
+            if not self._shedder.decide(activity, self.session_id).keep:
+                continue
+            id, ts = self.stamp()
+            given = {
+                "activity": activity,
+                "feature_json": feature_json,
+                "link": None,
+                "revenue_impact": None,
+            }
             try:
-                self.event(activity, feature_json)
+                self.append(self._event_line(given, id=id, ts=ts))
             except CdeskError as error:
                 log("note_lost", activity=activity, code=error.code)
 
@@ -148,20 +168,36 @@ class Journal:
         self._wake.send()
 
     def tick(self) -> None:
-        """Seal the queue file where its time has come, so that an idle shim holds nothing back."""
-        if self._shedder is not None:
-            self._shedder.tick()
-            self.report_shed()
+        """Seal the queue file where its time has come, so that an idle shim holds nothing back; look how long the queue is."""
+        self._shedder.tick()
+        self._report_shed()
         if self._queue.due:
             try:
                 self._queue.seal()
             except OSError as error:
                 log("seal_failed", reason=error.strerror or "")
 
+    def _report_shed(self, *, last: bool = False) -> None:
+        """Put the counts of what was shed into the stream, once a minute; this record itself is never shed."""
+        features = self._shedder.report(last=last)
+        if features is None:
+            return
+        id, ts = self.stamp()
+        given = {
+            "activity": "cdesk.fallback_triggered",
+            "feature_json": features,
+            "link": None,
+            "revenue_impact": None,
+        }
+        try:
+            self.append(self._event_line(given, id=id, ts=ts))
+        except CdeskError as error:
+            log("note_lost", activity="cdesk.fallback_triggered", code=error.code)
+
     def close(self) -> None:
         """Write what waits, seal, tell the worker."""
         self.flush()
-        self.report_shed(last=True)
+        self._report_shed(last=True)
         if self._wake_timer is not None:
             self._wake_timer.cancel()
         self._queue.close()

@@ -43,9 +43,9 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     journal = Journal(
         QueueWriter(home.queue, durability=settings.durability, ids=ids),
         WakeSender(home),
+        Shedder(home),
         customer=settings.customer,
         ids=ids,
-        shedder=Shedder(home),
     )
     service = Service(
         home,

@@ -17,12 +17,12 @@ from cdesk.errors import (
     CatalogueError,
     CdeskError,
     InvalidField,
-    KillSwitchActive,
     SnapshotError,
     StateDirectoryError,
 )
 from cdesk.home import StateDirectory
 from cdesk.identity import Caller
+from cdesk.killswitch import read_switch
 from cdesk.snapshot import SnapshotReader
 from cdesk.state import get_status
 from cdesk.tickets import (
@@ -160,7 +160,7 @@ class Service:
             "provenance_query_hash": given.get("provenance_query_hash"),
         }
         insight_id, ts = self._journal.stamp()
-        line = self._journal.line("insight", fields, id=insight_id, ts=ts)
+        line = self._journal.insight_line(fields, id=insight_id, ts=ts)
         row = (
             insight_id,
             self._caller.customer,
@@ -316,12 +316,7 @@ class Service:
         dry_run = given.get("dry_run", False)
         if not isinstance(dry_run, bool):
             raise InvalidField("dry_run", f"is {type(dry_run).__name__}", "true or false")
-        switch = self._state.read(lambda connection: get_status(connection, "kill_switch"))
-        if isinstance(switch, dict) and switch.get("on"):
-            raise KillSwitchActive(
-                f"queries are switched off ({switch.get('reason') or 'no reason given'}); logging and get_context go on; "
-                "do not retry; whoever runs this can allow queries again with 'cdesk kill-switch off'"
-            )
+        self._state.read(read_switch).require_off()
         template = self.catalogue.get().get(template_name)
         if template.scope == "org":
             self._caller.require_analyst(f"template {template.name}")

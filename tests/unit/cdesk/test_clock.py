@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -41,3 +42,18 @@ def test_an_offset_is_turned_into_utc_and_a_naive_text_is_refused() -> None:
     assert parse_ts("2026-01-31T14:00:00+02:00").hour == 12
     with pytest.raises(ValueError, match="no offset"):
         parse_ts("2026-01-31T14:00:00")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forking is a POSIX matter")
+def test_a_forked_child_does_not_repeat_its_parents_random_bits() -> None:
+    source = IdSource(lambda: 0)
+    source.query_tag()
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, source.query_tag().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 64).decode() != source.query_tag()
+    os.close(read)
+    os.close(write)
