@@ -26,6 +26,7 @@ from cdesk.home import StateDirectory
 from cli.connect import config_path, entry, server_command
 from cli.context import told
 from cli.output import pairs, size, table, to_json, waiting
+from worker.logs import set_up_logging
 
 FOLDER: Final = ".demo"
 CUSTOMER: Final = "ada@example.com"
@@ -99,6 +100,7 @@ def main() -> int:
     try:
         settings = load_settings({**environ, "CDESK_HOME": str(folder), "CDESK_CUSTOMER": CUSTOMER})
         home = StateDirectory(settings.home).ensure()
+        set_up_logging(home.worker_log, settings.environ)
         with _worker_ended(home):
             asyncio.run(_demo(settings, home, load_settings(os.environ)))
     except* CdeskError as group:  # a client's task group wraps what is raised inside it
@@ -268,20 +270,25 @@ async def _round(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def _worker_ended(home: StateDirectory) -> Iterator[None]:
-    """The demo leaves no process behind: its worker is told to stop, and waited for."""
+    """The demo leaves no process behind: the worker that the server started is told to stop, and waited for."""
     from cdesk.locks import is_held
     from cdesk.wake import read_worker
 
     try:
         yield
     finally:
-        worker = read_worker(home)
-        if worker and isinstance(worker["pid"], int) and is_held(home.worker_lock):
-            with contextlib.suppress(OSError):
-                os.kill(worker["pid"], signal.SIGTERM)
-            deadline = time.monotonic() + 10
-            while is_held(home.worker_lock) and time.monotonic() < deadline:
-                time.sleep(0.05)
+        told: int | None = None
+        came_up = time.monotonic() + 5  # a demo that failed at once may be quicker than the worker
+        gone = time.monotonic() + 15
+        while time.monotonic() < (gone if told else came_up):
+            pid = (read_worker(home) or {}).get("pid") if is_held(home.worker_lock) else None
+            if told and pid is None:
+                break
+            if isinstance(pid, int) and pid != told:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGTERM)
+                told = pid
+            time.sleep(0.05)
 
 
 # -- words
