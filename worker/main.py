@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from cdesk.clock import IdSource, format_ts
@@ -203,18 +202,18 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load_settings(os.environ)
         home = StateDirectory(settings.home).ensure()
-        log: Path | None = None if "--foreground" in words else home.worker_log
-        set_up_logging(log, settings.environ)
-        if "--once" in words:
-            report = run_once(settings)
-            if report.failed_tests:
-                raise BuildError(f"data tests failed: {', '.join(report.failed_tests)}")
-            return 0
-        return run(settings)
-    except (CdeskError, sqlite3.Error) as error:
-        logger.error("worker failed", extra={"facts": {"reason": str(error)}})
+        set_up_logging(None if "--foreground" in words else home.worker_log, settings.environ)
+        if "--once" not in words:
+            return run(settings)
+        report = run_once(settings)
+        if report.failed_tests:
+            raise BuildError(f"data tests failed: {', '.join(report.failed_tests)}")
+    except (CdeskError, sqlite3.Error, OSError) as error:
+        if logging.getLogger().handlers:
+            logger.error("worker failed", extra={"facts": {"reason": str(error)}})
         sys.stderr.write(f"cdesk worker: {error}\n")
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,261 @@
+"""The worker as it runs: the real process, the real dbt project, one state directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+
+from cdesk.catalogue import load_catalogue
+from cdesk.clock import IdSource, format_ts
+from cdesk.config import Settings
+from cdesk.home import StateDirectory
+from cdesk.locks import FileLock
+from cdesk.queue import QueueWriter
+from cdesk.records import Kind, encode, make_record
+from cdesk.snapshot import SnapshotReader
+from cdesk.state import get_status, open_state
+from cdesk.tickets import expiry_of, get_ticket, submit_ticket
+from cdesk.wake import WakeSender, read_worker
+from worker.main import RUNNING_ALREADY, run_once
+
+ADA = "ada@example.com"
+
+
+class Shim:
+    """What a shim does to a state directory: records, pending insights, tickets."""
+
+    def __init__(self, home: StateDirectory) -> None:
+        self.home = home
+        self.ids = IdSource()
+        self.queue = QueueWriter(home.queue)
+        self.state: sqlite3.Connection = open_state(home.state_db)
+        self.wake = WakeSender(home)
+
+    def record(self, kind: Kind, **fields: Any) -> str:
+        id, ts = self.ids.uuid7(), format_ts(time.time_ns())
+        line = encode(
+            make_record(
+                kind, id=id, ts=ts, customer=ADA, session_id=None, query_tag=self.ids.query_tag(), fields=fields
+            )
+        )  # fmt: skip
+        if kind == "insight":
+            self.state.execute(
+                "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, ?, ?, ?)",
+                (id, ADA, ts, fields["subject"], fields["metric"], orjson.dumps(fields["value"]).decode()),
+            )
+        self.queue.append(line)
+        self.wake.send()
+        return id
+
+    def ask(self, question: str) -> str:
+        return self.record(
+            "event",
+            activity="cdesk.user_asked",
+            feature_json={"question": question},
+            anonymous_customer_id=None,
+            link=None,
+            revenue_impact=None,
+        )
+
+    def learn(self, value: int) -> str:
+        return self.record(
+            "insight", subject="sales", metric="total", value=value, provenance_query_hash=None
+        )
+
+    def submit(self, template: str, **params: object) -> str:
+        found = load_catalogue(self.home.catalogue).get(template)
+        checked = found.check_params(params)
+        id, now = self.ids.uuid7(), format_ts(time.time_ns())
+        submit_ticket(
+            self.state,
+            ticket_id=id,
+            customer=ADA,
+            is_analyst=True,
+            session_id=None,
+            template=template,
+            params=checked,
+            query_hash=found.query_hash(checked, customer=ADA, is_analyst=True),
+            query_tag=self.ids.query_tag(),
+            byte_cap=None,
+            submitted_at=now,
+            expires_at=expiry_of(now),
+        )
+        self.wake.send()
+        return id
+
+    def close(self) -> None:
+        self.queue.close()
+        self.wake.close()
+        self.state.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
+    return StateDirectory(tmp_path_factory.mktemp("worker")).ensure()
+
+
+@pytest.fixture(scope="module")
+def settings(home: StateDirectory) -> Settings:
+    return Settings(home=home.root, customer=ADA, environ=dict(os.environ))
+
+
+@pytest.fixture(scope="module")
+def shim(home: StateDirectory, settings: Settings) -> Iterator[Shim]:
+    """A shim with one question and one insight behind it, and one whole round of the worker."""
+    shim = Shim(home)
+    shim.ask("first")
+    shim.learn(1)
+    report = run_once(settings)
+    assert (report.builds, report.failed_tests) == (2, ())
+    assert report.templates
+    yield shim
+    shim.close()
+
+
+@pytest.fixture
+def worker(home: StateDirectory, shim: Shim) -> Iterator[subprocess.Popen[bytes]]:
+    """A running worker that has announced itself."""
+    del shim
+    process = start(home)
+    wait_for(lambda: (read_worker(home) or {}).get("pid") == process.pid)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def start(home: StateDirectory, *words: str) -> subprocess.Popen[bytes]:
+    environ = {**os.environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": ADA}
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker.main", *words],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for(found: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def landed(home: StateDirectory, id: str) -> int:
+    try:
+        with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+            return int(
+                connection.execute("select count(*) from activities.landing where id = ?", [id]).fetchall()[
+                    0
+                ][0]
+            )
+    except duckdb.IOException:  # the worker has the file just now
+        return -1
+
+
+def context(home: StateDirectory) -> dict[str, Any]:
+    with contextlib.closing(SnapshotReader(home.context_db)) as reader:
+        row = reader.read(ADA)[0]
+    assert row is not None
+    found: dict[str, Any] = orjson.loads(row.context)
+    return found
+
+
+def test_one_round_lands_builds_and_renews_what_the_turn_path_reads(shim: Shim, home: StateDirectory) -> None:
+    assert [item["question"] for item in context(home)["recent_questions"]] == ["first"]
+    assert [item["value"] for item in context(home)["unverified"]] == [1]
+    assert shim.state.execute("select count(*) from pending_insights").fetchone() == (0,)
+    assert get_status(shim.state, "last_build")["status"] == "succeeded"  # type: ignore[index, call-overload]
+
+
+def test_a_second_round_is_short_runs_tickets_and_lands_their_records(
+    shim: Shim, home: StateDirectory, settings: Settings
+) -> None:
+    shim.ask("second")
+    ticket = shim.submit("recent_activities", limit=5)
+    report = run_once(settings)
+    assert report.builds >= 1
+    assert (report.tickets, report.waiting) == (1, 0)
+    answered = get_ticket(shim.state, ticket, customer=ADA)
+    assert answered.status == "succeeded"
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        kinds = connection.execute("select kind, count(*) from activities.landing group by 1").fetchall()
+    assert ("query_run", 1) in kinds
+
+
+def test_a_second_worker_says_that_one_runs_and_exits_well(
+    home: StateDirectory, worker: subprocess.Popen[bytes]
+) -> None:
+    second = start(home)
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert err.decode().splitlines() == [RUNNING_ALREADY]
+    assert out == b""
+    assert worker.poll() is None
+
+
+def test_a_running_worker_lands_and_answers_when_woken_and_hands_over_on_sigterm(
+    home: StateDirectory, worker: subprocess.Popen[bytes], shim: Shim
+) -> None:
+    id = shim.ask("third")
+    ticket = shim.submit("activity_counts")
+    wait_for(lambda: landed(home, id) == 1)
+    wait_for(lambda: get_ticket(shim.state, ticket, customer=ADA).status == "succeeded")
+    if sys.platform == "win32":
+        return
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=20) == 0
+    assert not home.worker_json.exists()
+    with FileLock(home.worker_lock) as free:
+        assert free
+    lines = [orjson.loads(line) for line in home.worker_log.read_bytes().splitlines()]
+    assert [line["reason"] for line in lines if line["message"] == "worker ends"][-1] == "stopped"
+
+
+def test_once_asks_a_running_worker_and_waits_for_it(
+    home: StateDirectory, worker: subprocess.Popen[bytes], shim: Shim, settings: Settings
+) -> None:
+    id = shim.learn(2)
+    report = run_once(settings)
+    assert report.handed_over
+    assert report.builds >= 1
+    assert worker.poll() is None
+    assert id in {item["insight_id"] for item in context(home)["unverified"]}
+    assert shim.state.execute("select count(*) from pending_insights").fetchone() == (0,)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX word")
+def test_a_killed_worker_leaves_nothing_that_the_next_round_does_not_mend(
+    home: StateDirectory, worker: subprocess.Popen[bytes], shim: Shim, settings: Settings
+) -> None:
+    ids = [shim.ask(f"question {number}") for number in range(20)]
+    worker.kill()
+    worker.wait()
+    report = run_once(settings)
+    assert not report.handed_over
+    assert report.waiting == 0
+    assert [landed(home, id) for id in ids] == [1] * 20
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        assert connection.execute(
+            "select count(*), count(distinct _activity_id) from activities.events where _feature_json->>'question' like 'question %'"
+        ).fetchall() == [(20, 20)]
+
+
+def test_a_setting_that_cannot_be_used_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    home = StateDirectory(tmp_path / "home").ensure()
+    (home.root / "config.toml").write_text('target = "oracle"\n', encoding="utf-8")
+    process = start(home, "--once")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.decode().splitlines() == ["cdesk worker: target is 'oracle'; allowed: duckdb, snowflake"]
