@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import threading
@@ -29,8 +30,8 @@ class QueueWriter:
     """Appends lines; one object per process, safe to use from several threads.
 
     A line is one `write` to an O_APPEND descriptor: once `append` returns it is in the file system and survives the death of the
-    process. With durability `disk` the file is synced as well before `append` returns. Files are sealed (closed, then renamed)
-    at 16 MiB or 60 s.
+    process. With durability `disk` the file is synced as well before `append` returns; threads that append meanwhile share a sync. Files
+    are sealed (closed, then renamed) at 16 MiB or 60 s.
     """
 
     def __init__(self, folder: Path, *, durability: Durability = "os", ids: IdSource | None = None) -> None:
@@ -42,6 +43,9 @@ class QueueWriter:
         self._size = 0
         self._opened = 0.0
         self._turn = threading.RLock()
+        self._sync_turn = threading.Lock()
+        self._synced = (0, 0)  # file number, and bytes of it that are on disk
+        self._never_synced = 0  # the last file whose sync failed when it was sealed
         self._lock = FileLock(folder / f"{self._writer}.lock")
         self.records = 0
         """How many lines this writer has appended."""
@@ -54,7 +58,8 @@ class QueueWriter:
         """Put one whole line, its line feed included, into the queue.
 
         Raises:
-            QueueWriteError: it could not be written; nothing of it is left in the file.
+            QueueWriteError: it could not be written; nothing of it is left in the file. (With durability `disk` it may also mean that
+                it was written but could not be synced: then it may still land.)
         """
         with self._turn:
             try:
@@ -63,16 +68,15 @@ class QueueWriter:
                     fd = self._next_file()
                 written = os.write(fd, line)
                 if written != len(line):
-                    raise OSError(28, "no space left for the whole line")
-                if self._durability == "disk":
-                    os.fsync(fd)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError as error:
                 self._take_back()
-                raise QueueWriteError(
-                    f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
-                ) from None
+                raise self._refused(error) from None
             self._size += written
             self.records += 1
+            place = (self._sequence, self._size)
+        if self._durability == "disk":
+            self._sync(place)
 
     @property
     def due(self) -> bool:
@@ -82,38 +86,74 @@ class QueueWriter:
         )
 
     def seal(self) -> None:
-        """Close the open file and give it its final name; an empty one is removed. Nothing happens when none is open."""
+        """Close the open file and give it its final name; an empty one is removed. Nothing happens when none is open.
+
+        Raises:
+            OSError: it could not be renamed. It is closed all the same, and the uploader gives it its name.
+        """
         with self._turn:
             if self._fd is None:
                 return
-            os.close(self._fd)
-            self._fd = None
+            fd, self._fd = self._fd, None
+            size, self._size = self._size, 0
+            if self._durability == "disk":
+                try:
+                    os.fsync(fd)
+                except OSError:
+                    self._never_synced = self._sequence
+            os.close(fd)
             stem = self._stem
             source = stem.with_name(stem.name + OPEN_SUFFIX)
-            if self._size:
+            if size:
                 source.rename(stem.with_name(stem.name + SEALED_SUFFIX))
             else:
                 source.unlink(missing_ok=True)
-            self._size = 0
 
     def close(self) -> None:
         """Seal, and give up the writer's lock."""
-        with contextlib.suppress(OSError):
-            self.seal()
-        self._lock.release()
-        with contextlib.suppress(OSError):
-            self._lock.path.unlink(missing_ok=True)
+        with self._turn:
+            with contextlib.suppress(OSError):
+                self.seal()
+            self._lock.release()
+            with contextlib.suppress(OSError):
+                self._lock.path.unlink(missing_ok=True)
 
     def _next_file(self) -> int:
-        self.seal()
-        if not self._lock.held:
-            self._lock.acquire()
+        with contextlib.suppress(OSError):
+            self.seal()
+        if not self._lock.held and not self._lock.acquire():
+            # Without the lock an uploader would take this file for a dead writer's.
+            raise OSError(errno.ENOLCK, "the file system gives no locks; set CDESK_HOME to a local folder")
         self._sequence += 1
         stem = self._stem
         self._fd = os.open(stem.with_name(stem.name + OPEN_SUFFIX), _FLAGS, 0o600)
         self._size = 0
         self._opened = time.monotonic()
         return self._fd
+
+    def _sync(self, place: tuple[int, int]) -> None:
+        """Return once the file is on disk up to `place`; one sync serves all who wait for it."""
+        with self._sync_turn:
+            if self._synced >= place:
+                return
+            with self._turn:
+                if self._sequence != place[0] or self._fd is None:  # sealed since, and synced for that
+                    if self._never_synced == place[0]:
+                        raise self._refused(OSError(errno.EIO, os.strerror(errno.EIO)))
+                    return
+                fd, reached = os.dup(self._fd), (self._sequence, self._size)
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                raise self._refused(error) from None
+            finally:
+                os.close(fd)
+            self._synced = reached
+
+    def _refused(self, error: OSError) -> QueueWriteError:
+        return QueueWriteError(
+            f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
+        )
 
     def _take_back(self) -> None:
         """Cut off what a failed write may have left, so that the next line starts on its own."""

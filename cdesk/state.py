@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from cdesk.errors import StateDirectoryError
+from cdesk.locks import FileLock
 
 SCHEMA_VERSION: Final = 1
 
@@ -104,35 +105,108 @@ create table if not exists worker_status (
 """
 
 
+_DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+
+
 def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connection:
     """A connection in autocommit mode to `state.db`, made with its tables where it is missing.
 
+    A file that is no database any more is set aside and made anew (`repair_state`): queue and warehouse hold what matters.
+
     Raises:
-        StateDirectoryError: the file cannot be opened, is no database, or was written by a newer version.
+        StateDirectoryError: the file cannot be opened or mended, or was written by a newer version.
     """
     try:
-        if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(
-            path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
-        )
         try:
-            version = connection.execute("pragma user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise StateDirectoryError(f"{path} was written by a newer cdesk; upgrade this one")
-            if version < SCHEMA_VERSION:
-                connection.execute("pragma journal_mode = wal")
-                connection.executescript(
-                    f"begin immediate; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;"
-                )
-            connection.execute("pragma synchronous = normal")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-            raise
+            return _open(path, timeout_seconds)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            repair_state(path)
+            return _open(path, timeout_seconds)
     except (sqlite3.Error, OSError) as error:
         raise StateDirectoryError(f"{path} cannot be used ({error}); see 'cdesk doctor'") from None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file itself is broken, not that it is busy, full or forbidden."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def repair_state(path: Path) -> Path | None:
+    """Check `state.db` whole; a damaged one is set aside as `state.db.damaged-<n>` (the newest three stay), made anew, and filled with
+    the rows that can still be read. Where it was set aside to, or None when nothing was wrong.
+
+    Checkpoints are not taken over: the warehouse knows them. Other processes follow when they see another file under the name.
+
+    Raises:
+        StateDirectoryError, OSError: it cannot be mended.
+    """
+    with FileLock(path.with_name("state.repair.lock")) as alone:
+        if not alone or _is_sound(path):  # somebody else mends it, or has
+            return None
+        numbers = (old.name.rpartition("-")[2] for old in path.parent.glob(f"{path.name}.damaged-*"))
+        number = 1 + max((int(one) for one in numbers if one.isdigit()), default=0)
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        with contextlib.closing(_open(path, 5.0)) as connection:
+            _salvage(aside, connection)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(f"{path.name}.damaged-{number - 3}{suffix}").unlink(missing_ok=True)
+    return aside
+
+
+def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False)
+    try:
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StateDirectoryError(f"{path} was written by a newer cdesk; upgrade this one")
+        if version < SCHEMA_VERSION:
+            connection.execute("pragma journal_mode = wal")
+            connection.executescript(
+                f"begin immediate; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;"
+            )
+        connection.execute("pragma synchronous = normal")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+        raise
     return connection
+
+
+def _is_sound(path: Path) -> bool:
+    """A missing file is sound: it will be made. So is one that cannot be judged now because it is busy."""
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as connection:
+            return bool(connection.execute("pragma quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.Error as error:
+        return not is_damage(error)
+
+
+def _salvage(damaged: Path, connection: sqlite3.Connection) -> None:
+    """Copy every row that can be read, table by table, until the damage."""
+    try:
+        old = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    except sqlite3.Error:
+        return
+    with contextlib.closing(old):
+        tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+        for (table,) in tables:
+            if table == "checkpoints":
+                continue
+            columns = [row[1] for row in connection.execute(f"pragma table_info({table})")]
+            names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+            with contextlib.suppress(sqlite3.Error):
+                for row in old.execute(f"select {names} from {table}"):
+                    connection.execute(f"insert or ignore into {table} ({names}) values ({marks})", row)
 
 
 def set_status(connection: sqlite3.Connection, key: str, value: object, *, now: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cdesk.errors import StateDirectoryError
+from cdesk.state import is_damage
 
 
 @dataclass(slots=True)
@@ -29,8 +30,9 @@ class Progress:
 class Checkpoints:
     """The table `checkpoints`. A state.db that cannot be used now is done without: the uploader goes on from what it knows."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], *, repair: Callable[[], object]) -> None:
         self._connect = connect
+        self._repair = repair
         self._connection: sqlite3.Connection | None = None
 
     def load(self) -> dict[str, Progress] | None:
@@ -41,8 +43,8 @@ class Checkpoints:
                 .execute("select source_file, next_offset, last_offset, records, tail_crc from checkpoints")
                 .fetchall()
             )
-        except (sqlite3.Error, StateDirectoryError):
-            self.close()
+        except (sqlite3.Error, StateDirectoryError) as error:
+            self._give_up(error)
             return None
         return {row[0]: Progress(*row[1:]) for row in rows}
 
@@ -70,10 +72,17 @@ class Checkpoints:
             connection.execute("begin immediate")
             connection.executemany(sql, rows)
             connection.execute("commit")
-        except (sqlite3.Error, StateDirectoryError):
-            self.close()
+        except (sqlite3.Error, StateDirectoryError) as error:
+            self._give_up(error)
             return False
         return True
+
+    def _give_up(self, error: Exception) -> None:
+        """Go on without the cache for now; a damaged file is made anew for the next time."""
+        self.close()
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            with contextlib.suppress(StateDirectoryError, sqlite3.Error, OSError):
+                self._repair()
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

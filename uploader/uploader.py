@@ -22,7 +22,7 @@ from cdesk.depth import Delivered, Depth, DepthCounter
 from cdesk.errors import WarehouseError, WarehouseNotBuilt
 from cdesk.home import StateDirectory
 from cdesk.locks import FileLock
-from cdesk.state import open_state
+from cdesk.state import open_state, repair_state
 from uploader.batching import Batcher, Prepared
 from uploader.checking import QUARANTINE
 from uploader.checkpoints import Checkpoints, Progress
@@ -98,7 +98,9 @@ class Uploader:
     ) -> None:
         self._queue = home.queue
         self._warehouse = warehouse
-        self._checkpoints = Checkpoints(connect or (lambda: open_state(home.state_db)))
+        self._checkpoints = Checkpoints(
+            connect or (lambda: open_state(home.state_db)), repair=lambda: repair_state(home.state_db)
+        )
         self.breaker = breaker or Breaker(monotonic=monotonic)
         self._shipped = Shipped(home.queue, keep_days=keep_days)
         self._now_ns = now_ns

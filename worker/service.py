@@ -18,7 +18,7 @@ from cdesk.home import StateDirectory
 from cdesk.queue import QueueWriter
 from cdesk.records import encode, make_record
 from cdesk.snapshot import SnapshotWriter
-from cdesk.state import get_status, open_state, set_status
+from cdesk.state import get_status, open_state, repair_state, set_status
 from cdesk.tickets import count_open
 from uploader.uploader import DrainReport, Uploader
 from warehouse.factory import open_warehouse
@@ -389,6 +389,7 @@ def open_service(
     Raises:
         ConfigurationError, StateDirectoryError: it cannot be started.
     """
+    repair_state(home.state_db)
     project = locate_project(settings, home)
     warehouse = open_warehouse(settings, home)
     queue = QueueWriter(home.queue, durability=settings.durability)

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdesk import queue
+from cdesk.errors import QueueWriteError
+from cdesk.locks import FileLock
+from cdesk.queue import FILE_NAME, QueueWriter
+
+LINE = b'{"n":1}\n'
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(FILE_NAME.match(path.name)[0][33:] for path in folder.glob("*.ndjson"))  # type: ignore[index]
+
+
+def content(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.ndjson")))
+
+
+def test_a_line_is_in_the_file_system_when_append_returns(tmp_path: Path) -> None:
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    assert (names(tmp_path), content(tmp_path)) == (["000001.open.ndjson"], LINE)
+    writer.close()
+    assert names(tmp_path) == ["000001.ndjson"]
+    assert list(tmp_path.glob("*.lock")) == []
+
+
+def test_a_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    real = os.write
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    monkeypatch.setattr(queue.os, "write", lambda fd, data: writes.append(len(data)) or real(fd, data))
+    writer.append(b"x" * 200_000 + b"\n")
+    assert writes == [200_001]
+    writer.close()
+
+
+def test_nothing_is_made_before_the_first_line(tmp_path: Path) -> None:
+    writer = QueueWriter(tmp_path)
+    writer.seal()
+    writer.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_sealed_by_size_and_by_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "SEAL_BYTES", 20)
+    writer = QueueWriter(tmp_path)
+    for _ in range(4):
+        writer.append(LINE)
+    assert names(tmp_path) == ["000001.ndjson", "000002.open.ndjson"]
+    assert not writer.due
+    monkeypatch.setattr(queue, "SEAL_SECONDS", 0.0)
+    assert writer.due
+    writer.append(LINE)
+    assert names(tmp_path) == ["000001.ndjson", "000002.ndjson", "000003.open.ndjson"]
+    writer.close()
+
+
+def test_the_lock_is_held_while_the_writer_lives(tmp_path: Path) -> None:
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    lock = FileLock(next(tmp_path.glob("*.lock")))
+    assert not lock.acquire()
+    writer.seal()
+    assert not lock.acquire()
+    writer._lock.release()
+    assert lock.acquire()
+    lock.release()
+
+
+def test_without_a_lock_nothing_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileLock, "acquire", lambda _: False)
+    writer = QueueWriter(tmp_path)
+    with pytest.raises(QueueWriteError, match="no locks"):
+        writer.append(LINE)
+    assert content(tmp_path) == b""
+
+
+class Disk:
+    """Writes as a disk that is about to be full: `room` bytes still fit."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.write_through = os.write
+
+    def write(self, fd: int, data: bytes) -> int:
+        fits = min(self.room, len(data))
+        if fits == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= fits
+        return self.write_through(fd, data[:fits])
+
+
+@pytest.mark.parametrize("room", [0, 3])
+def test_a_full_disk_is_a_clear_error_with_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    disk = Disk(room)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.os, "write", disk.write)
+        for _ in range(2):
+            with pytest.raises(QueueWriteError, match="space"):
+                writer.append(LINE)
+            assert content(tmp_path) == LINE
+    writer.append(LINE)  # it recovers by itself
+    assert content(tmp_path) == LINE * 2
+    assert writer.records == 2
+    writer.close()
+
+
+def test_where_a_torn_tail_cannot_be_cut_off_the_next_line_starts_a_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.os, "write", Disk(3).write)
+        patch.setattr(queue.os, "ftruncate", refuse)
+        with pytest.raises(QueueWriteError):
+            writer.append(LINE)
+    writer.append(LINE)
+    first, second = sorted(tmp_path.glob("*.ndjson"))
+    assert (first.read_bytes(), second.read_bytes()) == (LINE + LINE[:3], LINE)
+    assert names(tmp_path) == ["000001.ndjson", "000002.open.ndjson"]
+    writer.close()
+
+
+def test_a_file_that_cannot_be_renamed_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(errno.EACCES, "held by a virus scanner")
+
+    monkeypatch.setattr(queue, "SEAL_BYTES", 1)
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        writer.append(LINE)
+    assert names(tmp_path) == ["000001.open.ndjson", "000002.open.ndjson"]
+    assert content(tmp_path) == LINE * 2
+    writer.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX descriptors")
+def test_too_many_open_files_is_an_error_that_goes_by(tmp_path: Path) -> None:
+    code = f"""
+import resource, sys
+from pathlib import Path
+from cdesk.queue import QueueWriter
+from cdesk.errors import QueueWriteError
+writer = QueueWriter(Path({str(tmp_path)!r}))
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+try:
+    writer.append(b"one\\n")
+except QueueWriteError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+writer.append(b"two\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Too many open files" in done.stdout
+    assert content(tmp_path) == b"two\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX resource limits")
+def test_a_file_size_limit_of_the_system_leaves_whole_lines_only(tmp_path: Path) -> None:
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+from cdesk.queue import QueueWriter
+from cdesk.errors import QueueWriteError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+writer = QueueWriter(Path({str(tmp_path)!r}))
+acknowledged = 0
+for number in range(300):
+    try:
+        writer.append(b"%06d\\n" % number)
+        acknowledged += 1
+    except QueueWriteError:
+        pass
+print(acknowledged)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = content(tmp_path).split(b"\n")
+    assert lines[-1] == b""
+    assert lines[:-1] == [b"%06d" % number for number in range(142)]
+    assert int(done.stdout) == 142
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_dev_full_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = QueueWriter(tmp_path)
+    real: Callable[..., int] = os.open
+
+    def open_full(path: Any, flags: int, mode: int = 0o600) -> int:
+        return real("/dev/full", os.O_WRONLY) if "ndjson" in str(path) else real(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.os, "open", open_full)
+        patch.setattr(FileLock, "acquire", lambda _: True)
+        with pytest.raises(QueueWriteError):
+            writer.append(LINE)
+    writer.append(LINE)
+    assert content(tmp_path) == LINE
+    writer.close()
+
+
+def test_lines_of_many_threads_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "SEAL_BYTES", 500)
+    writer = QueueWriter(tmp_path, durability="disk")
+
+    def work(number: int) -> None:
+        for step in range(25):
+            writer.append(b"%d-%d\n" % (number, step))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    lines = content(tmp_path).split()
+    assert sorted(lines) == sorted(b"%d-%d" % (number, step) for number in range(4) for step in range(25))
+    for number in range(4):
+        own = [line for line in lines if line.startswith(b"%d-" % number)]
+        assert own == [b"%d-%d" % (number, step) for step in range(25)]
+
+
+class TestDiskDurability:
+    def test_a_line_is_synced_before_append_returns(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: list[bytes] = []
+        real = os.fsync
+        monkeypatch.setattr(queue.os, "fsync", lambda fd: (synced.append(content(tmp_path)), real(fd))[1])
+        writer = QueueWriter(tmp_path, durability="disk")
+        writer.append(LINE)
+        assert synced == [LINE]
+        writer.append(LINE)
+        assert synced == [LINE, LINE * 2]
+        writer.close()
+
+    def test_a_sync_that_fails_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        writer = QueueWriter(tmp_path, durability="disk")
+        writer.append(LINE)
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.os, "fsync", refuse)
+            with pytest.raises(QueueWriteError, match="Input/output"):
+                writer.append(LINE)
+        writer.append(LINE)
+        writer.close()
+
+    def test_one_sync_serves_all_who_wait(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        syncs: list[int] = []
+        gate, waiting = threading.Event(), threading.Event()
+
+        def slow(_: int) -> None:
+            syncs.append(1)
+            waiting.set()
+            assert gate.wait(20)
+
+        monkeypatch.setattr(queue.os, "fsync", slow)
+        writer = QueueWriter(tmp_path, durability="disk")
+        first = threading.Thread(target=writer.append, args=(LINE,))
+        first.start()
+        assert waiting.wait(20)
+        others = [threading.Thread(target=writer.append, args=(LINE,)) for _ in range(5)]
+        for thread in others:
+            thread.start()
+        while writer.records < 6:
+            pass
+        gate.set()
+        for thread in [first, *others]:
+            thread.join()
+        assert len(syncs) == 2
+        writer.close()
+
+
+def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from cdesk.queue import QueueWriter
+writer = QueueWriter(Path({str(tmp_path)!r}))
+number = 0
+while True:
+    writer.append(b"%d\\n" % number)
+    sys.stdout.write(f"{{number}}\\n"); sys.stdout.flush()
+    number += 1
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        seen = [process.stdout.readline() for _ in range(500)]
+        process.kill()
+        seen += process.stdout.readlines()
+    acknowledged = [line for line in seen if line.endswith(b"\n")]
+    assert content(tmp_path).startswith(b"".join(acknowledged))

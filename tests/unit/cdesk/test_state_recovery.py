@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cdesk.errors import StateDirectoryError
+from cdesk.state import get_status, open_state, repair_state, set_status
+
+
+def filled(path: Path, facts: int = 2000) -> Path:
+    with closing(open_state(path)) as state:
+        state.execute("begin")
+        for number in range(facts):
+            set_status(state, f"key-{number:05d}", {"number": number, "pad": "x" * 50}, now="t")
+        state.execute("insert into checkpoints values ('a', 1, 0, 1, 0, 't')")
+        state.execute("commit")
+        state.execute("pragma wal_checkpoint(truncate)")
+    return path
+
+
+def test_a_file_that_is_no_database_is_set_aside_and_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is no database" * 100)
+    with closing(open_state(path)) as state:
+        set_status(state, "a", 1, now="t")
+        assert get_status(state, "a") == 1
+    assert (tmp_path / "state.db.damaged-1").read_bytes().startswith(b"this is no")
+
+
+def test_a_sound_file_is_left_alone(tmp_path: Path) -> None:
+    path = filled(tmp_path / "state.db")
+    before = path.stat().st_ino
+    assert repair_state(path) is None
+    assert path.stat().st_ino == before
+    assert repair_state(tmp_path / "missing.db") is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_can_be_read_of_a_damaged_file_is_taken_over(tmp_path: Path, seed: int) -> None:
+    path = filled(tmp_path / "state.db")
+    data = bytearray(path.read_bytes())
+    rng = random.Random(seed)
+    start = rng.randrange(len(data) // 2, len(data) - 8192)
+    data[start : start + 4096] = rng.randbytes(4096)
+    path.write_bytes(bytes(data))
+    aside = repair_state(path)
+    assert aside is not None
+    assert aside.exists()
+    with closing(open_state(path)) as state:
+        assert state.execute("pragma quick_check").fetchone() == ("ok",)
+        kept = state.execute("select count(*) from worker_status").fetchone()[0]
+        assert 0 < kept < 2000
+        assert get_status(state, "key-00000") == {"number": 0, "pad": "x" * 50}
+        assert state.execute("select count(*) from checkpoints").fetchone() == (0,)
+
+
+def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    for _ in range(6):
+        path.write_bytes(b"no database" * 100)
+        assert repair_state(path) is not None
+    assert sorted(one.name for one in tmp_path.glob("*damaged*")) == [
+        f"state.db.damaged-{n}" for n in (4, 5, 6)
+    ]
+
+
+def test_a_newer_version_is_refused_not_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    open_state(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma user_version = 999")
+    with pytest.raises(StateDirectoryError, match="newer"):
+        open_state(path)
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+def test_a_directory_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StateDirectoryError, match="cannot be used"):
+        open_state(tmp_path / "none" / "state.db")
