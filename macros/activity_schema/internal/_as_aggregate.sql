@@ -84,13 +84,15 @@ step_{{ i }} as (
 
 {#
     aggregate_before and aggregate_after: running aggregates over the appended rows alone, one row an instant, joined by ASOF. After is before with time
-    turned round. Distinct values are counted where they first come up; a list is the beginning (or end) of the customer's whole list, so that it is stored
+    turned round. The order is by instant only, so that by SQL's default frame all rows of one instant hold the same aggregate, its own rows included;
+    it doesn't matter then which of them is joined. Distinct values are counted where they first come up; a list is the beginning (or end) of the customer's whole list, so that it is stored
     once and not once a row.
 #}
 {% macro _as_running(plan, previous) -%}
 {%- set i = plan.index -%}
 {%- set after = plan.relationship == 'aggregate_after' -%}
-{%- set over = cdesk._as_over(plan, descending=after, frame=' rows between unbounded preceding and current row') -%}
+{%- set direction = ' desc' if after else '' -%}
+{%- set over = 'over (partition by ' ~ plan['keys'] | join(', ') ~ ' order by _ts' ~ direction ~ ')' -%}
 {%- set distinct = plan['values'] | selectattr('function', 'equalto', 'count_distinct') | list -%}
 {%- set lists = plan['values'] | selectattr('function', 'equalto', 'list') | list -%}
 {%- if distinct -%}
@@ -98,9 +100,7 @@ append_{{ i }}_marked as (
     select
         *
         {%- for value in distinct %},
-        row_number() over (
-            partition by {{ plan['keys'] | join(', ') }}, {{ value.name }} order by _ts{{ ' desc' if after }}, _activity_id{{ ' desc' if after }}
-        ) as _seen{{ value.name }}
+        row_number() over (partition by {{ plan['keys'] | join(', ') }}, {{ value.name }} order by _ts{{ direction }}) as _seen{{ value.name }}
         {%- endfor %}
     from append_{{ i }}_rows
 ),
@@ -132,7 +132,7 @@ append_{{ i }} as (
         {%- endif %} {{ over }} as {{ value.name }}
         {%- endfor %}
     from append_{{ i }}_{{ 'marked' if distinct else 'rows' }}
-    {{ cdesk._as_one_an_instant(plan, not after, 'qualify') }}
+    qualify lead(_ts) {{ over }} is distinct from _ts
 ),
 
 step_{{ i }}{{ '_nearest' if lists }} as (

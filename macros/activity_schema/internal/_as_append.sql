@@ -49,10 +49,10 @@ append_{{ plan.index }}_rows as (
 {%- endmacro %}
 
 {# The order of one customer's appended rows: by time, and within an instant by activity_id. #}
-{% macro _as_over(plan, descending=false, frame='') -%}
+{% macro _as_over(plan, descending=false) -%}
     {% set direction = ' desc' if descending else '' %}
     {{ return(
-        'over (partition by ' ~ plan['keys'] | join(', ') ~ ' order by _ts' ~ direction ~ ', _activity_id' ~ direction ~ frame ~ ')'
+        'over (partition by ' ~ plan['keys'] | join(', ') ~ ' order by _ts' ~ direction ~ ', _activity_id' ~ direction ~ ')'
     ) }}
 {%- endmacro %}
 
@@ -108,10 +108,10 @@ step_{{ plan.index }} as (
 )
 {%- endmacro %}
 
-{# Of the rows of one instant the one with the largest activity_id (`latest`) or the smallest. `clause` is for those that read the stored numbering. #}
-{% macro _as_one_an_instant(plan, latest, clause='where') -%}
+{# Of the rows of one instant the one with the largest activity_id (`latest`) or the smallest. #}
+{% macro _as_one_an_instant(plan, latest) -%}
     {% if plan.stored and latest %}
-        {{ return(clause ~ ' _next_ts is null or _next_ts > _ts') }}
+        {{ return('where _next_ts is null or _next_ts > _ts') }}
     {% endif %}
     {{ return('qualify ' ~ ('lead' if latest else 'lag') ~ '(_ts) ' ~ cdesk._as_over(plan) ~ ' is distinct from _ts') }}
 {%- endmacro %}
@@ -126,7 +126,6 @@ append_{{ i }} as (
         {%- for value in plan['values'] %}
         {{ value.name }},
         {%- endfor %}
-        {{ '_next_ts' if plan.stored else 'lead(_ts) ' ~ cdesk._as_over(plan) }} as _next_row_ts,
         {{ '_occurrence' if plan.stored else 'row_number() ' ~ cdesk._as_over(plan) }} as _position
     from append_{{ i }}_rows
 ),
@@ -135,9 +134,9 @@ append_{{ i }}_instants as (
     select
         {{ plan['keys'] | join(', ') }},
         _ts,
-        _position
+        max(_position) as _position
     from append_{{ i }}
-    where _next_row_ts is null or _next_row_ts > _ts
+    group by {{ plan['keys'] | join(', ') }}, _ts
 ),
 
 step_{{ i }}_position as (

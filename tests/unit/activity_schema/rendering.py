@@ -5,8 +5,10 @@ The project's macros are parsed once an engine, then each text takes millisecond
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +56,11 @@ class Renderer:
         (folder / "profiles.yml").write_text(PROFILES, encoding="utf-8")
         (folder / "models" / "events.sql").write_text("select 1 as one", encoding="utf-8")
         (folder / "models" / "asking.sql").write_text("select 1 from {{ ref('events') }}", encoding="utf-8")
+        if engine == "snowflake":
+            with warnings.catch_warnings():
+                # The connector warns of the versions of what it ships with, on its first import.
+                warnings.simplefilter("ignore")
+                importlib.import_module("snowflake.connector")
         result = dbtRunner().invoke(
             [
                 *("parse", "--project-dir", str(folder), "--profiles-dir", str(folder)),

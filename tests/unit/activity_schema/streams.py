@@ -220,6 +220,27 @@ def create_stream(connection: Connection, rows: Sequence[Row], json_type: str = 
         connection.execute(f"insert into stream values {places}", values)
 
 
+def create_values(rows: Sequence[Row]) -> str:
+    """The rows as a Snowflake `select … from values …`, for a connection that binds no JSON."""
+
+    def literal(name: str, value: Any) -> str:
+        if value is None:
+            return "null"
+        if name == "feature_json":
+            return literal("", json.dumps(value))
+        if isinstance(value, str | datetime):
+            return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+        return repr(value)
+
+    names = list(COLUMNS)
+    read = [
+        f"parse_json(column{i})" if name == "feature_json" else f"column{i}"
+        for i, name in enumerate(names, 1)
+    ]
+    values = ", ".join("(" + ", ".join(literal(name, row[name]) for name in names) + ")" for row in rows)
+    return f"select {', '.join(read)} from values {values}"
+
+
 EVENTS = {
     "activity_id": "_activity_id",
     "anonymous_customer_id": "_anonymous_customer_id",

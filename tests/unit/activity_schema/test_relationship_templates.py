@@ -20,7 +20,7 @@ from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import START, comparable, create_events, streams
 
 relaxed = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -27,7 +27,7 @@ COHORT_COLUMNS = [
     Value("n", "integer"),
 ]
 relaxed = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
