@@ -1,0 +1,197 @@
+"""A state directory as its user has it after a while: two customers, every kind of record, landed and built by the worker itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdesk.catalogue import Catalogue, Parameter, Template, load_catalogue
+from cdesk.clock import IdSource, format_ts
+from cdesk.config import Settings
+from cdesk.home import StateDirectory
+from cdesk.identity import ANALYST, Caller
+from cdesk.queue import QueueWriter
+from cdesk.records import Kind, encode, make_record
+from worker.main import run_once
+from worker.results import run_now
+from worker.service import Service, open_service
+
+ADA = Caller("ada@example.com", frozenset((ANALYST,)))
+BOB = Caller("bob@example.com", frozenset())
+SECRET = "only-bob-knows"
+"""Stands in everything of Bob's that a template could show."""
+
+DAY_NS = 86_400 * 1_000_000_000
+FEATURES: dict[str, Any] = {
+    "user_asked": {"length": 12, "question": "how many?"},
+    "claude_responded": {
+        "model": "large",
+        "length": 99,
+        "input_tokens": 10,
+        "output_tokens": 20,
+        "latency_ms": 812.5,
+    },
+    "llm_called": {"model": "small", "input_tokens": 1, "output_tokens": 2, "latency_ms": 88.25},
+    "tool_called": {"tool": "get_context", "latency_ms": 0.4, "outcome": "ok"},
+    "file_read": {"kind": "pdf", "$.kind": "path-like", "*": "star", 'quo"te': "quoted"},
+    "error_encountered": {"error_code": "invalid_argument", "message": "-"},
+}
+
+
+@dataclass
+class Journal:
+    """Writes records of one customer into the queue, as a shim does."""
+
+    writer: QueueWriter
+    customer: str
+    ids: IdSource
+
+    def record(
+        self, kind: Kind, fields: dict[str, Any], *, ago_ns: int = 0, session: str | None = None
+    ) -> str:
+        id = self.ids.uuid7()
+        record = make_record(
+            kind,
+            id=id,
+            ts=format_ts(time.time_ns() - ago_ns),
+            customer=self.customer,
+            session_id=session,
+            query_tag=self.ids.query_tag(),
+            fields=fields,
+        )
+        self.writer.append(encode(record))
+        return id
+
+    def event(self, activity: str, features: dict[str, Any], **options: Any) -> str:
+        fields = {
+            "anonymous_customer_id": None,
+            "activity": f"cdesk.{activity}",
+            "feature_json": features,
+            "link": None,
+            "revenue_impact": 1.5,
+        }
+        return self.record("event", fields, **options)
+
+    def insight(self, subject: str, metric: str, value: Any, query_hash: str | None) -> str:
+        fields = {"subject": subject, "metric": metric, "value": value, "provenance_query_hash": query_hash}
+        return self.record("insight", fields)
+
+
+@dataclass
+class Built:
+    """The state directory and who it is asked by."""
+
+    home: StateDirectory
+    settings: Settings
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return load_catalogue(self.home.catalogue)
+
+    def query(
+        self, template: str, params: dict[str, Any] | None = None, caller: Caller = ADA, **options: Any
+    ) -> dict[str, Any]:
+        return run_now(self.settings, template, params or {}, caller, **options)
+
+    @contextlib.contextmanager
+    def journal_of(self, caller: Caller = ADA) -> Iterator[Journal]:
+        """To write records as a shim of `caller` does."""
+        writer = QueueWriter(self.home.queue)
+        try:
+            yield Journal(writer, caller.customer, IdSource())
+        finally:
+            writer.close()
+
+
+def fill(journal: Journal, *, seed: int, mark: str) -> None:
+    """Two hundred activities over ten days in five sessions."""
+    rng = random.Random(seed)
+    for _ in range(200):
+        activity = rng.choice(list(FEATURES))
+        journal.event(
+            activity,
+            {**FEATURES[activity], "note": mark},
+            ago_ns=rng.randrange(10 * DAY_NS),
+            session=f"{mark}-{rng.randrange(5)}",
+        )
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Built once; not to be changed (`built` is a copy)."""
+    home = StateDirectory(tmp_path_factory.mktemp("queries") / "home").ensure()
+    settings = Settings(home=home.root, customer=ADA.customer, worker="off", environ=dict(os.environ))
+    built = Built(home, settings)
+    for seed, (caller, mark) in enumerate(((ADA, "ada-knows"), (BOB, SECRET))):
+        with built.journal_of(caller) as journal:
+            fill(journal, seed=seed, mark=mark)
+            journal.insight("revenue", "weekly_total", mark, None)
+    run_once(settings)
+    for caller in (ADA, BOB):
+        counts = built.query("activity_counts", {"days_back": 30}, caller)
+        with built.journal_of(caller) as journal:
+            journal.insight("activity", "most_frequent", counts["rows"][0][1], counts["query_hash"])
+            journal.insight("activity", "made_up", 123_456, counts["query_hash"])
+    run_once(settings)
+    return built
+
+
+@pytest.fixture
+def built(original: Built, tmp_path: Path) -> Built:
+    """A state directory of the test's own, queue and results included."""
+    return copy(original, tmp_path / "own")
+
+
+def copy(original: Built, root: Path) -> Built:
+    shutil.copytree(original.home.root, root)
+    return Built(
+        StateDirectory(root),
+        Settings(home=root, customer=ADA.customer, worker="off", environ=dict(os.environ)),
+    )
+
+
+@dataclass
+class Living(Built):
+    """A state directory with its worker's work at hand, dbt kept warm."""
+
+    service: Service
+
+    def settle(self) -> None:
+        """Land what is queued, and build."""
+        self.service.drain()
+        self.service.build()
+
+
+@pytest.fixture(scope="module")
+def living(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    """One for a module: its tests each ask questions of their own."""
+    built = copy(original, tmp_path_factory.mktemp("living") / "home")
+    service = open_service(built.settings, built.home, stop=threading.Event())
+    yield Living(built.home, built.settings, service)
+    service.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`template_name`: every template of the project, found as files so that none is missed."""
+    if "template_name" in metafunc.fixturenames:
+        folder = Path(__file__).resolve().parents[3] / "analyses" / "safesql"
+        metafunc.parametrize("template_name", sorted(path.stem for path in folder.glob("*.sql")))
+
+
+def texts(parameter: Parameter) -> bool:
+    """Whether a parameter takes text of any kind."""
+    return parameter.type.removeprefix("list[").removesuffix("]") not in ("integer", "number", "boolean")
+
+
+def example(template: Template) -> dict[str, Any]:
+    return dict(template.example)

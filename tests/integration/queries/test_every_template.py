@@ -1,0 +1,210 @@
+"""Every template of the project on a built warehouse: by ticket and by `cdesk query`, for its own customer alone."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cdesk.artifacts import ArtifactFolder
+from cdesk.clock import IdSource, format_ts
+from cdesk.errors import Forbidden, InvalidField
+from cdesk.identity import Caller
+from cdesk.queue import QueueWriter
+from cdesk.state import open_state
+from cdesk.tickets import Ticket, expiry_of, get_ticket, submit_ticket
+from tests.integration.queries.conftest import ADA, BOB, SECRET, example
+from warehouse.duckdb import DuckDBWarehouse
+from worker.artifacts import read_rows
+from worker.tickets import TicketRunner
+
+if TYPE_CHECKING:
+    from tests.integration.queries.conftest import Built, Living
+
+LIVE = {"health", "stream_metrics", "tool_usage", "query_costs", "provenance", "artifact", "data_mark"}
+"""Templates that are never answered from an earlier run."""
+
+
+def by_ticket(built: Built, template_name: str, params: dict[str, Any], caller: Caller) -> Ticket:
+    """As submit_query, the worker and get_result do it."""
+    template = built.catalogue.get(template_name)
+    checked = template.check_params(params)
+    now, ids = format_ts(time.time_ns()), IdSource()
+    ticket_id = ids.uuid7()
+    writer, warehouse = QueueWriter(built.home.queue), DuckDBWarehouse(built.home.warehouse)
+    with contextlib.closing(open_state(built.home.state_db)) as state:
+        submit_ticket(
+            state,
+            ticket_id=ticket_id,
+            customer=caller.customer,
+            is_analyst=caller.is_analyst,
+            session_id=None,
+            template=template_name,
+            params=checked,
+            query_hash=template.query_hash(checked, customer=caller.customer, is_analyst=caller.is_analyst),
+            query_tag=ids.query_tag(),
+            byte_cap=None,
+            submitted_at=now,
+            expires_at=expiry_of(now),
+        )
+        runner = TicketRunner(built.settings, built.home, warehouse, writer)
+        runner.poll()
+        assert runner.wait_idle(60)
+        runner.close()
+        writer.close()
+        return get_ticket(state, ticket_id, customer=caller.customer)
+
+
+def test_every_template_runs_by_ticket_and_by_command_with_one_hash(built: Built, template_name: str) -> None:
+    template = built.catalogue.get(template_name)
+    result = built.query(template_name, example(template))
+    ticket = by_ticket(built, template_name, example(template), ADA)
+    assert ticket.status == "succeeded", ticket
+    assert ticket.result is not None
+    assert ticket.result["query_hash"] == result["query_hash"]
+    assert ticket.result["columns"] == result["columns"]
+    assert ticket.result["reused"] is (template_name not in LIVE)
+    if template_name not in LIVE:
+        assert ticket.result["rows"] == result["rows"]
+    assert result["as_of"] is not None
+    names = [column["name"] for column in result["columns"]]
+    assert len(names) == len(set(names)), "two columns of one name cannot be told apart"
+
+
+def test_no_template_shows_a_user_another_customers_rows(built: Built, template_name: str) -> None:
+    template = built.catalogue.get(template_name)
+    eve = Caller(ADA.customer)
+    if template.scope == "org":
+        with pytest.raises(Forbidden):
+            built.query(template_name, example(template), eve)
+        return
+    result = built.query(template_name, example(template), eve)
+    rows = list(read_rows(ArtifactFolder(built.home.artifacts).path(result["artifact"]["uri"])))
+    assert SECRET not in str(rows)
+    assert BOB.customer not in str(rows)
+
+
+def test_every_template_explains_itself(built: Built, template_name: str) -> None:
+    """A dry run gives the estimate and the SQL with its binds, and leaves no trace."""
+    before = sorted(built.home.artifacts.rglob("*"))
+    result = built.query(template_name, example(built.catalogue.get(template_name)), dry_run=True)
+    assert result["dry_run"] is True
+    assert result["plan"]
+    assert [bind["name"] for bind in result["binds"]] == list(built.catalogue.get(template_name).binds)
+    assert sorted(built.home.artifacts.rglob("*")) == before
+
+
+def test_every_parameter_has_its_bounds_enforced(built: Built, template_name: str) -> None:
+    template = built.catalogue.get(template_name)
+    for parameter in template.parameters:
+        wrong: list[Any] = [{"a": 1}, [[1]], "\x00"]
+        if parameter.min is not None and not parameter.type.startswith("list["):
+            wrong += [parameter.min - 1]
+        if parameter.max is not None and not parameter.type.startswith("list["):
+            wrong += [parameter.max + 1]
+        for value in wrong:
+            with pytest.raises(InvalidField, match=parameter.name):
+                template.check_params({**example(template), parameter.name: value})
+
+
+# -- what single templates say
+
+
+def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    names = [column["name"] for column in result["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in result["rows"]]
+
+
+@pytest.mark.parametrize("period", ["hour", "day", "week", "month"])
+def test_periods_add_up_to_the_count(built: Built, period: str) -> None:
+    counts = {
+        row["activity"]: row["activity_count"]
+        for row in rows_of(built.query("activity_counts", {"days_back": 30}))
+    }
+    params = {"activity": "cdesk.user_asked", "period": period, "days_back": 30}
+    result = built.query("activity_by_period", params)
+    rows = list(read_rows(ArtifactFolder(built.home.artifacts).path(result["artifact"]["uri"])))
+    assert sum(row[1] for row in rows) == counts["cdesk.user_asked"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("kind", "pdf"), ("$.kind", "path-like"), ("*", "star"), ('quo"te', "quoted"), ("none", None)],
+)
+def test_a_feature_key_is_taken_to_the_letter(built: Built, key: str, value: str | None) -> None:
+    found = rows_of(built.query("feature_values", {"activity": "cdesk.file_read", "key": key}))
+    assert [row["feature_value"] for row in found] == ([] if value is None else [value])
+
+
+def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
+    found = {
+        row["metric"]: row for row in rows_of(built.query("insights_by_subject", {"subject": "activity"}))
+    }
+    assert found["most_frequent"]["verified"] is True
+    assert found["most_frequent"]["provenance_template"] == "activity_counts"
+    assert found["made_up"]["verified"] is False
+    assert found["made_up"]["verification_reason"] == "value_not_in_result"
+
+
+def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:
+    with living.journal_of() as journal:
+        journal.insight("revenue", "weekly_total", "a later value", None)
+    living.settle()
+    params = {"subject": "revenue", "metric": "weekly_total"}
+    assert [row["value"] for row in rows_of(living.query("insights_by_subject_metric", params))] == [
+        '"a later value"'
+    ]
+    history = rows_of(living.query("insight_history", params))
+    assert [(row["value"], row["is_current"]) for row in history] == [
+        ('"a later value"', True),
+        ('"ada-knows"', False),
+    ]
+    assert history[1]["superseded_at"] == history[0]["ts"]
+
+
+def test_the_chain_leads_from_an_insight_to_its_stored_result(built: Built) -> None:
+    (insight,) = rows_of(
+        built.query("insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"})
+    )
+    (run,) = rows_of(built.query("provenance", {"query_hash": insight["provenance_query_hash"]}))
+    assert (run["template"], run["status"]) == ("activity_counts", "succeeded")
+    (artifact,) = rows_of(built.query("artifact", {"artifact_id": run["artifact_id"]}))
+    assert artifact["uri"] == run["artifact_uri"]
+    assert artifact["query_hash"] == insight["provenance_query_hash"]
+
+
+def test_another_customers_provenance_is_not_found(built: Built) -> None:
+    (run,) = rows_of(
+        built.query("insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"}, BOB)
+    )
+    assert rows_of(built.query("provenance", {"query_hash": run["provenance_query_hash"]})) == []
+
+
+# -- asked again
+
+
+def test_a_question_stands_through_what_its_own_asking_records(living: Living) -> None:
+    """Landing and building the records of a run is no new data; an activity is."""
+    first = living.query("activity_counts", {"days_back": 20})
+    living.settle()
+    assert living.query("activity_counts", {"days_back": 20}) == {**first, "reused": True}
+    with living.journal_of() as journal:
+        journal.event("user_asked", {})
+    living.service.drain()
+    assert living.query("activity_counts", {"days_back": 20})["reused"] is False, (
+        "landed is new, built or not"
+    )
+    living.settle()
+
+
+def test_another_customers_activity_leaves_an_answer_standing(living: Living) -> None:
+    first = living.query("activity_counts", {"days_back": 21})
+    everyone = living.query("top_customers", {"days_back": 21})
+    assert living.query("top_customers", {"days_back": 21}) == {**everyone, "reused": True}
+    with living.journal_of(BOB) as journal:
+        journal.event("user_asked", {})
+    living.settle()
+    assert living.query("activity_counts", {"days_back": 21}) == {**first, "reused": True}
+    assert living.query("top_customers", {"days_back": 21})["reused"] is False
