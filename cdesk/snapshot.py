@@ -19,7 +19,7 @@ create table if not exists context (
     context blob not null,      -- UTF-8 JSON, docs/contracts.md "Context blob"
     version text not null,
     updated_at text not null
-) without rowid;
+);  -- with rowid: rows of a kilobyte in the primary key's own tree would take a page of 4 KiB each
 create table if not exists meta (key text primary key, value text not null) without rowid;
 """
 

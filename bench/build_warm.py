@@ -1,0 +1,227 @@
+"""A build for 100 new events in the warm builder against a cold `dbt build`, how long readers wait, and what an idle worker costs.
+
+One state directory, the real queue, uploader, builder and worker. The cold run is `dbt build` as a process of its own with the parsed
+project cached on disk (`partial_parse.msgpack`), as somebody would schedule it; a second cold figure runs only the `refresh`
+selector, the same models as the warm build.
+
+    python -m bench.build_warm [--history 20000] [--events 100] [--rounds 5] [--idle-seconds 60]
+
+Prints seconds and ratios; writes them to bench/results/build_warm.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import psutil
+
+from cdesk.clock import IdSource, format_ts
+from cdesk.config import Settings
+from cdesk.home import StateDirectory
+from cdesk.queue import QueueWriter
+from cdesk.records import encode, make_record
+from cdesk.wake import read_worker
+from uploader.uploader import Uploader
+from warehouse.factory import open_warehouse
+from worker.build import Builder
+from worker.main import run_once
+from worker.project import DbtProject, dbt_environment, locate_project
+
+RESULTS = Path(__file__).resolve().parent / "results"
+AIM = 0.3
+
+
+class Stream:
+    """Events of ten customers, through the queue into landing."""
+
+    def __init__(self, home: StateDirectory, uploader: Uploader) -> None:
+        self._ids = IdSource()
+        self._queue = QueueWriter(home.queue)
+        self._uploader = uploader
+
+    def land(self, events: int) -> None:
+        for number in range(events):
+            record = make_record(
+                "event",
+                id=self._ids.uuid7(),
+                ts=format_ts(time.time_ns()),
+                customer=f"customer-{number % 10}",
+                session_id=None,
+                query_tag=self._ids.query_tag(),
+                fields={
+                    "anonymous_customer_id": None,
+                    "activity": "cdesk.user_asked",
+                    "feature_json": {"question": f"question {number}", "length": number},
+                    "link": None,
+                    "revenue_impact": None,
+                },
+            )
+            self._queue.append(encode(record))
+        if (report := self._uploader.drain()).waiting:
+            raise RuntimeError(f"landing is blocked: {report.message}")
+
+    def close(self) -> None:
+        self._queue.close()
+
+
+def timed(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def cold(project: DbtProject, environ: dict[str, str], *words: str) -> None:
+    """`dbt build` as a process of its own."""
+    subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", "build", *words, *project.options()],
+        env=environ,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+class Reader:
+    """A reader that wants the DuckDB file all the time; `longest` is the longest it had to wait, in seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.longest = 0.0
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        since = time.perf_counter()
+        while not self._stop.is_set():
+            try:
+                duckdb.connect(str(self._path), read_only=True).close()
+            except duckdb.Error:
+                self.longest = max(self.longest, time.perf_counter() - since)
+            else:
+                since = time.perf_counter()
+            time.sleep(0.02)
+
+
+def idle_cpu(home: StateDirectory, environ: dict[str, str], seconds: float) -> dict[str, float]:
+    """CPU share and memory of a worker, its builder included, over `seconds` with nothing to do."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker.main"], env={**environ, "CDESK_CUSTOMER": "customer-0"}
+    )
+    try:
+        while (read_worker(home) or {}).get("pid") != process.pid:
+            time.sleep(0.1)
+        time.sleep(5.0)  # its start lies behind it
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        before = sum(sum(one.cpu_times()[:2]) for one in family)
+        time.sleep(seconds)
+        after = sum(sum(one.cpu_times()[:2]) for one in family)
+        return {
+            "cpu_percent": round(100 * (after - before) / seconds, 3),
+            "rss_mib": round(sum(one.memory_info().rss for one in family) / 2**20, 1),
+        }
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--history", type=int, default=20_000, help="events before the first timed build")
+    parser.add_argument("--events", type=int, default=100, help="new events for each build")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--idle-seconds", type=float, default=60.0)
+    given = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        home = StateDirectory(Path(folder)).ensure()
+        settings = Settings(home=home.root, customer="customer-0", environ=dict(os.environ))
+        first = timed(lambda: run_once(settings))
+        environ = dbt_environment(os.environ, home)
+        project = locate_project(settings, home)
+        warehouse = open_warehouse(settings, home)
+        uploader = Uploader(home, warehouse)
+        stream = Stream(home, uploader)
+        builder = Builder(project, environ)
+        try:
+            stream.land(given.history)
+            start = timed(builder.build)  # starts the child and parses
+            figures: dict[str, list[float]] = {"warm": [], "cold_refresh": [], "cold_build": []}
+            blocked = []
+            for _ in range(given.rounds):  # in turn, so that a slow moment of the machine hits all three
+                stream.land(given.events)
+                figures["warm"].append(timed(builder.build))
+                stream.land(given.events)
+                with Reader(home.warehouse) as reader:
+                    builder.build()
+                blocked.append(reader.longest)
+                stream.land(given.events)
+                figures["cold_refresh"].append(timed(lambda: cold(project, environ, "--selector", "refresh")))
+                stream.land(given.events)
+                figures["cold_build"].append(timed(lambda: cold(project, environ)))
+            child = psutil.Process(builder.pid).memory_info().rss / 2**20 if builder.pid else 0.0
+        finally:
+            builder.close()
+            stream.close()
+            uploader.close()
+            warehouse.close()
+        run_once(settings)
+        idle = idle_cpu(home, environ, given.idle_seconds)
+    medians = {name: round(statistics.median(values), 3) for name, values in figures.items()}
+    result = {
+        "events": given.events,
+        "history": given.history,
+        "rounds": given.rounds,
+        "first_round_seconds": round(first, 2),
+        "first_warm_seconds": round(start, 2),
+        **{f"{name}_seconds": value for name, value in medians.items()},
+        "warm_over_cold_build": round(medians["warm"] / medians["cold_build"], 3),
+        "warm_over_cold_refresh": round(medians["warm"] / medians["cold_refresh"], 3),
+        "reader_waits_seconds": round(statistics.median(blocked), 3),
+        "reader_waits_over_cold_build": round(statistics.median(blocked) / medians["cold_build"], 3),
+        "builder_rss_mib": round(child, 1),
+        "idle": idle,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "build_warm.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"first round on an empty directory: {first:.1f} s; starting the builder and its first build: {start:.1f} s"
+    )
+    print(f"build for {given.events} new events on {given.history:,}, median of {given.rounds}:")
+    print(f"  warm builder              {medians['warm']:7.2f} s")
+    print(
+        f"  cold dbt build            {medians['cold_build']:7.2f} s   warm is {result['warm_over_cold_build']} of it (aim: at most {AIM})"
+    )
+    print(
+        f"  cold, refresh selector    {medians['cold_refresh']:7.2f} s   warm is {result['warm_over_cold_refresh']} of it"
+    )
+    print(
+        f"  a reader waits at most    {result['reader_waits_seconds']:7.2f} s   {result['reader_waits_over_cold_build']} of a cold build"
+    )
+    print(
+        f"idle worker over {given.idle_seconds:.0f} s: {idle['cpu_percent']} % of one CPU, {idle['rss_mib']} MiB; "
+        f"a warm builder holds {child:.0f} MiB more, until it has been idle for ten minutes"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
