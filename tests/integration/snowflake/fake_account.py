@@ -66,10 +66,12 @@ CREATE = re.compile(
 )
 WITH_ROW_ACCESS = re.compile(r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE)
 WITH_MASKING = re.compile(r"([\w\"]+)\s+(?:with\s+)?masking\s+policy\s+([\w$.\"]+)", re.IGNORECASE)
+SHOW_POLICIES = re.compile(r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)", re.IGNORECASE)
+SET_VARIABLES = re.compile(r"\s*set\s*\(([^)]*)\)\s*=\s*\(\s*select\s+[?,\s]+\)\s*$", re.IGNORECASE)
 REFERENCES = re.compile(
     r"table\(\s*([\w\"]+\.)?information_schema\.policy_references\(\s*(?P<what>\w+)\s*=>\s*'(?P<value>[^']*)'[^)]*\)\s*\)", re.IGNORECASE
 )
-ORDINARY_NAMES = re.compile(r"\bsnowflake\.account_usage\.", re.IGNORECASE)
+TABLES = re.compile(r"([\w\"]+\.)?information_schema\.tables\b", re.IGNORECASE)
 
 
 def name_of(text: str, conn: Any) -> str:
@@ -86,6 +88,8 @@ class Account:
     policies: dict[str, str] = field(default_factory=dict)
     row_access: dict[str, tuple[str, str]] = field(default_factory=dict)
     """relation → (policy, column)"""
+    altered: dict[str, float] = field(default_factory=dict)
+    """relation → when it was last written"""
     masking: dict[tuple[str, str], str] = field(default_factory=dict)
     """(relation, column) → policy"""
     statements: list[dict[str, Any]] = field(default_factory=list)
@@ -227,6 +231,14 @@ def references_sql(found: re.Match[str], conn: Any) -> str:
     return f"(select * from (values {', '.join(values)}) as r ({columns}))" if values else f"({nothing})"
 
 
+def tables_sql(tables: str, conn: Any) -> str:
+    """`information_schema.tables` with the time of the last change and the number of rows, which fakesnow leaves out."""
+    here = f"{conn.database}.{conn.schema}.".upper()
+    rows = [(name.removeprefix(here), at) for name, at in ACCOUNT.altered.items() if name.startswith(here)] or [("-", 0.0)]
+    values = ", ".join(f"('{name}', to_timestamp_ntz({int(at * 1_000_000)}, 6))" for name, at in rows)
+    return f"(select t.* exclude (last_altered), a.at as last_altered from {tables} as t left join (values {values}) as a (name, at) on t.table_name = a.name)"
+
+
 original_execute = fakesnow.cursor.FakeSnowflakeCursor.execute
 original_parse = fakesnow.server.parse_one
 
@@ -268,7 +280,7 @@ def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: A
 
 
 def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, params: Any, *args: Any, **kwargs: Any) -> Any:
-    bare = re.sub(r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*", "", command, flags=re.DOTALL)
+    bare = re.sub(r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*|(\s*/\*[^*]*\*/)?\s*;?\s*$", "", command, flags=re.DOTALL)
     if found := SESSION.match(bare):
         for name, value in ASSIGNMENT.findall(found["rest"]) if found["verb"].lower() == "set" else []:
             parameters[name.upper()] = value.strip("'").replace("''", "'")
@@ -278,6 +290,13 @@ def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, par
     if found := SHOW_PARAMETERS.match(bare):
         key = found[1].upper()
         return answer(self, f"select '{key.lower()}' as \"key\", '{parameters.get(key, '')}' as \"value\"")
+    if found := SET_VARIABLES.match(bare):
+        for name, value in zip(found[1].split(","), kwargs["binding_params"], strict=True):
+            conn.variables._set(name.strip(), "'" + str(value).replace("'", "''") + "'")
+        return nothing(self)
+    if found := SHOW_POLICIES.match(bare):
+        name = name_of(f"{found[3]}.{found[2]}", conn)
+        return answer(self, f"select '{name}' as \"name\"" + ("" if name in ACCOUNT.policies else " where false"))
     with ACCOUNT.lock:
         if found := POLICY.match(bare):
             handle_policy(found, bare, conn)
@@ -300,8 +319,15 @@ def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, par
     if found := re.match(rf"\s*drop\s+(table|view)\s+(if\s+exists\s+)?{NAME}", bare, re.IGNORECASE):
         with ACCOUNT.lock:
             ACCOUNT.forget(name_of(found["name"], conn))
+    if found := re.match(rf"\s*(?:insert\s+into|merge\s+into|delete\s+from|update|truncate\s+table)\s+{NAME}", bare, re.IGNORECASE):
+        ACCOUNT.altered[name_of(found["name"], conn)] = time.time()
+    if "last_altered" in bare.lower():
+        bare = TABLES.sub(lambda match: tables_sql(match[0], conn), bare)
+    bare = re.sub(r"^(\s*create\s+schema\s.*?)\s+with\s+managed\s+access", r"\1", bare, flags=re.IGNORECASE)
     if "policy_references" in bare.lower():
         bare = REFERENCES.sub(lambda match: references_sql(match, conn), bare)
+    for name in ("role", "warehouse", "user"):
+        bare = re.sub(rf"\bcurrent_{name}\(\)", f"'{conn.__dict__.get('cdesk_' + name, '')}'", bare, flags=re.IGNORECASE)
     return original_execute(self, bare, params, *args, **kwargs)
 
 
@@ -326,7 +352,11 @@ async def login(request: Request) -> Response:
             return JSONResponse({"data": {}, "code": failure["code"], "message": failure["message"], "success": False})
     response = await fakesnow.server.login_request(request)
     token = json.loads(bytes(response.body))["data"]["token"]
-    fakesnow.server.sessions[token].__dict__["cdesk_parameters"] = {
+    session = fakesnow.server.sessions[token].__dict__
+    session["cdesk_user"] = data.get("LOGIN_NAME", "")
+    for name, parameter in (("role", "roleName"), ("warehouse", "warehouse")):
+        session[f"cdesk_{name}"] = request.query_params.get(parameter, "")
+    session["cdesk_parameters"] = {
         key.upper(): str(value) for key, value in data.get("SESSION_PARAMETERS", {}).items()
     }
     return response

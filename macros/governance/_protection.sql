@@ -1,0 +1,74 @@
+{#
+    What guards a relation, worked out from its real columns: every relation with `customer` shows each reader their own rows; any other shows readers
+    nothing, unless it is declared to be for everyone (`meta: {audience: everyone}`). So a relation that nobody thought of is closed, not open.
+
+    Arguments: `identifier`, and `columns`, a list of dbt columns (name, dtype) or none in a relation's own `config.meta`.
+    Returns: `row_access`, the clause after `row access policy` or none; `masks`, column → policy; `columns`, the column names.
+#}
+{% macro _protection(identifier, columns, meta=none) -%}
+    {%- if not cdesk._is_governed() -%}
+        {{ return({'row_access': none, 'masks': {}, 'columns': []}) }}
+    {%- endif -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set meta = meta if meta is not none else config.get('meta', {}) -%}
+    {%- set found = namespace(customer=none, first_text=none) -%}
+    {%- set masks = {} -%}
+    {%- set column_names = [] -%}
+    {%- for column in columns -%}
+        {%- set name = column.name | lower -%}
+        {%- set is_text = cdesk._is_text(column.dtype) -%}
+        {%- do column_names.append(name) -%}
+        {%- if name == 'customer' -%}{%- set found.customer = name -%}{%- endif -%}
+        {%- if is_text and found.first_text is none -%}{%- set found.first_text = name -%}{%- endif -%}
+        {%- set policy = cdesk._masking_policy(name, column.dtype) -%}
+        {%- if policy -%}{%- do masks.update({name: names[policy]}) -%}{%- endif -%}
+    {%- endfor -%}
+    {# what the policies and retention themselves go by is nobody's to read #}
+    {%- set is_rule = identifier | lower in [names.access.split('.')[-1], names.holds.split('.')[-1]] -%}
+    {%- if found.customer and not is_rule -%}
+        {%- set row_access = names.customer_rows ~ ' on (customer)' -%}
+    {%- elif meta.get('audience') == 'everyone' -%}
+        {%- set row_access = none -%}
+    {%- elif found.first_text -%}
+        {%- set row_access = names.internal_rows ~ ' on (' ~ found.first_text ~ ')' -%}
+    {%- else -%}
+        {{ exceptions.raise_compiler_error(
+            identifier ~ ": no column of type text to guard its rows by; add one, or declare it with meta: {audience: everyone}") }}
+    {%- endif -%}
+    {{ return({'row_access': row_access, 'masks': masks, 'columns': column_names}) }}
+{%- endmacro %}
+
+{# Which masking policy a column has, by type and name, or none. Every VARIANT is masked: it may hold anything. #}
+{% macro _masking_policy(name, data_type) -%}
+    {%- set documents = ['context'] -%}
+    {%- set texts = ['value_text', 'raw', 'detail', 'message', 'question', 'path'] -%}
+    {%- if name == 'payload' -%}
+        {{ return('mask_landing') }}
+    {%- elif data_type | upper in ('VARIANT', 'OBJECT', 'ARRAY', 'JSON') -%}
+        {{ return('mask_document') }}
+    {%- elif not cdesk._is_text(data_type) -%}
+        {{ return(none) }}
+    {%- elif name in ('link', 'uri') -%}
+        {{ return('mask_link') }}
+    {%- elif name in documents -%}
+        {{ return('mask_json_text') }}
+    {%- elif name in texts -%}
+        {{ return('mask_text') }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{% macro _is_text(data_type) -%}
+    {{ return((data_type | upper).split('(')[0] in ('TEXT', 'VARCHAR', 'STRING', 'CHARACTER VARYING')) }}
+{%- endmacro %}
+
+{# False only in a development target that has said so: policies need Enterprise Edition, and a sandbox may have none. #}
+{% macro _is_governed() -%}
+    {%- if var('governed', true) -%}
+        {{ return(true) }}
+    {%- elif target.name in ('dev', 'ci') -%}
+        {{ return(false) }}
+    {%- else -%}
+        {{ exceptions.raise_compiler_error("governed: false is for targets named dev or ci; this one is named '" ~ target.name ~ "'") }}
+    {%- endif -%}
+{%- endmacro %}

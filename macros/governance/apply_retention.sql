@@ -1,0 +1,48 @@
+{#
+    Deletes events and what was landed for them after `events_days`, and expired artifacts after `artifacts_days`, counted from landing; every night from
+    then on. A legal hold wins: on an artifact (its own flag) or on a customer (a row in legal_holds). Insights, query runs and the ids that have been
+    seen are kept. Occurrence numbers stay as they are. Run it as the transformer or the administrator role.
+
+    dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
+#}
+{% macro apply_retention(events_days=180, artifacts_days=90, dry_run=false) -%}
+    {{ return(adapter.dispatch('apply_retention', 'cdesk')(events_days, artifacts_days, dry_run)) }}
+{%- endmacro %}
+
+{% macro default__apply_retention(events_days, artifacts_days, dry_run) -%}
+    {{ cdesk._needs_snowflake('apply_retention') }}
+{%- endmacro %}
+
+{% macro snowflake__apply_retention(events_days, artifacts_days, dry_run) -%}
+    {%- for what, days, least in [('events_days', events_days, 180), ('artifacts_days', artifacts_days, 90)] -%}
+        {%- if days is not integer or days is boolean or days < least -%}
+            {{ exceptions.raise_compiler_error("apply_retention: " ~ what ~ " is " ~ days ~ "; allowed: a whole number of at least " ~ least) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set deletes = cdesk._retention_sql(events_days, artifacts_days) -%}
+    {%- set body = "execute immediate $$\nbegin\n    " ~ (deletes | join(';\n    ')) ~ ";\nend\n$$" -%}
+    {{ cdesk._needs_setup(dry_run) }}
+    {%- if execute and not dry_run and adapter.get_relation(target.database, target.schema, 'events') is none -%}
+        {{ exceptions.raise_compiler_error("apply_retention: nothing is built yet; first run: dbt build --target snowflake") }}
+    {%- endif -%}
+    {{ cdesk._run_statements('apply_retention', [
+        "alter task if exists " ~ names.retention_task ~ " suspend",
+        "create or replace task " ~ names.retention_task ~ "\n    warehouse = " ~ names.build_warehouse
+        ~ "\n    schedule = 'USING CRON 17 3 * * * UTC'\nas\n" ~ body,
+        "alter task " ~ names.retention_task ~ " resume",
+    ] + deletes, dry_run) }}
+{%- endmacro %}
+
+{% macro _retention_sql(events_days, artifacts_days) -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set held = "(select holds.customer from " ~ names.holds ~ " as holds where holds.customer is not null)" -%}
+    {{ return([
+        "delete from " ~ names.schema ~ ".events where _landed_at < dateadd(day, -" ~ events_days ~ ", sysdate()) and customer not in " ~ held,
+        "delete from " ~ names.landing ~ " where landed_at < dateadd(day, -" ~ events_days
+        ~ ", sysdate()) and kind in ('event', 'quarantine') and coalesce(cast(get(payload, 'customer') as varchar), '') not in " ~ held,
+        "delete from " ~ names.schema ~ ".quarantined_events where landed_at < dateadd(day, -" ~ events_days ~ ", sysdate())",
+        "delete from " ~ names.schema ~ ".artifacts where _landed_at < dateadd(day, -" ~ artifacts_days
+        ~ ", sysdate()) and expires_at < sysdate() and not has_legal_hold and customer not in " ~ held,
+    ]) }}
+{%- endmacro %}

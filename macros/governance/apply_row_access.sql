@@ -1,0 +1,109 @@
+{#
+    Row access policies: `customer_rows` on every table and view with `customer`, `internal_rows` on everything else that isn't for everyone. Changed
+    text replaces the body of the policy in force, so there is no moment without it. Run it as the administrator role.
+
+    dbt run-operation apply_row_access --target snowflake --args '{dry_run: true}'
+#}
+{% macro apply_row_access(dry_run=false) -%}
+    {{ return(adapter.dispatch('apply_row_access', 'cdesk')(dry_run)) }}
+{%- endmacro %}
+
+{% macro default__apply_row_access(dry_run) -%}
+    {{ cdesk._needs_snowflake('apply_row_access') }}
+{%- endmacro %}
+
+{% macro snowflake__apply_row_access(dry_run) -%}
+    {{ cdesk._needs_setup(dry_run) }}
+    {%- set policies = cdesk._row_access_sql() -%}
+    {%- set statements = policies + cdesk._row_access_attachments_sql(dry_run) -%}
+    {{ cdesk._run_statements('apply_row_access', statements + cdesk._record_step_sql('apply_row_access', policies), dry_run) }}
+{%- endmacro %}
+
+{#
+    customer_rows: builds and administrators see all rows (the explicit bypass); the service sees the customer whom the query executor has set for this
+    session, or all of them for an org template; a person sees the customers that customer_access gives their user or role ('*' is all). Null is no.
+    internal_rows: what only the pipeline reads. invoker_role is the owner of the view that reads it, so our own views work for readers.
+    https://docs.snowflake.com/en/user-guide/security-row-using
+#}
+{% macro _row_access_sql() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set customer_rows -%}
+    case
+        when {{ cdesk._is_privileged() }} then true
+        when is_role_in_session('{{ names.service }}')
+            then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
+        else exists (
+            select 1
+            from {{ names.access }} as access
+            where
+                (access.customer = row_customer or access.customer = '*')
+                and (
+                    (access.principal_kind = 'user' and upper(access.principal) = current_user())
+                    or (access.principal_kind = 'role' and is_role_in_session(access.principal))
+                )
+        )
+    end
+    {%- endset -%}
+    {%- set internal_rows -%}
+    {{ cdesk._is_privileged() }} or is_role_in_session('{{ names.loader }}') or invoker_role() = '{{ names.transformer }}'
+    {%- endset -%}
+    {%- set statements = [
+        "create row access policy if not exists " ~ names.customer_rows ~ " as (row_customer varchar) returns boolean ->\n" ~ customer_rows,
+        "alter row access policy " ~ names.customer_rows ~ " set body ->\n" ~ customer_rows,
+        "create row access policy if not exists " ~ names.internal_rows ~ " as (row_key varchar) returns boolean ->\n" ~ internal_rows,
+        "alter row access policy " ~ names.internal_rows ~ " set body ->\n" ~ internal_rows,
+    ] -%}
+    {%- for grant in cdesk.snowflake_grants('apply_row_access') -%}
+        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+    {%- endfor -%}
+    {{ return(statements) }}
+{%- endmacro %}
+
+{# Who sees everything: the role that builds, and those above it. #}
+{% macro _is_privileged() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    is_role_in_session('{{ names.transformer }}') or is_role_in_session('{{ names.admin }}')
+{%- endmacro %}
+
+{# What is already right is left alone; one policy is exchanged for another in a single statement. #}
+{% macro _row_access_attachments_sql(dry_run) -%}
+    {%- set attached = {} if dry_run else cdesk._attached_row_access() -%}
+    {%- set statements = [] -%}
+    {%- for relation in cdesk._governed_relations(dry_run) if relation.protection.row_access -%}
+        {%- set wanted = relation.protection.row_access -%}
+        {%- set found = attached.get(relation.name | upper) -%}
+        {%- if found | upper != wanted.split(' ')[0] | upper -%}
+            {%- do statements.append(
+                "alter " ~ relation.kind ~ " " ~ relation.full_name ~ (" drop row access policy " ~ found ~ "," if found else "")
+                ~ " add row access policy " ~ wanted) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(statements) }}
+{%- endmacro %}
+
+{# relation → the one of our policies that it has #}
+{% macro _attached_row_access() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set attached = {} -%}
+    {%- if execute -%}
+        {%- for policy in [names.customer_rows, names.internal_rows] -%}
+            {%- if cdesk._policy_exists(policy) -%}
+                {%- for row in run_query(cdesk._policy_references_sql(policy)).rows -%}
+                    {%- do attached.update({row[0] | upper: policy}) -%}
+                {%- endfor -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(attached) }}
+{%- endmacro %}
+
+{% macro _policy_references_sql(policy) -%}
+    select ref_entity_name, ref_column_name
+    from table({{ target.database }}.information_schema.policy_references(policy_name => '{{ policy }}'))
+{%- endmacro %}
+
+{% macro _policy_exists(policy) -%}
+    {%- set parts = policy.split('.') -%}
+    {%- set kind = 'row access' if parts[2].endswith('_rows') else 'masking' -%}
+    {{ return((run_query("show " ~ kind ~ " policies like '" ~ parts[2] ~ "' in schema " ~ parts[0] ~ "." ~ parts[1]).rows | length) > 0) }}
+{%- endmacro %}

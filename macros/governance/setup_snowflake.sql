@@ -1,0 +1,76 @@
+{#
+    Database, schema, warehouses and roles. Run it as ACCOUNTADMIN, as often as you like: what exists is brought to what stands here.
+
+    dbt run-operation setup_snowflake --target snowflake --args '{dry_run: true}'
+#}
+{% macro setup_snowflake(dry_run=false) -%}
+    {{ return(adapter.dispatch('setup_snowflake', 'cdesk')(dry_run)) }}
+{%- endmacro %}
+
+{% macro default__setup_snowflake(dry_run) -%}
+    {{ cdesk._needs_snowflake('setup_snowflake') }}
+{%- endmacro %}
+
+{% macro snowflake__setup_snowflake(dry_run) -%}
+    {%- set statements = cdesk._setup_sql() -%}
+    {{ cdesk._run_statements('setup_snowflake', statements + cdesk._record_step_sql('setup_snowflake', statements), dry_run) }}
+{%- endmacro %}
+
+{% macro _setup_sql() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set landing = api.Relation.create(database=target.database, schema=target.schema, identifier='landing', type='table') -%}
+    {%- set statements = [] -%}
+    {%- for role in [names.loader, names.transformer, names.reader, names.service, names.monitor, names.admin] -%}
+        {%- do statements.append("create role if not exists " ~ role) -%}
+    {%- endfor -%}
+    {# the service reads as a reader does; the administrator can do what each of the others can, and SYSADMIN what the administrator can #}
+    {%- do statements.append("grant role " ~ names.reader ~ " to role " ~ names.service) -%}
+    {%- for role in [names.loader, names.transformer, names.reader, names.monitor] -%}
+        {%- do statements.append("grant role " ~ role ~ " to role " ~ names.admin) -%}
+    {%- endfor -%}
+    {%- do statements.append("grant role " ~ names.admin ~ " to role sysadmin") -%}
+    {%- do statements.append("create database if not exists " ~ names.database) -%}
+    {%- do statements.append("create schema if not exists " ~ names.schema ~ " with managed access") -%}
+    {%- do statements.append("alter schema " ~ names.schema ~ " enable managed access") -%}
+    {%- for warehouse, seconds in [(names.query_warehouse, 30), (names.build_warehouse, 1800)] -%}
+        {%- do statements.append("create warehouse if not exists " ~ warehouse ~ " with warehouse_size = 'XSMALL' initially_suspended = true") -%}
+        {%- do statements.append(
+            "alter warehouse " ~ warehouse ~ " set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = " ~ seconds
+            ~ ", statement_queued_timeout_in_seconds = " ~ seconds) -%}
+    {%- endfor -%}
+    {%- do statements.append(cdesk.create_landing_sql(landing) | trim) -%}
+    {%- do statements.append("create table if not exists " ~ names.access ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
+    {%- do statements.append("create table if not exists " ~ names.steps ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
+    {%- do statements.append("create table if not exists " ~ names.holds ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
+    {%- do statements.append(cdesk._landing_pipe_sql()) -%}
+    {%- for grant in cdesk.snowflake_grants('setup_snowflake') -%}
+        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+    {%- endfor -%}
+    {%- for table in [names.landing, names.access, names.holds, names.steps] -%}
+        {%- do statements.append("grant ownership on table " ~ table ~ " to role " ~ names.transformer ~ " copy current grants") -%}
+    {%- endfor -%}
+    {%- do statements.append("grant ownership on pipe " ~ names.pipe ~ " to role " ~ names.transformer ~ " copy current grants") -%}
+    {{ return(statements) }}
+{%- endmacro %}
+
+{#
+    What Snowpipe Streaming lands through. The payload comes as text and is parsed here, so that no number in it passes through a client's own types
+    ('d': of a key that stands twice the last value counts, as where the record was checked).
+    Never replaced: a pipe's channels, and the offsets that uploaders resume from, go with it.
+    https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
+#}
+{% macro _landing_pipe_sql() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    create pipe if not exists {{ names.pipe }} as
+    copy into {{ names.landing }} (id, kind, payload, source_file, source_offset, landed_at)
+    from (
+        select
+            $1:id::varchar,
+            $1:kind::varchar,
+            parse_json($1:payload::varchar, 'd'),
+            $1:source_file::varchar,
+            $1:source_offset::number(38, 0),
+            $1:landed_at::timestamp_ntz
+        from table(data_source(type => 'STREAMING'))
+    )
+{%- endmacro %}

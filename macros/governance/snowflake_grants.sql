@@ -1,0 +1,45 @@
+{#
+    Every privilege that an installation gives, and why: the macros grant these and no others, docs/snowflake.md lists them.
+    One entry: step (the macro that grants it), privilege, on, role, why. `step` selects; none gives all.
+#}
+{% macro snowflake_grants(step=none) -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set grants = [] -%}
+    {%- for role in [names.loader, names.transformer, names.reader, names.monitor] -%}
+        {%- do grants.append({'privilege': 'usage', 'on': 'database ' ~ names.database, 'role': role, 'why': 'to name anything in it'}) -%}
+        {%- do grants.append({'privilege': 'usage', 'on': 'schema ' ~ names.schema, 'role': role, 'why': 'to name anything in it'}) -%}
+    {%- endfor -%}
+    {%- do grants.extend([
+        {'privilege': 'usage', 'on': 'warehouse ' ~ names.query_warehouse, 'role': names.loader, 'why': 'to land batches'},
+        {'privilege': 'usage', 'on': 'warehouse ' ~ names.query_warehouse, 'role': names.reader, 'why': 'to run templates'},
+        {'privilege': 'usage', 'on': 'warehouse ' ~ names.build_warehouse, 'role': names.transformer, 'why': 'to build'},
+        {'privilege': 'operate, monitor', 'on': 'warehouse ' ~ names.query_warehouse, 'role': names.admin, 'why': 'to suspend it'},
+        {'privilege': 'operate, monitor', 'on': 'warehouse ' ~ names.build_warehouse, 'role': names.admin, 'why': 'to suspend it'},
+        {'privilege': 'select, insert', 'on': 'table ' ~ names.landing, 'role': names.loader,
+         'why': 'to append, and to read back how far each queue file has landed'},
+        {'privilege': 'create table, create view', 'on': 'schema ' ~ names.schema, 'role': names.transformer, 'why': 'to build the models'},
+        {'privilege': 'select', 'on': 'future tables in schema ' ~ names.schema, 'role': names.reader,
+         'why': 'to run templates; policies decide on rows and columns'},
+        {'privilege': 'select', 'on': 'future views in schema ' ~ names.schema, 'role': names.reader,
+         'why': 'to run templates; policies decide on rows and columns'},
+        {'privilege': 'select', 'on': 'table ' ~ names.landing, 'role': names.reader,
+         'why': 'its size and time of change (as_of) stand in the information schema for who may read it; its policy shows readers no row'},
+        {'privilege': 'operate, monitor', 'on': 'pipe ' ~ names.pipe, 'role': names.loader, 'why': 'to land by Snowpipe Streaming'},
+        {'privilege': 'create row access policy, create masking policy, create tag, create function', 'on': 'schema ' ~ names.schema,
+         'role': names.admin, 'why': 'to own the policies, away from the role that owns the tables'},
+        {'privilege': 'create stream, create task, create pipe, create dbt project', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
+         'why': 'to build when something has landed'},
+        {'privilege': 'execute task, execute managed task', 'on': 'account', 'role': names.transformer, 'why': 'to run its own tasks'},
+        {'privilege': 'imported privileges', 'on': 'database snowflake', 'role': names.monitor, 'why': 'to read QUERY_HISTORY for vw_sql_events'},
+    ]) -%}
+    {%- for policy in [names.customer_rows, names.internal_rows] -%}
+        {%- do grants.append({'step': 'apply_row_access', 'privilege': 'apply', 'on': 'row access policy ' ~ policy, 'role': names.transformer,
+                              'why': 'to make a table together with its policy'}) -%}
+    {%- endfor -%}
+    {%- for policy in [names.mask_document, names.mask_landing, names.mask_text, names.mask_json_text, names.mask_link] -%}
+        {%- do grants.append({'step': 'apply_masking', 'privilege': 'apply', 'on': 'masking policy ' ~ policy, 'role': names.transformer,
+                              'why': 'to make a table together with its policies'}) -%}
+    {%- endfor -%}
+    {%- for grant in grants if 'step' not in grant -%}{%- do grant.update({'step': 'setup_snowflake'}) -%}{%- endfor -%}
+    {{ return(grants if step is none else grants | selectattr('step', 'equalto', step) | list) }}
+{%- endmacro %}

@@ -1,0 +1,41 @@
+{#
+    Takes everything away that setup_snowflake and its companions have made. Asks: `confirm` has to be the name of the database. The data stays unless
+    `drop_data` is true. Run it as ACCOUNTADMIN.
+
+    dbt run-operation teardown --target snowflake --args '{confirm: CLAUDE_LOGS, dry_run: true}'
+#}
+{% macro teardown(confirm=none, drop_data=false, dry_run=false) -%}
+    {{ return(adapter.dispatch('teardown', 'cdesk')(confirm, drop_data, dry_run)) }}
+{%- endmacro %}
+
+{% macro default__teardown(confirm, drop_data, dry_run) -%}
+    {{ cdesk._needs_snowflake('teardown') }}
+{%- endmacro %}
+
+{% macro snowflake__teardown(confirm, drop_data, dry_run) -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- if confirm != names.database and not dry_run -%}
+        {{ exceptions.raise_compiler_error(
+            "teardown: drops roles, warehouses, monitors and tasks" ~ (" and DATABASE " ~ names.database ~ " WITH ALL DATA" if drop_data else "")
+            ~ "; say so with --args '{confirm: " ~ names.database ~ "}', or look first with --args '{dry_run: true}'") }}
+    {%- endif -%}
+    {%- set statements = [
+        "drop task if exists " ~ names.task,
+        "drop task if exists " ~ names.retention_task,
+        "drop stream if exists " ~ names.stream,
+    ] -%}
+    {%- if drop_data -%}
+        {%- do statements.append("drop database if exists " ~ names.database) -%}
+    {%- endif -%}
+    {%- for warehouse in [names.query_warehouse, names.build_warehouse] -%}
+        {%- do statements.append("drop warehouse if exists " ~ warehouse) -%}
+    {%- endfor -%}
+    {%- for monitor in ['DAILY', 'MONTHLY', 'ACCOUNT'] -%}
+        {%- do statements.append("drop resource monitor if exists " ~ var('snowflake_prefix', 'CDESK') ~ '_' ~ monitor) -%}
+    {%- endfor -%}
+    {# the roles that can read go first; policies stay with the data that they guard #}
+    {%- for role in [names.service, names.reader, names.loader, names.monitor, names.transformer, names.admin] -%}
+        {%- do statements.append("drop role if exists " ~ role) -%}
+    {%- endfor -%}
+    {{ cdesk._run_statements('teardown', statements, dry_run) }}
+{%- endmacro %}

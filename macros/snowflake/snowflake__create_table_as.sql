@@ -1,0 +1,39 @@
+{#
+    dbt-snowflake's own, plus protection that stands in the statement that makes the table: `create or replace` drops every policy of the old one, and
+    `copy grants` lets readers in at once, so a policy attached afterwards would come too late.
+    https://docs.snowflake.com/en/sql-reference/sql/create-table#create-table-as-select-also-referred-to-as-ctas
+#}
+{% macro snowflake__create_table_as(temporary, relation, compiled_code, language='sql') -%}
+    {%- if language != 'sql' -%}
+        {{ exceptions.raise_compiler_error("create_table_as: language '" ~ language ~ "' is not protected; allowed: sql") }}
+    {%- elif temporary -%}
+        {# session-private, and gone when the build is #}
+        {{ snowflake__create_table_temporary_sql(relation, compiled_code) }}
+    {%- else -%}
+        {%- set catalog_relation = adapter.build_catalog_relation(config.model) -%}
+        {%- set protection = cdesk._protection(relation.identifier, get_column_schema_from_query(compiled_code)) -%}
+        {%- set contract = config.get('contract') -%}
+        {%- if contract.enforced -%}
+            {{ get_assert_columns_equivalent(compiled_code) }}
+            {%- set compiled_code = get_select_subquery(compiled_code) -%}
+        {%- endif %}
+    create or replace {{ 'transient ' if catalog_relation.is_transient }}table {{ relation }}
+        {{ cdesk._protected_columns(protection, contract.enforced) }}
+        {%- if catalog_relation.cluster_by is not none %}
+        cluster by ({{ catalog_relation.cluster_by }})
+        {%- endif %}
+        {{ 'copy grants' if config.get('copy_grants', default=false) }}
+        {%- if protection.row_access %}
+        with row access policy {{ protection.row_access }}
+        {%- endif %}
+    as (
+        {%- if catalog_relation.cluster_by is not none %}
+        select * from (
+            {{ compiled_code }}
+        ) order by {{ catalog_relation.cluster_by }}
+        {%- else %}
+        {{ compiled_code }}
+        {%- endif %}
+    );
+    {%- endif -%}
+{%- endmacro %}
