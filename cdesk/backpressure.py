@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdesk.depth import Delivered, DepthCounter
+from cdesk.depth import Delivered, DepthCounter, read_delivered
 from cdesk.errors import StateDirectoryError
 from cdesk.home import StateDirectory
 from cdesk.state import open_state
@@ -164,8 +164,7 @@ class Shedder:
             contextlib.suppress(sqlite3.Error, StateDirectoryError),
             contextlib.closing(self._connect()) as state,
         ):
-            rows = state.execute("select source_file, next_offset, records from checkpoints").fetchall()
-            delivered = {name: Delivered(offset, records) for name, offset, records in rows}
+            delivered = read_delivered(state)
         if self._counter.undelivered_bytes(delivered) < least:
             return 0
         return self._counter.measure(delivered).lines

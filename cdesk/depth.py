@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,12 @@ class Delivered:
 
     next_offset: int
     records: int
+
+
+def read_delivered(state: sqlite3.Connection) -> dict[str, Delivered]:
+    """What `state.db` knows to have landed, by logical file name. Raises sqlite3.Error."""
+    rows = state.execute("select source_file, next_offset, records from checkpoints")
+    return {name: Delivered(next_offset, records) for name, next_offset, records in rows}
 
 
 class DepthCounter:
@@ -93,7 +100,9 @@ def _files(folder: Path) -> list[tuple[str, Path, int]]:
                 length = entry.stat().st_size
             except FileNotFoundError:
                 continue
-            found.append((f"{match['writer']}-{match['sequence']}{SEALED_SUFFIX}", folder / entry.name, length))
+            found.append(
+                (f"{match['writer']}-{match['sequence']}{SEALED_SUFFIX}", folder / entry.name, length)
+            )
     return found
 
 

@@ -26,6 +26,7 @@ from cdesk.home import StateDirectory
 from cli.connect import config_path, entry, server_command
 from cli.context import told
 from cli.output import pairs, size, table, to_json, waiting
+from cli.status import gather
 from worker.logs import set_up_logging
 
 FOLDER: Final = ".demo"
@@ -150,6 +151,7 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
             f"log_insight: {insight['subject']}, {insight['metric']} = {insight['value']}, from query {result['query_hash']}; "
             f"get_context shows {len(pending['pending'])} pending at once."
         )
+        _say(f"The record stood in the warehouse {await _landed(settings, home):.1f} s after it was logged.")
 
     _heading("The worker lands, builds and checks the insight against the query's result")
     _say(await _round(settings))
@@ -188,9 +190,10 @@ def _report(
     _heading(f"What landed ({health.get('activity_count', 0):,} activities in all)")
     print(table(("activity", "today"), landed[:10], indent=2))
     _heading("Ingestion lag, from a record's birth to its landing, this hour")
-    p50, p95 = lag.get("ingestion_lag_p50_seconds"), lag.get("ingestion_lag_p95_seconds")
-    print(table(("half within s", "95 % within s"), [(p50, p95)], indent=2))
-    _say("The first records of a new directory wait for the first build.")
+    p50, p95 = (lag.get(f"ingestion_lag_{share}_seconds") or 0.0 for share in ("p50", "p95"))
+    _say(
+        f"Half within {p50:.1f} s, 95 % within {p95:.1f} s. The first records of a new directory wait for the first build."
+    )
     _heading("What get_context says now")
     print("\n".join(f"  {line}".rstrip() for line in told(after, rows=5).splitlines()))
     _heading("The five slowest calls")
@@ -264,8 +267,17 @@ async def _round(settings: Settings) -> str:
         report = await asyncio.to_thread(run_once, settings, progress=lambda *stage: say(describe(*stage)))
     seconds = time.monotonic() - started
     if report.handed_over:
-        return f"Done by the worker that the server started, in {seconds:.1f} s."
+        return f"Done by the worker that the server had started, in {seconds:.1f} s."
     return f"{report.landed:,} records landed and built, in {seconds:.1f} s."
+
+
+async def _landed(settings: Settings, home: StateDirectory) -> float:
+    """Wait until nothing is left in the queue; seconds."""
+    started = time.monotonic()
+    with waiting("landing"):
+        while gather(settings, home)["queue"]["records"] and time.monotonic() - started < WAIT_SECONDS:
+            await asyncio.sleep(0.05)
+    return time.monotonic() - started
 
 
 @contextlib.contextmanager

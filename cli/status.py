@@ -35,23 +35,26 @@ def gather(settings: Settings, home: StateDirectory) -> dict[str, Any]:
     Raises:
         StateDirectoryError: state.db cannot be used.
     """
-    from cdesk.depth import Delivered, DepthCounter
-    from cdesk.errors import SnapshotError
+    import sqlite3
+
+    from cdesk.depth import DepthCounter, read_delivered
+    from cdesk.errors import SnapshotError, StateDirectoryError
     from cdesk.killswitch import read_switch
     from cdesk.locks import is_held
     from cdesk.snapshot import SnapshotReader
     from cdesk.state import get_status, open_state
     from cdesk.tickets import count_open
     from cdesk.wake import read_worker
-    from uploader.checkpoints import Checkpoints
 
-    with closing(open_state(home.state_db)) as state:
-        landed = Checkpoints(lambda: state).load() or {}
-        names = ("last_landing", "last_build", "last_refresh", "breaker")
-        facts = {name: get_status(state, name) for name in names}
-        tickets = count_open(state)
-        switch = read_switch(state)
-    delivered = {name: Delivered(one.next_offset, one.records) for name, one in landed.items()}
+    try:
+        with closing(open_state(home.state_db)) as state:
+            delivered = read_delivered(state)
+            names = ("last_landing", "last_build", "last_test", "last_refresh", "breaker")
+            facts = {name: get_status(state, name) for name in names}
+            tickets = count_open(state)
+            switch = read_switch(state)
+    except sqlite3.Error as error:
+        raise StateDirectoryError(f"{home.state_db} cannot be read ({error}); see 'cdesk doctor'") from None
     depth = DepthCounter(home.queue).measure(delivered)
     with closing(SnapshotReader(home.context_db)) as snapshot:
         try:
@@ -100,9 +103,9 @@ def _oldest(home: StateDirectory, delivered: Mapping[str, Delivered]) -> Iterato
 
 def _told(found: Mapping[str, Any]) -> str:
     worker, queue, switch = found["worker"], found["queue"], found["kill_switch"]
-    landing, build, refresh = (
+    landing, build, tests, refresh = (
         found[name] if isinstance(found[name], dict) else {}
-        for name in ("last_landing", "last_build", "last_refresh")
+        for name in ("last_landing", "last_build", "last_test", "last_refresh")
     )
     breaker = found["breaker"] if isinstance(found["breaker"], dict) else {"state": "closed"}
     lag = f", the oldest from {age(queue['oldest'])}" if queue["oldest"] else ""
@@ -119,6 +122,7 @@ def _told(found: Mapping[str, Any]) -> str:
         ("queue", f"{queue['records']:,} records ({size(queue['bytes'])}) not landed yet{lag}"),
         ("last landing", _when(landing, f"{landing.get('rows', 0):,} rows")),
         ("last build", _when(build, _built(build))),
+        ("last tests", _when(tests, _tested(tests))),
         ("last refresh", _when(refresh, f"{refresh.get('changed', 0):,} contexts changed")),
         ("snapshot", age(found["snapshot_at"])),
         ("queries", f"{found['tickets']['queued']:,} waiting, {found['tickets']['running']:,} running"),
@@ -140,6 +144,13 @@ def _built(fact: Mapping[str, Any]) -> str:
     if fact.get("message"):
         return f"{fact.get('status')}: {fact['message']}"
     return f"{fact.get('status')} in {fact.get('seconds') or 0:.1f} s"
+
+
+def _tested(fact: Mapping[str, Any]) -> str:
+    failed = fact.get("failed") or []
+    return f"{fact.get('tests', 0):,} data tests, " + (
+        f"failed: {', '.join(failed)}" if failed else "all passed"
+    )
 
 
 def _when(fact: Mapping[str, Any], what: str) -> str:

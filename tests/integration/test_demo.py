@@ -1,0 +1,65 @@
+"""`make demo`, twice in one folder, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdesk.home import StateDirectory
+from cdesk.locks import is_held
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def demo(folder: Path) -> str:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CDESK_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "cli.demo"],
+        cwd=folder,
+        env={**environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return run.stdout
+
+
+@pytest.mark.timeout(900)
+def test_the_demo_shows_a_conversation_that_the_next_one_remembers_and_can_be_run_twice(
+    tmp_path: Path,
+) -> None:
+    first = demo(tmp_path)
+    headings = [line for line in first.splitlines() if line and not line.startswith(" ")]
+    assert [re.sub(r" [(,].*", "", heading) for heading in headings] == [
+        "A conversation",
+        "The worker lands them and dbt builds",
+        "A question to the warehouse",
+        "The worker lands, builds and checks the insight against the query's result",
+        "The next conversation",
+        "What was called",
+        "What landed",
+        "Ingestion lag",
+        "What get_context says now",
+        "The five slowest calls",
+        "Where everything lies",
+        "Connect Claude Desktop",
+        headings[-1],
+    ]
+    assert "get_context answers: nothing is known yet." in first
+    assert "get_context knows it as a verified fact: questions asked in 7 days = 3." in first
+    assert re.search(r"pricing work +questions asked in 7 days +3 +verified", first)
+    assert '"mcpServers"' in first
+    home = StateDirectory(tmp_path / ".demo")
+    assert not is_held(home.worker_lock), "the demo left a worker behind"
+
+    second = demo(tmp_path)
+    assert "get_context answers: 1 verified insights" in second
+    assert "get_context knows it as a verified fact: questions asked in 7 days = 6." in second
+    assert not is_held(home.worker_lock)
