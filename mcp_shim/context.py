@@ -50,27 +50,24 @@ def read_sections(blob: bytes) -> Json:
     }
 
 
-def size_of(answer: Json) -> int:
-    """Bytes of the answer as UTF-8 JSON."""
-    return len(orjson.dumps(answer))
-
-
-def trim(head: Json, context: Json, pending: Sequence[Json], *, max_bytes: int) -> Json:
-    """The whole answer in at most `max_bytes` of JSON.
+def trim(head: Json, context: Json, pending: Sequence[Json], *, max_bytes: int) -> tuple[Json, bytes]:
+    """The whole answer, and the same as UTF-8 JSON of at most `max_bytes`.
 
     `head` holds what is never left out (customer, as_of, version, stale, stale_reason). Sections go in by PRIORITY; one that does not fit
     is left out whole, of insights and pending the newest that fit stay. `omitted` names what is missing: `section`, or
     `section:n of m` for n entries kept of m.
     """
     whole = {**head, "context": context, "pending": list(pending), "omitted": []}
-    if size_of(whole) <= max_bytes:
-        return whole
+    text = orjson.dumps(whole)
+    if len(text) <= max_bytes:
+        return whole, text
     sections = {**context, "pending": list(pending)}
     kept: Json = {name: kind() for name, kind in SECTIONS.items()} | {"pending": []}
     omitted: list[str] = []
     # What the skeleton takes, were everything named as left out in the longest way.
     worst = [f"{name}:{len(sections[name])} of {len(sections[name])}" for name in PRIORITY]
-    room = max_bytes - size_of({**head, "context": empty_context(), "pending": [], "omitted": worst})
+    skeleton = {**head, "context": empty_context(), "pending": [], "omitted": worst}
+    room = max_bytes - len(orjson.dumps(skeleton))
     for name in PRIORITY:
         section = sections[name]
         if not section:
@@ -93,4 +90,5 @@ def trim(head: Json, context: Json, pending: Sequence[Json], *, max_bytes: int) 
         kept[name] = fitting
         omitted.append(f"{name}:{len(fitting)} of {len(section)}")
     pending_kept = kept.pop("pending")
-    return {**head, "context": kept, "pending": pending_kept, "omitted": omitted}
+    answer = {**head, "context": kept, "pending": pending_kept, "omitted": omitted}
+    return answer, orjson.dumps(answer)

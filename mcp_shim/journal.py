@@ -38,7 +38,7 @@ class Journal:
         self,
         queue: QueueWriter,
         wake: WakeSender,
-        shedder: Shedder,
+        shedder: Shedder | None = None,
         *,
         customer: str,
         ids: IdSource,
@@ -87,10 +87,13 @@ class Journal:
                 raise InvalidField(name, *error.args) from None
         id, ts = self.stamp()
         line = self._event_line(given, id=id, ts=ts)
-        kept = self._shedder.decide(activity, self.session_id).keep
+        kept = self._kept(activity)
         if kept:
             self.append(line)
         return id, ts, kept
+
+    def _kept(self, activity: str) -> bool:
+        return self._shedder is None or self._shedder.decide(activity, self.session_id).keep
 
     def _event_line(self, given: dict[str, Any], *, id: str, ts: str) -> bytes:
         """The line of an event whose own fields have been checked; the envelope is ours and needs no check."""
@@ -141,7 +144,7 @@ class Journal:
         """Write what `note` has gathered. A failure is logged: the records that somebody asked for had their own answer."""
         waiting, self._waiting = self._waiting, []
         for activity, feature_json in waiting:
-            if not self._shedder.decide(activity, self.session_id).keep:
+            if not self._kept(activity):
                 continue
             id, ts = self.stamp()
             given = {
@@ -169,8 +172,9 @@ class Journal:
 
     def tick(self) -> None:
         """Seal the queue file where its time has come, so that an idle shim holds nothing back; look how long the queue is."""
-        self._shedder.tick()
-        self._report_shed()
+        if self._shedder is not None:
+            self._shedder.tick()
+            self._report_shed()
         if self._queue.due:
             try:
                 self._queue.seal()
@@ -179,8 +183,7 @@ class Journal:
 
     def _report_shed(self, *, last: bool = False) -> None:
         """Put the counts of what was shed into the stream, once a minute; this record itself is never shed."""
-        features = self._shedder.report(last=last)
-        if features is None:
+        if self._shedder is None or (features := self._shedder.report(last=last)) is None:
             return
         id, ts = self.stamp()
         given = {

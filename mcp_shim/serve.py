@@ -78,10 +78,11 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     _on_signals(loop, stop)
     # What has been made so far lives as long as the process: the collector need not look at it again.
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()
     ticker = asyncio.create_task(tick())
     try:
-        await server.sdk.run(transport.reader, transport.writer, server.options)
+        await server.run(transport.reader, transport.writer)
     finally:
         ticker.cancel()
         with contextlib.suppress(asyncio.CancelledError):

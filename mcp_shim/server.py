@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import mcp_types as types
 import orjson
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.runner import serve_loop
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
@@ -18,12 +19,14 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from cdesk import __version__
 from cdesk.errors import CatalogueError, CdeskError, NotFound
 from mcp_shim.journal import Journal
 from mcp_shim.log import log
 from mcp_shim.service import Progress, Service, error_text
+from mcp_shim.stdio import MessageReader, MessageWriter
 from mcp_shim.surface import INSTRUCTIONS, TEMPLATES_URI, TOOLS, template_document, tool_list
 
 Context = ServerRequestContext[Any, Any]
@@ -52,6 +55,8 @@ class ShimServer:
         self._session: ServerSession | None = None
         self._started: float | None = None
         self._listed: str | None = None
+        self._answers: dict[int, bytes] = {}
+        """Structured content on its way from the handler to `_around`, by the identity of the request's context."""
         self.calls = 0
         self.errors = 0
         self.sdk = Server(
@@ -63,7 +68,7 @@ class ShimServer:
             on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=16),
         )
         # Spans for an exporter that a process on somebody's desktop does not have; the stream itself says how long calls took.
-        self.sdk.middleware.clear()
+        self.sdk.middleware[:] = [self._around]
         handle = self.sdk.add_request_handler
         handle("tools/list", types.PaginatedRequestParams, self._list_tools)
         handle("tools/call", types.CallToolRequestParams, self._call_tool)
@@ -76,6 +81,47 @@ class ShimServer:
         self.options = self.sdk.create_initialization_options(
             NotificationOptions(tools_changed=True, resources_changed=True)
         )
+
+    async def run(self, reader: MessageReader, writer: MessageWriter) -> None:
+        """Serve the connection until its input ends.
+
+        The SDK's driver for both protocol eras relays every message through one more task, because it must see the first request before
+        it can choose. Here the transport shows it that request, and the SDK's driver for the handshake era serves what opens with
+        a handshake.
+        """
+        opening = await reader.first_request()
+        if opening is None or opening.method != "initialize":
+            await self.sdk.run(reader, writer, self.options)
+            return
+        async with self.sdk.lifespan(self.sdk) as state:
+            await serve_loop(self.sdk, reader, writer, lifespan_state=state, init_options=self.options)
+
+    async def _around(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """The SDK's place for what happens around a message.
+
+        A tool's structured content joins the result after the SDK has shaped it: it is JSON already, and walking through a context of
+        some hundred values twice more would cost more than all the rest of the call.
+        """
+        if (
+            ctx.request_id is not None
+            and ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS
+            and _has_envelope(ctx.params)
+            and ctx.method != "initialize"
+        ):
+            # As the SDK's driver for both eras does; the one for the handshake era, which `run` uses, leaves it to others.
+            raise MCPError(
+                types.INVALID_REQUEST,
+                "this connection serves the handshake protocol era; "
+                "requests carrying the 2026-07-28 envelope are not accepted on it",
+            )
+        try:
+            result = await call_next(ctx)
+        finally:
+            structured = self._answers.pop(id(ctx), None)
+        if structured is not None and isinstance(result, dict):
+            result["content"] = [{"type": "text", "text": structured.decode()}]
+            result["structuredContent"] = orjson.Fragment(structured)
+        return result
 
     # -- session
 
@@ -131,13 +177,8 @@ class ShimServer:
         self._begin(ctx)
         code: str | None = None
         try:
-            structured = await self._service.call(tool, params.arguments, _progress(ctx))
-            answer: Result = {
-                "content": [{"type": "text", "text": orjson.dumps(structured).decode()}],
-                "structuredContent": structured,
-                "isError": False,
-                "resultType": "complete",
-            }
+            self._answers[id(ctx)] = await self._service.call(tool, params.arguments, _progress(ctx))
+            answer: Result = {"content": [], "isError": False, "resultType": "complete"}
         except CdeskError as error:
             code = error.code
             answer = {
@@ -148,8 +189,8 @@ class ShimServer:
         except Exception as error:  # noqa: BLE001 - the top of a call: the connection goes on
             code = "internal"
             log("call_failed", tool=tool, error=type(error).__name__)
-            text = f"internal: {tool} failed inside the server ({type(error).__name__}); try again, or see 'cdesk doctor'"
-            answer = {"content": [{"type": "text", "text": text}], "isError": True, "resultType": "complete"}
+            said = f"internal: {tool} failed inside the server ({type(error).__name__}); try again, or see 'cdesk doctor'"
+            answer = {"content": [{"type": "text", "text": said}], "isError": True, "resultType": "complete"}
         self.calls += 1
         feature: dict[str, Any] = {
             "tool": tool,
@@ -241,6 +282,12 @@ class ShimServer:
             await self._session.send_resource_list_changed()
         await self._bus.publish(ToolsListChanged())
         await self._bus.publish(ResourcesListChanged())
+
+
+def _has_envelope(params: Mapping[str, Any] | None) -> bool:
+    """Whether a request carries the mark of protocol 2026-07-28."""
+    meta = params.get("_meta") if params else None
+    return isinstance(meta, Mapping) and types.PROTOCOL_VERSION_META_KEY in meta
 
 
 def _progress(ctx: Context) -> Progress | None:

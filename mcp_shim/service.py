@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import math
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -23,8 +24,7 @@ from cdesk.errors import (
 from cdesk.home import StateDirectory
 from cdesk.identity import Caller
 from cdesk.killswitch import read_switch
-from cdesk.snapshot import SnapshotReader
-from cdesk.state import get_status
+from cdesk.snapshot import ContextRow, SnapshotReader
 from cdesk.tickets import (
     BYTE_CAP_MAX,
     BYTE_CAP_MIN,
@@ -42,7 +42,6 @@ from mcp_shim.surface import (
     MAX_CONTEXT_BYTES,
     MAX_WAIT_SECONDS,
     MIN_CONTEXT_BYTES,
-    TOOLS,
     arguments_of,
 )
 
@@ -54,6 +53,16 @@ PROGRESS_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 15 * 60
 """The snapshot is stale when something landed, or was remembered, so long ago and still does not show in it."""
 MAX_PENDING: Final = 200
+_PENDING: Final = """
+select
+    pending.id, pending.ts, pending.subject, pending.metric, pending.value, pending.provenance_query_hash,
+    (select value from worker_status where key = 'last_landing')
+from (select 1)
+left join (
+    select * from pending_insights where customer = ? order by ts desc, id desc limit ?
+) as pending on true
+order by pending.ts desc, pending.id desc
+"""
 
 
 class CatalogueFile:
@@ -114,18 +123,17 @@ class Service:
         self.catalogue = CatalogueFile(home)
         self._unsaved: list[Json] = []
         """Insights of this session that state.db did not take: pending here all the same."""
-        self._parsed: tuple[str, str, Json] | None = None
-        self.tools: dict[str, Callable[[Json, Progress | None], Awaitable[Json]]] = {
-            "get_context": self._get_context,
+        self._last: tuple[tuple[Any, ...], tuple[Json, bytes]] | None = None
+        """What the last context was made of, and the answer."""
+        self._tools: dict[str, Callable[[Json, Progress | None], Awaitable[Json]]] = {
             "log_event": self._log_event,
             "submit_query": self._submit_query,
             "get_result": self._get_result,
             "log_insight": self._log_insight,
         }
-        assert tuple(self.tools) == TOOLS
 
-    async def call(self, tool: str, arguments: Mapping[str, Any] | None, progress: Progress | None) -> Json:
-        """Run one tool.
+    async def call(self, tool: str, arguments: Mapping[str, Any] | None, progress: Progress | None) -> bytes:
+        """Run one tool: its answer as UTF-8 JSON.
 
         Raises:
             CdeskError: what is wrong and what to do; nothing half-written is left.
@@ -137,7 +145,9 @@ class Service:
                 near = difflib.get_close_matches(name[:100], known, n=1)
                 hint = f" (did you mean {near[0]}?)" if near else ""
                 raise InvalidField(name[:60], f"unknown for {tool}{hint}", ", ".join(known))
-        return await self.tools[tool](given, progress)
+        if tool == "get_context":
+            return self._get_context(given)
+        return orjson.dumps(await self._tools[tool](given, progress))
 
     # -- writing
 
@@ -172,7 +182,7 @@ class Service:
         )
         stored = False
 
-        def store(connection: Any) -> None:
+        def store(connection: sqlite3.Connection) -> None:
             # The row first, the line second, the commit last: a line that cannot be written takes the row with it.
             nonlocal stored
             connection.execute(
@@ -207,7 +217,7 @@ class Service:
 
     # -- reading
 
-    async def _get_context(self, given: Json, _: Progress | None) -> Json:
+    def _get_context(self, given: Json) -> bytes:
         customer = given.get("customer_id")
         if customer is not None:
             if not isinstance(customer, str):
@@ -216,61 +226,61 @@ class Service:
         max_bytes = _integer(
             given, "max_bytes", low=MIN_CONTEXT_BYTES, high=MAX_CONTEXT_BYTES, default=DEFAULT_CONTEXT_BYTES
         )
-        return self.context(max_bytes=max_bytes)
+        return self._context(max_bytes=max_bytes)[1]
 
     def context(self, *, max_bytes: int = DEFAULT_CONTEXT_BYTES) -> Json:
-        """The caller's context: snapshot, pending insights, how fresh."""
+        """The caller's context: snapshot, pending insights, how fresh; at most `max_bytes` as JSON."""
+        return self._context(max_bytes=max_bytes)[0]
+
+    def _context(self, *, max_bytes: int) -> tuple[Json, bytes]:
+        """The caller's context, and the same as JSON.
+
+        What it is made of is read afresh each time; where none of it has changed, the last answer is.
+        """
         customer = self._caller.customer
         reasons: list[str] = []
-        sections = empty_context()
-        as_of = version = None
-        # Pending first: an insight leaves it only once the snapshot holds it, so in this order none is missed between the two.
-        pending, landing, unreadable = self._pending()
+        row: ContextRow | None = None
+        as_of: str | None = None
         try:
             row, as_of = self._snapshot.read(customer)
-            if row is not None:
-                version = row.version
-                sections = self._sections(row.version, row.updated_at, row.context)
         except SnapshotError as error:
             reasons.append(str(error))
-        except ValueError:
-            reasons.append("the snapshot holds a context that is no JSON; the worker rebuilds it")
-        listed = (*sections["insights"], *sections["unverified"])
-        held = {item.get("insight_id") for item in listed if isinstance(item, dict)}
-        pending = [item for item in pending if item["insight_id"] not in held]
-        if late := unreadable or self._late(as_of, landing, pending):
+        try:
+            rows, landing = self._state.read(self._load_pending)
+        except StateDirectoryError:
+            rows, landing = [], None
+            reasons.append("insights on their way cannot be read")
+        if late := self._late(as_of, landing, rows):
             reasons.append(late)
         if reasons and (missing := self._worker_missing()):
             reasons.append(missing)
+        made_of = (row.version if row else None, as_of, rows, len(self._unsaved), reasons, max_bytes)
+        if self._last is not None and self._last[0] == made_of:
+            return self._last[1]
+        sections = empty_context()
+        if row is not None:
+            try:
+                sections = read_sections(row.context)
+            except ValueError:
+                reasons.append("the snapshot holds a context that is no JSON; the worker rebuilds it")
         head = {
             "customer": customer,
             "as_of": as_of,
-            "version": version,
+            "version": row.version if row else None,
             "stale": bool(reasons),
             "stale_reason": "; ".join(reasons)[:600] or None,
         }
-        return trim(head, sections, pending, max_bytes=max_bytes)
+        answer = trim(head, sections, self._pending(rows), max_bytes=max_bytes)
+        self._last = (made_of, answer)
+        return answer
 
-    def _sections(self, version: str, updated_at: str, blob: bytes) -> Json:
-        if self._parsed is None or self._parsed[:2] != (version, updated_at):
-            self._parsed = (version, updated_at, read_sections(blob))
-        return self._parsed[2]
+    def _load_pending(self, connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], object]:
+        rows = connection.execute(_PENDING, (self._caller.customer, MAX_PENDING)).fetchall()
+        landing = orjson.loads(rows[0][6]) if rows[0][6] else None
+        return [row[:6] for row in rows if row[0] is not None], landing
 
-    def _pending(self) -> tuple[list[Json], object, str | None]:
-        """Insights on their way, newest first; the worker's last landing; and why neither could be read, if so."""
-
-        def load(connection: Any) -> tuple[list[tuple[Any, ...]], object]:
-            rows = connection.execute(
-                "select id, ts, subject, metric, value, provenance_query_hash from pending_insights "
-                "where customer = ? order by ts desc, id desc limit ?",
-                (self._caller.customer, MAX_PENDING),
-            ).fetchall()
-            return rows, get_status(connection, "last_landing")
-
-        try:
-            rows, landing = self._state.read(load)
-        except StateDirectoryError:
-            return list(reversed(self._unsaved)), None, "insights on their way cannot be read"
+    def _pending(self, rows: list[tuple[Any, ...]]) -> list[Json]:
+        """Insights on their way, newest first."""
         pending = [
             {
                 "subject": subject,
@@ -286,15 +296,16 @@ class Service:
             known = {item["insight_id"] for item in pending}
             pending += [item for item in self._unsaved if item["insight_id"] not in known]
             pending.sort(key=lambda item: (item["ts"], item["insight_id"]), reverse=True)
-        return pending, landing, None
+        return pending
 
-    def _late(self, as_of: str | None, landing: object, pending: list[Json]) -> str | None:
+    def _late(self, as_of: str | None, landing: object, pending: list[tuple[Any, ...]]) -> str | None:
+        """Why the snapshot is late, or None. `pending` as `_load_pending` gives it."""
         if as_of is None:
             return None  # there is no snapshot, and that has been said
         landed = landing.get("at") if isinstance(landing, dict) else None
         for what, since in (
             ("what landed", landed if isinstance(landed, str) and landed > as_of else None),
-            ("an insight", pending[-1]["ts"] if pending else None),
+            ("an insight", pending[-1][1] if pending else None),
         ):
             if since is None:
                 continue

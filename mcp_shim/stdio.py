@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import anyio
 import orjson
@@ -60,15 +60,27 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
 
 
 def encode_message(message: JSONRPCMessage) -> bytes:
-    """The message as one line, its line feed included."""
+    """The message as one line, its line feed included.
+
+    A result may hold `orjson.Fragment`s as values: JSON that is written as it stands.
+    """
     if type(message) is JSONRPCResponse:
         # The result is plain JSON data by now; orjson writes it several times as fast as the model does.
-        with contextlib.suppress(TypeError):
+        try:
             return orjson.dumps(
                 {"jsonrpc": "2.0", "id": message.id, "result": message.result},
                 option=orjson.OPT_APPEND_NEWLINE,
             )
+        except TypeError:  # a number beyond 64 bits, the id perhaps: the model can write it
+            message = message.model_copy(update={"result": _without_fragments(message.result)})
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode("utf-8") + b"\n"
+
+
+def _without_fragments(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else value
+        for name, value in result.items()
+    }
 
 
 class LineSplitter:
@@ -176,16 +188,29 @@ class MessageReader(_Stream):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    async def first_request(self) -> JSONRPCRequest | None:
+        """The client's first request, which stays where it is; None if the input ends without one."""
+        while True:
+            for item in self._items:
+                if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
+                    return item.message
+            if self._ended or self._paused:
+                return None
+            await self._more()
+
+    async def _more(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
     async def receive(self) -> SessionMessage | Exception:
         while not self._items:
             if self._ended:
                 await self._pending.empty(LAST_ANSWERS_SECONDS)
                 raise anyio.EndOfStream
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._more()
         item = self._items.popleft()
         if self._paused and len(self._items) <= MAX_WAITING // 2:
             self._paused = False
