@@ -29,7 +29,9 @@ def find() -> dict[str, str]:
         if path.stem == "__main__" or any(
             isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body
         ):
-            found[name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+            about = path.with_name("__init__.py") if path.stem == "__main__" else path
+            text = ast.get_docstring(ast.parse(about.read_text(encoding="utf-8"))) or ""
+            found[name] = text.partition("\n")[0]
     return found
 
 

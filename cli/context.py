@@ -27,7 +27,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from cdesk.backpressure import Shedder
     from cdesk.clock import IdSource
     from cdesk.identity import Caller, local_caller
     from cdesk.queue import QueueWriter
@@ -42,9 +41,7 @@ def run(args: Namespace) -> int:
     customer = args.customer or caller.customer
     if customer != caller.customer:
         caller.require_analyst(f"the context of {customer}")
-    journal = Journal(
-        QueueWriter(home.queue), WakeSender(home), Shedder(home), customer=customer, ids=IdSource()
-    )
+    journal = Journal(QueueWriter(home.queue), WakeSender(home), customer=customer, ids=IdSource())
     with closing(SharedState(home.state_db)) as state:
         service = Service(home, Caller(customer, caller.roles), journal, state)
         answer = service.context(max_bytes=args.max_bytes or DEFAULT_CONTEXT_BYTES)
