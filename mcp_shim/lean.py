@@ -16,7 +16,6 @@ was measured is simply imported in full. `docs/decisions/0007-turn-path.md` has 
 from __future__ import annotations
 
 import builtins
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -57,8 +56,6 @@ def install() -> bool:
     """Put the rest of the SDK off for this process. False where it is loaded already, or of a version that was not measured."""
     if "mcp" in sys.modules or "mcp_types" in sys.modules or not _known():
         return False
-    # pydantic would read the metadata of every installed package to find plugins that watch validations.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.meta_path.insert(0, _Finder())
     return True
 
