@@ -38,8 +38,8 @@ log = logging.getLogger("cdesk.uploader")
 
 FIRST_ROWS: Final = 2_000
 LEAST_ROWS: Final = 100
-MOST_ROWS: Final = 50_000
-MOST_BYTES: Final = 24 * 1024 * 1024
+MOST_ROWS: Final = 25_000
+MOST_BYTES: Final = 12 * 1024 * 1024
 """A batch ends at the adaptive number of rows or here."""
 FAST_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 2.0

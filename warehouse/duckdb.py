@@ -85,7 +85,7 @@ class DuckDBWarehouse:
         now_ns: NowNs = time.time_ns,
         land_wait: float = 2.0,
         read_wait: float = 30.0,
-        land_memory: str = "192MB",
+        land_memory: str = "96MB",
         read_memory: str = "1GB",
         threads: int = 2,
         rng: random.Random | None = None,
@@ -398,13 +398,18 @@ def _tagged(template: Template, query_tag: str) -> str:
 
 
 def _arrow(batch: LineBatch) -> pa.Table:
+    pool = pa.system_memory_pool()  # gives back what it took; the default pool keeps it
+
+    def column(values: list[str] | list[bytes] | list[int], kind: pa.DataType) -> pa.Array:
+        return pa.array(values, kind, memory_pool=pool)
+
     return pa.table(
         {
-            "id": pa.array(batch.ids, pa.string()),
-            "kind": pa.array(batch.kinds, pa.string()),
-            "payload": pa.array(batch.payloads, pa.binary()).cast(pa.string()),
-            "source_file": pa.array(batch.source_files, pa.string()),
-            "source_offset": pa.array(batch.offsets, pa.int64()),
+            "id": column(batch.ids, pa.string()),
+            "kind": column(batch.kinds, pa.string()),
+            "payload": column(batch.payloads, pa.binary()).cast(pa.string(), memory_pool=pool),
+            "source_file": column(batch.source_files, pa.string()),
+            "source_offset": column(batch.offsets, pa.int64()),
         }
     )
 

@@ -15,7 +15,11 @@ def open_warehouse(settings: Settings, home: StateDirectory) -> Warehouse:
         ConfigurationError: the engine's driver or its settings are missing.
     """
     if settings.target == "snowflake":
-        raise ConfigurationError("target is 'snowflake', which this version cannot land to yet; use 'duckdb'")
+        try:
+            from warehouse.snowpipe import open_snowflake
+        except ImportError:
+            raise ConfigurationError("target is 'snowflake': its driver is missing; run: pip install 'cdesk[snowflake]'") from None
+        return open_snowflake(settings)
     from warehouse.duckdb import DuckDBWarehouse
 
     return DuckDBWarehouse(home.warehouse)

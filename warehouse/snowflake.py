@@ -16,17 +16,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
 import pyarrow as pa
-from snowflake.connector import errors as sf
-from snowflake.connector.constants import FIELD_ID_TO_NAME
 
 from cdesk.catalogue import Template
 from cdesk.clock import NowNs, format_ts, parse_ts, to_ns
 from cdesk.config import Settings
-from cdesk.errors import QueryCancelled, QueryTimedOut, WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
+from cdesk.errors import (
+    QueryCancelled,
+    QueryTimedOut,
+    WarehouseError,
+    WarehouseNotBuilt,
+    WarehouseUnavailable,
+)
 from cdesk.records import TAG_PATTERN
 from cdesk.snapshot import ContextRow
 from warehouse.batch import LineBatch
 from warehouse.protocol import LandedLine, LandResult, QueryOutcome
+from warehouse.snowflake_driver import FIELD_ID_TO_NAME
+from warehouse.snowflake_driver import errors as sf
 from warehouse.snowflake_login import Login, error_code, first_line
 
 # All the SQL of this engine: static texts, values are bound. (A query tag is checked against its pattern: ALTER SESSION takes no binds.)
@@ -35,8 +41,12 @@ _BATCH_TABLE: Final = (
     "(id varchar, kind varchar, payload varchar, source_file varchar, source_offset number(38, 0))"
 )
 _CLEAR_BATCH: Final = "delete from landing_batch"
-_FILL_BATCH: Final = "insert into landing_batch (id, kind, payload, source_file, source_offset) values (?, ?, ?, ?, ?)"
-_LAST_LANDED_TODAY: Final = "select max(landed_at) from landing where landed_at >= dateadd(day, -1, sysdate())"
+_FILL_BATCH: Final = (
+    "insert into landing_batch (id, kind, payload, source_file, source_offset) values (?, ?, ?, ?, ?)"
+)
+_LAST_LANDED_TODAY: Final = (
+    "select max(landed_at) from landing where landed_at >= dateadd(day, -1, sysdate())"
+)
 _LAST_LANDED: Final = "select max(landed_at) from landing"
 # A batch is sent again when its answer got lost: the same lines at the same places, so they are looked for among the recent ones only, which prunes.
 # 'd': of a key that stands twice the last value counts, as it does where the record was checked.
@@ -48,15 +58,18 @@ _MERGE: Final = (
     "when not matched then insert (id, kind, payload, source_file, source_offset, landed_at) "
     "values (batch.id, batch.kind, batch.payload, batch.source_file, batch.source_offset, batch.landed_at)"
 )
-_POSITIONS: Final = "select source_file, max(source_offset) from landing where source_file in ({places}) group by source_file"
+_POSITIONS: Final = (
+    "select source_file, max(source_offset) from landing where source_file in ({places}) group by source_file"
+)
 _CONTEXT: Final = (
     "select customer, context, version, updated_at from context_cache "
     "where cast(? as timestamp_ntz) is null or updated_at > cast(? as timestamp_ntz) order by customer"
 )
 _CALLER: Final = "set (cdesk_scope, cdesk_customer) = (select ?, ?)"
-# When landing last changed stands in the metadata: no warehouse runs for it, and readers, who see no row of landing, may ask.
+# When landing last changed stands in the metadata (in the session's time zone, which is UTC): no warehouse runs for it, and readers, who
+# see no row of landing, may ask.
 _AS_OF: Final = (
-    "select cast(convert_timezone('UTC', max(last_altered)) as timestamp_ntz) from information_schema.tables "
+    "select cast(max(last_altered) as timestamp_ntz) from information_schema.tables "
     "where table_schema = current_schema() and table_name = 'LANDING'"
 )
 _MARK: Final = (
@@ -75,7 +88,11 @@ _READER_SESSION: Final[dict[str, object]] = {
     "USE_CACHED_RESULT": True,
     "TIMEZONE": "UTC",
 }
-_LOADER_SESSION: Final[dict[str, object]] = {"MULTI_STATEMENT_COUNT": 1, "TIMEZONE": "UTC", "QUERY_TAG": "cdesk_00000000"}
+_LOADER_SESSION: Final[dict[str, object]] = {
+    "MULTI_STATEMENT_COUNT": 1,
+    "TIMEZONE": "UTC",
+    "QUERY_TAG": "cdesk_00000000",
+}
 _BULK_ROWS: Final = 10_000
 """Below the connector's threshold of 65,280 values, above which it would stage a file, for which the loader has no privilege."""
 _FETCH_ROWS: Final = 10_000
@@ -177,7 +194,12 @@ class SnowflakeWarehouse:
 
     @contextlib.contextmanager
     def _run(
-        self, template: Template, binds: Sequence[object], query_tag: str, timeout_seconds: float, cancel: threading.Event
+        self,
+        template: Template,
+        binds: Sequence[object],
+        query_tag: str,
+        timeout_seconds: float,
+        cancel: threading.Event,
     ) -> Iterator[QueryOutcome]:
         deadline = self._monotonic() + timeout_seconds
         with self._readers.borrow() as connection, connection.cursor() as cursor:
@@ -195,7 +217,9 @@ class SnowflakeWarehouse:
                 as_of=as_of,
             )
 
-    def _wait(self, connection: Any, cursor: Any, query_id: str, deadline: float, cancel: threading.Event) -> None:
+    def _wait(
+        self, connection: Any, cursor: Any, query_id: str, deadline: float, cancel: threading.Event
+    ) -> None:
         """Until the query is done; cancels it on the server when its time is up or its caller has gone."""
         pause = 0.02
         try:
@@ -334,7 +358,9 @@ def _begin_query(cursor: Any, template: Template, binds: Sequence[object], query
     is_org = template.scope == "org" or (template.scope == "caller" and identity.get("is_analyst") is True)
     customer = str(identity.get("customer") or "")
     if len(customer.encode("utf-8")) > 256:
-        raise WarehouseError("a customer of more than 256 bytes doesn't fit into a Snowflake session variable")
+        raise WarehouseError(
+            "a customer of more than 256 bytes doesn't fit into a Snowflake session variable"
+        )
     cursor.execute(f"alter session set query_tag = '{query_tag}'")
     cursor.execute(_CALLER, ("org" if is_org else "customer", customer))
 
@@ -424,19 +450,27 @@ def _refuse(error: Exception) -> NoReturn:
     code, text = error_code(error), first_line(error)
     state = getattr(error, "sqlstate", None)
     if code in (606, 2043) and "warehouse" in text.lower():
-        raise WarehouseError(f"the warehouse is missing or not granted to this role; an administrator runs: {_SETUP} ({text})") from None
+        raise WarehouseError(
+            f"the warehouse is missing or not granted to this role; an administrator runs: {_SETUP} ({text})"
+        ) from None
     if code == 90073 or "resource monitor" in text.lower():
-        raise WarehouseUnavailable(f"the credit quota is used up; see 'dbt run-operation apply_resource_monitors' ({text})") from None
+        raise WarehouseUnavailable(
+            f"the credit quota is used up; see 'dbt run-operation apply_resource_monitors' ({text})"
+        ) from None
     if code in (2003, 2043) or state == "42S02":
         raise WarehouseNotBuilt(
             f"an object is missing or not granted to this role: {text}; run 'dbt build --target snowflake', and if it is built: {_SETUP}"
         ) from None
-    if code == 904 or state == "42000" and "invalid identifier" in text.lower():
-        raise WarehouseNotBuilt(f"the tables are of an older version ({text}); run: dbt build --target snowflake") from None
+    if code == 904 or (state == "42000" and "invalid identifier" in text.lower()):
+        raise WarehouseNotBuilt(
+            f"the tables are of an older version ({text}); run: dbt build --target snowflake"
+        ) from None
     if code == 3001 or state == "42501":
         raise WarehouseError(f"a privilege is missing: {text}; an administrator runs: {_SETUP}") from None
     if code == 630:
-        raise QueryTimedOut(f"stopped after {STATEMENT_TIMEOUT_SECONDS} s by the statement timeout; narrow its parameters") from None
+        raise QueryTimedOut(
+            f"stopped after {STATEMENT_TIMEOUT_SECONDS} s by the statement timeout; narrow its parameters"
+        ) from None
     if code == 604:
         raise QueryCancelled("the query was cancelled in Snowflake") from None
     if 390000 <= code < 400000 or isinstance(

@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import snowflake.connector
-from snowflake.connector import errors as sf
-
 from cdesk.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
+from warehouse.snowflake_driver import CONNECTIONS_FILE, connector
+from warehouse.snowflake_driver import errors as sf
 
 _PARAMETERS: Final = {
     "SNOWFLAKE_ACCOUNT": "account",
@@ -33,8 +32,16 @@ _PARAMETERS: Final = {
     "SNOWFLAKE_PROTOCOL": "protocol",
 }
 """The connector's own parameters, by the environment variables that dbt's profile and Snowflake's CLI use, too."""
-ENVIRONMENT: Final = (*_PARAMETERS, "SNOWFLAKE_DEFAULT_CONNECTION_NAME", "SNOWFLAKE_HOME", "SNOWFLAKE_DATABASE", "SNOWFLAKE_SCHEMA")
+ENVIRONMENT: Final = (
+    *_PARAMETERS,
+    "SNOWFLAKE_DEFAULT_CONNECTION_NAME",
+    "SNOWFLAKE_HOME",
+    "SNOWFLAKE_DATABASE",
+    "SNOWFLAKE_SCHEMA",
+)
 
+DATABASE: Final = "CLAUDE_LOGS"
+SCHEMA: Final = "ACTIVITIES"
 _REFUSED_LOGIN: Final = {
     390100: "the user or the password is wrong",
     390101: "the user is locked or disabled",
@@ -80,7 +87,7 @@ class Login:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
-        connect: Callable[..., Any] = snowflake.connector.connect,
+        connect: Callable[..., Any] = connector.connect,
     ) -> None:
         self._environ = environ
         self._monotonic = monotonic
@@ -91,8 +98,8 @@ class Login:
         self._not_before = 0.0
         self._reason = ""
         self._credentials: tuple[object, ...] = ()
-        self.database = environ.get("SNOWFLAKE_DATABASE") or "CLAUDE_LOGS"
-        self.schema = environ.get("SNOWFLAKE_SCHEMA") or "ACTIVITIES"
+        self.database = environ.get("SNOWFLAKE_DATABASE") or DATABASE
+        self.schema = environ.get("SNOWFLAKE_SCHEMA") or SCHEMA
 
     def open(self, *, role: str, warehouse: str, session_parameters: Mapping[str, object]) -> Any:
         """A new connection with server-side binds.
@@ -139,7 +146,9 @@ class Login:
             CONFIG_MANAGER.read_config()  # which the connector does once a process: a rotated credential would go unnoticed
             connections: Any = CONFIG_MANAGER["connections"]
         except (sf.Error, OSError, KeyError, ValueError) as error:
-            raise ConfigurationError(f"connections.toml cannot be read ({error}); mend it, or set SNOWFLAKE_ACCOUNT") from None
+            raise ConfigurationError(
+                f"connections.toml cannot be read ({error}); mend it, or set SNOWFLAKE_ACCOUNT"
+            ) from None
         name = self._environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME") or "default"
         if name not in connections:
             raise ConfigurationError(
@@ -155,7 +164,9 @@ class Login:
             self._failures, self._not_before = 0, 0.0
             return
         left = round(self._not_before - self._monotonic())
-        raise WarehouseUnavailable(f"{self._reason}; the next login is tried in {left} s, or when the credentials have changed")
+        raise WarehouseUnavailable(
+            f"{self._reason}; the next login is tried in {left} s, or when the credentials have changed"
+        )
 
     def _failed(self, error: Exception, role: str) -> WarehouseError | ConfigurationError:
         code = error_code(error)
@@ -173,14 +184,16 @@ class Login:
             elif refused:
                 self._reason = f"Snowflake refuses the login: {refused}; check it with 'snow connection test', mend the credential, then 'cdesk worker --once'"
             else:
-                self._reason = f"Snowflake cannot be reached ({first_line(error)}); check it with 'snow connection test'"
+                self._reason = (
+                    f"Snowflake cannot be reached ({first_line(error)}); check it with 'snow connection test'"
+                )
             return WarehouseUnavailable(self._reason)
 
     def _fingerprint(self) -> tuple[object, ...]:
         """What changes when a credential is rotated: the files' times and the environment's values."""
-        from snowflake.connector.constants import CONNECTIONS_FILE
-
-        files = [self._environ.get(name) for name in ("SNOWFLAKE_PRIVATE_KEY_PATH", "SNOWFLAKE_TOKEN_FILE_PATH")]
+        files = [
+            self._environ.get(name) for name in ("SNOWFLAKE_PRIVATE_KEY_PATH", "SNOWFLAKE_TOKEN_FILE_PATH")
+        ]
         times: list[object] = []
         for path in [*(Path(file) for file in files if file), Path(CONNECTIONS_FILE)]:
             try:

@@ -1,0 +1,297 @@
+"""Queue to warehouse: a backlog against DuckDB's own NDJSON load, peak memory, lag at steady rates, the price of an idle look.
+
+    python -m bench.ingest [--rows 1000000] [--rates 200,2000] [--seconds 15]
+
+The backlog is drained by the real uploader in a process of its own; the floor is DuckDB loading the same files with `read_json` into an
+identical table, in a process of its own too, right before and right after. Lag is measured from the record's `ts` to the moment at which
+its transaction has committed (from then on `events_live` shows it), with a writer in another process. Writes bench/results/ingest.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cdesk.clock import IdSource, format_ts
+from cdesk.home import StateDirectory
+from cdesk.queue import SEAL_BYTES, QueueWriter
+from cdesk.records import encode, make_record
+from uploader.uploader import Uploader
+from warehouse.duckdb import DuckDBWarehouse
+
+RESULTS = Path(__file__).resolve().parent / "results" / "ingest.json"
+LANDING = (
+    "create table activities.landing (id varchar not null, kind varchar not null, payload json not null, "
+    "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null)"
+)
+FLOORS = {
+    "read_json": (
+        "insert into activities.landing select id, kind, to_json(line), 'f', row_number() over (), now()::timestamp "
+        "from read_json(?, format = 'newline_delimited') as line"
+    ),
+    "read_json_objects": (
+        "insert into activities.landing select json->>'id', json->>'kind', json, 'f', row_number() over (), now()::timestamp "
+        "from read_json_objects(?, format = 'newline_delimited')"
+    ),
+}
+"""The second keeps the text as it is, as landing does; the first is what one would write."""
+ACTIVITIES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("cdesk.user_asked", {"question_length": 132, "language": "en", "has_attachment": False}),
+    ("cdesk.claude_responded", {"model": "claude-sonnet-4", "latency_ms": 1416.736, "tokens": 1564}),
+    ("cdesk.tool_called", {"tool": "get_context", "latency_ms": 3.25, "outcome": "ok"}),
+    ("cdesk.file_read", {"path_hash": "9f86d081884c7d65", "bytes": 48_213, "kind": "text/csv"}),
+    ("cdesk.sql_executed", {"query_hash": "2c26b46b68ffc68f", "template": "recent_activities"}),
+)
+
+
+def event(number: int, *, ids: IdSource, ts: str) -> bytes:
+    activity, features = ACTIVITIES[number % len(ACTIVITIES)]
+    return encode(
+        make_record(
+            "event",
+            id=ids.uuid7(),
+            ts=ts,
+            customer=f"user{number % 50}@example.com",
+            session_id=f"session-{number % 500}",
+            query_tag=ids.query_tag(),
+            fields={
+                "anonymous_customer_id": None,
+                "activity": activity,
+                "feature_json": {**features, "n": number},
+                "link": None,
+                "revenue_impact": None,
+            },
+        )
+    )
+
+
+def backlog(rows: int, *, distinct: int = 20_000) -> Iterator[bytes]:
+    """Lines of the contract, each with an id and a ts of its own; the rest repeats every `distinct` lines."""
+    ids, start = IdSource(), 1_767_225_600_000_000_000
+    models = [event(number, ids=ids, ts=format_ts(start)) for number in range(min(rows, distinct))]
+    for number in range(rows):
+        line = models[number % distinct]
+        id = ids.uuid7().encode()
+        yield line[:28] + id + line[64:72] + format_ts(start + number * 37_000_000).encode() + line[99:]
+
+
+def fill_queue(folder: Path, rows: int) -> int:
+    """Sealed files as a writer leaves them; their bytes."""
+    total = size = number = 0
+    out = None
+    for line in backlog(rows):
+        if out is None or size >= SEAL_BYTES:
+            if out is not None:
+                out.close()
+            number += 1
+            out = (folder / f"{'0' * 31}1-{number:06d}.ndjson").open("wb")
+            size = 0
+        out.write(line)
+        size += len(line)
+        total += len(line)
+    if out is not None:
+        out.close()
+    return total
+
+
+def make_landing(path: Path) -> None:
+    with duckdb.connect(path) as connection:
+        connection.execute("create schema activities").fetchall()
+        connection.execute(LANDING).fetchall()
+
+
+# -- what runs in a process of its own; each prints one JSON object
+
+
+def child_floor(name: str, queue: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "floor.duckdb"
+        make_landing(path)
+        started = time.perf_counter()
+        with duckdb.connect(path) as connection:
+            connection.execute(FLOORS[name], [f"{queue}/*.ndjson"]).fetchall()
+        return {"seconds": time.perf_counter() - started}
+
+
+def child_drain(home_text: str) -> dict[str, Any]:
+    home = StateDirectory(Path(home_text))
+    uploader = Uploader(home, DuckDBWarehouse(home.warehouse))
+    started, cpu = time.perf_counter(), time.process_time()
+    report = uploader.drain()
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "landed": report.landed,
+        "quarantined": report.quarantined,
+        "batches": report.batches,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def child_write(home_text: str, rate: str, seconds: str) -> dict[str, Any]:
+    """Append `rate` events a second, evenly, for so many seconds."""
+    ids, writer = IdSource(), QueueWriter(StateDirectory(Path(home_text)).queue)
+    total, pause = int(float(rate) * float(seconds)), 1 / float(rate)
+    started = time.perf_counter()
+    for number in range(total):
+        ahead = started + number * pause - time.perf_counter()
+        if ahead > 0:
+            time.sleep(ahead)
+        writer.append(event(number, ids=ids, ts=format_ts(time.time_ns())))
+    writer.close()
+    return {"written": total}
+
+
+def child_idle(home_text: str) -> dict[str, Any]:
+    """CPU of one look at an idle queue."""
+    home = StateDirectory(Path(home_text))
+    uploader = Uploader(home, DuckDBWarehouse(home.warehouse))
+    uploader.drain()
+    looks, cpu = 200, time.process_time()
+    for _ in range(looks):
+        uploader.drain()
+    return {"cpu_seconds_per_look": (time.process_time() - cpu) / looks}
+
+
+def in_child(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.ingest", "--child", *arguments], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+# -- the measurements
+
+
+def measure_backlog(rows: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        home = StateDirectory(Path(folder)).ensure()
+        size = fill_queue(home.queue, rows)
+        make_landing(home.warehouse)
+        before = {name: in_child("floor", name, str(home.queue))["seconds"] for name in FLOORS}
+        # A floor needs the files, and the drain takes them away: what comes after reads them where they were shipped to.
+        drain = in_child("drain", str(home.root))
+        after = {name: in_child("floor", name, str(home.queue / "shipped"))["seconds"] for name in FLOORS}
+    floors = {name: (before[name] + after[name]) / 2 for name in FLOORS}
+    return {
+        "rows": rows,
+        "megabytes": size / 1e6,
+        "floor_seconds": floors,
+        "floor_before": before,
+        "floor_after": after,
+        "drain": drain,
+        "ratio": {name: drain["seconds"] / seconds for name, seconds in floors.items()},
+    }
+
+
+def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
+    """Lag of every record at `rate` events a second, with the worker's way of waiting (a wake-up, or the hold of a small batch)."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = StateDirectory(Path(folder)).ensure()
+        make_landing(home.warehouse)
+        uploader = Uploader(home, DuckDBWarehouse(home.warehouse))
+        committed: dict[str, float] = {}
+        arguments = [
+            sys.executable,
+            "-m",
+            "bench.ingest",
+            "--child",
+            "write",
+            str(home.root),
+            str(rate),
+            str(seconds),
+        ]
+        cpu = time.process_time()
+        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as writer:
+            while writer.poll() is None or uploader.depth():
+                time.sleep(max(uploader.hold_seconds, 0.02))
+                report = uploader.drain()
+                if report.last_landed_at is not None:
+                    committed[report.last_landed_at.isoformat()] = time.time()
+        used = time.process_time() - cpu
+        with duckdb.connect(home.warehouse, read_only=True) as connection:
+            rows = connection.execute(
+                "select epoch(cast(payload->>'ts' as timestamptz)), landed_at from activities.landing order by landed_at"
+            ).fetchall()
+        stamps = sorted((stamp, at) for stamp, at in committed.items())
+        lags, index = [], 0
+        for born, landed_at in rows:
+            while index < len(stamps) and stamps[index][0][:26] < landed_at.isoformat()[:26]:
+                index += 1
+            lags.append(stamps[min(index, len(stamps) - 1)][1] - float(born))
+    lags.sort()
+    return {
+        "rate": rate,
+        "records": len(lags),
+        "p50_seconds": lags[len(lags) // 2],
+        "p95_seconds": lags[int(len(lags) * 0.95)],
+        "max_seconds": lags[-1],
+        "drains": len(committed),
+        "uploader_cpu_share": used / seconds,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="bench.ingest", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rates", default="200,2000")
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    if given.child:
+        name, *arguments = given.child
+        children = {"floor": child_floor, "drain": child_drain, "write": child_write, "idle": child_idle}
+        print(json.dumps(children[name](*arguments)))  # type: ignore[operator]
+        return
+    results: dict[str, Any] = {"cpus": os.cpu_count(), "duckdb": duckdb.__version__}
+    one = results["backlog"] = measure_backlog(given.rows)
+    drain = one["drain"]
+    print(f"backlog of {one['rows']:,} events, {one['megabytes']:.0f} MB")
+    for name, seconds in one["floor_seconds"].items():
+        print(
+            f"  floor {name:<18} {seconds:7.2f} s  ({one['floor_before'][name]:.2f} before, {one['floor_after'][name]:.2f} after)"
+        )
+    print(
+        f"  drain                    {drain['seconds']:7.2f} s  ({drain['landed']:,} rows in {drain['batches']} transactions)"
+    )
+    for name, ratio in one["ratio"].items():
+        aim = "  aim ≤ 2.5" if name == "read_json" else ""
+        print(f"  ratio to {name:<18}{ratio:5.2f}{aim}")
+    print(f"  peak memory              {drain['peak_mb']:7.0f} MB  aim ≤ 300")
+    results["lag"] = []
+    for rate in (float(text) for text in given.rates.split(",") if text):
+        lag = measure_lag(rate, given.seconds)
+        results["lag"].append(lag)
+        aim = ", aim < 2" if rate <= 200 else ""
+        print(
+            f"lag at {rate:,.0f} events/s: p50 {lag['p50_seconds']:.2f} s, p95 {lag['p95_seconds']:.2f} s{aim}, "
+            f"max {lag['max_seconds']:.2f} s; uploader CPU {lag['uploader_cpu_share']:.0%} of one core"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        home = StateDirectory(Path(folder)).ensure()
+        make_landing(home.warehouse)
+        results["idle"] = in_child("idle", str(home.root))
+    look = results["idle"]["cpu_seconds_per_look"]
+    print(
+        f"one look at an idle queue: {look * 1e6:,.0f} µs of CPU; every 30 s that is {look / 30:.5%}, aim < 0.5 %"
+    )
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

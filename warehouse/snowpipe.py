@@ -1,0 +1,386 @@
+"""Landing by Snowpipe Streaming: serverless, so that an idle installation costs nothing. Everything but landing is the plain connector's.
+
+One channel a queue file, its offset token the place of the last line that has landed: `<source_file>:<offset>`. Snowflake commits rows and token together, in order,
+so after a crash the channel says where to go on. `landed_at` is the account's clock, kept by its distance from ours.
+https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from cdesk.catalogue import Template
+from cdesk.clock import NowNs
+from cdesk.config import Settings
+from cdesk.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
+from cdesk.snapshot import ContextRow
+from warehouse.batch import LineBatch
+from warehouse.protocol import LandedLine, LandResult, QueryOutcome, Warehouse
+from warehouse.snowflake import LOADER_ROLE, SnowflakeWarehouse
+from warehouse.snowflake_login import DATABASE, SCHEMA, first_line
+
+PIPE: Final = "LANDING_PIPE"
+_COMMIT_SECONDS: Final = 60.0
+_APPEND_ROWS: Final = 5_000
+_APPEND_BYTES: Final = 3 * 1024 * 1024
+"""Below the 4 MB that one append may hold."""
+_MAX_CHANNELS: Final = 64
+_TICK: Final = timedelta(microseconds=1)
+
+
+class ChannelStatus(Protocol):
+    @property
+    def latest_committed_offset_token(self) -> str | None: ...
+    @property
+    def rows_error_count(self) -> int: ...
+
+
+class Channel(Protocol):
+    """What is used of the SDK's StreamingIngestChannel."""
+
+    def append_rows(
+        self,
+        rows: list[dict[str, Any]],
+        start_offset_token: str | None = None,
+        end_offset_token: str | None = None,
+    ) -> Any: ...
+    def get_channel_status(self) -> ChannelStatus: ...
+    def close(
+        self, drop: bool = False, wait_for_flush: bool = True, timeout_seconds: int | None = None
+    ) -> None: ...
+
+
+class Client(Protocol):
+    """What is used of the SDK's StreamingIngestClient."""
+
+    def open_channel(
+        self, channel_name: str, offset_token: str | None = None
+    ) -> tuple[Channel, ChannelStatus]: ...
+    def close(self, wait_for_flush: bool = True, timeout_seconds: int | None = None) -> None: ...
+
+
+class SnowpipeWarehouse:
+    """`Warehouse` that lands by streaming. `land` returns when the rows are committed, so the protocol's promise is kept; it takes a few seconds."""
+
+    dialect = "snowflake"
+
+    def __init__(
+        self,
+        plain: SnowflakeWarehouse,
+        open_client: Callable[[], Client],
+        *,
+        now_ns: NowNs = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        commit_seconds: float = _COMMIT_SECONDS,
+    ) -> None:
+        self._plain = plain
+        self._open_client = open_client
+        self._now_ns = now_ns
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._commit_seconds = commit_seconds
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._channels: dict[str, tuple[Channel, int]] = {}
+        """source_file → its channel, and the greatest offset that is committed (-1: none)"""
+        self._last: datetime | None = None
+
+    # -- landing
+
+    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+        """Raises WarehouseUnavailable when the commit isn't seen in time: the same lines are sent again, and those that the token covers are skipped."""
+        batch = LineBatch.of(lines)
+        with self._lock:
+            landed_at = self._stamp()
+            previous = self._last
+            try:
+                waiting = [
+                    self._append(name, list(group), landed_at)
+                    for name, group in groupby(batch, key=lambda line: line.source_file)
+                ]
+                self._await_commits([name for name in waiting if name is not None])
+            except (WarehouseError, ConfigurationError):
+                self._forget()
+                raise
+            except Exception as error:  # noqa: BLE001  # the SDK's errors, TimeoutError, ValueError: all of a client that is given up
+                self._forget()
+                raise WarehouseUnavailable(
+                    f"Snowpipe Streaming broke off ({first_line(error)}); it is tried again"
+                ) from None
+            self._last = landed_at
+        return LandResult(rows=len(batch), landed_at=landed_at, previous=previous)
+
+    def _append(
+        self, source_file: str, lines: list[LandedLine], landed_at: datetime
+    ) -> tuple[str, int] | None:
+        channel, committed = self._channel(source_file)
+        fresh = [line for line in lines if line.source_offset > committed]
+        if not fresh:
+            return None
+        stamp = landed_at.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        for part in _parts(fresh):
+            channel.append_rows(
+                [
+                    {
+                        "id": line.id,
+                        "kind": line.kind,
+                        "payload": line.payload,
+                        "source_file": line.source_file,
+                        "source_offset": line.source_offset,
+                        "landed_at": stamp,
+                    }
+                    for line in part
+                ],
+                start_offset_token=offset_token(source_file, part[0].source_offset),
+                end_offset_token=offset_token(source_file, part[-1].source_offset),
+            )
+        return source_file, fresh[-1].source_offset
+
+    def _await_commits(self, waiting: list[tuple[str, int]]) -> None:
+        deadline = self._monotonic() + self._commit_seconds
+        for source_file, wanted in waiting:
+            channel, _ = self._channels[source_file]
+            pause = 0.1
+            while (committed := self._committed(source_file, channel.get_channel_status())) < wanted:
+                if self._monotonic() >= deadline:
+                    raise WarehouseUnavailable(
+                        f"Snowpipe Streaming has not committed within {self._commit_seconds:.0f} s; the lines are sent again"
+                    )
+                self._sleep(pause)
+                pause = min(pause * 2, 2.0)
+            self._channels[source_file] = (channel, committed)
+
+    def _committed(self, source_file: str, status: ChannelStatus) -> int:
+        if status.rows_error_count:
+            raise WarehouseError(
+                f"Snowpipe Streaming refused {status.rows_error_count} rows of {source_file}; see the channel's history, and land by the plain "
+                "connector: CDESK_SNOWFLAKE_LANDING=connector"
+            )
+        return parse_offset_token(source_file, status.latest_committed_offset_token)
+
+    def _channel(self, source_file: str) -> tuple[Channel, int]:
+        found = self._channels.get(source_file)
+        if found is not None:
+            return found
+        if self._client is None:
+            self._client = self._open_client()
+        if len(self._channels) >= _MAX_CHANNELS:  # the oldest file is sealed and landed by now
+            oldest = next(iter(self._channels))
+            self._channels.pop(oldest)[0].close(drop=False, wait_for_flush=True, timeout_seconds=10)
+        channel, status = self._client.open_channel(channel_name(source_file))
+        self._channels[source_file] = (channel, self._committed(source_file, status))
+        return self._channels[source_file]
+
+    def _stamp(self) -> datetime:
+        now = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=self._now_ns() // 1000)
+        return now if self._last is None or now > self._last else self._last + _TICK
+
+    def _forget(self) -> None:
+        """After a failure nothing of this client is believed: the next landing asks the channels anew."""
+        client, self._client = self._client, None
+        self._channels.clear()
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close(wait_for_flush=False, timeout_seconds=0)
+
+    def positions(self, source_files: Sequence[str]) -> dict[str, int]:
+        """From the table and from the channels: a commit is in its token a little before it is in a query."""
+        found = self._plain.positions(source_files)
+        with self._lock:
+            for name in source_files:
+                if name in self._channels:
+                    committed = self._channels[name][1]
+                    if committed > found.get(name, -1):
+                        found[name] = committed
+        return found
+
+    # -- everything else
+
+    def bulk(self) -> AbstractContextManager[None]:
+        return self._plain.bulk()
+
+    def run_template(
+        self,
+        template: Template,
+        binds: Sequence[object],
+        *,
+        query_tag: str,
+        timeout_seconds: float,
+        cancel: threading.Event | None = None,
+    ) -> AbstractContextManager[QueryOutcome]:
+        return self._plain.run_template(
+            template, binds, query_tag=query_tag, timeout_seconds=timeout_seconds, cancel=cancel
+        )
+
+    def explain_template(self, template: Template, binds: Sequence[object], *, query_tag: str) -> str:
+        return self._plain.explain_template(template, binds, query_tag=query_tag)
+
+    def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
+        return self._plain.export_context(since=since)
+
+    def data_version(self) -> str:
+        return self._plain.data_version()
+
+    def close(self) -> None:
+        with self._lock:
+            self._forget()
+        self._plain.close()
+
+
+def channel_name(source_file: str) -> str:
+    """One channel a queue file: a file has one writer, and a channel keeps order."""
+    return "cdesk-" + hashlib.sha256(source_file.encode()).hexdigest()[:32]
+
+
+def offset_token(source_file: str, offset: int) -> str:
+    return f"{source_file}:{offset}"
+
+
+def parse_offset_token(source_file: str, token: str | None) -> int:
+    """The offset in a token of this file; -1 where nothing is committed.
+
+    Raises:
+        WarehouseError: the token is another file's, so the channel is not the one that it should be.
+    """
+    if token is None:
+        return -1
+    name, _, offset = token.rpartition(":")
+    if name != source_file or not offset.isdigit():
+        raise WarehouseError(
+            f"channel {channel_name(source_file)} holds a token that isn't of {source_file}; drop the channel"
+        )
+    return int(offset)
+
+
+def _parts(lines: list[LandedLine]) -> Iterator[list[LandedLine]]:
+    part: list[LandedLine] = []
+    size = 0
+    for line in lines:
+        weight = len(line.payload.encode("utf-8")) + 200
+        if part and (len(part) >= _APPEND_ROWS or size + weight > _APPEND_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += weight
+    if part:
+        yield part
+
+
+# -- the SDK
+
+
+def open_snowflake(settings: Settings) -> Warehouse:
+    """Snowflake as the environment has it: streaming where there is a key pair for it, else, or when asked for, the plain connector.
+
+    Raises:
+        ConfigurationError: `CDESK_SNOWFLAKE_LANDING` is neither `streaming` nor `connector`.
+    """
+    plain = SnowflakeWarehouse.from_settings(settings)
+    environ = settings.environ
+    wanted = environ.get("CDESK_SNOWFLAKE_LANDING") or (
+        "streaming" if environ.get("SNOWFLAKE_PRIVATE_KEY_PATH") else "connector"
+    )
+    if wanted == "connector":
+        return plain
+    if wanted != "streaming":
+        raise ConfigurationError(f"CDESK_SNOWFLAKE_LANDING is {wanted!r}; allowed: streaming, connector")
+    role = environ.get("CDESK_SNOWFLAKE_LOADER_ROLE") or LOADER_ROLE
+    return SnowpipeWarehouse(plain, lambda: sdk_client(environ, role))
+
+
+def sdk_client(environ: Mapping[str, str], role: str) -> Client:
+    """The official SDK's client for the landing pipe. It takes a key pair; other credentials land by the plain connector.
+
+    Raises:
+        ConfigurationError: no key pair, or the SDK is not installed. WarehouseUnavailable: the login failed.
+    """
+    account, user, key = (
+        environ.get(name) for name in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_PRIVATE_KEY_PATH")
+    )
+    if not (account and user and key):
+        raise ConfigurationError(
+            "Snowpipe Streaming needs SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_PATH; or set "
+            "CDESK_SNOWFLAKE_LANDING=connector"
+        )
+    properties = {
+        "account": account,
+        "user": user,
+        "role": role,
+        "url": f"https://{environ.get('SNOWFLAKE_HOST') or account + '.snowflakecomputing.com'}:443",
+        "private_key": _private_key(Path(key), environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")),
+    }
+    with standard_output_kept():
+        try:
+            from snowflake.ingest.streaming import StreamingIngestClient  # type: ignore[import-untyped]
+        except ImportError:
+            raise ConfigurationError(
+                "the Snowpipe Streaming SDK is missing; run: pip install 'cdesk[snowflake]'"
+            ) from None
+        client: Client = StreamingIngestClient(
+            client_name=f"cdesk-{os.getpid()}",
+            db_name=environ.get("SNOWFLAKE_DATABASE") or DATABASE,
+            schema_name=environ.get("SNOWFLAKE_SCHEMA") or SCHEMA,
+            pipe_name=PIPE,
+            properties=properties,
+        )
+    return client
+
+
+def _private_key(path: Path, passphrase: str | None) -> str:
+    """The key as the SDK wants it: PKCS #8 in PEM, unencrypted, in memory only. Read at each opening, so a rotated key is taken up."""
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        key = serialization.load_pem_private_key(
+            path.read_bytes(), passphrase.encode() if passphrase else None
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"the private key {path.name} cannot be read ({first_line(error)}); check SNOWFLAKE_PRIVATE_KEY_PATH"
+        ) from None
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+@contextlib.contextmanager
+def standard_output_kept() -> Iterator[None]:
+    """What native code writes to descriptor 1 meanwhile goes to standard error: standard output may carry a protocol.
+
+    The SDK's logger says hello on import. Its level is turned down, too, unless the environment says otherwise.
+    """
+    os.environ.setdefault("SS_LOG_LEVEL", "warn")
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # a process without standard output
+        yield
+        return
+    try:
+        target = 2 if _is_open(2) else os.open(os.devnull, os.O_WRONLY)
+        os.dup2(target, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
