@@ -51,6 +51,11 @@ class QueueWriter:
         """How many lines this writer has appended."""
 
     @property
+    def writer(self) -> str:
+        """32 hex digits: how this writer's files and lock are named."""
+        return self._writer
+
+    @property
     def _stem(self) -> Path:
         return self._folder / f"{self._writer}-{self._sequence:06d}"
 

@@ -26,10 +26,14 @@ REFRESH_SELECTOR: Final = "refresh"
 """The selector in selectors.yml that holds the models of an ordinary build."""
 LOCK_WAIT_SECONDS: Final = 15.0
 """How long a build waits for another holder of the DuckDB file before it is given up until the next turn."""
-STOP_GRACE_SECONDS: Final = 3.0
+STOP_GRACE_SECONDS: Final = 2.0
+"""A build under way may end by itself for so long after `stop` was set."""
 TIMEOUT_SECONDS: Final = 3_600.0
 _LOCKED: Final = ("Could not set lock on file", "being used by another process", "Conflicting lock is held")
 _FAILED: Final = ("error", "fail", "runtime error", "partial success")
+
+OTHER_COLUMNS: Final = "schemas on this incremental model are out of sync"
+"""dbt's words for a table whose columns are no longer its model's."""
 
 Status = Literal["succeeded", "tests_failed"]
 Progress = Callable[[int, int, str], None]
@@ -87,17 +91,20 @@ class Builder:
         self,
         *,
         full: bool = False,
+        rebuild: bool = False,
         select: Sequence[str] = (),
         stop: threading.Event | None = None,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Bring the warehouse up to date: the models of the `refresh` selector, or with `full` all seeds and models.
 
+        `rebuild`: tables are made from all that ever landed instead of what is new, for a project whose tables have other columns.
         Data tests are a command of their own (`test`): one that fails must not keep the models behind it from being built.
         """
         everything = [] if full else ["--selector", REFRESH_SELECTOR]
         chosen = ["--select", *select] if select else everything
-        argv = ["build", "--no-write-json", *chosen, *_without("test", "unit_test")]
+        again = ["--full-refresh"] if rebuild else []
+        argv = ["build", "--no-write-json", *chosen, *again, *_without("test", "unit_test")]
         return self._command(argv, stop, progress)
 
     def test(self, *, stop: threading.Event | None = None, progress: Progress | None = None) -> BuildReport:

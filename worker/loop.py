@@ -149,12 +149,15 @@ class Loop:
 
     def _refresh_by_the_clock(self) -> None:
         """Where builds happen elsewhere."""
-        now = self._monotonic()
-        if self._refreshed_at is None or (
-            now - self._refreshed_at >= REFRESH_SECONDS and self._others_live()
-        ):
-            self._refreshed_at = now
-            self._service.refresh_due = True
+        now, before = self._monotonic(), self._refreshed_at
+        if before is not None and (now - before < REFRESH_SECONDS or not self._others_live()):
+            return
+        self._refreshed_at = now
+        self._service.refresh_due = True
+        try:
+            self._service.export()
+        except CdeskError as error:
+            logger.warning("catalogue put off", extra={"facts": {"reason": str(error)}})
 
     def _answer_request(self) -> None:
         request = self._service.take_request()
@@ -166,6 +169,9 @@ class Loop:
         except CdeskError as error:
             logger.warning("request failed", extra={"facts": {"reason": str(error)}})
             self._service.answer_request(request, error=str(error))
+        except Exception as error:
+            self._service.answer_request(request, error=f"{type(error).__name__}; the worker's log says more")
+            raise
         else:
             self._service.answer_request(request, report=report.to_json())
 

@@ -133,9 +133,9 @@ def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> 
                     logger.info("worker started", extra={"facts": facts})
                     service.status("worker", {"pid": os.getpid(), "state": "running"})
                     service.resume()
-                    reason = Loop(service, listener.wait, stop, others_live=lambda: shims_live(home)).run(
-                        idle_exit_seconds
-                    )
+                    reason = Loop(
+                        service, listener.wait, stop, others_live=lambda: shims_live(home, own=service.writer)
+                    ).run(idle_exit_seconds)
                     logger.info("worker ends", extra={"facts": {"reason": reason}})
                     service.status("worker", {"pid": None, "state": "ended", "reason": reason})
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sqlite3
 import threading
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from cdesk.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.config import Settings
-from cdesk.errors import BuildError, CdeskError, SnapshotDamaged
+from cdesk.errors import BuildError, CatalogueError, CdeskError, SnapshotDamaged
 from cdesk.home import StateDirectory
 from cdesk.queue import QueueWriter
 from cdesk.records import encode, make_record
@@ -23,7 +24,7 @@ from cdesk.tickets import count_open
 from uploader.uploader import DrainReport, Uploader
 from warehouse.factory import open_warehouse
 from warehouse.protocol import Warehouse
-from worker.build import Builder, BuildReport, Progress
+from worker.build import OTHER_COLUMNS, Builder, BuildReport, Progress
 from worker.project import DbtProject, dbt_environment, locate_project
 from worker.refresh import (
     DAMAGED_SUFFIX,
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 TEST_SECONDS: Final = 86_400.0
 """Data tests run after the first build of a project, and once in so long."""
+CLOSE_SECONDS: Final = 1.5
+"""How long running queries are waited for at the end, after they were interrupted."""
 TIDY_SECONDS: Final = 86_400.0
 CHECK_BYTES: Final = 64 * 1024 * 1024
 """A snapshot up to this size is read through once at the start of a worker."""
@@ -107,6 +110,11 @@ class Service:
         self._shown: dict[str, object] = {}
 
     @property
+    def writer(self) -> str:
+        """The name of our own queue files."""
+        return self._queue.writer
+
+    @property
     def builds(self) -> bool:
         """Whether this worker builds: on the embedded default. On Snowflake one place builds for all."""
         return self._settings.target == "duckdb"
@@ -170,10 +178,11 @@ class Service:
         landed = self._landed
         logger.info("build begins", extra={"facts": {"reason": reason, "full": full}})
         try:
-            report = self._builder.build(full=full, stop=self._stop, progress=progress)
+            report = self._run_build(full, progress)
         except BuildError as error:
-            self.schedule.failed()
-            self._build_ended(error.code, str(error), None, reason)
+            if not self._stop.is_set():
+                self.schedule.failed()
+                self._build_ended(error.code, str(error), None, reason)
             raise
         self.schedule.succeeded()
         self._build_ended(report.status, None, report, reason)
@@ -184,6 +193,15 @@ class Service:
         self.refresh()
         self.export()
         return report
+
+    def _run_build(self, full: bool, progress: Progress | None) -> BuildReport:
+        try:
+            return self._builder.build(full=full, stop=self._stop, progress=progress)
+        except BuildError as error:
+            if not full or OTHER_COLUMNS not in str(error):
+                raise
+            logger.warning("tables are rebuilt", extra={"facts": {"reason": str(error)}})
+        return self._builder.build(full=True, rebuild=True, stop=self._stop, progress=progress)
 
     def test(self, *, progress: Progress | None = None) -> BuildReport:
         """Run the data tests. Those that fail stand in the report and in the status; they are no error.
@@ -273,10 +291,14 @@ class Service:
         fingerprint = self._project.fingerprint()
         if not force and self._known().exported == fingerprint and self._home.catalogue.exists():
             return None
-        compiled = self._builder.compile(stop=self._stop)
-        report = refresh_catalogue(
-            self._project.manifest, self._home, self.warehouse.dialect, now_ns=self._now_ns
-        )
+        try:
+            compiled = self._builder.compile(stop=self._stop)
+            report = refresh_catalogue(
+                self._project.manifest, self._home, self.warehouse.dialect, now_ns=self._now_ns
+            )
+        except (BuildError, CatalogueError) as error:
+            self.status("last_catalogue", {"at": self._now(), "error": str(error)})
+            raise
         self._keep(exported=compiled.fingerprint)
         self.last_templates = report.templates
         facts = {
@@ -328,7 +350,7 @@ class Service:
     def close(self) -> None:
         """Hand over: tickets go back, the child ends, the queue file is sealed."""
         for step in (
-            self.runner.close,
+            functools.partial(self.runner.close, seconds=CLOSE_SECONDS),
             self._builder.close,
             self._queue.close,
             self.uploader.close,

@@ -24,7 +24,7 @@ from cdesk.snapshot import SnapshotReader
 from cdesk.state import get_status, open_state, set_status
 from uploader.uploader import Uploader
 from warehouse.duckdb import DuckDBWarehouse
-from worker.build import BuildReport, NodeFailure
+from worker.build import OTHER_COLUMNS, BuildReport, NodeFailure
 from worker.loop import POLL_SECONDS, Loop
 from worker.project import locate_project
 from worker.refresh import pending_insights
@@ -66,11 +66,16 @@ class SmallDbt:
     fingerprint: str
     calls: list[str] = field(default_factory=list)
     error: BuildError | None = None
+    other_columns: bool = False
     failures: tuple[NodeFailure, ...] = ()
 
-    def build(self, *, full: bool = False, stop: object = None, progress: object = None) -> BuildReport:
+    def build(
+        self, *, full: bool = False, rebuild: bool = False, stop: object = None, progress: object = None
+    ) -> BuildReport:
         del stop, progress
-        self.calls.append("full" if full else "build")
+        self.calls.append("rebuild" if rebuild else "full" if full else "build")
+        if self.other_columns and not rebuild:
+            raise BuildError(f"model events failed: The source and target {OTHER_COLUMNS}!")
         if self.error is not None:
             raise self.error
         self.clock.seconds += 0.001
@@ -119,8 +124,8 @@ class NoTickets:
     def wait_idle(self, seconds: float) -> bool:
         return seconds >= 0
 
-    def close(self) -> None:
-        return
+    def close(self, *, seconds: float) -> None:
+        assert seconds > 0
 
 
 class Desk:
@@ -189,7 +194,7 @@ class Desk:
             self.wait(min(self.loop.turn(), until - self.clock.seconds))
 
     def builds(self) -> list[str]:
-        return [call for call in self.dbt.calls if call in ("full", "build")]
+        return [call for call in self.dbt.calls if call in ("full", "build", "rebuild")]
 
     def context(self, customer: str = "ada") -> bytes | None:
         reader = SnapshotReader(self.home.context_db)
@@ -316,6 +321,40 @@ def test_an_insight_that_landed_under_an_earlier_worker_is_built_by_the_next(des
     assert desk.builds() == ["full", "build"]
     assert pending_insights(desk.state) == frozenset()
     assert id.encode() in (desk.context() or b"")
+
+
+def test_tables_of_other_columns_are_rebuilt_when_the_project_changed_and_not_otherwise(built: Desk) -> None:
+    built.dbt.other_columns = True
+    built.record()
+    built.spend(10)
+    assert built.builds() == ["build"], "an ordinary build that fails so says so"
+    built.dbt.calls.clear()
+    built.service._keep(built="another")
+    built.spend(120)
+    assert built.builds() == ["full", "rebuild"]
+    assert b'"events":1' in (built.context() or b"")
+
+
+def test_an_unexpected_error_answers_a_request_too(built: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> BuildReport:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(built.dbt, "build", broken)
+    set_status(built.state, "build_request", {"id": "r1"}, now="x")
+    with pytest.raises(ZeroDivisionError):
+        built.loop.turn()
+    done = get_status(built.state, "build_request_done")
+    assert isinstance(done, dict)
+    assert (done["id"], done["ok"]) == ("r1", False)
+
+
+def test_a_build_that_was_broken_off_by_a_stop_is_no_failure(built: Desk) -> None:
+    before = get_status(built.state, "last_build")
+    built.dbt.error = BuildError("dbt build was broken off")
+    built.stop.set()
+    with pytest.raises(BuildError):
+        built.service.build()
+    assert get_status(built.state, "last_build") == before
 
 
 def test_a_warehouse_that_was_removed_is_built_in_full_again(built: Desk) -> None:
