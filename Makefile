@@ -18,8 +18,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: venv
 	$(BIN)/python -m cli.demo
 
+# Two processes; the tests of one file stay together, as they share what dbt built for them.
 test: venv
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: venv
 	$(BIN)/ruff check .
