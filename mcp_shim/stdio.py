@@ -78,7 +78,7 @@ def encode_message(message: JSONRPCMessage) -> bytes:
 
 def _without_fragments(result: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: orjson.loads(value.contents) if isinstance(value, orjson.Fragment) else value
+        name: orjson.loads(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
         for name, value in result.items()
     }
 

@@ -249,7 +249,9 @@ def test_fifty_pipelined_calls_answer_as_they_finish_and_a_waiting_one_delays_no
             await asyncio.sleep(0.05)
             results = await asyncio.gather(*(client.call_tool("log_event", EVENT) for _ in range(50)))
             assert not any(result.is_error for result in results)
-            ids = {result.structured_content["activity_id"] for result in results if result.structured_content}
+            ids = {
+                result.structured_content["activity_id"] for result in results if result.structured_content
+            }
             assert len(ids) == 50
             assert not waiting.done()
             fixtures.finish(state_home, ticket["ticket_id"])

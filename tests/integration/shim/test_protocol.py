@@ -1,0 +1,165 @@
+"""What stands on the wire is what the SDK says, whatever of it was imported and whoever carried it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.turn_path import fixtures
+from cdesk.home import StateDirectory
+from tests.integration.shim.harness import EVENT, Wire
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "wire", "version": "1"},
+}
+REFERENCE = Path(__file__).with_name("reference_server.py")
+FULL = (str(REFERENCE), "full")
+STOCK = (str(REFERENCE), "stock")
+
+
+def request(number: Any, method: str, params: Any = None) -> bytes:
+    message = {"jsonrpc": "2.0", "id": number, "method": method}
+    return json.dumps(message | ({} if params is None else {"params": params})).encode()
+
+
+def initialize(version: str = "2025-11-25") -> bytes:
+    client = {"name": "wire", "version": "1"}
+    return request(1, "initialize", {"protocolVersion": version, "capabilities": {}, "clientInfo": client})
+
+
+INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+CALL = {"name": "log_event", "arguments": EVENT}
+COMMON = [
+    request("text-id", "ping"),
+    request(10**30, "ping"),
+    request(3, "tools/list"),
+    request(4, "tools/list", {"cursor": 5}),
+    request(5, "no/such/method"),
+    request(6, "prompts/list"),
+    request(7, "tools/call", CALL),
+    request(10**30, "tools/call", CALL),
+    request(8, "tools/call", {"name": "no_such_tool", "arguments": {}}),
+    request(9, "tools/call", {"arguments": {}}),
+    request(10, "tools/call", {"name": "log_event", "arguments": "text"}),
+    request(11, "tools/call", {"name": "log_event"}),
+    request(12, "tools/call", {"name": "get_context", "arguments": {"max_bytes": 2048}}),
+    request(13, "tools/call", {"name": "submit_query", "arguments": {"template": "recent_activities"}}),
+    request(14, "resources/list"),
+    request(15, "resources/templates/list"),
+    request(16, "resources/read", {"uri": "cdesk://templates/recent_activities"}),
+    request(17, "resources/read", {"uri": "cdesk://nothing"}),
+    request(18, "resources/read"),
+    request(19, "completion/complete", {"ref": {"type": "ref/prompt", "name": "x"}}),
+    request(20, "logging/setLevel", {"level": "info"}),
+    b'{"jsonrpc":"2.0","id":21,"method":"ping","params":null}',
+    b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}',
+    b'{"jsonrpc":"1.0","id":22,"method":"ping"}',
+    b'{"jsonrpc":"2.0","id":23,"result":{}}',
+    b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":999}}',
+    b"this is no JSON",
+    b'{"jsonrpc":"2.0","id":24,"method":"ping"',
+    b"[]",
+    b"",
+    b"\xff\xfe",
+    b'{"jsonrpc":"2.0","id":25,"method":"tools/call","params":{"name":"log_event","arguments":{"activity":"cdesk.x",'
+    b'"feature_json":{"n":12345678901234567890123}}}}',
+    b'{"jsonrpc":"2.0","id":26,"method":"tools/call","params":{"name":"log_event","arguments":{"activity":"cdesk.x",'
+    b'"feature_json":{"n":NaN}}}}',
+]
+LAST = request("last", "ping")
+
+
+def enveloped(line: bytes) -> bytes:
+    """The request with the envelope of protocol 2026-07-28."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(message, dict) or "method" not in message or "id" not in message:
+        return line
+    params = message.get("params") or {}
+    message["params"] = {**params, "_meta": META} if isinstance(params, dict) else params
+    return json.dumps(message).encode()
+
+
+CONVERSATIONS = {
+    "handshake": [initialize(), INITIALIZED, *COMMON, enveloped(request(30, "ping")), LAST],
+    "old handshake": [initialize("2024-11-05"), INITIALIZED, *COMMON, LAST],
+    "unknown version": [initialize("1999-01-01"), INITIALIZED, request(2, "tools/list"), LAST],
+    "no handshake": [request(2, "tools/list"), request(3, "tools/call", CALL), LAST],
+    "notification first": [INITIALIZED, b"no JSON", initialize(), request(2, "tools/list"), LAST],
+    "bad handshake": [request(1, "initialize", {"protocolVersion": 3}), request(2, "tools/list"), LAST],
+    "modern": [
+        enveloped(request(1, "server/discover")),
+        *(enveloped(line) for line in COMMON),
+        initialize(),
+        request(31, "tools/list"),
+        request(32, "tools/list", {"_meta": {"io.modelcontextprotocol/protocolVersion": "2099-01-01"}}),
+        enveloped(request("last", "tools/list")),
+    ],
+}
+_VARIABLE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z|cdesk_[0-9a-f]{8}"
+)
+
+
+def transcript(home: StateDirectory, command: tuple[str, ...], lines: list[bytes]) -> list[Any]:
+    """Every answer, in the order of ids, what differs from run to run blanked out."""
+    with Wire(home, command=command) as wire:
+        for line in lines:
+            wire.send(line)
+        answers = []
+        while not answers or answers[-1].get("id") != "last":
+            answers.append(wire.receive())
+    text = _VARIABLE.sub("…", json.dumps(sorted(answers, key=lambda answer: str(answer.get("id")))))
+    found: list[Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_answers_are_those_of_the_sdk_imported_in_full_on_its_own_transport(
+    tmp_path: Path, name: str
+) -> None:
+    """`full`: all of the SDK imported, our transport. `stock`: the SDK's transport and its driver for both eras as well."""
+    found = {}
+    for variant, command in {"ours": ("-m", "mcp_shim"), "full": FULL, "stock": STOCK}.items():
+        home = StateDirectory(tmp_path / variant).ensure()
+        fixtures.catalogue(home.catalogue)
+        found[variant] = transcript(home, command, CONVERSATIONS[name])
+    assert found["ours"] == found["stock"]
+    assert found["full"] == found["stock"]
+    assert len(found["ours"]) > 2
+
+
+def test_a_cancelled_call_is_never_answered_and_the_connection_goes_on(state_home: StateDirectory) -> None:
+    fixtures.catalogue(state_home.catalogue)
+    with Wire(state_home) as wire:
+        wire.open()
+        ticket = wire.call("submit_query", {"template": "recent_activities"})["structuredContent"][
+            "ticket_id"
+        ]
+        waiting = wire.ask(
+            "tools/call", {"name": "get_result", "arguments": {"ticket_id": ticket, "wait_seconds": 20}}
+        )
+        wire.request("ping")
+        cancelled = {"requestId": waiting, "reason": "changed my mind"}
+        wire.send(
+            json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled}).encode()
+        )
+        wire.request("ping")
+        fixtures.finish(state_home, ticket)
+        answered = [wire.request("ping")["id"] for _ in range(5)]
+        assert waiting not in answered
+
+
+def test_a_line_beyond_all_bounds_costs_only_itself(state_home: StateDirectory) -> None:
+    with Wire(state_home) as wire:
+        wire.open()
+        wire.send(b'{"jsonrpc":"2.0","id":99,"method":"ping","params":{"x":"' + b"y" * (9 << 20) + b'"}}')
+        assert wire.request("ping")["result"] == {}
