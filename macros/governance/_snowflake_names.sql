@@ -19,7 +19,6 @@
         'reader': prefix ~ '_READER',
         'service': prefix ~ '_SERVICE',
         'admin': prefix ~ '_ADMIN',
-        'monitor': prefix ~ '_MONITOR',
         'customer_rows': schema ~ '.customer_rows',
         'internal_rows': schema ~ '.internal_rows',
         'mask_document': schema ~ '.mask_document',

@@ -20,12 +20,12 @@
     {%- set names = cdesk._snowflake_names() -%}
     {%- set landing = api.Relation.create(database=target.database, schema=target.schema, identifier='landing', type='table') -%}
     {%- set statements = [] -%}
-    {%- for role in [names.loader, names.transformer, names.reader, names.service, names.monitor, names.admin] -%}
+    {%- for role in [names.loader, names.transformer, names.reader, names.service, names.admin] -%}
         {%- do statements.append("create role if not exists " ~ role) -%}
     {%- endfor -%}
     {# the service reads as a reader does; the administrator can do what each of the others can, and SYSADMIN what the administrator can #}
     {%- do statements.append("grant role " ~ names.reader ~ " to role " ~ names.service) -%}
-    {%- for role in [names.loader, names.transformer, names.reader, names.monitor] -%}
+    {%- for role in [names.loader, names.transformer, names.reader] -%}
         {%- do statements.append("grant role " ~ role ~ " to role " ~ names.admin) -%}
     {%- endfor -%}
     {%- do statements.append("grant role " ~ names.admin ~ " to role sysadmin") -%}

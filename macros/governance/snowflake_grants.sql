@@ -5,7 +5,7 @@
 {% macro snowflake_grants(step=none) -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set grants = [] -%}
-    {%- for role in [names.loader, names.transformer, names.reader, names.monitor] -%}
+    {%- for role in [names.loader, names.transformer, names.reader] -%}
         {%- do grants.append({'privilege': 'usage', 'on': 'database ' ~ names.database, 'role': role, 'why': 'to name anything in it'}) -%}
         {%- do grants.append({'privilege': 'usage', 'on': 'schema ' ~ names.schema, 'role': role, 'why': 'to name anything in it'}) -%}
     {%- endfor -%}
@@ -30,7 +30,8 @@
         {'privilege': 'create stream, create task, create pipe, create dbt project', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
          'why': 'to build when something has landed'},
         {'privilege': 'execute task, execute managed task', 'on': 'account', 'role': names.transformer, 'why': 'to run its own tasks'},
-        {'privilege': 'imported privileges', 'on': 'database snowflake', 'role': names.monitor, 'why': 'to read QUERY_HISTORY for vw_sql_events'},
+        {'privilege': 'imported privileges', 'on': 'database snowflake', 'role': names.transformer,
+         'why': 'vw_sql_events reads QUERY_HISTORY with the rights of its owner'},
     ]) -%}
     {%- for policy in [names.customer_rows, names.internal_rows] -%}
         {%- do grants.append({'step': 'apply_row_access', 'privilege': 'apply', 'on': 'row access policy ' ~ policy, 'role': names.transformer,

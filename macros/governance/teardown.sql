@@ -34,7 +34,7 @@
         {%- do statements.append("drop resource monitor if exists " ~ var('snowflake_prefix', 'CDESK') ~ '_' ~ monitor) -%}
     {%- endfor -%}
     {# the roles that can read go first; policies stay with the data that they guard #}
-    {%- for role in [names.service, names.reader, names.loader, names.monitor, names.transformer, names.admin] -%}
+    {%- for role in [names.service, names.reader, names.loader, names.transformer, names.admin] -%}
         {%- do statements.append("drop role if exists " ~ role) -%}
     {%- endfor -%}
     {{ cdesk._run_statements('teardown', statements, dry_run) }}

@@ -4,7 +4,7 @@
 #}
 {% macro _protected_columns(protection, is_contract) -%}
     {%- if is_contract -%}
-        {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=model['columns']) -%}
+        {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=cdesk.native_columns(model['columns'])) -%}
     {%- elif protection.masks -%}
         {%- set definitions = protection.columns -%}
     {%- endif -%}

@@ -6,6 +6,12 @@ events as (
 
 ),
 
+query_costs as (
+
+    {{ cdesk.query_costs() }}
+
+),
+
 sql_events as (
 
     select
@@ -26,6 +32,18 @@ sql_events as (
     from events
     where activity in ('cdesk.sql_executed', 'cdesk.sql_completed')
 
+),
+
+costed as (
+
+    select
+        sql_events.*,
+        query_costs.warehouse_seconds,
+        query_costs.bytes_scanned,
+        query_costs.credits
+    from sql_events
+    left join query_costs on sql_events.query_tag = query_costs.query_tag and sql_events.activity = 'cdesk.sql_completed'
+
 )
 
-select * from sql_events
+select * from costed

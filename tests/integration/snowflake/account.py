@@ -36,7 +36,9 @@ class FakeAccount:
 
     def _ask(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/cdesk/{path}", data=data, timeout=30) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.port}/cdesk/{path}", data=data, timeout=30
+        ) as answer:
             return json.loads(answer.read())
 
     def statements(self, after: int = 0) -> list[dict[str, Any]]:
@@ -57,9 +59,9 @@ class FakeAccount:
             self._ask("fail", [])
 
     def connect(self, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES", **options: Any) -> Any:
-        import snowflake.connector
+        from warehouse.snowflake_driver import connector
 
-        return snowflake.connector.connect(
+        return connector.connect(
             account="fakesnow",
             user="CDESK_TEST",
             password="not-a-secret",

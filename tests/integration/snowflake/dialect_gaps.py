@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import fakesnow.arrow
 import fakesnow.cursor
+import pyarrow as pa
 from sqlglot import exp
 
 TEXT = (exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT)
@@ -29,21 +31,38 @@ def as_json(value: exp.Expression) -> exp.Anonymous:
 def get(node: exp.GetExtract) -> exp.Expression:
     """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter, whatever characters it has; an index counts from 0."""
     key = node.expression
-    path = text(f'$."{key.this}"') if isinstance(key, exp.Literal) and key.is_string else exp.Literal.string(f"$[{key.name}]")
+    path = (
+        text(f'$."{key.this}"')
+        if isinstance(key, exp.Literal) and key.is_string
+        else exp.Literal.string(f"$[{key.name}]")
+    )
     return call("json_extract", node.this, path)
 
 
 def typeof(node: exp.Typeof) -> exp.Expression:
     """https://docs.snowflake.com/en/sql-reference/functions/typeof, of a VARIANT."""
-    names = {"VARCHAR": "VARCHAR", "BIGINT": "INTEGER", "UBIGINT": "INTEGER", "HUGEINT": "INTEGER", "DOUBLE": "DOUBLE", "BOOLEAN": "BOOLEAN"}
+    names = {
+        "VARCHAR": "VARCHAR",
+        "BIGINT": "INTEGER",
+        "UBIGINT": "INTEGER",
+        "HUGEINT": "INTEGER",
+        "DOUBLE": "DOUBLE",
+        "BOOLEAN": "BOOLEAN",
+    }
     names |= {"NULL": "NULL_VALUE", "OBJECT": "OBJECT", "ARRAY": "ARRAY"}
     kind = call("json_type", as_json(node.this))
-    return exp.Case(this=kind, ifs=[exp.If(this=text(ours), true=text(theirs)) for ours, theirs in names.items()])
+    return exp.Case(
+        this=kind, ifs=[exp.If(this=text(ours), true=text(theirs)) for ours, theirs in names.items()]
+    )
 
 
 def cast(node: exp.Cast) -> exp.Expression:
     """A VARIANT cast to text loses its quotes, JSON null becomes null; any other type gives the same text either way."""
-    if node.to.this not in TEXT or isinstance(node.this, exp.Literal | exp.Null | exp.Placeholder) or node.meta.get("done"):
+    if (
+        node.to.this not in TEXT
+        or isinstance(node.this, exp.Literal | exp.Null | exp.Placeholder)
+        or node.meta.get("done")
+    ):
         return node
     parent = node.parent
     if isinstance(parent, exp.Properties | exp.ColumnDef):
@@ -80,7 +99,10 @@ def to_char(node: exp.ToChar) -> exp.Expression:
 
 def regexp_instr(node: exp.RegexpInstr) -> exp.Expression:
     """Only ever compared with 0: 1 where the pattern matches somewhere."""
-    return exp.Case(ifs=[exp.If(this=call("regexp_matches", node.this, node.expression), true=exp.Literal.number(1))], default=exp.Literal.number(0))
+    return exp.Case(
+        ifs=[exp.If(this=call("regexp_matches", node.this, node.expression), true=exp.Literal.number(1))],
+        default=exp.Literal.number(0),
+    )
 
 
 def getvariable(node: exp.Anonymous, variables: dict[str, str]) -> exp.Expression:
@@ -117,7 +139,18 @@ def merge(statement: exp.Expression) -> list[exp.Expression]:
     return [statement]
 
 
+original_struct = fakesnow.arrow.timestamp_to_sf_struct
+
+
+def timestamps(column: Any) -> Any:
+    """fakesnow forgets which timestamps are null: they would arrive as 1970."""
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    struct = original_struct(column)
+    return pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type), mask=column.is_null())
+
+
 def install() -> None:
+    fakesnow.arrow.timestamp_to_sf_struct = timestamps
     fakesnow.cursor.transforms.merge = merge  # type: ignore[assignment]
     original_describe: Any = fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql
 

@@ -59,17 +59,25 @@ POLICY = re.compile(
     rf"\s*(?P<verb>create|alter|drop)\s+(or\s+replace\s+)?(?P<kind>masking|row\s+access)\s+policy\s+(if\s+(not\s+)?exists\s+)?{NAME}",
     re.IGNORECASE,
 )
-ALTER = re.compile(rf"\s*alter\s+(table|view)\s+(if\s+exists\s+)?{NAME}\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+ALTER = re.compile(
+    rf"\s*alter\s+(table|view)\s+(if\s+exists\s+)?{NAME}\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 CREATE = re.compile(
     rf"\s*create\s+(?P<replace>or\s+replace\s+)?(?P<modifiers>((secure|transient|temporary|temp)\s+)*)(?P<kind>table|view)\s+(if\s+not\s+exists\s+)?{NAME}",
     re.IGNORECASE,
 )
-WITH_ROW_ACCESS = re.compile(r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE)
+WITH_ROW_ACCESS = re.compile(
+    r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE
+)
 WITH_MASKING = re.compile(r"([\w\"]+)\s+(?:with\s+)?masking\s+policy\s+([\w$.\"]+)", re.IGNORECASE)
-SHOW_POLICIES = re.compile(r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)", re.IGNORECASE)
+SHOW_POLICIES = re.compile(
+    r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)",
+    re.IGNORECASE,
+)
 SET_VARIABLES = re.compile(r"\s*set\s*\(([^)]*)\)\s*=\s*\(\s*select\s+[?,\s]+\)\s*$", re.IGNORECASE)
 REFERENCES = re.compile(
-    r"table\(\s*([\w\"]+\.)?information_schema\.policy_references\(\s*(?P<what>\w+)\s*=>\s*'(?P<value>[^']*)'[^)]*\)\s*\)", re.IGNORECASE
+    r"table\(\s*([\w\"]+\.)?information_schema\.policy_references\(\s*(?P<what>\w+)\s*=>\s*'(?P<value>[^']*)'[^)]*\)\s*\)",
+    re.IGNORECASE,
 )
 TABLES = re.compile(r"([\w\"]+\.)?information_schema\.tables\b", re.IGNORECASE)
 
@@ -104,7 +112,9 @@ class Account:
 
     def attach_row_access(self, relation: str, policy: str, column: str) -> None:
         if relation in self.row_access:
-            raise refused(f"Object {relation} already has a ROW_ACCESS_POLICY. Only one is allowed at a time.", 3553)
+            raise refused(
+                f"Object {relation} already has a ROW_ACCESS_POLICY. Only one is allowed at a time.", 3553
+            )
         self.row_access[relation] = (policy, column.strip('"').upper())
 
     def forget(self, relation: str) -> None:
@@ -122,7 +132,9 @@ def refused(message: str, errno: int, sqlstate: str = "42601") -> snowflake.conn
 
 def require_policy(name: str) -> None:
     if name not in ACCOUNT.policies:
-        raise refused(f"SQL compilation error: Policy '{name}' does not exist or not authorized.", 2003, "02000")
+        raise refused(
+            f"SQL compilation error: Policy '{name}' does not exist or not authorized.", 2003, "02000"
+        )
 
 
 def handle_alter(relation: str, rest: str, conn: Any) -> bool:
@@ -132,7 +144,9 @@ def handle_alter(relation: str, rest: str, conn: Any) -> bool:
         ACCOUNT.row_access.pop(relation, None)
         return True
     if found := re.match(
-        r"(?:drop row access policy ([\w$.\"]+) ?,? ?)?(?:add row access policy ([\w$.\"]+) on ?\( ?([\w\"]+) ?\))?;?$", rest, re.IGNORECASE
+        r"(?:drop row access policy ([\w$.\"]+) ?,? ?)?(?:add row access policy ([\w$.\"]+) on ?\( ?([\w\"]+) ?\))?;?$",
+        rest,
+        re.IGNORECASE,
     ):
         dropped, added, column = found.groups()
         if dropped:
@@ -143,7 +157,11 @@ def handle_alter(relation: str, rest: str, conn: Any) -> bool:
             require_policy(name_of(added, conn))
             ACCOUNT.attach_row_access(relation, name_of(added, conn), column)
         return bool(dropped or added)
-    if found := re.match(r"(?:modify|alter) column ([\w\"]+) (set|unset) masking policy ?([\w$.\"]+)?( force)?;?$", rest, re.IGNORECASE):
+    if found := re.match(
+        r"(?:modify|alter) column ([\w\"]+) (set|unset) masking policy ?([\w$.\"]+)?( force)?;?$",
+        rest,
+        re.IGNORECASE,
+    ):
         column, verb, policy, force = found.groups()
         if verb.lower() == "unset":
             ACCOUNT.masking.pop((relation, column.strip('"').upper()), None)
@@ -163,17 +181,25 @@ def handle_policy(found: re.Match[str], command: str, conn: Any) -> None:
         ACCOUNT.policies[name] = command
     elif verb == "drop":
         if attached:
-            raise refused(f"Policy {name} cannot be dropped/replaced as it is associated with one or more entities.", 3541)
+            raise refused(
+                f"Policy {name} cannot be dropped/replaced as it is associated with one or more entities.",
+                3541,
+            )
         ACCOUNT.policies.pop(name, None)
     elif re.search(r"if\s+not\s+exists", found[0], re.IGNORECASE):
         ACCOUNT.policies.setdefault(name, command)
     else:
         if attached:
-            raise refused(f"Policy {name} cannot be dropped/replaced as it is associated with one or more entities.", 3541)
+            raise refused(
+                f"Policy {name} cannot be dropped/replaced as it is associated with one or more entities.",
+                3541,
+            )
         ACCOUNT.policies[name] = command
 
 
-def handle_create(found: re.Match[str], command: str, conn: Any) -> tuple[str, str, list[tuple[str, str]], tuple[str, str] | None]:
+def handle_create(
+    found: re.Match[str], command: str, conn: Any
+) -> tuple[str, str, list[tuple[str, str]], tuple[str, str] | None]:
     """The statement without its policy clauses, and what to attach once it has succeeded."""
     relation = name_of(found["name"], conn)
     head, middle, body = split_create(command, found.end())
@@ -184,13 +210,27 @@ def handle_create(found: re.Match[str], command: str, conn: Any) -> tuple[str, s
     if row_access:
         require_policy(name_of(row_access[1], conn))
         middle = WITH_ROW_ACCESS.sub("", middle)
-    if body:  # the column list of `create … as` only carries policies and comments: the columns are the query's
-        middle = re.sub(r"^\s*\(.*?\)\s*(?=$|copy|with|comment|change_tracking)", " ", middle, flags=re.IGNORECASE | re.DOTALL)
+    if (
+        body
+    ):  # the column list of `create … as` only carries policies and comments: the columns are the query's
+        middle = re.sub(
+            r"^\s*\(.*?\)\s*(?=$|copy|with|comment|change_tracking)",
+            " ",
+            middle,
+            flags=re.IGNORECASE | re.DOTALL,
+        )
     middle = WITH_MASKING.sub(r"\1", middle)
-    if "." in found["name"]:  # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
+    if (
+        "." in found["name"]
+    ):  # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
         head = re.sub(r"\b(temporary|temp)\s+", "", head, flags=re.IGNORECASE)
     middle = re.sub(r"\bcopy\s+(grants|tags)\b|\bcluster\s+by\s*\([^)]*\)", " ", middle, flags=re.IGNORECASE)
-    return relation, head + middle + body, masks, (name_of(row_access[1], conn), row_access[2]) if row_access else None
+    return (
+        relation,
+        head + middle + body,
+        masks,
+        (name_of(row_access[1], conn), row_access[2]) if row_access else None,
+    )
 
 
 def split_create(command: str, end: int) -> tuple[str, str, str]:
@@ -214,8 +254,12 @@ def references_sql(found: re.Match[str], conn: Any) -> str:
     """`policy_references` by policy or by entity, as a subquery."""
     wanted = name_of(found["value"], conn)
     rows = [
-        (policy, "ROW_ACCESS_POLICY", relation, column, True) for relation, (policy, column) in ACCOUNT.row_access.items()
-    ] + [(policy, "MASKING_POLICY", relation, column, False) for (relation, column), policy in ACCOUNT.masking.items()]
+        (policy, "ROW_ACCESS_POLICY", relation, column, True)
+        for relation, (policy, column) in ACCOUNT.row_access.items()
+    ] + [
+        (policy, "MASKING_POLICY", relation, column, False)
+        for (relation, column), policy in ACCOUNT.masking.items()
+    ]
     key = 0 if found["what"].lower() == "policy_name" else 2
     rows = [row for row in rows if row[key] == wanted]
     values = [
@@ -227,16 +271,22 @@ def references_sql(found: re.Match[str], conn: Any) -> str:
         "policy_db, policy_schema, policy_name, policy_kind, ref_database_name, ref_schema_name, ref_entity_name, ref_column_name, "
         "ref_arg_column_names, policy_status"
     )
-    nothing = "select " + ", ".join(f"cast(null as varchar) as {name}" for name in columns.split(", ")) + " where false"
+    nothing = (
+        "select "
+        + ", ".join(f"cast(null as varchar) as {name}" for name in columns.split(", "))
+        + " where false"
+    )
     return f"(select * from (values {', '.join(values)}) as r ({columns}))" if values else f"({nothing})"
 
 
 def tables_sql(tables: str, conn: Any) -> str:
     """`information_schema.tables` with the time of the last change and the number of rows, which fakesnow leaves out."""
     here = f"{conn.database}.{conn.schema}.".upper()
-    rows = [(name.removeprefix(here), at) for name, at in ACCOUNT.altered.items() if name.startswith(here)] or [("-", 0.0)]
+    rows = [
+        (name.removeprefix(here), at) for name, at in ACCOUNT.altered.items() if name.startswith(here)
+    ] or [("-", 0.0)]
     values = ", ".join(f"('{name}', to_timestamp_ntz({int(at * 1_000_000)}, 6))" for name, at in rows)
-    return f"(select t.* exclude (last_altered), a.at as last_altered from {tables} as t left join (values {values}) as a (name, at) on t.table_name = a.name)"
+    return f"(select t.* exclude (last_altered), a.changed as last_altered from {tables} as t left join (values {values}) as a (name, changed) on t.table_name = a.name)"
 
 
 original_execute = fakesnow.cursor.FakeSnowflakeCursor.execute
@@ -257,14 +307,18 @@ def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: A
     started = time.time()
     with ACCOUNT.lock:
         for failure in ACCOUNT.failures:
-            if failure["on"] == "statement" and failure["times"] > 0 and re.search(failure["pattern"], command, re.IGNORECASE | re.DOTALL):
+            if (
+                failure["on"] == "statement"
+                and failure["times"] > 0
+                and re.search(failure["pattern"], command, re.IGNORECASE | re.DOTALL)
+            ):
                 failure["times"] -= 1
                 raise refused(failure["message"], int(failure["code"]), failure.get("sqlstate", "42501"))
     try:
         return dispatch(self, conn, parameters, command, params, *args, **kwargs)
     except snowflake.connector.errors.Error:
         raise
-    except Exception as error:  # noqa: BLE001  # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
+    except Exception as error:  # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
         raise refused(f"fakesnow: {error!r}", 999, "XX000") from error
     finally:
         ACCOUNT.statements.append(
@@ -279,8 +333,12 @@ def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: A
         )
 
 
-def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, params: Any, *args: Any, **kwargs: Any) -> Any:
-    bare = re.sub(r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*|(\s*/\*[^*]*\*/)?\s*;?\s*$", "", command, flags=re.DOTALL)
+def dispatch(
+    self: Any, conn: Any, parameters: dict[str, str], command: str, params: Any, *args: Any, **kwargs: Any
+) -> Any:
+    bare = re.sub(
+        r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*|(\s*/\*[^*]*\*/)?\s*;?\s*$", "", command, flags=re.DOTALL
+    )
     if found := SESSION.match(bare):
         for name, value in ASSIGNMENT.findall(found["rest"]) if found["verb"].lower() == "set" else []:
             parameters[name.upper()] = value.strip("'").replace("''", "'")
@@ -296,7 +354,9 @@ def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, par
         return nothing(self)
     if found := SHOW_POLICIES.match(bare):
         name = name_of(f"{found[3]}.{found[2]}", conn)
-        return answer(self, f"select '{name}' as \"name\"" + ("" if name in ACCOUNT.policies else " where false"))
+        return answer(
+            self, f"select '{name}' as \"name\"" + ("" if name in ACCOUNT.policies else " where false")
+        )
     with ACCOUNT.lock:
         if found := POLICY.match(bare):
             handle_policy(found, bare, conn)
@@ -319,16 +379,40 @@ def dispatch(self: Any, conn: Any, parameters: dict[str, str], command: str, par
     if found := re.match(rf"\s*drop\s+(table|view)\s+(if\s+exists\s+)?{NAME}", bare, re.IGNORECASE):
         with ACCOUNT.lock:
             ACCOUNT.forget(name_of(found["name"], conn))
-    if found := re.match(rf"\s*(?:insert\s+into|merge\s+into|delete\s+from|update|truncate\s+table)\s+{NAME}", bare, re.IGNORECASE):
+    if found := re.match(
+        rf"\s*(?:insert\s+into|merge\s+into|delete\s+from|update|truncate\s+table)\s+{NAME}",
+        bare,
+        re.IGNORECASE,
+    ):
         ACCOUNT.altered[name_of(found["name"], conn)] = time.time()
     if "last_altered" in bare.lower():
         bare = TABLES.sub(lambda match: tables_sql(match[0], conn), bare)
+    if re.search(r"account_usage|vw_sql_events", bare, re.IGNORECASE):
+        refresh_history(conn)
     bare = re.sub(r"^(\s*create\s+schema\s.*?)\s+with\s+managed\s+access", r"\1", bare, flags=re.IGNORECASE)
     if "policy_references" in bare.lower():
         bare = REFERENCES.sub(lambda match: references_sql(match, conn), bare)
     for name in ("role", "warehouse", "user"):
-        bare = re.sub(rf"\bcurrent_{name}\(\)", f"'{conn.__dict__.get('cdesk_' + name, '')}'", bare, flags=re.IGNORECASE)
+        bare = re.sub(
+            rf"\bcurrent_{name}\(\)", f"'{conn.__dict__.get('cdesk_' + name, '')}'", bare, flags=re.IGNORECASE
+        )
     return original_execute(self, bare, params, *args, **kwargs)
+
+
+def refresh_history(conn: Any) -> None:
+    """`snowflake.account_usage`, from what has run: seconds are real, bytes and credits are made up (1,000 and 0.001 a statement)."""
+    duck = conn._duck_conn
+    duck.execute("attach if not exists ':memory:' as snowflake; create schema if not exists snowflake.account_usage")
+    duck.execute(
+        "create or replace table snowflake.account_usage.query_history as select * from (values (null::varchar, null::varchar, null::bigint, "
+        "null::bigint, null::double)) as t (query_id, query_tag, total_elapsed_time, bytes_scanned, credits_used_cloud_services) where false; "
+        "create or replace table snowflake.account_usage.query_attribution_history as "
+        "select null::varchar as query_id, null::double as credits_attributed_compute where false"
+    )
+    done = [s for s in ACCOUNT.statements if s.get("query_id") and s.get("tag")]
+    for statement in done:
+        values = [statement["query_id"], statement["tag"], round(statement["seconds"] * 1000)]
+        duck.execute("insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001)", values)
 
 
 def nothing(cursor: Any) -> Any:
@@ -344,12 +428,18 @@ def answer(cursor: Any, sql: str) -> Any:
 async def login(request: Request) -> Response:
     """The login, with the session parameters kept, and refused when a test asked for it."""
     raw = await request.body()
-    data = json.loads(gzip.decompress(raw) if request.headers.get("Content-Encoding") == "gzip" else raw)["data"]
-    ACCOUNT.statements.append({"sql": "login", "login": {k: v for k, v in data.items() if k != "PASSWORD"}, "at": time.time()})
+    data = json.loads(gzip.decompress(raw) if request.headers.get("Content-Encoding") == "gzip" else raw)[
+        "data"
+    ]
+    ACCOUNT.statements.append(
+        {"sql": "login", "login": {k: v for k, v in data.items() if k != "PASSWORD"}, "at": time.time()}
+    )
     for failure in ACCOUNT.failures:
         if failure["on"] == "login" and failure["times"] > 0:
             failure["times"] -= 1
-            return JSONResponse({"data": {}, "code": failure["code"], "message": failure["message"], "success": False})
+            return JSONResponse(
+                {"data": {}, "code": failure["code"], "message": failure["message"], "success": False}
+            )
     response = await fakesnow.server.login_request(request)
     token = json.loads(bytes(response.body))["data"]["token"]
     session = fakesnow.server.sessions[token].__dict__
@@ -378,7 +468,9 @@ async def state(_: Request) -> Response:
         {
             "policies": ACCOUNT.policies,
             "row_access": ACCOUNT.row_access,
-            "masking": {f"{relation}.{column}": policy for (relation, column), policy in ACCOUNT.masking.items()},
+            "masking": {
+                f"{relation}.{column}": policy for (relation, column), policy in ACCOUNT.masking.items()
+            },
         }
     )
 
@@ -392,7 +484,11 @@ def main() -> None:
         Route("/cdesk/statements", statements),
         Route("/cdesk/fail", fail, methods=["POST"]),
         Route("/cdesk/state", state),
-        *(route for route in fakesnow.server.routes if getattr(route, "path", "") != "/session/v1/login-request"),
+        *(
+            route
+            for route in fakesnow.server.routes
+            if getattr(route, "path", "") != "/session/v1/login-request"
+        ),
     ]
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -1,0 +1,107 @@
+"""A fake account, one dbt process, and a project set up, governed and built twice on it: made once for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.integration.snowflake.account import FakeAccount, running_account
+from tests.integration.snowflake.dbt_process import Dbt, DbtResult, running_dbt
+from tests.integration.snowflake.records import NOW, first, lines, second
+from warehouse.protocol import LandedLine
+
+FIRST_LANDING = datetime(2026, 1, 31, 13, 0, 0, 1)
+SECOND_LANDING = datetime(2026, 1, 31, 13, 0, 0, 2)
+MOVED_CLOCK = ("--vars", f'{{"cdesk_now": "{NOW}"}}')
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[FakeAccount]:
+    with running_account() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def dbt(account: FakeAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
+    work = tmp_path_factory.mktemp("dbt")
+    profiles = account.profile(work / "profiles")
+    environ = {**os.environ, "CDESK_HOME": str(work)}
+    with (profiles / "profiles.yml").open("a", encoding="utf-8") as file:
+        file.write(
+            f"    duckdb: {{type: duckdb, path: '{(work / 'warehouse.duckdb').as_posix()}', schema: activities, threads: 1}}\n"
+        )
+    with running_dbt(profiles, work, environ) as running:
+        yield running
+
+
+def succeeded(result: DbtResult) -> DbtResult:
+    assert result.ok, "\n".join(result.failures) + result.printed
+    return result
+
+
+@pytest.fixture(scope="session")
+def set_up(dbt: Dbt) -> Dbt:
+    """An account with everything that the administrator applies, nothing built yet."""
+    for operation in ("setup_snowflake", "apply_row_access", "apply_masking"):
+        succeeded(dbt.operation(operation))
+    return dbt
+
+
+def land_on_snowflake(account: FakeAccount, landed: list[LandedLine], at: datetime) -> None:
+    connection = account.connect()
+    with connection.cursor() as cursor:
+        for line in landed:
+            cursor.execute(
+                "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as timestamp_ntz)",
+                (
+                    line.id,
+                    line.kind,
+                    line.payload,
+                    line.source_file,
+                    line.source_offset,
+                    at.isoformat(sep=" "),
+                ),
+            )
+    connection.close()
+
+
+def land_on_duckdb(file: Path, landed: list[LandedLine], at: datetime) -> None:
+    import duckdb
+
+    with duckdb.connect(file) as connection:
+        connection.executemany(
+            "insert into activities.landing values (?, ?, ?, ?, ?, ?)",
+            [(line.id, line.kind, line.payload, line.source_file, line.source_offset, at) for line in landed],
+        )
+
+
+@pytest.fixture(scope="session")
+def built(account: FakeAccount, set_up: Dbt) -> Dbt:
+    """Full, then incremental: `dbt build` without data tests, which `test_build.py` runs over the outcome."""
+    dbt = set_up
+    for records, name, at in (
+        (first(), "a-000001.ndjson", FIRST_LANDING),
+        (second(), "b-000001.ndjson", SECOND_LANDING),
+    ):
+        land_on_snowflake(account, lines(records, name), at)
+        succeeded(dbt("build", "--exclude-resource-type", "test", "unit_test", *MOVED_CLOCK))
+    return dbt
+
+
+@pytest.fixture(scope="session")
+def both_built(built: Dbt) -> Dbt:
+    """The same records through DuckDB as well, as one landing each."""
+    dbt = built
+    file = dbt.work / "warehouse.duckdb"
+    succeeded(dbt("run-operation", "create_landing", target="duckdb"))
+    for records, name, at in (
+        (first(), "a-000001.ndjson", FIRST_LANDING),
+        (second(), "b-000001.ndjson", SECOND_LANDING),
+    ):
+        land_on_duckdb(file, lines(records, name), at)
+        succeeded(dbt("build", "--exclude-resource-type", "test", "unit_test", *MOVED_CLOCK, target="duckdb"))
+    return dbt

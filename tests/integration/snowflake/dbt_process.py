@@ -1,0 +1,89 @@
+"""Talking to `dbt_driver.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tests.integration.snowflake.account import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class DbtResult:
+    ok: bool
+    ran: int
+    failures: list[str]
+    printed: str
+
+    @property
+    def statements(self) -> list[str]:
+        """What a dry run has printed."""
+        text = "\n" + self.printed
+        return [part.strip() for part in text.split(";\n\n") if part.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class Dbt:
+    """dbt on this project, with profiles and targets of its own."""
+
+    stdin: IO[str]
+    stdout: IO[str]
+    profiles: Path
+    work: Path
+
+    def __call__(self, *arguments: str, target: str = "snowflake", profiles: Path | None = None) -> DbtResult:
+        folders = [
+            "--project-dir",
+            str(ROOT),
+            "--profiles-dir",
+            str(profiles or self.profiles),
+            "--target",
+            target,
+        ]
+        folders += [
+            "--target-path",
+            str(self.work / target),
+            "--log-path",
+            str(self.work / "logs"),
+            "--log-level",
+            "none",
+        ]
+        self.stdin.write(json.dumps([*arguments, *folders]) + "\n")
+        self.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.stdout.readline())
+        return DbtResult(**answer)
+
+    def operation(self, name: str, **arguments: object) -> DbtResult:
+        return self("run-operation", name, "--args", json.dumps(arguments))
+
+    def manifest(self, target: str = "snowflake") -> Path:
+        return self.work / target / "manifest.json"
+
+
+@contextlib.contextmanager
+def running_dbt(profiles: Path, work: Path, environ: dict[str, str]) -> Iterator[Dbt]:
+    work.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.integration.snowflake.dbt_driver"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environ,
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield Dbt(process.stdin, process.stdout, profiles, work)
+    finally:
+        process.stdin.close()
+        process.wait(timeout=30)
+        process.stdout.close()
