@@ -14,7 +14,7 @@ import pytest
 
 from cdesk.errors import BuildError
 from cdesk.home import StateDirectory
-from worker.build import BuildBlocked, Builder
+from worker.build import OTHER_COLUMNS, BuildBlocked, Builder
 from worker.project import DbtProject, dbt_environment
 
 
@@ -118,6 +118,24 @@ def test_a_broken_model_is_named_with_the_first_line_of_its_error_and_mends(
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
     assert builder.build().status == "succeeded"
+
+
+def test_a_table_of_other_columns_is_told_by_dbts_words_and_rebuilt_on_demand(
+    builder: Builder, project: DbtProject, home: StateDirectory, small_files: dict[str, str]
+) -> None:
+    builder.build()
+    path = project.project_dir / "models/numbers.sql"
+    write(
+        path, "{{ config(materialized='incremental', on_schema_change='fail') }}\nselect 1 as n, 2 as other\n"
+    )
+    try:
+        with pytest.raises(BuildError, match=OTHER_COLUMNS):
+            builder.build(full=True)
+        assert builder.build(full=True, rebuild=True).status == "succeeded"
+        assert rows(home, "select n, other from activities.numbers") == [(1, 2)]
+    finally:
+        write(path, small_files["models/numbers.sql"])
+    builder.build(full=True, rebuild=True)
 
 
 def test_a_warehouse_that_somebody_holds_is_waited_for_then_told_apart(
