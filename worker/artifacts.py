@@ -18,6 +18,7 @@ import base64
 import csv
 import hashlib
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ MAX_RESULT_BYTES: Final = 4 * 1024 * 1024 * 1024
 """A result larger than that is refused rather than spooled to a disk that it could fill."""
 _GROUP_BYTES: Final = 16 * 1024 * 1024
 _GROUP_ROWS: Final = 100_000
+_READ_ROWS: Final = 8_192
 _SAFE_INTEGER: Final = 2**53 - 1
 
 
@@ -130,6 +132,8 @@ class ResultValues:
     """Distinct scalars that stand in a result, for its `query_run` record: what an insight's value is checked against.
 
     `complete` turns False once a cell was left out for want of room. Texts that no insight can hold are left out all the same.
+    What a caller is shown (preview and totals) always finds room: a value that was read in an answer can be verified, however long
+    the result is.
     """
 
     def __init__(self) -> None:
@@ -152,6 +156,15 @@ class ResultValues:
             self._cells += len(row)
             for value in row:
                 self._add(value)
+
+    def put_first(self, shown: Iterable[Any]) -> None:
+        """Make room for what the caller was shown, at the cost of the last values."""
+        streamed = self.values
+        self._seen, self._bytes = {}, 2
+        for value in shown:
+            self._add(value)
+        for value in streamed:
+            self._add(value)
 
     def _add(self, value: Any) -> None:
         if value is None:
@@ -255,7 +268,9 @@ def store(
     finally:
         whole.unlink(missing_ok=True)
     columns = [{"name": field.name, "type": column_type(field.type)} for field in schema]
-    rows = list(read_rows(path, limit=PREVIEW_ROWS))
+    shown = list(_first_rows(path, PREVIEW_ROWS))
+    values.put_first([*(value for row in shown for value in row), row_count])
+    rows = [[json_value(value) for value in row] for row in shown]
     preview = [[_cut(value) for value in row] for row in rows]
     return Stored(
         columns=columns,
@@ -354,14 +369,15 @@ class _Writer:
 
 def read_rows(path: Path, *, limit: int | None = None) -> Iterator[list[Any]]:
     """The file's rows in order, at most `limit`, as JSON carries them."""
-    left = math.inf if limit is None else limit
+    for row in _first_rows(path, limit):
+        yield [json_value(value) for value in row]
+
+
+def _first_rows(path: Path, limit: int | None) -> Iterator[tuple[Any, ...]]:
+    size = _READ_ROWS if limit is None else max(min(limit, _READ_ROWS), 1)
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=min(8_192, int(left) if left != math.inf else 8_192) or 1):
-            for row in _rows(batch):
-                if left <= 0:
-                    return
-                left -= 1
-                yield [json_value(value) for value in row]
+        rows = (row for batch in file.iter_batches(batch_size=size) for row in _rows(batch))
+        yield from itertools.islice(rows, limit)
 
 
 def export(path: Path, out: BinaryIO, format: Format, *, result: Mapping[str, Any]) -> None:

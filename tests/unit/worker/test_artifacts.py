@@ -206,6 +206,17 @@ def test_a_long_result_says_that_its_values_are_incomplete() -> None:
     assert len(orjson.dumps(values.values)) <= artifacts.VALUE_BYTES
 
 
+def test_what_the_caller_is_shown_is_among_the_values_however_long_the_result(tmp_path: Path) -> None:
+    stored = store(NUMBERS, batches(200_000), tmp_path / "a", query_hash=HASH, byte_cap=500)
+    assert stored.sampled
+    assert not stored.values_complete
+    shown = {value for row in stored.preview for value in row}
+    assert stored.preview[9][0] > 10_000, "beyond what is looked at while streaming"
+    assert shown <= set(stored.values)
+    assert 200_000 in stored.values
+    assert len(orjson.dumps(stored.values)) <= artifacts.VALUE_BYTES
+
+
 def test_texts_that_no_insight_can_hold_do_not_count_against_completeness() -> None:
     values = ResultValues()
     values.add(pa.record_batch([pa.array(["x" * 100_000, "y"])], names=["t"]))

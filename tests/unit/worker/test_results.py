@@ -48,7 +48,7 @@ def test_every_run_is_on_record_before_its_answer_is_given(desk: Desk) -> None:
     assert run["status"] == "succeeded"
     assert run["params"] == {"rows": 3}
     assert run["sql"] == question.template.sql
-    assert run["result_values"] == [0, "row 0", "ada@example.com", 1, "row 1", 2, "row 2"]
+    assert run["result_values"] == [0, "row 0", "ada@example.com", 1, "row 1", 2, "row 2", 3]
     assert run["result_values_complete"] is True
     (artifact,) = desk.records("artifact")
     assert artifact["id"] == run["artifact_id"] == result["artifact"]["artifact_id"]
