@@ -20,6 +20,7 @@
 
     ),
 
+    {#- Two reads and not one with `or`: each then skips the blocks of history that hold no such row. #}
     tails as (
 
         select
@@ -30,7 +31,17 @@
             stored.activity_occurrence
         from {{ stored }} as stored
         inner join touched on stored.customer = touched.customer and stored.activity = touched.activity
-        where stored.activity_repeated_at is null or stored.activity_repeated_at >= touched.first_ts
+        where stored.activity_repeated_at >= touched.first_ts
+        union all
+        select
+            stored.customer,
+            stored.activity,
+            stored.ts,
+            stored._activity_id,
+            stored.activity_occurrence
+        from {{ stored }} as stored
+        inner join touched on stored.customer = touched.customer and stored.activity = touched.activity
+        where stored.activity_repeated_at is null
 
     ),
 

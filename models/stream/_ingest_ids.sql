@@ -17,11 +17,31 @@
 
 with
 
+{% if is_incremental() %}
+-- the lines of the newest instant, which is read again: not worth a second check
+read_before as (
+
+    select * from {{ this }}
+    where landed_at >= {{ cdesk.since(this, 'landed_at') }}
+
+),
+{% endif %}
+
 landing as (
 
-    select * from {{ source('cdesk', 'landing') }}
+    select * from {{ source('cdesk', 'landing') }} as landing
     {% if is_incremental() %}
-    where landed_at >= {{ cdesk.since(this, 'landed_at') }}
+    where
+        landed_at >= {{ cdesk.since(this, 'landed_at') }}
+        and not exists (
+            select 1
+            from read_before
+            where
+                read_before.landed_at = landing.landed_at
+                and read_before.source_file = landing.source_file
+                and read_before.source_offset = landing.source_offset
+                and read_before.landing_id = landing.id
+        )
     {% endif %}
 
 ),
