@@ -1,0 +1,276 @@
+"""Levels 1 to 3. Each scenario runs once in the default tests (its quick form) and many times under `make chaos`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from chaos_harness import Outcome, Process, Round, Shim
+
+ROUNDS = int(os.environ.get("CDESK_CHAOS_ROUNDS", "5"))
+QUICK_AND_LONG = pytest.mark.parametrize(
+    "rounds", [pytest.param(1, id="quick"), pytest.param(ROUNDS, id="long", marks=pytest.mark.chaos)]
+)
+LONG = pytest.mark.parametrize("rounds", [pytest.param(ROUNDS, id="long", marks=pytest.mark.chaos)])
+Chaos = Callable[..., Round]
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and resource limits are POSIX"),
+    pytest.mark.timeout(900),
+]
+
+
+def writers(one: Round, count: int, *options: str) -> list[Process]:
+    found = [one.actor("write", *options) for _ in range(count)]
+    for process in found:
+        one.wait_until_acknowledged(process, 1)
+    return found
+
+
+# -- level 1: one at a time
+
+
+@QUICK_AND_LONG
+def test_writers_killed_at_random_instants_lose_nothing(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("1: writer killed", number)
+        for _ in range(3):
+            (process,) = writers(one, 1)
+            one.sleep(0.0, 0.3)
+            one.kill(process)
+        outcomes.append(one.settle())
+        assert one.acknowledged
+
+
+@QUICK_AND_LONG
+def test_an_uploader_killed_at_random_instants_neither_loses_nor_doubles(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("1: uploader killed", number)
+        (writer,) = writers(one, 1)
+        for _ in range(4):
+            uploader = one.actor("upload")
+            one.sleep(0.3, 1.5)
+            one.kill(uploader)
+        writer.stop()
+        one.note(writer)
+        outcomes.append(one.settle())
+
+
+@QUICK_AND_LONG
+def test_the_real_server_killed_while_it_answers_loses_no_answered_record(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("1: shim killed", number)
+        for _ in range(2):
+            shim = Shim(one)
+            shim.wait_for(1)
+            for _ in range(200):
+                shim.log_event()
+            shim.wait_for(one.rng.randrange(1, 150))
+            shim.kill()
+        outcomes.append(one.settle())
+        assert one.acknowledged
+
+
+def test_a_server_that_is_told_to_end_hands_over_within_five_seconds(chaos: Chaos) -> None:
+    one = chaos("1: shim terminated")
+    shim = Shim(one)
+    for _ in range(20):
+        shim.log_event()
+    shim.wait_for(21)
+    assert shim.terminate() < 5
+    assert [path.name for path in one.home.queue.glob("*.open.ndjson")] == []
+    one.settle()
+    assert len(one.acknowledged) == 20
+
+
+# -- level 2: several at once, and a hostile surrounding
+
+
+@QUICK_AND_LONG
+def test_writers_and_uploaders_killed_together_behind_a_flaky_warehouse(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("2: all killed, flaky warehouse", number)
+        running = writers(one, 3, "slow")
+        uploaders = [one.actor("upload", "flaky"), one.actor("upload", "flaky")]  # they fight for the lock
+        for _ in range(6):
+            one.sleep(0.1, 0.8)
+            if one.rng.random() < 0.5:
+                index = one.rng.randrange(len(running))
+                one.kill(running[index])
+                running[index] = one.actor("write", "slow")
+            else:
+                index = one.rng.randrange(len(uploaders))
+                one.kill(uploaders[index])
+                uploaders[index] = one.actor("upload", "flaky")
+        outcomes.append(one.settle())
+
+
+@LONG
+def test_low_limits_of_files_and_memory(chaos: Chaos, outcomes: list[Outcome], rounds: int) -> None:
+    for number in range(rounds):
+        one = chaos("2: low limits", number)
+        found = [
+            one.actor("write", "nofile=8"),
+            one.actor("write", "fsize=200000"),
+            one.actor("upload", "memory=2000000000"),
+        ]
+        for process in found[:2]:
+            one.wait_until_acknowledged(process, 50)
+        one.sleep(0.5, 2)
+        one.kill(found[2])
+        outcomes.append(one.settle())
+        assert one.acknowledged
+
+
+def small_disk(folder: Path, megabytes: int) -> Path:
+    """A file system of its own, or skip."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "cdesk-chaos", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount here")
+    if done.returncode:
+        pytest.skip(f"mounting a small file system is not permitted here: {done.stderr.decode().strip()}")
+    return folder
+
+
+@QUICK_AND_LONG
+def test_a_file_system_that_fills_up_and_is_cleared(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("2: disk full", number)
+        queue = small_disk(one.home.queue, 8)
+        try:
+            ballast = queue / "ballast"
+            ballast.write_bytes(b"\0" * 4_000_000)
+            running = writers(one, 2)
+            one.sleep(1.0, 2.0)  # far more than fits is tried meanwhile
+            ballast.unlink()
+            one.sleep(0.3, 0.6)
+            one.kill(running[0])
+            outcomes.append(one.settle())
+            assert one.acknowledged
+        finally:
+            one.close()
+            subprocess.run(["umount", "-l", str(queue)], check=True)
+
+
+# -- level 3: damage
+
+
+def spoil(one: Round, path: Path, times: int) -> None:
+    """Overwrite single bytes of a file, line feeds left alone so that each spoils one line."""
+    data = bytearray(path.read_bytes())
+    for _ in range(times):
+        index = one.rng.randrange(len(data))
+        if data[index] != 0x0A:
+            data[index] = one.rng.choice(b'\x00\xff{}x"')
+    path.write_bytes(bytes(data))
+
+
+@QUICK_AND_LONG
+def test_corrupt_bytes_are_quarantined_and_their_neighbours_land(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("3: mangled queue, state.db and locks", number)
+        running = writers(one, 2)
+        for process in running:
+            one.wait_until_acknowledged(process, 300)
+        uploader = one.actor("upload")
+        one.sleep(0.5, 1.0)
+        one.kill(uploader)
+        for process in running:
+            one.kill(process)
+        before = set(one.acknowledged)
+        files = [path for path in one.home.queue.glob("*.ndjson") if path.stat().st_size]
+        spoiled: set[str] = set()
+        for path in files[:2]:
+            whole = path.read_bytes().split(b"\n")
+            spoil(one, path, 5)
+            spoiled |= {
+                id
+                for was, now in zip(whole, path.read_bytes().split(b"\n"), strict=True)
+                if was != now
+                for id in before
+                if id.encode() in was
+            }
+        if one.home.state_db.exists():
+            one.home.state_db.write_bytes(one.rng.randbytes(20_000))
+        one.acknowledged -= spoiled  # a changed byte may change the id itself: counted apart below
+        outcome = one.settle(doubles_allowed=True)
+        outcomes.append(outcome)
+        with duckdb.connect(one.home.warehouse, read_only=True) as connection:
+            places = connection.execute(
+                "select count(*), count(distinct (source_file, source_offset)) from activities.landing"
+            ).fetchall()
+        assert places[0][0] >= len(before)  # every line stands somewhere: landed, or with its reason
+
+
+@QUICK_AND_LONG
+def test_copied_and_cut_files_and_old_backups_lose_nothing(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(rounds):
+        one = chaos("3: old backups brought back", number)
+        (writer,) = writers(one, 1)
+        one.wait_until_acknowledged(writer, 200)
+        one.kill(writer)
+        one.drain()
+        backup = one.home.root.parent / f"{one.home.root.name}-backup"
+        shutil.copytree(one.home.root, backup)
+        (writer,) = writers(one, 1)
+        one.wait_until_acknowledged(writer, 200)
+        one.kill(writer)
+        one.drain()
+        what = one.rng.choice(("warehouse", "state", "both", "files"))
+        if what in ("warehouse", "both"):
+            shutil.copyfile(backup / "warehouse.duckdb", one.home.warehouse)
+        if what in ("state", "both"):
+            for path in one.home.root.glob("state.db-*"):
+                path.unlink()
+            shutil.copyfile(backup / "state.db", one.home.state_db)
+        if what == "files":  # shipped files put back into the queue, one of them cut short
+            for index, path in enumerate(sorted((one.home.queue / "shipped").iterdir())):
+                stem = path.name.split(".")[0]
+                data = path.read_bytes()
+                (one.home.queue / f"{stem}.ndjson").write_bytes(data if index else data[: len(data) // 2])
+        (writer,) = writers(one, 1)
+        one.wait_until_acknowledged(writer, 50)
+        one.kill(writer)
+        outcomes.append(one.settle(doubles_allowed=what == "files"))
+
+
+@LONG
+def test_a_backlog_of_a_million_drained_under_kills(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    from bench.ingest import fill_queue
+
+    one = chaos("3: backlog of 1 M, uploader killed")
+    rows = int(os.environ.get("CDESK_CHAOS_BACKLOG", "1000000"))
+    fill_queue(one.home.queue, rows)
+    for path in sorted(one.home.queue.glob("*.ndjson")):
+        for line in path.read_bytes().splitlines():
+            one.acknowledged.add(line[28:64].decode())
+    assert len(one.acknowledged) == rows
+    for _ in range(5 * rounds):
+        uploader = one.actor("upload")
+        one.sleep(0.5, 4.0)
+        one.kill(uploader)
+    outcomes.append(one.settle())
