@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def test_this_checkout_or_wheel_holds_the_project(settings: Settings, state_home
     assert (project.profiles_dir / "profiles.yml").is_file()
     for folder in (project.profiles_dir, project.target_dir, project.log_dir):
         assert folder.is_relative_to(state_home.root)
+
+
+def test_the_wheel_carries_every_part_of_the_project() -> None:
+    pyproject = module._CHECKOUT / "pyproject.toml"
+    if not pyproject.is_file():
+        pytest.skip("this is an installation, not a checkout")
+    data = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    carried = data["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for name in (*module._FILES, *module._FOLDERS):
+        if (module._CHECKOUT / name).exists():
+            assert carried.get(name) == f"worker/_dbt/{name}"
+    assert carried["profiles.example.yml"] == "worker/_dbt/profiles.yml"
 
 
 def test_the_packaged_project_goes_before_a_checkout_around_it(
