@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import json
 import os
 import queue
 import stat
@@ -26,7 +27,15 @@ from typing import Any, Final, Literal, Self
 import anyio
 import orjson
 from mcp.shared.message import SessionMessage
-from mcp_types.jsonrpc import JSONRPCMessage, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp_types.jsonrpc import (
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 Mode = Literal["loop", "threads"]
@@ -57,6 +66,28 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError as error:
         return error
+
+
+def refuse_unreadable(line: bytes, error: Exception) -> bytes | None:
+    """The error answer to a request whose JSON the SDK's parser cannot take (a lone surrogate, nesting beyond its bound), or None.
+
+    The SDK drops such a line; whoever sent it would wait for ever, though it said which request it was. Everything else that is dropped
+    (no JSON, no request, no id) stays so.
+    """
+    if not isinstance(error, ValidationError) or error.errors(include_url=False)[0]["type"] != "json_invalid":
+        return None
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    request_id = message.get("id") if isinstance(message, dict) and "method" in message else None
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
+        return None
+    text = "the request cannot be read: it holds a lone surrogate (\\ud800 to \\udfff), or is nested too deep"
+    answer = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=PARSE_ERROR, message=text))
+    with contextlib.suppress(ValueError):  # an id that UTF-8 cannot carry
+        return encode_message(answer)
+    return None
 
 
 def encode_message(message: JSONRPCMessage) -> bytes:
@@ -143,7 +174,9 @@ class _Stream:
 class MessageReader(_Stream):
     """`ReadStream` of the SDK. Filled by `feed` on the event loop, emptied by the SDK's loop."""
 
-    def __init__(self, pending: Pending) -> None:
+    def __init__(self, pending: Pending, answer: Callable[[bytes], None] = lambda _: None) -> None:
+        self.answer = answer
+        """Sends a line to the client, for what never reaches the server."""
         self._items: deque[SessionMessage | Exception] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
@@ -182,6 +215,11 @@ class MessageReader(_Stream):
         item = line if isinstance(line, MessageTooLong) else parse_message(line)
         if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
             self._pending.add(item.message.id)
+        elif isinstance(item, Exception) and isinstance(line, bytes):
+            refusal = refuse_unreadable(line, item)
+            if refusal is not None:
+                with contextlib.suppress(anyio.BrokenResourceError):
+                    self.answer(refusal)
         self._items.append(item)
 
     def _wake(self) -> None:
@@ -486,6 +524,7 @@ def _on_loop(read_fd: int, write_fd: int, reader: MessageReader, pending: Pendin
         reader.feed(data)
 
     output = LoopOutput(write_fd, reader.end)
+    reader.answer = output.write
 
     def pause() -> None:
         loop.remove_reader(read_fd)
@@ -526,6 +565,7 @@ def _on_threads(read_fd: int, write_fd: int, reader: MessageReader, pending: Pen
                 return
 
     output = ThreadOutput(write_fd, reader.end)
+    reader.answer = output.write
     # A daemon: it may wait in `read` for ever, and the process must be able to end.
     threading.Thread(target=read, name="stdio-reader", daemon=True).start()
     return Transport(reader, MessageWriter(output, pending), "threads", [output.close])

@@ -1,0 +1,155 @@
+"""Every limit of the tools has its error: field, what is wrong, what is allowed; and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from bench.turn_path import fixtures
+from cdesk.home import StateDirectory
+from cdesk.state import open_state
+from tests.integration.shim.harness import EVENT, Wire, records
+
+INSIGHT = {"subject": "atlas", "metric": "questions", "value": 3}
+QUERY = {"template": "recent_activities"}
+TICKET = "01a204f6-195e-7c4a-8b6c-e270415d986d"
+
+
+def deep(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
+    ("activity missing", "log_event", {"feature_json": {}}, ("activity", "missing")),
+    ("activity free text", "log_event", EVENT | {"activity": "user asked"}, ("activity", "user asked", "^cdesk")),
+    ("activity too long", "log_event", EVENT | {"activity": "cdesk." + "a" * 65}, ("activity", "^cdesk")),
+    ("activity line feed", "log_event", EVENT | {"activity": "cdesk.a\n"}, ("activity", "^cdesk")),
+    ("activity number", "log_event", EVENT | {"activity": 7}, ("activity", "7", "^cdesk")),
+    ("features missing", "log_event", {"activity": "cdesk.x"}, ("feature_json", "missing", "object")),
+    ("features text", "log_event", EVENT | {"feature_json": "{}"}, ("feature_json", "str", "an object")),
+    ("features array", "log_event", EVENT | {"feature_json": []}, ("feature_json", "list", "an object")),
+    ("features large", "log_event", EVENT | {"feature_json": {"a": "b" * 65_536}}, ("feature_json", "bytes", "64 KiB")),
+    ("features deep", "log_event", EVENT | {"feature_json": deep(33)}, ("feature_json", "deep", "at most 32")),
+    ("features huge number", "log_event", EVENT | {"feature_json": {"a": 2**64}}, ("feature_json", "64 bits")),
+    ("link scheme", "log_event", EVENT | {"link": "file:///etc/passwd"}, ("link", "http")),
+    ("link long", "log_event", EVENT | {"link": "https://a/" + "b" * 2_000}, ("link", "2,010", "2,000")),
+    ("link blank", "log_event", EVENT | {"link": "https://a b"}, ("link", "URI")),
+    ("revenue text", "log_event", EVENT | {"revenue_impact": "5"}, ("revenue_impact", "str", "finite number")),
+    ("revenue boolean", "log_event", EVENT | {"revenue_impact": True}, ("revenue_impact", "bool")),
+    ("timestamp", "log_event", EVENT | {"ts": "2026-01-01T00:00:00Z"}, ("ts", "unknown", "activity, feature_json")),
+    ("customer", "log_event", EVENT | {"customer": "bob"}, ("customer", "unknown")),
+    ("near miss", "log_event", EVENT | {"features_json": {}}, ("features_json", "did you mean feature_json?")),
+    ("subject missing", "log_insight", {"metric": "m", "value": 1}, ("subject", "missing")),
+    ("subject empty", "log_insight", INSIGHT | {"subject": ""}, ("subject", "1 to 255")),
+    ("subject long", "log_insight", INSIGHT | {"subject": "s" * 256}, ("subject", "256", "255")),
+    ("subject control", "log_insight", INSIGHT | {"subject": "a\x07"}, ("subject", "control character")),
+    ("metric number", "log_insight", INSIGHT | {"metric": 1}, ("metric", "int")),
+    ("value missing", "log_insight", {"subject": "s", "metric": "m"}, ("value", "missing")),
+    ("value object", "log_insight", INSIGHT | {"value": {}}, ("value", "dict", "text")),
+    ("value long", "log_insight", INSIGHT | {"value": "v" * 4_097}, ("value", "4,097", "4,096")),
+    ("value huge", "log_insight", INSIGHT | {"value": 2**63}, ("value", "64 bits")),
+    ("hash", "log_insight", INSIGHT | {"provenance_query_hash": "XYZ"}, ("provenance_query_hash", "hex")),
+    ("max_bytes small", "get_context", {"max_bytes": 10}, ("max_bytes", "10", "2,048 to 262,144")),
+    ("max_bytes huge", "get_context", {"max_bytes": 10**30}, ("max_bytes", "out of range", "262,144")),
+    ("max_bytes text", "get_context", {"max_bytes": "all"}, ("max_bytes", "str")),
+    ("customer_id number", "get_context", {"customer_id": 5}, ("customer_id", "int")),
+    ("template missing", "submit_query", {}, ("template", "missing")),
+    ("template unknown", "submit_query", {"template": "recent_activites"}, ("not_found", "did you mean recent_activities?")),
+    ("template path", "submit_query", {"template": "../../etc/passwd"}, ("not_found", "known: recent_activities")),
+    ("template array", "submit_query", {"template": ["x"]}, ("not_found", "known: recent_activities")),
+    ("params array", "submit_query", QUERY | {"params": []}, ("params", "list", "object")),
+    ("param unknown", "submit_query", QUERY | {"params": {"hours": 2}}, ("hours", "did you mean hours_back?")),
+    ("param range", "submit_query", QUERY | {"params": {"limit": 0}}, ("limit", "0", "from 1 to 1000")),
+    ("param type", "submit_query", QUERY | {"params": {"limit": "'; drop table events; --"}}, ("limit", "integer")),
+    ("byte_cap", "submit_query", QUERY | {"byte_cap": 1}, ("byte_cap", "out of range", "1,024")),
+    ("dry_run", "submit_query", QUERY | {"dry_run": "yes"}, ("dry_run", "str", "true or false")),
+    ("ticket missing", "get_result", {}, ("ticket_id", "missing")),
+    ("ticket unknown", "get_result", {"ticket_id": TICKET}, ("not_found", TICKET)),
+    ("ticket number", "get_result", {"ticket_id": 5}, ("ticket_id", "int")),
+    ("wait long", "get_result", {"ticket_id": TICKET, "wait_seconds": 21}, ("wait_seconds", "21", "0 to 20")),
+    ("wait negative", "get_result", {"ticket_id": TICKET, "wait_seconds": -1}, ("wait_seconds", "-1")),
+    ("wait text", "get_result", {"ticket_id": TICKET, "wait_seconds": "5"}, ("wait_seconds", "str")),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
+    home = StateDirectory(tmp_path_factory.mktemp("limits")).ensure()
+    fixtures.catalogue(home.catalogue)
+    return home
+
+
+@pytest.fixture(scope="module")
+def wire(home: StateDirectory) -> Iterator[Wire]:
+    with Wire(home) as wire:
+        yield wire.open()
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_a_value_outside_its_limits_is_refused_with_field_problem_and_what_is_allowed(
+    home: StateDirectory, wire: Wire, tool: str, arguments: dict[str, Any], said: tuple[str, ...]
+) -> None:
+    before = {record["id"] for record in records(home)}
+    result = wire.call(tool, arguments)
+    assert result["isError"] is True
+    text = result["content"][0]["text"]
+    code, _, message = text.partition(": ")
+    assert code in ("invalid_argument", "not_found")
+    assert "\n" not in text
+    assert len(text) < 600
+    for part in said:
+        assert part in text
+    assert message
+    wire.request("ping")  # what the shim records by itself has been written by now
+    written = [record for record in records(home) if record["id"] not in before]
+    assert {record.get("activity") for record in written} <= {
+        "cdesk.session_started",
+        "cdesk.tool_called",
+        "cdesk.error_encountered",
+    }
+    with closing(open_state(home.state_db)) as state:
+        for table in ("tickets", "pending_insights"):
+            assert state.execute(f"select count(*) from {table}").fetchone() == (0,)
+
+
+def test_the_largest_that_is_allowed_is_taken(home: StateDirectory, wire: Wire) -> None:
+    del home
+    biggest = {"a": "b" * (65_536 - 8)}
+    event = {"activity": "cdesk." + "a" * 64, "feature_json": biggest, "link": "s3://" + "b" * 1_995}
+    assert wire.call("log_event", event | {"revenue_impact": -(2**63)})["isError"] is False
+    assert wire.call("log_event", EVENT | {"feature_json": deep(32)})["isError"] is False
+    insight = {"subject": "é" * 255, "metric": "m" * 255, "value": "v" * 4_096}
+    assert wire.call("log_insight", insight)["isError"] is False
+    assert wire.call("get_context", {"max_bytes": 2_048})["isError"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        b'{"activity":"cdesk.x","feature_json":{"a":"\\ud800"}}',
+        b'{"activity":"cdesk.x","feature_json":' + b'{"a":' * 400 + b"1" + b"}" * 401,
+    ],
+    ids=["lone surrogate", "depth bomb"],
+)
+def test_a_request_that_the_parser_cannot_read_is_answered_all_the_same(
+    home: StateDirectory, wire: Wire, arguments: bytes
+) -> None:
+    before = {record["id"] for record in records(home)}
+    wire.send(
+        b'{"jsonrpc":"2.0","id":"odd","method":"tools/call","params":{"name":"log_event","arguments":'
+        + arguments
+        + b"}}"
+    )
+    answer = wire.receive()
+    assert answer["id"] == "odd"
+    assert answer["error"]["code"] == -32700
+    wire.request("ping")
+    assert "cdesk.x" not in [record.get("activity") for record in records(home) if record["id"] not in before]
