@@ -1,0 +1,37 @@
+"""docs/safesql.md keeps up with the project: every template, and what a result holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cdesk import tickets
+from worker import artifacts, results
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "safesql.md").read_text(encoding="utf-8")
+TEMPLATES = sorted(path.stem for path in (ROOT / "analyses" / "safesql").glob("*.sql"))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_is_on_the_page(name: str) -> None:
+    assert re.search(rf"`{name}[(`]", PAGE)
+
+
+def test_every_name_in_the_table_is_a_template() -> None:
+    rows = re.findall(r"^\| (`.*?) \| (?:customer|caller|org) \|", PAGE, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)", row)}
+    assert named == set(TEMPLATES)
+
+
+def test_the_figures_on_the_page_are_those_of_the_code() -> None:
+    assert f"{int(results.TIMEOUT_SECONDS)} s a query" in PAGE
+    assert f"for {int(results.PATIENCE_SECONDS)} s" in PAGE
+    assert f"within {tickets.EXPIRY_SECONDS // 60} min" in PAGE
+    assert f"ticket {tickets.KEEP_DAYS} days" in PAGE
+    assert f"({tickets.BYTE_CAP_DEFAULT // 2**20} MiB unless" in PAGE
+    assert f"over {artifacts.PREVIEW_CELL:,} characters" in PAGE
+    assert f"{artifacts.VALUE_CELLS:,} cells and {artifacts.VALUE_BYTES // 1024} KiB" in PAGE
+    assert f"over {artifacts.MAX_RESULT_BYTES // 2**30} GiB" in PAGE
