@@ -1,0 +1,153 @@
+"""What keeps the turn path fast, as counts that are the same on every machine. Each guard is also seen to fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from cdesk.home import StateDirectory
+from tests.integration.shim.harness import EVENT, ROOT, Wire, environment
+from tests.integration.shim.test_protocol import INITIALIZED, initialize, request
+
+COUNTED = Path(__file__).with_name("counted_server.py")
+CALLS = 30
+WARM = 5
+
+# -- budgets
+
+PER_LOG_EVENT: Mapping[str, int] = {
+    "read": 1,  # the request
+    "write": 3,  # the record, the answer, and afterwards tool_called
+}
+"""At most so many of each in every log_event; what is not named may not happen at all."""
+PER_RUN: Mapping[str, int] = {"urandom": 2, "stat": 3, "open": 1, "close": 1}
+"""At most so many over all calls together: random bits by the block; looking for the worker's address, five times a second."""
+
+# Of packages that mcp_shim.lean puts a placeholder for, a module is named that only the real one has.
+FORBIDDEN = frozenset(
+    (
+        "boto3", "dbt", "duckdb", "httpx2._client", "jinja2", "jsonschema", "numpy", "opentelemetry.sdk", "pandas", "pyarrow", "requests",
+        "snowflake", "sse_starlette.sse", "starlette.requests", "uploader", "urllib.request", "uvicorn.config", "warehouse", "worker",
+    )
+)  # fmt: skip
+MOST_MODULES = 400
+
+
+def over_budget(rounds: Iterable[Mapping[str, int]]) -> list[str]:
+    """What the rounds did beyond the budgets."""
+    found = []
+    total: Counter[str] = Counter()
+    for counts in rounds:
+        total.update(counts)
+        found += [
+            f"{name}: {count} in one call"
+            for name, count in counts.items()
+            if name not in PER_RUN and count > PER_LOG_EVENT.get(name, 0)
+        ]
+    found += [f"{name}: {total[name]} in all" for name, most in PER_RUN.items() if total[name] > most]
+    return found
+
+
+def unwanted(modules: Iterable[str]) -> list[str]:
+    """Modules that have no place on the turn path."""
+    loaded = set(modules)
+    return sorted(
+        name for name in loaded if any(name == bad or name.startswith(f"{bad}.") for bad in FORBIDDEN)
+    )
+
+
+def count(home: StateDirectory, target: Path, slip: str) -> list[dict[str, int]]:
+    with Wire(home, command=(str(COUNTED), str(target), slip)) as wire:
+        wire.open()
+        wire.request("tools/list")
+        for _ in range(CALLS):
+            assert wire.call("log_event", EVENT)["isError"] is False
+    rounds: list[dict[str, int]] = json.loads(target.read_text(encoding="utf-8"))["rounds"]
+    assert len(rounds) == CALLS
+    return rounds[WARM:]
+
+
+@pytest.mark.skipif(
+    os.name == "nt", reason="the event loop cannot wait for pipes there: threads read and write"
+)
+def test_a_log_event_stays_within_its_system_calls(state_home: StateDirectory, tmp_path: Path) -> None:
+    rounds = count(state_home, tmp_path / "counts.json", "none")
+    assert over_budget(rounds) == []
+    assert all(counts["write"] >= 2 for counts in rounds), "the counting itself does not work"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="as above")
+@pytest.mark.parametrize("slip", ["hop", "import", "open", "fsync"])
+def test_the_guard_fails_when_a_slip_is_put_back(
+    state_home: StateDirectory, tmp_path: Path, slip: str
+) -> None:
+    found = over_budget(count(state_home, tmp_path / "counts.json", slip))
+    assert any(line.startswith(f"{slip}:") for line in found)
+
+
+def modules_of(home: StateDirectory, first: str) -> list[str]:
+    """The modules of a server process after the handshake, tools/list and one call; `first` runs before all else."""
+    code = (
+        f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    lines = [initialize(), INITIALIZED, request(2, "tools/list")]
+    lines += [request(3, "tools/call", {"name": "log_event", "arguments": EVENT})]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"\n".join(lines) + b"\n",
+        capture_output=True,
+        env=environment(home),
+        cwd=ROOT,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.count(b"\n") == 3
+    return done.stderr.decode().split()
+
+
+def test_a_start_imports_only_what_stdio_needs(state_home: StateDirectory) -> None:
+    modules = modules_of(state_home, "")
+    assert "mcp.server.runner" in modules, "the SDK does not serve here"
+    assert unwanted(modules) == []
+    assert len(modules) < MOST_MODULES
+
+
+@pytest.mark.parametrize("slip", ["import starlette.applications", "import duckdb"])
+def test_the_import_guard_fails_when_an_import_is_put_back(state_home: StateDirectory, slip: str) -> None:
+    assert unwanted(modules_of(state_home, slip))
+
+
+def test_the_import_guard_sees_the_sdk_imported_in_full(state_home: StateDirectory) -> None:
+    """Without mcp_shim.lean the SDK brings its HTTP stack along: that is what the guard would say if it stopped working."""
+    modules = modules_of(state_home, "from mcp_shim import lean; lean.install = lambda: False")
+    assert "starlette.requests" in unwanted(modules)
+    assert len(modules) > MOST_MODULES
+
+
+def test_calls_leave_no_memory_behind(state_home: StateDirectory) -> None:
+    code = (
+        "import gc, sys\nfrom mcp_shim import lean\nlean.install()\nfrom mcp_shim import main, service\n"
+        "inner = service.Service.call\nseen = []\n"
+        "async def call(self, *rest):\n"
+        "    seen.append(1)\n"
+        "    if len(seen) in (200, 600):\n"
+        "        gc.collect(); print(sys.getallocatedblocks(), file=sys.stderr)\n"
+        "    return await inner(self, *rest)\n"
+        "service.Service.call = call\nmain.run_as_module()"
+    )
+    with Wire(state_home, command=("-c", code)) as wire:
+        wire.open()
+        for _ in range(601):
+            wire.call("log_event", EVENT)
+        wire.end_input()
+        wire.process.wait(15)
+        before, after = map(int, wire.error_text().split())
+    assert after - before < 2_000, "blocks are left behind by each of 400 calls"
