@@ -70,7 +70,12 @@ def run_once(settings: Settings, *, full: bool = False, progress: Stage | None =
 
 
 def _take(lock: FileLock, home: StateDirectory) -> bool:
+    """Whether the lock is ours. Who only looks whether it is free holds it for a moment, so a few tries are made."""
     try:
+        for _ in range(4):
+            if lock.acquire():
+                return True
+            time.sleep(0.05)
         return lock.acquire()
     except OSError as error:
         raise StateDirectoryError(
