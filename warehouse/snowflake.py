@@ -1,6 +1,7 @@
 """Snowflake behind the engine protocol: the plain connector, over which everything can be done.
 
-Landing here is bulk bind, one transaction, MERGE; Snowpipe Streaming (`warehouse.snowpipe`) takes its place by default. Queries run as the reader role,
+Landing here is bulk bind, one transaction, MERGE; Snowpipe Streaming (`warehouse.snowpipe`) takes its place by default. Queries
+run as the reader role,
 each with its tag, its binds on the server, and the session variables that the row access policy goes by.
 """
 
@@ -48,7 +49,8 @@ _LAST_LANDED_TODAY: Final = (
     "select max(landed_at) from landing where landed_at >= dateadd(day, -1, sysdate())"
 )
 _LAST_LANDED: Final = "select max(landed_at) from landing"
-# A batch is sent again when its answer got lost: the same lines at the same places, so they are looked for among the recent ones only, which prunes.
+# A batch is sent again when its answer got lost: the same lines at the same places, so they are looked for among the recent ones
+# only, which prunes.
 # 'd': of a key that stands twice the last value counts, as it does where the record was checked.
 _MERGE: Final = (
     "merge into landing using (select id, kind, parse_json(payload, 'd') as payload, source_file, source_offset, "

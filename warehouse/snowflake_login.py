@@ -1,6 +1,7 @@
 """Getting a Snowflake connection, from the places where Snowflake's own tools keep theirs, without ever locking an account out.
 
-Parameters come from the environment when `SNOWFLAKE_ACCOUNT` is set, else from `connections.toml` (the connector finds it). Both are read anew at each
+Parameters come from the environment when `SNOWFLAKE_ACCOUNT` is set, else from `connections.toml` (the connector finds it). Both
+are read anew at each
 login, so a rotated key or token is taken up without a restart. Nothing here is ever written to a file or a log.
 """
 
@@ -77,7 +78,8 @@ _UNREACHABLE_PAUSE: Final = 2.0
 class Login:
     """Opens connections for one purpose each; safe to use from several threads.
 
-    After a refusal no login is tried for 30 s, then 60, … up to 15 min (Snowflake locks a user after 5 in a row), unless a credential file has
+    After a refusal no login is tried for 30 s, then 60, … up to 15 min (Snowflake locks a user after 5 in a row), unless a
+    credential file has
     changed meanwhile. Where the account cannot be reached at all the pause begins at 2 s.
     """
 
@@ -152,7 +154,8 @@ class Login:
         name = self._environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME") or "default"
         if name not in connections:
             raise ConfigurationError(
-                f"no Snowflake connection: connections.toml has no {name!r}; run 'snow connection add', or set SNOWFLAKE_ACCOUNT and SNOWFLAKE_USER"
+                f"no Snowflake connection: connections.toml has no {name!r}; run 'snow connection add', or set SNOWFLAKE_ACCOUNT "
+                "and SNOWFLAKE_USER"
             )
         own = ("database", "schema", "role", "warehouse", "session_parameters")
         return {key: value for key, value in dict(connections[name]).items() if key not in own}
@@ -180,9 +183,12 @@ class Login:
             pause = min(base * 2 ** (self._failures - 1), _LONGEST_PAUSE)
             self._not_before = self._monotonic() + pause * self._rng.uniform(1.0, 1.2)
             if code == _ROLE_NOT_GRANTED:
-                self._reason = f"Snowflake refuses the login: role {role} is not granted to this user; an administrator runs: grant role {role} to user …"
+                self._reason = (
+                    f"Snowflake refuses the login: role {role} is not granted to this user; "
+                    f"an administrator runs: grant role {role} to user …"
+                )
             elif refused:
-                self._reason = f"Snowflake refuses the login: {refused}; check it with 'snow connection test', mend the credential, then 'cdesk worker --once'"
+                self._reason = f"Snowflake refuses the login: {refused}; check it with 'snow connection test' and mend the credential"
             else:
                 self._reason = (
                     f"Snowflake cannot be reached ({first_line(error)}); check it with 'snow connection test'"

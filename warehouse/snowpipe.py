@@ -1,6 +1,7 @@
 """Landing by Snowpipe Streaming: serverless, so that an idle installation costs nothing. Everything but landing is the plain connector's.
 
-One channel a queue file, its offset token the place of the last line that has landed: `<source_file>:<offset>`. Snowflake commits rows and token together, in order,
+One channel a queue file, its offset token the place of the last line that has landed: `<source_file>:<offset>`. Snowflake commits
+rows and token together, in order,
 so after a crash the channel says where to go on. `landed_at` is the account's clock, kept by its distance from ours.
 https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
 """
@@ -71,7 +72,8 @@ class Client(Protocol):
 
 
 class SnowpipeWarehouse:
-    """`Warehouse` that lands by streaming. `land` returns when the rows are committed, so the protocol's promise is kept; it takes a few seconds."""
+    """`Warehouse` that lands by streaming. `land` returns when the rows are committed, so the protocol's promise is kept; it takes
+    a few seconds."""
 
     dialect = "snowflake"
 
@@ -100,7 +102,8 @@ class SnowpipeWarehouse:
     # -- landing
 
     def land(self, lines: Sequence[LandedLine]) -> LandResult:
-        """Raises WarehouseUnavailable when the commit isn't seen in time: the same lines are sent again, and those that the token covers are skipped."""
+        """Raises WarehouseUnavailable when the commit isn't seen in time: the same lines are sent again, and those that the token
+        covers are skipped."""
         batch = LineBatch.of(lines)
         with self._lock:
             landed_at = self._stamp()
@@ -165,7 +168,7 @@ class SnowpipeWarehouse:
     def _committed(self, source_file: str, status: ChannelStatus) -> int:
         if status.rows_error_count:
             raise WarehouseError(
-                f"Snowpipe Streaming refused {status.rows_error_count} rows of {source_file}; see the channel's history, and land by the plain "
+                f"Snowpipe Streaming refused {status.rows_error_count} rows of {source_file}; land by the plain "
                 "connector: CDESK_SNOWFLAKE_LANDING=connector"
             )
         return parse_offset_token(source_file, status.latest_committed_offset_token)

@@ -38,6 +38,8 @@
             "alter warehouse " ~ warehouse ~ " set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = " ~ seconds
             ~ ", statement_queued_timeout_in_seconds = " ~ seconds) -%}
     {%- endfor -%}
+    {# it did not exist when this session began #}
+    {%- do statements.append("use warehouse " ~ names.build_warehouse) -%}
     {%- do statements.append(cdesk.create_landing_sql(landing) | trim) -%}
     {%- do statements.append("create table if not exists " ~ names.access ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
     {%- do statements.append("create table if not exists " ~ names.steps ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}

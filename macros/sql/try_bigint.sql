@@ -3,8 +3,12 @@
     {{ return(adapter.dispatch('try_bigint', 'cdesk')(text)) }}
 {%- endmacro %}
 
+{# Snowflake's bigint is number(38, 0): what doesn't fit into 64 bits has to be told. #}
 {% macro default__try_bigint(text) -%}
-    cast(try_to_number({{ text }}, 38, 0) as bigint)
+    case
+        when try_to_number({{ text }}, 38, 0) between -9223372036854775808 and 9223372036854775807
+            then cast(try_to_number({{ text }}, 38, 0) as bigint)
+    end
 {%- endmacro %}
 
 {% macro duckdb__try_bigint(text) -%}

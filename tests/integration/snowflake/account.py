@@ -75,12 +75,14 @@ class FakeAccount:
         )
 
     def profile(self, folder: Path, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES") -> Path:
-        """A folder with a dbt profile for this account. One thread: DuckDB refuses concurrent changes of one table that Snowflake would queue."""
+        """A folder with a dbt profile for this account. One thread: DuckDB refuses concurrent changes of one table that Snowflake
+        would queue."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "profiles.yml").write_text(
             "cdesk:\n  target: snowflake\n  outputs:\n    snowflake:\n"
             f"      {{type: snowflake, account: fakesnow, user: CDESK_TEST, password: not-a-secret, host: 127.0.0.1, port: {self.port},\n"
-            f"       protocol: http, database: {database}, schema: {schema}, warehouse: CDESK_BUILD_WH, role: CDESK_TRANSFORMER, threads: 1}}\n",
+            f"       protocol: http, database: {database}, schema: {schema}, warehouse: CDESK_BUILD_WH,\n"
+            "       role: CDESK_TRANSFORMER, threads: 1}\n",
             encoding="utf-8",
         )
         return folder

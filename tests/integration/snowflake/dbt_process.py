@@ -36,16 +36,11 @@ class Dbt:
     stdout: IO[str]
     profiles: Path
     work: Path
+    variables: dict[str, object]
+    """The same for every command: dbt parses the whole project anew when they change, or the profile."""
 
-    def __call__(self, *arguments: str, target: str = "snowflake", profiles: Path | None = None) -> DbtResult:
-        folders = [
-            "--project-dir",
-            str(ROOT),
-            "--profiles-dir",
-            str(profiles or self.profiles),
-            "--target",
-            target,
-        ]
+    def __call__(self, *arguments: str, target: str = "snowflake") -> DbtResult:
+        folders = ["--project-dir", str(ROOT), "--profiles-dir", str(self.profiles), "--target", target]
         folders += [
             "--target-path",
             str(self.work / target),
@@ -54,6 +49,7 @@ class Dbt:
             "--log-level",
             "none",
         ]
+        folders += ["--vars", json.dumps(self.variables)]
         self.stdin.write(json.dumps([*arguments, *folders]) + "\n")
         self.stdin.flush()
         answer: dict[str, Any] = json.loads(self.stdout.readline())
@@ -67,7 +63,9 @@ class Dbt:
 
 
 @contextlib.contextmanager
-def running_dbt(profiles: Path, work: Path, environ: dict[str, str]) -> Iterator[Dbt]:
+def running_dbt(
+    profiles: Path, work: Path, environ: dict[str, str], variables: dict[str, object]
+) -> Iterator[Dbt]:
     work.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "tests.integration.snowflake.dbt_driver"],
@@ -82,7 +80,7 @@ def running_dbt(profiles: Path, work: Path, environ: dict[str, str]) -> Iterator
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield Dbt(process.stdin, process.stdout, profiles, work)
+        yield Dbt(process.stdin, process.stdout, profiles, work, variables)
     finally:
         process.stdin.close()
         process.wait(timeout=30)

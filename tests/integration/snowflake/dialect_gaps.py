@@ -29,7 +29,8 @@ def as_json(value: exp.Expression) -> exp.Anonymous:
 
 
 def get(node: exp.GetExtract) -> exp.Expression:
-    """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter, whatever characters it has; an index counts from 0."""
+    """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter, whatever characters it has; an
+    index counts from 0."""
     key = node.expression
     path = (
         text(f'$."{key.this}"')

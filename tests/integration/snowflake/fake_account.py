@@ -1,10 +1,11 @@
 """A Snowflake account that isn't one: fakesnow (DuckDB behind Snowflake's wire protocol) on loopback, in a process of its own.
 
-What it stands for, and what not. The client side is real: dbt-snowflake and snowflake-connector-python speak HTTP to it. Query semantics are DuckDB's after
-transpilation. This file adds what fakesnow lacks, so that the SQL under test stays as Snowflake wants it:
+What it stands for, and what not. The client side is real: dbt-snowflake and snowflake-connector-python speak HTTP to it.
+Query semantics are DuckDB's after transpilation. This file adds what fakesnow lacks, so that the SQL under test stays as Snowflake wants it:
 
 - statements that DuckDB has no notion of (roles, grants, warehouses, resource monitors, streams, tasks) succeed and do nothing;
-- policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or replace` without the clause loses them, one row access
+- policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or replace` without the clause loses
+them, one row access
   policy a relation, one masking policy a column, none without the policy's own existence; `policy_references` reads them back;
 - session parameters (`QUERY_TAG`, …) are kept by session, and every statement is written to `query_history` with its tag;
 - logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks for it through `/cdesk/fail`.
@@ -42,7 +43,9 @@ from tests.integration.snowflake import dialect_gaps
 NOTHING_TO_DO = re.compile(
     r"""\s*(
         (grant|revoke)\s
-      | (create|alter|drop)\s+(or\s+replace\s+)?(role|warehouse|resource\s+monitor|user|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
+      |
+      (create|alter|drop)\s+(or\s+replace\s+)?
+        (role|warehouse|resource\s+monitor|user|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
       | (create|alter|drop)\s+database\s+(if\s+(not\s+)?exists\s+)?\S+\s+set\b
       | alter\s+(database|schema)\b
       | alter\s+table\s+\S+\s+(set|unset)\s+(tag|data_retention|change_tracking)
@@ -263,8 +266,8 @@ def references_sql(found: re.Match[str], conn: Any) -> str:
     key = 0 if found["what"].lower() == "policy_name" else 2
     rows = [row for row in rows if row[key] == wanted]
     values = [
-        f"('{p.split('.')[0]}', '{p.split('.')[1]}', '{p.split('.')[2]}', '{kind}', '{r.split('.')[0]}', '{r.split('.')[1]}', '{r.split('.')[2]}', "
-        f"{'null' if by_row else repr(column)}, {repr(json.dumps([column])) if by_row else 'null'}, 'ACTIVE')"
+        "('{}', '{}', '{}', '{}', '{}', '{}', '{}', ".format(*p.split("."), kind, *r.split("."))
+        + f"{'null' if by_row else repr(column)}, {repr(json.dumps([column])) if by_row else 'null'}, 'ACTIVE')"
         for p, kind, r, column, by_row in rows
     ]
     columns = (
@@ -286,7 +289,10 @@ def tables_sql(tables: str, conn: Any) -> str:
         (name.removeprefix(here), at) for name, at in ACCOUNT.altered.items() if name.startswith(here)
     ] or [("-", 0.0)]
     values = ", ".join(f"('{name}', to_timestamp_ntz({int(at * 1_000_000)}, 6))" for name, at in rows)
-    return f"(select t.* exclude (last_altered), a.changed as last_altered from {tables} as t left join (values {values}) as a (name, changed) on t.table_name = a.name)"
+    return (
+        f"(select t.* exclude (last_altered), a.changed as last_altered from {tables} as t "
+        f"left join (values {values}) as a (name, changed) on t.table_name = a.name)"
+    )
 
 
 original_execute = fakesnow.cursor.FakeSnowflakeCursor.execute
@@ -318,7 +324,9 @@ def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: A
         return dispatch(self, conn, parameters, command, params, *args, **kwargs)
     except snowflake.connector.errors.Error:
         raise
-    except Exception as error:  # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
+    except (
+        Exception
+    ) as error:  # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
         raise refused(f"fakesnow: {error!r}", 999, "XX000") from error
     finally:
         ACCOUNT.statements.append(
@@ -402,17 +410,21 @@ def dispatch(
 def refresh_history(conn: Any) -> None:
     """`snowflake.account_usage`, from what has run: seconds are real, bytes and credits are made up (1,000 and 0.001 a statement)."""
     duck = conn._duck_conn
-    duck.execute("attach if not exists ':memory:' as snowflake; create schema if not exists snowflake.account_usage")
     duck.execute(
-        "create or replace table snowflake.account_usage.query_history as select * from (values (null::varchar, null::varchar, null::bigint, "
-        "null::bigint, null::double)) as t (query_id, query_tag, total_elapsed_time, bytes_scanned, credits_used_cloud_services) where false; "
+        "attach if not exists ':memory:' as snowflake; create schema if not exists snowflake.account_usage"
+    )
+    duck.execute(
+        "create or replace table snowflake.account_usage.query_history (query_id varchar, query_tag varchar, total_elapsed_time bigint, "
+        "bytes_scanned bigint, credits_used_cloud_services double); "
         "create or replace table snowflake.account_usage.query_attribution_history as "
         "select null::varchar as query_id, null::double as credits_attributed_compute where false"
     )
     done = [s for s in ACCOUNT.statements if s.get("query_id") and s.get("tag")]
     for statement in done:
         values = [statement["query_id"], statement["tag"], round(statement["seconds"] * 1000)]
-        duck.execute("insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001)", values)
+        duck.execute(
+            "insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001)", values
+        )
 
 
 def nothing(cursor: Any) -> Any:
@@ -500,7 +512,8 @@ def main() -> None:
         server.should_exit = True
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+    sys.stdout.write(json.dumps({"port": listener.getsockname()[1]}) + "\n")
+    sys.stdout.flush()
     asyncio.run(server.serve(sockets=[listener]))
 
 

@@ -1,4 +1,5 @@
-"""Landed lines that engines like to disagree about: ties, late rows, nulls, unicode, deep JSON, huge integers, microseconds, refused lines."""
+"""Landed lines that engines like to disagree about: ties, late rows, nulls, unicode, deep JSON, huge integers, microseconds,
+refused lines."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 from warehouse.protocol import LandedLine
 
-START = datetime(2026, 1, 31, 12, 0, 0, 123456)
+START = datetime(2026, 1, 31, 12, 0, 0, 123456)  # noqa: DTZ001  # texts are made of it
 NOW = "2026-02-01T00:00:00"
 CUSTOMERS = ("ada@example.com", "Zoë Ångström 北京", 'o\'brien "quoted"')
 

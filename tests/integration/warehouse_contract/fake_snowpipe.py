@@ -8,6 +8,7 @@
 What it can't stand for: the service's own latency, throttling, authentication, and how the pipe's `copy into` reads a row.
 """
 
+# ruff: noqa: ARG002  # the signatures are the SDK's
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -30,7 +31,8 @@ class StoredChannel:
 
 @dataclass
 class FakeSnowpipe:
-    """The service. `commit` puts rows into the table; `polls` is how many status calls a commit takes; `dies` is raised by the next append."""
+    """The service. `commit` puts rows into the table; `polls` is how many status calls a commit takes; `dies` is raised by the
+    next append."""
 
     commit: Callable[[list[dict[str, Any]]], None]
     polls: int = 2

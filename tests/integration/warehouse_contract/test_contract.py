@@ -1,6 +1,7 @@
 """What every engine promises (warehouse/protocol.py), asked of each that can run here.
 
-duckdb: the real thing. connector: the real Snowflake connector over HTTP against fakesnow. streaming: as connector, with the Snowpipe Streaming service
+duckdb: the real thing. connector: the real Snowflake connector over HTTP against fakesnow. streaming: as connector, with the
+Snowpipe Streaming service
 replaced by `fake_snowpipe.py`, which says what it stands for.
 """
 
@@ -205,27 +206,33 @@ def test_a_cancelled_query_says_so(engine: Engine) -> None:
     cancel = threading.Event()
     cancel.set()
     wanted = template("select 1 as one")
-    with pytest.raises(QueryCancelled):
-        with engine.warehouse.run_template(
+    with (
+        pytest.raises(QueryCancelled),
+        engine.warehouse.run_template(
             wanted, [], query_tag="cdesk_00000004", timeout_seconds=20, cancel=cancel
-        ) as outcome:
-            list(outcome.batches)
+        ) as outcome,
+    ):
+        list(outcome.batches)
 
 
 def test_a_tag_of_another_form_is_refused(engine: Engine) -> None:
-    with pytest.raises(WarehouseError, match="query tag"):
-        with engine.warehouse.run_template(
+    with (
+        pytest.raises(WarehouseError, match="query tag"),
+        engine.warehouse.run_template(
             template("select 1"), [], query_tag="cdesk_x'; drop", timeout_seconds=20
-        ):
-            pass
+        ),
+    ):
+        pass
 
 
 def test_a_missing_table_is_a_warehouse_not_built(engine: Engine) -> None:
-    with pytest.raises(WarehouseNotBuilt):
-        with engine.warehouse.run_template(
+    with (
+        pytest.raises(WarehouseNotBuilt),
+        engine.warehouse.run_template(
             template("select * from never_built"), [], query_tag="cdesk_00000005", timeout_seconds=20
-        ):
-            pass
+        ),
+    ):
+        pass
 
 
 def test_context_is_exported_by_delta(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections.abc import Callable
@@ -75,8 +76,8 @@ def test_an_account_is_not_locked_out_within_an_hour() -> None:
         if connect.calls > before:  # type: ignore[attr-defined]
             seen.append(clock.now)
         clock.now += 1
-    pauses = [b - a for a, b in zip(seen, seen[1:], strict=False)]
-    assert all(later >= earlier for earlier, later in zip(pauses, pauses[1:], strict=False) if earlier < 900)
+    pauses = [b - a for a, b in itertools.pairwise(seen)]
+    assert all(later >= earlier for earlier, later in itertools.pairwise(pauses) if earlier < 900)
     assert len(seen) <= 9
 
 

@@ -32,7 +32,7 @@ FILE = "0" * 32 + "-000001.ndjson"
 class NoPlain:
     """The plain connector's part, which landing doesn't need."""
 
-    def positions(self, source_files: Sequence[str]) -> dict[str, int]:
+    def positions(self, source_files: Sequence[str]) -> dict[str, int]:  # noqa: ARG002
         return {}
 
     def bulk(self) -> AbstractContextManager[None]:
@@ -62,7 +62,7 @@ def line(offset: int, file: str = FILE, payload: str = '{"n":1}') -> LandedLine:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    yield Bench()
+    return Bench()
 
 
 def test_a_landing_is_committed_when_it_returns(bench: Bench) -> None:

@@ -1,0 +1,219 @@
+"""On a real account, run by scripts/live.sh: what no stand-in can show. Everything is made in a database of its own and dropped at
+the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdesk.catalogue import Template
+from cdesk.errors import QueryCancelled, QueryTimedOut, WarehouseError
+from tests.integration.snowflake.dbt_process import Dbt, running_dbt
+from tests.integration.snowflake.records import CUSTOMERS, first, lines, second
+from warehouse.snowflake import SnowflakeWarehouse
+from warehouse.snowflake_login import Login
+from warehouse.snowpipe import SnowpipeWarehouse, sdk_client
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        not os.environ.get("SNOWFLAKE_ACCOUNT"), reason="no Snowflake account: see scripts/live.sh"
+    ),
+]
+DATABASE, PREFIX = "CDESK_LIVE_TEST", "CDESK_LIVE"
+VARIABLES: dict[str, object] = {"snowflake_prefix": PREFIX}
+
+
+class Installation:
+    def __init__(self, dbt: Dbt) -> None:
+        self.dbt = dbt
+        self.environ = {**os.environ, "SNOWFLAKE_DATABASE": DATABASE}
+        self.login = Login(self.environ)
+
+    def warehouse(self, reader: str) -> SnowflakeWarehouse:
+        return SnowflakeWarehouse(
+            self.login,
+            reader_role=f"{PREFIX}_{reader}",
+            loader_role=f"{PREFIX}_LOADER",
+            warehouse=f"{PREFIX}_WH",
+        )
+
+    def run(self, role: str, *statements: str) -> list[tuple[Any, ...]]:
+        connection = self.login.open(role=role, warehouse=f"{PREFIX}_BUILD_WH", session_parameters={})
+        try:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+
+def profile(folder: Path, role: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "profiles.yml").write_text(
+        "cdesk:\n  target: snowflake\n  outputs:\n    snowflake:\n      type: snowflake\n      threads: 4\n"
+        + "".join(
+            f"      {key}: \"{{{{ env_var('{name}', '') }}}}\"\n"
+            for key, name in (
+                ("account", "SNOWFLAKE_ACCOUNT"),
+                ("user", "SNOWFLAKE_USER"),
+                ("private_key_path", "SNOWFLAKE_PRIVATE_KEY_PATH"),
+                ("private_key_passphrase", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"),
+            )
+        )
+        + f"      role: {role}\n      warehouse: {PREFIX}_BUILD_WH\n      database: {DATABASE}\n      schema: ACTIVITIES\n",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    work = tmp_path_factory.mktemp("live")
+    admin = profile(work / "admin", "ACCOUNTADMIN")
+    with running_dbt(
+        profile(work / "build", f"{PREFIX}_TRANSFORMER"), work, dict(os.environ), VARIABLES
+    ) as dbt:
+        administrator = replace(dbt, profiles=admin)
+        guardian = replace(dbt, profiles=profile(work / "policies", f"{PREFIX}_ADMIN"))
+        made = Installation(dbt)
+        try:
+            for _ in range(2):  # the second time over what is there
+                for operation in ("setup_snowflake", "apply_resource_monitors"):
+                    result = administrator.operation(operation)
+                    assert result.ok, result.failures
+                user = os.environ["SNOWFLAKE_USER"]
+                made.run(
+                    "ACCOUNTADMIN",
+                    *(
+                        f'grant role {PREFIX}_{role} to user "{user.upper()}"'
+                        for role in ("ADMIN", "SERVICE")
+                    ),
+                )
+                for operation in ("apply_row_access", "apply_masking"):
+                    result = guardian.operation(operation)
+                    assert result.ok, result.failures
+            warehouse = made.warehouse("SERVICE")
+            for records, name in ((first(), "a-000001.ndjson"), (second(), "b-000001.ndjson")):
+                warehouse.land(lines(records, name))
+                result = dbt("build", "--exclude-resource-type", "unit_test")
+                assert result.ok, result.failures
+            yield made
+        finally:
+            administrator.operation("teardown", confirm=DATABASE, drop_data=True)
+
+
+def template(sql: str, *binds: str, scope: str = "customer") -> Template:
+    return Template("probe", "", scope, (), sql, binds, {}, "0" * 16)  # type: ignore[arg-type]
+
+
+def ask(
+    warehouse: SnowflakeWarehouse, wanted: Template, binds: list[object], timeout: float = 30
+) -> list[dict[str, Any]]:
+    with warehouse.run_template(
+        wanted, binds, query_tag="cdesk_11fe11fe", timeout_seconds=timeout
+    ) as outcome:
+        return [row for batch in outcome.batches for row in batch.to_pylist()]
+
+
+def test_the_service_sees_the_customer_of_the_query_and_no_other(installation: Installation) -> None:
+    warehouse = installation.warehouse("SERVICE")
+    everybody = template("select distinct customer from events where ? is not null", "customer")
+    assert ask(warehouse, everybody, [CUSTOMERS[0]]) == [{"customer": CUSTOMERS[0]}]
+    assert ask(warehouse, everybody, ["nobody@example.com"]) == []
+    all_of_them = template("select distinct customer from events", scope="org")
+    assert len(ask(warehouse, all_of_them, [])) == len(CUSTOMERS)
+
+
+def test_a_reader_without_an_entry_sees_nothing_and_setting_the_variable_is_no_use(
+    installation: Installation,
+) -> None:
+    role = f"{PREFIX}_READER"
+    forged = ("set (cdesk_scope, cdesk_customer) = (select 'org', 'x')", "select count(*) from events")
+    assert installation.run(role, *forged) == [(0,)]
+    for relation in (
+        "landing",
+        "customer_access",
+        "quarantined_events",
+        "stg_events",
+        "events_live",
+        "customer_stream",
+    ):
+        assert installation.run(role, f"select count(*) from {relation}") == [(0,)], relation
+
+
+def test_what_a_person_typed_is_masked_for_the_service_and_whole_for_builds(
+    installation: Installation,
+) -> None:
+    sql = "select count(*) as n from events where contains(to_json(_feature_json), 'bob@example.com')"
+    assert ask(installation.warehouse("SERVICE"), template(sql, scope="org"), []) == [{"n": 0}]
+    assert installation.run(f"{PREFIX}_TRANSFORMER", sql)[0][0] == 1
+
+
+def test_what_landed_since_the_build_shows_in_events_live_for_the_service(installation: Installation) -> None:
+    warehouse = installation.warehouse("SERVICE")
+    record = {**first()[0], "id": "01940000-0000-7000-8000-00000000ffff"}
+    warehouse.land(lines([record], "c-000001.ndjson")[:1])
+    wanted = template(
+        "select count(*) as n from events_live where _activity_id = '01940000-0000-7000-8000-00000000ffff' and customer = ?",
+        "customer",
+    )
+    assert ask(warehouse, wanted, [CUSTOMERS[0]]) == [{"n": 1}]
+
+
+def test_a_running_query_is_cancelled_and_times_out(installation: Installation) -> None:
+    warehouse = installation.warehouse("SERVICE")
+    slow = template(
+        "select count(*) as n from table(generator(rowcount => 100000000000)) where random() = 1", scope="org"
+    )
+    with pytest.raises(QueryTimedOut):
+        ask(warehouse, slow, [], timeout=3)
+    cancel = threading.Event()
+    threading.Timer(2, cancel.set).start()
+    started = time.monotonic()
+    with (
+        pytest.raises(QueryCancelled),
+        warehouse.run_template(slow, [], query_tag="cdesk_11fe11fe", timeout_seconds=25, cancel=cancel),
+    ):
+        pass
+    assert time.monotonic() - started < 20
+
+
+def test_only_one_statement_runs_at_a_time_and_readers_cannot_write(installation: Installation) -> None:
+    warehouse = installation.warehouse("SERVICE")
+    for sql in ("select 1; select 2", "create table stolen as select * from events", "delete from events"):
+        with pytest.raises(WarehouseError):
+            ask(warehouse, template(sql, scope="org"), [])
+
+
+@pytest.mark.skipif(
+    not os.environ.get("SNOWFLAKE_PRIVATE_KEY_PATH"), reason="Snowpipe Streaming takes a key pair"
+)
+def test_streaming_lands_and_resumes(installation: Installation) -> None:
+    def opened() -> SnowpipeWarehouse:
+        return SnowpipeWarehouse(
+            installation.warehouse("SERVICE"), lambda: sdk_client(installation.environ, f"{PREFIX}_LOADER")
+        )
+
+    batch = lines(first(), "d-000001.ndjson")
+    opened().land(batch[:5])
+    again = opened()
+    again.land(batch)
+    deadline = time.monotonic() + 120
+    count = 0
+    while count < len(batch) and time.monotonic() < deadline:
+        rows = installation.run(
+            f"{PREFIX}_LOADER",
+            "select count(*), count(distinct id) from landing where source_file = 'd-000001.ndjson'",
+        )
+        count = rows[0][0]
+        time.sleep(3)
+    assert rows == [(len(batch), len(batch))]
