@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -19,6 +21,7 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
+from mcp_types.methods import serialize_server_result, validate_client_request
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from cdesk import __version__
@@ -33,6 +36,9 @@ Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
 
 RESOURCE_NOT_FOUND: Final = -32002
+
+WARM_SECONDS: Final = 0.02
+"""After the answer to the first tools/list."""
 
 _LISTED: Final[dict[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 """Of every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalogue may change. Older versions never see it."""
@@ -166,8 +172,22 @@ class ShimServer:
     async def _list_tools(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
         self._begin(ctx)
         catalogue = self._service.catalogue.look()
+        if self._listed is None:
+            asyncio.get_running_loop().call_later(WARM_SECONDS, self._warm, ctx.protocol_version)
         self._listed = catalogue.content_hash if catalogue else ""
         return {"tools": tool_list(catalogue), **_LISTED}
+
+    def _warm(self, version: str) -> None:
+        """After the tools have been listed and before one is called: build what the first call would have to build."""
+        call = {"name": TOOLS[0], "arguments": {}}
+        # Each may refuse this empty call, a ValueError, when its validator has been built: which was the purpose.
+        with contextlib.suppress(ValueError):
+            validate_client_request("tools/call", version, call)
+        with contextlib.suppress(ValueError):
+            types.CallToolRequestParams.model_validate(call, by_name=False)
+        with contextlib.suppress(ValueError):
+            serialize_server_result("tools/call", version, {"content": [], "resultType": "complete"})
+        self._service.warm()
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
         begun = time.perf_counter_ns()

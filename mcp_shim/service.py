@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import math
 import sqlite3
@@ -411,7 +412,12 @@ class Service:
             "result": dict(ticket.result) if ticket.result is not None else None,
         }
 
-    # -- afterwards
+    # -- before and afterwards
+
+    def warm(self) -> None:
+        """Open and read once what the first call would have to open. What is wrong, that call will say."""
+        with contextlib.suppress(CdeskError):
+            self._context(max_bytes=DEFAULT_CONTEXT_BYTES)
 
     def tick(self) -> None:
         """What has time: called every few seconds while nobody waits."""
