@@ -13,7 +13,7 @@ import orjson
 from cdesk.errors import StateDirectoryError
 from cdesk.locks import FileLock
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = """
 create table if not exists checkpoints (
@@ -96,6 +96,12 @@ create table if not exists pending_insights (
     provenance_query_hash text
 ) without rowid;
 create index if not exists pending_by_customer on pending_insights (customer, ts);
+
+create table if not exists quarantine_marks (
+    quarantine_id text primary key,
+    action text not null,               -- replayed, discarded
+    at text not null
+) without rowid;
 
 create table if not exists worker_status (
     key text primary key,

@@ -27,6 +27,10 @@ COMMANDS: Final = {
     "refresh": ("cli.refresh", "renew the context snapshot and the query catalogue"),
     "status": ("cli.status", "how far behind the warehouse is, and what the worker last did"),
     "doctor": ("cli.doctor", "check the installation and say what to do about each finding"),
+    "quarantine": (
+        "cli.quarantine",
+        "lines that are no records: see them, replay them after a fix, discard them",
+    ),
     "kill-switch": ("cli.kill_switch", "refuse all queries, or allow them again; logging goes on"),
 }
 """Subcommand → its module, and one line of what it does; in the order of the help text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import psutil
 import pytest
-from chaos_harness import Outcome, Process, Round, Shim
+from chaos_harness import ROOT, Outcome, Process, Round, Shim
 
 ROUNDS = int(os.environ.get("CDESK_CHAOS_ROUNDS", "5"))
 QUICK_AND_LONG = pytest.mark.parametrize(
@@ -168,6 +170,80 @@ def test_a_file_system_that_fills_up_and_is_cleared(
         finally:
             one.close()
             subprocess.run(["umount", "-l", str(queue)], check=True)
+
+
+def worker_environment(one: Round) -> dict[str, str]:
+    return {"CDESK_HOME": str(one.home.root), "CDESK_CUSTOMER": "ada@example.com", "CDESK_WORKER": "off"}
+
+
+def kill_tree(one: Round, process: Process) -> None:
+    """The worker and its dbt child, in a random order, perhaps only one of them at first."""
+    children = (
+        psutil.Process(process.popen.pid).children(recursive=True) if process.popen.poll() is None else []
+    )
+    one.rng.shuffle(children)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+        one.kills += 1
+        one.sleep(0.0, 0.2)
+    one.kill(process)
+
+
+def once(one: Round, *options: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "worker", "--once", *options],
+        cwd=ROOT,
+        env={**os.environ, **worker_environment(one)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def events_of(one: Round) -> list[tuple[object, ...]]:
+    with duckdb.connect(one.home.warehouse, read_only=True) as connection:
+        return connection.execute(
+            "select * exclude (_landed_at) from activities.events order by _activity_id"
+        ).fetchall()
+
+
+@LONG
+def test_worker_and_dbt_killed_while_they_land_and_build(
+    chaos: Chaos, outcomes: list[Outcome], rounds: int
+) -> None:
+    for number in range(min(rounds, 3)):
+        one = chaos("2: worker and dbt killed", number)
+        once(one)
+        running = writers(one, 2, "slow")
+        for _ in range(3):
+            worker = one.start(
+                "worker", [sys.executable, "-m", "cli.main", "worker"], worker_environment(one)
+            )
+            one.sleep(3, 15)
+            kill_tree(one, worker)
+        one.kill(running[0])
+        outcome = one.settle()
+        outcomes.append(outcome)
+        once(one)
+        built = events_of(one)
+        ids = {str(row[0]) for row in duckdb_rows(one, "select _activity_id from activities.events")}
+        assert len(ids) == len(built)
+        assert one.acknowledged <= ids
+        for table in duckdb_rows(
+            one,
+            "select table_name from information_schema.tables where table_type = 'BASE TABLE' and table_name <> 'landing'",
+        ):
+            with duckdb.connect(one.home.warehouse) as connection:
+                connection.execute(f'drop table activities."{table[0]}" cascade').fetchall()
+        once(one, "--full")
+        assert events_of(one) == built  # as if built anew from landing
+
+
+def duckdb_rows(one: Round, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(one.home.warehouse, read_only=True) as connection:
+        return connection.execute(sql).fetchall()
 
 
 # -- level 3: damage

@@ -1,0 +1,89 @@
+"""`cdesk quarantine` on a warehouse that dbt built: a line refused by an older version, replayed after the upgrade."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import pytest
+from landing_table import event, query
+
+from cdesk.config import Settings
+from cdesk.home import StateDirectory
+from cdesk.queue import QueueWriter
+from cdesk.state import open_state
+from cli.main import main
+from uploader.checking import quarantine_id, quarantine_payload
+from warehouse.duckdb import DuckDBWarehouse
+from warehouse.protocol import LandedLine
+from worker.main import run_once
+
+OLD_FILE = f"{'a' * 32}-000001.ndjson"
+
+
+def cdesk(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def ids(home: StateDirectory) -> list[str]:
+    return [
+        row[0]
+        for row in query(
+            home.warehouse, "select _activity_id from activities.events where activity = 'cdesk.file_read'"
+        )
+    ]
+
+
+@pytest.mark.timeout(600)
+def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
+    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""})
+    run_once(settings)
+    id, line = event("cdesk.file_read")
+    refused = LandedLine(
+        quarantine_id(OLD_FILE, 0),
+        "quarantine",
+        quarantine_payload(line[:-1], "newer_version", "v is 1").decode(),
+        OLD_FILE,
+        0,
+    )
+    DuckDBWarehouse(state_home.warehouse).land([refused])
+    with closing(QueueWriter(state_home.queue)) as writer:
+        writer.append(b'{"odd": true}\n')
+        writer.append(b"\xff\xfe\n")
+        writer.append(event()[1])
+    run_once(settings)
+    assert ids(state_home) == []
+
+    listed = {one["quarantine_id"]: one for one in json.loads(cdesk(capsys, "quarantine", "list", "--json"))}
+    assert sorted(one["reason"] for one in listed.values()) == [
+        "newer_version",
+        "not_utf8",
+        "unknown_version",
+    ]
+    assert "newer_version" in cdesk(capsys, "quarantine", "list")
+    assert id in cdesk(capsys, "quarantine", "show", refused.id)
+
+    replayed = json.loads(cdesk(capsys, "quarantine", "replay", "--all", "--json"))
+    verdicts = {listed[one["quarantine_id"]]["reason"]: one["verdict"] for one in replayed}
+    assert verdicts == {
+        "newer_version": "replayed",
+        "unknown_version": "still_refused",
+        "not_utf8": "not_whole",
+    }
+    again = json.loads(cdesk(capsys, "quarantine", "replay", refused.id, "--json"))
+    assert again[0]["verdict"] == "already"
+    with closing(open_state(state_home.state_db)) as state:
+        state.execute("delete from quarantine_marks")  # lost with state.db: a second replay does no harm
+    assert json.loads(cdesk(capsys, "quarantine", "replay", refused.id, "--json"))[0]["verdict"] == "replayed"
+    run_once(settings)
+    assert ids(state_home) == [id]
+
+    assert json.loads(cdesk(capsys, "quarantine", "discard", "--all", "--json")) == {"discarded": 2}
+    assert "nothing in quarantine" in cdesk(capsys, "quarantine", "list")
+    assert len(json.loads(cdesk(capsys, "quarantine", "list", "--done", "--json"))) == 3
+    assert main(["quarantine", "show", "q-none"]) == 1
+    assert main(["quarantine", "replay"]) in (1, 2)
