@@ -23,18 +23,6 @@ from worker.tickets import TicketRunner
 if TYPE_CHECKING:
     from tests.integration.queries.conftest import Built, Living
 
-LIVE = {
-    "health",
-    "stream_metrics",
-    "tool_usage",
-    "query_costs",
-    "provenance",
-    "artifact",
-    "data_mark",
-    "quarantined_lines",
-}
-"""Templates that are never answered from an earlier run."""
-
 
 def by_ticket(built: Built, template_name: str, params: dict[str, Any], caller: Caller) -> Ticket:
     """As submit_query, the worker and get_result do it."""
@@ -74,8 +62,8 @@ def test_every_template_runs_by_ticket_and_by_command_with_one_hash(built: Built
     assert ticket.result is not None
     assert ticket.result["query_hash"] == result["query_hash"]
     assert ticket.result["columns"] == result["columns"]
-    assert ticket.result["reused"] is (template_name not in LIVE)
-    if template_name not in LIVE:
+    assert ticket.result["reused"] is template.reuse
+    if template.reuse:
         assert ticket.result["rows"] == result["rows"]
     assert result["as_of"] is not None
     names = [column["name"] for column in result["columns"]]
