@@ -1,0 +1,64 @@
+"""Trimming: never too long, always whole JSON, always said what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcp_shim.context import PRIORITY, SECTIONS, empty_context, read_sections, trim
+from mcp_shim.surface import MIN_CONTEXT_BYTES
+
+ENTRIES = st.lists(
+    st.fixed_dictionaries({"subject": st.text(max_size=80), "value": st.integers(-(2**63), 2**63 - 1)}),
+    max_size=12,
+)
+MAPPING = st.dictionaries(st.text(max_size=30), st.text(max_size=200), max_size=12)
+CONTEXTS = st.fixed_dictionaries(
+    {name: ENTRIES if kind is list else MAPPING for name, kind in SECTIONS.items()}
+)
+HEADS = st.fixed_dictionaries(
+    {
+        "customer": st.text(min_size=1, max_size=255).filter(lambda text: text.isprintable()),
+        "stale_reason": st.none() | st.text(max_size=40),
+    }
+)
+
+
+@settings(max_examples=60)
+@given(HEADS, CONTEXTS, ENTRIES, st.integers(MIN_CONTEXT_BYTES, 6_000))
+def test_an_answer_keeps_its_bound_and_names_what_it_leaves_out(
+    head: dict[str, Any], context: dict[str, Any], pending: list[Any], max_bytes: int
+) -> None:
+    answer, text = trim(head, context, pending, max_bytes=max_bytes)
+    assert orjson.loads(text) == answer
+    assert len(text) <= max_bytes
+    assert {name: answer[name] for name in head} == head
+    assert set(answer["context"]) == set(SECTIONS)
+    whole = {**context, "pending": pending}
+    kept = {**answer["context"], "pending": answer["pending"]}
+    left_out = {name.partition(":")[0] for name in answer["omitted"]}
+    assert {name for name in PRIORITY if kept[name] != whole[name]} == left_out
+    for name in left_out:
+        section = kept[name]
+        if name in ("insights", "pending"):
+            assert section == whole[name][: len(section)]
+            assert f"{name}:{len(section)} of {len(whole[name])}" in answer["omitted"]
+        else:
+            assert not section
+
+
+def test_what_fits_is_whole() -> None:
+    context = empty_context() | {"insights": [{"subject": "a"}]}
+    answer, _ = trim({"customer": "ada"}, context, [{"subject": "b"}], max_bytes=4_096)
+    assert answer == {"customer": "ada", "context": context, "pending": [{"subject": "b"}], "omitted": []}
+
+
+def test_a_foreign_blob_is_read_as_far_as_it_goes() -> None:
+    blob = orjson.dumps({"customer": "ada", "insights": [1], "counts": "no mapping", "more": True})
+    assert read_sections(blob) == empty_context() | {"insights": [1]}
+    with pytest.raises(ValueError, match="object"):
+        read_sections(b"[]")

@@ -1,0 +1,87 @@
+"""The journal: what it writes are records of the contract, what it refuses leaves nothing, what it notes comes after the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cdesk.clock import IdSource
+from cdesk.errors import InvalidField
+from cdesk.home import StateDirectory
+from cdesk.queue import QueueWriter
+from cdesk.records import Record, parse_line
+from cdesk.wake import WakeListener, WakeSender
+from mcp_shim.journal import Journal
+
+
+def run(home: StateDirectory, test: Callable[[Journal], Any]) -> list[Record]:
+    """Run `test` with a journal on a loop; the records that it left."""
+
+    async def body() -> None:
+        journal = Journal(
+            QueueWriter(home.queue), WakeSender(home), customer="ada@example.com", ids=IdSource()
+        )
+        try:
+            done = test(journal)
+            if done is not None:
+                await done
+        finally:
+            journal.close()
+
+    asyncio.run(body())
+    return [
+        parse_line(line)
+        for path in sorted(home.queue.glob("*.ndjson"))
+        for line in path.read_bytes().splitlines()
+    ]
+
+
+def test_what_is_written_keeps_the_contract(state_home: StateDirectory) -> None:
+    def test(journal: Journal) -> None:
+        journal.event("cdesk.user_asked", {"a": [1, None]}, link="https://a/b", revenue_impact=1.5)
+        journal.note("cdesk.tool_called", {"tool": "get_context", "latency_ms": 0.3})
+        id, ts = journal.stamp()
+        fields = {"subject": "s", "metric": "m", "value": True, "provenance_query_hash": None}
+        journal.append(journal.insight_line(fields, id=id, ts=ts))
+
+    found = run(state_home, test)  # parse_line checks every field of each
+    assert sorted(record["kind"] for record in found) == ["event", "event", "insight"]
+    assert found[0]["link"] == "https://a/b"
+
+
+@pytest.mark.parametrize("activity", ["user_asked", "cdesk.", None])
+def test_what_is_refused_leaves_nothing(state_home: StateDirectory, activity: object) -> None:
+    def test(journal: Journal) -> None:
+        with pytest.raises(InvalidField, match="activity"):
+            journal.event(activity, {})
+
+    assert run(state_home, test) == []
+
+
+def test_a_note_waits_until_the_task_under_way_has_ended(state_home: StateDirectory) -> None:
+    async def test(journal: Journal) -> None:
+        journal.note("cdesk.tool_called", {})
+        journal.event("cdesk.user_asked", {})
+        await asyncio.sleep(0)
+        journal.event("cdesk.claude_responded", {})
+
+    names = [record["activity"] for record in run(state_home, test)]
+    assert names == ["cdesk.user_asked", "cdesk.tool_called", "cdesk.claude_responded"]
+
+
+def test_the_worker_is_woken_once_for_a_burst(state_home: StateDirectory) -> None:
+    listener = WakeListener(state_home)
+    woken = []
+
+    async def test(journal: Journal) -> None:
+        journal._wake.send = lambda: woken.append(1) is None  # type: ignore[method-assign]
+        for _ in range(100):
+            journal.event("cdesk.user_asked", {})
+        await asyncio.sleep(0.05)
+
+    run(state_home, test)
+    listener.close()
+    assert len(woken) == 2  # the burst, and the end

@@ -1,0 +1,70 @@
+"""The tool surface as a client sees it is kept as a snapshot: a change is seen, and meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from bench.turn_path import fixtures
+from cdesk.catalogue import load_catalogue
+from cdesk.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
+from mcp_shim.surface import INSTRUCTIONS, TOOLS, arguments_of, tool_list
+
+SNAPSHOT = Path(__file__).with_name("surface.json")
+
+
+def test_the_surface_is_the_snapshot() -> None:
+    """UPDATE_SNAPSHOT=1 renews the file; read the difference before you commit it."""
+    found = (
+        json.dumps({"instructions": INSTRUCTIONS, "tools": tool_list(None)}, indent=1, ensure_ascii=False)
+        + "\n"
+    )
+    if os.environ.get("UPDATE_SNAPSHOT"):
+        SNAPSHOT.write_text(found, encoding="utf-8")
+    assert found == SNAPSHOT.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("tool", tool_list(None), ids=TOOLS)
+def test_every_tool_and_argument_is_described_and_bounded(tool: dict[str, object]) -> None:
+    for name in ("inputSchema", "outputSchema"):
+        schema = tool[name]
+        assert isinstance(schema, dict)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema["additionalProperties"] is False
+    assert len(str(tool["description"])) > 100
+    arguments = tool["inputSchema"]["properties"]  # type: ignore[index]
+    for name, schema in arguments.items():
+        assert schema.get("description") or name == "template", f"{name} is not described"
+        if schema["type"] == "string":
+            assert "maxLength" in schema or "pattern" in schema, f"{name} has no bound"
+    assert tool["annotations"]["openWorldHint"] is False  # type: ignore[index]
+
+
+def test_bounds_are_those_of_the_record_contract() -> None:
+    tools = {tool["name"]: tool["inputSchema"]["properties"] for tool in tool_list(None)}
+    assert tools["log_event"]["activity"]["pattern"] == ACTIVITY_PATTERN
+    assert tools["log_event"]["link"]["maxLength"] == MAX_LINK
+    assert tools["log_insight"]["value"]["maxLength"] == MAX_VALUE
+    assert arguments_of("log_event") == ("activity", "feature_json", "link", "revenue_impact")
+
+
+def test_submit_query_lists_the_templates_with_their_parameters(tmp_path: Path) -> None:
+    fixtures.catalogue(tmp_path / "catalog.json")
+    tool = {tool["name"]: tool for tool in tool_list(load_catalogue(tmp_path / "catalog.json"))}[
+        "submit_query"
+    ]
+    assert tool["inputSchema"]["properties"]["template"]["enum"] == ["recent_activities"]
+    assert (
+        "- recent_activities(hours_back: integer from 1 to 720 = 24; limit: integer from 1 to 1000 = 100): The latest"
+        in tool["description"]
+    )
+
+
+def test_instructions_name_only_tools_that_exist() -> None:
+    for name in ("get_context", "log_event", "submit_query", "get_result", "log_insight"):
+        assert name in INSTRUCTIONS
+        assert name in TOOLS
