@@ -187,7 +187,7 @@ class Executor:
         read_switch(state).require_off()
         attempt = _Attempt(cancel or threading.Event(), progress or _say_nothing)
         if question.dry_run:
-            return self._patiently(attempt, lambda: self._estimate(question))
+            return self._patiently(attempt, lambda: self._estimate(question, state))
         try:
             mark: str | None = None
             if question.template.reuse:
@@ -273,12 +273,22 @@ class Executor:
             )
         return result
 
-    def _estimate(self, question: Question) -> dict[str, Any]:
-        """The engine's plan for the question and what it makes of its size; nothing runs."""
+    def _estimate(self, question: Question, state: sqlite3.Connection) -> dict[str, Any]:
+        """The engine's plan for the question and what it makes of its size; nothing runs.
+
+        Where the plan names no bytes, they come from its rows and the width that the template's last answer here had.
+        """
         plan = self._warehouse.explain_template(
             question.template, question.binds, query_tag=question.query_tag
         )
         rows, size = estimates(plan)
+        if size is None and rows is not None:
+            last = state.execute(
+                "select json_extract(result, '$.byte_count'), json_extract(result, '$.row_count') from query_runs "
+                "where customer = ? and template = ? and json_extract(result, '$.row_count') > 0 order by finished_at desc limit 1",
+                (question.caller.customer, question.template.name),
+            ).fetchone()
+            size = None if last is None else rows * last[0] // last[1]
         return {
             "dry_run": True,
             "template": question.template.name,
@@ -544,11 +554,11 @@ def _transaction(state: sqlite3.Connection) -> Iterator[None]:
 def estimates(plan: str) -> tuple[int | None, int | None]:
     """Rows and bytes that an engine's plan expects, None where it says nothing of them.
 
-    DuckDB's plan names rows (`~12 rows`) operator by operator from the top: the first is the answer's. Snowflake's JSON plan names
-    `bytesAssigned`, the bytes of the partitions that would be read.
+    DuckDB's plan names rows (`~12 rows`) operator by operator from the top: the first is the answer's. Snowflake's names `bytesAssigned`,
+    the bytes of the partitions that would be read.
     """
     rows = re.search(r"~\s*([\d,]+)\s+rows?\b", plan, re.IGNORECASE)
-    size = re.search(r'"bytesAssigned"\s*:\s*(\d+)', plan)
+    size = re.search(r'bytesAssigned"?\s*[:=]\s*(\d+)', plan)
     return (int(rows.group(1).replace(",", "")) if rows else None, int(size.group(1)) if size else None)
 
 
