@@ -24,6 +24,7 @@ from typing import Any
 import duckdb
 
 from cdesk.clock import IdSource, format_ts
+from cdesk.config import Durability
 from cdesk.home import StateDirectory
 from cdesk.queue import SEAL_BYTES, QueueWriter
 from cdesk.records import encode, make_record
@@ -35,6 +36,7 @@ LANDING = (
     "create table activities.landing (id varchar not null, kind varchar not null, payload json not null, "
     "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null)"
 )
+DURABILITIES: tuple[Durability, ...] = ("os", "disk")
 FLOORS = {
     "read_json": (
         "insert into activities.landing select id, kind, to_json(line), 'f', row_number() over (), now()::timestamp "
@@ -245,6 +247,28 @@ def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
     }
 
 
+def measure_append(records: int = 1_000) -> dict[str, Any]:
+    """What one append costs with each durability."""
+    found: dict[str, Any] = {}
+    ids, ts = IdSource(), format_ts(time.time_ns())
+    lines = [event(number, ids=ids, ts=ts) for number in range(records)]
+    for durability in DURABILITIES:
+        with tempfile.TemporaryDirectory(
+            dir=Path.cwd()
+        ) as folder:  # the memory file system that /tmp may be syncs nothing
+            writer = QueueWriter(Path(folder), durability=durability)
+            times = []
+            for line in lines:
+                started = time.perf_counter()
+                writer.append(line)
+                times.append(time.perf_counter() - started)
+            writer.close()
+        times.sort()
+        found[durability] = {"p50_us": times[records // 2] * 1e6, "p95_us": times[int(records * 0.95)] * 1e6}
+    found["ratio_p50"] = found["disk"]["p50_us"] / found["os"]["p50_us"]
+    return found
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.ingest", description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -288,6 +312,11 @@ def main(argv: list[str] | None = None) -> None:
     look = results["idle"]["cpu_seconds_per_look"]
     print(
         f"one look at an idle queue: {look * 1e6:,.0f} µs of CPU; every 30 s that is {look / 30:.5%}, aim < 0.5 %"
+    )
+    append = results["append"] = measure_append()
+    print(
+        f"one append: os {append['os']['p50_us']:.0f} µs (p95 {append['os']['p95_us']:.0f}), "
+        f"disk {append['disk']['p50_us']:,.0f} µs (p95 {append['disk']['p95_us']:,.0f}): {append['ratio_p50']:,.0f} times as much"
     )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

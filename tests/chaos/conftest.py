@@ -36,10 +36,8 @@ def chaos(tmp_path: Path) -> Iterator[Callable[..., Round]]:
         one.close()
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if (
-        _OUTCOMES
-        and "chaos" in session.config.getoption("markexpr")
-        and "not chaos" not in session.config.getoption("markexpr")
-    ):
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Only a run that kept its promise is reported; one that did not has said so already."""
+    marks = session.config.getoption("markexpr")
+    if _OUTCOMES and exitstatus == 0 and "chaos" in marks and "not chaos" not in marks:
         write_report(_OUTCOMES)
