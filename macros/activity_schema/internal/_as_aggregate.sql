@@ -118,21 +118,35 @@ append_{{ i }}_lists as (
 ),
 
 {% endif -%}
+{%- set ts = plan.stream.columns.ts.column -%}
+{%- set windows = namespace(any=false) -%}
 append_{{ i }} as (
     select
         {{ plan['keys'] | join(',\n        ') }},
         _ts
         {%- for value in plan['values'] %},
-        {% if value.function == 'count_distinct' -%}
+        {% if value.function == ('min' if after else 'max') and value.sql == ts -%}
+        {# The latest of all instants so far is this one. #}
+        _ts as {{ value.name }}
+        {%- elif value.function == 'count' and not value.sql and plan.stored and not after -%}
+        _occurrence as {{ value.name }}
+        {%- else -%}
+        {%- set windows.any = true -%}
+        {%- if value.function == 'count_distinct' -%}
         count(case when _seen{{ value.name }} = 1 then {{ value.name }} end)
         {%- elif value.function == 'list' -%}
         count({{ value.name }})
         {%- else -%}
         {{ value.function }}({{ value.name if value.sql else '*' }})
         {%- endif %} {{ over }} as {{ value.name }}
+        {%- endif %}
         {%- endfor %}
     from append_{{ i }}_{{ 'marked' if distinct else 'rows' }}
+    {%- if plan.stored and not after %}
+    {{ 'qualify' if windows.any else 'where' }} _next_ts is null or _next_ts > _ts
+    {%- else %}
     qualify lead(_ts) {{ over }} is distinct from _ts
+    {%- endif %}
 ),
 
 step_{{ i }}{{ '_nearest' if lists }} as (

@@ -112,6 +112,13 @@ step_{{ plan.index }} as (
 {% macro _as_one_an_instant(plan, latest) -%}
     {% if plan.stored and latest %}
         {{ return('where _next_ts is null or _next_ts > _ts') }}
+    {% elif plan.stored %}
+        {# Not the successor of a row of the same instant. Such rows are few, so this is cheaper than to sort. #}
+        {{ return(
+            'where not exists (\n        select 1\n        from append_' ~ plan.index ~ '_rows as tied\n        where\n'
+            ~ '            tied._who = append_' ~ plan.index ~ '_rows._who\n            and tied._occurrence = append_' ~ plan.index
+            ~ '_rows._occurrence - 1\n            and tied._next_ts = tied._ts\n    )'
+        ) }}
     {% endif %}
     {{ return('qualify ' ~ ('lead' if latest else 'lag') ~ '(_ts) ' ~ cdesk._as_over(plan) ~ ' is distinct from _ts') }}
 {%- endmacro %}

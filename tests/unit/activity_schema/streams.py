@@ -109,7 +109,7 @@ def cohorts(draw: st.DrawFn) -> Activity:
 
 
 @st.composite
-def appends(draw: st.DrawFn, relationship: str | None = None) -> Append:
+def appends(draw: st.DrawFn, relationship: str | None = None, conditions: bool = True) -> Append:
     relationship = relationship or draw(st.sampled_from(RELATIONSHIPS))
     columns: st.SearchStrategy[Any] = st.sampled_from(
         [*VALUES, Value("activity_occurrence"), Value("activity_repeated_at")]
@@ -122,7 +122,7 @@ def appends(draw: st.DrawFn, relationship: str | None = None) -> Append:
             ),
             st.tuples(st.sampled_from(["sum", "avg"]), st.sampled_from(NUMBERS)),
         )
-    conditions: st.SearchStrategy[list[Condition]] = st.lists(
+    conditioned: st.SearchStrategy[list[Condition]] = st.lists(
         st.one_of(
             st.builds(Condition, st.just(Value("link")), st.just("equals"), st.just(Value("link"))),
             st.builds(
@@ -142,7 +142,7 @@ def appends(draw: st.DrawFn, relationship: str | None = None) -> Append:
         Activity(draw(st.sampled_from(["a", "b", "c", "never"])), filters=draw(_filter_lists())),
         tuple(draw(st.lists(columns, min_size=1, max_size=3))),
         draw(st.integers(1, 3)) if relationship.startswith("nth_") else None,
-        tuple(draw(st.one_of(st.just([]), st.just([]), conditions))),
+        tuple(draw(st.one_of(st.just([]), st.just([]), conditioned))) if conditions else (),
     )
 
 
@@ -171,7 +171,8 @@ def _activity(activity: Activity, columns: str = "none") -> str:
     )
 
 
-def _append(append: Append, index: int) -> str:
+def append_text(append: Append, index: int) -> str:
+    """An append as a model would hold it, its columns named out_<index>_<position>."""
     columns = []
     for position, column in enumerate(append.columns):
         name = f"out_{index}_{position}"
@@ -203,7 +204,7 @@ def macro_text(
 ) -> str:
     """The question as a model would hold it."""
     named = "[" + ", ".join(_value(column, f"cohort_{index}") for index, column in enumerate(columns)) + "]"
-    parts = ", ".join(_append(append, index) for index, append in enumerate(asked))
+    parts = ", ".join(append_text(append, index) for index, append in enumerate(asked))
     mapping = STORED if stored else ""
     return f"{{{{ cdesk.dataset({_activity(cohort, named)}, [{parts}], stream=cdesk.stream('{relation}'{mapping})) }}}}"
 
@@ -268,4 +269,14 @@ def comparable(rows: Sequence[Sequence[Any]]) -> list[str]:
     return sorted(repr([text(value) for value in row]) for row in rows)
 
 
-__all__ = ["appends", "cohorts", "comparable", "create_stream", "filters", "macro_text", "streams", "who"]
+__all__ = [
+    "append_text",
+    "appends",
+    "cohorts",
+    "comparable",
+    "create_stream",
+    "filters",
+    "macro_text",
+    "streams",
+    "who",
+]

@@ -1,0 +1,324 @@
+"""ActivitySchema relationships against plain self-joins: ratios, checksums compared.
+
+Each relationship is rendered by dbt from the macros, and written here once more as the self-join that its definition suggests: the
+cohort's rows joined with all related rows, ranked or grouped. Both run on the same table in the same DuckDB (2 threads, 2 GB), and must
+give the same rows. A self-join that took long at the smallest size isn't repeated at the larger ones (`--patient` does).
+
+    python -m bench relationships [--rows 1000000 5000000] [--skew mild heavy] [--only last_before dataset] [--all] [--patient]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+ROOT = Path(__file__).resolve().parents[1]
+
+ROWS_A_CUSTOMER = 2_000
+"""Half a year of eleven activities a day."""
+ACTIVITIES = 8
+SLOW_SECONDS = 3.0
+"""What takes longer is measured once, the rest twice (the better counts)."""
+REPEATED_SECONDS = 10.0
+"""A self-join that takes longer isn't repeated at larger sizes."""
+RANKED = "last_before_ranked"
+"""`last_before` against a ranking self-join, the form that is written most; the other picks are measured against the faster grouping one."""
+
+Connection = duckdb.DuckDBPyConnection
+
+PICKED = ("activity_id", "ts", "link", "revenue_impact")
+RELATED = {
+    "before": "and a.ts < c.ts",
+    "after": "and a.ts > c.ts",
+    "ever": "",
+    "between": "and a.ts > c.ts and (c.next_ts is null or a.ts < c.next_ts)",
+}
+RELATIONSHIPS = (
+    *(
+        "first_ever",
+        "last_ever",
+        "nth_ever",
+        "first_before",
+        "last_before",
+        "first_after",
+        "last_after",
+        "nth_before",
+        "nth_after",
+    ),
+    *(
+        "first_in_between",
+        "last_in_between",
+        "aggregate_before",
+        "aggregate_after",
+        "aggregate_in_between",
+        "aggregate_all_ever",
+    ),
+)
+DEFAULT = (
+    *("first_ever", "last_before", "first_after", "first_in_between", "last_in_between"),
+    *("aggregate_before", "aggregate_after", "aggregate_in_between", "aggregate_all_ever", "dataset", RANKED),
+)
+DATASET = (
+    "last_before",
+    "first_after",
+    "first_ever",
+    "last_in_between",
+    "aggregate_before",
+    "aggregate_in_between",
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question, asked twice. `columns` are the output columns, the same in both."""
+
+    name: str
+    columns: tuple[str, ...]
+    macro: str
+    self_join: str
+
+
+def outputs(relationship: str, index: int) -> tuple[str, ...]:
+    names = ("n", "total", "low", "high") if relationship.startswith("aggregate_") else PICKED
+    return tuple(f"{name}_{index}" for name in names)
+
+
+def macro(relationship: str, index: int) -> str:
+    if relationship.startswith("aggregate_"):
+        given = ("'count'", "'sum', 'revenue_impact'", "'min', 'ts'", "'max', 'ts'")
+        columns = [
+            f"cdesk.agg({value}, as='{name}')"
+            for value, name in zip(given, outputs(relationship, index), strict=True)
+        ]
+    else:
+        columns = [
+            f"cdesk.column('{value}', as='{name}')"
+            for value, name in zip(PICKED, outputs(relationship, index), strict=True)
+        ]
+    nth = ", nth=3" if relationship.startswith("nth_") else ""
+    return f"cdesk.{relationship}('activity_{index}', columns=[{', '.join(columns)}]{nth})"
+
+
+def cohort_and_appended(indexes: tuple[int, ...]) -> str:
+    cohort = "select _activity_id as id, customer, ts, activity_repeated_at as next_ts from events"
+    appended = "select _activity_id as activity_id, customer, ts, link, revenue_impact from events"
+    return f"c as ({cohort} where activity = 'activity_0')" + "".join(
+        f", a{i} as ({appended} where activity = 'activity_{i}')" for i in indexes
+    )
+
+
+def self_join(relationship: str, index: int, *, ranked: bool = False) -> str:
+    """A query of the cohort's columns and the appended ones."""
+    kind = relationship.rpartition("_")[2]
+    related = f"a{index} as a on a.customer = c.customer {RELATED[kind]}"
+    names = outputs(relationship, index)
+    if relationship.startswith("aggregate_"):
+        values = ("count(a.ts)", "sum(a.revenue_impact)", "min(a.ts)", "max(a.ts)")
+        taken = ", ".join(f"{value} as {name}" for value, name in zip(values, names, strict=True))
+        return f"select c.id, c.customer, c.ts, {taken} from c left join {related} group by c.id, c.customer, c.ts"
+    taken = ", ".join(f"a.{value} as {name}" for value, name in zip(PICKED, names, strict=True))
+    if not relationship.startswith("nth_") and not ranked:
+        pick = "arg_max" if relationship.startswith("last_") else "arg_min"
+        packed = ", ".join(f"{value} := a.{value}" for value in PICKED)
+        unpacked = ", ".join(f"r.{value} as {name}" for value, name in zip(PICKED, names, strict=True))
+        return (
+            f"select id, customer, ts, {unpacked} from (select c.id, c.customer, c.ts, "
+            f"{pick}(struct_pack({packed}), row(a.ts, a.activity_id)) as r "
+            f"from c left join {related} group by c.id, c.customer, c.ts) as grouped"
+        )
+    order = "desc" if relationship.startswith("last_") else "asc"
+    rank = f"row_number() over (partition by c.id order by a.ts {order}, a.activity_id {order})"
+    if ranked:
+        return f"select c.id, c.customer, c.ts, {taken} from c left join {related} qualify {rank} = 1"
+    return (
+        f"select c.id, c.customer, c.ts, {', '.join(f'r.{name}' for name in names)} from c "
+        f"left join (select c.id, {taken} from c inner join {related} qualify {rank} = 3) as r on c.id = r.id"
+    )
+
+
+def queries() -> list[Query]:
+    stream = "stream=cdesk.events_stream('events')"
+    cohort = "cdesk.activity('activity_0', columns=[cdesk.column('activity_id', as='id'), 'customer', 'ts'])"
+    found = [
+        Query(
+            name,
+            outputs(name, 1),
+            f"{{{{ cdesk.dataset({cohort}, [{macro(name, 1)}], {stream}) }}}}",
+            f"with {cohort_and_appended((1,))} {self_join(name, 1)}",
+        )
+        for name in RELATIONSHIPS
+    ]
+    indexes = tuple(range(1, len(DATASET) + 1))
+    parts = ", ".join(f"q{i} as ({self_join(name, i)})" for i, name in zip(indexes, DATASET, strict=True))
+    joined = "q1 " + " ".join(f"inner join q{i} using (id, customer, ts)" for i in indexes[1:])
+    appends = ", ".join(macro(name, i) for i, name in zip(indexes, DATASET, strict=True))
+    ranked = self_join("last_before", 1, ranked=True)
+    last_before = next(query for query in found if query.name == "last_before")
+    return [
+        *found,
+        dataclasses.replace(last_before, name=RANKED, self_join=f"with {cohort_and_appended((1,))} {ranked}"),
+        Query(
+            "dataset",
+            tuple(column for i, name in zip(indexes, DATASET, strict=True) for column in outputs(name, i)),
+            f"{{{{ cdesk.dataset({cohort}, [{appends}], {stream}) }}}}",
+            f"with {cohort_and_appended(indexes)}, {parts} select * from {joined}",
+        ),
+    ]
+
+
+def render(asked: list[Query], folder: Path) -> dict[str, str]:
+    """The SQL of each query's macros, compiled by dbt."""
+    from dbt.cli.main import dbtRunner
+
+    models = folder / "models"
+    models.mkdir(parents=True)
+    for query in asked:
+        (models / f"{query.name}.sql").write_text(query.macro, encoding="utf-8")
+    macros = Path(os.path.relpath(ROOT / "macros", folder)).as_posix()
+    (folder / "dbt_project.yml").write_text(
+        f"name: cdesk\nversion: 0.1.0\nprofile: bench\nmacro-paths: [{macros}]\nflags: {{send_anonymous_usage_stats: false}}\n",
+        encoding="utf-8",
+    )
+    (folder / "profiles.yml").write_text(
+        "bench: {target: duckdb, outputs: {duckdb: {type: duckdb, path: ':memory:'}}}\n", encoding="utf-8"
+    )
+    result = dbtRunner().invoke(
+        [
+            "compile",
+            "--project-dir",
+            str(folder),
+            "--profiles-dir",
+            str(folder),
+            "--quiet",
+            "--log-level-file",
+            "none",
+        ]
+    )
+    if not result.success:
+        raise SystemExit(f"bench relationships: the macros do not compile: {result.exception}")
+    compiled = folder / "target" / "compiled" / "cdesk" / "models"
+    return {query.name: (compiled / f"{query.name}.sql").read_text(encoding="utf-8") for query in asked}
+
+
+def generate(connection: Connection, rows: int, skew: str) -> tuple[int, int]:
+    """The table `events`; its number of customers and the rows of the busiest one.
+
+    Customers follow a power law; under heavy skew one of them has 1 % of all rows besides. Half a year by the second, so that instants
+    repeat; revenue in quarters, so that sums of it are exact in any order.
+    """
+    customers = rows // ROWS_A_CUSTOMER
+    share = 0.01 if skew == "heavy" else 0.0
+    connection.execute("select setseed(0.42)")
+    connection.execute(
+        f"""
+        create or replace table events as
+        with drawn as (
+            select i, random() as r_customer, random() as r_ts, random() as r_activity, random() as r_revenue from range({rows}) as t (i)
+        ),
+        typed as (
+            select
+                case when r_customer < {share} then 0
+                else 1 + floor({customers} * pow((r_customer - {share}) / {1 - share}, 1.5)) end as number,
+                'activity_' || cast(floor(r_activity * {ACTIVITIES}) as integer) as activity,
+                timestamp '2026-01-01' + to_seconds(cast(floor(r_ts * 86400 * 180) as bigint)) as ts,
+                md5(cast(i as varchar)) as _activity_id,
+                'https://example.com/' || i as link,
+                floor(r_revenue * 400) / 4 as revenue_impact
+            from drawn
+        )
+        select
+            activity, 'customer' || cast(number as bigint) || '@example.com' as customer, ts, link, revenue_impact, _activity_id,
+            cast(null as varchar) as _anonymous_customer_id,
+            lead(ts) over numbered as activity_repeated_at, row_number() over numbered as activity_occurrence
+        from typed
+        window numbered as (partition by customer, activity order by ts, _activity_id)
+        order by customer, ts
+        """
+    )
+    found = connection.execute(
+        "select count(*), max(n) from (select count(*) as n from events group by customer)"
+    ).fetchone()
+    assert found
+    return int(found[0]), int(found[1])
+
+
+def measure(connection: Connection, sql: str, columns: tuple[str, ...]) -> tuple[float, tuple[object, ...]]:
+    """Seconds, and the row count and checksum of the result."""
+    best = float("inf")
+    answer: tuple[object, ...] | None = None
+    for _ in range(2):
+        started = time.perf_counter()
+        answer = connection.execute(
+            f"select count(*), sum(hash(id, customer, ts, {', '.join(columns)})) from ({sql}) as q"
+        ).fetchone()
+        best = min(best, time.perf_counter() - started)
+        if best > SLOW_SECONDS:
+            break
+    assert answer
+    return best, answer
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench relationships", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--skew", nargs="+", choices=["mild", "heavy"], default=["mild", "heavy"])
+    parser.add_argument("--only", nargs="+", choices=[*RELATIONSHIPS, "dataset", RANKED], default=DEFAULT)
+    parser.add_argument("--all", action="store_true", help="every relationship")
+    parser.add_argument("--patient", action="store_true", help="every self-join at every size")
+    given = parser.parse_args()
+    asked = [query for query in queries() if given.all or query.name in given.only]
+    wrong: list[str] = []
+    seconds: dict[tuple[str, str, int], float] = {}
+    slow: set[tuple[str, str]] = set()
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = render(asked, Path(folder) / "project")
+        with duckdb.connect(
+            Path(folder) / "bench.duckdb", config={"threads": 2, "memory_limit": "2GB"}
+        ) as connection:
+            for skew in given.skew:
+                for rows in sorted(given.rows):
+                    customers, busiest = generate(connection, rows, skew)
+                    print(
+                        f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with {busiest:,} rows"
+                    )
+                    print(f"  {'relationship':<22}{'macro s':>9}{'self-join s':>13}{'ratio':>8}", flush=True)
+                    for query in asked:
+                        ours, answer = measure(connection, compiled[query.name], query.columns)
+                        seconds[query.name, skew, rows] = ours
+                        if (query.name, skew) in slow:
+                            print(f"  {query.name:<22}{ours:>9.3f}{'not repeated':>13}", flush=True)
+                            continue
+                        theirs, expected = measure(connection, query.self_join, query.columns)
+                        same = answer == expected
+                        print(
+                            f"  {query.name:<22}{ours:>9.3f}{theirs:>13.3f}{theirs / ours:>7.1f}x{'' if same else '  DIFFERENT ROWS'}",
+                            flush=True,
+                        )
+                        if not same:
+                            wrong.append(f"{query.name} ({rows:,} rows, {skew} skew)")
+                        if theirs > REPEATED_SECONDS and not given.patient:
+                            slow.add((query.name, skew))
+    small, large = min(given.rows), max(given.rows)
+    if small != large:
+        print(f"\ncost at {large:,} rows as a multiple of that at {small:,}")
+        for query in asked:
+            grown = "  ".join(
+                f"{skew} {seconds[query.name, skew, large] / seconds[query.name, skew, small]:.1f}x"
+                for skew in given.skew
+            )
+            print(f"  {query.name:<22}  {grown}")
+    if wrong:
+        print("bench relationships: different rows in " + ", ".join(wrong), file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+{{ config(materialized='table', enabled=var('activity_schema_stitch', false)) }}
+
+with
+
+stitched as (
+
+    {{ cdesk.stitch() | indent }}
+
+)
+
+select * from stitched
