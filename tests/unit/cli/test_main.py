@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -42,10 +43,10 @@ def test_every_option_says_what_it_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_is_a_command_that_its_parser_takes(name: str) -> None:
-    words = cli_main.load(name).EXAMPLE.partition("#")[0].split('"')
-    flat = [part for index, text in enumerate(words) for part in ([text] if index % 2 else text.split())]
-    assert flat[:2] == ["cdesk", name]
-    build_parser(name).parse_args(flat[2:])
+    for line in cli_main.load(name).EXAMPLE.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[:2] == ["cdesk", name]
+        build_parser(name).parse_args(words[2:])
 
 
 @pytest.mark.parametrize(
