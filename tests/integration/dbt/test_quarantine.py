@@ -1,0 +1,123 @@
+"""What is no record of the contract is kept with its reason; what is one is accepted. The warehouse's check agrees with the shim's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cdesk.errors import Drift
+from cdesk.records import parse_line
+from tests.integration.dbt.conftest import DbtWarehouse, envelope, event, insight, query_run
+
+ARTIFACT = {
+    "uri": "s3://bucket/key",
+    "format": "parquet",
+    "rows": 0,
+    "bytes": 0,
+    "sampled": True,
+    "query_hash": "0" * 16,
+    "expires_at": "2027-01-01T00:00:00.000000Z",
+    "legal_hold": False,
+}
+GOOD: list[dict[str, Any]] = [
+    event(1),
+    event(2, feature_json={"a": {"b": [1, "é\u0000", None]}}, link="cdesk://artifact/1", revenue_impact=-0.5),
+    event(3, customer="Ünïcode 客", session_id="s", anonymous_customer_id="a", revenue_impact=10**15),
+    insight(4, value=None),
+    insight(5, value=False, provenance_query_hash=None),
+    insight(6, value="x" * 4096),
+    query_run(
+        7, status="failed", error_code="timeout", as_of="2026-01-31T12:00:00.123456Z", result_values=[]
+    ),
+    envelope("artifact", 8, **ARTIFACT),
+]
+BAD: list[dict[str, Any]] = [
+    event(21, v=2),
+    event(22, ts="2026-02-30T00:00:00.000000Z"),
+    event(23, ts="2026-02-01T00:00:00Z"),
+    event(24, ts="2026-02-01T00:00:00.000000+00:00"),
+    event(25, customer=""),
+    event(26, customer="x" * 256),
+    event(27, customer="a\nb"),
+    event(28, customer=None),
+    event(29, activity="user_asked"),
+    event(30, activity="cdesk.User"),
+    event(31, feature_json=[]),
+    event(32, feature_json="{}"),
+    event(33, link="ftp://x"),
+    event(34, link="https://" + "x" * 2000),
+    event(35, revenue_impact="1"),
+    event(36, revenue_impact=True),
+    event(37, extra=1),
+    {name: value for name, value in event(38).items() if name != "link"},
+    event(39, query_tag="cdesk_1"),
+    event(40, session_id=7),
+    insight(41, value=[1]),
+    insight(42, subject=""),
+    insight(43, provenance_query_hash="XYZ"),
+    query_run(44, status="done"),
+    query_run(45, rows=-1),
+    query_run(46, rows=1.5),
+    query_run(47, params=[]),
+    query_run(48, result_values={}),
+    query_run(49, sampled="true"),
+    envelope("artifact", 50, **{**ARTIFACT, "format": "xlsx"}),
+    envelope("artifact", 51, **{**ARTIFACT, "expires_at": None}),
+    envelope("note", 52),
+    event(53, id="53"),
+]
+
+
+def test_the_warehouse_accepts_what_keeps_the_contract_and_quarantines_what_does_not(
+    warehouse: DbtWarehouse,
+) -> None:
+    warehouse.land([*GOOD, *BAD])
+    warehouse.build()
+    accepted = warehouse.query("select id from _ingest_ids where rejection is null")
+    assert {id_ for (id_,) in accepted} == {record["id"] for record in GOOD}
+    refused = warehouse.query("select record_id, reason, detail, raw from quarantined_events")
+    assert {id_ for id_, *_ in refused} == {record["id"] for record in BAD}
+    by_id = {record["id"]: record for record in BAD}
+    for id_, reason, detail, raw in refused:
+        assert reason in (
+            "unknown_version",
+            "unknown_kind",
+            "missing_field",
+            "unknown_field",
+            "wrong_value",
+        ), detail
+        assert json.loads(raw) == by_id[id_]
+
+
+@pytest.mark.parametrize("record", GOOD, ids=lambda record: record["id"][-2:])
+def test_what_the_warehouse_accepts_the_reader_of_lines_accepts(record: dict[str, Any]) -> None:
+    parse_line(json.dumps(record).encode())
+
+
+@pytest.mark.parametrize("record", BAD, ids=lambda record: record["id"][-2:])
+def test_what_the_warehouse_refuses_the_reader_of_lines_refuses(record: dict[str, Any]) -> None:
+    with pytest.raises(Drift):
+        parse_line(json.dumps(record).encode())
+
+
+def test_a_corrected_record_is_accepted_under_the_same_id(warehouse: DbtWarehouse) -> None:
+    warehouse.land([event(1, revenue_impact="much")])
+    warehouse.build()
+    warehouse.land([event(1, revenue_impact=2)])
+    warehouse.build()
+    assert warehouse.query("select revenue_impact from events") == [(2.0,)]
+    assert warehouse.query("select count(*) from quarantined_events") == [(1,)]
+
+
+def test_a_line_landed_twice_at_one_place_counts_once(warehouse: DbtWarehouse) -> None:
+    lines = [event(1), insight(2), event(3, revenue_impact="much")]
+    instant = warehouse.land(lines, source_file="same")
+    warehouse.land(lines, source_file="same", landed_at=instant)
+    warehouse.build()
+    warehouse.land(lines, source_file="same")
+    assert warehouse.query("select count(*) from events_live") == [(1,)]
+    warehouse.build()
+    for relation in ("events", "events_live", "insight_atoms", "quarantined_events", "context_cache"):
+        assert warehouse.query(f"select count(*) from {relation}") == [(1,)], relation
