@@ -451,6 +451,10 @@ def _refuse(error: Exception) -> NoReturn:
     """A connector error as one of ours, naming what mends it. https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api#errors"""
     code, text = error_code(error), first_line(error)
     state = getattr(error, "sqlstate", None)
+    if 390000 <= code < 400000:
+        raise WarehouseUnavailable(
+            f"the session has ended ({text}); it is tried again with a new one"
+        ) from None
     if code in (606, 2043) and "warehouse" in text.lower():
         raise WarehouseError(
             f"the warehouse is missing or not granted to this role; an administrator runs: {_SETUP} ({text})"
@@ -475,8 +479,6 @@ def _refuse(error: Exception) -> NoReturn:
         ) from None
     if code == 604:
         raise QueryCancelled("the query was cancelled in Snowflake") from None
-    if 390000 <= code < 400000 or isinstance(
-        error, sf.OperationalError | sf.InterfaceError | sf.InternalError | OSError
-    ):
+    if isinstance(error, sf.OperationalError | sf.InterfaceError | sf.InternalError | OSError):
         raise WarehouseUnavailable(f"Snowflake broke off ({text}); it is tried again") from None
     raise WarehouseError(text) from None

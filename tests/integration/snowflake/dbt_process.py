@@ -46,7 +46,8 @@ class Dbt:
             str(self.work / target),
             "--log-path",
             str(self.work / "logs"),
-            "--log-level",
+            "--quiet",
+            "--log-level-file",
             "none",
         ]
         folders += ["--vars", json.dumps(self.variables)]

@@ -1,7 +1,8 @@
 """A Snowflake account that isn't one: fakesnow (DuckDB behind Snowflake's wire protocol) on loopback, in a process of its own.
 
 What it stands for, and what not. The client side is real: dbt-snowflake and snowflake-connector-python speak HTTP to it.
-Query semantics are DuckDB's after transpilation. This file adds what fakesnow lacks, so that the SQL under test stays as Snowflake wants it:
+Query semantics are DuckDB's after transpilation. This file adds what fakesnow lacks, so that the SQL under test stays as Snowflake
+wants it:
 
 - statements that DuckDB has no notion of (roles, grants, warehouses, resource monitors, streams, tasks) succeed and do nothing;
 - policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or replace` without the clause loses
@@ -504,6 +505,7 @@ def main() -> None:
     ]
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(128)  # so that who reads the port may connect at once
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical"))
 
     def end_with_parent() -> None:

@@ -77,9 +77,8 @@ def test_nothing_is_built_before_the_policies_are_there_and_the_error_says_what_
         assert f"dbt run-operation {operation} --target snowflake" in refusal
 
 
-def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
-    account: FakeAccount, built: Dbt
-) -> None:
+@pytest.mark.usefixtures("built")
+def test_every_relation_with_customer_has_its_policy_from_its_first_moment(account: FakeAccount) -> None:
     state = account.state()
     connection = account.connect()
     columns = connection.cursor().execute(
