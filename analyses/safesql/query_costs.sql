@@ -29,4 +29,4 @@ costs as (
 )
 
 select * from costs
-order by total_seconds desc, template
+order by total_seconds desc, template asc

@@ -23,4 +23,4 @@ sessions as (
 )
 
 select * from sessions
-order by first_activity_at desc, session_id
+order by first_activity_at desc, session_id asc

@@ -31,4 +31,4 @@ tools as (
 )
 
 select * from tools
-order by call_count desc, tool
+order by call_count desc, tool asc
