@@ -7,6 +7,7 @@ unchanged; `install` only puts off some of it, for this process:
 * **Packages whose `__init__` gathers everything** (`mcp`, `mcp.server`) are entered without it.
 * **HTTP and tracing modules** are stood in for by placeholders: a name of theirs can be imported and held, and using it says what it is.
 * **Wire types** (`mcp_types._v*`, internal validators of which a connection uses a dozen in three hundred) are made at first use.
+* **Shapes of dictionaries** (`pydantic_core.core_schema`), of use to a type checker alone, are not made.
 * **Message types** (`mcp_types`) are defined at once and get their validators at first use (pydantic's own `defer_build`).
 
 Every part has a test that compares what is said on the wire with the SDK imported in full, and an SDK of another version than the one that
@@ -20,6 +21,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -28,7 +30,6 @@ GATHERING: Final = frozenset(("mcp", "mcp.server"))
 """Packages whose `__init__` imports what we do not need; their submodules are imported one by one."""
 
 UNUSED: Final = (
-    "importlib.metadata",
     "ssl",
     "starlette",
     "sse_starlette",
@@ -42,14 +43,18 @@ UNUSED: Final = (
     "mcp.server.transport_security",
     "mcp.shared._otel",
 )
-"""What serves HTTP, encrypts, traces or looks for plugins; none of it happens over stdio."""
+"""What serves HTTP, encrypts or traces; none of it happens over stdio."""
+
+ON_CALL: Final = frozenset(("importlib.metadata",))
+"""Modules of which functions are imported and, as a rule, never called: the real module is loaded with the first call."""
 
 _BELOW_UNUSED: Final = tuple(f"{name}." for name in UNUSED)
 
 WIRE: Final = "mcp_types._v"
 TYPES: Final = ("mcp_types._types", "mcp_types.jsonrpc")
-KNOWN_VERSIONS: Final = ("2.3.",)
-"""Versions of the SDK whose imports were measured and compared."""
+SHAPES: Final = "pydantic_core.core_schema"
+KNOWN_VERSIONS: Final = {"mcp": "2.3.", "pydantic": "2.14."}
+"""What was measured and compared. With any other version the SDK is imported in full: slower, and as right."""
 
 
 def install() -> bool:
@@ -61,12 +66,15 @@ def install() -> bool:
 
 
 def _known() -> bool:
-    """Whether the installed SDK is one of KNOWN_VERSIONS; found by its metadata folder, as importlib.metadata is slow to import."""
-    spec = PathFinder.find_spec("mcp")
-    if spec is None or not spec.submodule_search_locations:
-        return False
-    site = Path(next(iter(spec.submodule_search_locations))).parent
-    return any(next(site.glob(f"mcp-{version}*.dist-info"), None) for version in KNOWN_VERSIONS)
+    """Whether KNOWN_VERSIONS are installed; seen by their metadata folders, as importlib.metadata is slow to import."""
+    for name, version in KNOWN_VERSIONS.items():
+        spec = PathFinder.find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            return False
+        site = Path(next(iter(spec.submodule_search_locations))).parent
+        if next(site.glob(f"{name}-{version}*.dist-info"), None) is None:
+            return False
+    return True
 
 
 class _Finder(MetaPathFinder):
@@ -76,12 +84,15 @@ class _Finder(MetaPathFinder):
         del target
         if fullname in GATHERING:
             return _instead(fullname, path, _Empty())
-        if fullname.startswith(WIRE) or fullname in TYPES:
+        if fullname.startswith(WIRE) or fullname in TYPES or fullname == SHAPES:
             spec = PathFinder.find_spec(fullname, path)
             if spec is None or not isinstance(spec.loader, SourceFileLoader):
                 return None
-            spec.loader = (_WireLoader if fullname.startswith(WIRE) else _TypesLoader)(spec.loader)
+            kind = _ShapesLoader if fullname == SHAPES else _TypesLoader if fullname in TYPES else _WireLoader
+            spec.loader = kind(spec.loader)
             return spec
+        if fullname in ON_CALL:
+            return _instead(fullname, path, _OnCall())
         if fullname in UNUSED or fullname.startswith(_BELOW_UNUSED):
             return ModuleSpec(fullname, _Unused(), is_package=True)
         return None
@@ -138,6 +149,40 @@ class _Unused(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         del module
+
+
+class _OnCallModule(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            return getattr(_real_module(self.__name__), name)(*arguments, **keywords)
+
+        return call
+
+
+class _OnCall(Loader):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _OnCallModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        del module
+
+
+def _real_module(name: str) -> ModuleType:
+    """The module itself, in place of what stood in for it."""
+    found = sys.modules[name]
+    if isinstance(found, _OnCallModule):
+        package = sys.modules[name.rpartition(".")[0]]
+        spec = PathFinder.find_spec(name, package.__path__)
+        assert spec is not None
+        assert spec.loader is not None
+        found = module_from_spec(spec)
+        sys.modules[name] = found
+        spec.loader.exec_module(found)
+        setattr(package, name.rpartition(".")[2], found)
+    return found
 
 
 # -- types at first use
@@ -208,6 +253,27 @@ class _WireLoader(_SourceLoader):
                     "__get_pydantic_core_schema__": staticmethod(schema),
                 },
             )
+
+        return {"__build_class__": build_class}
+
+
+class _Shape(type):
+    """Stands for a TypedDict: making one gives a plain dictionary, as it does with the real one."""
+
+    def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
+        return dict(*arguments, **keywords)
+
+
+class _ShapesLoader(_SourceLoader):
+    """Class statements of TypedDicts leave a `_Shape`; all others make their class."""
+
+    def replaced(self, module: ModuleType) -> Mapping[str, Any]:
+        namespace = module.__dict__
+
+        def build_class(body: Callable[[], Any], name: str, *bases: Any, **keywords: Any) -> Any:
+            if namespace["TypedDict"] in bases or any(isinstance(base, _Shape) for base in bases):
+                return _Shape(name, (), {"__module__": module.__name__})
+            return builtins.__build_class__(body, name, *bases, **keywords)
 
         return {"__build_class__": build_class}
 

@@ -21,7 +21,7 @@ def main(settings: Settings) -> int:
     home = StateDirectory(settings.home).ensure()
     gc.disable()  # an import makes much and drops little: looking for garbage meanwhile costs a tenth of the start
     if lean.install():
-        # pydantic would read the metadata of every installed package, looking for plugins that watch validations.
+        # Otherwise pydantic reads the metadata of every installed package, looking for plugins that watch validations.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from mcp_shim.serve import serve  # the SDK comes with it: not before `install`
 
