@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.integration.snowflake.account import FakeAccount, running_account
@@ -72,8 +73,6 @@ def land_on_snowflake(account: FakeAccount, landed: list[LandedLine], at: dateti
 
 
 def land_on_duckdb(file: Path, landed: list[LandedLine], at: datetime) -> None:
-    import duckdb
-
     with duckdb.connect(file) as connection:
         connection.executemany(
             "insert into activities.landing values (?, ?, ?, ?, ?, ?)",
@@ -96,14 +95,17 @@ def built(account: FakeAccount, dbt: Dbt, refusals: dict[str, str]) -> Dbt:
 
 @pytest.fixture(scope="session")
 def both_built(built: Dbt) -> Dbt:
-    """The same records through DuckDB as well, as one landing each."""
-    dbt = built
-    file = dbt.work / "warehouse.duckdb"
-    succeeded(dbt("run-operation", "create_landing", target="duckdb"))
-    for records, name, at in (
-        (first(), "a-000001.ndjson", FIRST_LANDING),
-        (second(), "b-000001.ndjson", SECOND_LANDING),
-    ):
-        land_on_duckdb(file, lines(records, name), at)
-        succeeded(dbt("build", "--exclude-resource-type", "test", "unit_test", target="duckdb"))
-    return dbt
+    """The same landings through DuckDB, in one full build by a process of its own: dbt holds the file for as long as it lives."""
+    file = built.work / "warehouse.duckdb"
+    with duckdb.connect(file) as connection:
+        connection.execute("create schema activities")
+        connection.execute(
+            "create table activities.landing (id varchar not null, kind varchar not null, payload json not null, "
+            "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null)"
+        )
+    land_on_duckdb(file, lines(first(), "a-000001.ndjson"), FIRST_LANDING)
+    land_on_duckdb(file, lines(second(), "b-000001.ndjson"), SECOND_LANDING)
+    with running_dbt(built.profiles, built.work, dict(os.environ), built.variables) as local:
+        succeeded(local("build", "--exclude-resource-type", "test", "unit_test", target="duckdb"))
+        succeeded(local("compile", target="duckdb"))
+    return built
