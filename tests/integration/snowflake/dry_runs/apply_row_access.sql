@@ -1,0 +1,88 @@
+create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.customer_rows as (row_customer varchar) returns boolean ->
+case
+        when is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then true
+        when is_role_in_session('CDESK_SERVICE')
+            then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
+        else exists (
+            select 1
+            from CLAUDE_LOGS.ACTIVITIES.customer_access as access
+            where
+                (access.customer = row_customer or access.customer = '*')
+                and (
+                    (access.principal_kind = 'user' and upper(access.principal) = current_user())
+                    or (access.principal_kind = 'role' and is_role_in_session(access.principal))
+                )
+        )
+    end;
+
+alter row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows set body ->
+case
+        when is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then true
+        when is_role_in_session('CDESK_SERVICE')
+            then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
+        else exists (
+            select 1
+            from CLAUDE_LOGS.ACTIVITIES.customer_access as access
+            where
+                (access.customer = row_customer or access.customer = '*')
+                and (
+                    (access.principal_kind = 'user' and upper(access.principal) = current_user())
+                    or (access.principal_kind = 'role' and is_role_in_session(access.principal))
+                )
+        )
+    end;
+
+create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.internal_rows as (row_key varchar) returns boolean ->
+is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') or is_role_in_session('CDESK_LOADER') or invoker_role() = 'CDESK_TRANSFORMER';
+
+alter row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows set body ->
+is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') or is_role_in_session('CDESK_LOADER') or invoker_role() = 'CDESK_TRANSFORMER';
+
+grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows to role CDESK_TRANSFORMER;
+
+grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows to role CDESK_TRANSFORMER;
+
+alter table CLAUDE_LOGS.ACTIVITIES.landing add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (id);
+
+alter table CLAUDE_LOGS.ACTIVITIES.customer_access add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (principal_kind);
+
+alter table CLAUDE_LOGS.ACTIVITIES.legal_holds add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.vw_llm_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.vw_tool_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.vw_file_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.vw_sql_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.stg_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.stg_artifacts add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.stg_insights add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.stg_query_runs add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.events_live add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES._ingest_ids add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (kind);
+
+alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES.events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter view CLAUDE_LOGS.ACTIVITIES.customer_stream add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES.context_cache add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES.artifacts add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
+delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_row_access';
+
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '29604cb42cef6c0d696af9243c4e2e09', sysdate();
+

@@ -1,0 +1,20 @@
+alter task if exists CLAUDE_LOGS.ACTIVITIES.build_on_landing suspend;
+
+create stream if not exists CLAUDE_LOGS.ACTIVITIES.landing_stream on table CLAUDE_LOGS.ACTIVITIES.landing append_only = true;
+
+create or replace task CLAUDE_LOGS.ACTIVITIES.build_on_landing
+        warehouse = CDESK_BUILD_WH
+        user_task_minimum_trigger_interval_in_seconds = 60
+        user_task_timeout_ms = 1800000
+        suspend_task_after_num_failures = 10
+        when system$stream_has_data('CLAUDE_LOGS.ACTIVITIES.landing_stream')
+    as
+    execute immediate $$
+    begin
+        insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step) select id from CLAUDE_LOGS.ACTIVITIES.landing_stream where 1 = 0;
+        execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
+    end
+    $$;
+
+alter task CLAUDE_LOGS.ACTIVITIES.build_on_landing resume;
+
