@@ -58,17 +58,15 @@ def typeof(node: exp.Typeof) -> exp.Expression:
 
 
 def cast(node: exp.Cast) -> exp.Expression:
-    """A VARIANT cast to text loses its quotes, JSON null becomes null; any other type gives the same text either way."""
-    if (
-        node.to.this not in TEXT
-        or isinstance(node.this, exp.Literal | exp.Null | exp.Placeholder)
-        or node.meta.get("done")
-    ):
+    """A VARIANT cast to text loses its quotes, and JSON null becomes null; DuckDB would keep both as JSON writes them."""
+    if node.to.this not in TEXT or isinstance(node.this, exp.Literal | exp.Null | exp.Placeholder):
         return node
-    parent = node.parent
-    if isinstance(parent, exp.Properties | exp.ColumnDef):
-        return node
-    return call("json_extract_string", as_json(node.this), text("$"))
+    value = node.this
+    unquoted = call("json_extract_string", as_json(value.copy()), text("$"))
+    if isinstance(value, exp.Anonymous) and value.name == "json_extract":
+        return unquoted
+    is_json = exp.EQ(this=call("typeof", value.copy()), expression=text("JSON"))
+    return exp.Case(ifs=[exp.If(this=is_json, true=unquoted)], default=node.copy())
 
 
 def array_size(node: exp.ArraySize) -> exp.Expression:
@@ -152,6 +150,8 @@ def timestamps(column: Any) -> Any:
 
 def install() -> None:
     fakesnow.arrow.timestamp_to_sf_struct = timestamps
+    # which makes the sum of integers a float, so that its text has a `.0` that Snowflake's NUMBER(38, 0) hasn't
+    fakesnow.cursor.transforms.numeric_agg_implicit_cast = lambda node: node
     fakesnow.cursor.transforms.merge = merge  # type: ignore[assignment]
     original_describe: Any = fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql
 
