@@ -19,12 +19,16 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # the interpreter asks for their methods only, and importlib.abc brings importlib.resources along
+    Loader = MetaPathFinder = object
 
 GATHERING: Final = frozenset(("mcp", "mcp.server"))
 """Packages whose `__init__` imports what we do not need; their submodules are imported one by one."""
@@ -108,6 +112,9 @@ def _instead(fullname: str, path: Sequence[str] | None, loader: Loader) -> Modul
 
 class _Empty(Loader):
     """A package without what its `__init__` would do."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        del spec
 
     def exec_module(self, module: ModuleType) -> None:
         del module
@@ -193,6 +200,9 @@ class _SourceLoader(Loader):
 
     def __init__(self, inner: SourceFileLoader) -> None:
         self._inner = inner
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        del spec
 
     def exec_module(self, module: ModuleType) -> None:
         code = self._inner.get_code(module.__name__)

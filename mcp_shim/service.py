@@ -328,7 +328,6 @@ class Service:
         dry_run = given.get("dry_run", False)
         if not isinstance(dry_run, bool):
             raise InvalidField("dry_run", f"is {type(dry_run).__name__}", "true or false")
-        self._state.read(read_switch).require_off()
         template = self.catalogue.get().get(template_name)
         if template.scope == "org":
             self._caller.require_analyst(f"template {template.name}")
@@ -339,8 +338,10 @@ class Service:
         ticket_id, submitted_at = self._journal.stamp()
         query_tag = self._journal.query_tag()
         expires_at = format_ts(self._now_ns() + EXPIRY_SECONDS * 1_000_000_000)
-        await self._state.write(
-            lambda connection: submit_ticket(
+
+        def submit(connection: sqlite3.Connection) -> None:
+            read_switch(connection).require_off()
+            submit_ticket(
                 connection,
                 ticket_id=ticket_id,
                 customer=self._caller.customer,
@@ -355,7 +356,8 @@ class Service:
                 expires_at=expires_at,
                 dry_run=dry_run,
             )
-        )
+
+        await self._state.write(submit)
         self._journal.wake_worker()
         answer: Json = {
             "ticket_id": ticket_id,

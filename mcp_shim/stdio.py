@@ -32,6 +32,7 @@ from mcp_types.jsonrpc import (
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
+    JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
     jsonrpc_message_adapter,
@@ -56,16 +57,17 @@ class MessageTooLong(ValueError):
 # -- messages
 
 _AMBIGUOUS: Final = (b'"error"', b'"result"', b"\\u")
-"""A line without any of these that is a request is nothing else (the SDK's union tries every kind, which takes its time)."""
+"""A line without any of these that is a request or a notification is nothing else (the SDK's union tries every kind, which takes time)."""
 
 
 def parse_message(line: bytes) -> SessionMessage | Exception:
     """One line as the SDK's message, or the exception that its own transport would hand on."""
     if not any(mark in line for mark in _AMBIGUOUS):
+        kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
         try:
-            return SessionMessage(JSONRPCRequest.model_validate_json(line, by_name=False))
+            return SessionMessage(kind.model_validate_json(line, by_name=False))
         except ValidationError:
-            pass  # a notification, a response, or no message: the SDK's union decides
+            pass  # none of the two: the SDK's union decides
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError as error:
