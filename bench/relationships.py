@@ -30,7 +30,7 @@ SLOW_SECONDS = 3.0
 REPEATED_SECONDS = 10.0
 """A self-join that takes longer isn't repeated at larger sizes."""
 RANKED = "last_before_ranked"
-"""`last_before` against a ranking self-join, the form that is written most; the other picks are measured against the faster grouping one."""
+"""`last_before` against a ranking self-join, the form written most; the other picks are held against a grouping one, which is faster."""
 
 Connection = duckdb.DuckDBPyConnection
 

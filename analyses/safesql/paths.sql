@@ -22,7 +22,7 @@ starts as (
 
     select
         customer,
-        activity as start
+        activity as start_activity
         {%- for step in steps %},
         case when {{ cdesk.bind_as('depth', 'integer') }} >= {{ step }} then next_{{ step }} end as step_{{ step }}
         {%- endfor %}
@@ -36,14 +36,14 @@ starts as (
 paths as (
 
     select
-        start,
+        start_activity,
         {%- for step in steps %}
         step_{{ step }},
         {%- endfor %}
         count(*) as occurrences,
         count(distinct customer) as customers
     from starts
-    group by start{% for step in steps %}, step_{{ step }}{% endfor %}
+    group by start_activity{% for step in steps %}, step_{{ step }}{% endfor %}
 
 ),
 

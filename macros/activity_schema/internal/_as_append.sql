@@ -49,11 +49,8 @@ append_{{ plan.index }}_rows as (
 {%- endmacro %}
 
 {# The order of one customer's appended rows: by time, and within an instant by activity_id. #}
-{% macro _as_over(plan, descending=false) -%}
-    {% set direction = ' desc' if descending else '' %}
-    {{ return(
-        'over (partition by ' ~ plan['keys'] | join(', ') ~ ' order by _ts' ~ direction ~ ', _activity_id' ~ direction ~ ')'
-    ) }}
+{% macro _as_over(plan) -%}
+    {{ return('over (partition by ' ~ plan['keys'] | join(', ') ~ ' order by _ts, _activity_id)') }}
 {%- endmacro %}
 
 {#
@@ -69,7 +66,7 @@ append_{{ plan.index }} as (
     {%- if plan.stored %}
     where {{ '_next_ts is null' if last else '_occurrence = ' ~ nth }}
     {%- else %}
-    qualify row_number() {{ cdesk._as_over(plan, descending=last) }} = {{ nth }}
+    qualify {{ 'lead(_ts) ' ~ cdesk._as_over(plan) ~ ' is null' if last else 'row_number() ' ~ cdesk._as_over(plan) ~ ' = ' ~ nth }}
     {%- endif %}
 ),
 

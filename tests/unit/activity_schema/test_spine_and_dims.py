@@ -15,9 +15,7 @@ from tests.unit.activity_schema.reference import RELATIONSHIPS, Append, Row, who
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import START, append_text, appends, comparable, create_stream, streams
 
-relaxed = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def slow_down(stream: list[Row]) -> list[Row]:
