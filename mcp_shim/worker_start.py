@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from cdesk.config import Settings
@@ -22,7 +24,14 @@ _NEEDED: Final = {"duckdb": ("worker", "dbt", "duckdb"), "snowflake": ("worker",
 class WorkerStarter:
     """Looks for a worker, and starts one where the settings say so. `missing` tells why there can be none, or None."""
 
-    def __init__(self, settings: Settings, home: StateDirectory) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        home: StateDirectory,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "cli.main", "worker"),
+    ) -> None:
+        self._command = list(command)
         self._settings = settings
         self._home = home
         self._looked = float("-inf")
@@ -78,25 +87,28 @@ class WorkerStarter:
             "CDESK_CUSTOMER": settings.customer,
             "CDESK_TARGET": settings.target,
         }
-        command = [sys.executable, "-m", "cli.main", "worker"]
+        # Beside our own packages: whatever folder the client was started in, its `cli` is not ours.
+        beside = Path(__file__).resolve().parents[1]
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         output = os.open(self._home.worker_log, flags, 0o600)
         try:
             if sys.platform == "win32":
                 return subprocess.Popen(
-                    command,
+                    self._command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     env=environ,
+                    cwd=beside,
                     creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW,
                 )
             return subprocess.Popen(
-                command,
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=environ,
+                cwd=beside,
                 start_new_session=True,
             )
         finally:

@@ -1,0 +1,115 @@
+"""Starting the worker: once, only where none runs, only where it can run, and so that it outlives us."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cdesk.config import Settings
+from cdesk.home import StateDirectory
+from cdesk.locks import FileLock
+from mcp_shim.worker_start import WorkerStarter
+
+SAY = "import os, sys; print(os.environ['CDESK_HOME'], os.environ['CDESK_CUSTOMER'], os.getcwd(), os.getsid(0) == os.getpid())"
+
+
+@pytest.fixture
+def settings(state_home: StateDirectory) -> Settings:
+    return Settings(home=state_home.root, customer="ada@example.com", environ=dict(os.environ))
+
+
+def starter(settings: Settings, home: StateDirectory, code: str = SAY) -> WorkerStarter:
+    return WorkerStarter(settings, home, command=(sys.executable, "-c", code))
+
+
+def wait(home: StateDirectory) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if home.worker_log.exists() and (text := home.worker_log.read_text(encoding="utf-8")).endswith("\n"):
+            return text
+        time.sleep(0.05)
+    raise AssertionError("the worker said nothing")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sessions are a POSIX matter")
+def test_a_worker_is_started_apart_with_our_settings_and_beside_our_packages(
+    settings: Settings, state_home: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "main.py").write_text("raise SystemExit('a stranger')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    begun = starter(settings, state_home)
+    assert begun.look()
+    home, customer, folder, own_session = wait(state_home).split()
+    assert (home, customer, own_session) == (str(state_home.root), "ada@example.com", "True")
+    assert (Path(folder) / "mcp_shim").is_dir()
+    begun.release()
+
+
+def test_none_is_started_while_one_runs_or_where_the_setting_says_no(
+    settings: Settings, state_home: StateDirectory
+) -> None:
+    lock = FileLock(state_home.worker_lock)
+    assert lock.acquire()
+    assert not starter(settings, state_home).look()
+    lock.release()
+    off = starter(replace(settings, worker="off"), state_home)
+    assert not off.due
+    assert not off.look()
+    assert not state_home.worker_log.exists()
+
+
+def test_looking_leaves_the_lock_to_whoever_wants_it(settings: Settings, state_home: StateDirectory) -> None:
+    state_home.worker_lock.touch()
+    looking = starter(settings, state_home)
+    assert not looking._runs()
+    assert FileLock(state_home.worker_lock).acquire()
+
+
+def test_a_second_look_is_not_due_at_once_and_starts_no_second_worker(
+    settings: Settings, state_home: StateDirectory
+) -> None:
+    begun = starter(settings, state_home, "import time; time.sleep(30)")
+    assert begun.due
+    assert begun.look()
+    assert not begun.due
+    assert not begun.look()
+    child = begun._child
+    assert child is not None
+    child.kill()
+    child.wait()
+
+
+def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -> None:
+    """`pip install cdesk` alone: the packages of the extra cannot be found."""
+    code = (
+        "import sys\n"
+        "import importlib.util\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, package=None: None if name in ('dbt', 'duckdb') else real(name, package)\n"
+        "import os\n"
+        "from pathlib import Path\n"
+        "from cdesk.config import Settings\n"
+        "from cdesk.home import StateDirectory\n"
+        "from mcp_shim.worker_start import WorkerStarter\n"
+        "home = StateDirectory(Path(sys.argv[1]))\n"
+        "starter = WorkerStarter(Settings(home=home.root, customer='a', environ=dict(os.environ)), home)\n"
+        "assert not starter.look()\n"
+        "print(starter.missing)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(state_home.root)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    assert "cdesk[worker]" in done.stdout
+    assert "dbt, duckdb" in done.stderr
