@@ -32,12 +32,11 @@ def get(node: exp.GetExtract) -> exp.Expression:
     """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter, whatever characters it has; an
     index counts from 0."""
     key = node.expression
-    path = (
-        text(f'$."{key.this}"')
-        if isinstance(key, exp.Literal) and key.is_string
-        else exp.Literal.string(f"$[{key.name}]")
-    )
-    return call("json_extract", node.this, path)
+    if isinstance(key, exp.Literal):
+        path = f'$."{key.this}"' if key.is_string else f"$[{key.name}]"
+        return call("json_extract", node.this, text(path))
+    position = call("list_position", call("json_keys", node.this.copy()), key)
+    return call("list_extract", call("json_extract", node.this, text("$.*")), position)
 
 
 def typeof(node: exp.Typeof) -> exp.Expression:
@@ -63,7 +62,7 @@ def cast(node: exp.Cast) -> exp.Expression:
         return node
     value = node.this
     unquoted = call("json_extract_string", as_json(value.copy()), text("$"))
-    if isinstance(value, exp.Anonymous) and value.name == "json_extract":
+    if isinstance(value, exp.Anonymous) and value.name in ("json_extract", "list_extract"):
         return unquoted
     is_json = exp.EQ(this=call("typeof", value.copy()), expression=text("JSON"))
     return exp.Case(ifs=[exp.If(this=is_json, true=unquoted)], default=node.copy())

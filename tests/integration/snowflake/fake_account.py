@@ -73,7 +73,7 @@ CREATE = re.compile(
 WITH_ROW_ACCESS = re.compile(
     r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE
 )
-WITH_MASKING = re.compile(r"([\w\"]+)\s+(?:with\s+)?masking\s+policy\s+([\w$.\"]+)", re.IGNORECASE)
+WITH_MASKING = re.compile(r"\s+(?:with\s+)?masking\s+policy\s+[\w$.\"]+", re.IGNORECASE)
 SHOW_POLICIES = re.compile(
     r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)",
     re.IGNORECASE,
@@ -208,7 +208,7 @@ def handle_create(
     relation = name_of(found["name"], conn)
     head, middle, body = split_create(command, found.end())
     row_access = WITH_ROW_ACCESS.search(middle)
-    masks = [(column, name_of(policy, conn)) for column, policy in WITH_MASKING.findall(middle)]
+    masks = [(column, name_of(policy, conn)) for column, policy in masked_columns(middle)]
     for _, policy in masks:
         require_policy(policy)
     if row_access:
@@ -223,7 +223,7 @@ def handle_create(
             middle,
             flags=re.IGNORECASE | re.DOTALL,
         )
-    middle = WITH_MASKING.sub(r"\1", middle)
+    middle = WITH_MASKING.sub("", middle)
     if (
         "." in found["name"]
     ):  # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
@@ -235,6 +235,22 @@ def handle_create(
         masks,
         (name_of(row_access[1], conn), row_access[2]) if row_access else None,
     )
+
+
+def masked_columns(clauses: str) -> list[tuple[str, str]]:
+    """(column, policy) of a column list, whatever stands between the two: a type has commas and parentheses of its own."""
+    found: list[tuple[str, str]] = []
+    depth, definition = 0, ""
+    for character in clauses:
+        depth += (character == "(") - (character == ")")
+        if (depth == 1 and character in "(,") or (depth == 0 and character == ")"):
+            policy = re.search(r"\bmasking\s+policy\s+([\w$.\"]+)", definition, re.IGNORECASE)
+            if policy:
+                found.append((definition.split()[0], policy[1]))
+            definition = ""
+        else:
+            definition += character
+    return found
 
 
 def split_create(command: str, end: int) -> tuple[str, str, str]:

@@ -24,6 +24,10 @@ OWN_TO_AN_ENGINE = {"id_key"}
 """A column whose form each engine chooses for itself (macro compact_key)."""
 
 
+TELLS_THE_TIME = {"health": {"as_of"}}
+"""template → columns that hold the warehouse's own clock"""
+
+
 def same(value: Any) -> Any:
     """A value without what is an engine's own way of handing it out: JSON text's spacing, numbers' types, time zones."""
     if isinstance(value, datetime):
@@ -114,6 +118,9 @@ def test_every_template_answers_the_same(
                 problems.append(f"{name}: {error}")
                 break
             ours = answer(local, template, customer)
+            for row in (*theirs, *ours):
+                for column in TELLS_THE_TIME.get(name, ()):
+                    del row[column]
             if theirs != ours:
                 problems.append(f"{name}: {theirs[:2]} is not {ours[:2]}")
     remote.close()
