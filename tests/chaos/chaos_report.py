@@ -30,6 +30,13 @@ drained the queue.
 
 A round prints its seed; `CDESK_CHAOS_SEED=<seed> make chaos` (or pytest on one scenario) runs it again with the same choices. Which
 instant a signal meets is up to the machine.
+
+## What survives what
+
+| `CDESK_DURABILITY` | survives | costs (`python -m bench.ingest` prints it) |
+|---|---|---|
+| `os`, the default | the death of the process, at any instruction | one write, a few microseconds |
+| `disk` | the loss of power as well | one sync of the disk for each record, or for all that wait for it: milliseconds |
 """
 
 
