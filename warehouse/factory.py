@@ -18,7 +18,9 @@ def open_warehouse(settings: Settings, home: StateDirectory) -> Warehouse:
         try:
             from warehouse.snowpipe import open_snowflake
         except ImportError:
-            raise ConfigurationError("target is 'snowflake': its driver is missing; run: pip install 'cdesk[snowflake]'") from None
+            raise ConfigurationError(
+                "target is 'snowflake': its driver is missing; run: pip install 'cdesk[snowflake]'"
+            ) from None
         return open_snowflake(settings)
     from warehouse.duckdb import DuckDBWarehouse
 
