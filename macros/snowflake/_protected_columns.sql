@@ -1,13 +1,8 @@
 {#
-    The column list of a `create … as`, where a column needs one: a masking policy, or the types of an enforced contract.
-    A name is all that Snowflake asks for otherwise; the types are the query's.
+    The column list of a `create … as`: `definitions` (a name, and a type where a table needs one) with the masking policy of each column that has one.
+    Empty where nothing needs it: the names and types are the query's then.
 #}
-{% macro _protected_columns(protection, is_contract) -%}
-    {%- if is_contract -%}
-        {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=cdesk.native_columns(model['columns'])) -%}
-    {%- elif protection.masks -%}
-        {%- set definitions = protection.columns -%}
-    {%- endif -%}
+{% macro _protected_columns(protection, definitions) -%}
     {%- if definitions -%}
     (
         {%- for definition in definitions %}

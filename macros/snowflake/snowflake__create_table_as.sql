@@ -16,9 +16,12 @@
         {%- if contract.enforced -%}
             {{ get_assert_columns_equivalent(compiled_code) }}
             {%- set compiled_code = get_select_subquery(compiled_code) -%}
+            {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=model['columns']) -%}
+        {%- elif protection.masks -%}
+            {%- set definitions = cdesk._typed_columns(relation, compiled_code) -%}
         {%- endif %}
     create or replace {{ 'transient ' if catalog_relation.is_transient }}table {{ relation }}
-        {{ cdesk._protected_columns(protection, contract.enforced) }}
+        {{ cdesk._protected_columns(protection, definitions) }}
         {%- if catalog_relation.cluster_by is not none %}
         cluster by ({{ catalog_relation.cluster_by }})
         {%- endif %}
@@ -36,4 +39,16 @@
         {%- endif %}
     );
     {%- endif -%}
+{%- endmacro %}
+
+{# Names with their exact types: where one column of a `create table … as` has a policy, each has to have its type. #}
+{% macro _typed_columns(relation, sql) -%}
+    {%- set probe = make_temp_relation(relation, '__dbt_tmp_types').incorporate(type='view') -%}
+    {%- do run_query(snowflake__create_view_as_with_temp_flag(probe, sql, True)) -%}
+    {%- set definitions = [] -%}
+    {%- for column in adapter.get_columns_in_relation(probe) -%}
+        {%- do definitions.append(column.name | lower ~ ' ' ~ ('varchar' if column.is_string() else column.data_type | lower)) -%}
+    {%- endfor -%}
+    {%- do adapter.drop_relation(probe) -%}
+    {{ return(definitions) }}
 {%- endmacro %}

@@ -5,7 +5,7 @@
         {{ get_assert_columns_equivalent(sql) }}
     {%- endif %}
     create or replace {{ 'secure ' if config.get('secure', default=false) }}view {{ relation }}
-        {{ cdesk._protected_columns(protection, false) }}
+        {{ cdesk._protected_columns(protection, protection.columns if protection.masks else []) }}
         {{ 'copy grants' if config.get('copy_grants', default=false) }}
         {%- if protection.row_access %}
         with row access policy {{ protection.row_access }}

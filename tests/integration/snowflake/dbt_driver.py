@@ -24,7 +24,7 @@ def main() -> None:
         with contextlib.redirect_stdout(printed):
             result = runner.invoke(json.loads(line))
         failures = [
-            f"{item.node.unique_id}: {item.status} {item.message}"
+            f"{getattr(getattr(item, 'node', item), 'unique_id', '?')}: {item.status} {item.message}"
             for item in getattr(result.result, "results", [])
             if str(item.status) in ("error", "fail", "runtime error")
         ]
