@@ -8,6 +8,7 @@ wants it:
 - policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or replace` without the clause loses
 them, one row access
   policy a relation, one masking policy a column, none without the policy's own existence; `policy_references` reads them back;
+- types that only DuckDB has (`json`, `uuid`) are refused as Snowflake would;
 - session parameters (`QUERY_TAG`, …) are kept by session, and every statement is written to `query_history` with its tag;
 - logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks for it through `/cdesk/fail`.
 
@@ -74,6 +75,10 @@ WITH_ROW_ACCESS = re.compile(
     r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE
 )
 WITH_MASKING = re.compile(r"\s+(?:with\s+)?masking\s+policy\s+[\w$.\"]+", re.IGNORECASE)
+NO_TYPE_OF_SNOWFLAKE = re.compile(
+    r"(?:\bas\s+|::\s*)(json|uuid|hugeint|ubigint)\b\s*(?:\)|,|$)|[(,]\s*\w+\s+(json|uuid|hugeint)\b",
+    re.IGNORECASE,
+)
 SHOW_POLICIES = re.compile(
     r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)",
     re.IGNORECASE,
@@ -390,6 +395,10 @@ def dispatch(
             return nothing(self)
     if NOTHING_TO_DO.match(bare):
         return nothing(self)
+    if found := NO_TYPE_OF_SNOWFLAKE.search(bare):
+        raise refused(
+            f"SQL compilation error: Unsupported data type '{(found[1] or found[2]).upper()}'.", 2040, "42601"
+        )
     if found := CREATE.match(bare):
         relation, bare, masks, row_access = handle_create(found, bare, conn)
         result = original_execute(self, bare, params, *args, **kwargs)
