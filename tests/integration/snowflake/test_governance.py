@@ -254,7 +254,7 @@ def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> N
     for table in (
         "legal_holds as select 'held' as customer",
         "events as select column1 as customer, column2::timestamp_ntz as _landed_at from values "
-        "('held', '2020-01-01'), ('free', '2020-01-01'), ('free', sysdate())",
+        "('held', '2020-01-01'), ('free', '2020-01-01'), ('free', '2099-01-01')",
         "landing as select column1 as id, 'event' as kind, parse_json(column2) as payload, '2020-01-01'::timestamp_ntz as landed_at "
         """from values ('1', '{"customer": "held"}'), ('2', '{"customer": "free"}')""",
         "quarantined_events as select '2020-01-01'::timestamp_ntz as landed_at",
