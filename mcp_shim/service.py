@@ -325,9 +325,7 @@ class Service:
         if not isinstance(params, dict):
             raise InvalidField("params", f"is {type(params).__name__}", "an object of parameters by name")
         byte_cap = _integer(given, "byte_cap", low=BYTE_CAP_MIN, high=BYTE_CAP_MAX, default=None)
-        dry_run = given.get("dry_run", False)
-        if not isinstance(dry_run, bool):
-            raise InvalidField("dry_run", f"is {type(dry_run).__name__}", "true or false")
+        dry_run, fresh = _boolean(given, "dry_run"), _boolean(given, "fresh")
         template = self.catalogue.get().get(template_name)
         if template.scope == "org":
             self._caller.require_analyst(f"template {template.name}")
@@ -355,6 +353,7 @@ class Service:
                 submitted_at=submitted_at,
                 expires_at=expires_at,
                 dry_run=dry_run,
+                fresh=fresh,
             )
 
         await self._state.write(submit)
@@ -457,6 +456,13 @@ def _integer(given: Json, name: str, *, low: int, high: int, default: int | None
         raise InvalidField(
             name, f"{value:,} is out of range" if abs(value) < 2**63 else "is out of range", allowed
         )
+    return value
+
+
+def _boolean(given: Json, name: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidField(name, f"is {type(value).__name__}", "true or false")
     return value
 
 

@@ -131,6 +131,11 @@ _INPUTS: Final[dict[str, Json]] = {
                 "default": False,
                 "description": "Only estimate: answers with the SQL and its binds, and the ticket brings estimated rows and bytes.",
             },
+            "fresh": {
+                "type": "boolean",
+                "default": False,
+                "description": "Run again even where an answer of the last 24 hours on unchanged data stands; a result says reused.",
+            },
         },
         ("template",),
     ),

@@ -69,6 +69,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
     ("param type", "submit_query", QUERY | {"params": {"limit": "'; drop table events; --"}}, ("limit", "integer")),
     ("byte_cap", "submit_query", QUERY | {"byte_cap": 1}, ("byte_cap", "out of range", "1,024")),
     ("dry_run", "submit_query", QUERY | {"dry_run": "yes"}, ("dry_run", "str", "true or false")),
+    ("fresh", "submit_query", QUERY | {"fresh": 1}, ("fresh", "int", "true or false")),
     ("ticket missing", "get_result", {}, ("ticket_id", "missing")),
     ("ticket unknown", "get_result", {"ticket_id": TICKET}, ("not_found", TICKET)),
     ("ticket number", "get_result", {"ticket_id": 5}, ("ticket_id", "int")),

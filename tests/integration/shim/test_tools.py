@@ -213,7 +213,20 @@ def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(state_home: S
             with closing(open_state(state_home.state_db)) as state:
                 row = get_ticket(state, ticket["ticket_id"], customer=CUSTOMER)
             assert row.dry_run
+            assert not row.fresh
             assert row.byte_cap == 2048
+
+    asyncio.run(run())
+
+
+def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) -> None:
+    fixtures.catalogue(state_home.catalogue)
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            ticket = await answer(client, "submit_query", {"template": "recent_activities", "fresh": True})
+            with closing(open_state(state_home.state_db)) as state:
+                assert get_ticket(state, ticket["ticket_id"], customer=CUSTOMER).fresh
 
     asyncio.run(run())
 
