@@ -29,18 +29,19 @@ read_before as (
 
 landing as (
 
-    select * from {{ source('cdesk', 'landing') }} as landing
+    select lines.*
+    from {{ source('cdesk', 'landing') }} as lines
     {% if is_incremental() %}
     where
-        landed_at >= {{ cdesk.since(this, 'landed_at') }}
+        lines.landed_at >= {{ cdesk.since(this, 'landed_at') }}
         and not exists (
             select 1
             from read_before
             where
-                read_before.landed_at = landing.landed_at
-                and read_before.source_file = landing.source_file
-                and read_before.source_offset = landing.source_offset
-                and read_before.landing_id = landing.id
+                read_before.landed_at = lines.landed_at
+                and read_before.source_file = lines.source_file
+                and read_before.source_offset = lines.source_offset
+                and read_before.landing_id = lines.id
         )
     {% endif %}
 
