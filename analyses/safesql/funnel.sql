@@ -66,17 +66,18 @@ step_{{ step }} as (
 ),
 {% endfor %}
 reached as (
-{% for step in steps %}
+
+    {% for step in steps %}
     select
         {{ step }} as step,
         {{ cdesk._as_bound_item('steps', step) }} as activity,
         count(*) as reached,
         median(seconds) as median_seconds
     from step_{{ step }}
-    {%- if not loop.last %}
+    {% if not loop.last %}
     union all
-    {%- endif %}
-{%- endfor %}
+    {% endif %}
+    {% endfor %}
 
 ),
 

@@ -7,10 +7,10 @@ activities as (
     select
         customer,
         activity,
+        {% for step in steps %}
+        lead(activity, {{ step }}) over (partition by customer order by ts, _activity_id) as next_{{ step }},
+        {% endfor %}
         ts
-        {%- for step in steps %},
-        lead(activity, {{ step }}) over (partition by customer order by ts, _activity_id) as next_{{ step }}
-        {%- endfor %}
     from {{ ref('events') }}
     where
         {{ cdesk.caller_rows('customer') }}
@@ -22,10 +22,10 @@ starts as (
 
     select
         customer,
+        {% for step in steps %}
+        case when {{ cdesk.bind_as('depth', 'integer') }} >= {{ step }} then next_{{ step }} end as step_{{ step }},
+        {% endfor %}
         activity as start_activity
-        {%- for step in steps %},
-        case when {{ cdesk.bind_as('depth', 'integer') }} >= {{ step }} then next_{{ step }} end as step_{{ step }}
-        {%- endfor %}
     from activities
     where
         activity = {{ cdesk.bind('start_activity') }}
@@ -37,13 +37,17 @@ paths as (
 
     select
         start_activity,
-        {%- for step in steps %}
+        {% for step in steps %}
         step_{{ step }},
-        {%- endfor %}
+        {% endfor %}
         count(*) as occurrences,
         count(distinct customer) as customers
     from starts
-    group by start_activity{% for step in steps %}, step_{{ step }}{% endfor %}
+    group by
+        {% for step in steps %}
+        step_{{ step }},
+        {% endfor %}
+        start_activity
 
 ),
 
@@ -57,4 +61,7 @@ shares as (
 )
 
 select * from shares
-{{ cdesk.first_rows('occurrences desc' ~ (', step_1 nulls first, step_2 nulls first, step_3 nulls first, step_4 nulls first, step_5 nulls first, step_6 nulls first')) }}
+{{ cdesk.first_rows(
+    'occurrences desc, step_1 nulls first, step_2 nulls first, step_3 nulls first, '
+    ~ 'step_4 nulls first, step_5 nulls first, step_6 nulls first'
+) }}

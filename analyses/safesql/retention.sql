@@ -58,10 +58,12 @@ returns as (
         cohort_start,
         case {{ cdesk.bind('period') }}
             when 'day' then {{ dbt.datediff('cohort_start', 'return_start', 'day') }}
-            when 'week' then {{ dbt.datediff('cohort_start', 'return_start', 'day') }} / 7
+            when 'week'
+                then {{ dbt.datediff('cohort_start', 'return_start', 'day') }} / 7
             else
                 (extract(year from return_start) - extract(year from cohort_start)) * 12
-            + extract(month from return_start) - extract(month from cohort_start)
+                + extract(month from return_start)
+                - extract(month from cohort_start)
         end as period
     from returned
 
@@ -79,9 +81,13 @@ counted as (
 ),
 
 periods as (
-{% for period in range(0, 61) %}
-    select {{ period }} as period{{ ' union all' if not loop.last }}
-{%- endfor %}
+
+    {% for period in range(0, 61) %}
+    select {{ period }} as period
+    {% if not loop.last %}
+    union all
+    {% endif %}
+    {% endfor %}
 
 ),
 
