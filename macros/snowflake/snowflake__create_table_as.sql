@@ -16,7 +16,7 @@
         {%- if contract.enforced -%}
             {{ get_assert_columns_equivalent(compiled_code) }}
             {%- set compiled_code = get_select_subquery(compiled_code) -%}
-            {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=model['columns']) -%}
+            {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=cdesk.native_columns(model['columns'])) -%}
         {%- elif protection.masks -%}
             {%- set definitions = cdesk._typed_columns(relation, compiled_code) -%}
         {%- endif %}
