@@ -13,7 +13,7 @@ from typing import Final
 
 from cdesk.config import Settings
 from cdesk.home import StateDirectory
-from cdesk.locks import FileLock
+from cdesk.locks import is_held
 from mcp_shim.log import log
 
 LOOK_SECONDS: Final = 60.0
@@ -49,7 +49,7 @@ class WorkerStarter:
             return False
         if self._child is not None and self._child.poll() is None:
             return False
-        if self._runs():
+        if is_held(self._home.worker_lock):
             return False
         absent = [name for name in _NEEDED[self._settings.target] if importlib.util.find_spec(name) is None]
         if absent:
@@ -66,18 +66,6 @@ class WorkerStarter:
             return False
         log("worker_started", pid=self._child.pid)
         return True
-
-    def _runs(self) -> bool:
-        """Whether somebody holds the worker's lock."""
-        if not self._home.worker_lock.exists():
-            return False
-        lock = FileLock(self._home.worker_lock)
-        try:
-            free = lock.acquire()
-        except OSError:
-            return False
-        lock.release()
-        return not free
 
     def _start(self) -> subprocess.Popen[bytes]:
         settings = self._settings
