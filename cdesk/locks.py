@@ -45,6 +45,16 @@ class FileLock:
     def held(self) -> bool:
         return self._fd is not None
 
+    @property
+    def stands(self) -> bool:
+        """Whether it is held and its file still lies there: where somebody removed that, another can hold a lock on a new one."""
+        if self._fd is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except OSError:
+            return False
+
     def __enter__(self) -> bool:
         return self.acquire()
 

@@ -55,8 +55,8 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
         worker_missing=lambda: starter.missing,
     )
 
-    def after_call() -> None:
-        if starter.due:
+    def after_call(tool: str | None) -> None:
+        if starter.is_due(waited_for=tool in ("submit_query", "get_result")):
             loop.call_later(0.05, starter.look)
 
     server = ShimServer(service, journal, after_call=after_call)

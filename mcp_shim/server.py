@@ -52,7 +52,7 @@ class ShimServer:
         service: Service,
         journal: Journal,
         *,
-        after_call: Callable[[], None] = lambda: None,
+        after_call: Callable[[str | None], None] = lambda _tool: None,
     ) -> None:
         self._service = service
         self._journal = journal
@@ -150,7 +150,7 @@ class ShimServer:
                 "server_version": __version__,
             },
         )
-        self._after_call()
+        self._after_call(None)
 
     def end(self, reason: str) -> None:
         """Record the end of a session that had begun."""
@@ -222,7 +222,7 @@ class ShimServer:
         if code:
             self.errors += 1
             self._journal.note("cdesk.error_encountered", {"tool": tool, "error_code": code})
-        self._after_call()
+        self._after_call(tool)
         return answer
 
     # -- resources

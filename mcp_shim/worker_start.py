@@ -18,6 +18,8 @@ from mcp_shim.log import log
 
 LOOK_SECONDS: Final = 60.0
 """How often, while there are calls, the shim looks whether a worker still runs."""
+WAITED_FOR_SECONDS: Final = 5.0
+"""The same after a call whose answer only a worker can give."""
 _NEEDED: Final = {"duckdb": ("worker", "dbt", "duckdb"), "snowflake": ("worker", "dbt", "snowflake")}
 
 
@@ -38,9 +40,10 @@ class WorkerStarter:
         self._child: subprocess.Popen[bytes] | None = None
         self.missing: str | None = None
 
-    @property
-    def due(self) -> bool:
-        return self._settings.worker == "auto" and time.monotonic() - self._looked >= LOOK_SECONDS
+    def is_due(self, *, waited_for: bool = False) -> bool:
+        """Whether it is time to look again; sooner where somebody waits for a worker."""
+        pause = WAITED_FOR_SECONDS if waited_for else LOOK_SECONDS
+        return self._settings.worker == "auto" and time.monotonic() - self._looked >= pause
 
     def look(self) -> bool:
         """Start a worker if none runs; True if one was started."""

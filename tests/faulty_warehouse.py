@@ -44,6 +44,11 @@ class MemoryWarehouse:
     def bulk(self) -> Iterator[None]:
         yield
 
+    @contextlib.contextmanager
+    def reading(self, *, cancel: object = None) -> Iterator[None]:
+        del cancel
+        yield
+
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         self.asked += 1
         wanted, found = set(source_files), dict[str, int]()

@@ -105,6 +105,7 @@ class DuckDBWarehouse:
         self._shared: DuckDBPyConnection | None = None
         self._shared_users = 0
         self._bulk = threading.local()
+        self._held = threading.local()
 
     # -- writing
 
@@ -133,6 +134,15 @@ class DuckDBWarehouse:
                 self._bulk.connection = None
 
     # -- reading
+
+    @contextlib.contextmanager
+    def reading(self, *, cancel: threading.Event | None = None) -> Iterator[None]:
+        with self._reading(cancel=cancel) as cursor:
+            self._held.cursor = cursor
+            try:
+                yield
+            finally:
+                self._held.cursor = None
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         if not source_files:
@@ -245,6 +255,11 @@ class DuckDBWarehouse:
     def _reading(
         self, wait: float | None = None, cancel: threading.Event | None = None
     ) -> Iterator[DuckDBPyConnection]:
+        held: DuckDBPyConnection | None = getattr(self._held, "cursor", None)
+        if held is not None:
+            with contextlib.closing(held.cursor()) as cursor:
+                yield cursor
+            return
         wait = self._read_wait if wait is None else wait
         deadline = time.monotonic() + wait
         entered = contextlib.ExitStack()

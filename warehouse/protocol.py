@@ -67,6 +67,9 @@ class Warehouse(Protocol):
     def bulk(self) -> AbstractContextManager[None]:
         """Landings of this thread inside the context may share a connection. Others may have to wait: keep it to a few seconds."""
 
+    def reading(self, *, cancel: threading.Event | None = None) -> AbstractContextManager[None]:
+        """Queries of this thread inside the context may share a connection, and on the embedded engine see one state of the data."""
+
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         """source_file → the greatest `source_offset` that has landed from it; files of which nothing has landed are left out."""
 

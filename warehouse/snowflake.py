@@ -174,6 +174,12 @@ class SnowflakeWarehouse:
 
     # -- reading
 
+    @contextlib.contextmanager
+    def reading(self, *, cancel: threading.Event | None = None) -> Iterator[None]:
+        """Nothing to share: connections are kept between queries anyway."""
+        del cancel
+        yield
+
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         with self._loaders.borrow() as connection, connection.cursor() as cursor, _refusing():

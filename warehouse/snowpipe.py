@@ -214,6 +214,9 @@ class SnowpipeWarehouse:
     def bulk(self) -> AbstractContextManager[None]:
         return self._plain.bulk()
 
+    def reading(self, *, cancel: threading.Event | None = None) -> AbstractContextManager[None]:
+        return self._plain.reading(cancel=cancel)
+
     def run_template(
         self,
         template: Template,

@@ -181,6 +181,7 @@ def serve(project: DbtProject, *, idle_seconds: float) -> int:
 
 def main() -> int:
     """Arguments: one JSON object with the project's paths and target, and `idle_seconds`."""
+    os.umask(0o077)  # the warehouse file is the person's own, whatever their shell says
     given = orjson.loads(sys.argv[1])
     project = DbtProject(
         project_dir=Path(given["project_dir"]),

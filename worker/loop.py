@@ -26,7 +26,8 @@ TEST_RETRY_SECONDS: Final = 600.0
 class Loop:
     """`run` until `stop` is set or nobody is there any more.
 
-    wait: blocks for so many seconds or until woken; whether it was. others_live: whether a shim is there.
+    wait: blocks for so many seconds or until woken; whether it was. others_live: whether a shim is there. owned: whether the state
+    directory is still this worker's.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Loop:
         stop: threading.Event,
         *,
         others_live: Callable[[], bool],
+        owned: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = service
         self._wait = wait
         self._stop = stop
         self._others_live = others_live
+        self._owned = owned
         self._monotonic = monotonic
         self._active_at = monotonic()
         self._tidied_at = monotonic()
@@ -50,9 +53,11 @@ class Loop:
         self._test_at = 0.0
 
     def run(self, idle_exit_seconds: float) -> str:
-        """Why it ended: `stopped` or `idle`."""
+        """Why it ended: `stopped`, `idle`, or `removed` (the state directory has gone, or another worker's lock lies in it)."""
         self._service.look_at_project()
         while not self._stop.is_set():
+            if not self._owned():
+                return "removed"
             try:
                 pause = self.turn()
             except Exception:  # the top of the process: one bad turn must not end the worker

@@ -139,7 +139,11 @@ def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> 
                     service.status("worker", {"pid": os.getpid(), "state": "running"})
                     service.resume()
                     reason = Loop(
-                        service, listener.wait, stop, others_live=lambda: shims_live(home, own=service.writer)
+                        service,
+                        listener.wait,
+                        stop,
+                        others_live=lambda: shims_live(home, own=service.writer),
+                        owned=lambda: lock.stands,
                     ).run(idle_exit_seconds)
                     logger.info("worker ends", extra={"facts": {"reason": reason}})
                     service.status("worker", {"pid": None, "state": "ended", "reason": reason})
@@ -204,6 +208,7 @@ def _signals(stop: threading.Event, listener: WakeListener) -> Iterator[None]:
 def main(argv: list[str] | None = None) -> int:
     """`python -m worker.main [--once] [--foreground]`: what the shim starts. The log goes to worker.log, with --foreground to stderr."""
     words = sys.argv[1:] if argv is None else argv
+    os.umask(0o077)
     try:
         settings = load_settings(os.environ)
         home = StateDirectory(settings.home).ensure()

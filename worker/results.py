@@ -189,13 +189,7 @@ class Executor:
         if question.dry_run:
             return self._patiently(attempt, lambda: self._estimate(question, state))
         try:
-            mark: str | None = None
-            if question.template.reuse:
-                mark = self._patiently(attempt, lambda: self._mark(question, attempt))
-                if not question.fresh and (earlier := self._earlier(question, state, mark)) is not None:
-                    return earlier
-            self._emit_event(question, "cdesk.sql_executed", _about(question))
-            return self._patiently(attempt, lambda: self._run(question, state, mark, attempt))
+            return self._patiently(attempt, lambda: self._reuse_or_run(question, state, attempt))
         except CdeskError as error:
             status = "cancelled" if attempt.cancel.is_set() else "failed"
             with contextlib.suppress(QueueWriteError):
@@ -219,6 +213,19 @@ class Executor:
             if attempt.cancel.wait(min(self._rng.uniform(0, pause), left)):
                 raise QueryCancelled("the query was cancelled while it waited for the warehouse")
             pause = min(pause * 2, 5.0)
+
+    def _reuse_or_run(
+        self, question: Question, state: sqlite3.Connection, attempt: _Attempt
+    ) -> dict[str, Any]:
+        """One try, over one connection: the mark is that of the very data that the query then sees."""
+        with self._warehouse.reading(cancel=attempt.cancel):
+            mark = self._mark(question, attempt) if question.template.reuse else None
+            if not question.fresh and (earlier := self._earlier(question, state, mark)) is not None:
+                return earlier
+            if not attempt.recorded:
+                self._emit_event(question, "cdesk.sql_executed", _about(question))
+                attempt.recorded = True
+            return self._run(question, state, mark, attempt)
 
     def _run(
         self, question: Question, state: sqlite3.Connection, mark: str | None, attempt: _Attempt
@@ -363,6 +370,14 @@ class Executor:
         self._emit(question, "query_run", _query_run(question, end))
         self._emit_event(question, "cdesk.sql_completed", _about(question) | end)
 
+    def record_retry(self, question: Question) -> None:
+        """Put on record that a question is run once more, as the worker that ran it died."""
+        self._emit_event(
+            question,
+            "cdesk.retry_attempted",
+            {"where": "ticket", "error_code": "worker_lost", "message": question.template.name},
+        )
+
     def _record_success(
         self, question: Question, stored: Stored, artifact: Artifact, *, as_of: str | None, elapsed_ms: float
     ) -> None:
@@ -455,6 +470,8 @@ class _Attempt:
         self.say = say
         self.started = time.monotonic()
         self.tries = 0
+        self.recorded = False
+        """Whether the run stands in the stream already."""
 
     @property
     def elapsed_ms(self) -> float:

@@ -43,6 +43,8 @@ class BuildSchedule:
         self._stale = False
         self._failures = 0
         self._failed_at = 0.0
+        self.failed_with: str | None = None
+        """The error code of the last build, None where it succeeded."""
 
     def landed(self, rows: int, *, insights: bool) -> None:
         """Note that `rows` landed which are more than bookkeeping, insights among them or not."""
@@ -106,9 +108,11 @@ class BuildSchedule:
         self._built_day = self._now_ns() // _DAY_NS
         self._landed_at, self._insight, self._requested, self._stale = None, False, False, False
         self._failures = 0
+        self.failed_with = None
 
-    def failed(self) -> None:
+    def failed(self, error_code: str) -> None:
         """A build has failed: its reason stays, a request is answered."""
+        self.failed_with = error_code
         self._failures += 1
         self._failed_at = self._monotonic()
         if self._requested:

@@ -177,11 +177,15 @@ class Service:
         reason = self.schedule.reason or "requested"
         landed = self._landed
         logger.info("build begins", extra={"facts": {"reason": reason, "full": full}})
+        if (failed := self.schedule.failed_with) is not None:
+            self._note(
+                self._settings.customer, "cdesk.retry_attempted", {"where": "build", "error_code": failed}
+            )
         try:
             report = self._run_build(full, progress)
         except BuildError as error:
             if not self._stop.is_set():
-                self.schedule.failed()
+                self.schedule.failed(error.code)
                 self._build_ended(error.code, str(error), None, reason)
             raise
         self.schedule.succeeded()
@@ -231,7 +235,8 @@ class Service:
         facts: dict[str, Any] = {"at": self._now(), "status": status, "reason": reason, "message": message}
         if report is not None:
             facts |= {"seconds": report.seconds, "nodes": report.nodes}
-        logger.log(logging.INFO if message is None else logging.ERROR, "build ended", extra={"facts": facts})
+        logged = {name: value for name, value in facts.items() if name != "message"} | {"problem": message}
+        logger.log(logging.INFO if message is None else logging.ERROR, "build ended", extra={"facts": logged})
         self.status("last_build", facts)
 
     # -- what the turn path reads

@@ -222,6 +222,8 @@ class TicketRunner:
             set_progress(state, ticket.ticket_id, runner=self._name, progress=text)
 
         question = self._question(ticket)
+        if ticket.attempts > 1:
+            self._executor.record_retry(question)
         if question.query_hash != ticket.query_hash:
             raise CatalogueChanged(
                 f"template {ticket.template} was changed after this ticket; submit the query again"

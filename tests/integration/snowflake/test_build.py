@@ -21,7 +21,8 @@ def test_every_data_test_passes(built: Dbt) -> None:
 def test_sqlfluff_parses_what_was_made_and_merged(account: FakeAccount) -> None:
     """Every statement that makes a relation or writes to one, as it went over the wire."""
     made = {
-        re.sub(r"/\*.*?\*/", "", s["sql"], flags=re.DOTALL).strip()
+        # The loader's statements carry binds, for which sqlfluff's grammar has no place in a cast.
+        re.sub(r"/\*.*?\*/", "", s["sql"], flags=re.DOTALL).strip().replace("cast(? as", "cast('' as")
         for s in account.statements()
         if re.match(
             r"\s*(create or replace|merge|insert into CLAUDE_LOGS|delete from CLAUDE_LOGS)",

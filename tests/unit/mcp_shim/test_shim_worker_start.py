@@ -14,7 +14,7 @@ import pytest
 from cdesk.config import Settings
 from cdesk.home import StateDirectory
 from cdesk.locks import FileLock, is_held
-from mcp_shim.worker_start import WorkerStarter
+from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter
 
 SAY = "import os, sys; print(os.environ['CDESK_HOME'], os.environ['CDESK_CUSTOMER'], os.getcwd(), os.getsid(0) == os.getpid())"
 
@@ -60,7 +60,7 @@ def test_none_is_started_while_one_runs_or_where_the_setting_says_no(
     assert not starter(settings, state_home).look()
     lock.release()
     off = starter(replace(settings, worker="off"), state_home)
-    assert not off.due
+    assert not off.is_due()
     assert not off.look()
     assert not state_home.worker_log.exists()
 
@@ -71,13 +71,28 @@ def test_looking_leaves_the_lock_to_whoever_wants_it(state_home: StateDirectory)
     assert FileLock(state_home.worker_lock).acquire()
 
 
+def test_who_waits_for_a_worker_that_has_gone_gets_another_within_seconds(
+    settings: Settings, state_home: StateDirectory
+) -> None:
+    begun = starter(settings, state_home, "pass")
+    assert begun.look()
+    child = begun._child
+    assert child is not None
+    child.wait()
+    begun._looked -= WAITED_FOR_SECONDS
+    assert not begun.is_due()
+    assert begun.is_due(waited_for=True)
+    assert begun.look()
+    begun._child.wait()  # type: ignore[union-attr]
+
+
 def test_a_second_look_is_not_due_at_once_and_starts_no_second_worker(
     settings: Settings, state_home: StateDirectory
 ) -> None:
     begun = starter(settings, state_home, "import time; time.sleep(30)")
-    assert begun.due
+    assert begun.is_due()
     assert begun.look()
-    assert not begun.due
+    assert not begun.is_due()
     assert not begun.look()
     child = begun._child
     assert child is not None
@@ -96,7 +111,7 @@ def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -
         "from pathlib import Path\n"
         "from cdesk.config import Settings\n"
         "from cdesk.home import StateDirectory\n"
-        "from mcp_shim.worker_start import WorkerStarter\n"
+        "from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter\n"
         "home = StateDirectory(Path(sys.argv[1]))\n"
         "starter = WorkerStarter(Settings(home=home.root, customer='a', environ=dict(os.environ)), home)\n"
         "assert not starter.look()\n"

@@ -18,6 +18,7 @@ from cdesk.clock import IdSource, format_ts
 from cdesk.config import Settings
 from cdesk.errors import BuildError, WarehouseUnavailable
 from cdesk.home import StateDirectory
+from cdesk.locks import FileLock
 from cdesk.queue import QueueWriter
 from cdesk.records import encode, make_record
 from cdesk.snapshot import SnapshotReader
@@ -287,6 +288,39 @@ def test_a_build_that_fails_keeps_insights_pending_and_is_tried_again(built: Des
     built.spend(60)
     assert built.builds() == ["build", "build"]
     assert pending_insights(built.state) == frozenset()
+
+
+def test_a_build_that_is_tried_again_stands_in_the_stream(built: Desk) -> None:
+    built.record()
+    built.dbt.error = BuildError("model events failed: no; the log is dbt.log")
+    built.spend(20)
+    built.dbt.error = None
+    built.spend(120)
+    built.record()
+    built.spend(GAP_SECONDS + 10)
+    with duckdb.connect(str(built.home.warehouse), read_only=True) as connection:
+        retried = connection.execute(
+            "select payload->>'customer', payload->'feature_json' from activities.landing "
+            "where payload->>'activity' = 'cdesk.retry_attempted'"
+        ).fetchall()
+    assert retried == [("ada", '{"where":"build","error_code":"build_failed"}')]
+
+
+def test_a_worker_ends_when_its_directory_is_removed_or_another_holds_it(built: Desk) -> None:
+    lock = FileLock(built.home.worker_lock)
+    assert lock.acquire()
+    loop = Loop(
+        built.service, built.wait, built.stop, others_live=lambda: True, owned=lambda: lock.stands, monotonic=built.clock.monotonic
+    )  # fmt: skip
+    built.home.worker_lock.unlink()
+    assert loop.run(60.0) == "removed"
+    other = FileLock(built.home.worker_lock)
+    assert other.acquire()
+    assert other.stands
+    assert not lock.stands
+    lock.release()
+    other.release()
+    assert not other.stands
 
 
 def test_a_refresh_that_fails_is_made_up_for_without_another_build(

@@ -85,7 +85,7 @@ def test_an_insight_is_built_within_its_shorter_gap(schedule: BuildSchedule, clo
 
 def test_a_request_is_due_at_once_whatever_went_before(schedule: BuildSchedule) -> None:
     schedule.succeeded()
-    schedule.failed()
+    schedule.failed("build_error")
     schedule.request()
     assert schedule.due_in() == 0
 
@@ -119,7 +119,7 @@ def test_failures_are_retried_after_a_growing_pause(schedule: BuildSchedule, clo
     pauses = []
     for _ in range(8):
         clock.seconds += schedule.due_in() or 0
-        schedule.failed()
+        schedule.failed("build_error")
         pauses.append(schedule.due_in())
     assert pauses[:3] == [FIRST_PAUSE_SECONDS, 2 * FIRST_PAUSE_SECONDS, 4 * FIRST_PAUSE_SECONDS]
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
@@ -131,7 +131,7 @@ def test_a_failed_request_is_answered_and_what_it_asked_for_is_tried_again_later
     schedule: BuildSchedule, clock: Clock
 ) -> None:
     schedule.request()
-    schedule.failed()
+    schedule.failed("build_error")
     assert schedule.due_in() == FIRST_PAUSE_SECONDS
     clock.seconds += FIRST_PAUSE_SECONDS
     assert schedule.due_in() == 0

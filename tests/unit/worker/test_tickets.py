@@ -183,6 +183,8 @@ def test_a_ticket_of_a_dead_worker_runs_once_more(desk: Desk) -> None:
     run_all(desk)
     ticket = desk.ticket(ticket_id)
     assert (ticket.status, ticket.attempts) == ("succeeded", 2)
+    (retried,) = desk.records("event", "cdesk.retry_attempted")
+    assert retried["feature_json"] == {"where": "ticket", "error_code": "worker_lost", "message": "echo"}
 
 
 def test_a_ticket_that_killed_two_workers_fails_with_worker_lost(desk: Desk) -> None:
