@@ -18,9 +18,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: venv
 	$(BIN)/python -m cli.demo
 
-# Two processes; the tests of one file stay together, as they share what dbt built for them.
+# Two processes; tests that share what dbt built for them stay together (tests/conftest.py).
 test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 lint: venv
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from landing_table import event, query
@@ -38,10 +40,10 @@ def ids(home: StateDirectory) -> list[str]:
 
 @pytest.mark.timeout(600)
 def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
-    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+    state_home: StateDirectory, first_round: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""})
-    run_once(settings)
+    shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
     id, line = event("cdesk.file_read")
     refused = LandedLine(
         quarantine_id(OLD_FILE, 0),

@@ -127,9 +127,11 @@ def fill(journal: Journal, *, seed: int, mark: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Built once; not to be changed (`built` is a copy)."""
-    home = StateDirectory(tmp_path_factory.mktemp("queries") / "home").ensure()
+    root = tmp_path_factory.mktemp("queries") / "home"
+    shutil.copytree(first_round, root)
+    home = StateDirectory(root).ensure()
     settings = Settings(home=home.root, customer=ADA.customer, worker="off", environ=dict(os.environ))
     built = Built(home, settings)
     for seed, (caller, mark) in enumerate(((ADA, "ada-knows"), (BOB, SECRET))):

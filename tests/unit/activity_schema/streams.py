@@ -55,9 +55,11 @@ _rows = st.fixed_dictionaries(
 
 
 @st.composite
-def streams(draw: st.DrawFn, max_size: int = 30) -> list[Row]:
-    """Rows in no order, with distinct ids except where a whole row stands twice."""
+def streams(draw: st.DrawFn, max_size: int = 30, *, anonymous: bool = True) -> list[Row]:
+    """Rows in no order, with distinct ids except where a whole row stands twice. `events` requires a customer: not `anonymous`."""
     rows: list[Row] = draw(st.lists(_rows, max_size=max_size))
+    if not anonymous:
+        rows = [{**row, "customer": row["customer"] or "bob"} for row in rows]
     ids = draw(st.permutations([f"id{index:02}" for index in range(len(rows))]))
     rows = [{**row, "activity_id": name} for row, name in zip(rows, ids, strict=True)]
     again = draw(st.lists(st.sampled_from(rows), max_size=3)) if rows else []

@@ -59,7 +59,7 @@ def nulls_last(*values: Any) -> list[tuple[bool, Any]]:
 @pytest.mark.parametrize("relationship", RELATIONSHIPS)
 @relaxed
 @given(
-    stream=streams(),
+    stream=streams(anonymous=False),
     cohort=activities,
     append=activities,
     occurrence=st.sampled_from(["all", "first", "last", "nth"]),
@@ -114,7 +114,7 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
 
 @relaxed
 @given(
-    stream=streams(),
+    stream=streams(anonymous=False),
     steps=st.lists(activities, min_size=2, max_size=8),
     days=st.integers(1, 4),
     since=instants,
@@ -172,7 +172,7 @@ def test_the_funnel_follows_each_customer_step_by_step(
 
 @relaxed
 @given(
-    stream=streams(),
+    stream=streams(anonymous=False),
     first=activities,
     back=activities,
     period=st.sampled_from(["day", "week", "month"]),
@@ -234,7 +234,14 @@ def test_retention_counts_each_returning_customer_once_a_period(
 
 
 @relaxed
-@given(stream=streams(), start=activities, end=activities, since=instants, until=instants, caller=callers)
+@given(
+    stream=streams(anonymous=False),
+    start=activities,
+    end=activities,
+    since=instants,
+    until=instants,
+    caller=callers,
+)
 def test_time_to_convert_runs_from_the_first_time_to_the_next_conversion(
     render: Renderer,
     connection: duckdb.DuckDBPyConnection,
@@ -278,7 +285,7 @@ def test_time_to_convert_runs_from_the_first_time_to_the_next_conversion(
 
 @relaxed
 @given(
-    stream=streams(),
+    stream=streams(anonymous=False),
     start=activities,
     depth=st.integers(1, 6),
     limit=st.integers(1, 5),
