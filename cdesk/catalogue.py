@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from cdesk.clock import parse_ts
-from cdesk.errors import CatalogueError, InvalidField, NotFound
+from cdesk.errors import CatalogueError, InvalidField, NotFound, shown
 from cdesk.records import INT64_MAX, INT64_MIN, check_activity_name
 
 Scope = Literal["customer", "caller", "org"]
@@ -30,20 +30,6 @@ MAX_PARAMS_BYTES: Final = 64 * 1024
 """All parameters of a call together, as JSON: they stand in its `query_run` record, which is one line of bounded length."""
 _EXACT: Final = 2**53
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-
-
-def shown(value: object) -> str:
-    """The value (or name) for an error message: at most 60 characters, whatever it is (a megabyte of text, an array a million deep)."""
-    if isinstance(value, str):
-        text = ascii(value[:60]) if not value[:60].isprintable() else repr(value[:60])
-        return text if len(value) <= 60 and len(text) <= 60 else text[:57] + "…"
-    if isinstance(value, list | tuple):
-        return f"an array of {len(value):,}"
-    if isinstance(value, dict):
-        return f"an object of {len(value):,}"
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
-        return "an integer beyond 64 bits"
-    return repr(value)[:60]
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,3 +113,17 @@ class QueryCancelled(WarehouseError):
 
 class BuildError(CdeskError):
     code = "build_failed"
+
+
+def shown(value: object) -> str:
+    """The value (or name) for an error message: at most 60 characters, whatever it is (a megabyte of text, an array a million deep)."""
+    if isinstance(value, str):
+        text = ascii(value[:60]) if not value[:60].isprintable() else repr(value[:60])
+        return text if len(value) <= 60 and len(text) <= 60 else text[:57] + "…"
+    if isinstance(value, list | tuple):
+        return f"an array of {len(value):,}"
+    if isinstance(value, dict):
+        return f"an object of {len(value):,}"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
+        return "an integer beyond 64 bits"
+    return repr(value)[:60]

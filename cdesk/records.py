@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from cdesk.errors import Drift, InvalidField
+from cdesk.errors import Drift, InvalidField, shown
 
 Kind = Literal["event", "insight", "artifact", "query_run"]
 Record: TypeAlias = dict[str, Any]
@@ -50,14 +50,9 @@ def _fail(problem: str, allowed: str) -> None:
     raise ValueError(problem, allowed)
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
 def _text(value: object, *, low: int, high: int, allowed: str) -> None:
     if not isinstance(value, str):
-        _fail(f"{_shown(value)} is {type(value).__name__}", allowed)
+        _fail(f"{shown(value)} is {type(value).__name__}", allowed)
     elif not low <= len(value) <= high:
         _fail(f"{len(value):,} characters", allowed)
     elif not _encodable(value):
@@ -75,7 +70,7 @@ def _encodable(value: str) -> bool:
 def _matches(pattern: re.Pattern[str], allowed: str) -> Callable[[object], None]:
     def check(value: object) -> None:
         if not isinstance(value, str) or not pattern.match(value):
-            _fail(f"{_shown(value)} does not match", allowed)
+            _fail(f"{shown(value)} does not match", allowed)
 
     return check
 
@@ -103,17 +98,17 @@ def _check_name(value: object) -> None:
 def _check_ts(value: object) -> None:
     allowed = "a UTC timestamp as 2026-01-31T12:00:00.123456Z"
     if not isinstance(value, str) or not _TS.match(value):
-        _fail(f"{_shown(value)} is none", allowed)
+        _fail(f"{shown(value)} is none", allowed)
     try:
         datetime.fromisoformat(str(value))
     except ValueError:
-        _fail(f"{_shown(value)} is none", allowed)
+        _fail(f"{shown(value)} is none", allowed)
 
 
 def _check_number(value: object) -> None:
     allowed = "a finite number"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        _fail(f"{_shown(value)} is {type(value).__name__}", allowed)
+        _fail(f"{shown(value)} is {type(value).__name__}", allowed)
     elif isinstance(value, float) and not math.isfinite(value):
         _fail(f"{value} is not finite", allowed)
     elif isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
@@ -122,19 +117,19 @@ def _check_number(value: object) -> None:
 
 def _check_count(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= INT64_MAX:
-        _fail(f"{_shown(value)} is none", "an integer of 0 or more")
+        _fail(f"{shown(value)} is none", "an integer of 0 or more")
 
 
 def _check_bool(value: object) -> None:
     if not isinstance(value, bool):
-        _fail(f"{_shown(value)} is {type(value).__name__}", "true or false")
+        _fail(f"{shown(value)} is {type(value).__name__}", "true or false")
 
 
 def _check_link(value: object) -> None:
     allowed = f"an http, https, s3 or cdesk URI of at most {MAX_LINK:,} characters"
     _text(value, low=1, high=MAX_LINK, allowed=allowed)
     if not _LINK.match(str(value)):
-        _fail(f"{_shown(value)} is none", allowed)
+        _fail(f"{shown(value)} is none", allowed)
 
 
 def _check_insight_value(value: object) -> None:
@@ -208,7 +203,7 @@ def _check_result_values(value: object) -> None:
 def _one_of(*names: str) -> Callable[[object], None]:
     def check(value: object) -> None:
         if value not in names:
-            _fail(f"{_shown(value)} is none", ", ".join(names))
+            _fail(f"{shown(value)} is none", ", ".join(names))
 
     return check
 
@@ -378,18 +373,16 @@ def parse_line(line: bytes) -> Record:
         newer = isinstance(version, int) and version > VERSION
         raise Drift(
             "newer_version" if newer else "unknown_version",
-            f"v is {_shown(version)}, this reader knows {VERSION}",
+            f"v is {shown(version)}, this reader knows {VERSION}",
         )
     kind = record.get("kind")
     checks = FIELDS.get(kind) if isinstance(kind, str) else None
     if checks is None:
-        raise Drift("unknown_kind", f"kind is {_shown(kind)}; known: {', '.join(FIELDS)}")
+        raise Drift("unknown_kind", f"kind is {shown(kind)}; known: {', '.join(FIELDS)}")
     if record.keys() != checks.keys():
         if missing := sorted(checks.keys() - record.keys()):
             raise Drift("missing_field", ", ".join(missing))
-        raise Drift(
-            "unknown_field", ", ".join(_shown(name) for name in sorted(record.keys() - checks.keys()))
-        )
+        raise Drift("unknown_field", ", ".join(shown(name) for name in sorted(record.keys() - checks.keys())))
     for name, check in checks.items():
         try:
             check(record[name])

@@ -294,7 +294,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "submit_query": (
         "Ask the warehouse",
         "Start one of the catalogued queries over the activity stream; comes back at once with a ticket for get_result. Only these "
-        "templates exist, and they see this person's data alone.",
+        "templates exist, and they see this person's data alone. The same question on unchanged data is answered by the earlier "
+        "result, which then says reused; fresh runs it again.",
     ),
     "get_result": (
         "Get a query's result",

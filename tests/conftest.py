@@ -21,10 +21,15 @@ TOGETHER = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: the tests of a file stay together, as they share what was built for them."""
+    """For `--dist loadgroup`: the tests of a file stay together, as they share what was built for them, and what takes long begins first."""
+
+    def file(item: pytest.Item) -> str:
+        return item.nodeid.partition("::")[0]
+
     for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("snowflake" if file.startswith(TOGETHER) else file))
+        name = "snowflake" if file(item).startswith(TOGETHER) else file(item)
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: (not file(item).startswith(TOGETHER), "/integration/" not in file(item)))
 
 
 @pytest.fixture(autouse=True)

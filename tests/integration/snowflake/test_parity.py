@@ -20,9 +20,10 @@ from warehouse.snowflake import SnowflakeWarehouse
 from warehouse.snowflake_login import Login
 from worker.catalogue_export import export_catalogue
 
-OWN_TO_AN_ENGINE = {"id_key"}
-"""A column whose form each engine chooses for itself (macro compact_key)."""
-
+OWN_TO_AN_ENGINE = {"id_key", "warehouse_seconds", "bytes_scanned", "credits"}
+"""A column whose form each engine chooses for itself (macro compact_key), and what an engine's own query history says."""
+FOR_ANOTHER = ("activity_counts", "insights", "last_before", "recent_activities", "sessions")
+"""Templates asked for a second customer too."""
 
 TELLS_THE_TIME = {"health": {"as_of"}}
 """template → columns that hold the warehouse's own clock"""
@@ -111,7 +112,7 @@ def test_every_template_answers_the_same(
     assert len(catalogues["duckdb"]) >= 30
     problems: list[str] = []
     for name, template in sorted(catalogues["duckdb"].items()):
-        for customer in CUSTOMERS[:2]:
+        for customer in CUSTOMERS[: 2 if name in FOR_ANOTHER else 1]:
             try:
                 theirs = answer(remote, catalogues["snowflake"][name], customer)
             except Exception as error:  # noqa: BLE001  # all of them at once, so that one run shows all
