@@ -21,7 +21,7 @@ TOGETHER = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: the tests of a file stay together, as they share what was built for them, and what takes long begins first."""
+    """For `--dist loadgroup`: tests that share what was built for them stay together, and what takes long begins first."""
 
     def file(item: pytest.Item) -> str:
         return item.nodeid.partition("::")[0]
