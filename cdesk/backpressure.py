@@ -77,6 +77,7 @@ class Shedder:
     decision = shedder.decide(activity, session_id)      # before a record is written
     shedder.tick()                                       # now and then, off the turn path
     if features := shedder.report(): …                   # one cdesk.fallback_triggered with these features, never shed
+        shedder.told()                                   # once it is written
     """
 
     def __init__(
@@ -137,11 +138,18 @@ class Shedder:
 
         `last` is for a process that ends: what has been counted is told now.
         """
-        now = self._monotonic()
-        if not self._counts or (not last and now - self._reported < REPORT_SECONDS):
+        if not self._counts or (not last and self._monotonic() - self._reported < REPORT_SECONDS):
             return None
-        counts, self._counts = self._counts, {}
-        seconds, self._since, self._reported = now - self._since, now, now
+        return self.counted()
+
+    def told(self) -> None:
+        """The report has been written: counting begins anew."""
+        self._counts = {}
+        self._since = self._reported = self._monotonic()
+
+    def counted(self) -> dict[str, Any]:
+        """The features of a report over what has been counted since the last one."""
+        seconds = self._monotonic() - self._since
         return {
             "from": "log",
             "to": "sampled",
@@ -151,7 +159,7 @@ class Shedder:
             "seconds": round(seconds, 3),
             "activities": {
                 name: {"kept": kept, "shed": shed, "weight": weight}
-                for name, (kept, shed, weight) in sorted(counts.items())
+                for name, (kept, shed, weight) in sorted(self._counts.items())
             },
         }
 

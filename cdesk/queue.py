@@ -20,6 +20,10 @@ SEAL_BYTES: Final = 16 * 1024 * 1024
 SEAL_SECONDS: Final = 60.0
 OPEN_SUFFIX: Final = ".open.ndjson"
 SEALED_SUFFIX: Final = ".ndjson"
+PENDING_SUFFIX: Final = ".pending"
+LAST_SEQUENCE: Final = 999_999
+"""The number under which the pending line of a dead writer joins the queue; no writer comes so far."""
+_PENDING_STEP: Final = 1024
 FILE_NAME: Final = re.compile(r"(?P<writer>[0-9a-f]{32})-(?P<sequence>\d{6})(?P<open>\.open)?\.ndjson\Z")
 _FLAGS: Final = (
     os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -45,6 +49,8 @@ class QueueWriter:
         self._turn = threading.RLock()
         self._sync_turn = threading.Lock()
         self._synced = (0, 0)  # file number, and bytes of it that are on disk
+        self._pending: int | None = None
+        self._pending_size = 0
         self._never_synced = 0  # the last file whose sync failed when it was sealed
         self._lock = FileLock(folder / f"{self._writer}.lock")
         self.records = 0
@@ -114,9 +120,49 @@ class QueueWriter:
             else:
                 source.unlink(missing_ok=True)
 
+    def put_pending(self, line: bytes) -> None:
+        """Keep one line that will still change beside the queue, in place of the one before, which must not be longer.
+
+        It joins the queue by `join_pending`, or with this process's death: so it is neither lost nor there twice.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        with self._turn:
+            if self._pending is None:
+                self._hold_lock()
+                self._pending = os.open(self._pending_path, (_FLAGS & ~os.O_APPEND) | os.O_TRUNC, 0o600)
+                self._pending_size = 0
+            self._pending_size = max(self._pending_size, -(-len(line) // _PENDING_STEP) * _PENDING_STEP)
+            os.lseek(self._pending, 0, os.SEEK_SET)
+            os.write(self._pending, line[:-1].ljust(self._pending_size - 1) + b"\n")
+
+    def join_pending(self) -> None:
+        """Make the pending line, if there is one, a file of the queue.
+
+        Raises:
+            OSError: it could not be renamed; it joins when this process has ended.
+        """
+        with self._turn:
+            if self._pending is None:
+                return
+            self.seal()
+            fd, self._pending = self._pending, None
+            os.close(fd)
+            self._sequence += 1
+            stem = self._stem
+            self._pending_path.rename(stem.with_name(stem.name + SEALED_SUFFIX))
+            self.records += 1
+
+    @property
+    def _pending_path(self) -> Path:
+        return self._folder / f"{self._writer}{PENDING_SUFFIX}"
+
     def close(self) -> None:
         """Seal, and give up the writer's lock."""
         with self._turn:
+            with contextlib.suppress(OSError):
+                self.join_pending()
             with contextlib.suppress(OSError):
                 self.seal()
             self._lock.release()
@@ -126,15 +172,18 @@ class QueueWriter:
     def _next_file(self) -> int:
         with contextlib.suppress(OSError):
             self.seal()
-        if not self._lock.held and not self._lock.acquire():
-            # Without the lock an uploader would take this file for a dead writer's.
-            raise OSError(errno.ENOLCK, "the file system gives no locks; set CDESK_HOME to a local folder")
+        self._hold_lock()
         self._sequence += 1
         stem = self._stem
         self._fd = os.open(stem.with_name(stem.name + OPEN_SUFFIX), _FLAGS, 0o600)
         self._size = 0
         self._opened = time.monotonic()
         return self._fd
+
+    def _hold_lock(self) -> None:
+        """Without the lock an uploader would take this writer's files for a dead one's."""
+        if not self._lock.held and not self._lock.acquire():
+            raise OSError(errno.ENOLCK, "the file system gives no locks; set CDESK_HOME to a local folder")
 
     def _sync(self, place: tuple[int, int]) -> None:
         """Return once the file is on disk up to `place`; one sync serves all who wait for it."""

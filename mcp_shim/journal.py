@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -55,6 +56,8 @@ class Journal:
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._wake_timer: asyncio.TimerHandle | None = None
         self._woken = float("-inf")
+        self._shed_id: str | None = None
+        """The id of the report that will tell what has been shed since the last one."""
 
     def stamp(self) -> tuple[str, str]:
         """An identifier and a timestamp for something born now."""
@@ -93,7 +96,17 @@ class Journal:
         return id, ts, kept
 
     def _kept(self, activity: str) -> bool:
-        return self._shedder is None or self._shedder.decide(activity, self.session_id).keep
+        """Whether it is written. A decision that counts is counted in the file system: the counts survive this process."""
+        if self._shedder is None:
+            return True
+        decision = self._shedder.decide(activity, self.session_id)
+        if decision.weight > 1:
+            self._shed_id = self._shed_id or self._ids.uuid7()
+            with contextlib.suppress(
+                OSError
+            ):  # a full disk: the counts are told by the next that can be written
+                self._queue.put_pending(self._report_line(self._shedder.counted(), id=self._shed_id))
+        return decision.keep
 
     def _event_line(self, given: dict[str, Any], *, id: str, ts: str) -> bytes:
         """The line of an event whose own fields have been checked; the envelope is ours and needs no check."""
@@ -185,17 +198,24 @@ class Journal:
         """Put the counts of what was shed into the stream, once a minute; this record itself is never shed."""
         if self._shedder is None or (features := self._shedder.report(last=last)) is None:
             return
-        id, ts = self.stamp()
+        try:
+            self._queue.put_pending(self._report_line(features, id=self._shed_id or self._ids.uuid7()))
+            self._queue.join_pending()
+        except OSError as error:
+            log("report_put_off", activity="cdesk.fallback_triggered", reason=error.strerror or "")
+        else:
+            self._shed_id = None
+            self._shedder.told()
+            self.wake_worker()
+
+    def _report_line(self, features: dict[str, Any], *, id: str) -> bytes:
         given = {
             "activity": "cdesk.fallback_triggered",
             "feature_json": features,
             "link": None,
             "revenue_impact": None,
         }
-        try:
-            self.append(self._event_line(given, id=id, ts=ts))
-        except CdeskError as error:
-            log("note_lost", activity="cdesk.fallback_triggered", code=error.code)
+        return self._event_line(given, id=id, ts=format_ts(self._now_ns()))
 
     def close(self) -> None:
         """Write what waits, seal, tell the worker."""

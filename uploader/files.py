@@ -11,7 +11,7 @@ from typing import Final
 
 from cdesk.clock import IdSource
 from cdesk.locks import FileLock
-from cdesk.queue import FILE_NAME, SEALED_SUFFIX
+from cdesk.queue import FILE_NAME, LAST_SEQUENCE, PENDING_SUFFIX, SEALED_SUFFIX
 
 LOCK_SUFFIX: Final = ".lock"
 
@@ -36,11 +36,12 @@ class QueueFile:
 
 @dataclass(frozen=True, slots=True)
 class QueueListing:
-    """`files` in writing order; `unknown` are names of .ndjson files that no writer of ours made."""
+    """`files` in writing order; `unknown` are names of .ndjson files that no writer of ours made; the rest are names as well."""
 
     files: list[QueueFile]
     unknown: list[str]
     locks: list[str]
+    pending: list[str]
 
 
 def list_queue(folder: Path) -> QueueListing:
@@ -48,10 +49,11 @@ def list_queue(folder: Path) -> QueueListing:
     files: list[QueueFile] = []
     unknown: list[str] = []
     locks: list[str] = []
+    pending: list[str] = []
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
-        return QueueListing([], [], [])
+        return QueueListing([], [], [], [])
     for entry in entries:
         if match := FILE_NAME.match(entry.name):
             files.append(
@@ -61,11 +63,14 @@ def list_queue(folder: Path) -> QueueListing:
             unknown.append(entry.name)
         elif entry.name.endswith(LOCK_SUFFIX):
             locks.append(entry.name)
-    return QueueListing(sorted(files), sorted(unknown), locks)
+        elif entry.name.endswith(PENDING_SUFFIX):
+            pending.append(entry.name)
+    return QueueListing(sorted(files), sorted(unknown), locks, pending)
 
 
 def finish_leftovers(folder: Path) -> QueueListing:
-    """Seal the open files whose writer has gone or has moved on, and remove dead writers' locks; the listing after that.
+    """Seal the open files whose writer has gone or has moved on, take in what dead writers left pending, remove their locks; the listing
+    after that.
 
     A writer holds its lock before its first file appears and until its last one is sealed, so an open file whose lock can be had is
     nobody's any more.
@@ -87,6 +92,12 @@ def finish_leftovers(folder: Path) -> QueueListing:
         with contextlib.suppress(FileNotFoundError):
             file.path.rename(target)
             changed = True
+    for name in listing.pending:
+        writer = name[: -len(PENDING_SUFFIX)]
+        if len(writer) == 32 and _is_dead(folder, writer):
+            with contextlib.suppress(OSError):
+                (folder / name).rename(folder / f"{writer}-{LAST_SEQUENCE:06d}{SEALED_SUFFIX}")
+                changed = True
     living = {file.writer for file in listing.files} - dead
     for name in listing.locks:
         writer = name[: -len(LOCK_SUFFIX)]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,6 +206,8 @@ class Shim:
             {"CDESK_HOME": str(chaos.home.root), "CDESK_WORKER": "off", "CDESK_CUSTOMER": "ada@example.com"},
         )
         self._number = 1
+        self.accepted: Counter[str] = Counter()
+        """What `log_event` answered, by its `accepted`."""
         self._send(
             "initialize",
             {
@@ -215,8 +218,8 @@ class Shim:
         )
         self._write({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
-    def log_event(self) -> None:
-        arguments = {"activity": "cdesk.user_asked", "feature_json": {"n": self._number}}
+    def log_event(self, activity: str = "cdesk.user_asked") -> None:
+        arguments = {"activity": activity, "feature_json": {"n": self._number}}
         self._send("tools/call", {"name": "log_event", "arguments": arguments})
 
     def wait_for(self, answers: int, seconds: float = 60.0) -> None:
@@ -237,12 +240,23 @@ class Shim:
         self._chaos.kills += 1
         self._take_over()
 
+    def ask_context(self) -> None:
+        self._send("tools/call", {"name": "get_context", "arguments": {}})
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """The structured contents so far."""
+        found = [orjson.loads(line).get("result", {}) for line in self._process.lines if line.endswith(b"\n")]
+        return [result["structuredContent"] for result in found if result.get("structuredContent")]
+
     def _take_over(self) -> None:
         self._chaos.processes.remove(self._process)
         for line in self._process.lines:
             if not line.endswith(b"\n"):
                 continue
             content = orjson.loads(line).get("result", {}).get("structuredContent") or {}
+            if content.get("accepted"):
+                self.accepted[content["accepted"]] += 1
             if content.get("accepted") == "queued":
                 self._chaos.acknowledged.add(content["activity_id"])
 

@@ -90,6 +90,7 @@ def test_a_long_queue_sheds_counts_reports_and_recovers(tmp_path: Path) -> None:
     assert report["activities"] == {
         "cdesk.tool_called": {"kept": 2 * kept, "shed": 200 - 2 * kept, "weight": 4}
     }
+    shedder.told()
     shedder.decide("cdesk.tool_called", "s")
     assert shedder.report() is None  # once a minute
     now[0] += 60

@@ -15,6 +15,7 @@ from cdesk import queue
 from cdesk.errors import QueueWriteError
 from cdesk.locks import FileLock
 from cdesk.queue import FILE_NAME, QueueWriter
+from uploader.files import finish_leftovers
 
 LINE = b'{"n":1}\n'
 
@@ -223,6 +224,37 @@ def test_dev_full_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     writer.append(LINE)
     assert content(tmp_path) == LINE
     writer.close()
+
+
+def test_a_pending_line_joins_the_queue_once_in_its_last_form(tmp_path: Path) -> None:
+    writer = QueueWriter(tmp_path)
+    writer.append(b"first\n")
+    writer.put_pending(b'{"n":1}\n')
+    writer.put_pending(b'{"n":22,"more":[]}\n')
+    assert not any(b"n" in path.read_bytes() for path in tmp_path.glob("*.ndjson"))
+    writer.join_pending()
+    writer.join_pending()
+    writer.append(b"last\n")
+    writer.put_pending(b'{"n":3}\n')
+    writer.close()
+    found = [path.read_bytes().split() for path in sorted(tmp_path.iterdir())]
+    assert found == [[b"first"], [b'{"n":22,"more":[]}'], [b"last"], [b'{"n":3}']]
+
+
+def test_a_dead_writers_pending_line_is_taken_in_and_a_living_ones_is_left(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys\nfrom cdesk.queue import QueueWriter\n"
+        "writer = QueueWriter(pathlib.Path(sys.argv[1]))\n"
+        "writer.put_pending(b'{\"n\":1}\\n')\nos._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    living = QueueWriter(tmp_path)
+    living.put_pending(b'{"n":2}\n')
+    listing = finish_leftovers(tmp_path)
+    assert [file.path.read_bytes().strip() for file in listing.files] == [b'{"n":1}']
+    assert [name[:32] for name in listing.pending] == [living.writer]
+    living.close()
+    assert len(finish_leftovers(tmp_path).files) == 2
 
 
 def test_lines_of_many_threads_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cdesk.backpressure import Shedder
 from cdesk.clock import IdSource
 from cdesk.errors import InvalidField
 from cdesk.home import StateDirectory
@@ -85,3 +86,34 @@ def test_the_worker_is_woken_once_for_a_burst(state_home: StateDirectory) -> Non
     run(state_home, test)
     listener.close()
     assert len(woken) == 2  # the burst, and the end
+
+
+def test_what_is_shed_is_counted_before_the_answer_and_told_once(state_home: StateDirectory) -> None:
+    """With a queue that is too long: the counts stand in the file system whenever the process dies, and become one record."""
+    shedder = Shedder(state_home, monotonic=lambda: 0.0)
+    shedder.level, shedder._measured = 8, 0.0  # as measured just now
+    shedder._reported = -60.0
+
+    async def body() -> None:
+        queue = QueueWriter(state_home.queue)
+        journal = Journal(queue, WakeSender(state_home), shedder, customer="ada@example.com", ids=IdSource())
+        journal.event("cdesk.user_asked", {})
+        answers = [journal.event("cdesk.tool_called", {})[2] for _ in range(5)]
+        (pending,) = state_home.queue.glob("*.pending")
+        counts = parse_line(pending.read_bytes().rstrip())["feature_json"]["activities"]["cdesk.tool_called"]
+        assert counts == {"kept": sum(answers), "shed": 5 - sum(answers), "weight": 256}
+        journal.tick()
+        assert not list(state_home.queue.glob("*.pending"))
+        journal.event("cdesk.tool_called", {})
+        journal.close()
+
+    asyncio.run(body())
+    found = [
+        parse_line(line.rstrip())
+        for path in sorted(state_home.queue.glob("*.ndjson"))
+        for line in path.read_bytes().splitlines()
+    ]
+    told = [record for record in found if record["activity"] == "cdesk.fallback_triggered"]
+    assert len({record["id"] for record in told}) == 2
+    counted = [record["feature_json"]["activities"]["cdesk.tool_called"] for record in told]
+    assert [one["kept"] + one["shed"] for one in counted] == [5, 1]
