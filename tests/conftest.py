@@ -20,6 +20,7 @@ TOGETHER = (
 """One process runs all of these: what they share takes a minute to make."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `--dist loadgroup`: tests that share what was built for them stay together, and what takes long begins first."""
 

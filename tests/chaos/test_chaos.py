@@ -184,7 +184,9 @@ def test_what_is_shed_is_counted_though_the_server_is_killed(
         )  # one report each: killed within the minute
         shed = sum(int(str(count)) for _, count in told)
         answered = sum(shim.accepted["sampled"] for shim in shims)
-        assert answered <= shed  # what was counted may not have been answered yet, or be the server's own note of a call
+        assert (
+            answered <= shed
+        )  # what was counted may not have been answered yet, or be the server's own note of a call
 
 
 @LONG

@@ -27,18 +27,17 @@ class DbtWarehouse:
 
     def __init__(self, home: Path, manifest: Any) -> None:
         self.home = home
-        self._manifests = {"{}": manifest}
+        self._manifest = manifest
         self._landings = 0
 
     def dbt(self, *command: str, variables: Mapping[str, object] | None = None) -> list[Any]:
         """The node results of a dbt command that succeeds."""
         os.environ["CDESK_TEST_WAREHOUSE"] = str(self.home / "warehouse.duckdb")
-        # A variable is part of what is parsed.
-        key = json.dumps(variables or {}, sort_keys=True)
-        if key not in self._manifests:
-            self._manifests[key] = parse(self.home, variables)
-        runner = dbtRunner(manifest=self._manifests[key])
-        answer = runner.invoke([*command, *places(self.home), *(["--vars", key] if variables else [])])
+        # SQL is rendered anew for each command, so one manifest serves for all variables that stand in SQL alone.
+        runner = dbtRunner(manifest=self._manifest)
+        answer = runner.invoke(
+            [*command, *places(self.home), *(["--vars", json.dumps(variables)] if variables else [])]
+        )
         assert answer.success, answer.exception or [
             result.message for result in answer.result.results if result.status == "error"
         ]
@@ -97,14 +96,6 @@ class DbtWarehouse:
                 connection.executemany("insert into landing values (?, ?, ?, ?, ?, ?)", rows)
             connection.execute("commit")
         return instant
-
-
-def parse(home: Path, variables: Mapping[str, object] | None = None) -> Any:
-    """The manifest of the project, parsed with these variables."""
-    given = ["--vars", json.dumps(variables)] if variables else []
-    answer = dbtRunner().invoke(["parse", *places(home), *given])
-    assert answer.success, answer.exception
-    return answer.result
 
 
 def places(home: Path) -> list[str]:
@@ -184,7 +175,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
     home = tmp_path_factory.mktemp("parse")
     # Where it lies doesn't matter, but the name of the file is the database's name in the manifest.
     os.environ["CDESK_TEST_WAREHOUSE"] = str(home / "warehouse.duckdb")
-    return parse(home)
+    answer = dbtRunner().invoke(["parse", *places(home)])
+    assert answer.success, answer.exception
+    return answer.result
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import io
 import json
 import sys
 import warnings
+from typing import Any
 
 
 def main() -> None:
@@ -18,11 +19,16 @@ def main() -> None:
     from dbt.cli.main import dbtRunner
 
     answers = sys.stdout
-    runner = dbtRunner()
+    manifests: dict[str, Any] = {}
     for line in sys.stdin:
         printed = io.StringIO()
+        arguments: list[str] = json.loads(line)
+        options = arguments[arguments.index("--project-dir") :]
+        target = arguments[arguments.index("--target") + 1]
         with contextlib.redirect_stdout(printed):
-            result = runner.invoke(json.loads(line))
+            if target not in manifests:
+                manifests[target] = dbtRunner().invoke(["parse", *options]).result
+            result = dbtRunner(manifest=manifests[target]).invoke(arguments)
         failures = [
             f"{getattr(getattr(item, 'node', item), 'unique_id', '?')}: {item.status} {item.message}"
             for item in getattr(result.result, "results", [])
