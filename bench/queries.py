@@ -2,7 +2,8 @@
 
     python -m bench.queries [--rounds 30] [--tickets 1000] [--customers 50]
 
-A real warehouse that the worker built, a real worker process woken by datagram for the first figure, its ticket runner for the second.
+A real warehouse that the worker built; the real server over stdio and a real worker process for the first figure (submit_query, then
+get_result that waits, as a model asks), the ticket runner for the second.
 The floors are measured in the same run: DuckDB alone opens the same file and runs the same SQL with the same binds. Writes
 bench/results/queries.json.
 """
@@ -27,6 +28,7 @@ from typing import Any
 
 import duckdb
 
+from bench.turn_path.driver import Server
 from cdesk.catalogue import Catalogue, load_catalogue
 from cdesk.clock import IdSource, format_ts
 from cdesk.config import Settings
@@ -35,12 +37,12 @@ from cdesk.queue import QueueWriter
 from cdesk.records import encode, make_record
 from cdesk.state import open_state
 from cdesk.tickets import ENDED, count_open, expiry_of, get_ticket, submit_ticket
-from cdesk.wake import WakeSender
 from warehouse.factory import open_warehouse
 from worker.main import run_once
 from worker.tickets import TicketRunner
 
-RESULTS = Path(__file__).resolve().parent / "results" / "queries.json"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results" / "queries.json"
 AIM_OVERHEAD_MS = 150.0
 TEMPLATES = ("recent_activities", "activity_counts", "insights")
 EVENTS = 5_000
@@ -157,20 +159,26 @@ def latency(desk: Desk, rounds: int) -> dict[str, Any]:
     """Submission to preview, each round another question, beside the bare query."""
     first: dict[str, list[float]] = {}
     again: dict[str, list[float]] = {}
-    waker = WakeSender(desk.home)
-    with worker_process(desk):
+    environ = {
+        **os.environ,
+        "CDESK_HOME": str(desk.home.root),
+        "CDESK_CUSTOMER": name(0),
+        "CDESK_WORKER": "off",
+    }
+    server = Server("cdesk", ["-m", "mcp_shim"], "get_context", {}, environ)
+    with worker_process(desk), server.start(ROOT)[0] as client:
         for template in TEMPLATES:
             for limit in range(1, rounds + 1):
                 for times in (first, again):
                     started = time.perf_counter()
-                    ticket_id = desk.submit(template, name(0), limit)
-                    waker.send()
-                    result = desk.wait(ticket_id, name(0))
+                    question = {"template": template, "params": {"limit": limit}}
+                    ticket = client.call("submit_query", question)["structuredContent"]
+                    wait = {"ticket_id": ticket["ticket_id"], "wait_seconds": 20}
+                    result = client.call("get_result", wait)["structuredContent"]["result"]
                     times.setdefault(template, []).append(time.perf_counter() - started)
                     if result["reused"] is not (times is again):
                         raise RuntimeError(f"{template}: reused is {result['reused']}")
                 time.sleep(PAUSE_SECONDS)
-    waker.close()
     figures: dict[str, Any] = {}
     for template in TEMPLATES:
         own = [desk.bare(template, name(0), limit) for limit in range(1, rounds + 1)]

@@ -171,11 +171,14 @@ class Journal:
             except CdeskError as error:
                 log("note_lost", activity=activity, code=error.code)
 
-    def wake_worker(self) -> None:
-        """Tell the worker, soon and not too often."""
+    def wake_worker(self, *, at_once: bool = False) -> None:
+        """Tell the worker: soon and not too often, or at once where somebody will wait for it."""
+        loop = asyncio.get_running_loop()
+        if at_once and self._wake_timer is not None:
+            self._wake_timer.cancel()
+            self._wake_timer = None
         if self._wake_timer is None:
-            loop = asyncio.get_running_loop()
-            delay = max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
+            delay = 0.0 if at_once else max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
             self._wake_timer = loop.call_later(delay, self._send_wake)
 
     def _send_wake(self) -> None:

@@ -357,7 +357,7 @@ class Service:
             )
 
         await self._state.write(submit)
-        self._journal.wake_worker()
+        self._journal.wake_worker(at_once=True)
         answer: Json = {
             "ticket_id": ticket_id,
             "status": "queued",

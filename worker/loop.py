@@ -21,6 +21,8 @@ BUSY_POLL_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 5.0
 """A refresh that failed, or a step that ended in an unexpected error, is tried again after so long."""
 TEST_RETRY_SECONDS: Final = 600.0
+QUESTION_SECONDS: Final = 0.2
+"""A landing waits so long for questions that have just been taken up: on the embedded engine one keeps the other out."""
 
 
 class Loop:
@@ -77,7 +79,8 @@ class Loop:
     def turn(self) -> float:
         """Everything that is due now; seconds until the next turn is worth it."""
         service = self._service
-        service.runner.poll()
+        if service.runner.poll():
+            service.runner.wait_idle(QUESTION_SECONDS)
         self._answer_request()
         pause = POLL_SECONDS
         hold = service.uploader.hold_seconds
