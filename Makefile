@@ -20,7 +20,7 @@ demo: venv
 
 # Two processes; tests that share what dbt built for them stay together (tests/conftest.py).
 test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: venv
 	$(BIN)/ruff check .

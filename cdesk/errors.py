@@ -14,6 +14,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── KillSwitchActive        queries are refused by decision
 ├── WarehouseError          the warehouse answered with an error
 │   ├── WarehouseUnavailable    down, locked or too slow: worth trying again
+│   │   └── WarehouseRewound        put back to an older state: what has landed must be asked anew
 │   ├── WarehouseNotBuilt       the tables are not there yet: run a build
 │   ├── QueryTimedOut           a query ran past its time limit and was stopped
 │   └── QueryCancelled          a query was stopped because its caller asked for it
@@ -97,6 +98,10 @@ class WarehouseError(CdeskError):
 
 class WarehouseUnavailable(WarehouseError):
     code = "warehouse_unavailable"
+
+
+class WarehouseRewound(WarehouseUnavailable):
+    code = "warehouse_rewound"
 
 
 class WarehouseNotBuilt(WarehouseError):

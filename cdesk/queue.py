@@ -21,6 +21,7 @@ SEAL_SECONDS: Final = 60.0
 OPEN_SUFFIX: Final = ".open.ndjson"
 SEALED_SUFFIX: Final = ".ndjson"
 PENDING_SUFFIX: Final = ".pending"
+LOCK_SECONDS: Final = 0.5
 LAST_SEQUENCE: Final = 999_999
 """The number under which the pending line of a dead writer joins the queue; no writer comes so far."""
 _PENDING_STEP: Final = 1024
@@ -135,7 +136,8 @@ class QueueWriter:
                 self._pending_size = 0
             self._pending_size = max(self._pending_size, -(-len(line) // _PENDING_STEP) * _PENDING_STEP)
             os.lseek(self._pending, 0, os.SEEK_SET)
-            os.write(self._pending, line[:-1].ljust(self._pending_size - 1) + b"\n")
+            if os.write(self._pending, line[:-1].ljust(self._pending_size - 1) + b"\n") != self._pending_size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def join_pending(self) -> None:
         """Make the pending line, if there is one, a file of the queue.
@@ -181,9 +183,20 @@ class QueueWriter:
         return self._fd
 
     def _hold_lock(self) -> None:
-        """Without the lock an uploader would take this writer's files for a dead one's."""
-        if not self._lock.held and not self._lock.acquire():
-            raise OSError(errno.ENOLCK, "the file system gives no locks; set CDESK_HOME to a local folder")
+        """Without the lock an uploader would take this writer's files for a dead one's.
+
+        An uploader may hold it for a moment, to look or to remove its file: then it is tried again.
+        """
+        if self._lock.held:
+            return
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not (self._lock.acquire() and self._lock.stands):
+            self._lock.release()
+            if time.monotonic() > deadline:
+                raise OSError(
+                    errno.ENOLCK, "the file system gives no locks; set CDESK_HOME to a local folder"
+                )
+            time.sleep(0.001)
 
     def _sync(self, place: tuple[int, int]) -> None:
         """Return once the file is on disk up to `place`; one sync serves all who wait for it."""

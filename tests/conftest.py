@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,17 +21,26 @@ TOGETHER = (
 """One process runs all of these: what they share takes a minute to make."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def unit_of(nodeid: str) -> str:
+    """Tests of one unit run in one process: those of a file, and what shares the account."""
+    file = nodeid.partition("::")[0]
+    return "account" if file.startswith(TOGETHER) else file
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: tests that share what was built for them stay together, and what takes long begins first."""
+    """What takes long begins first, so that two processes end at about the same time."""
+    items.sort(key=lambda item: (unit_of(item.nodeid) != "account", "/integration/" not in item.nodeid))
 
-    def file(item: pytest.Item) -> str:
-        return item.nodeid.partition("::")[0]
 
-    for item in items:
-        name = "snowflake" if file(item).startswith(TOGETHER) else file(item)
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: (not file(item).startswith(TOGETHER), "/integration/" not in file(item)))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `-n`: https://pytest-xdist.readthedocs.io/en/stable/distribution.html"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByUnit(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return ByUnit(config, log)
 
 
 @pytest.fixture(autouse=True)

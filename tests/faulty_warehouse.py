@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from cdesk.errors import WarehouseError, WarehouseUnavailable
 from cdesk.snapshot import ContextRow
-from warehouse.protocol import LandedLine, LandResult, QueryOutcome
+from warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
 
 
 def nothing(_: Sequence[LandedLine]) -> None:
@@ -30,9 +30,10 @@ class MemoryWarehouse:
         self.before: Callable[[Sequence[LandedLine]], None] = nothing
         self.after: Callable[[Sequence[LandedLine]], None] = nothing
 
-    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         self.before(lines)
         previous = self.stamps[-1] if self.stamps else None
+        require_after(previous, after)
         stamp = (previous or datetime(2026, 1, 1, tzinfo=UTC)) + timedelta(microseconds=1)
         self.rows += lines
         self.stamps.append(stamp)
@@ -48,6 +49,9 @@ class MemoryWarehouse:
     def reading(self, *, cancel: object = None) -> Iterator[None]:
         del cancel
         yield
+
+    def last_landing(self) -> datetime | None:
+        return self.stamps[-1] if self.stamps else None
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         self.asked += 1

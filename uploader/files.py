@@ -101,9 +101,8 @@ def finish_leftovers(folder: Path) -> QueueListing:
     living = {file.writer for file in listing.files} - dead
     for name in listing.locks:
         writer = name[: -len(LOCK_SUFFIX)]
-        if len(writer) == 32 and writer not in living and _is_dead(folder, writer):
-            with contextlib.suppress(OSError):
-                (folder / name).unlink()
+        if len(writer) == 32 and writer not in living:
+            _is_dead(folder, writer, remove=True)
     return list_queue(folder) if changed else listing
 
 
@@ -112,17 +111,24 @@ def fresh_name(folder: Path) -> Path:
     return folder / f"{IdSource().uuid7().replace('-', '')}-000001{SEALED_SUFFIX}"
 
 
-def _is_dead(folder: Path, writer: str) -> bool:
+def _is_dead(folder: Path, writer: str, *, remove: bool = False) -> bool:
+    """Whether nobody holds the writer's lock. `remove` takes a dead one's file away: while we hold it, so that a writer which gets the
+    lock afterwards finds that its file has gone, and makes another.
+    """
     path = folder / f"{writer}{LOCK_SUFFIX}"
     if not path.exists():
         return True
     lock = FileLock(path)
     try:
-        return lock.acquire()
+        dead = lock.acquire()
+        if dead and remove:
+            with contextlib.suppress(OSError):  # Windows removes no open file: it goes another time
+                path.unlink()
     except OSError:
         return False
     finally:
         lock.release()
+    return dead
 
 
 def by_writer(files: list[QueueFile]) -> Iterator[list[QueueFile]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from cdesk.errors import WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
 from uploader.checking import QUARANTINE, quarantine_id, quarantine_payload
@@ -18,14 +19,17 @@ Landed = Callable[[LineBatch, LandResult], None]
 """Told of each transaction: its rows and the warehouse's answer."""
 
 
-def land_around_poison(warehouse: Warehouse, batch: LineBatch, *, most_poison: int, on_landed: Landed) -> int:
-    """Land `batch` in order; how many records of it were refused and quarantined.
+def land_around_poison(
+    warehouse: Warehouse, batch: LineBatch, *, after: datetime | None, most_poison: int, on_landed: Landed
+) -> int:
+    """Land `batch` in order, `after` the latest landing that is known of; how many records of it were refused and quarantined.
 
     A batch that is refused is halved until the refused record stands alone. It is poison when it is refused alone and its quarantine row
     is taken; a warehouse that takes neither is at fault itself.
 
     Raises:
-        WarehouseUnavailable, WarehouseNotBuilt: try again later. WarehouseError: the warehouse refuses whatever it is given.
+        WarehouseUnavailable, WarehouseNotBuilt, WarehouseRewound: try again later.
+        WarehouseError: the warehouse refuses whatever it is given.
         TooManyRefused: more than `most_poison` records were refused. What `on_landed` was told of stays landed in each case.
     """
     poison = 0
@@ -33,7 +37,7 @@ def land_around_poison(warehouse: Warehouse, batch: LineBatch, *, most_poison: i
     while waiting:
         part = waiting.pop()
         try:
-            result = warehouse.land(part)
+            result = warehouse.land(part, after=after)
         except (WarehouseUnavailable, WarehouseNotBuilt):
             raise
         except WarehouseError as error:
@@ -49,8 +53,9 @@ def land_around_poison(warehouse: Warehouse, batch: LineBatch, *, most_poison: i
                     f"{poison} records of one batch were refused; the last: {error}"
                 ) from None
             part = _quarantined(part, str(error))
-            result = warehouse.land(part)
+            result = warehouse.land(part, after=after)
         on_landed(part, result)
+        after = result.landed_at
     return poison
 
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import logging
 import os
 import re
 import shutil
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from uploader.files import QueueFile
+
+log = logging.getLogger("cdesk.uploader")
 
 _NAME = re.compile(r"(?P<stem>[0-9a-f]{32}-\d{6})\.(?P<last>\d+)\.ndjson(?P<gz>\.gz)?\Z")
 
@@ -70,7 +74,10 @@ class Shipped:
         )
 
     def put_back(self, positions: Mapping[str, int]) -> list[str]:
-        """Return to the queue each file of which the warehouse (`positions`) no longer holds the last line; their logical names."""
+        """Return to the queue each file of which the warehouse (`positions`) no longer holds the last line; their logical names.
+
+        One that is damaged is set aside under its name with `.damaged` behind it, and told in the log.
+        """
         returned = []
         for file in self.files():
             if positions.get(file.name, -1) >= file.last_offset:
@@ -78,16 +85,33 @@ class Shipped:
             target = self._queue / file.name
             if target.exists():
                 continue
-            if file.compressed:
-                partial = self._folder / f".{file.name}.partial"
-                with gzip.open(file.path, "rb") as source, partial.open("wb") as out:
-                    shutil.copyfileobj(source, out, 1024 * 1024)
-                partial.replace(target)
-                file.path.unlink()
-            else:
-                file.path.replace(target)
+            try:
+                if file.compressed:
+                    self._unpack(file, target)
+                    file.path.unlink()
+                else:
+                    file.path.replace(target)
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                log.error(
+                    "%s is damaged (%s) and set aside: what it held cannot land again", file.path.name, error
+                )
+                with contextlib.suppress(OSError):
+                    file.path.rename(file.path.with_name(file.path.name + ".damaged"))
+                continue
+            except OSError as error:
+                log.warning("%s cannot be put back (%s); left for later", file.path.name, error.strerror)
+                continue
             returned.append(file.name)
         return returned
+
+    def _unpack(self, file: ShippedFile, target: Path) -> None:
+        partial = self._folder / f".{file.name}.partial"
+        try:
+            with gzip.open(file.path, "rb") as source, partial.open("wb") as out:
+                shutil.copyfileobj(source, out, 1024 * 1024)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def tidy(self, *, max_seconds: float = 1.0, now: float | None = None) -> int:
         """Compress files older than an hour and remove those past their days, for about `max_seconds`; how many were touched."""

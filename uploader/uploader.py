@@ -19,7 +19,7 @@ from typing import Final
 
 from cdesk.clock import NowNs, format_ts
 from cdesk.depth import Delivered, Depth, DepthCounter
-from cdesk.errors import WarehouseError, WarehouseNotBuilt
+from cdesk.errors import ConfigurationError, WarehouseError, WarehouseNotBuilt, WarehouseRewound
 from cdesk.home import StateDirectory
 from cdesk.locks import FileLock
 from cdesk.state import open_state, repair_state
@@ -188,7 +188,7 @@ class Uploader:
             self._synced = False
             report.blocked, report.message = error.code, str(error)
             return
-        except WarehouseError as error:
+        except (WarehouseError, ConfigurationError) as error:
             self._synced = False  # the last transaction may or may not have happened: ask before going on
             pause = self.breaker.failed(f"{error.code}: {error}")
             report.blocked, report.message = error.code, str(error)
@@ -237,15 +237,21 @@ class Uploader:
             report.landed += len(part)
             report.batches += 1
             report.last_landed_at = result.landed_at
-            if self._last_landed_at is not None and (
-                result.previous is None or result.previous < self._last_landed_at
-            ):
-                log.warning("the warehouse is older than what has landed: asking it again for every file")
-                self._synced = False
             self._last_landed_at = result.landed_at
 
         started = self._monotonic()
-        land_around_poison(self._warehouse, prepared.batch, most_poison=MOST_POISON, on_landed=note)
+        try:
+            land_around_poison(
+                self._warehouse,
+                prepared.batch,
+                after=self._last_landed_at,
+                most_poison=MOST_POISON,
+                on_landed=note,
+            )
+        except WarehouseRewound:
+            log.warning("the warehouse is older than what has landed: asking it again for every file")
+            self._synced = False
+            return
         self.breaker.succeeded()
         self._adapt(len(prepared.ends), self._monotonic() - started)
 
@@ -349,6 +355,8 @@ class Uploader:
         """Ask the warehouse how far each file has landed, and bring shipped files back that it no longer holds."""
         names = [file.name for file in listing.files] + [file.name for file in self._shipped.files()]
         positions: dict[str, int] = {}
+        if names:
+            self._last_landed_at = self._warehouse.last_landing()
         for start in range(0, len(names), _POSITIONS_AT_ONCE):
             positions |= self._warehouse.positions(names[start : start + _POSITIONS_AT_ONCE])
         if returned := self._shipped.put_back(positions):

@@ -33,7 +33,7 @@ from cdesk.records import TAG_PATTERN
 from cdesk.snapshot import ContextRow
 from warehouse.batch import LineBatch
 from warehouse.gate import Gate
-from warehouse.protocol import LandedLine, LandResult, QueryOutcome
+from warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -109,11 +109,12 @@ class DuckDBWarehouse:
 
     # -- writing
 
-    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         batch = LineBatch.of(lines)
         with self._writing() as connection, _transaction(connection):
             try:
                 previous = _utc(connection.execute(_LAST_LANDED).fetchall()[0][0])
+                require_after(previous, after)
                 landed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=self._now_ns() // 1000)
                 if previous is not None and landed_at <= previous:
                     landed_at = previous + _TICK
@@ -154,6 +155,13 @@ class DuckDBWarehouse:
             except duckdb.Error as error:
                 _refuse(error)
         return {str(name): int(offset) for name, offset in rows}
+
+    def last_landing(self) -> datetime | None:
+        with self._reading() as cursor:
+            try:
+                return _utc(cursor.execute(_LAST_LANDED).fetchall()[0][0])
+            except duckdb.Error as error:
+                _refuse(error)
 
     def run_template(
         self,

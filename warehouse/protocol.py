@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from cdesk.catalogue import Template
+from cdesk.errors import WarehouseRewound
 from cdesk.snapshot import ContextRow
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class QueryOutcome:
     as_of: datetime
 
 
+def require_after(previous: datetime | None, after: datetime | None) -> None:
+    """Raises WarehouseRewound where the latest landing, `previous`, is older than one that is known to have happened."""
+    if after is not None and (previous is None or previous < after):
+        raise WarehouseRewound("the warehouse was put back to an older state; it is asked anew what it holds")
+
+
 class Warehouse(Protocol):
     """One engine. Every method may raise, and raises nothing else:
 
@@ -61,8 +68,12 @@ class Warehouse(Protocol):
 
     dialect: str
 
-    def land(self, lines: Sequence[LandedLine]) -> LandResult:
-        """Append `lines` to `landing` in one transaction: all of them, or none."""
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
+        """Append `lines` to `landing` in one transaction: all of them, or none.
+
+        Raises:
+            WarehouseRewound: the latest landing there is older than `after`; nothing was appended.
+        """
 
     def bulk(self) -> AbstractContextManager[None]:
         """Landings of this thread inside the context may share a connection. Others may have to wait: keep it to a few seconds."""
@@ -72,6 +83,9 @@ class Warehouse(Protocol):
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         """source_file → the greatest `source_offset` that has landed from it; files of which nothing has landed are left out."""
+
+    def last_landing(self) -> datetime | None:
+        """The latest `landed_at` (UTC), None where nothing has landed."""
 
     def run_template(
         self,

@@ -31,12 +31,14 @@ from cdesk.errors import (
 from cdesk.records import TAG_PATTERN
 from cdesk.snapshot import ContextRow
 from warehouse.batch import LineBatch
-from warehouse.protocol import LandedLine, LandResult, QueryOutcome
+from warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
 from warehouse.snowflake_driver import FIELD_ID_TO_NAME
 from warehouse.snowflake_driver import errors as sf
 from warehouse.snowflake_login import Login, error_code, first_line
 
 # All the SQL of this engine: static texts, values are bound. (A query tag is checked against its pattern: ALTER SESSION takes no binds.)
+# A user's secondary roles, which are all of theirs by default, would be in force beside the role that was asked for.
+_NO_OTHER_ROLE: Final = "use secondary roles none"
 _BATCH_TABLE: Final = (
     "create temporary table if not exists landing_batch "
     "(id varchar, kind varchar, payload varchar, source_file varchar, source_offset number(38, 0))"
@@ -45,10 +47,12 @@ _CLEAR_BATCH: Final = "delete from landing_batch"
 _FILL_BATCH: Final = (
     "insert into landing_batch (id, kind, payload, source_file, source_offset) values (?, ?, ?, ?, ?)"
 )
+# With the account's clock, since each client has its own.
 _LAST_LANDED_TODAY: Final = (
-    "select max(landed_at) from landing where landed_at >= dateadd(day, -1, sysdate())"
+    "select max(landed_at), sysdate() from landing where landed_at >= dateadd(day, -1, sysdate())"
 )
 _LAST_LANDED: Final = "select max(landed_at) from landing"
+_NOW: Final = "select sysdate()"
 # A batch is sent again when its answer got lost: the same lines at the same places, so they are looked for among the recent ones
 # only, which prunes.
 # 'd': of a key that stands twice the last value counts, as it does where the record was checked.
@@ -122,7 +126,7 @@ class SnowflakeWarehouse:
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._readers = _Pool(login, reader_role, warehouse, _READER_SESSION, monotonic)
-        self._loaders = _Pool(login, loader_role, warehouse, _LOADER_SESSION, monotonic, prepare=_BATCH_TABLE)
+        self._loaders = _Pool(login, loader_role, warehouse, _LOADER_SESSION, monotonic, prepare=(_BATCH_TABLE,))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SnowflakeWarehouse:
@@ -137,7 +141,7 @@ class SnowflakeWarehouse:
 
     # -- writing
 
-    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         batch = LineBatch.of(lines)
         rows = [
             (id_, kind, payload.decode("utf-8"), source_file, offset)
@@ -151,10 +155,11 @@ class SnowflakeWarehouse:
                 cursor.execute(_CLEAR_BATCH)
                 for start in range(0, len(rows), _BULK_ROWS):
                     cursor.executemany(_FILL_BATCH, rows[start : start + _BULK_ROWS])
-                previous = _utc(cursor.execute(_LAST_LANDED_TODAY).fetchone()[0])
+                previous, landed_at = map(_utc, cursor.execute(_LAST_LANDED_TODAY).fetchone())
+                assert landed_at is not None
                 if previous is None:
                     previous = _utc(cursor.execute(_LAST_LANDED).fetchone()[0])
-                landed_at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=self._now_ns() // 1000)
+                require_after(previous, after)
                 if previous is not None and landed_at <= previous:
                     landed_at = previous + _TICK
                 cursor.execute(_MERGE, (_naive_text(landed_at),))
@@ -166,6 +171,14 @@ class SnowflakeWarehouse:
                     _refuse(error)
                 raise
         return LandResult(rows=len(rows), landed_at=landed_at, previous=previous)
+
+    def clock_distance(self) -> timedelta:
+        """How far the account's clock is ahead of this machine's."""
+        with self._loaders.borrow() as connection, connection.cursor() as cursor, _refusing():
+            before = self._now_ns()
+            theirs = _utc(cursor.execute(_NOW).fetchone()[0]) or _EPOCH
+            ours = (before + self._now_ns()) // 2
+        return theirs - (_EPOCH + timedelta(microseconds=ours // 1000))
 
     @contextlib.contextmanager
     def bulk(self) -> Iterator[None]:
@@ -188,6 +201,10 @@ class SnowflakeWarehouse:
                 cursor.execute(_POSITIONS.format(places=", ".join("?" * len(names))), names)
                 found.update((str(name), int(offset)) for name, offset in cursor)
         return found
+
+    def last_landing(self) -> datetime | None:
+        with self._loaders.borrow() as connection, connection.cursor() as cursor, _refusing():
+            return _utc(cursor.execute(_LAST_LANDED).fetchone()[0])
 
     def run_template(
         self,
@@ -299,7 +316,7 @@ class _Pool:
         session_parameters: dict[str, object],
         monotonic: Callable[[], float],
         *,
-        prepare: str | None = None,
+        prepare: Sequence[str] = (),
     ) -> None:
         self._login = login
         self._role = role
@@ -338,12 +355,12 @@ class _Pool:
         connection = self._login.open(
             role=self._role, warehouse=self._warehouse, session_parameters=self._session_parameters
         )
-        if self._prepare:
-            try:
-                connection.cursor().execute(self._prepare)
-            except sf.Error as error:
-                _close(connection)
-                _refuse(error)
+        try:
+            for statement in (_NO_OTHER_ROLE, *self._prepare):
+                connection.cursor().execute(statement)
+        except sf.Error as error:
+            _close(connection)
+            _refuse(error)
         return connection
 
     def close(self) -> None:

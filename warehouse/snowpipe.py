@@ -101,9 +101,10 @@ class SnowpipeWarehouse:
 
     # -- landing
 
-    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         """Raises WarehouseUnavailable when the commit isn't seen in time: the same lines are sent again, and those that the token
         covers are skipped."""
+        del after  # what a channel has committed is asked of the channel
         batch = LineBatch.of(lines)
         with self._lock:
             landed_at = self._stamp()
@@ -216,6 +217,9 @@ class SnowpipeWarehouse:
 
     def reading(self, *, cancel: threading.Event | None = None) -> AbstractContextManager[None]:
         return self._plain.reading(cancel=cancel)
+
+    def last_landing(self) -> datetime | None:
+        return self._plain.last_landing()
 
     def run_template(
         self,

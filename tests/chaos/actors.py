@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from cdesk.clock import IdSource, format_ts
@@ -35,13 +36,13 @@ class FlakyWarehouse(DuckDBWarehouse):
         super().__init__(path)
         self._die = rng
 
-    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         roll = self._die.random()
         if roll < 0.15:
             raise WarehouseUnavailable("the line is down (injected)")
         if roll < 0.3:
             time.sleep(self._die.uniform(0, 0.3))
-        result = super().land(lines)
+        result = super().land(lines, after=after)
         if 0.3 < roll < 0.45:
             raise WarehouseUnavailable("the answer was lost (injected)")
         if 0.45 < roll < 0.5:

@@ -218,7 +218,7 @@ def test_dev_full_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patch:
         patch.setattr(queue.os, "open", open_full)
-        patch.setattr(FileLock, "acquire", lambda _: True)
+        patch.setattr(QueueWriter, "_hold_lock", lambda _: None)
         with pytest.raises(QueueWriteError):
             writer.append(LINE)
     writer.append(LINE)

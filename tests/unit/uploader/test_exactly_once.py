@@ -122,13 +122,22 @@ class ExactlyOnce(RuleBasedStateMachine):
             path.unlink()
         self.uploader = self.new_uploader()
 
-    @rule(keep=st.integers(0, 5))
-    def put_the_warehouse_back_to_an_older_state(self, keep: int) -> None:
+    @rule(keep=st.integers(0, 5), uploader_lives=st.booleans())
+    def put_the_warehouse_back_to_an_older_state(self, keep: int, uploader_lives: bool) -> None:
         kept = sum(self.warehouse.batches[:keep])
         self.warehouse.rows = self.warehouse.rows[:kept]
         self.warehouse.batches = self.warehouse.batches[:keep]
         self.warehouse.stamps = self.warehouse.stamps[:keep]
-        self.lose_the_uploader()
+        if not uploader_lives:
+            self.lose_the_uploader()
+            return
+        if not self.writers:
+            self.start_writer()
+        id, line = event()
+        self.writers[-1].append(line)
+        self.acknowledged.append(id)
+        self.by_writer.setdefault(id_of(self.writers[-1]), []).append(id)
+        self.drain()  # a living uploader notices with the next record
 
     @invariant()
     def depth_is_what_has_not_landed(self) -> None:

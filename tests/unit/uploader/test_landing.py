@@ -47,7 +47,7 @@ def test_only_poison_is_quarantined_and_order_is_kept(count: int, data: st.DataO
         assert len(part) == result.rows
         told.append(len(part))
 
-    refused = land_around_poison(warehouse, batch_of(count), most_poison=60, on_landed=note)
+    refused = land_around_poison(warehouse, batch_of(count), after=None, most_poison=60, on_landed=note)
     assert refused == len(poison)
     assert sum(told) == count
     assert [row.source_offset for row in warehouse.rows] == [number * 10 for number in range(count)]
@@ -72,7 +72,7 @@ def test_a_warehouse_that_refuses_everything_quarantines_nothing() -> None:
 
     warehouse.before = refuse
     with pytest.raises(WarehouseError, match="no permission"):
-        land_around_poison(warehouse, batch_of(5), most_poison=100, on_landed=lambda *_: None)
+        land_around_poison(warehouse, batch_of(5), after=None, most_poison=100, on_landed=lambda *_: None)
     assert warehouse.rows == []
 
 
@@ -81,7 +81,11 @@ def test_too_many_refused_records_are_the_warehouses_fault() -> None:
     told: list[str] = []
     with pytest.raises(TooManyRefused):
         land_around_poison(
-            warehouse, batch_of(10), most_poison=3, on_landed=lambda part, _: told.extend(part.ids)
+            warehouse,
+            batch_of(10),
+            after=None,
+            most_poison=3,
+            on_landed=lambda part, _: told.extend(part.ids),
         )
     assert len(told) == len(warehouse.rows) == 3
 
@@ -95,5 +99,5 @@ def test_a_warehouse_that_goes_away_keeps_what_was_told() -> None:
         warehouse.before = unavailable
 
     with pytest.raises(WarehouseUnavailable):
-        land_around_poison(warehouse, batch_of(8), most_poison=3, on_landed=note)
+        land_around_poison(warehouse, batch_of(8), after=None, most_poison=3, on_landed=note)
     assert seen == [row.id for row in warehouse.rows] == ["id-0", "id-1"]
