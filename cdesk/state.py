@@ -113,6 +113,9 @@ create table if not exists worker_status (
 
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
+QUARANTINE_STATUS: Final = "quarantine"
+"""The `worker_status` key under which lines stand that were quarantined and about which nobody has decided: at, lines, reasons."""
+
 
 def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connection:
     """A connection in autocommit mode to `state.db`, made with its tables where it is missing.

@@ -91,7 +91,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
         directory = _directory(home)
         yield directory
         if directory.level != "failed":
-            for check in (_state, _worker, _queue, _warehouse, _catalogue, _snapshot):
+            for check in (_state, _worker, _queue, _quarantine, _warehouse, _catalogue, _snapshot):
                 yield check(settings, home)
     yield _claude_desktop(settings)
 
@@ -286,6 +286,18 @@ def _snapshot(settings: Settings, home: StateDirectory) -> Finding:
     if (datetime.now(UTC) - parse_ts(refreshed_at)).total_seconds() > OLD_SNAPSHOT_SECONDS:
         return Finding("snapshot", "note", found, "cdesk refresh")
     return Finding("snapshot", "ok", found)
+
+
+def _quarantine(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk.state import QUARANTINE_STATUS, get_status, open_state
+    from cli.status import quarantined
+
+    del settings
+    with closing(open_state(home.state_db)) as state:
+        fact = get_status(state, QUARANTINE_STATUS)
+    if isinstance(fact, dict) and fact.get("lines"):
+        return Finding("quarantine", "note", quarantined(fact), "cdesk quarantine list")
+    return Finding("quarantine", "ok", "empty")
 
 
 def _claude_desktop(settings: Settings) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ from cli.output import age, table, to_json
 from cli.settings import settings_and_home
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from uploader.quarantine import Quarantine, QuarantinedLine
 
 EXAMPLE = "cdesk quarantine list --reason unknown_field\n  cdesk quarantine replay --all"
@@ -28,9 +30,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--all", action="store_true", help="with replay or discard: every line that list would show"
     )
     parser.add_argument("--reason", help="only lines refused for this reason")
-    parser.add_argument("--limit", type=int, default=50, help="with list: at most so many (default 50)")
+    parser.add_argument(
+        "--limit", type=_count, default=50, help="with list: at most so many, 1 to 10,000 (default 50)"
+    )
     parser.add_argument("--done", action="store_true", help="with list: also what was replayed or discarded")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to 10,000")
+    return int(text)
 
 
 def run(args: Namespace) -> int:
@@ -57,9 +67,26 @@ def run(args: Namespace) -> int:
             from cdesk.clock import format_ts
 
             count = room.discard(lines, now=format_ts(time.time_ns()))
+            _tell(room, state)
             print(to_json({"discarded": count}) if args.json else f"{count:,} lines discarded")
             return 0
-        return _replay(room, lines, args)
+        code = _replay(room, lines, args)
+        _tell(room, state)
+        return code
+
+
+def _tell(room: Quarantine, state: sqlite3.Connection) -> None:
+    """Leave in the status what is still to be decided."""
+    import time
+
+    from cdesk.clock import format_ts
+    from cdesk.state import QUARANTINE_STATUS, set_status
+    from uploader.quarantine import MOST_ROWS
+
+    left, now = room.lines(limit=MOST_ROWS), format_ts(time.time_ns())
+    reasons = Counter(str(line.reason) for line in left)
+    at = max((line.landed_at for line in left), default=now)
+    set_status(state, QUARANTINE_STATUS, {"at": at, "lines": len(left), "reasons": dict(reasons)}, now=now)
 
 
 def _list(room: Quarantine, args: Namespace) -> int:

@@ -42,14 +42,14 @@ def gather(settings: Settings, home: StateDirectory) -> dict[str, Any]:
     from cdesk.killswitch import read_switch
     from cdesk.locks import is_held
     from cdesk.snapshot import SnapshotReader
-    from cdesk.state import get_status, open_state
+    from cdesk.state import QUARANTINE_STATUS, get_status, open_state
     from cdesk.tickets import count_open
     from cdesk.wake import read_worker
 
     try:
         with closing(open_state(home.state_db)) as state:
             delivered = read_delivered(state)
-            names = ("last_landing", "last_build", "last_test", "last_refresh", "breaker")
+            names = ("last_landing", "last_build", "last_test", "last_refresh", "breaker", QUARANTINE_STATUS)
             facts = {name: get_status(state, name) for name in names}
             tickets = count_open(state)
             switch = read_switch(state)
@@ -130,6 +130,7 @@ def _told(found: Mapping[str, Any]) -> str:
             "breaker",
             breaker["state"] + (f" ({breaker['reason']})" if breaker.get("reason") else ""),
         ),
+        ("quarantine", quarantined(found["quarantine"])),
         (
             "kill switch",
             f"on since {age(switch['since'])}: {switch['reason'] or 'no reason given'}; 'cdesk kill-switch off' ends it"
@@ -138,6 +139,14 @@ def _told(found: Mapping[str, Any]) -> str:
         ),
     ]
     return pairs(lines)
+
+
+def quarantined(fact: object) -> str:
+    """What waits in quarantine for somebody's decision."""
+    if not isinstance(fact, dict) or not fact.get("lines"):
+        return "empty"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(fact["reasons"].items()))
+    return f"{fact['lines']:,} lines, the last {age(fact['at'])} ({reasons}); see 'cdesk quarantine list'"
 
 
 def _built(fact: Mapping[str, Any]) -> str:

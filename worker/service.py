@@ -8,7 +8,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from cdesk.home import StateDirectory
 from cdesk.queue import QueueWriter
 from cdesk.records import encode, make_record
 from cdesk.snapshot import SnapshotWriter
-from cdesk.state import get_status, open_state, repair_state, set_status
+from cdesk.state import QUARANTINE_STATUS, get_status, open_state, repair_state, set_status
 from cdesk.tickets import count_open
 from uploader.uploader import DrainReport, Uploader
 from warehouse.factory import open_warehouse
@@ -142,11 +143,23 @@ class Service:
                 "landed", extra={"facts": {"rows": report.landed, "quarantined": report.quarantined, "waiting": report.waiting}}
             )  # fmt: skip
             self.status("last_landing", {"at": self._now(), "rows": report.landed})
+        if report.quarantined:
+            self._alert(report.quarantined, report.reasons)
         self.show("queue", {"waiting": report.waiting, "blocked": report.blocked, "held": len(report.held)})
         breaker = self.uploader.breaker
         until = format_ts(self._now_ns() + int(breaker.wait * 1e9)) if breaker.state == "open" else None
         self.show("breaker", {"state": breaker.state, "reason": breaker.reason, "until": until})
         return report
+
+    def _alert(self, count: int, reasons: Mapping[str, int]) -> None:
+        """Say that lines were quarantined: in the status and the doctor's findings, until somebody has decided about them."""
+        before = get_status(self._state, QUARANTINE_STATUS)
+        known = before if isinstance(before, dict) else {}
+        summed = Counter(known.get("reasons") or {}) + Counter(reasons)
+        self.status(
+            QUARANTINE_STATUS,
+            {"at": self._now(), "lines": known.get("lines", 0) + count, "reasons": dict(summed)},
+        )
 
     # -- building
 

@@ -60,6 +60,12 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     run_once(settings)
     assert ids(state_home) == []
 
+    alert = json.loads(cdesk(capsys, "status", "--json"))["quarantine"]
+    assert (alert["lines"], alert["reasons"]) == (2, {"not_utf8": 1, "unknown_version": 1})
+    assert "2 lines" in cdesk(capsys, "status")
+    assert main(["doctor"]) in (0, 1)
+    assert "cdesk quarantine list" in capsys.readouterr().out
+
     listed = {one["quarantine_id"]: one for one in json.loads(cdesk(capsys, "quarantine", "list", "--json"))}
     assert sorted(one["reason"] for one in listed.values()) == [
         "newer_version",
@@ -86,6 +92,8 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
 
     assert json.loads(cdesk(capsys, "quarantine", "discard", "--all", "--json")) == {"discarded": 2}
     assert "nothing in quarantine" in cdesk(capsys, "quarantine", "list")
+    assert json.loads(cdesk(capsys, "status", "--json"))["quarantine"]["lines"] == 0
+    assert main(["quarantine", "list", "--limit", "0"]) == 2
     assert len(json.loads(cdesk(capsys, "quarantine", "list", "--done", "--json"))) == 3
     assert main(["quarantine", "show", "q-none"]) == 1
     assert main(["quarantine", "replay"]) in (1, 2)
