@@ -126,14 +126,16 @@ class SnowflakeWarehouse:
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._readers = _Pool(login, reader_role, warehouse, _READER_SESSION, monotonic)
-        self._loaders = _Pool(login, loader_role, warehouse, _LOADER_SESSION, monotonic, prepare=(_BATCH_TABLE,))
+        self._loaders = _Pool(
+            login, loader_role, warehouse, _LOADER_SESSION, monotonic, prepare=(_BATCH_TABLE,)
+        )
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> SnowflakeWarehouse:
+    def from_settings(cls, settings: Settings, login: Login | None = None) -> SnowflakeWarehouse:
         """From the environment as the settings hold it; nothing is connected yet."""
         environ = settings.environ
         return cls(
-            Login(environ),
+            login or Login(environ),
             reader_role=environ.get("CDESK_SNOWFLAKE_READER_ROLE") or READER_ROLE,
             loader_role=environ.get("CDESK_SNOWFLAKE_LOADER_ROLE") or LOADER_ROLE,
             warehouse=environ.get("SNOWFLAKE_WAREHOUSE") or QUERY_WAREHOUSE,

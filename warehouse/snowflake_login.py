@@ -33,6 +33,11 @@ _PARAMETERS: Final = {
     "SNOWFLAKE_PROTOCOL": "protocol",
 }
 """The connector's own parameters, by the environment variables that dbt's profile and Snowflake's CLI use, too."""
+_OTHER_NAMES: Final = {
+    "private_key_path": "private_key_file",
+    "private_key_passphrase": "private_key_file_pwd",
+}
+"""What Snowflake's CLI writes, by the connector's names."""
 ENVIRONMENT: Final = (
     *_PARAMETERS,
     "SNOWFLAKE_DEFAULT_CONNECTION_NAME",
@@ -113,7 +118,7 @@ class Login:
             self._check_pause()
         try:
             connection = self._connect(
-                **self._parameters(),
+                **self.parameters(),
                 database=self.database,
                 schema=self.schema,
                 role=role,
@@ -132,7 +137,12 @@ class Login:
             self._failures, self._not_before, self._reason = 0, 0.0, ""
         return connection
 
-    def _parameters(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, object]:
+        """The connector's parameters as they stand now, without role, warehouse, database and schema, which are ours to say.
+
+        Raises:
+            ConfigurationError: no connection is configured.
+        """
         values: dict[str, object] = {
             parameter: value for name, parameter in _PARAMETERS.items() if (value := self._environ.get(name))
         }
@@ -142,23 +152,16 @@ class Login:
             if "private_key_file" in values:
                 values.setdefault("authenticator", "SNOWFLAKE_JWT")
             return values
-        from snowflake.connector.config_manager import CONFIG_MANAGER
-
-        try:
-            CONFIG_MANAGER.read_config()  # which the connector does once a process: a rotated credential would go unnoticed
-            connections: Any = CONFIG_MANAGER["connections"]
-        except (sf.Error, OSError, KeyError, ValueError) as error:
-            raise ConfigurationError(
-                f"connections.toml cannot be read ({error}); mend it, or set SNOWFLAKE_ACCOUNT"
-            ) from None
+        found = connections()
         name = self._environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME") or "default"
-        if name not in connections:
+        if name not in found:
             raise ConfigurationError(
                 f"no Snowflake connection: connections.toml has no {name!r}; run 'snow connection add', or set SNOWFLAKE_ACCOUNT "
                 "and SNOWFLAKE_USER"
             )
         own = ("database", "schema", "role", "warehouse", "session_parameters")
-        return {key: value for key, value in dict(connections[name]).items() if key not in own}
+        parameters: dict[str, object] = dict(found[name])
+        return {_OTHER_NAMES.get(key, key): value for key, value in parameters.items() if key not in own}
 
     def _check_pause(self) -> None:
         if self._monotonic() >= self._not_before:
@@ -196,10 +199,12 @@ class Login:
             return WarehouseUnavailable(self._reason)
 
     def _fingerprint(self) -> tuple[object, ...]:
-        """What changes when a credential is rotated: the files' times and the environment's values."""
-        files = [
-            self._environ.get(name) for name in ("SNOWFLAKE_PRIVATE_KEY_PATH", "SNOWFLAKE_TOKEN_FILE_PATH")
-        ]
+        """What changes when a credential is rotated: the times of the files."""
+        try:
+            parameters = self.parameters()
+        except (ConfigurationError, ValueError):
+            parameters = {}
+        files = [str(parameters.get(name) or "") for name in ("private_key_file", "token_file_path")]
         times: list[object] = []
         for path in [*(Path(file) for file in files if file), Path(CONNECTIONS_FILE)]:
             try:
@@ -207,6 +212,24 @@ class Login:
             except OSError:
                 times.append(None)
         return tuple(times)
+
+
+def connections() -> Mapping[str, Any]:
+    """The connections of connections.toml by name.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    from snowflake.connector.config_manager import CONFIG_MANAGER
+
+    try:
+        CONFIG_MANAGER.read_config()  # which the connector does once a process: a rotated credential would go unnoticed
+        found: Any = CONFIG_MANAGER["connections"]
+    except (sf.Error, OSError, KeyError, ValueError) as error:
+        raise ConfigurationError(
+            f"connections.toml cannot be read ({error}); mend it, or set SNOWFLAKE_ACCOUNT"
+        ) from None
+    return dict(found)
 
 
 def error_code(error: Exception) -> int:

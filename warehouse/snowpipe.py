@@ -1,8 +1,10 @@
 """Landing by Snowpipe Streaming: serverless, so that an idle installation costs nothing. Everything but landing is the plain connector's.
 
-One channel a queue file, its offset token the place of the last line that has landed: `<source_file>:<offset>`. Snowflake commits
-rows and token together, in order,
-so after a crash the channel says where to go on. `landed_at` is the account's clock, kept by its distance from ours.
+One channel a queue file, its offset token the place of the last line that it has taken: `<source_file>:<offset>`. Snowflake commits rows
+and token together, in order, so after a crash the channel says where to go on. But a token proves no row: the service skips a row that it
+refuses and moves on, and a landing that was put back to an older state leaves the token where it is. So what comes again although the
+token covers it, and a batch of which rows were refused, goes through the plain connector's MERGE: it adds what is missing, and names what
+is at fault. `landed_at` is the account's clock, kept by its distance from ours.
 https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
 """
 
@@ -14,9 +16,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -24,15 +27,20 @@ from typing import Any, Final, Protocol
 from cdesk.catalogue import Template
 from cdesk.clock import NowNs
 from cdesk.config import Settings
-from cdesk.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
+from cdesk.errors import CdeskError, ConfigurationError, WarehouseError, WarehouseUnavailable
 from cdesk.snapshot import ContextRow
 from warehouse.batch import LineBatch
 from warehouse.protocol import LandedLine, LandResult, QueryOutcome, Warehouse
 from warehouse.snowflake import LOADER_ROLE, SnowflakeWarehouse
-from warehouse.snowflake_login import DATABASE, SCHEMA, first_line
+from warehouse.snowflake_clock import AccountClock
+from warehouse.snowflake_login import Login, first_line
 
 PIPE: Final = "LANDING_PIPE"
 _COMMIT_SECONDS: Final = 60.0
+_VISIBLE_SECONDS: Final = 15.0
+"""The longest time after which a commit is believed to be in a query."""
+_ATTEMPTS: Final = 3
+"""So often in a row a landing may break off before one is made without the service: it may be the lines that it can't take."""
 _APPEND_ROWS: Final = 5_000
 _APPEND_BYTES: Final = 3 * 1024 * 1024
 """Below the 4 MB that one append may hold."""
@@ -71,6 +79,15 @@ class Client(Protocol):
     def close(self, wait_for_flush: bool = True, timeout_seconds: int | None = None) -> None: ...
 
 
+@dataclass(slots=True)
+class _OpenChannel:
+    channel: Channel
+    committed: int
+    """The greatest offset that the token covers; -1 where there is none."""
+    errors: int
+    """Rows that the service has refused, all of them dealt with."""
+
+
 class SnowpipeWarehouse:
     """`Warehouse` that lands by streaming. `land` returns when the rows are committed, so the protocol's promise is kept; it takes
     a few seconds."""
@@ -89,52 +106,76 @@ class SnowpipeWarehouse:
     ) -> None:
         self._plain = plain
         self._open_client = open_client
-        self._now_ns = now_ns
+        self._clock = AccountClock(plain.clock_distance, now_ns=now_ns, monotonic=monotonic)
         self._monotonic = monotonic
         self._sleep = sleep
         self._commit_seconds = commit_seconds
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self._channels: dict[str, tuple[Channel, int]] = {}
-        """source_file → its channel, and the greatest offset that is committed (-1: none)"""
+        self._channels: dict[str, _OpenChannel] = {}
+        """By source file."""
         self._last: datetime | None = None
+        self._broken_off = 0
+        """Landings in a row that the service didn't bring to an end."""
 
     # -- landing
 
     def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
-        """Raises WarehouseUnavailable when the commit isn't seen in time: the same lines are sent again, and those that the token
-        covers are skipped."""
-        del after  # what a channel has committed is asked of the channel
+        """Raises WarehouseUnavailable when the commit isn't seen in time: the same lines are sent again.
+
+        `after` isn't looked at: only a query could tell, and each would wake a warehouse. `positions` tells what a landing that was put
+        back lacks, and those lines find their way although the channel's token covers them.
+        """
+        del after
         batch = LineBatch.of(lines)
         with self._lock:
-            landed_at = self._stamp()
-            previous = self._last
-            try:
-                waiting = [
-                    self._append(name, list(group), landed_at)
-                    for name, group in groupby(batch, key=lambda line: line.source_file)
-                ]
-                self._await_commits([name for name in waiting if name is not None])
-            except (WarehouseError, ConfigurationError):
-                self._forget()
-                raise
-            except Exception as error:  # noqa: BLE001  # the SDK's errors, TimeoutError, ValueError: all of a client that is given up
-                self._forget()
-                raise WarehouseUnavailable(
-                    f"Snowpipe Streaming broke off ({first_line(error)}); it is tried again"
-                ) from None
+            previous, landed_at = self._last, self._stamp()
             self._last = landed_at
+            if self._broken_off >= _ATTEMPTS:
+                self._last = max(landed_at, self._plain.land(batch).landed_at)
+                self._broken_off = _ATTEMPTS - 1
+            else:
+                self._stream(batch, landed_at)
+                self._broken_off = 0
         return LandResult(rows=len(batch), landed_at=landed_at, previous=previous)
 
-    def _append(
-        self, source_file: str, lines: list[LandedLine], landed_at: datetime
-    ) -> tuple[str, int] | None:
-        channel, committed = self._channel(source_file)
-        fresh = [line for line in lines if line.source_offset > committed]
-        if not fresh:
-            return None
+    def _stream(self, batch: LineBatch, landed_at: datetime) -> None:
+        try:
+            files = [
+                (name, list(group), self._channel(name))
+                for name, group in groupby(batch, key=lambda line: line.source_file)
+            ]
+            covered = [
+                line for _, lines, known in files for line in lines if line.source_offset <= known.committed
+            ]
+            if covered:
+                self._plain.land(covered)
+            fresh = [
+                (name, [line for line in lines if line.source_offset > known.committed])
+                for name, lines, known in files
+            ]
+            waiting = [(name, lines) for name, lines in fresh if lines]
+            for name, lines in waiting:
+                self._append(name, lines, landed_at)
+            refused = [line for name, lines in waiting if self._await_commit(name, lines) for line in lines]
+            if refused:
+                self._plain.land(refused)
+        except CdeskError as error:
+            self._forget()
+            if isinstance(error, WarehouseUnavailable):
+                self._broken_off += 1
+            raise
+        except Exception as error:  # noqa: BLE001  # the SDK's errors, TimeoutError, ValueError: all of a client that is given up
+            self._forget()
+            self._broken_off += 1
+            raise WarehouseUnavailable(
+                f"Snowpipe Streaming broke off ({first_line(error)}); it is tried again"
+            ) from None
+
+    def _append(self, source_file: str, lines: list[LandedLine], landed_at: datetime) -> None:
+        channel = self._channels[source_file].channel
         stamp = landed_at.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-        for part in _parts(fresh):
+        for part in _parts(lines):
             channel.append_rows(
                 [
                     {
@@ -150,31 +191,27 @@ class SnowpipeWarehouse:
                 start_offset_token=offset_token(source_file, part[0].source_offset),
                 end_offset_token=offset_token(source_file, part[-1].source_offset),
             )
-        return source_file, fresh[-1].source_offset
 
-    def _await_commits(self, waiting: list[tuple[str, int]]) -> None:
+    def _await_commit(self, source_file: str, lines: list[LandedLine]) -> bool:
+        """Until the token covers `lines`; whether the service has refused rows meanwhile."""
+        known = self._channels[source_file]
         deadline = self._monotonic() + self._commit_seconds
-        for source_file, wanted in waiting:
-            channel, _ = self._channels[source_file]
-            pause = 0.1
-            while (committed := self._committed(source_file, channel.get_channel_status())) < wanted:
-                if self._monotonic() >= deadline:
-                    raise WarehouseUnavailable(
-                        f"Snowpipe Streaming has not committed within {self._commit_seconds:.0f} s; the lines are sent again"
-                    )
-                self._sleep(pause)
-                pause = min(pause * 2, 2.0)
-            self._channels[source_file] = (channel, committed)
+        pause = 0.1
+        while True:
+            status = known.channel.get_channel_status()
+            known.committed = parse_offset_token(source_file, status.latest_committed_offset_token)
+            if known.committed >= lines[-1].source_offset:
+                has_refused = status.rows_error_count > known.errors
+                known.errors = status.rows_error_count
+                return has_refused
+            if self._monotonic() >= deadline:
+                raise WarehouseUnavailable(
+                    f"Snowpipe Streaming has not committed within {self._commit_seconds:.0f} s; the lines are sent again"
+                )
+            self._sleep(pause)
+            pause = min(pause * 2, 2.0)
 
-    def _committed(self, source_file: str, status: ChannelStatus) -> int:
-        if status.rows_error_count:
-            raise WarehouseError(
-                f"Snowpipe Streaming refused {status.rows_error_count} rows of {source_file}; land by the plain "
-                "connector: CDESK_SNOWFLAKE_LANDING=connector"
-            )
-        return parse_offset_token(source_file, status.latest_committed_offset_token)
-
-    def _channel(self, source_file: str) -> tuple[Channel, int]:
+    def _channel(self, source_file: str) -> _OpenChannel:
         found = self._channels.get(source_file)
         if found is not None:
             return found
@@ -182,13 +219,14 @@ class SnowpipeWarehouse:
             self._client = self._open_client()
         if len(self._channels) >= _MAX_CHANNELS:  # the oldest file is sealed and landed by now
             oldest = next(iter(self._channels))
-            self._channels.pop(oldest)[0].close(drop=False, wait_for_flush=True, timeout_seconds=10)
+            self._channels.pop(oldest).channel.close(drop=False, wait_for_flush=True, timeout_seconds=10)
         channel, status = self._client.open_channel(channel_name(source_file))
-        self._channels[source_file] = (channel, self._committed(source_file, status))
+        committed = parse_offset_token(source_file, status.latest_committed_offset_token)
+        self._channels[source_file] = _OpenChannel(channel, committed, status.rows_error_count)
         return self._channels[source_file]
 
     def _stamp(self) -> datetime:
-        now = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=self._now_ns() // 1000)
+        now = self._clock.now()
         return now if self._last is None or now > self._last else self._last + _TICK
 
     def _forget(self) -> None:
@@ -200,15 +238,19 @@ class SnowpipeWarehouse:
                 client.close(wait_for_flush=False, timeout_seconds=0)
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
-        """From the table and from the channels: a commit is in its token a little before it is in a query."""
-        found = self._plain.positions(source_files)
-        with self._lock:
-            for name in source_files:
-                if name in self._channels:
-                    committed = self._channels[name][1]
-                    if committed > found.get(name, -1):
-                        found[name] = committed
-        return found
+        """From the table alone, once it shows what was committed a moment ago; or doesn't, since it was put back to an older state."""
+        deadline = self._monotonic() + _VISIBLE_SECONDS
+        while True:
+            found = self._plain.positions(source_files)
+            with self._lock:
+                is_behind = any(
+                    known.committed > found.get(name, -1)
+                    for name, known in self._channels.items()
+                    if name in source_files
+                )
+            if not is_behind or self._monotonic() >= deadline:
+                return found
+            self._sleep(2.0)
 
     # -- everything else
 
@@ -297,39 +339,46 @@ def open_snowflake(settings: Settings) -> Warehouse:
     Raises:
         ConfigurationError: `CDESK_SNOWFLAKE_LANDING` is neither `streaming` nor `connector`.
     """
-    plain = SnowflakeWarehouse.from_settings(settings)
     environ = settings.environ
-    wanted = environ.get("CDESK_SNOWFLAKE_LANDING") or (
-        "streaming" if environ.get("SNOWFLAKE_PRIVATE_KEY_PATH") else "connector"
-    )
+    login = Login(environ)
+    plain = SnowflakeWarehouse.from_settings(settings, login)
+    wanted = environ.get("CDESK_SNOWFLAKE_LANDING") or ("streaming" if _has_key(login) else "connector")
     if wanted == "connector":
         return plain
     if wanted != "streaming":
         raise ConfigurationError(f"CDESK_SNOWFLAKE_LANDING is {wanted!r}; allowed: streaming, connector")
     role = environ.get("CDESK_SNOWFLAKE_LOADER_ROLE") or LOADER_ROLE
-    return SnowpipeWarehouse(plain, lambda: sdk_client(environ, role))
+    return SnowpipeWarehouse(plain, lambda: sdk_client(login, role))
 
 
-def sdk_client(environ: Mapping[str, str], role: str) -> Client:
-    """The official SDK's client for the landing pipe. It takes a key pair; other credentials land by the plain connector.
+def _has_key(login: Login) -> bool:
+    try:
+        return bool(login.parameters().get("private_key_file"))
+    except (ConfigurationError, ValueError):  # told at the first login
+        return False
+
+
+def sdk_client(login: Login, role: str) -> Client:
+    """The official SDK's client for the landing pipe, for the connection that `login` has. It takes a key pair; other credentials land by
+    the plain connector.
 
     Raises:
         ConfigurationError: no key pair, or the SDK is not installed. WarehouseUnavailable: the login failed.
     """
-    account, user, key = (
-        environ.get(name) for name in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_PRIVATE_KEY_PATH")
-    )
+    found = login.parameters()
+    account, user, key = (str(found.get(name) or "") for name in ("account", "user", "private_key_file"))
     if not (account and user and key):
         raise ConfigurationError(
-            "Snowpipe Streaming needs SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER and SNOWFLAKE_PRIVATE_KEY_PATH; or set "
-            "CDESK_SNOWFLAKE_LANDING=connector"
+            "Snowpipe Streaming needs an account, a user and a private key (SNOWFLAKE_PRIVATE_KEY_PATH, or private_key_file in "
+            "connections.toml); or set CDESK_SNOWFLAKE_LANDING=connector"
         )
+    passphrase = found.get("private_key_file_pwd")
     properties = {
         "account": account,
         "user": user,
         "role": role,
-        "url": f"https://{environ.get('SNOWFLAKE_HOST') or account + '.snowflakecomputing.com'}:443",
-        "private_key": _private_key(Path(key), environ.get("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")),
+        "url": f"https://{found.get('host') or account + '.snowflakecomputing.com'}:443",
+        "private_key": _private_key(Path(key).expanduser(), str(passphrase) if passphrase else None),
     }
     with standard_output_kept():
         try:
@@ -340,8 +389,8 @@ def sdk_client(environ: Mapping[str, str], role: str) -> Client:
             ) from None
         client: Client = StreamingIngestClient(
             client_name=f"cdesk-{os.getpid()}",
-            db_name=environ.get("SNOWFLAKE_DATABASE") or DATABASE,
-            schema_name=environ.get("SNOWFLAKE_SCHEMA") or SCHEMA,
+            db_name=login.database,
+            schema_name=login.schema,
             pipe_name=PIPE,
             properties=properties,
         )
@@ -358,7 +407,7 @@ def _private_key(path: Path, passphrase: str | None) -> str:
         )
     except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"the private key {path.name} cannot be read ({first_line(error)}); check SNOWFLAKE_PRIVATE_KEY_PATH"
+            f"the private key {path.name} cannot be read ({first_line(error)}); check SNOWFLAKE_PRIVATE_KEY_PATH or connections.toml"
         ) from None
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

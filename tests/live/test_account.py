@@ -200,7 +200,7 @@ def test_only_one_statement_runs_at_a_time_and_readers_cannot_write(installation
 def test_streaming_lands_and_resumes(installation: Installation) -> None:
     def opened() -> SnowpipeWarehouse:
         return SnowpipeWarehouse(
-            installation.warehouse("SERVICE"), lambda: sdk_client(installation.environ, f"{PREFIX}_LOADER")
+            installation.warehouse("SERVICE"), lambda: sdk_client(installation.login, f"{PREFIX}_LOADER")
         )
 
     batch = lines(first(), "d-000001.ndjson")

@@ -51,7 +51,8 @@ class FakeAccount:
 
     @contextlib.contextmanager
     def failing(self, *failures: dict[str, Any]) -> Iterator[None]:
-        """Refuse logins or statements: on, code, message, times, and for statements pattern and sqlstate."""
+        """Refuse logins or statements: on, code, message, times, and for statements pattern and sqlstate. Or pretend: on is role,
+        warehouse or user, and name what the session is to say of itself."""
         self._ask("fail", [{"times": 1, "pattern": "", **failure} for failure in failures])
         try:
             yield

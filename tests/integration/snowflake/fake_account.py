@@ -52,6 +52,7 @@ NOTHING_TO_DO = re.compile(
       | alter\s+(database|schema)\b
       | alter\s+table\s+\S+\s+(set|unset)\s+(tag|data_retention|change_tracking)
       | execute\s+task\b
+      | use\s+secondary\s+roles\b
       | comment\s+(if\s+exists\s+)?on\b
     )""",
     re.IGNORECASE | re.VERBOSE,
@@ -393,6 +394,9 @@ def dispatch(
             return nothing(self)
         if (found := ALTER.match(bare)) and handle_alter(name_of(found["name"], conn), found["rest"], conn):
             return nothing(self)
+    if found := re.match(r"\s*use\s+role\s+(\w+)\s*$", bare, re.IGNORECASE):
+        conn.__dict__["cdesk_role"] = found[1].upper()
+        return nothing(self)
     if NOTHING_TO_DO.match(bare):
         return nothing(self)
     if found := NO_TYPE_OF_SNOWFLAKE.search(bare):
@@ -426,10 +430,10 @@ def dispatch(
     bare = re.sub(r"^(\s*create\s+schema\s.*?)\s+with\s+managed\s+access", r"\1", bare, flags=re.IGNORECASE)
     if "policy_references" in bare.lower():
         bare = REFERENCES.sub(lambda match: references_sql(match, conn), bare)
+    pretended = {failure["on"]: failure["name"] for failure in ACCOUNT.failures if "name" in failure}
     for name in ("role", "warehouse", "user"):
-        bare = re.sub(
-            rf"\bcurrent_{name}\(\)", f"'{conn.__dict__.get('cdesk_' + name, '')}'", bare, flags=re.IGNORECASE
-        )
+        value = pretended.get(name) or conn.__dict__.get("cdesk_" + name, "")
+        bare = re.sub(rf"\bcurrent_{name}\(\)", f"'{value}'", bare, flags=re.IGNORECASE)
     return original_execute(self, bare, params, *args, **kwargs)
 
 
@@ -441,15 +445,15 @@ def refresh_history(conn: Any) -> None:
     )
     duck.execute(
         "create or replace table snowflake.account_usage.query_history (query_id varchar, query_tag varchar, total_elapsed_time bigint, "
-        "bytes_scanned bigint, credits_used_cloud_services double); "
-        "create or replace table snowflake.account_usage.query_attribution_history as "
-        "select null::varchar as query_id, null::double as credits_attributed_compute where false"
+        "bytes_scanned bigint, credits_used_cloud_services double, start_time timestamptz default now()); "
+        "create or replace table snowflake.account_usage.query_attribution_history as select null::varchar as query_id, "
+        "null::double as credits_attributed_compute, null::timestamptz as start_time where false"
     )
     done = [s for s in ACCOUNT.statements if s.get("query_id") and s.get("tag")]
     for statement in done:
         values = [statement["query_id"], statement["tag"], round(statement["seconds"] * 1000)]
         duck.execute(
-            "insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001)", values
+            "insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001, now())", values
         )
 
 

@@ -151,6 +151,9 @@ def test_each_query_goes_out_tagged_limited_bound_and_for_one_customer(
     ) as outcome:
         assert [row for batch in outcome.batches for row in batch.to_pylist()] == [{"probe_value": "o'brien"}]
     ran = [s for s in account.statements(mark) if s["sql"] != "login"]
+    assert (
+        ran[0]["sql"] == "use secondary roles none"
+    )  # the policies go by the role that was asked for, and no other
     query = next(s for s in ran if "probe_value" in s["sql"])
     assert query["tag"] == "cdesk_0000cafe"
     assert query["binds"]

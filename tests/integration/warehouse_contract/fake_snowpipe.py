@@ -3,7 +3,8 @@
 - rows of a channel are committed in the order in which they were appended, each append as a whole, together with its end offset token;
 - a channel's token outlives the client: opening it again, from any process, tells the last committed one;
 - opening a channel again cuts the earlier handle off, and what it had appended but not committed is lost;
-- a commit comes some time after the append, and is seen by asking for the channel's status.
+- a commit comes some time after the append, and is seen by asking for the channel's status;
+- a row that the pipe can't take is left out and counted, and the token moves on (the pipe's ON_ERROR = CONTINUE).
 
 What it can't stand for: the service's own latency, throttling, authentication, and how the pipe's `copy into` reads a row.
 """
@@ -38,6 +39,7 @@ class FakeSnowpipe:
     polls: int = 2
     dies: list[Exception] = field(default_factory=list)
     stalled: bool = False
+    refuses: Callable[[dict[str, Any]], bool] = lambda _: False
     channels: dict[str, StoredChannel] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
 
@@ -84,7 +86,9 @@ class FakeChannel:
         if self._polls >= self._service.polls and not self._service.stalled:
             self._polls = 0
             for rows, token in self._buffer:
-                self._service.commit(rows)
+                taken = [row for row in rows if not self._service.refuses(row)]
+                self._service.commit(taken)
+                self._stored.errors += len(rows) - len(taken)
                 self._stored.token = token
             self._buffer.clear()
         return Status(self._stored.token, self._stored.errors)

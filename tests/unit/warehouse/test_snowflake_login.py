@@ -97,6 +97,23 @@ def test_a_rotated_key_is_tried_at_once(tmp_path: Path) -> None:
     assert connect.calls == 2  # type: ignore[attr-defined]
 
 
+def test_a_key_rotated_where_connections_toml_points_is_tried_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "rsa_key.p8"
+    key.write_text("old", encoding="utf-8")
+    found = {"default": {"account": "a", "user": "u", "private_key_path": str(key), "role": "SYSADMIN"}}
+    monkeypatch.setattr("warehouse.snowflake_login.connections", lambda: found)
+    connect = refusing(390144)
+    login = Login({}, monotonic=Clock(), connect=connect)
+    assert login.parameters() == {"account": "a", "user": "u", "private_key_file": str(key)}
+    for stamp in (1, 1, 2):
+        os.utime(key, ns=(1, stamp * 10**18))
+        with pytest.raises(WarehouseUnavailable):
+            open_(login)
+    assert connect.calls == 2  # type: ignore[attr-defined]
+
+
 def test_a_success_forgets_the_refusals() -> None:
     clock = Clock()
     answers: list[Any] = [sf.DatabaseError(msg="JWT token is invalid", errno=250001), "connection"]
