@@ -53,7 +53,6 @@ create table if not exists tickets (
 ) without rowid;
 create index if not exists tickets_waiting on tickets (customer, submitted_at, ticket_id) where status = 'queued';
 create index if not exists tickets_running on tickets (runner) where status = 'running';
-create index if not exists tickets_by_customer on tickets (customer, submitted_at);
 create index if not exists tickets_by_turn on tickets (turn) where turn is not null;
 create index if not exists tickets_customer_turn on tickets (customer, turn) where turn is not null;
 create index if not exists tickets_by_end on tickets (finished_at) where finished_at is not null;

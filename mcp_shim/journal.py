@@ -26,6 +26,8 @@ from mcp_shim.log import log
 
 WAKE_SECONDS: Final = 0.2
 """At most one datagram to the worker in so many seconds."""
+AT_ONCE_SECONDS: Final = 0.001
+"""The answer leaves first."""
 
 
 _EVENT: Final = FIELDS["event"]
@@ -178,7 +180,7 @@ class Journal:
             self._wake_timer.cancel()
             self._wake_timer = None
         if self._wake_timer is None:
-            delay = 0.0 if at_once else max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
+            delay = AT_ONCE_SECONDS if at_once else max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
             self._wake_timer = loop.call_later(delay, self._send_wake)
 
     def _send_wake(self) -> None:
