@@ -8,7 +8,7 @@ unchanged; `install` only puts off some of it, for this process:
 * **HTTP and tracing modules** are stood in for by placeholders: a name of theirs can be imported and held, and using it says what it is.
 * **Wire types** (`mcp_types._v*`, internal validators of which a connection uses a dozen in three hundred) are made at first use.
 * **Shapes of dictionaries** (`pydantic_core.core_schema`), of use to a type checker alone, are not made.
-* **Message types** (`mcp_types`) are defined at once and get their validators at first use (pydantic's own `defer_build`).
+* **Message types** (`mcp_types._types`) are made at first use too, and get their validators when they are first needed.
 
 Every part has a test that compares what is said on the wire with the SDK imported in full, and an SDK of another version than the one that
 was measured is simply imported in full. `docs/decisions/0007-turn-path.md` has the figures.
@@ -227,42 +227,72 @@ class _Later(type):
             raise AttributeError(name)
         return getattr(real_class(cls), name)
 
+    def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
+        return real_class(cls)(*arguments, **keywords)
+
+    def __getitem__(cls, parameters: Any) -> type:
+        """A generic model with its parameters, made at first use as well."""
+        return _later(cls.__name__, cls.__module__, lambda: real_class(cls)[parameters])
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        made = vars(cls)["_made"]
+        return bool(made) and isinstance(instance, made[0])
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(real_class(subclass), real_class(cls))
+
 
 def real_class(cls: Any) -> Any:
     """The class itself; made now if it was not yet."""
     return vars(cls)["_make"].__func__() if isinstance(cls, _Later) else cls
 
 
+def _later(name: str, module: str, create: Callable[[], Any]) -> type:
+    """A class that `create` makes at first use."""
+    made: list[Any] = []
+
+    def make() -> Any:
+        if not made:
+            made.append(create())
+        return made[0]
+
+    def schema(source: Any, handler: Callable[[Any], Any]) -> Any:
+        del source
+        return handler(make())
+
+    namespace = {
+        "__module__": module,
+        "_made": made,
+        "_make": staticmethod(make),
+        "__get_pydantic_core_schema__": staticmethod(schema),
+    }
+    return _Later(name, (), namespace)
+
+
+def _class_later(
+    namespace: dict[str, Any],
+    body: Callable[[], Any],
+    name: str,
+    bases: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+) -> type:
+    """What a class statement leaves behind that is run at first use; the class itself then takes its place in the module."""
+
+    def create() -> Any:
+        made = builtins.__build_class__(body, name, *(real_class(base) for base in bases), **keywords)
+        if isinstance(namespace.get(name), _Later):
+            namespace[name] = made
+        return made
+
+    return _later(name, namespace["__name__"], create)
+
+
 class _WireLoader(_SourceLoader):
     """A class statement leaves a `_Later` behind, which runs the statement when the class is needed."""
 
     def replaced(self, module: ModuleType) -> Mapping[str, Any]:
-        namespace = module.__dict__
-
         def build_class(body: Callable[[], Any], name: str, *bases: Any, **keywords: Any) -> type:
-            made: list[type] = []
-
-            def make() -> type:
-                if not made:
-                    real_bases = tuple(real_class(base) for base in bases)
-                    made.append(builtins.__build_class__(body, name, *real_bases, **keywords))
-                    if isinstance(namespace.get(name), _Later):
-                        namespace[name] = made[0]
-                return made[0]
-
-            def schema(source: Any, handler: Callable[[Any], Any]) -> Any:
-                del source
-                return handler(make())
-
-            return _Later(
-                name,
-                (),
-                {
-                    "__module__": module.__name__,
-                    "_make": staticmethod(make),
-                    "__get_pydantic_core_schema__": staticmethod(schema),
-                },
-            )
+            return _class_later(module.__dict__, body, name, bases, keywords)
 
         return {"__build_class__": build_class}
 
@@ -288,12 +318,12 @@ class _ShapesLoader(_SourceLoader):
         return {"__build_class__": build_class}
 
 
-def _nothing(_: Any, /, **__: object) -> None:
+def _nothing(*_: object, **__: object) -> None:
     """Stands for `model_rebuild` while the module runs."""
 
 
 class _TypesLoader(_SourceLoader):
-    """Models and adapters of the module build their validators at first use."""
+    """Models of the module are made at first use, but for the base of them all; models and adapters build their validators at first use."""
 
     def __init__(self, inner: SourceFileLoader) -> None:
         super().__init__(inner)
@@ -304,7 +334,6 @@ class _TypesLoader(_SourceLoader):
             del model.model_rebuild
 
     def replaced(self, module: ModuleType) -> Mapping[str, Any]:
-        del module
         import pydantic
 
         class DeferredAdapter:
@@ -327,13 +356,18 @@ class _TypesLoader(_SourceLoader):
         standing_in = Pydantic("pydantic")
 
         def build_class(body: Callable[[], Any], name: str, *bases: Any, **keywords: Any) -> Any:
-            if pydantic.BaseModel not in bases:
-                return builtins.__build_class__(body, name, *bases, **keywords)
-            made = builtins.__build_class__(body, name, *bases, defer_build=True, **keywords)
-            # The module rebuilds some of its models to find mistakes early; a rebuild at first use gives the same.
-            made.model_rebuild = classmethod(_nothing)
-            self._held_back.append(made)
-            return made
+            if pydantic.BaseModel in bases:
+                return builtins.__build_class__(body, name, *bases, defer_build=True, **keywords)
+            if any(isinstance(base, _Later) or _is_model(base) for base in bases):
+                later: Any = _class_later(module.__dict__, body, name, bases, keywords)
+                # The module rebuilds some of its models to find mistakes early; made at first use they come out the same.
+                later.model_rebuild = staticmethod(_nothing)
+                self._held_back.append(later)
+                return later
+            return builtins.__build_class__(body, name, *bases, **keywords)
+
+        def _is_model(base: Any) -> bool:
+            return isinstance(base, type) and issubclass(base, pydantic.BaseModel)
 
         def import_name(
             name: str,

@@ -15,6 +15,7 @@ import contextvars
 import json
 import os
 import queue
+import re
 import stat
 import sys
 import threading
@@ -28,6 +29,7 @@ import anyio
 import orjson
 from mcp.shared.message import SessionMessage
 from mcp_types.jsonrpc import (
+    INVALID_REQUEST,
     PARSE_ERROR,
     ErrorData,
     JSONRPCError,
@@ -39,10 +41,15 @@ from mcp_types.jsonrpc import (
 )
 from pydantic import ValidationError
 
+from mcp_shim.log import log
+
 Mode = Literal["loop", "threads"]
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""A longer line is no message of ours: it is skipped up to its line feed, and reported like a line that is no JSON."""
+"""A longer line is skipped up to its line feed; where it was a request, the answer says so."""
+HEAD_BYTES: Final = 4_096
+TAIL_BYTES: Final = 1_024
+"""What is kept of a line that is too long: a request's id stands before its parameters, or behind them."""
 READ_BYTES: Final = 256 * 1024
 MAX_WAITING: Final = 1_000
 """So many messages read and not yet taken: then reading stops until the server has caught up."""
@@ -51,7 +58,12 @@ LAST_ANSWERS_SECONDS: Final = 2.0
 
 
 class MessageTooLong(ValueError):
-    """A line longer than MAX_MESSAGE_BYTES."""
+    """A line longer than MAX_MESSAGE_BYTES; `head` and `tail` are its first and last bytes."""
+
+    def __init__(self, size: int, limit: int, head: bytes, tail: bytes) -> None:
+        super().__init__(f"a message of {size:,} bytes; at most {limit:,}")
+        self.head = head
+        self.tail = tail
 
 
 # -- messages
@@ -74,26 +86,57 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
         return error
 
 
-def refuse_unreadable(line: bytes, error: Exception) -> bytes | None:
-    """The error answer to a request whose JSON the SDK's parser cannot take (a lone surrogate, nesting beyond its bound), or None.
+_ID: Final = rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)'
+_SCALARS: Final = rb'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
+_ID_BEFORE: Final = re.compile(rb"\s*\{\s*(?:" + _SCALARS + rb"\s*,\s*)*" + _ID)
+_ID_BEHIND: Final = re.compile(
+    rb"[}\]]\s*,\s*(?:" + _SCALARS + rb"\s*,\s*)*" + _ID + rb"(?:\s*,\s*" + _SCALARS + rb")*\s*\}\s*\Z"
+)
+
+
+def refuse_unreadable(line: bytes | MessageTooLong, error: Exception) -> bytes | None:
+    """The error answer to a request that cannot be read (too long, a lone surrogate, nesting beyond the parser's bound), or None.
 
     The SDK drops such a line; whoever sent it would wait for ever, though it said which request it was. Everything else that is dropped
     (no JSON, no request, no id) stays so.
     """
-    if not isinstance(error, ValidationError) or error.errors(include_url=False)[0]["type"] != "json_invalid":
-        return None
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    request_id = message.get("id") if isinstance(message, dict) and "method" in message else None
+    if isinstance(line, MessageTooLong):
+        request_id = _scan_id(line.head, line.tail)
+        text = f"the request cannot be read: it is {line}"
+        code = INVALID_REQUEST
+    else:
+        if (
+            not isinstance(error, ValidationError)
+            or error.errors(include_url=False)[0]["type"] != "json_invalid"
+        ):
+            return None
+        request_id = _parsed_id(line)
+        text = "the request cannot be read: it holds a lone surrogate (\\ud800 to \\udfff), or is nested too deep"
+        code = PARSE_ERROR
     if isinstance(request_id, bool) or not isinstance(request_id, str | int):
         return None
-    text = "the request cannot be read: it holds a lone surrogate (\\ud800 to \\udfff), or is nested too deep"
-    answer = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=PARSE_ERROR, message=text))
+    answer = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
     with contextlib.suppress(ValueError):  # an id that UTF-8 cannot carry
         return encode_message(answer)
     return None
+
+
+def _parsed_id(line: bytes) -> object:
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        return _scan_id(line[:HEAD_BYTES], line[-TAIL_BYTES:])
+    except ValueError:
+        return None
+    return message.get("id") if isinstance(message, dict) and "method" in message else None
+
+
+def _scan_id(head: bytes, tail: bytes) -> object:
+    """The id of a request that cannot be parsed: a member of the outermost object, with none but `jsonrpc` and `method` between it and
+    the object's beginning, or its end.
+    """
+    found = _ID_BEFORE.match(head) or _ID_BEHIND.search(tail)
+    return json.loads(found[1]) if found else None
 
 
 def encode_message(message: JSONRPCMessage) -> bytes:
@@ -126,34 +169,41 @@ class LineSplitter:
     def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
         self._limit = limit
         self._rest = bytearray()
-        self._skipping = False
+        self._head: bytes | None = None
+        self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | MessageTooLong]:
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
             piece = data[start:end]
             start = end + 1
-            if self._skipping:
-                self._skipping = False
-                continue
-            if self._rest:
-                self._rest += piece
+            if self._rest or self._head is not None:
+                self._take(piece)
                 piece = bytes(self._rest)
                 self._rest.clear()
-            if len(piece) > self._limit:
-                yield MessageTooLong(f"a message of {len(piece):,} bytes; at most {self._limit:,}")
+            if self._head is not None:
+                yield MessageTooLong(self._size, self._limit, self._head, piece[-TAIL_BYTES:])
+                self._head = None
+            elif len(piece) > self._limit:
+                yield MessageTooLong(len(piece), self._limit, piece[:HEAD_BYTES], piece[-TAIL_BYTES:])
             elif not piece.isspace() and piece:
                 yield piece
-        if start < len(data) and not self._skipping:
-            self._rest += data[start:]
-            if len(self._rest) > self._limit:
-                self._rest.clear()
-                self._skipping = True
-                yield MessageTooLong(f"a message of more than {self._limit:,} bytes")
+        if start < len(data):
+            self._take(data[start:])
+
+    def _take(self, piece: bytes) -> None:
+        """Keep a part of a line; of one that is too long only its beginning and its end."""
+        self._rest += piece
+        if self._head is not None:
+            self._size += len(piece)
+        elif len(self._rest) > self._limit:
+            self._head, self._size = bytes(self._rest[:HEAD_BYTES]), len(self._rest)
+        if self._head is not None:
+            del self._rest[:-TAIL_BYTES]
 
     def finish(self) -> bytes | None:
         """What came after the last line feed, if it is a message without its end."""
-        rest = bytes(self._rest)
+        rest = bytes(self._rest) if self._head is None else b""
         self._rest.clear()
         return rest if rest.strip() else None
 
@@ -221,7 +271,9 @@ class MessageReader(_Stream):
         item = line if isinstance(line, MessageTooLong) else parse_message(line)
         if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
             self._pending.add(item.message.id)
-        elif isinstance(item, Exception) and isinstance(line, bytes):
+        elif isinstance(item, Exception):
+            if isinstance(line, MessageTooLong):
+                log("message_too_long", problem=str(line))
             refusal = refuse_unreadable(line, item)
             if refusal is not None:
                 with contextlib.suppress(anyio.BrokenResourceError):

@@ -38,6 +38,7 @@ FORBIDDEN = frozenset(
     )
 )  # fmt: skip
 MOST_MODULES = 400
+MOST_MESSAGE_TYPES = 80
 
 
 def over_budget(rounds: Iterable[Mapping[str, int]]) -> list[str]:
@@ -111,6 +112,35 @@ def modules_of(home: StateDirectory, first: str) -> list[str]:
     )
     assert done.stdout.count(b"\n") == 3
     return done.stderr.decode().split()
+
+
+def message_types(home: StateDirectory, first: str) -> tuple[int, int]:
+    """How many models of the SDK's message module have been made by the first answer to tools/list, of how many."""
+    code = (
+        f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n"
+        "from mcp_shim.lean import _Later\n"
+        "found = [value for value in vars(sys.modules['mcp_types._types']).values() if isinstance(value, type)]\n"
+        "print(sum(not isinstance(value, _Later) for value in found), len(found), file=sys.stderr)"
+    )
+    lines = [initialize(), INITIALIZED, request(2, "tools/list")]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"\n".join(lines) + b"\n",
+        capture_output=True,
+        env=environment(home),
+        cwd=ROOT,
+        timeout=60,
+        check=True,
+    )
+    made, known = done.stderr.split()[-2:]
+    return int(made), int(known)
+
+
+def test_a_start_makes_few_of_the_sdks_message_types(state_home: StateDirectory) -> None:
+    made, known = message_types(state_home, "")
+    assert made < MOST_MESSAGE_TYPES < known
+    in_full, _ = message_types(state_home, "from mcp_shim import lean; lean.install = lambda: False")
+    assert in_full > 2 * MOST_MESSAGE_TYPES, "the guard sees a slip"
 
 
 def test_a_start_imports_only_what_stdio_needs(state_home: StateDirectory) -> None:

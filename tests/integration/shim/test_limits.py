@@ -132,25 +132,28 @@ def test_the_largest_that_is_allowed_is_taken(home: StateDirectory, wire: Wire) 
     assert wire.call("get_context", {"max_bytes": 2_048})["isError"] is False
 
 
+@pytest.mark.parametrize("id_stands", ["before", "behind"])
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code"),
     [
-        b'{"activity":"cdesk.x","feature_json":{"a":"\\ud800"}}',
-        b'{"activity":"cdesk.x","feature_json":' + b'{"a":' * 400 + b"1" + b"}" * 401,
+        (b'{"activity":"cdesk.x","feature_json":{"a":"\\ud800"}}', -32700),
+        (b'{"activity":"cdesk.x","feature_json":' + b'{"a":' * 400 + b"1" + b"}" * 401, -32700),
+        (b'{"activity":"cdesk.x","feature_json":' + b'{"id":' * 200_000 + b"1" + b"}" * 200_001, -32700),
+        (b'{"activity":"cdesk.x","feature_json":{"id":7,"a":"' + b"x" * 10_000_000 + b'"}}', -32600),
     ],
-    ids=["lone surrogate", "depth bomb"],
+    ids=["lone surrogate", "depth bomb", "deeper bomb", "10 MB"],
 )
 def test_a_request_that_the_parser_cannot_read_is_answered_all_the_same(
-    home: StateDirectory, wire: Wire, arguments: bytes
+    home: StateDirectory, wire: Wire, arguments: bytes, code: int, id_stands: str
 ) -> None:
     before = {record["id"] for record in records(home)}
-    wire.send(
-        b'{"jsonrpc":"2.0","id":"odd","method":"tools/call","params":{"name":"log_event","arguments":'
-        + arguments
-        + b"}}"
-    )
+    params = b'"method":"tools/call","params":{"name":"log_event","arguments":' + arguments + b"}"
+    line = b'{"jsonrpc":"2.0","id":"odd",' + params + b"}"
+    if id_stands == "behind":
+        line = b"{" + params + b',"jsonrpc":"2.0","id":"odd"}'
+    wire.send(line)
     answer = wire.receive()
     assert answer["id"] == "odd"
-    assert answer["error"]["code"] == -32700
+    assert answer["error"]["code"] == code
     wire.request("ping")
     assert "cdesk.x" not in [record.get("activity") for record in records(home) if record["id"] not in before]
