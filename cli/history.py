@@ -80,6 +80,8 @@ def _told(report: ImportReport, *, running: bool) -> str:
         lines.append(
             f"{report.added:,} records{source}, from {report.first_ts} to {report.last_ts}, are in the queue."
         )
+    elif not report.known and not report.left_out:
+        lines.append("It holds nothing: no conversation, no record.")
     else:
         lines.append(f"Nothing new{source}: {report.known:,} records had come in before.")
     if report.added and report.known:

@@ -38,6 +38,8 @@ _EXPECTED: Final = (
 _EXPORT_MEMBER: Final = "conversations.json"
 _BOM: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 256 * 1024
+_MOST_LEVELS: Final = 200
+"""An export nests a dozen."""
 _BAD_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 """What zipfile raises for a damaged archive, one with a password, and one packed by a method that it does not know."""
 
@@ -237,7 +239,7 @@ def _export_records(source: _Source, customer: str, include_text: bool, tally: T
     import ijson  # the worker's extra brings it
 
     try:
-        for conversation in ijson.items(source.stream, "item"):
+        for conversation in _items(source):
             source.parts += 1
             where = f"conversation {source.parts:,}"
             if is_conversation(conversation):
@@ -254,6 +256,35 @@ def _export_records(source: _Source, customer: str, include_text: bool, tally: T
             f"{source.path} is no whole JSON after conversation {source.parts:,} ({text[:120]}); nothing was imported: "
             "download the export again"
         ) from None
+
+
+def _items(source: _Source) -> Iterator[Any]:
+    """The items of a JSON array, one in memory at a time.
+
+    Not by `ijson.items`: it keeps a path for each level, so that what a file of some kilobytes nests deep takes all the memory there is.
+    """
+    import ijson
+    from ijson.common import ObjectBuilder
+
+    depth, builder = 0, ObjectBuilder()
+    for event, value in ijson.basic_parse(source.stream):
+        if event in ("start_map", "start_array"):
+            depth += 1
+            if depth == 1:
+                continue
+            if depth > _MOST_LEVELS:
+                raise ImportRefused(
+                    f"{source.path} nests deeper than {_MOST_LEVELS} levels in conversation {source.parts + 1:,}; nothing was "
+                    "imported: download the export again"
+                )
+        elif event in ("end_map", "end_array"):
+            depth -= 1
+            if depth == 0:
+                continue
+        builder.event(event, value)
+        if depth == 1:
+            yield builder.value
+            builder = ObjectBuilder()
 
 
 def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
@@ -276,6 +307,8 @@ def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
 
 
 def _bad_lines(path: Path, lines: int, tally: Tally) -> str:
+    if tally.left_out == lines and lines <= 1:
+        return f"{path} is JSON of another shape; {_EXPECTED}"
     shown = "; ".join(tally.reasons[:3])
     more = f"; and {tally.left_out - 3:,} more" if tally.left_out > 3 else ""
     return (

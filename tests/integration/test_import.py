@@ -303,6 +303,11 @@ def test_lone_surrogates_and_odd_types_do_not_break_an_import(run: Any, state_ho
         (b"hello", "of another shape"),
         (b'[{"title": "chat", "mapping": {}}]', "of another shape"),
         (b"[1]", "of another shape"),
+        (b'{"conversations": []}', "of another shape"),
+        (
+            b'[{"uuid": "u", "chat_messages": ' + b"[" * 200_000 + b"]" * 200_000 + b"}]",
+            "nests deeper than 200 levels",
+        ),
         (json.dumps([exported()]).encode()[:-200], "no whole JSON after conversation 0"),
         (json.dumps([exported()]).encode() + b"}", "no whole JSON after conversation 1"),
         (b"PK\x03\x04 not a zip", "damaged"),
