@@ -54,7 +54,7 @@
     {%- set documents = ['_feature_json', 'feature_json', 'value', 'params', 'result_values', 'payload'] -%}
     {%- set found = {
         'landing': {'kind': 'table', 'columns': [{'name': 'id', 'dtype': 'VARCHAR'}, {'name': 'payload', 'dtype': 'VARIANT'}]},
-        'customer_access': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},
+        'customer_access': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'principal', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},
         'legal_holds': {'kind': 'table', 'columns': [{'name': 'customer', 'dtype': 'VARCHAR'}]},
     } -%}
     {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot') and node.config.materialized != 'ephemeral' -%}

@@ -20,12 +20,15 @@
         {%- do column_names.append(name) -%}
         {%- if name == 'customer' -%}{%- set found.customer = name -%}{%- endif -%}
         {%- if is_text and found.first_text is none -%}{%- set found.first_text = name -%}{%- endif -%}
-        {%- set policy = cdesk._masking_policy(name, column.dtype) -%}
+        {%- set policy = cdesk._masking_policy(name, column.dtype, meta.get('audience') == 'everyone') -%}
         {%- if policy -%}{%- do masks.update({name: names[policy]}) -%}{%- endif -%}
     {%- endfor -%}
-    {# what the policies and retention themselves go by is nobody's to read #}
-    {%- set is_rule = identifier | lower in [names.access.split('.')[-1], names.holds.split('.')[-1]] -%}
-    {%- if found.customer and not is_rule -%}
+    {%- set relation = names.schema ~ '.' ~ identifier | lower -%}
+    {%- if relation == names.access -%}
+        {%- set row_access = names.access_rows ~ ' on (principal_kind, principal)' -%}
+    {%- elif relation == names.landing -%}
+        {%- set row_access = names.landing_rows ~ ' on (id)' -%}
+    {%- elif found.customer and relation != names.holds -%}
         {%- set row_access = names.customer_rows ~ ' on (customer)' -%}
     {%- elif meta.get('audience') == 'everyone' -%}
         {%- set row_access = none -%}
@@ -39,9 +42,9 @@
 {%- endmacro %}
 
 {# Which masking policy a column has, by type and name, or none. Every VARIANT is masked: it may hold anything. #}
-{% macro _masking_policy(name, data_type) -%}
-    {%- set documents = ['context'] -%}
-    {%- set texts = ['value_text', 'raw', 'detail', 'message', 'question', 'path'] -%}
+{% macro _masking_policy(name, data_type, is_everyones=false) -%}
+    {%- set documents = ['context', 'raw'] -%}
+    {%- set texts = ['value_text', 'detail', 'message', 'question', 'path'] + (['subject', 'metric'] if not is_everyones else []) -%}
     {%- if name == 'payload' -%}
         {{ return('mask_landing') }}
     {%- elif data_type | upper in ('VARIANT', 'OBJECT', 'ARRAY', 'JSON') -%}

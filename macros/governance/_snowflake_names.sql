@@ -21,6 +21,8 @@
         'admin': prefix ~ '_ADMIN',
         'customer_rows': schema ~ '.customer_rows',
         'internal_rows': schema ~ '.internal_rows',
+        'landing_rows': schema ~ '.landing_rows',
+        'access_rows': schema ~ '.access_rows',
         'mask_document': schema ~ '.mask_document',
         'mask_landing': schema ~ '.mask_landing',
         'mask_text': schema ~ '.mask_text',

@@ -28,15 +28,15 @@
 {%- endmacro %}
 
 {#
-    mask_landing: a landed line is whole for the pipeline and for our own views (whose columns are masked themselves), and nothing to anybody else.
+    mask_landing: a landed line is whole for builds, administrators and our own views (whose columns are masked themselves), and nothing to anybody
+    else, the loader included: a MERGE writes what it was given, whatever it may read.
     https://docs.snowflake.com/en/user-guide/security-column-ddm-use
 #}
 {% macro _masking_sql() -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set of_pipeline = "is_role_in_session('" ~ names.loader ~ "') or invoker_role() = '" ~ names.transformer ~ "'" -%}
     {%- set bodies = [
         (names.mask_document, 'variant', names.redact ~ '(value)'),
-        (names.mask_landing, 'variant', 'iff(' ~ of_pipeline ~ ', value, null)'),
+        (names.mask_landing, 'variant', "iff(invoker_role() = '" ~ names.transformer ~ "', value, null)"),
         (names.mask_json_text, 'varchar', 'to_json(' ~ names.redact ~ "(coalesce(try_parse_json(value), to_variant('[unreadable]'))))"),
         (names.mask_text, 'varchar', cdesk.mask_pii('value')),
         (names.mask_link, 'varchar', cdesk.mask_pii("regexp_substr(value, '[^?#]*')")),

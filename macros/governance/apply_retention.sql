@@ -1,7 +1,7 @@
 {#
     Deletes events and what was landed for them after `events_days`, and expired artifacts after `artifacts_days`, counted from landing; every night from
-    then on. A legal hold wins: on an artifact (its own flag) or on a customer (a row in legal_holds). Insights, query runs and the ids that have been
-    seen are kept. Occurrence numbers stay as they are. Run it as the transformer or the administrator role.
+    then on. A legal hold wins: on an artifact (its own flag) or on a customer (a row in legal_holds); what names no customer may be the held one's, and is
+    kept while there is any hold. Insights, query runs and the ids that have been seen are kept. Occurrence numbers stay as they are. Run it as the transformer or the administrator role.
 
     dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
 #}
@@ -37,12 +37,24 @@
 {% macro _retention_sql(events_days, artifacts_days) -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set held = "(select holds.customer from " ~ names.holds ~ " as holds where holds.customer is not null)" -%}
-    {{ return([
-        "delete from " ~ names.schema ~ ".events where _landed_at < dateadd(day, -" ~ events_days ~ ", sysdate()) and customer not in " ~ held,
-        "delete from " ~ names.landing ~ " where landed_at < dateadd(day, -" ~ events_days
-        ~ ", sysdate()) and kind in ('event', 'quarantine') and coalesce(cast(get(payload, 'customer') as varchar), '') not in " ~ held,
-        "delete from " ~ names.schema ~ ".quarantined_events where landed_at < dateadd(day, -" ~ events_days ~ ", sysdate())",
-        "delete from " ~ names.schema ~ ".artifacts where _landed_at < dateadd(day, -" ~ artifacts_days
-        ~ ", sysdate()) and expires_at < sysdate() and not has_legal_hold and customer not in " ~ held,
-    ]) }}
+    {%- set nothing_is_held = "(select count(*) from " ~ names.holds ~ ") = 0" -%}
+    {%- set events_end = "dateadd(day, -" ~ events_days ~ ", sysdate())" -%}
+    {%- set artifacts_end = "dateadd(day, -" ~ artifacts_days ~ ", sysdate())" -%}
+    {%- set of_landing = "cast(get(payload, 'customer') as varchar)" -%}
+    {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end ~ " and customer not in " ~ held] -%}
+    {%- for start, customer in [
+        ("delete from " ~ names.landing ~ " where kind in ('event', 'quarantine') and landed_at < " ~ events_end, of_landing),
+        ("delete from " ~ names.schema ~ ".quarantined_events where landed_at < " ~ events_end, 'customer'),
+    ] -%}
+        {%- do statements.append(start ~ " and " ~ customer ~ " not in " ~ held) -%}
+        {%- do statements.append(start ~ " and " ~ customer ~ " is null and " ~ nothing_is_held) -%}
+    {%- endfor -%}
+    {# An artifact's line goes before the artifact: from it, a table that was emptied would be filled again. #}
+    {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < sysdate() and not has_legal_hold and customer not in " ~ held -%}
+    {%- do statements.extend([
+        "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end ~ " and id in (select artifact_id from "
+        ~ names.schema ~ ".artifacts where " ~ of_artifacts ~ ")",
+        "delete from " ~ names.schema ~ ".artifacts where " ~ of_artifacts,
+    ]) -%}
+    {{ return(statements) }}
 {%- endmacro %}

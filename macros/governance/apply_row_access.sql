@@ -23,6 +23,10 @@
     customer_rows: builds and administrators see all rows (the explicit bypass); the service sees the customer whom the query executor has set for this
     session, or all of them for an org template; a person sees the customers that customer_access gives their user or role ('*' is all). Null is no.
     internal_rows: what only the pipeline reads. invoker_role is the owner of the view that reads it, so our own views work for readers.
+    landing_rows: as internal_rows, and the rows, not their payload, for the loader, which asks what has landed already.
+    access_rows: customer_access itself shows everybody what is said of them, and no more. customer_rows reads it on their behalf, and its policy
+    applies there, too.
+    current_role and not is_role_in_session decides who sees more: a user's other roles, in force beside the one asked for, add nothing.
     https://docs.snowflake.com/en/user-guide/security-row-using
 #}
 {% macro _row_access_sql() -%}
@@ -30,39 +34,47 @@
     {%- set customer_rows -%}
     case
         when {{ cdesk._is_privileged() }} then true
-        when is_role_in_session('{{ names.service }}')
+        when current_role() = '{{ names.service }}'
             then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
         else exists (
             select 1
             from {{ names.access }} as access
             where
                 (access.customer = row_customer or access.customer = '*')
-                and (
-                    (access.principal_kind = 'user' and upper(access.principal) = current_user())
-                    or (access.principal_kind = 'role' and is_role_in_session(access.principal))
-                )
+                and {{ cdesk._is_about_session('access.principal_kind', 'access.principal') }}
         )
     end
     {%- endset -%}
     {%- set internal_rows -%}
-    {{ cdesk._is_privileged() }} or is_role_in_session('{{ names.loader }}') or invoker_role() = '{{ names.transformer }}'
+    {{ cdesk._is_privileged() }} or invoker_role() = '{{ names.transformer }}'
     {%- endset -%}
-    {%- set statements = [
-        "create row access policy if not exists " ~ names.customer_rows ~ " as (row_customer varchar) returns boolean ->\n" ~ customer_rows,
-        "alter row access policy " ~ names.customer_rows ~ " set body ->\n" ~ customer_rows,
-        "create row access policy if not exists " ~ names.internal_rows ~ " as (row_key varchar) returns boolean ->\n" ~ internal_rows,
-        "alter row access policy " ~ names.internal_rows ~ " set body ->\n" ~ internal_rows,
+    {%- set landing_rows = internal_rows ~ " or current_role() = '" ~ names.loader ~ "'" -%}
+    {%- set access_rows = cdesk._is_privileged() ~ " or " ~ cdesk._is_about_session('row_kind', 'row_principal') -%}
+    {%- set statements = [] -%}
+    {%- for name, signature, body in [
+        (names.customer_rows, 'row_customer varchar', customer_rows),
+        (names.internal_rows, 'row_key varchar', internal_rows),
+        (names.landing_rows, 'row_key varchar', landing_rows),
+        (names.access_rows, 'row_kind varchar, row_principal varchar', access_rows),
     ] -%}
+        {%- do statements.append("create row access policy if not exists " ~ name ~ " as (" ~ signature ~ ") returns boolean ->\n" ~ body) -%}
+        {%- do statements.append("alter row access policy " ~ name ~ " set body ->\n" ~ body) -%}
+    {%- endfor -%}
     {%- for grant in cdesk.snowflake_grants('apply_row_access') -%}
         {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
     {%- endfor -%}
     {{ return(statements) }}
 {%- endmacro %}
 
-{# Who sees everything: the role that builds, and those above it. #}
+{# Who sees everything: the role that builds and the administrator's, each where it is the role that the session was opened with. #}
 {% macro _is_privileged() -%}
     {%- set names = cdesk._snowflake_names() -%}
-    is_role_in_session('{{ names.transformer }}') or is_role_in_session('{{ names.admin }}')
+    current_role() in ('{{ names.transformer }}', '{{ names.admin }}')
+{%- endmacro %}
+
+{# Is an entry of customer_access about the user of this session, or a role that they use? #}
+{% macro _is_about_session(kind, principal) -%}
+    (({{ kind }} = 'user' and upper({{ principal }}) = current_user()) or ({{ kind }} = 'role' and is_role_in_session({{ principal }})))
 {%- endmacro %}
 
 {# What is already right is left alone; one policy is exchanged for another in a single statement. #}
@@ -86,7 +98,7 @@
     {%- set names = cdesk._snowflake_names() -%}
     {%- set attached = {} -%}
     {%- if execute -%}
-        {%- for policy in [names.customer_rows, names.internal_rows] -%}
+        {%- for policy in [names.customer_rows, names.internal_rows, names.landing_rows, names.access_rows] -%}
             {%- if cdesk._policy_exists(policy) -%}
                 {%- for row in run_query(cdesk._policy_references_sql(policy)).rows -%}
                     {%- do attached.update({row[0] | upper: policy}) -%}

@@ -13,8 +13,8 @@
 {%- endmacro %}
 
 {#
-    The stream is read (and so emptied) before the build: a line that lands during the build triggers the next one, and a build that failed is made up for by the
-    next, since models go by what they hold. An existing stream is kept: a new one would forget what it has seen.
+    The stream is read (and so emptied) before the build: a line that lands during the build triggers the next one. A build that failed is tried once more at
+    once, and made up for by the next arrival after that, since models go by what they hold. An existing stream is kept: a new one would forget what it has seen.
     https://docs.snowflake.com/en/user-guide/tasks-triggered
 #}
 {% macro snowflake__apply_streams_tasks(every_seconds, suspend, dry_run) -%}
@@ -34,6 +34,9 @@
     begin
         insert into {{ names.steps }} (step) select id from {{ names.stream }} where 1 = 0;
         execute dbt project {{ names.project }} args = 'build --target snowflake';
+    exception
+        when other then
+            execute dbt project {{ names.project }} args = 'build --target snowflake';
     end
     $$
     {%- endset -%}

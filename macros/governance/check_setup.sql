@@ -22,6 +22,11 @@
             ~ "dbt run-operation setup_snowflake --target snowflake") }}
     {%- endif -%}
     {%- if cdesk._is_governed() -%}
+        {%- if session[0] != names.transformer -%}
+            {{ exceptions.raise_compiler_error(
+                "check_setup: this session's role is " ~ session[0] ~ "; builds run as " ~ names.transformer ~ ", since what another role replaces is that "
+                ~ "role's own from then on. Build again with: SNOWFLAKE_ROLE=" ~ names.transformer ~ " dbt build --target snowflake") }}
+        {%- endif -%}
         {%- set applied = cdesk._applied_steps() -%}
         {%- for step, text in [('apply_row_access', cdesk._row_access_sql()), ('apply_masking', cdesk._masking_sql())] -%}
             {%- if applied.get(step) != cdesk._fingerprint(text) -%}

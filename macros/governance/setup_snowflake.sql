@@ -18,7 +18,6 @@
 
 {% macro _setup_sql() -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set landing = api.Relation.create(database=target.database, schema=target.schema, identifier='landing', type='table') -%}
     {%- set statements = [] -%}
     {%- for role in [names.loader, names.transformer, names.reader, names.service, names.admin] -%}
         {%- do statements.append("create role if not exists " ~ role) -%}
@@ -40,24 +39,32 @@
     {%- endfor -%}
     {# it did not exist when this session began #}
     {%- do statements.append("use warehouse " ~ names.build_warehouse) -%}
-    {%- do statements.append(cdesk.create_landing_sql(landing) | trim) -%}
+    {%- do statements.append(cdesk.create_landing_sql(cdesk._landing()) | trim) -%}
     {%- do statements.append("create table if not exists " ~ names.access ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
     {%- do statements.append("create table if not exists " ~ names.steps ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
     {%- do statements.append("create table if not exists " ~ names.holds ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
-    {%- do statements.append(cdesk._landing_pipe_sql()) -%}
-    {%- for grant in cdesk.snowflake_grants('setup_snowflake') -%}
-        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
-    {%- endfor -%}
     {%- for table in [names.landing, names.access, names.holds, names.steps] -%}
         {%- do statements.append("grant ownership on table " ~ table ~ " to role " ~ names.transformer ~ " copy current grants") -%}
     {%- endfor -%}
-    {%- do statements.append("grant ownership on pipe " ~ names.pipe ~ " to role " ~ names.transformer ~ " copy current grants") -%}
+    {%- for grant in cdesk.snowflake_grants('setup_snowflake') -%}
+        {%- do statements.append(
+            "grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role
+            ~ (" copy current grants" if grant.privilege == 'ownership' else "")) -%}
+    {%- endfor -%}
+    {# A pipe keeps the owner that made it: to hand it over it would have to be paused, and with it everybody's landing. #}
+    {%- do statements.append("use role " ~ names.admin) -%}
+    {%- do statements.append(cdesk._landing_pipe_sql()) -%}
+    {%- for grant in cdesk.snowflake_grants('landing_pipe') -%}
+        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+    {%- endfor -%}
     {{ return(statements) }}
 {%- endmacro %}
 
 {#
     What Snowpipe Streaming lands through. The payload comes as text and is parsed here, so that no number in it passes through a client's own types
     ('d': of a key that stands twice the last value counts, as where the record was checked).
+    It doesn't stamp rows: Snowflake advises against SYSDATE and its like in a pipe, since their values may be hours old
+    (https://docs.snowflake.com/en/sql-reference/sql/create-pipe). The loader stamps them by the account's clock.
     Never replaced: a pipe's channels, and the offsets that uploaders resume from, go with it.
     https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
 #}

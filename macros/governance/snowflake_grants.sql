@@ -1,6 +1,6 @@
 {#
-    Every privilege that an installation gives, and why: the macros grant these and no others, docs/snowflake.md lists them.
-    One entry: step (the macro that grants it), privilege, on, role, why. `step` selects; none gives all.
+    Every privilege that an installation gives, and why: the macros grant these and no others, but for the ownership of what setup_snowflake makes, docs/snowflake.md lists them.
+    One entry: step (the macro that grants it, or landing_pipe), privilege, on, role, why. `step` selects; none gives all.
 #}
 {% macro snowflake_grants(step=none) -%}
     {%- set names = cdesk._snowflake_names() -%}
@@ -16,7 +16,7 @@
         {'privilege': 'operate, monitor', 'on': 'warehouse ' ~ names.query_warehouse, 'role': names.admin, 'why': 'to suspend it'},
         {'privilege': 'operate, monitor', 'on': 'warehouse ' ~ names.build_warehouse, 'role': names.admin, 'why': 'to suspend it'},
         {'privilege': 'select, insert', 'on': 'table ' ~ names.landing, 'role': names.loader,
-         'why': 'to append, and to read back how far each queue file has landed'},
+         'why': 'to append, and to read back which lines have landed; their payload is masked for it'},
         {'privilege': 'create table, create view', 'on': 'schema ' ~ names.schema, 'role': names.transformer, 'why': 'to build the models'},
         {'privilege': 'select', 'on': 'future tables in schema ' ~ names.schema, 'role': names.reader,
          'why': 'to run templates; policies decide on rows and columns'},
@@ -24,16 +24,18 @@
          'why': 'to run templates; policies decide on rows and columns'},
         {'privilege': 'select', 'on': 'table ' ~ names.landing, 'role': names.reader,
          'why': 'its size and time of change (as_of) stand in the information schema for who may read it; its policy shows readers no row'},
-        {'privilege': 'operate, monitor', 'on': 'pipe ' ~ names.pipe, 'role': names.loader, 'why': 'to land by Snowpipe Streaming'},
-        {'privilege': 'create row access policy, create masking policy, create tag, create function', 'on': 'schema ' ~ names.schema,
-         'role': names.admin, 'why': 'to own the policies, away from the role that owns the tables'},
-        {'privilege': 'create stream, create task, create pipe, create dbt project', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
+        {'privilege': 'create stream, create task, create dbt project', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
          'why': 'to build when something has landed'},
-        {'privilege': 'execute task, execute managed task', 'on': 'account', 'role': names.transformer, 'why': 'to run its own tasks'},
+        {'privilege': 'execute task', 'on': 'account', 'role': names.transformer, 'why': 'to run its own tasks'},
+        {'privilege': 'apply masking policy', 'on': 'account', 'role': names.admin, 'why': 'to set a masking policy on a tag'},
         {'privilege': 'imported privileges', 'on': 'database snowflake', 'role': names.transformer,
          'why': 'vw_sql_events reads QUERY_HISTORY with the rights of its owner'},
+        {'privilege': 'ownership', 'on': 'schema ' ~ names.schema, 'role': names.admin,
+         'why': 'to make policies, tag and function there and to grant apply on them: in a schema of managed access its owner grants'},
+        {'step': 'landing_pipe', 'privilege': 'operate, monitor', 'on': 'pipe ' ~ names.pipe, 'role': names.loader,
+         'why': 'to land by Snowpipe Streaming'},
     ]) -%}
-    {%- for policy in [names.customer_rows, names.internal_rows] -%}
+    {%- for policy in [names.customer_rows, names.internal_rows, names.landing_rows, names.access_rows] -%}
         {%- do grants.append({'step': 'apply_row_access', 'privilege': 'apply', 'on': 'row access policy ' ~ policy, 'role': names.transformer,
                               'why': 'to make a table together with its policy'}) -%}
     {%- endfor -%}

@@ -37,7 +37,7 @@
 
     attached as (
 
-        {%- for policy in ['customer_rows', 'internal_rows', 'mask_document', 'mask_landing', 'mask_text', 'mask_json_text', 'mask_link'] %}
+        {%- for policy in ['customer_rows', 'internal_rows', 'landing_rows', 'access_rows', 'mask_document', 'mask_landing', 'mask_text', 'mask_json_text', 'mask_link'] %}
         select
             upper(ref_entity_name) as relation,
             '{{ policy | upper }}' as policy,

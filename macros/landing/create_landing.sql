@@ -3,11 +3,23 @@
     `dbt run-operation create_landing`.
 #}
 {% macro create_landing() -%}
-    {% if execute %}
-        {% set relation = api.Relation.create(database=target.database, schema=target.schema, identifier='landing', type='table') %}
-        {% do adapter.create_schema(relation) %}
-        {% do run_query(cdesk.create_landing_sql(relation)) %}
-    {% endif %}
+    {% if execute %}{{ adapter.dispatch('create_landing', 'cdesk')() }}{% endif %}
+{%- endmacro %}
+
+{% macro default__create_landing() -%}
+    {% set relation = cdesk._landing() %}
+    {% do adapter.create_schema(relation) %}
+    {% do run_query(cdesk.create_landing_sql(relation)) %}
+{%- endmacro %}
+
+{# setup_snowflake has made schema and table; in a sandbox without it dbt has made the schema. To ask for it again would need CREATE SCHEMA all the same. #}
+{% macro snowflake__create_landing() -%}
+    {% set relation = cdesk._landing() %}
+    {% if load_relation(relation) is none %}{% do run_query(cdesk.create_landing_sql(relation)) %}{% endif %}
+{%- endmacro %}
+
+{% macro _landing() -%}
+    {{ return(api.Relation.create(database=target.database, schema=target.schema, identifier='landing', type='table')) }}
 {%- endmacro %}
 
 {% macro create_landing_sql(relation) -%}

@@ -73,7 +73,7 @@ CREATE = re.compile(
     re.IGNORECASE,
 )
 WITH_ROW_ACCESS = re.compile(
-    r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\"]+)\s*\)", re.IGNORECASE
+    r"\bwith\s+row\s+access\s+policy\s+([\w$.\"]+)\s+on\s*\(\s*([\w\", ]+?)\s*\)", re.IGNORECASE
 )
 WITH_MASKING = re.compile(r"\s+(?:with\s+)?masking\s+policy\s+[\w$.\"]+", re.IGNORECASE)
 NO_TYPE_OF_SNOWFLAKE = re.compile(
@@ -125,7 +125,7 @@ class Account:
             raise refused(
                 f"Object {relation} already has a ROW_ACCESS_POLICY. Only one is allowed at a time.", 3553
             )
-        self.row_access[relation] = (policy, column.strip('"').upper())
+        self.row_access[relation] = (policy, column.replace('"', "").upper())
 
     def forget(self, relation: str) -> None:
         self.row_access.pop(relation, None)
@@ -154,7 +154,7 @@ def handle_alter(relation: str, rest: str, conn: Any) -> bool:
         ACCOUNT.row_access.pop(relation, None)
         return True
     if found := re.match(
-        r"(?:drop row access policy ([\w$.\"]+) ?,? ?)?(?:add row access policy ([\w$.\"]+) on ?\( ?([\w\"]+) ?\))?;?$",
+        r"(?:drop row access policy ([\w$.\"]+) ?,? ?)?(?:add row access policy ([\w$.\"]+) on ?\( ?([\w\", ]+?) ?\))?;?$",
         rest,
         re.IGNORECASE,
     ):

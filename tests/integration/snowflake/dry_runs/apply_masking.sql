@@ -40,34 +40,34 @@ def redact(document):
 $$;
 
 create masking policy if not exists CLAUDE_LOGS.ACTIVITIES.mask_document as (value variant) returns variant ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else CLAUDE_LOGS.ACTIVITIES.redact_document(value) end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else CLAUDE_LOGS.ACTIVITIES.redact_document(value) end;
 
 alter masking policy CLAUDE_LOGS.ACTIVITIES.mask_document set body ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else CLAUDE_LOGS.ACTIVITIES.redact_document(value) end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else CLAUDE_LOGS.ACTIVITIES.redact_document(value) end;
 
 create masking policy if not exists CLAUDE_LOGS.ACTIVITIES.mask_landing as (value variant) returns variant ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else iff(is_role_in_session('CDESK_LOADER') or invoker_role() = 'CDESK_TRANSFORMER', value, null) end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else iff(invoker_role() = 'CDESK_TRANSFORMER', value, null) end;
 
 alter masking policy CLAUDE_LOGS.ACTIVITIES.mask_landing set body ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else iff(is_role_in_session('CDESK_LOADER') or invoker_role() = 'CDESK_TRANSFORMER', value, null) end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else iff(invoker_role() = 'CDESK_TRANSFORMER', value, null) end;
 
 create masking policy if not exists CLAUDE_LOGS.ACTIVITIES.mask_json_text as (value varchar) returns varchar ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else to_json(CLAUDE_LOGS.ACTIVITIES.redact_document(coalesce(try_parse_json(value), to_variant('[unreadable]')))) end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else to_json(CLAUDE_LOGS.ACTIVITIES.redact_document(coalesce(try_parse_json(value), to_variant('[unreadable]')))) end;
 
 alter masking policy CLAUDE_LOGS.ACTIVITIES.mask_json_text set body ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else to_json(CLAUDE_LOGS.ACTIVITIES.redact_document(coalesce(try_parse_json(value), to_variant('[unreadable]')))) end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else to_json(CLAUDE_LOGS.ACTIVITIES.redact_document(coalesce(try_parse_json(value), to_variant('[unreadable]')))) end;
 
 create masking policy if not exists CLAUDE_LOGS.ACTIVITIES.mask_text as (value varchar) returns varchar ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(value, 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(value, 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
 
 alter masking policy CLAUDE_LOGS.ACTIVITIES.mask_text set body ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(value, 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(value, 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
 
 create masking policy if not exists CLAUDE_LOGS.ACTIVITIES.mask_link as (value varchar) returns varchar ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_substr(value, '[^?#]*'), 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_substr(value, '[^?#]*'), 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
 
 alter masking policy CLAUDE_LOGS.ACTIVITIES.mask_link set body ->
-case when value is null or is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_substr(value, '[^?#]*'), 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
+case when value is null or current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then value else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_substr(value, '[^?#]*'), 'eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'), '(sk|pk|rk|ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs]|hf|npm|pypi)[-_][A-Za-z0-9_-]{10,}', '[token]'), '(AKIA|ASIA)[A-Z0-9]{16}', '[token]'), '[Bb]earer +[A-Za-z0-9._~+/=-]{8,}', '[token]'), '[A-Fa-f0-9]{40,}', '[token]'), '[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+', '[email]'), '([0-9][ -]?){12,18}[0-9]', '[card]'), '([+]|00)[1-9]([ ()./-]{0,2}[0-9]){6,14}', '[phone]'), '[(]?[0-9]{3}[)]?[ ./-]{0,2}[0-9]{3}[ ./-]?[0-9]{4}', '[phone]') end;
 
 grant apply on masking policy CLAUDE_LOGS.ACTIVITIES.mask_document to role CDESK_TRANSFORMER;
 
@@ -99,6 +99,10 @@ alter view CLAUDE_LOGS.ACTIVITIES.stg_events modify column _feature_json set mas
 
 alter view CLAUDE_LOGS.ACTIVITIES.stg_artifacts modify column uri set masking policy CLAUDE_LOGS.ACTIVITIES.mask_link force;
 
+alter view CLAUDE_LOGS.ACTIVITIES.stg_insights modify column subject set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
+
+alter view CLAUDE_LOGS.ACTIVITIES.stg_insights modify column metric set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
+
 alter view CLAUDE_LOGS.ACTIVITIES.stg_insights modify column value set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
 alter view CLAUDE_LOGS.ACTIVITIES.stg_query_runs modify column params set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
@@ -111,7 +115,7 @@ alter view CLAUDE_LOGS.ACTIVITIES.events_live modify column _feature_json set ma
 
 alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events modify column detail set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
 
-alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events modify column raw set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
+alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events modify column raw set masking policy CLAUDE_LOGS.ACTIVITIES.mask_json_text force;
 
 alter table CLAUDE_LOGS.ACTIVITIES.events modify column link set masking policy CLAUDE_LOGS.ACTIVITIES.mask_link force;
 
@@ -120,6 +124,10 @@ alter table CLAUDE_LOGS.ACTIVITIES.events modify column _feature_json set maskin
 alter view CLAUDE_LOGS.ACTIVITIES.customer_stream modify column feature_json set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
 alter view CLAUDE_LOGS.ACTIVITIES.customer_stream modify column link set masking policy CLAUDE_LOGS.ACTIVITIES.mask_link force;
+
+alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms modify column subject set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
+
+alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms modify column metric set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
 
 alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms modify column value set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
@@ -135,5 +143,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts modify column uri set masking polic
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_masking';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '8f3fe946abd998dbc26847e588b325dd', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '272c9bf6b24399ba30ab95d46c91d41b', sysdate();
 

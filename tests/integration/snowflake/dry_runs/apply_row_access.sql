@@ -1,50 +1,60 @@
 create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.customer_rows as (row_customer varchar) returns boolean ->
 case
-        when is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then true
-        when is_role_in_session('CDESK_SERVICE')
+        when current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then true
+        when current_role() = 'CDESK_SERVICE'
             then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
         else exists (
             select 1
             from CLAUDE_LOGS.ACTIVITIES.customer_access as access
             where
                 (access.customer = row_customer or access.customer = '*')
-                and (
-                    (access.principal_kind = 'user' and upper(access.principal) = current_user())
-                    or (access.principal_kind = 'role' and is_role_in_session(access.principal))
-                )
+                and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
         )
     end;
 
 alter row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows set body ->
 case
-        when is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') then true
-        when is_role_in_session('CDESK_SERVICE')
+        when current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then true
+        when current_role() = 'CDESK_SERVICE'
             then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
         else exists (
             select 1
             from CLAUDE_LOGS.ACTIVITIES.customer_access as access
             where
                 (access.customer = row_customer or access.customer = '*')
-                and (
-                    (access.principal_kind = 'user' and upper(access.principal) = current_user())
-                    or (access.principal_kind = 'role' and is_role_in_session(access.principal))
-                )
+                and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
         )
     end;
 
 create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.internal_rows as (row_key varchar) returns boolean ->
-is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') or is_role_in_session('CDESK_LOADER') or invoker_role() = 'CDESK_TRANSFORMER';
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER';
 
 alter row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows set body ->
-is_role_in_session('CDESK_TRANSFORMER') or is_role_in_session('CDESK_ADMIN') or is_role_in_session('CDESK_LOADER') or invoker_role() = 'CDESK_TRANSFORMER';
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER';
+
+create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.landing_rows as (row_key varchar) returns boolean ->
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER' or current_role() = 'CDESK_LOADER';
+
+alter row access policy CLAUDE_LOGS.ACTIVITIES.landing_rows set body ->
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER' or current_role() = 'CDESK_LOADER';
+
+create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.access_rows as (row_kind varchar, row_principal varchar) returns boolean ->
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or ((row_kind = 'user' and upper(row_principal) = current_user()) or (row_kind = 'role' and is_role_in_session(row_principal)));
+
+alter row access policy CLAUDE_LOGS.ACTIVITIES.access_rows set body ->
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or ((row_kind = 'user' and upper(row_principal) = current_user()) or (row_kind = 'role' and is_role_in_session(row_principal)));
 
 grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows to role CDESK_TRANSFORMER;
 
 grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows to role CDESK_TRANSFORMER;
 
-alter table CLAUDE_LOGS.ACTIVITIES.landing add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (id);
+grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.landing_rows to role CDESK_TRANSFORMER;
 
-alter table CLAUDE_LOGS.ACTIVITIES.customer_access add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (principal_kind);
+grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.access_rows to role CDESK_TRANSFORMER;
+
+alter table CLAUDE_LOGS.ACTIVITIES.landing add row access policy CLAUDE_LOGS.ACTIVITIES.landing_rows on (id);
+
+alter table CLAUDE_LOGS.ACTIVITIES.customer_access add row access policy CLAUDE_LOGS.ACTIVITIES.access_rows on (principal_kind, principal);
 
 alter table CLAUDE_LOGS.ACTIVITIES.legal_holds add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (customer);
 
@@ -84,5 +94,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts add row access policy CLAUDE_LOGS.A
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_row_access';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '29604cb42cef6c0d696af9243c4e2e09', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '876d7d4fdb56faa09316323f680172ed', sysdate();
 

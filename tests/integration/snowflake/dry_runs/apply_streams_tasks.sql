@@ -13,6 +13,9 @@ create or replace task CLAUDE_LOGS.ACTIVITIES.build_on_landing
     begin
         insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step) select id from CLAUDE_LOGS.ACTIVITIES.landing_stream where 1 = 0;
         execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
+    exception
+        when other then
+            execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
     end
     $$;
 

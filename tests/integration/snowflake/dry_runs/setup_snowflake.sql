@@ -50,18 +50,13 @@ create table if not exists CLAUDE_LOGS.ACTIVITIES.applied_setup (step varchar, f
 
 create table if not exists CLAUDE_LOGS.ACTIVITIES.legal_holds (customer varchar, reason varchar, placed_at timestamp_ntz);
 
-create pipe if not exists CLAUDE_LOGS.ACTIVITIES.landing_pipe as
-    copy into CLAUDE_LOGS.ACTIVITIES.landing (id, kind, payload, source_file, source_offset, landed_at)
-    from (
-        select
-            $1:id::varchar,
-            $1:kind::varchar,
-            parse_json($1:payload::varchar, 'd'),
-            $1:source_file::varchar,
-            $1:source_offset::number(38, 0),
-            $1:landed_at::timestamp_ntz
-        from table(data_source(type => 'STREAMING'))
-    );
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_TRANSFORMER copy current grants;
+
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_TRANSFORMER copy current grants;
+
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.legal_holds to role CDESK_TRANSFORMER copy current grants;
+
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.applied_setup to role CDESK_TRANSFORMER copy current grants;
 
 grant usage on database CLAUDE_LOGS to role CDESK_LOADER;
 
@@ -95,27 +90,34 @@ grant select on future views in schema CLAUDE_LOGS.ACTIVITIES to role CDESK_READ
 
 grant select on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_READER;
 
-grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK_LOADER;
+grant create stream, create task, create dbt project on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 
-grant create row access policy, create masking policy, create tag, create function on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_ADMIN;
+grant execute task on account to role CDESK_TRANSFORMER;
 
-grant create stream, create task, create pipe, create dbt project on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
-
-grant execute task, execute managed task on account to role CDESK_TRANSFORMER;
+grant apply masking policy on account to role CDESK_ADMIN;
 
 grant imported privileges on database snowflake to role CDESK_TRANSFORMER;
 
-grant ownership on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_TRANSFORMER copy current grants;
+grant ownership on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_ADMIN copy current grants;
 
-grant ownership on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_TRANSFORMER copy current grants;
+use role CDESK_ADMIN;
 
-grant ownership on table CLAUDE_LOGS.ACTIVITIES.legal_holds to role CDESK_TRANSFORMER copy current grants;
+create pipe if not exists CLAUDE_LOGS.ACTIVITIES.landing_pipe as
+    copy into CLAUDE_LOGS.ACTIVITIES.landing (id, kind, payload, source_file, source_offset, landed_at)
+    from (
+        select
+            $1:id::varchar,
+            $1:kind::varchar,
+            parse_json($1:payload::varchar, 'd'),
+            $1:source_file::varchar,
+            $1:source_offset::number(38, 0),
+            $1:landed_at::timestamp_ntz
+        from table(data_source(type => 'STREAMING'))
+    );
 
-grant ownership on table CLAUDE_LOGS.ACTIVITIES.applied_setup to role CDESK_TRANSFORMER copy current grants;
-
-grant ownership on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK_TRANSFORMER copy current grants;
+grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK_LOADER;
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'setup_snowflake';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '2b76b2236b282761bba6b615489cfb0a', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', 'ba066f07d2119e4e87bb039f01942f04', sysdate();
 
