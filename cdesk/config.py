@@ -69,7 +69,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     try:
         check_customer(customer)
     except ValueError as error:
-        raise ConfigurationError(f"customer: {error}") from None
+        problem, allowed = error.args
+        raise ConfigurationError(f"customer: {problem}; allowed: {allowed}") from None
     return Settings(
         home=home,
         customer=customer,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cdesk.config import Settings
+from cdesk.config import SETTINGS, Settings, default_home
 
 CONFIG_NAME = "claude_desktop_config.json"
+SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|_PAT\b|PRIVATE_KEY\b|PRIVATE_KEY_RAW", re.IGNORECASE)
 
 
 def config_path(settings: Settings, *, platform: str = sys.platform, user_home: Path | None = None) -> Path:
@@ -32,11 +34,25 @@ def server_command() -> list[str]:
 def entry(settings: Settings) -> dict[str, Any]:
     """What belongs into the configuration, whole: `{"mcpServers": {"cdesk": …}}`."""
     command, *args = server_command()
-    return {
-        "mcpServers": {
-            "cdesk": {"command": command, "args": args, "env": {"CDESK_CUSTOMER": settings.customer}}
-        }
-    }
+    return {"mcpServers": {"cdesk": {"command": command, "args": args, "env": _environment(settings)}}}
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The settings in force that are not the defaults, and what names the Snowflake account; no secret among them.
+
+    Claude Desktop starts the server without the environment of this shell.
+    """
+    plain = Settings(home=default_home({}), customer=settings.customer)
+    env = {"CDESK_CUSTOMER": settings.customer}
+    for name in SETTINGS:
+        value, default = getattr(settings, name), getattr(plain, name)
+        if value != default:
+            env[f"CDESK_{name.upper()}"] = str(value)
+    if settings.target == "snowflake":
+        for name, value in sorted(settings.environ.items()):
+            if name.startswith(("SNOWFLAKE_", "CDESK_SNOWFLAKE_")) and not SECRET_NAME.search(name):
+                env[name] = value
+    return env
 
 
 def find_entry(configuration: object) -> tuple[str, Mapping[str, Any]] | None:

@@ -205,6 +205,14 @@ def _queue(settings: Settings, home: StateDirectory) -> Finding:
         )
     count, oldest = waiting_records["records"], waiting_records["oldest"]
     found = f"{count:,} records not landed yet" + (f", the oldest from {age(oldest)}" if oldest else "")
+    if waiting_records["foreign"]:
+        names = ", ".join(waiting_records["foreign"][:3])
+        return Finding(
+            "queue",
+            "note",
+            f"{names} in {home.queue} is no file of the queue, so nothing lands it",
+            f"move it away, and bring its records in with cdesk import {home.queue / waiting_records['foreign'][0]}",
+        )
     if count > DEEP_QUEUE:
         return Finding(
             "queue",

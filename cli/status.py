@@ -72,12 +72,22 @@ def gather(settings: Settings, home: StateDirectory) -> dict[str, Any]:
             "bytes": depth.bytes,
             "files": depth.files,
             "oldest": min(_oldest(home, delivered), default=None),
+            "foreign": _foreign(home),
         },
         "snapshot_at": refreshed_at,
         "tickets": {"queued": tickets.get("queued", 0), "running": tickets.get("running", 0)},
         "kill_switch": {"on": switch.on, "reason": switch.reason, "since": switch.since},
         **facts,
     }
+
+
+def _foreign(home: StateDirectory) -> list[str]:
+    """Names of .ndjson files in the queue that no writer of ours made: nothing lands them."""
+    from cdesk.queue import FILE_NAME, SEALED_SUFFIX
+
+    return sorted(
+        path.name for path in home.queue.glob(f"*{SEALED_SUFFIX}") if not FILE_NAME.match(path.name)
+    )
 
 
 def _oldest(home: StateDirectory, delivered: Mapping[str, Delivered]) -> Iterator[str]:
@@ -120,6 +130,11 @@ def _told(found: Mapping[str, Any]) -> str:
             else "not running; the MCP server starts one, or run 'cdesk worker'",
         ),
         ("queue", f"{queue['records']:,} records ({size(queue['bytes'])}) not landed yet{lag}"),
+        *(
+            [("not of the queue", f"{', '.join(queue['foreign'][:3])}: 'cdesk import' brings records in")]
+            if queue["foreign"]
+            else []
+        ),
         ("last landing", _when(landing, f"{landing.get('rows', 0):,} rows")),
         ("last build", _when(build, _built(build))),
         ("last tests", _when(tests, _tested(tests))),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from worker.round import OnceReport
 
 EXAMPLE = "cdesk worker --once"
+STOP_SECONDS = 15.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,6 +33,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--foreground", action="store_true", help="log to standard error instead of worker.log"
     )
+    parser.add_argument(
+        "--stop",
+        action="store_true",
+        help="end the running worker, so that another program can write the warehouse",
+    )
     parser.add_argument("--json", action="store_true", help="with --once: print the report as JSON")
 
 
@@ -39,12 +45,45 @@ def run(args: Namespace) -> int:
     from worker.logs import set_up_logging
 
     settings, home = settings_and_home()
+    if args.stop:
+        return _stop(home)
     set_up_logging(None if args.foreground else home.worker_log, settings.environ)
     if args.once:
         return _once(settings, home, args)
     from worker.main import run as run_worker
 
     return run_worker(settings)
+
+
+def _stop(home: StateDirectory) -> int:
+    """Tell the worker to end, and wait until it has."""
+    import os
+    import signal
+    import time
+    from contextlib import suppress
+
+    from cdesk.errors import CdeskError
+    from cdesk.locks import is_held
+    from cdesk.wake import read_worker
+
+    if not is_held(home.worker_lock):
+        print("No worker runs.")
+        return 0
+    pid = (read_worker(home) or {}).get("pid")
+    if isinstance(pid, int):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while is_held(home.worker_lock):
+        if time.monotonic() > deadline:
+            raise CdeskError(
+                f"the worker (pid {pid}) has not ended in {STOP_SECONDS:.0f} s; its log is {home.worker_log}"
+            )
+        time.sleep(0.05)
+    print(
+        "The worker has ended. The MCP server starts another with its next call; CDESK_WORKER=off keeps it from that."
+    )
+    return 0
 
 
 def _once(settings: Settings, home: StateDirectory, args: Namespace) -> int:

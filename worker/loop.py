@@ -11,7 +11,7 @@ from typing import Final
 
 from cdesk.errors import CdeskError
 from worker.round import do_everything
-from worker.service import REFRESH_SECONDS, TIDY_SECONDS, Service
+from worker.service import REFRESH_SECONDS, Service
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ class Loop:
         self._owned = owned
         self._monotonic = monotonic
         self._active_at = monotonic()
-        self._tidied_at = monotonic()
         self._refreshed_at: float | None = None
         self._retry_at = 0.0
         self._test_at = 0.0
@@ -184,7 +183,4 @@ class Loop:
             self._service.answer_request(request, report=report.to_json())
 
     def _once_a_day(self) -> None:
-        now = self._monotonic()
-        if now - self._tidied_at >= TIDY_SECONDS:
-            self._tidied_at = now
-            self._service.runner.tidy()
+        self._service.tidy_if_due()

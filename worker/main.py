@@ -92,8 +92,12 @@ def _hand_over(home: StateDirectory, lock: FileLock, full: bool, tell: Stage) ->
     sender = WakeSender(home)
     request = IdSource().uuid7()
     with contextlib.closing(open_state(home.state_db)) as state:
-        asked = {"id": request, "at": format_ts(time.time_ns()), "full": full}
-        set_status(state, "build_request", asked, now=str(asked["at"]))
+        now = format_ts(time.time_ns())
+        before, done = get_status(state, "build_request"), get_status(state, "build_request_done")
+        waiting = before if isinstance(before, dict) and before.get("id") != _id_of(done) else {}
+        # There is one place for a request: what has not been answered is part of the one that takes it.
+        asked = {"id": request, "at": now, "full": full or bool(waiting.get("full"))}
+        set_status(state, "build_request", asked, now=now)
         deadline = time.monotonic() + HANDED_OVER_SECONDS
         tell("waiting for the running worker", 0, 0)
         try:
@@ -101,7 +105,9 @@ def _hand_over(home: StateDirectory, lock: FileLock, full: bool, tell: Stage) ->
                 sender.send()
                 for _ in range(20):
                     done = get_status(state, "build_request_done")
-                    if isinstance(done, dict) and done.get("id") == request:
+                    if isinstance(done, dict) and (
+                        done.get("id") == request or str(done.get("asked_at")) > now
+                    ):
                         if done.get("ok"):
                             return OnceReport.from_json(done.get("report"))
                         raise BuildError(str(done.get("message") or "the running worker could not do it"))
@@ -111,6 +117,10 @@ def _hand_over(home: StateDirectory, lock: FileLock, full: bool, tell: Stage) ->
         finally:
             sender.close()
     raise BuildError(f"the running worker did not answer; its log is {home.worker_log}")
+
+
+def _id_of(answer: object) -> object:
+    return answer.get("id") if isinstance(answer, dict) else None
 
 
 # -- stay
@@ -131,9 +141,9 @@ def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> 
         stop = threading.Event()
         listener = WakeListener(home)
         try:
-            service = open_service(settings, home, stop=stop, notify=listener.interrupt)
-            try:
-                with _signals(stop, listener):
+            with _signals(stop, listener):
+                service = open_service(settings, home, stop=stop, notify=listener.interrupt)
+                try:
                     facts = {"pid": os.getpid(), "home": str(home.root), "target": settings.target}
                     logger.info("worker started", extra={"facts": facts})
                     service.status("worker", {"pid": os.getpid(), "state": "running"})
@@ -147,8 +157,8 @@ def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> 
                     ).run(idle_exit_seconds)
                     logger.info("worker ends", extra={"facts": {"reason": reason}})
                     service.status("worker", {"pid": None, "state": "ended", "reason": reason})
-            finally:
-                service.close()
+                finally:
+                    service.close()
         finally:
             listener.close()
     finally:

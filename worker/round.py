@@ -80,6 +80,7 @@ def do_everything(service: Service, *, full: bool = False, tell: Stage | None = 
         say("testing", 0, 0)
         tests = service.test(progress=lambda done, total, _name: say("testing", done, total))
         report.failed_tests = tuple(failure.name for failure in tests.failures)
+    service.tidy_if_due()
     say("landing", 0, 0)
     _drain(service, report)
     report.seconds = round(time.monotonic() - started, 3)

@@ -109,6 +109,7 @@ class Service:
         self.last_changed = 0
         """How many contexts the last refresh changed."""
         self._shown: dict[str, object] = {}
+        self._tidied_ns: int | None = None
 
     @property
     def writer(self) -> str:
@@ -330,6 +331,19 @@ class Service:
 
     # -- the rest
 
+    def tidy_if_due(self) -> None:
+        """Once a day, whichever worker of this directory runs then: forget old tickets, remove results past their retention."""
+        now = self._now_ns()
+        if self._tidied_ns is None:
+            last = get_status(self._state, "last_tidy")
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                self._tidied_ns = to_ns(parse_ts(last["at"])) if isinstance(last, dict) else 0
+        if 0 <= now - (self._tidied_ns or 0) < TIDY_SECONDS * 1e9:
+            return
+        self._tidied_ns = now
+        with contextlib.suppress(CdeskError, sqlite3.Error, OSError):
+            self.status("last_tidy", {"at": self._now(), "removed": self.runner.tidy()})
+
     def queued_tickets(self) -> int:
         return count_open(self._state).get("queued", 0)
 
@@ -351,7 +365,13 @@ class Service:
         self, request: dict[str, Any], *, report: dict[str, object] | None = None, error: str | None = None
     ) -> None:
         """Tell whoever asked what came of it."""
-        facts = {"id": request["id"], "at": self._now(), "ok": error is None, "message": error}
+        facts = {
+            "id": request["id"],
+            "asked_at": request.get("at"),
+            "at": self._now(),
+            "ok": error is None,
+            "message": error,
+        }
         self.status("build_request_done", {**facts, "report": report})
 
     def status(self, key: str, value: object) -> None:

@@ -95,5 +95,9 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     assert json.loads(cdesk(capsys, "status", "--json"))["quarantine"]["lines"] == 0
     assert main(["quarantine", "list", "--limit", "0"]) == 2
     assert len(json.loads(cdesk(capsys, "quarantine", "list", "--done", "--json"))) == 3
+    (state_home.queue / "records.ndjson").write_bytes(b"{}\n")
+    assert "records.ndjson" in cdesk(capsys, "status")
+    assert main(["doctor"]) in (0, 1)
+    assert "is no file of the queue" in capsys.readouterr().out
     assert main(["quarantine", "show", "q-none"]) == 1
     assert main(["quarantine", "replay"]) in (1, 2)

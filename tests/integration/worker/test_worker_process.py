@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from cdesk.snapshot import SnapshotReader
 from cdesk.state import get_status, open_state
 from cdesk.tickets import expiry_of, get_ticket, submit_ticket
 from cdesk.wake import WakeSender, read_worker
+from cli.main import main
 from worker.main import RUNNING_ALREADY, run_once
 
 ADA = "ada@example.com"
@@ -233,6 +235,30 @@ def test_once_asks_a_running_worker_and_waits_for_it(
     assert worker.poll() is None
     assert id in {item["insight_id"] for item in context(home)["unverified"]}
     assert shim.state.execute("select count(*) from pending_insights").fetchone() == (0,)
+
+
+def test_rounds_asked_for_at_once_are_all_answered(
+    worker: subprocess.Popen[bytes], shim: Shim, settings: Settings
+) -> None:
+    shim.ask("before the rounds")
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: run_once(settings), range(4)))
+    assert all(report.handed_over for report in reports)
+    assert worker.poll() is None
+
+
+def test_a_worker_is_stopped_by_command(
+    worker: subprocess.Popen[bytes],
+    home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CDESK_HOME", str(home.root))
+    assert main(["worker", "--stop"]) == 0
+    assert worker.wait(10) == 0
+    assert "The worker has ended." in capsys.readouterr().out
+    assert main(["worker", "--stop"]) == 0
+    assert capsys.readouterr().out == "No worker runs.\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX word")

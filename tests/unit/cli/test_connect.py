@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.config import Settings
+from cdesk.config import Settings, default_home
 from cli.connect import config_path, entry, find_entry, server_command
 
-SETTINGS = Settings(home=Path("home"), customer="ada@example.com")
+SETTINGS = Settings(home=default_home({}), customer="ada@example.com")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,32 @@ def test_the_entry_starts_the_server_by_an_absolute_command_that_exists() -> Non
     assert Path(server["command"]).exists()
     assert [server["command"], *server["args"]] == server_command()
     assert server["env"] == {"CDESK_CUSTOMER": "ada@example.com"}
+
+
+def test_the_entry_carries_the_settings_in_force_and_no_secret() -> None:
+    environ = {
+        "SNOWFLAKE_ACCOUNT": "account",
+        "SNOWFLAKE_PRIVATE_KEY_PATH": "/keys/key.p8",
+        "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": "hidden",
+        "SNOWFLAKE_PASSWORD": "hidden",
+        "SNOWFLAKE_TOKEN": "hidden",
+        "CDESK_SNOWFLAKE_LANDING": "connector",
+        "PATH": "/bin",
+    }
+    home = Path("elsewhere").absolute()
+    settings = Settings(
+        home=home, customer="ada", target="snowflake", worker="off", durability="disk", environ=environ
+    )
+    assert entry(settings)["mcpServers"]["cdesk"]["env"] == {
+        "CDESK_CUSTOMER": "ada",
+        "CDESK_HOME": str(home),
+        "CDESK_TARGET": "snowflake",
+        "CDESK_WORKER": "off",
+        "CDESK_DURABILITY": "disk",
+        "CDESK_SNOWFLAKE_LANDING": "connector",
+        "SNOWFLAKE_ACCOUNT": "account",
+        "SNOWFLAKE_PRIVATE_KEY_PATH": "/keys/key.p8",
+    }
 
 
 def test_its_own_entry_is_found_again() -> None:

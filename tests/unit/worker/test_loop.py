@@ -447,6 +447,16 @@ def test_data_tests_run_once_a_day_and_a_failure_is_shown(built: Desk) -> None:
     status = get_status(built.state, "last_test")
     assert isinstance(status, dict)
     assert status["failed"] == ["unique_events"]
+
+
+def test_old_results_go_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
+    assert built.tickets.tidied == 1, "by the first worker"
+    built.service._tidied_ns = None  # as a worker that has just begun
+    built.loop.turn()
+    assert built.tickets.tidied == 1
+    built.service._tidied_ns = None
+    built.clock.seconds += 86_400
+    built.loop.turn()
     assert built.tickets.tidied == 2
 
 
