@@ -1,10 +1,11 @@
 """Queue to warehouse: a backlog against DuckDB's own NDJSON load, peak memory, lag at steady rates, the price of an idle look.
 
-    python -m bench.ingest [--rows 1000000] [--rates 200,2000] [--seconds 15]
+    python -m bench.ingest [--rows 1000000] [--rates 200,2000] [--seconds 60]
 
 The backlog is drained by the real uploader in a process of its own; the floor is DuckDB loading the same files with `read_json` into an
-identical table, in a process of its own too, right before and right after. Lag is measured from the record's `ts` to the moment at which
-its transaction has committed (from then on `events_live` shows it), with a writer in another process. Writes bench/results/ingest.json.
+identical table, in a process of its own too, right before and right after. Lag is measured from the record's birth to the moment at which
+another process finds it in `events_live`, with a writer, the real worker and its builds in processes of their own. Writes
+bench/results/ingest.json.
 """
 
 from __future__ import annotations
@@ -22,15 +23,22 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 
 from cdesk.clock import IdSource, format_ts
-from cdesk.config import Durability
+from cdesk.config import Durability, Settings
 from cdesk.home import StateDirectory
+from cdesk.locks import is_held
 from cdesk.queue import SEAL_BYTES, QueueWriter
 from cdesk.records import encode, make_record
+from cdesk.wake import WakeSender, read_worker
 from uploader.uploader import Uploader
 from warehouse.duckdb import DuckDBWarehouse
+from worker.main import run_once
 
+BENCH = (sys.executable, "-m", "bench.ingest")
+SESSION = "measured"
+PROBE_SECONDS = 0.2
 RESULTS = Path(__file__).resolve().parent / "results" / "ingest.json"
 LANDING = (
     "create table activities.landing (id varchar not null, kind varchar not null, payload json not null, "
@@ -57,7 +65,7 @@ ACTIVITIES: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def event(number: int, *, ids: IdSource, ts: str) -> bytes:
+def event(number: int, *, ids: IdSource, ts: str, session: str | None = None) -> bytes:
     activity, features = ACTIVITIES[number % len(ACTIVITIES)]
     return encode(
         make_record(
@@ -65,7 +73,7 @@ def event(number: int, *, ids: IdSource, ts: str) -> bytes:
             id=ids.uuid7(),
             ts=ts,
             customer=f"user{number % 50}@example.com",
-            session_id=f"session-{number % 500}",
+            session_id=session or f"session-{number % 500}",
             query_tag=ids.query_tag(),
             fields={
                 "anonymous_customer_id": None,
@@ -142,17 +150,23 @@ def child_drain(home_text: str) -> dict[str, Any]:
 
 
 def child_write(home_text: str, rate: str, seconds: str) -> dict[str, Any]:
-    """Append `rate` events a second, evenly, for so many seconds."""
+    """Append `rate` events a second, evenly, for so many seconds; when each was born."""
     ids, writer = IdSource(), QueueWriter(StateDirectory(Path(home_text)).queue)
     total, pause = int(float(rate) * float(seconds)), 1 / float(rate)
+    waker, woken, born = WakeSender(StateDirectory(Path(home_text))), 0.0, []
     started = time.perf_counter()
     for number in range(total):
         ahead = started + number * pause - time.perf_counter()
         if ahead > 0:
             time.sleep(ahead)
-        writer.append(event(number, ids=ids, ts=format_ts(time.time_ns())))
+        born.append(time.time())
+        writer.append(event(number, ids=ids, ts=format_ts(time.time_ns()), session=SESSION))
+        if born[-1] - woken > 0.2:  # as the server does
+            woken = born[-1]
+            waker.send()
     writer.close()
-    return {"written": total}
+    waker.send()
+    return {"born": born}
 
 
 def child_idle(home_text: str) -> dict[str, Any]:
@@ -167,9 +181,7 @@ def child_idle(home_text: str) -> dict[str, Any]:
 
 
 def in_child(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.ingest", "--child", *arguments], capture_output=True, check=False
-    )
+    done = subprocess.run([*BENCH, "--child", *arguments], capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr.decode())
     found: dict[str, Any] = json.loads(done.stdout)
@@ -201,40 +213,41 @@ def measure_backlog(rows: int) -> dict[str, Any]:
 
 
 def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
-    """Lag of every record at `rate` events a second, with the worker's way of waiting (a wake-up, or the hold of a small batch)."""
+    """From a record's birth until a query finds it in `events_live`, at `rate` events a second: the real worker lands and builds meanwhile.
+
+    Somebody else asks five times a second, each time over a connection of its own, as another program would.
+    """
     with tempfile.TemporaryDirectory() as folder:
         home = StateDirectory(Path(folder)).ensure()
-        make_landing(home.warehouse)
-        uploader = Uploader(home, DuckDBWarehouse(home.warehouse))
-        committed: dict[str, float] = {}
-        arguments = [
-            sys.executable,
-            "-m",
-            "bench.ingest",
-            "--child",
-            "write",
-            str(home.root),
-            str(rate),
-            str(seconds),
-        ]
-        cpu = time.process_time()
-        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as writer:
-            while writer.poll() is None or uploader.depth():
-                time.sleep(max(uploader.hold_seconds, 0.02))
-                report = uploader.drain()
-                if report.last_landed_at is not None:
-                    committed[report.last_landed_at.isoformat()] = time.time()
-        used = time.process_time() - cpu
-        with duckdb.connect(home.warehouse, read_only=True) as connection:
-            rows = connection.execute(
-                "select epoch(cast(payload->>'ts' as timestamptz)), landed_at from activities.landing order by landed_at"
-            ).fetchall()
-        stamps = sorted((stamp, at) for stamp, at in committed.items())
-        lags, index = [], 0
-        for born, landed_at in rows:
-            while index < len(stamps) and stamps[index][0][:26] < landed_at.isoformat()[:26]:
-                index += 1
-            lags.append(stamps[min(index, len(stamps) - 1)][1] - float(born))
+        settings = Settings(
+            home=home.root, customer="ada@example.com", worker="off", environ=dict(os.environ)
+        )
+        run_once(settings)
+        environ = {**os.environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": settings.customer}
+        probes: list[tuple[float, int]] = []
+        with subprocess.Popen([sys.executable, "-m", "cli", "worker"], env=environ) as worker:
+            try:
+                while read_worker(home) is None or not is_held(home.worker_lock):
+                    time.sleep(0.05)
+                births = home.root / "births.json"
+                arguments = [*BENCH, "--child", "write", str(home.root), str(rate), str(seconds)]
+                with subprocess.Popen(arguments, stdout=births.open("wb")) as writer:
+                    born: list[float] = []
+                    found, ended = 0, False
+                    while not ended or found < len(born):
+                        if not ended and writer.poll() is not None:
+                            ended, born = True, json.loads(births.read_bytes())["born"]
+                        found = queryable(home.warehouse)
+                        probes.append((time.time(), found))
+                        time.sleep(PROBE_SECONDS)
+                used = psutil.Process(worker.pid).cpu_times()
+            finally:
+                worker.terminate()
+    lags, index = [], 0
+    for number, at in enumerate(born, 1):
+        while probes[index][1] < number:
+            index += 1
+        lags.append(probes[index][0] - at)
     lags.sort()
     return {
         "rate": rate,
@@ -242,9 +255,22 @@ def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
         "p50_seconds": lags[len(lags) // 2],
         "p95_seconds": lags[int(len(lags) * 0.95)],
         "max_seconds": lags[-1],
-        "drains": len(committed),
-        "uploader_cpu_share": used / seconds,
+        "probes": len(probes),
+        "worker_cpu_share": (used.user + used.system) / seconds,
     }
+
+
+def queryable(path: Path) -> int:
+    """How many of the writer's records `events_live` holds; waits while somebody else has the file."""
+    while True:
+        try:
+            with duckdb.connect(path, read_only=True) as connection:
+                rows = connection.execute(
+                    "select count(*) from activities.events_live where _session_id = ?", [SESSION]
+                ).fetchall()
+            return int(rows[0][0])
+        except duckdb.IOException:
+            time.sleep(0.01)
 
 
 def measure_append(records: int = 1_000) -> dict[str, Any]:
@@ -273,7 +299,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.ingest", description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rates", default="200,2000")
-    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args(argv)
     if given.child:
@@ -303,7 +329,7 @@ def main(argv: list[str] | None = None) -> None:
         aim = ", aim < 2" if rate <= 200 else ""
         print(
             f"lag at {rate:,.0f} events/s: p50 {lag['p50_seconds']:.2f} s, p95 {lag['p95_seconds']:.2f} s{aim}, "
-            f"max {lag['max_seconds']:.2f} s; uploader CPU {lag['uploader_cpu_share']:.0%} of one core"
+            f"max {lag['max_seconds']:.2f} s; the worker, without dbt: {lag['worker_cpu_share']:.0%} of one core"
         )
     with tempfile.TemporaryDirectory() as folder:
         home = StateDirectory(Path(folder)).ensure()
