@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Installation:
         )
 
     def run(self, role: str, *statements: str) -> list[tuple[Any, ...]]:
+        """The last one's rows, in a session of that role with the user's other roles as their default has it."""
         connection = self.login.open(role=role, warehouse=f"{PREFIX}_BUILD_WH", session_parameters={})
         try:
             cursor = connection.cursor()
@@ -104,7 +106,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             warehouse = made.warehouse("SERVICE")
             for records, name in ((first(), "a-000001.ndjson"), (second(), "b-000001.ndjson")):
                 warehouse.land(lines(records, name))
-                result = dbt("build", "--exclude-resource-type", "unit_test")
+                result = dbt("build")
                 assert result.ok, result.failures
             yield made
         finally:
@@ -148,6 +150,58 @@ def test_a_reader_without_an_entry_sees_nothing_and_setting_the_variable_is_no_u
         "customer_stream",
     ):
         assert installation.run(role, f"select count(*) from {relation}") == [(0,)], relation
+
+
+def test_a_person_with_an_entry_sees_their_own_rows_through_the_guarded_mapping_table(
+    installation: Installation,
+) -> None:
+    user = os.environ["SNOWFLAKE_USER"].upper()
+    builder, role = f"{PREFIX}_TRANSFORMER", f"{PREFIX}_READER"
+    installation.run(builder, f"insert into customer_access select 'user', '{user}', '{CUSTOMERS[0]}'")
+    installation.run(builder, f"insert into customer_access select 'user', 'SOMEBODY_ELSE', '{CUSTOMERS[1]}'")
+    try:
+        for secondary in (
+            "none",
+            "all",
+        ):  # the user has ADMIN and SERVICE, too: in force beside the reader they add nothing
+            seen = installation.run(
+                role, f"use secondary roles {secondary}", "select distinct customer from events"
+            )
+            assert seen == [(CUSTOMERS[0],)], secondary
+        assert installation.run(builder, "select count(*) from customer_access") == [(2,)]
+    finally:
+        installation.run(builder, "delete from customer_access")
+
+
+def test_the_loader_sees_that_a_line_has_landed_and_not_what_it_says(installation: Installation) -> None:
+    loader = f"{PREFIX}_LOADER"
+    assert installation.run(loader, "select count(*) > 0, count(payload) from landing") == [(True, 0)]
+    for sql in ("select * from events", "delete from landing", "update landing set kind = 'x'"):
+        with pytest.raises(Exception, match=r"(?i)insufficient privileges|not authorized"):
+            installation.run(loader, sql)
+
+
+def test_a_merge_writes_whole_payloads_for_a_loader_that_reads_none(installation: Installation) -> None:
+    warehouse = installation.warehouse("SERVICE")
+    batch = lines(second(), "e-000001.ndjson")
+    warehouse.land(batch)
+    warehouse.land(batch)
+    found = installation.run(
+        f"{PREFIX}_TRANSFORMER",
+        "select count(*), count(distinct source_offset), count(payload) from landing where source_file = 'e-000001.ndjson'",
+    )
+    assert found == [(len(batch), len(batch), len(batch))]
+
+
+def test_a_build_in_another_role_is_refused(installation: Installation, tmp_path: Path) -> None:
+    other = replace(installation.dbt, profiles=profile(tmp_path, "ACCOUNTADMIN"))
+    result = other("run", "--select", "vw_tool_events")
+    assert not result.ok
+    assert "builds run as" in " ".join(result.failures) + result.printed
+
+
+def test_the_account_tells_its_time(installation: Installation) -> None:
+    assert abs(installation.warehouse("SERVICE").clock_distance()) < timedelta(minutes=5)
 
 
 def test_what_a_person_typed_is_masked_for_the_service_and_whole_for_builds(
@@ -203,17 +257,29 @@ def test_streaming_lands_and_resumes(installation: Installation) -> None:
             installation.warehouse("SERVICE"), lambda: sdk_client(installation.login, f"{PREFIX}_LOADER")
         )
 
+    def rows_are(expected: int) -> None:
+        """Each line once, within two minutes: a commit is in its token a little before it is in a query."""
+        deadline = time.monotonic() + 120
+        while True:
+            rows = installation.run(
+                f"{PREFIX}_LOADER",
+                "select count(*), count(distinct id) from landing where source_file = 'd-000001.ndjson'",
+            )
+            if rows[0][0] >= expected or time.monotonic() >= deadline:
+                break
+            time.sleep(3)
+        assert rows == [(expected, expected)]
+
     batch = lines(first(), "d-000001.ndjson")
     opened().land(batch[:5])
-    again = opened()
-    again.land(batch)
-    deadline = time.monotonic() + 120
-    count = 0
-    while count < len(batch) and time.monotonic() < deadline:
-        rows = installation.run(
-            f"{PREFIX}_LOADER",
-            "select count(*), count(distinct id) from landing where source_file = 'd-000001.ndjson'",
-        )
-        count = rows[0][0]
-        time.sleep(3)
-    assert rows == [(len(batch), len(batch))]
+    opened().land(batch)
+    rows_are(len(batch))
+    # put back to an older state: the channel still has its token, and what is missing lands all the same
+    last = batch[2].source_offset
+    installation.run(
+        f"{PREFIX}_TRANSFORMER",
+        f"delete from landing where source_file = 'd-000001.ndjson' and source_offset > {last}",
+    )
+    assert opened().positions(["d-000001.ndjson"]) == {"d-000001.ndjson": last}
+    opened().land(batch[3:])
+    rows_are(len(batch))
