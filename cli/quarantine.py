@@ -45,12 +45,18 @@ def _count(text: str) -> int:
 
 def run(args: Namespace) -> int:
     from cdesk.catalogue import load_catalogue
+    from cdesk.errors import CdeskError
     from cdesk.identity import local_caller
     from cdesk.state import open_state
     from uploader.quarantine import TEMPLATE, Quarantine
     from warehouse.factory import open_warehouse
 
     settings, home = settings_and_home()
+    if settings.target == "snowflake":
+        raise CdeskError(
+            "on Snowflake the quarantine is read in a worksheet as CDESK_ADMIN, and mended lines come back with 'cdesk import'; "
+            "docs/snowflake.md has the queries"
+        )
     caller = local_caller(settings)
     caller.require_analyst("the quarantine")
     template = load_catalogue(home.catalogue).get(TEMPLATE)

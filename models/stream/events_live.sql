@@ -4,6 +4,8 @@
 #}
 {{ config(materialized='view') }}
 
+{#- As far back as a build looks, where several loaders stamp: see `since`. -#}
+{%- set newest = dbt.dateadd('second', -cdesk.overlap_seconds(), 'max(newest._landed_at)') -%}
 {%- set names = cdesk.record_fields() | list %}
 
 with
@@ -15,8 +17,9 @@ lines as (
     where
         landing.kind = 'event'
         and landing.landed_at >= (
-            select coalesce(max(newest._landed_at), cast('0001-01-01' as {{ dbt.type_timestamp() }}))
+            select coalesce({{ newest }}, cast('0001-01-01' as {{ dbt.type_timestamp() }}))
             from {{ ref('events') }} as newest
+            where newest._landed_at <= {{ cdesk.utc_now() }}
         )
 
 ),
