@@ -17,11 +17,20 @@ import orjson
 
 from cdesk.clock import parse_ts
 from cdesk.errors import CatalogueError, InvalidField, NotFound, shown
-from cdesk.records import INT64_MAX, INT64_MIN, check_activity_name
+from cdesk.records import ACTIVITY_PATTERN, INT64_MAX, INT64_MIN, check_activity_name
+from cdesk.vocabulary import SHED_PRIORITY
 
 Scope = Literal["customer", "caller", "org"]
 TYPES: Final = ("string", "integer", "number", "boolean", "timestamp", "date", "enum", "activity", "uuid")
 """Parameter types; `list[<type>]` is a list of one of them."""
+FORMS: Final = {
+    "boolean": "true or false",
+    "activity": f"text that matches {ACTIVITY_PATTERN}, such as cdesk.user_asked",
+    "timestamp": "RFC 3339 with an offset, such as 2026-01-31T12:00:00Z",
+    "date": "such as 2026-01-31",
+    "uuid": "36 lower-case characters, such as 0190a5f0-0000-7000-8000-000000000000",
+}
+"""Type → what a value of it looks like."""
 IDENTITY_BINDS: Final = ("customer", "is_analyst")
 """Binds that always come from the caller's identity, never from an argument."""
 MAX_STRING: Final = 1_000
@@ -48,12 +57,24 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What is allowed, for an error message or a tool description."""
+        """What is allowed, for an error message: a form and an example where the type's name alone does not say."""
+        scalar = self.type.removeprefix("list[").removesuffix("]")
+        form = FORMS.get(scalar)
+        return self.brief if form is None else f"{self.brief}: {form}"
+
+    @property
+    def brief(self) -> str:
+        """Type and bounds, for a list of many parameters; FORMS says what the types are."""
         text = self.type
         if self.values:
             text = "one of " + ", ".join(self.values)
         if self.min is not None or self.max is not None:
-            text += f" from {self.min} to {self.max}" if self.max is not None else f" of at least {self.min}"
+            unit = " items" if self.type.startswith("list[") else ""
+            text += (
+                f" from {self.min} to {self.max}{unit}"
+                if self.max is not None
+                else f" of at least {self.min}{unit}"
+            )
         if self.type in ("string", "list[string]"):
             text += f" of at most {self.max_length or MAX_STRING} characters"
         return text
@@ -77,11 +98,24 @@ class Parameter:
     def _refused(self, value: Any) -> InvalidField:
         return InvalidField(self.name, f"{shown(value)} is not allowed", self.allowed)
 
+    def _check_activity(self, value: str) -> None:
+        """Refuse what is no name of an activity, suggesting the nearest known one."""
+        try:
+            check_activity_name(value)
+        except ValueError:
+            wanted = value[:100].lower().rpartition(".")[2]
+            known = {name.rpartition(".")[2]: name for name in SHED_PRIORITY}
+            near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
+            hint = f" (did you mean {known[near[0]]}?)" if near else ""
+            raise InvalidField(self.name, f"{shown(value)} is not allowed{hint}", self.allowed) from None
+
     def _scalar(self, kind: str, value: Any, *, bounded: bool) -> Any:
         if kind == "boolean":
             if not isinstance(value, bool):
                 raise self._refused(value)
             return value
+        if kind == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON knows one kind of number
         if kind in ("integer", "number"):
             wanted = int if kind == "integer" else int | float
             if isinstance(value, bool) or not isinstance(value, wanted):
@@ -115,7 +149,7 @@ class Parameter:
             raise self._refused(value)
         try:
             if kind == "activity":
-                check_activity_name(value)
+                self._check_activity(value)
             elif kind == "date":
                 return date.fromisoformat(value).isoformat()
             elif kind == "timestamp":
@@ -130,7 +164,8 @@ class Template:
     """One catalogued query. `sql` has a `?` for each name in `binds`, in order.
 
     `reuse`: whether an earlier answer to the same question may be given again (docs/safesql.md); not where the template is
-    asked to see the system as it is at this moment.
+    asked to see the system as it is at this moment. `evidence`: whether a value in its result can prove an insight; not where
+    the result holds what callers wrote.
     """
 
     name: str
@@ -142,6 +177,7 @@ class Template:
     example: Mapping[str, Any]
     hash: str
     reuse: bool = True
+    evidence: bool = True
 
     def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked, defaults filled in.
@@ -264,6 +300,7 @@ def load_catalogue(path: Path) -> Catalogue:
                 example=item.get("example") or {},
                 hash=item["hash"],
                 reuse=bool(item.get("reuse", True)),
+                evidence=bool(item.get("evidence", True)),
             )
             for name, item in data["templates"].items()
         }

@@ -6,6 +6,7 @@ What a template declares, in `config.meta` of its YAML entry:
     parameters: [{name, type, description, required, default, min, max, max_length, values}]     or a mapping name → the rest
     example: {hours_back: 24}
     reuse: false              optional
+    evidence: false           optional: its result holds what callers wrote
 
 An invalid template keeps the catalogue that is there: a wrong one must never replace it in part.
 """
@@ -27,7 +28,7 @@ from cdesk.errors import CatalogueError, InvalidField
 from cdesk.home import write_private
 
 FOLDER: Final = "analyses/safesql/"
-_META: Final = frozenset(("scope", "parameters", "example", "reuse"))
+_META: Final = frozenset(("scope", "parameters", "example", "reuse", "evidence"))
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
 _BINDS_OF_SCOPE: Final[dict[str, frozenset[str]]] = {
     "customer": frozenset(("customer",)),
@@ -113,6 +114,9 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
     sql, binds = bind_positions(str(compiled), rules, dialect)
     _check_query(sql, rules, dialect)
     _check_binds(cast(Scope, scope), parameters, binds, rules)
+    for flag in ("reuse", "evidence"):
+        if not isinstance(meta.get(flag, True), bool):
+            rules.broken(f"{flag} is {meta[flag]!r:.30}; allowed: true, false")
     example = meta.get("example") or {}
     template = Template(
         name=name,
@@ -123,7 +127,8 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         binds=binds,
         example=example,
         hash="",
-        reuse=bool(meta.get("reuse", True)),
+        reuse=meta.get("reuse", True),
+        evidence=meta.get("evidence", True),
     )
     try:
         template.check_params(example)
@@ -334,6 +339,7 @@ def _entry(template: Template) -> dict[str, Any]:
         "binds": list(template.binds),
         "example": dict(template.example),
         "reuse": template.reuse,
+        "evidence": template.evidence,
     }
     return entry | ({"hash": template.hash} if template.hash else {})
 

@@ -2,19 +2,17 @@
     A build writes the customers for whom something was landed since the newest that this table has seen, and, because counts are by UTC calendar day, once
     a day those whose counts may have moved. `updated_at` moves only with `version`, `version` only with the text.
     The newest activities and questions are those of the cached text together with what has landed since, so that no build goes back over history.
+    What a refresh itself records (`bookkeeping_activities`) is left out throughout: else each refresh would be the reason for the next.
     The text is put together key by key: docs/contracts.md fixes the order of keys, which a native object would not keep.
 #}
 {{ config(incremental_strategy='merge', unique_key='customer') }}
 
+{#- Not a common table expression: read in three places, it would be read once and whole. Each of these skips what its bound rules out. -#}
+{%- set events = '(select * from ' ~ ref('events') ~ ' where activity not in ' ~ cdesk.bookkeeping_activities() ~ ') as events' -%}
+
 {%- set today = "cast(" ~ cdesk.cdesk_now() ~ " as date)" %}
 
 with
-
-events as (
-
-    select * from {{ ref('events') }}
-
-),
 
 insight_atoms as (
 
@@ -30,7 +28,7 @@ vocabulary as (
 
 touched as (
 
-    select customer from events
+    select customer from {{ events }}
     {% if is_incremental() %}
     where _landed_at >= {{ cdesk.since(this, '_events_landed_at') }}
     {% endif %}
@@ -59,7 +57,7 @@ new_events as (
         _activity_id,
         _landed_at,
         case when activity = 'cdesk.user_asked' then {{ cdesk.json_string('_feature_json', 'question') }} end as question
-    from events
+    from {{ events }}
     {% if is_incremental() %}
     where _landed_at >= {{ cdesk.since(this, '_events_landed_at') }}
     {% endif %}
@@ -135,7 +133,7 @@ activity_counts as (
         sum(case when ts >= {{ today }} then 1 else 0 end) as d1,
         sum(case when ts >= {{ dbt.dateadd('day', -6, today) }} then 1 else 0 end) as d7,
         count(*) as d30
-    from events
+    from {{ events }}
     where
         customer in (select touched.customer from touched)
         and ts >= {{ dbt.dateadd('day', -29, today) }}
@@ -187,10 +185,12 @@ activities as (
 
 ),
 
+-- what the person did, rather than what the system recorded about its own work
 newest_activities as (
 
     select *
     from activities
+    where activity not in {{ cdesk.system_activities() }}
     qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 20
 
 ),

@@ -2,6 +2,9 @@
     Exact at any order of arrival. A build writes three sorts of atoms: those landed since the newest of this table; unverified ones whose query has been
     run again, or has landed only now; and stored ones that either supersede or are superseded by them, which are the tail of
     their (customer, subject, metric) from the first change on. What an atom says is worked out for all three alike.
+
+    A verified atom is superseded by a later verified one alone, an unverified one by whatever comes later. So the current verified atom and the
+    latest of all never have a `superseded_at`, and every build has them at hand to say which of them is current.
 #}
 {{ config(incremental_strategy='merge', unique_key='insight_id', cluster_by=['customer', 'ts']) }}
 
@@ -61,8 +64,12 @@ run_again as (
             known.customer = provenance_chain.customer
             and known.provenance_query_hash = provenance_chain.query_hash
     where
-        not known.verified
-        and (known._provenance_landed_at is null or known._provenance_landed_at < provenance_chain._landed_at)
+        (
+            not known.verified
+            and (known._provenance_landed_at is null or known._provenance_landed_at < provenance_chain._landed_at)
+        )
+        -- verified by a template that is no evidence any more
+        or known.provenance_template in {{ cdesk.hearsay_templates() }}
 
 ),
 
@@ -171,6 +178,7 @@ runs_by_hash as (
         query_hash,
         max(_landed_at) as _landed_at,
         max(case when status = 'succeeded' then 1 else 0 end) = 1 as has_succeeded,
+        max(case when status = 'succeeded' and template not in {{ cdesk.hearsay_templates() }} then 1 else 0 end) = 1 as has_evidence,
         min(case when status = 'succeeded' and not has_complete_result_values then 0 else 1 end) = 1 as is_complete
     from claimed_runs
     group by customer, query_hash
@@ -180,7 +188,7 @@ runs_by_hash as (
 succeeded_runs as (
 
     select * from claimed_runs
-    where status = 'succeeded'
+    where status = 'succeeded' and template not in {{ cdesk.hearsay_templates() }}
 
 ),
 
@@ -242,7 +250,7 @@ proofs as (
 
 ),
 
-atoms as (
+judged as (
 
     select
         claims.insight_id,
@@ -260,16 +268,13 @@ atoms as (
             when claims.provenance_query_hash is null then 'no_provenance'
             when runs_by_hash.query_hash is null then 'unknown_query'
             when not runs_by_hash.has_succeeded then 'query_not_succeeded'
+            when not runs_by_hash.has_evidence then 'not_evidence'
             when proofs.insight_id is not null then 'verified'
             when claims.value_type = 'null' then 'no_value'
             when not runs_by_hash.is_complete then 'result_values_incomplete'
             else 'value_not_in_result'
         end as verification_reason,
         proofs.template as provenance_template,
-        lead(claims.ts) over (
-            partition by claims.customer, claims.subject, claims.metric
-            order by claims.ts, claims.insight_id
-        ) as superseded_at,
         claims.session_id,
         claims.query_tag,
         coalesce(proofs._landed_at, runs_by_hash._landed_at) as _provenance_landed_at,
@@ -283,12 +288,40 @@ atoms as (
 
 ),
 
-final as (
+followed as (
 
     select
         *,
-        superseded_at is null as is_current
-    from atoms
+        lead(ts) over (partition by customer, subject, metric order by ts, insight_id) as next_ts,
+        lead(ts) over (partition by customer, subject, metric, verified order by ts, insight_id) as next_alike_ts,
+        max(case when verified then 1 else 0 end) over (partition by customer, subject, metric) = 1 as is_known
+    from judged
+
+),
+
+final as (
+
+    select
+        insight_id,
+        customer,
+        ts,
+        subject,
+        metric,
+        value,
+        value_type,
+        value_number,
+        value_text,
+        provenance_query_hash,
+        verified,
+        verification_reason,
+        provenance_template,
+        case when verified then next_alike_ts else next_ts end as superseded_at,
+        session_id,
+        query_tag,
+        _provenance_landed_at,
+        _landed_at,
+        case when verified then next_alike_ts is null else next_ts is null and not is_known end as is_current
+    from followed
 
 )
 

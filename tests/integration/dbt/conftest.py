@@ -151,7 +151,7 @@ def query_run(number: int, **fields: Any) -> dict[str, Any]:
     """A succeeded run that found 42."""
     own = {
         "ticket_id": str(UUID(int=number + 10**6, version=4)),
-        "template": "insights",
+        "template": "activity_counts",
         "sql": "select 42",
         "params": {"customer": "ada@example.com"},
         "query_hash": "0123456789abcdef",

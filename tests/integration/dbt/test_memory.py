@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 from tests.integration.dbt.conftest import DbtWarehouse, envelope, event, insight, query_run
@@ -138,3 +139,77 @@ def test_updated_at_moves_only_with_the_version_and_the_day_moves_the_counts(war
     assert state("2026-02-03")[1:] == second[1:], "the day moved, and no count with it"
     assert state("2026-03-02")[0] == {"cdesk.user_asked": {"d1": 0, "d7": 0, "d30": 1}}
     assert state("2026-03-03")[0] == {}
+
+
+def test_a_value_of_the_memory_itself_proves_nothing(warehouse: DbtWarehouse) -> None:
+    """Remembered without proof, found again by a question for what is remembered, remembered with that question's hash."""
+    warehouse.land([insight(1, value=999_999, provenance_query_hash=None)])
+    warehouse.build()
+    runs = [
+        query_run(10 + number, template=template, query_hash=f"{number:016x}", result_values=[999_999])
+        for number, template in enumerate(
+            ("insights", "insight_history", "feature_values", "recent_activities")
+        )
+    ]
+    claims = [
+        insight(20 + number, subject=f"by_{number}_", value=999_999, provenance_query_hash=f"{number:016x}")
+        for number in range(4)
+    ]
+    warehouse.land([*runs, *claims])
+    warehouse.build()
+    assert {atoms(warehouse)[f"by_{number}_999999"][:2] for number in range(4)} == {(False, "not_evidence")}
+    assert contexts(warehouse)["ada@example.com"]["insights"] == []
+    built = warehouse.query(ATOMS)
+    warehouse.build(full=True)
+    assert warehouse.query(ATOMS) == built
+
+
+def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(warehouse: DbtWarehouse) -> None:
+    def at(day: int) -> str:
+        return f"2026-02-{day:02}T00:00:00.000000Z"
+
+    claims = [
+        insight(1, ts=at(1), value=5, provenance_query_hash=None),
+        insight(2, ts=at(2), value=106),
+        insight(3, ts=at(3), value=6, provenance_query_hash=None),
+        insight(4, ts=at(4), value=107),
+        insight(5, ts=at(5), value=999_999, provenance_query_hash=None),
+    ]
+    rng = random.Random(4)
+    for _ in range(2):
+        warehouse.empty()
+        batches = [[claim] for claim in claims] + [[query_run(10, result_values=[106, 107])]]
+        rng.shuffle(batches)
+        for batch in batches:
+            warehouse.land(batch)
+            warehouse.build()
+        chain = warehouse.query(
+            "select value_number, cast(cast(superseded_at as date) as varchar), is_current from insight_atoms order by ts"
+        )
+        assert chain == [
+            (5, "2026-02-02", False),
+            (106, "2026-02-04", False),
+            (6, "2026-02-04", False),
+            (107, None, True),
+            (999_999, None, False),
+        ]
+        built = warehouse.query(ATOMS)
+        warehouse.build(full=True)
+        assert warehouse.query(ATOMS) == built
+
+
+def test_a_refresh_is_no_reason_for_the_next_one(warehouse: DbtWarehouse) -> None:
+    """What the worker records about a refresh lands, and the context stays as it was; it shows what the person did."""
+    warehouse.land([event(1), event(2, activity="cdesk.tool_called", ts="2026-02-01T12:00:01.000000Z")])
+    warehouse.build()
+    state = "select context, version, updated_at, _last_event_at, _events_landed_at from context_cache"
+    before = warehouse.query(state)
+    for number in (3, 4):
+        warehouse.land([event(number, activity="cdesk.context_refreshed", ts="2026-02-01T13:00:00.000000Z")])
+        warehouse.build()
+        assert warehouse.query(state) == before
+    warehouse.build(full=True)
+    assert warehouse.query(CONTEXT)[0][1:3] == before[0][:2]
+    context = contexts(warehouse)["ada@example.com"]
+    assert [row["activity"] for row in context["last_activities"]] == ["cdesk.user_asked"]
+    assert "cdesk.context_refreshed" not in context["counts"]

@@ -62,6 +62,7 @@ EVERY_TYPE = [
     [
         (EVERY_TYPE[0], "x' or 1=1 --", "x' or 1=1 --"),
         (EVERY_TYPE[1], 10, 10),
+        (EVERY_TYPE[1], 10.0, 10),
         (EVERY_TYPE[2], 24, 24.0),
         (EVERY_TYPE[3], False, False),
         (EVERY_TYPE[4], "2026-01-31T12:00:00+02:00", "2026-01-31T10:00:00+00:00"),
@@ -87,7 +88,8 @@ def test_a_fitting_value_is_bound_in_one_form(parameter: Parameter, given: Any, 
         (EVERY_TYPE[0], "x" * 10_000_000),
         (EVERY_TYPE[0], 5),
         (EVERY_TYPE[1], 11),
-        (EVERY_TYPE[1], 1.0),
+        (EVERY_TYPE[1], 1.5),
+        (EVERY_TYPE[1], 1e300),
         (EVERY_TYPE[1], True),
         (EVERY_TYPE[1], 2**64),
         (EVERY_TYPE[1], 10**5000),
@@ -258,3 +260,28 @@ def test_a_template_is_reused_unless_it_says_otherwise(tmp_path: Path) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
     catalogue = load_catalogue(path)
     assert (catalogue.get("a").reuse, catalogue.get("b").reuse) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("activity", ("matches", "cdesk.user_asked")),
+        ("timestamp", ("offset", "2026-01-31T12:00:00Z")),
+        ("date", ("2026-01-31",)),
+        ("uuid", ("36 lower-case", "0190a5f0-0000-7000-8000-000000000000")),
+        ("boolean", ("true or false",)),
+        ("list[activity]", ("cdesk.user_asked",)),
+    ],
+)
+def test_what_is_allowed_says_the_form_and_not_the_types_name_alone(kind: str, says: tuple[str, ...]) -> None:
+    parameter = Parameter("p", kind, "-")
+    with pytest.raises(InvalidField) as caught:
+        parameter.check(["?"] if kind.startswith("list[") else "?")
+    assert all(text in str(caught.value) for text in says)
+    assert all(text in parameter.allowed for text in says)
+
+
+@pytest.mark.parametrize("given", ["user_asked", "cdesk.user-asked", "cdesk.User_Asked", "user_aksed"])
+def test_a_misspelt_activity_is_refused_with_the_nearest_known(given: str) -> None:
+    with pytest.raises(InvalidField, match=r"did you mean cdesk\.user_asked\?"):
+        Parameter("activity", "activity", "-").check(given)

@@ -253,3 +253,14 @@ def test_a_question_mark_within_a_string_is_never_a_bind(parts: list[str]) -> No
     for part in parts:
         if part.startswith("'"):
             assert part in template.sql
+
+
+def test_a_template_says_whether_its_result_is_evidence(tmp_path: Path) -> None:
+    target = tmp_path / "catalog.json"
+    export_catalogue(
+        manifest(tmp_path, node(), node(name="insights", evidence=False)), target, dialect="duckdb", now=NOW
+    )
+    catalogue = load_catalogue(target)
+    assert (catalogue.get("activity_counts").evidence, catalogue.get("insights").evidence) == (True, False)
+    with pytest.raises(CatalogueError, match="evidence is 'no'"):
+        template_of(node(evidence="no"), "duckdb")
