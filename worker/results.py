@@ -322,7 +322,10 @@ class Executor:
         everyone = question.template.scope == "org" or (
             question.template.scope == "caller" and caller.is_analyst
         )
-        params = template.check_params({"everyone": everyone})
+        given: dict[str, Any] = {"everyone": everyone}
+        if any(parameter.name == "named" for parameter in template.parameters):
+            given["named"] = f",{','.join(activities_of(question))},"
+        params = template.check_params(given)
         with self._warehouse.run_template(
             template,
             template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
@@ -546,10 +549,21 @@ def _result(
             "uri": artifact.uri,
             "format": artifact.format,
             "expires_at": artifact.expires_at,
+            "open_with": f"cdesk artifact {artifact.artifact_id} --out result.csv",
         },
         "reused": False,
         "elapsed_ms": elapsed_ms,
     }
+
+
+def activities_of(question: Question) -> list[str]:
+    """The activities that the question asks for by name, the system's own among them."""
+    named: set[str] = set()
+    for parameter in question.template.parameters:
+        value = question.params.get(parameter.name)
+        if value is not None and parameter.type in ("activity", "list[activity]"):
+            named.update(value if isinstance(value, list) else [value])
+    return sorted(named)
 
 
 def _is_timeless(template: Template) -> bool:

@@ -205,3 +205,46 @@ def test_another_customers_activity_leaves_an_answer_standing(living: Living) ->
     living.settle()
     assert living.query("activity_counts", {"days_back": 21}) == {**first, "reused": True}
     assert living.query("top_customers", {"days_back": 21})["reused"] is False
+
+
+def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_land(living: Living) -> None:
+    params = {"activity": "cdesk.tool_called", "key": "tool", "days_back": 22}
+    before = rows_of(living.query("feature_values", params))[0]["activity_count"]
+    assert living.query("feature_values", params)["reused"] is True
+    other = living.query("feature_values", {**params, "activity": "cdesk.file_read", "key": "kind"})
+    with living.journal_of() as journal:
+        for _ in range(5):
+            journal.event("tool_called", {"tool": "get_context"})
+    living.service.drain()
+    again = living.query("feature_values", params)
+    assert rows_of(again)[0]["activity_count"] == before + 5, "landed counts"
+    living.settle()
+    assert rows_of(living.query("feature_values", params))[0]["activity_count"] == before + 5
+    assert living.query("feature_values", {**params, "activity": "cdesk.file_read", "key": "kind"}) == {
+        **other,
+        "reused": True,
+    }
+
+
+def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) -> None:
+    """Made up, then found by a question for what is remembered: that question's hash is no proof."""
+    with living.journal_of() as journal:
+        journal.insight("laundry", "made_up", 424_242, None)
+        journal.event("user_asked", {"amount": 424_242})
+    living.settle()
+    questions: list[tuple[str, dict[str, Any]]] = [
+        ("insights", {}),
+        ("insight_history", {"subject": "laundry", "metric": "made_up"}),
+        ("feature_values", {"activity": "cdesk.user_asked", "key": "amount"}),
+    ]
+    for template, params in questions:
+        result = living.query(template, params)
+        assert "424242" in str(result["rows"])
+        with living.journal_of() as journal:
+            journal.insight("laundry", template, 424_242, result["query_hash"])
+            journal.insight("laundry", template + " text", "424242", result["query_hash"])
+    living.settle()
+    found = rows_of(living.query("insights_by_subject", {"subject": "laundry"}))
+    assert len(found) == 7
+    assert not any(row["verified"] for row in found)
+    assert {row["verification_reason"] for row in found} == {"no_provenance", "not_evidence"}

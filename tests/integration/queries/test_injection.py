@@ -1,7 +1,7 @@
 """Text that tries to be SQL, through every parameter that takes text: refused, or bound as the value that it is.
 
-Same SQL text, same plan, no error but validation, no object changed. On DuckDB; the Snowflake forms bind by position in the same way
-(`Template.bind`), and tests/integration/snowflake runs them over the real connector.
+Same SQL text, same plan, no error but validation, no object changed. On DuckDB; tests/integration/snowflake/test_injection_on_snowflake.py
+does the same over the real connector.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def test_the_corpus_changes_no_plan_and_no_object(
         assert any(bound) == takes_any_text, (
             f"{parameter.name}: a {parameter.type} takes nothing of the corpus"
         )
-    assert fingerprint(original.home.warehouse) == before
+    assert fingerprint(engine.path) == before
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
