@@ -106,7 +106,7 @@ def _check_ts(value: object) -> None:
 
 
 def _check_number(value: object) -> None:
-    allowed = "a finite number"
+    allowed = "a finite number, an integer within 64 bits (send larger ones as text)"
     if isinstance(value, bool) or not isinstance(value, int | float):
         _fail(f"{shown(value)} is {type(value).__name__}", allowed)
     elif isinstance(value, float) and not math.isfinite(value):

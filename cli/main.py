@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "mcp": ("cli.mcp", "the MCP server that Claude Desktop starts; speaks on standard input and output"),
     "worker": ("cli.worker", "the background process: lands what is queued, builds, refreshes, runs queries"),
     "query": ("cli.query", "run a catalogued query and print or save its result"),
+    "artifact": ("cli.artifact", "open the whole stored result that an answer links to"),
     "templates": ("cli.templates", "list the catalogued queries, or explain one of them"),
     "context": ("cli.context", "show what get_context would answer"),
     "import": ("cli.history", "bring in history: a Claude data export, or records as NDJSON"),

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from cdesk.catalogue import Template
 
 EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out activities.csv"
-_WHOLE: Final = ("json", "csv", "parquet")
+WHOLE: Final = ("json", "csv", "parquet")
+"""Forms of a whole result."""
+USAGE: Final = 2
+"""The exit code of a wrong call (cli/main.py)."""
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -36,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("table", *_WHOLE),
+        choices=("table", *WHOLE),
         help="table (the default): ten rows to read; json, csv, parquet: the whole result",
     )
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="--format json")
@@ -61,17 +64,23 @@ def run(args: Namespace) -> int:
 
     settings, home = settings_and_home()
     template = load_catalogue(home.catalogue).get(args.template)
+    try:
+        params = parameters(template, args.params)
+        template.check_params(params)
+    except InvalidField as error:
+        print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
     suffix = args.out.suffix[1:].lower() if args.out else ""
     chosen: Literal["table", "json", "csv", "parquet"] = args.format or (
-        cast(Any, suffix) if suffix in _WHOLE else "table"
+        cast(Any, suffix) if suffix in WHOLE else "table"
     )
     if chosen == "parquet" and args.out is None and sys.stdout.isatty():
         raise InvalidField("--out", "missing", "a file to write Parquet to, as in --out result.parquet")
-    with _target(args.out) as out, waiting(f"running {template.name}") as say:
+    with target(args.out) as out, waiting(f"running {template.name}") as say:
         result = run_now(
             settings,
             template.name,
-            parameters(template, args.params),
+            params,
             local_caller(settings),
             None if chosen == "table" else chosen,
             out,
@@ -124,7 +133,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _target(path: Path | None) -> Iterator[BinaryIO]:
+def target(path: Path | None) -> Iterator[BinaryIO]:
     """Standard output, or a file that stands under its name only once it is whole."""
     if path is None:
         yield sys.stdout.buffer

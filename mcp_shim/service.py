@@ -32,7 +32,9 @@ from cdesk.tickets import (
     ENDED,
     EXPIRY_SECONDS,
     Ticket,
+    cancel_ticket,
     get_ticket,
+    queue_position,
     submit_ticket,
 )
 from mcp_shim.context import empty_context, read_sections, trim
@@ -165,8 +167,8 @@ class Service:
         if "value" not in given:
             raise InvalidField("value", "missing", "text, a finite number, a boolean or null")
         fields = {
-            "subject": _required(given, "subject", "what the insight is about"),
-            "metric": _required(given, "metric", "which property of the subject"),
+            "subject": _named(given, "subject", "what the insight is about"),
+            "metric": _named(given, "metric", "which property of the subject"),
             "value": given["value"],
             "provenance_query_hash": given.get("provenance_query_hash"),
         }
@@ -264,6 +266,7 @@ class Service:
                 sections = read_sections(row.context)
             except ValueError:
                 reasons.append("the snapshot holds a context that is no JSON; the worker rebuilds it")
+        self._forget_arrived(sections)
         head = {
             "customer": customer,
             "as_of": as_of,
@@ -298,6 +301,21 @@ class Service:
             pending += [item for item in self._unsaved if item["insight_id"] not in known]
             pending.sort(key=lambda item: (item["ts"], item["insight_id"]), reverse=True)
         return pending
+
+    def _forget_arrived(self, sections: Json) -> None:
+        """Of what is remembered here alone, forget what the snapshot shows, or shows a later value of."""
+        if not self._unsaved:
+            return
+        shown = [*sections["insights"], *sections["unverified"]]
+        newest: dict[tuple[Any, Any], tuple[str, str]] = {}
+        for item in shown:
+            key = (item.get("subject"), item.get("metric"))
+            newest[key] = max(newest.get(key, ("", "")), (item.get("ts", ""), item.get("insight_id", "")))
+        self._unsaved = [
+            item
+            for item in self._unsaved
+            if (item["ts"], item["insight_id"]) > newest.get((item["subject"], item["metric"]), ("", ""))
+        ]
 
     def _late(self, as_of: str | None, landing: object, pending: list[tuple[Any, ...]]) -> str | None:
         """Why the snapshot is late, or None. `pending` as `_load_pending` gives it."""
@@ -375,22 +393,39 @@ class Service:
         if not isinstance(ticket_id, str):
             raise InvalidField("ticket_id", f"is {type(ticket_id).__name__}", "text, as submit_query gave it")
         seconds = _seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
+        if _boolean(given, "cancel"):
+            await self._cancel(ticket_id)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         while True:
             # Before the row is read: a change in between is then noticed.
             seen = self._state.version() if seconds else 0
-            ticket = self._state.read(
-                lambda connection: get_ticket(connection, ticket_id, customer=self._caller.customer)
-            )
+            ticket, waiting = self._state.read(lambda connection: self._ticket(connection, ticket_id))
             left = begun + seconds - loop.time()
             if ticket.status in ENDED or left <= 0:
-                return self._ticket_answer(ticket)
+                return self._ticket_answer(ticket, waiting)
             if progress is not None:
-                await progress(loop.time() - begun, seconds, ticket.progress or ticket.status)
+                await progress(loop.time() - begun, seconds, ticket.progress or waiting or ticket.status)
             await self._state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
 
-    def _ticket_answer(self, ticket: Ticket) -> Json:
+    def _ticket(self, connection: sqlite3.Connection, ticket_id: str) -> tuple[Ticket, str | None]:
+        """The caller's ticket, and where it stands while it is queued."""
+        ticket = get_ticket(connection, ticket_id, customer=self._caller.customer)
+        if ticket.status != "queued":
+            return ticket, None
+        ahead = queue_position(connection, ticket)
+        return ticket, f"queued, {ahead:,} of your queries before it" if ahead else "queued, next of yours"
+
+    async def _cancel(self, ticket_id: str) -> None:
+        def cancel(connection: sqlite3.Connection) -> None:
+            cancel_ticket(
+                connection, ticket_id, customer=self._caller.customer, now=format_ts(self._now_ns())
+            )
+
+        await self._state.write(cancel)
+        self._journal.wake_worker(at_once=True)
+
+    def _ticket_answer(self, ticket: Ticket, waiting: str | None) -> Json:
         status: str = ticket.status
         error = (
             {"code": ticket.error_code, "message": ticket.error_message or ticket.error_code}
@@ -408,7 +443,7 @@ class Service:
         return {
             "ticket_id": ticket.ticket_id,
             "status": status,
-            "progress": ticket.progress,
+            "progress": ticket.progress or (waiting if status == "queued" else None),
             "error": error,
             "result": dict(ticket.result) if ticket.result is not None else None,
         }
@@ -440,6 +475,14 @@ def _required(given: Json, name: str, allowed: str) -> Any:
     value = given.get(name)
     if value is None:
         raise InvalidField(name, "missing", allowed)
+    return value
+
+
+def _named(given: Json, name: str, allowed: str) -> Any:
+    """A name that says something; the record contract has the rest to say."""
+    value = _required(given, name, allowed)
+    if isinstance(value, str) and value and not value.strip():
+        raise InvalidField(name, "is blank", allowed)
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cdesk.catalogue import Catalogue, Template
+from cdesk.catalogue import FORMS, Catalogue, Template
 from cdesk.records import (
     ACTIVITY_PATTERN,
     HASH_PATTERN,
@@ -152,6 +152,12 @@ _INPUTS: Final[dict[str, Json]] = {
                 "maximum": MAX_WAIT_SECONDS,
                 "default": 0,
                 "description": "Wait up to so long for the end of the query. Other calls go on meanwhile.",
+            },
+            "cancel": {
+                "type": "boolean",
+                "default": False,
+                "description": "Cancel the query instead: at once while it waits, within a moment while it runs. One that has ended stays "
+                "as it is.",
             },
         },
         ("ticket_id",),
@@ -300,13 +306,17 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "get_result": (
         "Get a query's result",
         f"The state of a ticket, and once it has succeeded its result: up to {PREVIEW_ROWS} rows, the row count, as_of, query_hash "
-        "and a link to the whole result. Set wait_seconds to 10 rather than calling often. A ticket not started within "
+        "and the artifact_id of the whole result, which the person opens with 'cdesk artifact ID --out result.csv' (or .json, "
+        ".parquet). While it waits, progress says how many go before it. Set wait_seconds to 10 rather than calling "
+        "often. A ticket not started within "
         f"{EXPIRY_SECONDS // 60} minutes expires.",
     ),
     "log_insight": (
         "Remember an insight",
         "Remember one finding: one value for one metric of one subject. With the query_hash of the result it comes from it is "
-        "checked against that result and becomes a verified fact; without, it is kept as unverified. get_context shows it at once "
+        "checked against that result and becomes a verified fact; without, it is kept as unverified, and so it is (not_evidence) where the "
+        "result only repeats what was logged or remembered: insights, recent_activities, feature_values, the details of single activities. "
+        "get_context shows it at once "
         "as pending.",
     ),
 }
@@ -325,7 +335,12 @@ _ANNOTATIONS: Final[dict[str, Json]] = {
         "idempotentHint": True,
         "openWorldHint": False,
     },
-    "get_result": {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False},
+    "get_result": {
+        "readOnlyHint": False,
+        "destructiveHint": False,
+        "idempotentHint": True,
+        "openWorldHint": False,
+    },
     "log_insight": {
         "readOnlyHint": False,
         "destructiveHint": False,
@@ -347,12 +362,23 @@ def describe_template(template: Template) -> str:
     """One line on a template for the tool description: name, parameters with bounds and defaults, what it answers."""
     parts = []
     for parameter in template.parameters:
-        text = f"{parameter.name}: {parameter.allowed}"
+        text = f"{parameter.name}: {parameter.brief}"
         if not parameter.required:
             text += f" = {parameter.default}"
         parts.append(text)
     scope = " [analyst]" if template.scope == "org" else ""
     return f"- {template.name}({'; '.join(parts)}){scope}: {template.description}"
+
+
+def _forms(catalogue: Catalogue) -> str:
+    """What values of the types look like that the templates take."""
+    types = {
+        parameter.type.removeprefix("list[").removesuffix("]")
+        for template in catalogue.templates.values()
+        for parameter in template.parameters
+    }
+    forms = "; ".join(f"{name}: {form}" for name, form in FORMS.items() if name in types)
+    return f"Values: {forms}." if forms else ""
 
 
 def tool_list(catalogue: Catalogue | None) -> list[Json]:
@@ -366,7 +392,7 @@ def tool_list(catalogue: Catalogue | None) -> list[Json]:
                 description += " The catalogue is being built: its templates appear here within a minute."
             else:
                 lines = "\n".join(describe_template(item) for item in catalogue.templates.values())
-                description += f"\n\nTemplates:\n{lines}"
+                description += f"\n\n{_forms(catalogue)}\n\nTemplates:\n{lines}"
                 template = {**schema["properties"]["template"], "enum": list(catalogue.templates)}
                 schema = {**schema, "properties": {**schema["properties"], "template": template}}
         tools.append(

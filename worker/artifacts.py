@@ -367,6 +367,11 @@ class _Writer:
 # -- the way out
 
 
+def parquet_columns(path: Path) -> list[dict[str, str]]:
+    """Name and type of each column of a stored result."""
+    return [{"name": field.name, "type": column_type(field.type)} for field in pq.read_schema(path)]
+
+
 def read_rows(path: Path, *, limit: int | None = None) -> Iterator[list[Any]]:
     """The file's rows in order, at most `limit`, as JSON carries them."""
     for row in _first_rows(path, limit):
