@@ -23,18 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import psutil
 
 from cdesk.clock import IdSource, format_ts
-from cdesk.config import Durability, Settings
+from cdesk.config import Durability
 from cdesk.home import StateDirectory
-from cdesk.locks import is_held
 from cdesk.queue import SEAL_BYTES, QueueWriter
 from cdesk.records import encode, make_record
 from cdesk.wake import WakeSender, read_worker
 from uploader.uploader import Uploader
 from warehouse.duckdb import DuckDBWarehouse
-from worker.main import run_once
 
 BENCH = (sys.executable, "-m", "bench.ingest")
 SESSION = "measured"
@@ -217,6 +214,12 @@ def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
 
     Somebody else asks five times a second, each time over a connection of its own, as another program would.
     """
+    import psutil  # here, as what this needs would count to the memory of the drain
+
+    from cdesk.config import Settings
+    from cdesk.locks import is_held
+    from worker.main import run_once
+
     with tempfile.TemporaryDirectory() as folder:
         home = StateDirectory(Path(folder)).ensure()
         settings = Settings(
