@@ -195,7 +195,7 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
             assert structured["status"] == "succeeded"
             assert structured["result"] == fixtures.RESULT
             assert heard
-            assert heard[0][1] == "queued"
+            assert heard[0][1] == "queued, next of yours"
 
     asyncio.run(run())
 
