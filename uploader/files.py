@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,13 +122,17 @@ def _is_dead(folder: Path, writer: str, *, remove: bool = False) -> bool:
     lock = FileLock(path)
     try:
         dead = lock.acquire()
-        if dead and remove:
-            with contextlib.suppress(OSError):  # Windows removes no open file: it goes another time
-                path.unlink()
+        if dead and remove and sys.platform != "win32":
+            path.unlink()
     except OSError:
         return False
     finally:
         lock.release()
+    if dead and remove and sys.platform == "win32":
+        with contextlib.suppress(
+            OSError
+        ):  # Windows removes no file that is open: not ours before now, and not a new holder's
+            path.unlink()
     return dead
 
 
