@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import stat
 import sys
 from argparse import ArgumentParser, Namespace
@@ -301,8 +302,11 @@ def _quarantine(settings: Settings, home: StateDirectory) -> Finding:
     from cli.status import quarantined
 
     del settings
-    with closing(open_state(home.state_db)) as state:
-        fact = get_status(state, QUARANTINE_STATUS)
+    try:
+        with closing(open_state(home.state_db)) as state:
+            fact = get_status(state, QUARANTINE_STATUS)
+    except (CdeskError, sqlite3.Error) as error:
+        return Finding("quarantine", "failed", f"cannot be asked ({error})", f"mend {home.state_db}")
     if isinstance(fact, dict) and fact.get("lines"):
         return Finding("quarantine", "note", quarantined(fact), "cdesk quarantine list")
     return Finding("quarantine", "ok", "empty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -35,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=_pair,
         action="append",
         default=[],
-        help="a parameter; once for each, and once for each item of a list",
+        help="a parameter; once for each, and once for each item of a list (or all as a JSON array)",
     )
     parser.add_argument(
         "--format",
@@ -108,12 +109,22 @@ def parameters(template: Template, given: Sequence[tuple[str, str]]) -> dict[str
     for name, text in given:
         kind = types.get(name, "string")
         if kind.startswith("list["):
-            values.setdefault(name, []).append(_read(kind[5:-1], text))
+            values.setdefault(name, []).extend(_items(kind[5:-1], text))
         elif name in values:
             raise InvalidField(name, "given twice", "one value")
         else:
             values[name] = _read(kind, text)
     return values
+
+
+def _items(kind: str, text: str) -> list[Any]:
+    """One item of a list, or all of them as a JSON array."""
+    if text.startswith("["):
+        with contextlib.suppress(ValueError):
+            found = json.loads(text)
+            if isinstance(found, list):
+                return found
+    return [_read(kind, text)]
 
 
 def _read(kind: str, text: str) -> Any:
