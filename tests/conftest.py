@@ -14,22 +14,31 @@ from cdesk.config import Settings
 from cdesk.home import StateDirectory
 from cdesk.locks import FileLock
 
-TOGETHER = (
-    "tests/integration/snowflake/",
-    "tests/integration/activity_schema/test_relationships_on_snowflake.py",
-)
-"""One process runs all of these: what they share takes a minute to make."""
+UNITS = {
+    "account": (
+        "tests/integration/snowflake/",
+        "tests/integration/activity_schema/test_relationships_on_snowflake.py",
+    ),
+    "questions": ("tests/integration/queries/",),
+}
+"""What one process runs, because what the tests share takes half a minute or more to make."""
 
 
 def unit_of(nodeid: str) -> str:
-    """Tests of one unit run in one process: those of a file, and what shares the account."""
+    """Tests of one unit run in one process: those of UNITS, else those of a file."""
     file = nodeid.partition("::")[0]
-    return "account" if file.startswith(TOGETHER) else file
+    return next((unit for unit, begins in UNITS.items() if file.startswith(begins)), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that two processes end at about the same time."""
-    items.sort(key=lambda item: (unit_of(item.nodeid) != "account", "/integration/" not in item.nodeid))
+    units = list(UNITS)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        unit = unit_of(item.nodeid)
+        return units.index(unit) if unit in units else len(units), "/integration/" not in item.nodeid
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

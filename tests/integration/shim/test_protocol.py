@@ -162,4 +162,6 @@ def test_a_line_beyond_all_bounds_costs_only_itself(state_home: StateDirectory) 
     with Wire(state_home) as wire:
         wire.open()
         wire.send(b'{"jsonrpc":"2.0","id":99,"method":"ping","params":{"x":"' + b"y" * (9 << 20) + b'"}}')
+        refusal = wire.receive()
+        assert (refusal["id"], refusal["error"]["code"]) == (99, -32600)
         assert wire.request("ping")["result"] == {}
