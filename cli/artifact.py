@@ -6,12 +6,11 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from cdesk.errors import InvalidField, NotFound
+from cdesk.errors import NotFound
 from cli.output import size
-from cli.query import WHOLE, target
+from cli.query import WHOLE, add_output_arguments, chosen_format, target
 from cli.settings import settings_and_home
 
 if TYPE_CHECKING:
@@ -22,18 +21,7 @@ EXAMPLE = "cdesk artifact 0190a5f0-0000-7000-8000-000000000000 --out result.csv"
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the artifact_id that a result carries")
-    parser.add_argument(
-        "--format",
-        choices=WHOLE,
-        help="json, csv (the default) or parquet, as it is stored",
-    )
-    parser.add_argument("--json", dest="format", action="store_const", const="json", help="--format json")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        help="write there; the format follows from .json, .csv or .parquet",
-    )
+    add_output_arguments(parser, WHOLE, "json, csv (the default) or parquet, as it is stored")
 
 
 def run(args: Namespace) -> int:
@@ -44,12 +32,7 @@ def run(args: Namespace) -> int:
     from worker.artifacts import export, parquet_columns
 
     settings, home = settings_and_home()
-    suffix = args.out.suffix[1:].lower() if args.out else ""
-    chosen: Literal["json", "csv", "parquet"] = args.format or (
-        cast(Any, suffix) if suffix in WHOLE else "csv"
-    )
-    if chosen == "parquet" and args.out is None and sys.stdout.isatty():
-        raise InvalidField("--out", "missing", "a file to write Parquet to, as in --out result.parquet")
+    chosen: Literal["json", "csv", "parquet"] = chosen_format(args, "csv")
     folder = ArtifactFolder(home.artifacts)
     with closing(open_state(home.state_db)) as state:
         artifact = get_artifact(state, args.id, customer=local_caller(settings).customer)

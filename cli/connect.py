@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cdesk.config import SETTINGS, Settings, default_home
+from worker.logs import SECRET_NAME
 
 CONFIG_NAME = "claude_desktop_config.json"
-SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|_PAT\b|PRIVATE_KEY\b|PRIVATE_KEY_RAW", re.IGNORECASE)
+_KEY_PATH = "PRIVATE_KEY_PATH"
+"""Where a key lies is no secret, and the server needs it."""
 
 
 def config_path(settings: Settings, *, platform: str = sys.platform, user_home: Path | None = None) -> Path:
@@ -50,7 +51,8 @@ def _environment(settings: Settings) -> dict[str, str]:
             env[f"CDESK_{name.upper()}"] = str(value)
     if settings.target == "snowflake":
         for name, value in sorted(settings.environ.items()):
-            if name.startswith(("SNOWFLAKE_", "CDESK_SNOWFLAKE_")) and not SECRET_NAME.search(name):
+            is_secret = SECRET_NAME.search(name) and not name.endswith(_KEY_PATH)
+            if name.startswith(("SNOWFLAKE_", "CDESK_SNOWFLAKE_")) and not is_secret:
                 env[name] = value
     return env
 

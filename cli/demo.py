@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import shlex
-import signal
 import sys
 import time
 from collections import defaultdict
@@ -284,23 +283,15 @@ async def _landed(settings: Settings, home: StateDirectory) -> float:
 def _worker_ended(home: StateDirectory) -> Iterator[None]:
     """The demo leaves no process behind: the worker that the server started is told to stop, and waited for."""
     from cdesk.locks import is_held
-    from cdesk.wake import read_worker
+    from cli.worker import stop_worker
 
     try:
         yield
     finally:
-        told: int | None = None
         came_up = time.monotonic() + 5  # a demo that failed at once may be quicker than the worker
-        gone = time.monotonic() + 15
-        while time.monotonic() < (gone if told else came_up):
-            pid = (read_worker(home) or {}).get("pid") if is_held(home.worker_lock) else None
-            if told and pid is None:
-                break
-            if isinstance(pid, int) and pid != told:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGTERM)
-                told = pid
+        while not is_held(home.worker_lock) and time.monotonic() < came_up:
             time.sleep(0.05)
+        stop_worker(home)
 
 
 # -- words

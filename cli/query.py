@@ -9,7 +9,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from cdesk.errors import CdeskError, InvalidField
 from cli.output import size, table, waiting
@@ -38,17 +38,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=[],
         help="a parameter; once for each, and once for each item of a list (or all as a JSON array)",
     )
-    parser.add_argument(
-        "--format",
-        choices=("table", *WHOLE),
-        help="table (the default): ten rows to read; json, csv, parquet: the whole result",
-    )
-    parser.add_argument("--json", dest="format", action="store_const", const="json", help="--format json")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        help="write there; the format follows from .json, .csv or .parquet",
+    add_output_arguments(
+        parser,
+        ("table", *WHOLE),
+        "table (the default): ten rows to read; json, csv, parquet: the whole result",
     )
     parser.add_argument(
         "--fresh", action="store_true", help="run it even where an earlier answer to it still stands"
@@ -56,6 +49,31 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the SQL, its binds and the plan instead of running it"
     )
+
+
+def add_output_arguments(parser: ArgumentParser, formats: Sequence[str], about: str) -> None:
+    """`--format`, `--json` and `--out`; `about` tells what each of `formats` gives."""
+    parser.add_argument("--format", choices=formats, help=about)
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="--format json")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write there; the format follows from .json, .csv or .parquet",
+    )
+
+
+def chosen_format(args: Namespace, default: str) -> Any:
+    """What `--format` says, else the ending of `--out`, else `default`.
+
+    Raises:
+        InvalidField: Parquet would go to a terminal.
+    """
+    suffix = args.out.suffix[1:].lower() if args.out else ""
+    chosen = args.format or (suffix if suffix in WHOLE else default)
+    if chosen == "parquet" and args.out is None and sys.stdout.isatty():
+        raise InvalidField("--out", "missing", "a file to write Parquet to, as in --out result.parquet")
+    return chosen
 
 
 def run(args: Namespace) -> int:
@@ -71,12 +89,7 @@ def run(args: Namespace) -> int:
     except InvalidField as error:
         print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
-    suffix = args.out.suffix[1:].lower() if args.out else ""
-    chosen: Literal["table", "json", "csv", "parquet"] = args.format or (
-        cast(Any, suffix) if suffix in WHOLE else "table"
-    )
-    if chosen == "parquet" and args.out is None and sys.stdout.isatty():
-        raise InvalidField("--out", "missing", "a file to write Parquet to, as in --out result.parquet")
+    chosen: Literal["table", "json", "csv", "parquet"] = chosen_format(args, "table")
     with target(args.out) as out, waiting(f"running {template.name}") as say:
         result = run_now(
             settings,

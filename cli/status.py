@@ -45,6 +45,7 @@ def gather(settings: Settings, home: StateDirectory) -> dict[str, Any]:
     from cdesk.state import QUARANTINE_STATUS, get_status, open_state
     from cdesk.tickets import count_open
     from cdesk.wake import read_worker
+    from uploader.files import list_queue
 
     try:
         with closing(open_state(home.state_db)) as state:
@@ -72,22 +73,13 @@ def gather(settings: Settings, home: StateDirectory) -> dict[str, Any]:
             "bytes": depth.bytes,
             "files": depth.files,
             "oldest": min(_oldest(home, delivered), default=None),
-            "foreign": _foreign(home),
+            "foreign": list_queue(home.queue).unknown,
         },
         "snapshot_at": refreshed_at,
         "tickets": {"queued": tickets.get("queued", 0), "running": tickets.get("running", 0)},
         "kill_switch": {"on": switch.on, "reason": switch.reason, "since": switch.since},
         **facts,
     }
-
-
-def _foreign(home: StateDirectory) -> list[str]:
-    """Names of .ndjson files in the queue that no writer of ours made: nothing lands them."""
-    from cdesk.queue import FILE_NAME, SEALED_SUFFIX
-
-    return sorted(
-        path.name for path in home.queue.glob(f"*{SEALED_SUFFIX}") if not FILE_NAME.match(path.name)
-    )
 
 
 def _oldest(home: StateDirectory, delivered: Mapping[str, Delivered]) -> Iterator[str]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -56,34 +60,40 @@ def run(args: Namespace) -> int:
 
 
 def _stop(home: StateDirectory) -> int:
-    """Tell the worker to end, and wait until it has."""
-    import os
-    import signal
-    import time
-    from contextlib import suppress
-
     from cdesk.errors import CdeskError
     from cdesk.locks import is_held
-    from cdesk.wake import read_worker
 
     if not is_held(home.worker_lock):
         print("No worker runs.")
         return 0
-    pid = (read_worker(home) or {}).get("pid")
-    if isinstance(pid, int):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while is_held(home.worker_lock):
-        if time.monotonic() > deadline:
-            raise CdeskError(
-                f"the worker (pid {pid}) has not ended in {STOP_SECONDS:.0f} s; its log is {home.worker_log}"
-            )
-        time.sleep(0.05)
+    if not stop_worker(home):
+        raise CdeskError(f"the worker has not ended in {STOP_SECONDS:.0f} s; its log is {home.worker_log}")
     print(
         "The worker has ended. The MCP server starts another with its next call; CDESK_WORKER=off keeps it from that."
     )
     return 0
+
+
+def stop_worker(home: StateDirectory, *, seconds: float = STOP_SECONDS) -> bool:
+    """Tell the worker to end, and wait until none runs; false where one still does after `seconds`.
+
+    One that has just begun may not have written its process id yet: it is read anew until the lock is free.
+    """
+    from cdesk.locks import is_held
+    from cdesk.wake import read_worker
+
+    told: int | None = None
+    deadline = time.monotonic() + seconds
+    while is_held(home.worker_lock):
+        if time.monotonic() > deadline:
+            return False
+        pid = (read_worker(home) or {}).get("pid")
+        if isinstance(pid, int) and pid != told:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
+            told = pid
+        time.sleep(0.05)
+    return True
 
 
 def _once(settings: Settings, home: StateDirectory, args: Namespace) -> int:

@@ -104,9 +104,8 @@ class Journal:
         decision = self._shedder.decide(activity, self.session_id)
         if decision.weight > 1:
             self._shed_id = self._shed_id or self._ids.uuid7()
-            with contextlib.suppress(
-                OSError
-            ):  # a full disk: the counts are told by the next that can be written
+            # A full disk: the counts are told by the next that can be written.
+            with contextlib.suppress(OSError):
                 self._queue.put_pending(self._report_line(self._shedder.counted(), id=self._shed_id))
         return decision.keep
 
@@ -161,15 +160,8 @@ class Journal:
         for activity, feature_json in waiting:
             if not self._kept(activity):
                 continue
-            id, ts = self.stamp()
-            given = {
-                "activity": activity,
-                "feature_json": feature_json,
-                "link": None,
-                "revenue_impact": None,
-            }
             try:
-                self.append(self._event_line(given, id=id, ts=ts))
+                self.append(self._own_line(activity, feature_json, id=self._ids.uuid7()))
             except CdeskError as error:
                 log("note_lost", activity=activity, code=error.code)
 
@@ -214,12 +206,11 @@ class Journal:
             self.wake_worker()
 
     def _report_line(self, features: dict[str, Any], *, id: str) -> bytes:
-        given = {
-            "activity": "cdesk.fallback_triggered",
-            "feature_json": features,
-            "link": None,
-            "revenue_impact": None,
-        }
+        return self._own_line("cdesk.fallback_triggered", features, id=id)
+
+    def _own_line(self, activity: str, feature_json: dict[str, Any], *, id: str) -> bytes:
+        """The line of an activity of the shim itself, born now."""
+        given = {"activity": activity, "feature_json": feature_json, "link": None, "revenue_impact": None}
         return self._event_line(given, id=id, ts=format_ts(self._now_ns()))
 
     def close(self) -> None:

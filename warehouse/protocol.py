@@ -32,7 +32,7 @@ class LandedLine:
 class LandResult:
     """`landed_at` (UTC, microseconds) is the same for all rows of the transaction, and later than any before.
 
-    `previous` is the latest one that stood there before: it tells an uploader that its warehouse was put back to an older state.
+    `previous` is the latest one that stood there before.
     """
 
     rows: int

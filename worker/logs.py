@@ -16,7 +16,8 @@ import orjson
 from cdesk.clock import format_ts
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL", re.IGNORECASE)
+SECRET_NAME: Final = re.compile(r"PASS|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|_PAT\b", re.IGNORECASE)
+"""Found in the name of a variable whose value is one."""
 _SECRET_TEXT = re.compile(
     r"(?i)\b(password|passphrase|secret|token|authorization|api_?key)\b(\"?\s*[=:]\s*\"?)(bearer\s+)?[^\s\",;]+"
 )
@@ -28,7 +29,7 @@ class Redactor:
     """Takes secrets out of a text: the values of variables that are named like one, and what stands behind `password=` and the like."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        values = {value for name, value in environ.items() if _SECRET_NAME.search(name) and len(value) >= 6}
+        values = {value for name, value in environ.items() if SECRET_NAME.search(name) and len(value) >= 6}
         longest_first = sorted(values, key=lambda value: (-len(value), value))
         self._values = re.compile("|".join(map(re.escape, longest_first))) if values else None
 

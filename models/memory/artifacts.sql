@@ -1,13 +1,15 @@
 {# Exact because an artifact never changes: a build adds those at or after its own newest that it doesn't hold yet. #}
 {{ config(incremental_strategy='append', unique_key='artifact_id') }}
 
+{%- set since = cdesk.since(this) if is_incremental() %}
+
 with
 
 artifacts as (
 
     select * from {{ ref('stg_artifacts') }}
     {% if is_incremental() %}
-    where _landed_at >= {{ cdesk.since(this) }}
+    where _landed_at >= {{ since }}
     {% endif %}
 
 ),
@@ -31,11 +33,7 @@ new_artifacts as (
         _landed_at
     from artifacts
     {% if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where known._landed_at = artifacts._landed_at and known.artifact_id = artifacts.artifact_id
-    )
+    where {{ cdesk.not_held(this, 'artifacts', 'artifact_id', since) }}
     {% endif %}
 
 )

@@ -10,6 +10,7 @@
 {#- Not a common table expression: read in three places, it would be read once and whole. Each of these skips what its bound rules out. -#}
 {%- set events = '(select * from ' ~ ref('events') ~ ' where activity not in ' ~ cdesk.bookkeeping_activities() ~ ') as events' -%}
 
+{%- set events_since = cdesk.since(this, '_events_landed_at') if is_incremental() -%}
 {%- set today = "cast(" ~ cdesk.cdesk_now() ~ " as date)" %}
 
 with
@@ -30,7 +31,7 @@ touched as (
 
     select customer from {{ events }}
     {% if is_incremental() %}
-    where _landed_at >= {{ cdesk.since(this, '_events_landed_at') }}
+    where _landed_at >= {{ events_since }}
     {% endif %}
     union
     select customer from insight_atoms
@@ -59,7 +60,7 @@ new_events as (
         case when activity = 'cdesk.user_asked' then {{ cdesk.json_string('_feature_json', 'question') }} end as question
     from {{ events }}
     {% if is_incremental() %}
-    where _landed_at >= {{ cdesk.since(this, '_events_landed_at') }}
+    where _landed_at >= {{ events_since }}
     {% endif %}
 
 ),

@@ -8,13 +8,15 @@
 #}
 {{ config(incremental_strategy='merge', unique_key='insight_id', cluster_by=['customer', 'ts']) }}
 
+{%- set since = cdesk.since(this) if is_incremental() %}
+
 with
 
 staged as (
 
     select * from {{ ref('stg_insights') }}
     {% if is_incremental() %}
-    where _landed_at >= {{ cdesk.since(this) }}
+    where _landed_at >= {{ since }}
     {% endif %}
 
 ),
@@ -40,11 +42,7 @@ new_insights as (
         _landed_at
     from staged
     {% if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where known._landed_at = staged._landed_at and known.insight_id = staged.insight_id
-    )
+    where {{ cdesk.not_held(this, 'staged', 'insight_id', since) }}
     {% endif %}
 
 ),

@@ -1,13 +1,15 @@
 {# Exact because a query run never changes: a build adds those at or after its own newest that it doesn't hold yet. #}
 {{ config(incremental_strategy='append', unique_key='query_run_id', cluster_by=['customer', 'executed_at']) }}
 
+{%- set since = cdesk.since(this) if is_incremental() %}
+
 with
 
 query_runs as (
 
     select * from {{ ref('stg_query_runs') }}
     {% if is_incremental() %}
-    where _landed_at >= {{ cdesk.since(this) }}
+    where _landed_at >= {{ since }}
     {% endif %}
 
 ),
@@ -38,11 +40,7 @@ new_query_runs as (
         _landed_at
     from query_runs
     {% if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where known._landed_at = query_runs._landed_at and known.query_run_id = query_runs.query_run_id
-    )
+    where {{ cdesk.not_held(this, 'query_runs', 'query_run_id', since) }}
     {% endif %}
 
 )

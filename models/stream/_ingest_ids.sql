@@ -13,7 +13,8 @@
     )
 }}
 
-{%- set names = cdesk.record_fields() | list %}
+{%- set names = cdesk.record_fields() | list -%}
+{%- set since = cdesk.since(this, 'landed_at') if is_incremental() %}
 
 with
 
@@ -22,7 +23,7 @@ with
 read_before as (
 
     select * from {{ this }}
-    where landed_at >= {{ cdesk.since(this, 'landed_at') }}
+    where landed_at >= {{ since }}
 
 ),
 {% endif %}
@@ -33,7 +34,7 @@ landing as (
     from {{ source('cdesk', 'landing') }} as lines
     {% if is_incremental() %}
     where
-        lines.landed_at >= {{ cdesk.since(this, 'landed_at') }}
+        lines.landed_at >= {{ since }}
         and not exists (
             select 1
             from read_before

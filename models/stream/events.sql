@@ -3,8 +3,6 @@
     the stored rows that they renumber (`renumber`); nothing else of the history is touched. For a stored row only
     the two numbering columns are written, the others are null here: the merge doesn't read them.
 
-    The bound on `known` follows from the others; it keeps an engine that pushes nothing through an anti join from reading all of history.
-
     `customer` and `ts` of an id never change, so they stand in the merge key only to let the engine skip history by them.
 #}
 {{
@@ -16,13 +14,15 @@
     )
 }}
 
+{%- set since = cdesk.since(this) if is_incremental() %}
+
 with
 
 staged as (
 
     select * from {{ ref('stg_events') }}
     {% if is_incremental() %}
-    where _landed_at >= {{ cdesk.since(this) }}
+    where _landed_at >= {{ since }}
     {% endif %}
 
 ),
@@ -31,14 +31,7 @@ new_events as (
 
     select * from staged
     {% if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where
-            known._landed_at >= {{ cdesk.since(this) }}
-            and known._landed_at = staged._landed_at
-            and known._activity_id = staged._activity_id
-    )
+    where {{ cdesk.not_held(this, 'staged', '_activity_id', since) }}
     {% endif %}
 
 ),

@@ -93,14 +93,10 @@ def test_the_guard_fails_when_a_slip_is_put_back(
     assert any(line.startswith(f"{slip}:") for line in found)
 
 
-def modules_of(home: StateDirectory, first: str) -> list[str]:
-    """The modules of a server process after the handshake, tools/list and one call; `first` runs before all else."""
-    code = (
-        f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n"
-        "print(*sorted(sys.modules), file=sys.stderr)"
-    )
-    lines = [initialize(), INITIALIZED, request(2, "tools/list")]
-    lines += [request(3, "tools/call", {"name": "log_event", "arguments": EVENT})]
+def seen_at_the_end(home: StateDirectory, first: str, look: str, *calls: bytes) -> list[str]:
+    """The words that `look` prints in a server process after the handshake, tools/list and `calls`; `first` runs before all else."""
+    code = f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n{look}"
+    lines = [initialize(), INITIALIZED, request(2, "tools/list"), *calls]
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=b"\n".join(lines) + b"\n",
@@ -110,29 +106,24 @@ def modules_of(home: StateDirectory, first: str) -> list[str]:
         timeout=60,
         check=True,
     )
-    assert done.stdout.count(b"\n") == 3
+    assert done.stdout.count(b"\n") == 2 + len(calls)
     return done.stderr.decode().split()
+
+
+def modules_of(home: StateDirectory, first: str) -> list[str]:
+    """The modules of a server process after the handshake, tools/list and one call; `first` runs before all else."""
+    call = request(3, "tools/call", {"name": "log_event", "arguments": EVENT})
+    return seen_at_the_end(home, first, "print(*sorted(sys.modules), file=sys.stderr)", call)
 
 
 def message_types(home: StateDirectory, first: str) -> tuple[int, int]:
     """How many models of the SDK's message module have been made by the first answer to tools/list, of how many."""
-    code = (
-        f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n"
+    look = (
         "from mcp_shim.lean import _Later\n"
         "found = [value for value in vars(sys.modules['mcp_types._types']).values() if isinstance(value, type)]\n"
         "print(sum(not isinstance(value, _Later) for value in found), len(found), file=sys.stderr)"
     )
-    lines = [initialize(), INITIALIZED, request(2, "tools/list")]
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=b"\n".join(lines) + b"\n",
-        capture_output=True,
-        env=environment(home),
-        cwd=ROOT,
-        timeout=60,
-        check=True,
-    )
-    made, known = done.stderr.split()[-2:]
+    made, known = seen_at_the_end(home, first, look)[-2:]
     return int(made), int(known)
 
 
