@@ -212,11 +212,15 @@ class _Maker:
         return kept
 
 
+MOST_BYTES_A_CHARACTER: Final = 6
+"""In JSON: a control character, as \\u0000."""
+
+
 def fit_text(text: str, limit: int) -> str:
     """`text` itself when it takes at most `limit` bytes as JSON in UTF-8 and can be encoded, else the longest start that fits
     (to within an eighth), with a marker that says how long the whole was."""
     try:
-        if len(text) * 2 <= limit or len(orjson.dumps(text)) <= limit:
+        if len(text) * MOST_BYTES_A_CHARACTER + 2 <= limit or len(orjson.dumps(text)) <= limit:
             text.encode("utf-8")
             return text
     except (TypeError, UnicodeEncodeError):

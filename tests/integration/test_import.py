@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cdesk.clock import IdSource
@@ -527,6 +527,8 @@ def test_whatever_an_export_holds_each_message_comes_in_or_is_counted(
 
 
 @given(text=st.text(alphabet=st.characters(), max_size=2_000), limit=st.integers(100, 3_000))
+@example(text="000" + "\U00010000" * 24, limit=100)  # 27 characters, 101 bytes
+@example(text="\x00" * 17, limit=100)  # 17 characters, 104 bytes
 def test_a_fitted_text_fits_and_is_the_text_itself_where_that_fits(text: str, limit: int) -> None:
     fitted = fit_text(text, limit)
     assert len(orjson.dumps(fitted)) <= limit
