@@ -1,16 +1,24 @@
 """ActivitySchema relationships against plain self-joins: ratios, checksums compared.
 
 Each relationship is rendered by dbt from the macros, and written here once more as the self-join that its definition suggests: the
-cohort's rows joined with all related rows, ranked or grouped. Both run on the same table in the same DuckDB (2 threads, 2 GB), and must
-give the same rows. A self-join that took long at the smallest size isn't repeated at the larger ones (`--patient` does).
+cohort's rows joined with all related rows, and of those the one wanted taken. Of the ways to take it the fastest on DuckDB is held against
+the macros: grouped, by `arg_min` or `arg_max` over a struct (`--ranked`: by `row_number`, the way written most). Both run on the same
+table, opened anew, in the same DuckDB (2 threads, 2 GB), and must give the same rows. A self-join that took long at the smallest size isn't
+repeated at the larger ones (`--patient` does).
+
+A self-join's cost grows with the rows that one customer has of each activity, so the ratios do too: `--rows-a-customer 50` shows where
+it is the faster one.
 
     python -m bench relationships [--rows 1000000 5000000] [--skew mild heavy] [--only last_before dataset] [--all] [--patient]
+                                  [--ranked] [--rows-a-customer 4000]
+
+Prints seconds and ratios; a run of the default streams and form writes them to bench/results/relationships.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import json
 import os
 import sys
 import tempfile
@@ -22,15 +30,15 @@ import duckdb
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ROWS_A_CUSTOMER = 2_000
-"""Half a year of eleven activities a day."""
-ACTIVITIES = 8
+RESULTS = Path(__file__).resolve().parent / "results" / "relationships.json"
+ROWS_A_CUSTOMER = 4_000
+"""A year of eleven activities a day."""
+OFTEN, SELDOM = 2, 6
+"""Two activities share one half of all rows (questions and answers, say), six the other."""
 SLOW_SECONDS = 3.0
 """What takes longer is measured once, the rest twice (the better counts)."""
 REPEATED_SECONDS = 10.0
 """A self-join that takes longer isn't repeated at larger sizes."""
-RANKED = "last_before_ranked"
-"""`last_before` against a ranking self-join, the form written most; the other picks are held against a grouping one, which is faster."""
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -64,7 +72,7 @@ RELATIONSHIPS = (
 )
 DEFAULT = (
     *("first_ever", "last_before", "first_after", "first_in_between", "last_in_between"),
-    *("aggregate_before", "aggregate_after", "aggregate_in_between", "aggregate_all_ever", "dataset", RANKED),
+    *("aggregate_before", "aggregate_after", "aggregate_in_between", "aggregate_all_ever", "dataset"),
 )
 DATASET = (
     "last_before",
@@ -84,6 +92,21 @@ class Query:
     columns: tuple[str, ...]
     macro: str
     self_join: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Seconds of the macros' query and of the self-join, which may not have been repeated; whether their rows are the same."""
+
+    macros: float
+    self_join: float | None
+    same: bool
+
+    def __str__(self) -> str:
+        if self.self_join is None:
+            return f"{self.macros:>9.3f}{'not repeated':>13}"
+        different = "" if self.same else "  DIFFERENT ROWS"
+        return f"{self.macros:>9.3f}{self.self_join:>13.3f}{self.self_join / self.macros:>7.1f}x{different}"
 
 
 def outputs(relationship: str, index: int) -> tuple[str, ...]:
@@ -144,7 +167,7 @@ def self_join(relationship: str, index: int, *, ranked: bool = False) -> str:
     )
 
 
-def queries() -> list[Query]:
+def queries(*, ranked: bool = False) -> list[Query]:
     stream = "stream=cdesk.events_stream('events')"
     cohort = "cdesk.activity('activity_0', columns=[cdesk.column('activity_id', as='id'), 'customer', 'ts'])"
     found = [
@@ -152,19 +175,18 @@ def queries() -> list[Query]:
             name,
             outputs(name, 1),
             f"{{{{ cdesk.dataset({cohort}, [{macro(name, 1)}], {stream}) }}}}",
-            f"with {cohort_and_appended((1,))} {self_join(name, 1)}",
+            f"with {cohort_and_appended((1,))} {self_join(name, 1, ranked=ranked)}",
         )
         for name in RELATIONSHIPS
     ]
     indexes = tuple(range(1, len(DATASET) + 1))
-    parts = ", ".join(f"q{i} as ({self_join(name, i)})" for i, name in zip(indexes, DATASET, strict=True))
+    parts = ", ".join(
+        f"q{i} as ({self_join(name, i, ranked=ranked)})" for i, name in zip(indexes, DATASET, strict=True)
+    )
     joined = "q1 " + " ".join(f"inner join q{i} using (id, customer, ts)" for i in indexes[1:])
     appends = ", ".join(macro(name, i) for i, name in zip(indexes, DATASET, strict=True))
-    ranked = self_join("last_before", 1, ranked=True)
-    last_before = next(query for query in found if query.name == "last_before")
     return [
         *found,
-        dataclasses.replace(last_before, name=RANKED, self_join=f"with {cohort_and_appended((1,))} {ranked}"),
         Query(
             "dataset",
             tuple(column for i, name in zip(indexes, DATASET, strict=True) for column in outputs(name, i)),
@@ -208,46 +230,54 @@ def render(asked: list[Query], folder: Path) -> dict[str, str]:
     return {query.name: (compiled / f"{query.name}.sql").read_text(encoding="utf-8") for query in asked}
 
 
-def generate(connection: Connection, rows: int, skew: str) -> tuple[int, int]:
-    """The table `events`; its number of customers and the rows of the busiest one.
+def generate(path: Path, rows: int, skew: str, rows_a_customer: int) -> tuple[int, int]:
+    """The table `events` in a new file; its number of customers and the rows of the busiest one.
 
-    Customers follow a power law; under heavy skew one of them has 1 % of all rows besides. Half a year by the second, so that instants
-    repeat; revenue in quarters, so that sums of it are exact in any order.
+    Customers follow a mild power law (the busiest has less than twice the mean); under heavy skew one of them has 1 % of all rows besides.
+    A year by the second, so that instants repeat; revenue in quarters, so that sums of it are exact in any order.
     """
-    customers = rows // ROWS_A_CUSTOMER
+    customers = max(rows // rows_a_customer, 1)
     share = 0.01 if skew == "heavy" else 0.0
-    connection.execute("select setseed(0.42)")
-    connection.execute(
-        f"""
-        create or replace table events as
-        with drawn as (
-            select i, random() as r_customer, random() as r_ts, random() as r_activity, random() as r_revenue from range({rows}) as t (i)
-        ),
-        typed as (
+    path.unlink(missing_ok=True)
+    with connect(path) as connection:
+        connection.execute("select setseed(0.42)")
+        connection.execute(
+            f"""
+            create table events as
+            with drawn as (
+                select i, random() as r_customer, random() as r_ts, random() as r_activity, random() as r_revenue
+                from range({rows}) as t (i)
+            ),
+            typed as (
+                select
+                    case when r_customer < {share} then 0
+                    else 1 + floor({customers} * pow((r_customer - {share}) / {1 - share}, 1.1)) end as number,
+                    'activity_' || cast(case when r_activity < 0.5 then floor(r_activity * {2 * OFTEN})
+                    else {OFTEN} + floor((r_activity - 0.5) * {2 * SELDOM}) end as integer) as activity,
+                    timestamp '2026-01-01' + to_seconds(cast(floor(r_ts * 86400 * 365) as bigint)) as ts,
+                    md5(cast(i as varchar)) as _activity_id,
+                    'https://example.com/' || i as link,
+                    floor(r_revenue * 400) / 4 as revenue_impact
+                from drawn
+            )
             select
-                case when r_customer < {share} then 0
-                else 1 + floor({customers} * pow((r_customer - {share}) / {1 - share}, 1.5)) end as number,
-                'activity_' || cast(floor(r_activity * {ACTIVITIES}) as integer) as activity,
-                timestamp '2026-01-01' + to_seconds(cast(floor(r_ts * 86400 * 180) as bigint)) as ts,
-                md5(cast(i as varchar)) as _activity_id,
-                'https://example.com/' || i as link,
-                floor(r_revenue * 400) / 4 as revenue_impact
-            from drawn
+                activity, 'customer' || cast(number as bigint) || '@example.com' as customer, ts, link, revenue_impact, _activity_id,
+                cast(null as varchar) as _anonymous_customer_id,
+                lead(ts) over numbered as activity_repeated_at, row_number() over numbered as activity_occurrence
+            from typed
+            window numbered as (partition by customer, activity order by ts, _activity_id)
+            order by customer, ts
+            """
         )
-        select
-            activity, 'customer' || cast(number as bigint) || '@example.com' as customer, ts, link, revenue_impact, _activity_id,
-            cast(null as varchar) as _anonymous_customer_id,
-            lead(ts) over numbered as activity_repeated_at, row_number() over numbered as activity_occurrence
-        from typed
-        window numbered as (partition by customer, activity order by ts, _activity_id)
-        order by customer, ts
-        """
-    )
-    found = connection.execute(
-        "select count(*), max(n) from (select count(*) as n from events group by customer)"
-    ).fetchone()
+        found = connection.execute(
+            "select count(*), max(n) from (select count(*) as n from events group by customer)"
+        ).fetchone()
     assert found
     return int(found[0]), int(found[1])
+
+
+def connect(path: Path) -> Connection:
+    return duckdb.connect(path, config={"threads": 2, "memory_limit": "2GB"})
 
 
 def measure(connection: Connection, sql: str, columns: tuple[str, ...]) -> tuple[float, tuple[object, ...]]:
@@ -266,57 +296,77 @@ def measure(connection: Connection, sql: str, columns: tuple[str, ...]) -> tuple
     return best, answer
 
 
+def compare(connection: Connection, query: Query, macros: str, *, self_join: bool) -> Figure:
+    """Both forms of one question, or the macros' alone."""
+    ours, answer = measure(connection, macros, query.columns)
+    if not self_join:
+        return Figure(ours, None, same=True)
+    theirs, expected = measure(connection, query.self_join, query.columns)
+    return Figure(ours, theirs, same=answer == expected)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench relationships", description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
+    parser.add_argument("--rows-a-customer", type=int, default=ROWS_A_CUSTOMER)
     parser.add_argument("--skew", nargs="+", choices=["mild", "heavy"], default=["mild", "heavy"])
-    parser.add_argument("--only", nargs="+", choices=[*RELATIONSHIPS, "dataset", RANKED], default=DEFAULT)
+    parser.add_argument("--only", nargs="+", choices=[*RELATIONSHIPS, "dataset"], default=DEFAULT)
     parser.add_argument("--all", action="store_true", help="every relationship")
     parser.add_argument("--patient", action="store_true", help="every self-join at every size")
+    parser.add_argument("--ranked", action="store_true", help="self-joins that rank instead of grouping")
     given = parser.parse_args()
-    asked = [query for query in queries() if given.all or query.name in given.only]
-    wrong: list[str] = []
-    seconds: dict[tuple[str, str, int], float] = {}
+    asked = [query for query in queries(ranked=given.ranked) if given.all or query.name in given.only]
+    streams: list[dict[str, object]] = []
+    figures: dict[tuple[str, str, int], Figure] = {}
     slow: set[tuple[str, str]] = set()
     with tempfile.TemporaryDirectory() as folder:
         compiled = render(asked, Path(folder) / "project")
-        with duckdb.connect(
-            Path(folder) / "bench.duckdb", config={"threads": 2, "memory_limit": "2GB"}
-        ) as connection:
-            for skew in given.skew:
-                for rows in sorted(given.rows):
-                    customers, busiest = generate(connection, rows, skew)
-                    print(
-                        f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with {busiest:,} rows"
-                    )
-                    print(f"  {'relationship':<22}{'macro s':>9}{'self-join s':>13}{'ratio':>8}", flush=True)
+        path = Path(folder) / "bench.duckdb"
+        for skew in given.skew:
+            for rows in sorted(given.rows):
+                customers, busiest = generate(path, rows, skew, given.rows_a_customer)
+                print(
+                    f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with {busiest:,} rows"
+                )
+                print(f"  {'relationship':<22}{'macro s':>9}{'self-join s':>13}{'ratio':>8}", flush=True)
+                measured: dict[str, dict[str, float | None]] = {}
+                with connect(path) as connection:
                     for query in asked:
-                        ours, answer = measure(connection, compiled[query.name], query.columns)
-                        seconds[query.name, skew, rows] = ours
-                        if (query.name, skew) in slow:
-                            print(f"  {query.name:<22}{ours:>9.3f}{'not repeated':>13}", flush=True)
-                            continue
-                        theirs, expected = measure(connection, query.self_join, query.columns)
-                        same = answer == expected
-                        print(
-                            f"  {query.name:<22}{ours:>9.3f}{theirs:>13.3f}{theirs / ours:>7.1f}x{'' if same else '  DIFFERENT ROWS'}",
-                            flush=True,
+                        figure = compare(
+                            connection, query, compiled[query.name], self_join=(query.name, skew) not in slow
                         )
-                        if not same:
-                            wrong.append(f"{query.name} ({rows:,} rows, {skew} skew)")
-                        if theirs > REPEATED_SECONDS and not given.patient:
+                        print(f"  {query.name:<22}{figure}", flush=True)
+                        figures[query.name, skew, rows] = figure
+                        measured[query.name] = {
+                            "seconds": figure.macros,
+                            "self_join_seconds": figure.self_join,
+                        }
+                        if (figure.self_join or 0) > REPEATED_SECONDS and not given.patient:
                             slow.add((query.name, skew))
+                streams.append(
+                    {
+                        "rows": rows,
+                        "skew": skew,
+                        "customers": customers,
+                        "busiest": busiest,
+                        "relationships": measured,
+                    }
+                )
     small, large = min(given.rows), max(given.rows)
     if small != large:
         print(f"\ncost at {large:,} rows as a multiple of that at {small:,}")
         for query in asked:
             grown = "  ".join(
-                f"{skew} {seconds[query.name, skew, large] / seconds[query.name, skew, small]:.1f}x"
+                f"{skew} {figures[query.name, skew, large].macros / figures[query.name, skew, small].macros:.1f}x"
                 for skew in given.skew
             )
             print(f"  {query.name:<22}  {grown}")
-    if wrong:
-        print("bench relationships: different rows in " + ", ".join(wrong), file=sys.stderr)
+    if given.rows_a_customer == ROWS_A_CUSTOMER and not given.ranked:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps({"streams": streams}, indent=1) + "\n", encoding="utf-8")
+    wrong = [key for key, figure in figures.items() if not figure.same]
+    for name, skew, rows in wrong:
+        print(f"bench relationships: {name}: different rows ({rows:,} rows, {skew} skew)", file=sys.stderr)
     return 1 if wrong else 0
 
 

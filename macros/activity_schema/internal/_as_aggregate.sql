@@ -128,6 +128,9 @@ append_{{ i }} as (
         {% if value.function == ('min' if after else 'max') and value.sql == ts -%}
         {# The latest of all instants so far is this one. #}
         _ts as {{ value.name }}
+        {%- elif value.function == ('max' if after else 'min') and value.sql == ts -%}
+        {%- set windows.any = true -%}
+        first_value(_ts) {{ over }} as {{ value.name }}
         {%- elif value.function == 'count' and not value.sql and plan.stored and not after -%}
         _occurrence as {{ value.name }}
         {%- else -%}
@@ -142,7 +145,7 @@ append_{{ i }} as (
         {%- endif %}
         {%- endfor %}
     from append_{{ i }}_{{ 'marked' if distinct else 'rows' }}
-    {%- if plan.stored and not after %}
+    {%- if plan.stored %}
     {{ 'qualify' if windows.any else 'where' }} _next_ts is null or _next_ts > _ts
     {%- else %}
     qualify lead(_ts) {{ over }} is distinct from _ts

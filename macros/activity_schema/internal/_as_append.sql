@@ -84,40 +84,70 @@ step_{{ plan.index }} as (
 {#
     last_before, first_after, first_in_between, last_in_between: the nearest instant, by an ASOF join against one row an instant. In a window, the
     nearest row counts only where it lies inside.
+
+    By the stream's own numbering an instant's last row is known from itself: the next one is later. Its first row isn't; but instants of several rows are
+    few, so the last row is joined, and those that have an earlier one are looked up in a small table.
 #}
 {% macro _as_nearest_row(plan, previous) -%}
+{%- set i = plan.index -%}
 {%- set latest = plan.relationship.startswith('last_') -%}
 {%- set inside = {'first_in_between': 'a._ts < c._end_ts', 'last_in_between': 'a._ts > c._ts'}.get(plan.relationship) -%}
-append_{{ plan.index }} as (
+{%- set tied = plan.stored and not latest -%}
+append_{{ i }} as (
     select *
-    from append_{{ plan.index }}_rows
-    {{ cdesk._as_one_an_instant(plan, latest) }}
+    from append_{{ i }}_rows
+    {%- if plan.stored %}
+    where _next_ts is null or _next_ts > _ts
+    {%- else %}
+    qualify {{ 'lead' if latest else 'lag' }}(_ts) {{ cdesk._as_over(plan) }} is distinct from _ts
+    {%- endif %}
 ),
 
-step_{{ plan.index }} as (
+{% if tied -%}
+append_{{ i }}_tied as (
+    select *
+    from append_{{ i }}_rows
+    where _next_ts = _ts
+    qualify row_number() over (partition by _who, _ts order by _activity_id) = 1
+),
+
+step_{{ i }}_nearest as (
+    select
+        c.*,
+        a._ts as _ts_{{ i }}
+        {%- for value in plan['values'] %},
+        a.{{ value.name }} as _last_{{ i }}{{ value.name }}
+        {%- endfor %}
+    {{ cdesk._as_asof_left_join(previous, 'append_' ~ i, cdesk._as_same(plan, 'c', 'a'), 'c._ts < a._ts') }}
+),
+
+step_{{ i }} as (
+    select
+        c.*
+        {%- for value in plan['values'] %},
+        case
+            {%- if inside %}
+            when c._ts_{{ i }} >= c._end_ts then null
+            {%- endif %}
+            when a._who is not null then a.{{ value.name }}
+            else c._last_{{ i }}{{ value.name }}
+        end as {{ value.out }}
+        {%- endfor %}
+    from step_{{ i }}_nearest as c
+    left join append_{{ i }}_tied as a
+        on c._who = a._who and c._ts_{{ i }} = a._ts
+)
+{%- else -%}
+step_{{ i }} as (
     select
         c.*
         {{- cdesk._as_take(plan, inside) }}
     {{ cdesk._as_asof_left_join(
-        previous, 'append_' ~ plan.index, cdesk._as_same(plan, 'c', 'a'),
+        previous, 'append_' ~ i, cdesk._as_same(plan, 'c', 'a'),
         ('c._end_ts' if plan.between else 'c._ts') ~ ' > a._ts' if latest else 'c._ts < a._ts',
     ) }}
 )
-{%- endmacro %}
-
-{# Of the rows of one instant the one with the largest activity_id (`latest`) or the smallest. #}
-{% macro _as_one_an_instant(plan, latest) -%}
-    {% if plan.stored and latest %}
-        {{ return('where _next_ts is null or _next_ts > _ts') }}
-    {% elif plan.stored %}
-        {# Not the successor of a row of the same instant. Such rows are few, so this is cheaper than to sort. #}
-        {{ return(
-            'where not exists (\n        select 1\n        from append_' ~ plan.index ~ '_rows as tied\n        where\n'
-            ~ '            tied._who = append_' ~ plan.index ~ '_rows._who\n            and tied._occurrence = append_' ~ plan.index
-            ~ '_rows._occurrence - 1\n            and tied._next_ts = tied._ts\n    )'
-        ) }}
-    {% endif %}
-    {{ return('qualify ' ~ ('lead' if latest else 'lag') ~ '(_ts) ' ~ cdesk._as_over(plan) ~ ' is distinct from _ts') }}
+{%- endif %}
 {%- endmacro %}
 
 {# nth_after: count what happened up to and at the cohort row's instant; the row wanted has that number plus n. #}
