@@ -36,7 +36,9 @@
     {% for append in appends %}
         {% do plans.append(cdesk._as_plan_append(append, loop.index, stream, scope)) %}
     {% endfor %}
-    {% set cohort_plan = cdesk._as_plan_cohort(cohort, plans, stream, scope, cohort_where) %}
+    {% set numbered = cdesk._as_numbers_customers() and plans | selectattr('sorts') | list | length > 0 %}
+    {% for plan in plans %}{% do plan.update({'numbered': numbered}) %}{% endfor %}
+    {% set cohort_plan = cdesk._as_plan_cohort(cohort, plans, stream, scope, cohort_where, numbered) %}
     {% set outputs = cohort_plan.outputs | list %}
     {% for plan in plans %}{% set _ = outputs.extend(plan.outputs) %}{% endfor %}
     {% do cdesk._as_check_unique(outputs) %}
@@ -47,7 +49,7 @@ with
 
 {{ cdesk._as_cohort_ctes(cohort_plan) }}
 {%- set last = namespace(name='cohort') %}
-{%- for plan in plans %},
+{%- for plan in cdesk._as_in_order_of_joining(plans) %},
 
 {{ cdesk._as_append_ctes(plan, last.name) }}
 {%- set last.name = 'step_' ~ plan.index %}
@@ -76,6 +78,17 @@ left join dim_{{ loop.index }}
 {%- if order_by %}
 order by {{ order_by }}
 {%- endif %}
+{%- endmacro %}
+
+{#
+    An ASOF join sorts the rows so far, with all columns they have got by then; a hash join doesn't. So the ASOF joins come first, those that add
+    few numbers before those that add whole rows. The order of output columns doesn't depend on it.
+#}
+{% macro _as_in_order_of_joining(plans) -%}
+    {% set forms = ['running', 'counted', 'nearest_row'] %}
+    {% set sorting = plans | selectattr('form', 'in', forms) | list %}
+    {% set others = plans | rejectattr('form', 'in', forms) | list %}
+    {{ return(sorting | selectattr('aggregate') | list + sorting | rejectattr('aggregate') | list + others) }}
 {%- endmacro %}
 
 {% macro _as_check_unique(names) -%}

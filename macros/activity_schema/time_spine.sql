@@ -65,9 +65,9 @@ spine as (
     {%- endfor %}
 ),
 
-customers as (
+named_customers as (
     select
-        {{ plan.who }} as _who,
+        {{ plan.who }} as _as_name,
         min({{ columns.ts.column }}) as first_ts
     from {{ plan.stream.relation }}
     where
@@ -78,18 +78,25 @@ customers as (
     group by 1
 ),
 
+cohort_customers as (
+    select
+        *,
+        row_number() over (order by _as_name) as _as_number
+    from named_customers
+),
+
 spine_rows as (
     select
-        customers._who,
+        cohort_customers.{{ '_as_number' if plan.numbered else '_as_name' }} as _who,
         spine._ts,
         spine._next_ts,
-        {{ dbt.concat(['customers._who', "'@'", 'cast(spine._ts as ' ~ dbt.type_string() ~ ')']) }} as activity_id,
-        customers._who as customer,
+        {{ dbt.concat(['cohort_customers._as_name', "'@'", 'cast(spine._ts as ' ~ dbt.type_string() ~ ')']) }} as activity_id,
+        cohort_customers._as_name as customer,
         spine._ts as ts
-    from customers
+    from cohort_customers
     cross join spine
     {%- if cohort.activity %}
-    where spine._next_ts > customers.first_ts
+    where spine._next_ts > cohort_customers.first_ts
     {%- endif %}
 ),
 

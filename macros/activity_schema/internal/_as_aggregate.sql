@@ -126,7 +126,7 @@ append_{{ i }} as (
         _ts
         {%- for value in plan['values'] %},
         {% if value.function == ('min' if after else 'max') and value.sql == ts -%}
-        {# The latest of all instants so far is this one. #}
+        {#- The latest of all instants so far is this one. -#}
         _ts as {{ value.name }}
         {%- elif value.function == ('max' if after else 'min') and value.sql == ts -%}
         {%- set windows.any = true -%}

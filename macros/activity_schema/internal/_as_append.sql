@@ -6,7 +6,7 @@
 {% macro _as_append_ctes(plan, previous) -%}
 append_{{ plan.index }}_rows as (
     select
-        {{ plan.who }} as _who,
+        {{ '_as_number' if plan.numbered else plan.who }} as _who,
         {{ plan.stream.columns.ts.column }} as _ts,
         {{ plan.stream.columns.activity_id.column }} as _activity_id
         {%- if plan.stored %},
@@ -20,21 +20,25 @@ append_{{ plan.index }}_rows as (
         {{ value.sql }} as {{ value.name }}
         {%- endfor %}
     from {{ plan.stream.relation }}
+    {%- if plan.numbered %}
+    inner join cohort_customers
+        on {{ plan.who }} = _as_name
+    {%- endif %}
     where
-        {{ (cdesk._as_row_conditions(plan.name, plan) + [plan.who ~ ' is not null']) | join('\n        and ') }}
+        {{ (cdesk._as_row_conditions(plan.name, plan) + ([] if plan.numbered else [plan.who ~ ' is not null'])) | join('\n        and ') }}
 ),
 
-{% if plan.pairs -%}
+{% if plan.form == 'pairs' -%}
 {{ cdesk._as_pairs(plan, previous) }}
-{%- elif plan.between and (plan.aggregate or plan.conditions | rejectattr('operator', 'equalto', 'equals') | list) -%}
+{%- elif plan.form == 'windowed' -%}
 {{ cdesk._as_windowed(plan, previous) }}
-{%- elif plan.relationship == 'aggregate_all_ever' -%}
+{%- elif plan.form == 'grouped' -%}
 {{ cdesk._as_grouped(plan, previous) }}
-{%- elif plan.aggregate -%}
+{%- elif plan.form == 'running' -%}
 {{ cdesk._as_running(plan, previous) }}
-{%- elif plan.relationship == 'nth_after' -%}
+{%- elif plan.form == 'counted' -%}
 {{ cdesk._as_counted(plan, previous) }}
-{%- elif plan.relationship in ['last_before', 'first_after', 'first_in_between', 'last_in_between'] -%}
+{%- elif plan.form == 'nearest_row' -%}
 {{ cdesk._as_nearest_row(plan, previous) }}
 {%- else -%}
 {{ cdesk._as_one_a_customer(plan, previous) }}

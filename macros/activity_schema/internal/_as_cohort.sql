@@ -2,7 +2,7 @@
     What the cohort has to provide: its output columns, the values that appends compare with, and, only where somebody needs them, each row's
     occurrence and the instant of the next one.
 #}
-{% macro _as_plan_cohort(cohort, plans, stream, scope, cohort_where) -%}
+{% macro _as_plan_cohort(cohort, plans, stream, scope, cohort_where, numbered) -%}
     {% set where = 'cohort' %}
     {% set spine = cohort.kind == 'time_spine' %}
     {% set filters = [] if spine else cdesk._as_filters_sql(where, cohort.filters, stream) %}
@@ -57,10 +57,10 @@
     {% set first_or_last = cohort.get('occurrence', 'all') != 'all' or cohort_where %}
     {{ return({
         'cohort': cohort, 'stream': stream, 'scope': scope, 'cohort_where': cohort_where, 'filters': filters, 'who': who,
-        'numbering': numbering, 'values': values, 'outputs': outputs,
+        'numbering': numbering, 'numbered': numbered, 'values': values, 'outputs': outputs,
         'needs_occurrence': first_or_last,
         'needs_next': first_or_last or plans | selectattr('needs_next') | list | length > 0,
-        'needs_row': plans | selectattr('pairs') | list | length > 0,
+        'needs_row': plans | selectattr('form', 'equalto', 'pairs') | list | length > 0,
     }) }}
 {%- endmacro %}
 
@@ -70,15 +70,46 @@
     {{ return('coalesce(' ~ stream.columns.customer.column ~ ', ' ~ anonymous ~ ')' if anonymous else stream.columns.customer.column) }}
 {%- endmacro %}
 
+{#
+    Whether `_who`, by which rows are related, is a number given to each of the cohort's customers instead of the customer itself. On DuckDB an ASOF join by
+    numbers takes about two thirds of the time of one by text, the numbering included; on Snowflake it isn't measured.
+#}
+{% macro _as_numbers_customers() -%}
+    {{ return(adapter.dispatch('_as_numbers_customers', 'cdesk')()) }}
+{%- endmacro %}
+
+{% macro default___as_numbers_customers() -%}
+    {{ return(true) }}
+{%- endmacro %}
+
+{% macro snowflake___as_numbers_customers() -%}
+    {{ return(false) }}
+{%- endmacro %}
+
 {% macro _as_cohort_ctes(plan) -%}
 {%- set cohort = plan.cohort -%}
 {%- if cohort.kind == 'time_spine' -%}
 {{ cdesk._as_spine_ctes(plan) }}
 {%- else -%}
 {%- set columns = plan.stream.columns -%}
+{%- set conditions = cdesk._as_row_conditions(cohort.name, plan) -%}
+{% if plan.numbered -%}
+cohort_customers as (
+    select
+        _as_name,
+        row_number() over (order by _as_name) as _as_number
+    from (
+        select distinct {{ plan.who }} as _as_name
+        from {{ plan.stream.relation }}
+        where
+            {{ (conditions + [plan.who ~ ' is not null']) | join('\n            and ') }}
+    ) as names
+),
+
+{% endif -%}
 cohort_rows as (
     select
-        {{ plan.who }} as _who,
+        {{ '_as_number' if plan.numbered else plan.who }} as _who,
         {{ columns.ts.column }} as _ts,
         {{ columns.activity_id.column }} as _activity_id
         {%- if plan.needs_occurrence %},
@@ -91,8 +122,12 @@ cohort_rows as (
         {{ value.sql }} as {{ value.name }}
         {%- endfor %}
     from {{ plan.stream.relation }}
+    {%- if plan.numbered %}
+    left join cohort_customers
+        on {{ plan.who }} = _as_name
+    {%- endif %}
     where
-        {{ cdesk._as_row_conditions(cohort.name, plan) | join('\n        and ') }}
+        {{ conditions | join('\n        and ') }}
 ),
 {% endif %}
 cohort as (

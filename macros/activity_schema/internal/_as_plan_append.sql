@@ -4,7 +4,9 @@
         values      [{'sql', 'type', 'function', 'name', 'out'}]; `name` inside, `out` outside
         conditions  [{'name', 'sql', 'operator', 'cohort'}]; `equals` conditions partition the appended rows
         stored      whether the stream's own numbering serves this append: no filter and no partition
-        pairs       whether only a join of rows with rows can answer it: a condition of order outside a window between two cohort rows
+        form        the macro that writes its CTEs; `pairs`, a join of rows with rows, only where nothing else can answer it: a condition of
+                    order outside a window between two cohort rows
+        sorts       whether that form has an ASOF join in it
 #}
 {% macro _as_plan_append(append, index, stream, scope) -%}
     {% if append is not mapping or append.kind != 'append' %}
@@ -40,13 +42,26 @@
             'out': value['as'] or prefix ~ '_' ~ value.name,
         }) %}
     {% endfor %}
+    {% set form = cdesk._as_form(relationship, ordered=conditions | length > equalities | length) %}
     {{ return({
         'index': index, 'relationship': relationship, 'name': activity.name, 'nth': append.nth, 'stream': stream, 'scope': scope,
         'filters': filters, 'who': cdesk._as_who(stream), 'numbering': numbering, 'values': values, 'outputs': values | map(attribute='out') | list,
         'conditions': conditions, 'keys': ['_who'] + equalities, 'stored': numbered and not equalities,
         'between': relationship.endswith('_in_between'), 'aggregate': aggregate, 'needs_next': relationship.endswith('_in_between'),
-        'pairs': conditions | length > equalities | length and not relationship.endswith('_in_between'),
+        'form': form, 'sorts': form in ['windowed', 'running', 'counted', 'nearest_row'],
     }) }}
+{%- endmacro %}
+
+{# `ordered`: whether there is a condition of order. #}
+{% macro _as_form(relationship, ordered) -%}
+    {% set between = relationship.endswith('_in_between') %}
+    {% if ordered and not between %}{{ return('pairs') }}{% endif %}
+    {% if relationship == 'aggregate_in_between' or ordered %}{{ return('windowed') }}{% endif %}
+    {% if relationship == 'aggregate_all_ever' %}{{ return('grouped') }}{% endif %}
+    {% if relationship in ['aggregate_before', 'aggregate_after'] %}{{ return('running') }}{% endif %}
+    {% if relationship == 'nth_after' %}{{ return('counted') }}{% endif %}
+    {% if between or relationship in ['last_before', 'first_after'] %}{{ return('nearest_row') }}{% endif %}
+    {{ return('one_a_customer') }}
 {%- endmacro %}
 
 {% macro _as_append_numbering(stream, numbered) -%}
