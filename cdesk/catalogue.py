@@ -41,6 +41,14 @@ _EXACT: Final = 2**53
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
+def nearest_activity(value: str) -> str | None:
+    """The name in the vocabulary that is much like this one; the part before the dot doesn't count."""
+    wanted = value[:100].lower().rpartition(".")[2]
+    known = {name.rpartition(".")[2]: name for name in SHED_PRIORITY}
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
+    return known[near[0]] if near else None
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a template. `min`/`max` bound numbers (or a list's length), `values` an enum, `max_length` a string."""
@@ -103,10 +111,8 @@ class Parameter:
         try:
             check_activity_name(value)
         except ValueError:
-            wanted = value[:100].lower().rpartition(".")[2]
-            known = {name.rpartition(".")[2]: name for name in SHED_PRIORITY}
-            near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
-            hint = f" (did you mean {known[near[0]]}?)" if near else ""
+            near = nearest_activity(value)
+            hint = f" (did you mean {near}?)" if near else ""
             raise InvalidField(self.name, f"{shown(value)} is not allowed{hint}", self.allowed) from None
 
     def _scalar(self, kind: str, value: Any, *, bounded: bool) -> Any:
@@ -206,6 +212,23 @@ class Template:
         if (size := len(orjson.dumps(checked))) > MAX_PARAMS_BYTES:
             raise InvalidField("params", f"{size:,} bytes", f"at most {MAX_PARAMS_BYTES:,} bytes in all")
         return checked
+
+    def misspelt(self, checked: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        """Parameter, value and nearest name, of activities that the vocabulary doesn't hold but holds one much like them.
+
+        They aren't refused: activities of one's own are no part of the vocabulary.
+        """
+        found: list[tuple[str, str, str]] = []
+        for parameter in self.parameters:
+            if parameter.type not in ("activity", "list[activity]"):
+                continue
+            given = checked[parameter.name]
+            for value in given if isinstance(given, list) else [given]:
+                if value is None or value in SHED_PRIORITY:
+                    continue
+                if near := nearest_activity(value):
+                    found.append((parameter.name, value, near))
+        return found
 
     def bind(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> list[Any]:
         """Values for the `?`s of `sql`, in order; `params` come from `check_params`."""

@@ -85,10 +85,15 @@ def run(args: Namespace) -> int:
     template = load_catalogue(home.catalogue).get(args.template)
     try:
         params = parameters(template, args.params)
-        template.check_params(params)
+        checked = template.check_params(params)
     except InvalidField as error:
         print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
+    for name, value, near in template.misspelt(checked):
+        print(
+            f"cdesk: {name}: {value} is not in the vocabulary; did you mean {near}? It is asked for as given.",
+            file=sys.stderr,
+        )
     chosen: Literal["table", "json", "csv", "parquet"] = chosen_format(args, "table")
     with target(args.out) as out, waiting(f"running {template.name}") as say:
         result = run_now(

@@ -243,6 +243,7 @@ _OUTPUTS: Final[dict[str, Json]] = {
                 {"sql": {"type": "string"}, "binds": {"type": "array"}},
                 ("sql", "binds"),
             ),
+            "hints": {"type": "array", "items": {"type": "string"}},
         },
         ("ticket_id", "status", "query_hash", "query_tag", "expires_at"),
     ),

@@ -214,6 +214,16 @@ def test_bad_parameters_are_refused_by_name(
     assert said in cdesk("query", "recent_activities", *given, code=code)
 
 
+def test_an_activity_that_never_happened_is_asked_for_and_the_nearest_known_one_named(
+    cdesk: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(sys.stderr, "write", said.append)
+    told = cdesk("query", "time_to_convert", "-p", "from=cdesk.user_askd", "-p", "to=cdesk.claude_responded")
+    assert "from: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?" in "".join(said)
+    assert "conversion" in told
+
+
 def test_the_kill_switch_refuses_queries_and_is_seen_in_status(cdesk: Callable[..., str]) -> None:
     cdesk("kill-switch", "on", "--reason", "credits are used up")
     try:

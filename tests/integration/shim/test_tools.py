@@ -219,6 +219,34 @@ def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(state_home: S
     asyncio.run(run())
 
 
+def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(state_home: StateDirectory) -> None:
+    fixtures.catalogue(state_home.catalogue)
+    document = orjson.loads(state_home.catalogue.read_bytes())
+    document["templates"]["recent_activities"] |= {
+        "parameters": [{"name": "activity", "type": "activity", "required": True}],
+        "sql": "select ts from events where customer = ? and activity = ?",
+        "binds": ["customer", "activity"],
+        "example": {"activity": "cdesk.user_asked"},
+    }
+    state_home.catalogue.write_bytes(orjson.dumps(document))
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            for activity, hints in (
+                (
+                    "cdesk.user_askd",
+                    ["activity: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?"],
+                ),
+                ("cdesk.user_asked", None),
+                ("cdesk.greenhouse_watered", None),
+            ):
+                question = {"template": "recent_activities", "params": {"activity": activity}}
+                ticket = await answer(client, "submit_query", question)
+                assert ticket.get("hints") == hints
+
+    asyncio.run(run())
+
+
 def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) -> None:
     fixtures.catalogue(state_home.catalogue)
 

@@ -285,3 +285,28 @@ def test_what_is_allowed_says_the_form_and_not_the_types_name_alone(kind: str, s
 def test_a_misspelt_activity_is_refused_with_the_nearest_known(given: str) -> None:
     with pytest.raises(InvalidField, match=r"did you mean cdesk\.user_asked\?"):
         Parameter("activity", "activity", "-").check(given)
+
+
+def test_what_is_much_like_an_activity_of_the_vocabulary_is_hinted_at_and_not_refused() -> None:
+    template = Template(
+        name="t",
+        description="-",
+        scope="caller",
+        parameters=(
+            Parameter("one", "activity"),
+            Parameter("many", "list[activity]"),
+            Parameter("none", "activity", required=False),
+        ),
+        sql="select 1",
+        binds=(),
+        example={},
+        hash="0",
+    )
+    asked = {
+        "one": "cdesk.user_askd",
+        "many": ["cdesk.user_asked", "cdesk.greenhouse_watered", "cdesk.files_read"],
+    }
+    assert template.misspelt(template.check_params(asked)) == [
+        ("one", "cdesk.user_askd", "cdesk.user_asked"),
+        ("many", "cdesk.files_read", "cdesk.file_read"),
+    ]
