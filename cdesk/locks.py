@@ -41,6 +41,23 @@ class FileLock:
                 _unlock(fd)
             os.close(fd)
 
+    def claim(self, mark: bytes) -> bool:
+        """Leave `mark` in the file of the lock that is held; False where something else stood there: others have held it since.
+
+        Raises:
+            OSError: the mark cannot be left there.
+        """
+        if self._fd is None:
+            raise OSError("the lock is not held")
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        if os.read(self._fd, len(mark) + 1) == mark:
+            return True
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        if os.write(self._fd, mark) != len(mark):
+            raise OSError(f"{self.path.name} cannot be written")
+        return False
+
     @property
     def held(self) -> bool:
         return self._fd is not None

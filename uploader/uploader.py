@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -59,7 +60,8 @@ class DrainReport:
     """What one drain did. landed: rows, quarantined ones included. waiting: lines that still stand in the queue.
 
     blocked is None when the queue was drained to its end, else the code of what stopped it (`warehouse_unavailable`,
-    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue, `stopped`), with `message` in words.
+    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue, or its lock can't be
+    written, `stopped`), with `message` in words.
     held: files left alone for now because they contradict what has landed of them, or cannot be read. unknown: .ndjson files in the
     queue that are not of the queue. reasons: quarantined lines by reason.
     """
@@ -81,7 +83,8 @@ class DrainReport:
 class Uploader:
     """Drains one queue into one warehouse. `drain` and `depth` may be called from different threads.
 
-    A second uploader on the same state directory finds the queue taken and reports `busy`.
+    A second uploader on the same state directory finds the queue taken and reports `busy`; where it finds it free again, it asks the
+    warehouse first, as what it remembers may have been overtaken.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Uploader:
         self._most_rows = most_rows
         self._rows = min(FIRST_ROWS, most_rows)
         self._lock = FileLock(home.queue / "uploader.lock")
+        self._mark = os.urandom(16)
         self._turn = threading.Lock()
         self._progress: dict[str, Progress] = {}
         self._progress_lock = threading.Lock()
@@ -137,6 +141,15 @@ class Uploader:
                 report.blocked, report.message = "busy", "another uploader drains this queue"
                 return report
             try:
+                try:
+                    if not self._lock.claim(self._mark):
+                        self._synced = False  # somebody else has drained since: ask what has landed
+                except OSError as error:  # a landing now would go unnoticed by others
+                    report.blocked, report.message = (
+                        "busy",
+                        f"the queue's lock cannot be written ({error.strerror})",
+                    )
+                    return report
                 self._drain(report, stop or threading.Event())
             finally:
                 self._lock.release()

@@ -32,6 +32,9 @@
     {% if stream is not mapping or stream.kind != 'stream' %}
         {% set stream = cdesk.stream(stream, var('activity_schema_columns', {})) %}
     {% endif %}
+    {% for argument, given in [('appends', appends), ('dims', dims)] if given is string or given is mapping or given is not sequence %}
+        {% do cdesk._as_raise('dataset', argument, 'one' if given is mapping else given, 'a list') %}
+    {% endfor %}
     {% set plans = [] %}
     {% for append in appends %}
         {% do plans.append(cdesk._as_plan_append(append, loop.index, stream, scope)) %}

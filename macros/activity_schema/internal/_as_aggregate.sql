@@ -20,7 +20,8 @@ step_{{ plan.index }} as (
 
 {#
     aggregate_in_between, and what else has conditions of order inside a window. Windows of one customer don't overlap, so each appended row belongs to
-    the window of the nearest cohort row before it, or to none; the rows of a window are then at hand together.
+    the window of the nearest cohort row before it, or to none; the rows of a window are then at hand together. The last window of a time spine has an
+    end, though no other begins there.
     Of two cohort rows at one instant only the later one has a window.
 #}
 {% macro _as_windowed(plan, previous) -%}
@@ -28,7 +29,8 @@ step_{{ plan.index }} as (
 append_{{ i }}_windows as (
     select
         _who,
-        _ts
+        _ts,
+        _next_ts
         {%- for condition in plan.conditions %},
         {{ condition.name }}
         {%- endfor %}
@@ -40,6 +42,7 @@ append_{{ i }}_placed as (
     select
         a._ts as _window_ts,
         a._who as _window_who,
+        a._next_ts as _window_next_ts,
         {%- for condition in plan.conditions %}
         a.{{ condition.name }} as _window{{ condition.name }},
         {%- endfor %}
@@ -61,6 +64,7 @@ append_{{ i }} as (
     from append_{{ i }}_placed
     where
         _ts > _window_ts
+        and (_window_next_ts is null or _ts < _window_next_ts)
         {%- for condition in plan.conditions %}
         and {{ condition.name }} {{ cdesk._as_comparisons()[condition.operator] }} _window{{ condition.name }}
         {%- endfor %}

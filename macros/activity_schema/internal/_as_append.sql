@@ -6,7 +6,7 @@
 {% macro _as_append_ctes(plan, previous) -%}
 append_{{ plan.index }}_rows as (
     select
-        {{ '_as_number' if plan.numbered else plan.who }} as _who,
+        {{ 'cohort_customers._as_number' if plan.numbered else plan.who }} as _who,
         {{ plan.stream.columns.ts.column }} as _ts,
         {{ plan.stream.columns.activity_id.column }} as _activity_id
         {%- if plan.stored %},
@@ -22,7 +22,7 @@ append_{{ plan.index }}_rows as (
     from {{ plan.stream.relation }}
     {%- if plan.numbered %}
     inner join cohort_customers
-        on {{ plan.who }} = _as_name
+        on {{ plan.who }} = cohort_customers._as_name
     {%- endif %}
     where
         {{ (cdesk._as_row_conditions(plan.name, plan) + ([] if plan.numbered else [plan.who ~ ' is not null'])) | join('\n        and ') }}

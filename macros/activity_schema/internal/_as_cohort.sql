@@ -109,7 +109,7 @@ cohort_customers as (
 {% endif -%}
 cohort_rows as (
     select
-        {{ '_as_number' if plan.numbered else plan.who }} as _who,
+        {{ 'cohort_customers._as_number' if plan.numbered else plan.who }} as _who,
         {{ columns.ts.column }} as _ts,
         {{ columns.activity_id.column }} as _activity_id
         {%- if plan.needs_occurrence %},
@@ -124,7 +124,7 @@ cohort_rows as (
     from {{ plan.stream.relation }}
     {%- if plan.numbered %}
     left join cohort_customers
-        on {{ plan.who }} = _as_name
+        on {{ plan.who }} = cohort_customers._as_name
     {%- endif %}
     where
         {{ conditions | join('\n        and ') }}

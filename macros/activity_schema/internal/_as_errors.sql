@@ -33,7 +33,7 @@
 {%- endmacro %}
 
 {% macro _as_check_name(where, argument, name) -%}
-    {% if name is not string or not modules.re.match('[a-z][a-z0-9_]*$', name) %}
+    {% if name is not string or not modules.re.match('[a-z][a-z0-9_]*\\Z', name) %}
         {% do cdesk._as_raise(where, argument, name, 'a lower-case name of letters, digits and underscores, beginning with a letter') %}
     {% endif %}
 {%- endmacro %}

@@ -1,5 +1,8 @@
 {# The SQL conditions of an activity's filters, each to be joined by `and`. #}
 {% macro _as_filters_sql(where, filters, stream) -%}
+    {% if filters is string or filters is mapping or filters is not sequence %}
+        {% do cdesk._as_raise(where, 'filters', 'one' if filters is mapping else filters, 'a list of cdesk.filter(…)') %}
+    {% endif %}
     {% set conditions = [] %}
     {% for given in filters %}
         {% if given is not mapping or given.kind != 'filter' %}{% do cdesk._as_raise(where, 'filters', given, 'a list of cdesk.filter(…)') %}{% endif %}
@@ -45,15 +48,29 @@
         {% do cdesk._as_check_timestamp(where, argument, operand) %}
         {{ return(cdesk._as_timestamp(operand)) }}
     {% elif value.type == 'date' %}
-        {% if not modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}$', operand) %}{% do cdesk._as_raise(where, argument, operand, 'a date, YYYY-MM-DD') %}{% endif %}
+        {% if not modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}\\Z', operand) %}{% do cdesk._as_raise(where, argument, operand, 'a date, YYYY-MM-DD') %}{% endif %}
+        {% do cdesk._as_check_calendar(where, argument, operand) %}
         {{ return("cast('" ~ operand ~ "' as date)") }}
     {% endif %}
     {{ return(cdesk._as_string_literal(operand)) }}
 {%- endmacro %}
 
 {% macro _as_check_timestamp(where, argument, text) -%}
-    {% if text is not string or not modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?$', text) %}
+    {% if text is not string or not modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?\\Z', text) %}
         {% do cdesk._as_raise(where, argument, text, 'a UTC timestamp, YYYY-MM-DD or YYYY-MM-DD HH:MM:SS') %}
+    {% endif %}
+    {% do cdesk._as_check_calendar(where, argument, text) %}
+{%- endmacro %}
+
+{# Whether there is such a day and such a time; Jinja can't catch what a parser would raise. #}
+{% macro _as_check_calendar(where, argument, text) -%}
+    {% set parts = modules.re.findall('[0-9]+', text) | map('int') | list %}
+    {% set year, month, day = parts[0], parts[1], parts[2] %}
+    {% set leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) %}
+    {% set days = [31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] %}
+    {% set time = parts[3:6] + [0, 0, 0] %}
+    {% if year < 1 or month < 1 or month > 12 or day < 1 or day > days[month - 1] or time[0] > 23 or time[1] > 59 or time[2] > 59 %}
+        {% do cdesk._as_raise(where, argument, text, 'a day and time of the calendar') %}
     {% endif %}
 {%- endmacro %}
 

@@ -37,6 +37,20 @@ CASES = {
         ),
         ["first_ever(b)", "link", "this stream has none of that name"],
     ),
+    "a day that no calendar has": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('ts', 'equals', '2026-02-29')])"),
+        ["filter on ts", "2026-02-29", "of the calendar"],
+    ),
+    "a spine to a day that no calendar has": (
+        dataset("cdesk.time_spine('day', '2026-01-01', '2026-13-01')"),
+        ["time_spine", "until", "2026-13-01", "of the calendar"],
+    ),
+    "appends without a list": (dataset("'a'", "cdesk.first_ever('b')"), ["dataset", "appends", "a list"]),
+    "no appends at all": (dataset("'a'", "none"), ["dataset", "appends", "None", "a list"]),
+    "filters without a list": (
+        dataset("cdesk.activity('a', filters=cdesk.filter('ts', 'is null'))"),
+        ["filters", "a list of cdesk.filter"],
+    ),
     "nth of zero": (
         dataset("'a'", "[cdesk.nth_before('b', 0)]"),
         ["nth_before", "nth", "given 0", "at least 1"],

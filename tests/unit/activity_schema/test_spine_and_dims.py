@@ -27,7 +27,7 @@ def slow_down(stream: list[Row]) -> list[Row]:
 
 @pytest.mark.parametrize("relationship", RELATIONSHIPS)
 @relaxed
-@given(data=st.data(), stream=streams(), by=st.sampled_from([None, "a"]))
+@given(data=st.data(), stream=streams(), by=st.sampled_from([None, "a"]), days=st.integers(1, 3))
 def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
     render: Renderer,
     connection: duckdb.DuckDBPyConnection,
@@ -35,13 +35,15 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
     data: st.DataObject,
     stream: list[Row],
     by: str | None,
+    days: int,
 ) -> None:
+    """Rows are spread over two days: one day's spine ends before some of them."""
     stream = slow_down(stream)
     append: Append = data.draw(appends(relationship, conditions=False))
     create_stream(connection, stream)
     given_by = f", activity='{by}'" if by else ""
     sql = render(
-        f"{{{{ cdesk.dataset(cdesk.time_spine('day', '2026-01-01', '2026-01-04'{given_by}), [{append_text(append, 0)}], "
+        f"{{{{ cdesk.dataset(cdesk.time_spine('day', '2026-01-01', '2026-01-0{days + 1}'{given_by}), [{append_text(append, 0)}], "
         "stream=cdesk.stream('stream')) }}"
     )
     first: dict[str, datetime] = {}
@@ -50,7 +52,7 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
             first.setdefault(who(row), row["ts"])
     expected = []
     for customer, since in first.items():
-        for day in range(3):
+        for day in range(days):
             start = START + timedelta(days=day)
             end = start + timedelta(days=1)
             if by is None or end > since:

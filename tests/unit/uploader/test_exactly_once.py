@@ -39,7 +39,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.home = StateDirectory(self.folder).ensure()
         self.warehouse = MemoryWarehouse()
-        self.uploader = self.new_uploader()
+        self.uploader, self.other = self.new_uploader(), self.new_uploader()
         self.writers: list[QueueWriter] = []
         self.acknowledged: list[str] = []
         self.by_writer: dict[int, list[str]] = {}
@@ -118,9 +118,16 @@ class ExactlyOnce(RuleBasedStateMachine):
     @rule()
     def lose_state_db(self) -> None:
         self.uploader.close()
+        self.other.close()
         for path in self.folder.glob("state.db*"):
             path.unlink()
-        self.uploader = self.new_uploader()
+        self.uploader, self.other = self.new_uploader(), self.new_uploader()
+
+    @rule()
+    def another_uploader_takes_over(self) -> None:
+        """Both live on, and remember what they saw last."""
+        self.uploader, self.other = self.other, self.uploader
+        assert self.uploader.drain().blocked is None
 
     @rule(keep=st.integers(0, 5), uploader_lives=st.booleans())
     def put_the_warehouse_back_to_an_older_state(self, keep: int, uploader_lives: bool) -> None:
@@ -168,6 +175,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         for written in self.by_writer.values():
             assert [order[id] for id in written] == sorted(order[id] for id in written)
         assert self.uploader.depth() == 0
+        self.other.close()
         assert [path.name for path in self.home.queue.glob("*.ndjson")] == []
         self.uploader.close()
         shutil.rmtree(self.folder)
