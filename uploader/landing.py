@@ -41,6 +41,8 @@ def land_around_poison(
         except (WarehouseUnavailable, WarehouseNotBuilt):
             raise
         except WarehouseError as error:
+            if _has_landed(warehouse, part):
+                raise WarehouseUnavailable(f"an error came back though the batch has landed: {error}") from error
             if len(part) > 1:
                 middle = len(part) // 2
                 waiting += (part[middle:], part[:middle])
@@ -57,6 +59,12 @@ def land_around_poison(
         on_landed(part, result)
         after = result.landed_at
     return poison
+
+
+def _has_landed(warehouse: Warehouse, part: LineBatch) -> bool:
+    """Whether the warehouse holds the batch's last line, and so, as a landing is all or nothing, the whole of it."""
+    name, offset = part.source_files[-1], part.offsets[-1]
+    return warehouse.positions([name]).get(name, -1) >= offset
 
 
 def _quarantined(part: LineBatch, detail: str) -> LineBatch:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from landing_table import event
 
+from cdesk.errors import WarehouseError
 from cdesk.home import StateDirectory
 from cdesk.queue import QueueWriter
 from uploader.retry import Breaker
@@ -105,6 +106,20 @@ class ExactlyOnce(RuleBasedStateMachine):
         setattr(self.warehouse, "after" if after else "before", fail)
         self.uploader.drain()
         self.warehouse.before = self.warehouse.after = nothing
+
+    @rule()
+    def drain_while_an_error_that_says_nothing_comes_back_though_it_landed(self) -> None:
+        left = 1
+
+        def fail(_: Sequence[LandedLine]) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise WarehouseError("an error that says nothing")
+
+        self.warehouse.after = fail
+        self.uploader.drain()
+        self.warehouse.after = nothing
 
     @rule()
     def drain(self) -> None:
