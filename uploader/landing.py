@@ -42,7 +42,9 @@ def land_around_poison(
             raise
         except WarehouseError as error:
             if _has_landed(warehouse, part):
-                raise WarehouseUnavailable(f"an error came back though the batch has landed: {error}") from error
+                raise WarehouseUnavailable(
+                    f"an error came back though the batch has landed: {error}"
+                ) from error
             if len(part) > 1:
                 middle = len(part) // 2
                 waiting += (part[middle:], part[:middle])

@@ -16,7 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
 
 from cdesk.clock import NowNs, format_ts
 from cdesk.depth import Delivered, Depth, DepthCounter
@@ -36,6 +38,8 @@ from warehouse.batch import LineBatch
 from warehouse.protocol import LandResult, Warehouse
 
 log = logging.getLogger("cdesk.uploader")
+
+T = TypeVar("T")
 
 FIRST_ROWS: Final = 2_000
 LEAST_ROWS: Final = 100
@@ -288,7 +292,9 @@ class Uploader:
                 progress.last_offset = prepared.batch.offsets[index]
                 progress.records += counts[name] - (index in prepared.torn)  # a torn line is a file's last
                 try:
-                    progress.tail_crc = _tail_crc(prepared.files[name], progress.next_offset)
+                    progress.tail_crc = _wherever(
+                        prepared.files[name], partial(tail_crc, offset=progress.next_offset)
+                    )
                 except (OSError, ValueError):
                     self._synced = False
             changed = [(name, self._progress[name]) for name in last]
@@ -427,15 +433,20 @@ def _settle(file: QueueFile, position: int, cached: Progress | None) -> Progress
     """How far `file` has landed, given the warehouse's greatest offset (-1: nothing) and what was remembered."""
     if position < 0:
         return Progress()
-    if cached is not None and cached.last_offset == position:
+    contradiction = Progress(position + 1, position, 0, _CONTRADICTION)
+    if cached is not None and cached.last_offset == position and cached != contradiction:
         return cached
-    try:
-        end = line_end(file.path, position)
+
+    def measured(path: Path) -> Progress:
+        end = line_end(path, position)
         if end is None:
-            return Progress(position + 1, position, 0, _CONTRADICTION)
-        return Progress(end, position, count_lines(file.path, 0, end), tail_crc(file.path, end))
+            return contradiction
+        return Progress(end, position, count_lines(path, 0, end), tail_crc(path, end))
+
+    try:
+        return _wherever(file, measured)
     except (OSError, ValueError):
-        return Progress(position + 1, position, 0, _CONTRADICTION)
+        return contradiction
 
 
 def _is_still(file: QueueFile, progress: Progress, size: int) -> bool:
@@ -448,8 +459,9 @@ def _is_still(file: QueueFile, progress: Progress, size: int) -> bool:
         return False
 
 
-def _tail_crc(file: QueueFile, offset: int) -> int:
+def _wherever(file: QueueFile, read: Callable[[Path], T]) -> T:
+    """What `read` finds in the file, which its writer may have sealed, and so renamed, since it was listed."""
     try:
-        return tail_crc(file.path, offset)
-    except FileNotFoundError:  # sealed meanwhile
-        return tail_crc(file.path.with_name(file.name), offset)
+        return read(file.path)
+    except FileNotFoundError:
+        return read(file.path.with_name(file.name))

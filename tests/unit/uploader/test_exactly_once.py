@@ -206,3 +206,34 @@ def reason(row: LandedLine) -> str | None:
 
 TestExactlyOnce = ExactlyOnce.TestCase
 TestExactlyOnce.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+class SealedMeanwhile(MemoryWarehouse):
+    """A writer seals its file while the warehouse is asked how far it has landed."""
+
+    writer: QueueWriter | None = None
+
+    def positions(self, source_files: Sequence[str]) -> dict[str, int]:
+        if self.writer is not None:
+            self.writer.seal()
+        return super().positions(source_files)
+
+
+def test_a_file_that_is_sealed_while_the_warehouse_is_asked_lands_once(tmp_path: Path) -> None:
+    home = StateDirectory(tmp_path).ensure()
+    warehouse = SealedMeanwhile()
+    writer = QueueWriter(home.queue)
+    for _ in range(3):
+        writer.append(event()[1])
+    first = Uploader(home, warehouse, breaker=Impatient())
+    assert first.drain().landed == 3
+    first.close()
+    (home.state_db).unlink()  # what was remembered is gone: the file itself has to be looked at
+    warehouse.writer = writer
+    writer.append(event()[1])
+    second = Uploader(home, warehouse, breaker=Impatient())
+    second.drain()
+    second.drain()
+    assert len(warehouse.rows) == len({row.id for row in warehouse.rows}) == 4
+    second.close()
+    writer.close()
