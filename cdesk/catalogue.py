@@ -213,12 +213,12 @@ class Template:
             raise InvalidField("params", f"{size:,} bytes", f"at most {MAX_PARAMS_BYTES:,} bytes in all")
         return checked
 
-    def misspelt(self, checked: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-        """Parameter, value and nearest name, of activities that the vocabulary doesn't hold but holds one much like them.
+    def hints(self, checked: Mapping[str, Any]) -> list[str]:
+        """A sentence for each activity that the vocabulary doesn't hold though it holds one much like it.
 
         They aren't refused: activities of one's own are no part of the vocabulary.
         """
-        found: list[tuple[str, str, str]] = []
+        found: list[str] = []
         for parameter in self.parameters:
             if parameter.type not in ("activity", "list[activity]"):
                 continue
@@ -227,7 +227,7 @@ class Template:
                 if value is None or value in SHED_PRIORITY:
                     continue
                 if near := nearest_activity(value):
-                    found.append((parameter.name, value, near))
+                    found.append(f"{parameter.name}: {value} is not in the vocabulary; did you mean {near}?")
         return found
 
     def bind(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> list[Any]:

@@ -89,11 +89,8 @@ def run(args: Namespace) -> int:
     except InvalidField as error:
         print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
-    for name, value, near in template.misspelt(checked):
-        print(
-            f"cdesk: {name}: {value} is not in the vocabulary; did you mean {near}? It is asked for as given.",
-            file=sys.stderr,
-        )
+    for hint in template.hints(checked):
+        print(f"cdesk: {hint} It is asked for as given.", file=sys.stderr)
     chosen: Literal["table", "json", "csv", "parquet"] = chosen_format(args, "table")
     with target(args.out) as out, waiting(f"running {template.name}") as say:
         result = run_now(

@@ -386,11 +386,8 @@ class Service:
         if dry_run:
             binds = template.bind(checked, customer=self._caller.customer, is_analyst=self._caller.is_analyst)
             answer["dry_run"] = {"sql": template.sql, "binds": binds}
-        if misspelt := template.misspelt(checked):
-            answer["hints"] = [
-                f"{name}: {value} is not in the vocabulary; did you mean {near}?"
-                for name, value, near in misspelt
-            ]
+        if hints := template.hints(checked):
+            answer["hints"] = hints
         return answer
 
     async def _get_result(self, given: Json, progress: Progress | None) -> Json:

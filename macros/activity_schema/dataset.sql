@@ -32,9 +32,8 @@
     {% if stream is not mapping or stream.kind != 'stream' %}
         {% set stream = cdesk.stream(stream, var('activity_schema_columns', {})) %}
     {% endif %}
-    {% for argument, given in [('appends', appends), ('dims', dims)] if given is string or given is mapping or given is not sequence %}
-        {% do cdesk._as_raise('dataset', argument, 'one' if given is mapping else given, 'a list') %}
-    {% endfor %}
+    {% do cdesk._as_check_list('dataset', 'appends', appends, 'a list of relationships, such as cdesk.first_before(…)') %}
+    {% do cdesk._as_check_list('dataset', 'dims', dims, 'a list of cdesk.dim(…) and cdesk.customer_dim(…)') %}
     {% set plans = [] %}
     {% for append in appends %}
         {% do plans.append(cdesk._as_plan_append(append, loop.index, stream, scope)) %}

@@ -15,6 +15,12 @@
     {% endif %}
 {%- endmacro %}
 
+{% macro _as_check_list(where, argument, given, allowed) -%}
+    {% if given is string or given is mapping or given is not sequence %}
+        {% do cdesk._as_raise(where, argument, 'one' if given is mapping else given, allowed) %}
+    {% endif %}
+{%- endmacro %}
+
 {% macro _as_check_nth(where, nth) -%}
     {% if nth is mapping %}{{ return(none) }}{% endif %}
     {% if nth is not integer or nth is boolean or nth < 1 %}

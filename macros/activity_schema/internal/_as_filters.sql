@@ -1,8 +1,6 @@
 {# The SQL conditions of an activity's filters, each to be joined by `and`. #}
 {% macro _as_filters_sql(where, filters, stream) -%}
-    {% if filters is string or filters is mapping or filters is not sequence %}
-        {% do cdesk._as_raise(where, 'filters', 'one' if filters is mapping else filters, 'a list of cdesk.filter(…)') %}
-    {% endif %}
+    {% do cdesk._as_check_list(where, 'filters', filters, 'a list of cdesk.filter(…)') %}
     {% set conditions = [] %}
     {% for given in filters %}
         {% if given is not mapping or given.kind != 'filter' %}{% do cdesk._as_raise(where, 'filters', given, 'a list of cdesk.filter(…)') %}{% endif %}

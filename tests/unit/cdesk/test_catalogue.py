@@ -306,7 +306,7 @@ def test_what_is_much_like_an_activity_of_the_vocabulary_is_hinted_at_and_not_re
         "one": "cdesk.user_askd",
         "many": ["cdesk.user_asked", "cdesk.greenhouse_watered", "cdesk.files_read"],
     }
-    assert template.misspelt(template.check_params(asked)) == [
-        ("one", "cdesk.user_askd", "cdesk.user_asked"),
-        ("many", "cdesk.files_read", "cdesk.file_read"),
+    assert template.hints(template.check_params(asked)) == [
+        "one: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?",
+        "many: cdesk.files_read is not in the vocabulary; did you mean cdesk.file_read?",
     ]
