@@ -64,8 +64,7 @@ class DrainReport:
     """What one drain did. landed: rows, quarantined ones included. waiting: lines that still stand in the queue.
 
     blocked is None when the queue was drained to its end, else the code of what stopped it (`warehouse_unavailable`,
-    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue, or its lock can't be
-    written, `stopped`), with `message` in words.
+    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue, `stopped`), with `message` in words.
     held: files left alone for now because they contradict what has landed of them, or cannot be read. unknown: .ndjson files in the
     queue that are not of the queue. reasons: quarantined lines by reason.
     """
@@ -145,15 +144,8 @@ class Uploader:
                 report.blocked, report.message = "busy", "another uploader drains this queue"
                 return report
             try:
-                try:
-                    if not self._lock.claim(self._mark):
-                        self._synced = False  # somebody else has drained since: ask what has landed
-                except OSError as error:  # a landing now would go unnoticed by others
-                    report.blocked, report.message = (
-                        "busy",
-                        f"the queue's lock cannot be written ({error.strerror})",
-                    )
-                    return report
+                if not self._lock.claim(self._mark):
+                    self._synced = False  # somebody else has drained since: ask what has landed
                 self._drain(report, stop or threading.Event())
             finally:
                 self._lock.release()
