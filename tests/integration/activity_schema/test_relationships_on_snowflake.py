@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import (
     COLUMNS,
+    START,
     appends,
     cohorts,
     comparable,
@@ -102,6 +103,31 @@ def test_a_relationship_means_the_same_on_snowflake(
     stored: bool,
 ) -> None:
     check(render, cursor, stream, cohort, [data.draw(appends(relationship))], stored)
+
+
+@pytest.mark.parametrize("relationship", ["aggregate_before", "aggregate_after"])
+def test_a_list_is_the_beginning_or_end_of_the_customers_list(
+    render: Renderer, cursor: Any, relationship: str
+) -> None:
+    row = {
+        "activity": "b",
+        "customer": "ada",
+        "anonymous_customer_id": None,
+        "revenue_impact": 1.0,
+        "feature_json": {},
+    }
+    stream: list[Row] = [
+        {**row, "activity_id": f"id{n}", "ts": START + timedelta(seconds=n), "link": f"it's {n}"}
+        for n in range(4)
+    ]
+    for now, after in zip(stream, [*stream[1:], None], strict=True):
+        now |= {
+            "activity_occurrence": int(now["activity_id"][2:]) + 1,
+            "activity_repeated_at": after and after["ts"],
+        }
+    everything = Activity("b", "all", None, ())
+    append = Append(relationship, everything, (("list", Value("link")),), None, ())
+    check(render, cursor, stream, everything, [append], stored=True)
 
 
 @relaxed

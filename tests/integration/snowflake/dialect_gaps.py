@@ -75,6 +75,14 @@ def array_size(node: exp.ArraySize) -> exp.Expression:
     return exp.Case(ifs=[exp.If(this=is_array, true=call("json_array_length", array.copy()))])
 
 
+def array_slice(node: exp.ArraySlice) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/array_slice: from position 0, the end left out. Of a JSON array DuckDB would
+    slice the text."""
+    items = call("from_json", as_json(node.this), text('["JSON"]'))
+    start = exp.Add(this=exp.paren(node.args["start"]), expression=exp.Literal.number(1))
+    return as_json(call("list_slice", items, start, node.args["end"]))
+
+
 def to_timestamp(node: exp.StrToTime) -> exp.Expression:
     """The one format in use, YYYY-MM-DD"T"HH24:MI:SS.FF6"Z", whose quoted letters are rendered with their quotes."""
     format_ = node.args["format"].name.replace('"', "")
@@ -124,6 +132,7 @@ REWRITES: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
     exp.Typeof: typeof,
     exp.Cast: cast,
     exp.ArraySize: array_size,
+    exp.ArraySlice: array_slice,
     exp.StrToTime: to_timestamp,
     exp.ToChar: to_char,
     exp.RegexpInstr: regexp_instr,
