@@ -30,7 +30,7 @@
         {% do cdesk._as_raise('dataset', 'cohort', cohort.kind, 'a name, cdesk.activity(…) or cdesk.time_spine(…)') %}
     {% endif %}
     {% if stream is not mapping or stream.kind != 'stream' %}
-        {% set stream = cdesk.stream(stream, var('activity_schema_columns', {})) %}
+        {% set stream = cdesk.stream(stream, var('cdesk__activity_schema_columns', {})) %}
     {% endif %}
     {% do cdesk._as_check_list('dataset', 'appends', appends, 'a list of relationships, such as cdesk.first_before(…)') %}
     {% do cdesk._as_check_list('dataset', 'dims', dims, 'a list of cdesk.dim(…) and cdesk.customer_dim(…)') %}

@@ -31,11 +31,11 @@
     {{ return({'kind': 'stream', 'relation': relation, 'columns': known}) }}
 {%- endmacro %}
 
-{# The default: the model that the var `activity_schema_stream` names, with the var `activity_schema_columns`; without them, this project's `events`. #}
+{# The default: the model that the var `cdesk__activity_schema_stream` names, with the var `cdesk__activity_schema_columns`; without them, this project's `events`. #}
 {% macro default_stream() -%}
-    {% set name = var('activity_schema_stream', none) %}
+    {% set name = var('cdesk__activity_schema_stream', none) %}
     {% if name %}
-        {{ return(cdesk.stream(ref(name), var('activity_schema_columns', {}))) }}
+        {{ return(cdesk.stream(ref(name), var('cdesk__activity_schema_columns', {}))) }}
     {% endif %}
     {{ return(cdesk.events_stream()) }}
 {%- endmacro %}

@@ -1,10 +1,10 @@
 {#
     The names of everything that the governance macros make, in one place. Policies stand beside the tables that they guard.
-    `var('snowflake_prefix')` (default CDESK) begins the account-level names, so that two installations fit into one account.
+    `var('cdesk__snowflake_prefix')` (default CDESK) begins the account-level names, so that two installations fit into one account.
 #}
 {% macro _snowflake_names() -%}
     {%- set schema = target.database ~ '.' ~ target.schema -%}
-    {%- set prefix = var('snowflake_prefix', 'CDESK') | upper -%}
+    {%- set prefix = var('cdesk__snowflake_prefix', 'CDESK') | upper -%}
     {{ return({
         'database': target.database,
         'schema': schema,

@@ -15,11 +15,11 @@
 {% macro snowflake__apply_resource_monitors(daily_credits, monthly_credits, account_monthly_credits, dry_run) -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set monitors = [
-        (var('snowflake_prefix', 'CDESK') ~ '_DAILY', daily_credits, 'daily', 'warehouse ' ~ names.query_warehouse),
-        (var('snowflake_prefix', 'CDESK') ~ '_MONTHLY', monthly_credits, 'monthly', 'warehouse ' ~ names.build_warehouse),
+        (var('cdesk__snowflake_prefix', 'CDESK') ~ '_DAILY', daily_credits, 'daily', 'warehouse ' ~ names.query_warehouse),
+        (var('cdesk__snowflake_prefix', 'CDESK') ~ '_MONTHLY', monthly_credits, 'monthly', 'warehouse ' ~ names.build_warehouse),
     ] -%}
     {%- if account_monthly_credits is not none -%}
-        {%- do monitors.append((var('snowflake_prefix', 'CDESK') ~ '_ACCOUNT', account_monthly_credits, 'monthly', 'account')) -%}
+        {%- do monitors.append((var('cdesk__snowflake_prefix', 'CDESK') ~ '_ACCOUNT', account_monthly_credits, 'monthly', 'account')) -%}
     {%- endif -%}
     {%- set statements = [] -%}
     {%- for name, credits, frequency, guarded in monitors -%}

@@ -10,10 +10,10 @@
 
 {% macro snowflake__check_setup() -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- if flags.FULL_REFRESH and target.name not in ('dev', 'ci') and not var('allow_full_refresh', false) -%}
+    {%- if flags.FULL_REFRESH and target.name not in ('dev', 'ci') and not var('cdesk__allow_full_refresh', false) -%}
         {{ exceptions.raise_compiler_error(
             "check_setup: --full-refresh rebuilds all history, and what retention has removed from landing would be lost. Build without it; "
-            ~ "to mean it, add --vars '{allow_full_refresh: true}'") }}
+            ~ "to mean it, add --vars '{cdesk__allow_full_refresh: true}'") }}
     {%- endif -%}
     {%- set session = run_query("select current_role(), current_warehouse()").rows[0] -%}
     {%- if session[1] is none -%}

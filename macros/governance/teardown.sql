@@ -31,7 +31,7 @@
         {%- do statements.append("drop warehouse if exists " ~ warehouse) -%}
     {%- endfor -%}
     {%- for monitor in ['DAILY', 'MONTHLY', 'ACCOUNT'] -%}
-        {%- do statements.append("drop resource monitor if exists " ~ var('snowflake_prefix', 'CDESK') ~ '_' ~ monitor) -%}
+        {%- do statements.append("drop resource monitor if exists " ~ var('cdesk__snowflake_prefix', 'CDESK') ~ '_' ~ monitor) -%}
     {%- endfor -%}
     {# the roles that can read go first; policies stay with the data that they guard #}
     {%- for role in [names.service, names.reader, names.loader, names.transformer, names.admin] -%}

@@ -8,5 +8,5 @@
         {{ exceptions.raise_compiler_error("bind: '" ~ name ~ "' is no parameter name; allowed: lower-case letters, digits and underscores, a letter first") }}
     {%- endif -%}
     {#- sqlfluff doesn't parse `?` in DuckDB's dialect; .sqlfluff sets the variable -#}
-    {{ '1' if var('cdesk_lint', false) else '?' }}/*{{ name }}*/
+    {{ '1' if var('cdesk__lint', false) else '?' }}/*{{ name }}*/
 {%- endmacro %}

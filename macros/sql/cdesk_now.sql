@@ -1,6 +1,6 @@
-{# The time of a build in UTC: `utc_now`, unless the variable `cdesk_now` moves the clock (tests, backfills). #}
+{# The time of a build in UTC: `utc_now`, unless the var `cdesk__now` moves the clock (tests, backfills). #}
 {% macro cdesk_now() -%}
-    {%- set moved = var('cdesk_now', none) -%}
+    {%- set moved = var('cdesk__now', none) -%}
     {%- if moved is none -%}
         {{ cdesk.utc_now() }}
     {%- else -%}

@@ -1,4 +1,4 @@
-{{ config(materialized='table', enabled=var('activity_schema_stitch', false)) }}
+{{ config(materialized='table', enabled=var('cdesk__activity_schema_stitch', false)) }}
 
 with
 

@@ -29,7 +29,7 @@ pytestmark = [
     ),
 ]
 DATABASE, PREFIX = "CDESK_LIVE_TEST", "CDESK_LIVE"
-VARIABLES: dict[str, object] = {"snowflake_prefix": PREFIX}
+VARIABLES: dict[str, object] = {"cdesk__snowflake_prefix": PREFIX}
 
 
 class Installation:

@@ -28,13 +28,13 @@
     {% endif %}
 {%- endmacro %}
 
-{# The activities that exist are known where the var `activity_schema_activities` lists them; without it any name goes, and finds no rows. #}
+{# The activities that exist are known where the var `cdesk__activity_schema_activities` lists them; without it any name goes, and finds no rows. #}
 {% macro _as_check_activity_name(name, where) -%}
     {% if name is mapping %}{{ return(none) }}{% endif %}
     {% if name is not string or not name %}
         {% do cdesk._as_raise(where, 'name', name, 'the name of an activity') %}
     {% endif %}
-    {% set known = var('activity_schema_activities', []) %}
+    {% set known = var('cdesk__activity_schema_activities', []) %}
     {% if known %}{% do cdesk._as_check_one_of(where, 'name', name, known) %}{% endif %}
 {%- endmacro %}
 

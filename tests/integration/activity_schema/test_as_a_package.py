@@ -18,9 +18,9 @@ version: 0.1.0
 profile: shop
 flags: {send_anonymous_usage_stats: false}
 vars:
-  activity_schema_stream: shop_stream
-  activity_schema_columns: {activity_id: event_id, ts: happened_at, link: null, store: {column: store_number, type: integer}}
-  activity_schema_activities: [visited, bought]
+  cdesk__activity_schema_stream: shop_stream
+  cdesk__activity_schema_columns: {activity_id: event_id, ts: happened_at, link: null, store: {column: store_number, type: integer}}
+  cdesk__activity_schema_activities: [visited, bought]
 models:
   cdesk: {+enabled: false}
 seeds:

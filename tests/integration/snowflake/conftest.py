@@ -34,7 +34,7 @@ def dbt(account: FakeAccount, tmp_path_factory: pytest.TempPathFactory) -> Itera
         file.write(
             f"    duckdb: {{type: duckdb, path: '{(work / 'warehouse.duckdb').as_posix()}', schema: activities, threads: 1}}\n"
         )
-    with running_dbt(profiles, work, environ, {"cdesk_now": NOW}) as running:
+    with running_dbt(profiles, work, environ, {"cdesk__now": NOW}) as running:
         yield running
 
 

@@ -197,7 +197,7 @@ def test_changed_policy_text_stops_a_build_until_it_is_applied(account: FakeAcco
 def test_a_full_refresh_outside_development_is_refused(built: Dbt) -> None:
     result = built("run", "--select", "events", "--full-refresh")
     assert not result.ok
-    assert "allow_full_refresh" in " ".join(result.failures)
+    assert "cdesk__allow_full_refresh" in " ".join(result.failures)
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(render: Re
 
 def test_an_unknown_activity_names_the_nearest_where_the_project_lists_its_activities(tmp_path: Path) -> None:
     render = Renderer(
-        tmp_path / "listed", "duckdb", "{activity_schema_activities: [opened_email, placed_order]}"
+        tmp_path / "listed", "duckdb", "{cdesk__activity_schema_activities: [opened_email, placed_order]}"
     )
     with pytest.raises(CompilationError, match=r"'placed_ordr' .did you mean 'placed_order'") as error:
         render(dataset("'opened_email'", "[cdesk.first_after('placed_ordr')]"))
