@@ -16,7 +16,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 demo: venv
-	$(BIN)/python -m cli.demo
+	$(BIN)/python -m cdesk_app.cli.demo
 
 # Two processes; tests that share what dbt built for them stay together (tests/conftest.py).
 test: venv

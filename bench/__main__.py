@@ -1,6 +1,8 @@
-"""`python -m bench [NAME [ARGUMENT…]]`: without a name all benchmarks one after the other, with `list` only their names.
+"""`python -m bench [NAME [ARGUMENT…]]`: without a name all benchmarks one after the other, with
+`list` only their names.
 
-A benchmark is a module of this folder with a `main`, or a package with a `__main__`. Each runs in a process of its own, so that none
+A benchmark is a module of this folder with a `main`, or a package with a `__main__`. Each runs in a
+process of its own, so that none
 measures what another left in memory.
 """
 
@@ -37,7 +39,9 @@ def find() -> dict[str, str]:
 
 def run(name: str, arguments: list[str]) -> int:
     """Run one benchmark; its exit code."""
-    return subprocess.run([sys.executable, "-m", f"bench.{name}", *arguments], check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", f"bench.{name}", *arguments], check=False
+    ).returncode
 
 
 def main(argv: list[str]) -> int:

@@ -1,7 +1,10 @@
-"""A build for 100 new events in the warm builder against a cold `dbt build`, how long readers wait, and what an idle worker costs.
+"""A build for 100 new events in the warm builder against a cold `dbt build`, how long readers wait,
+and what an idle worker costs.
 
-One state directory, the real queue, uploader, builder and worker. The cold run is `dbt build` as a process of its own with the parsed
-project cached on disk (`partial_parse.msgpack`), as somebody would schedule it, and without its tests, which would only flatter the warm
+One state directory, the real queue, uploader, builder and worker. The cold run is `dbt build` as a
+process of its own with the parsed
+project cached on disk (`partial_parse.msgpack`), as somebody would schedule it, and without its
+tests, which would only flatter the warm
 one; a second cold figure runs the `refresh` selector alone, the same models as the warm build.
 
     python -m bench.build_warm [--history 20000] [--events 100] [--rounds 5] [--idle-seconds 60]
@@ -26,17 +29,17 @@ from pathlib import Path
 import duckdb
 import psutil
 
-from cdesk.clock import IdSource, format_ts
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.queue import QueueWriter
-from cdesk.records import encode, make_record
-from cdesk.wake import read_worker
+from cdesk.contract.records import encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.wake import read_worker
+from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.factory import open_warehouse
+from cdesk_app.worker.dbt.build import Builder
+from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
+from cdesk_app.worker.main import run_once
 from uploader.uploader import Uploader
-from warehouse.factory import open_warehouse
-from worker.build import Builder
-from worker.main import run_once
-from worker.project import DbtProject, dbt_environment, locate_project
 
 RESULTS = Path(__file__).resolve().parent / "results"
 AIM = 0.3
@@ -97,7 +100,9 @@ def cold(project: DbtProject, environ: dict[str, str], *words: str) -> None:
 
 
 class Reader:
-    """A reader that wants the DuckDB file all the time; `longest` is the longest it had to wait, in seconds."""
+    """A reader that wants the DuckDB file all the time; `longest` is the longest it had to wait, in
+    seconds.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -128,13 +133,17 @@ class Reader:
 def idle_cpu(home: StateDirectory, environ: dict[str, str], seconds: float) -> dict[str, float]:
     """CPU share and memory of a worker, its builder included, over `seconds` with nothing to do."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker.main"], env={**environ, "CDESK_CUSTOMER": "customer-0"}
+        [sys.executable, "-m", "cdesk_app.worker.main"],
+        env={**environ, "CDESK_CUSTOMER": "customer-0"},
     )
     try:
         while (read_worker(home) or {}).get("pid") != process.pid:
             time.sleep(0.1)
         time.sleep(5.0)  # its start lies behind it
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        family = [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]
         before = sum(sum(one.cpu_times()[:2]) for one in family)
         time.sleep(seconds)
         after = sum(sum(one.cpu_times()[:2]) for one in family)
@@ -151,7 +160,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--history", type=int, default=20_000, help="events before the first timed build")
+    parser.add_argument(
+        "--history", type=int, default=20_000, help="events before the first timed build"
+    )
     parser.add_argument("--events", type=int, default=100, help="new events for each build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle-seconds", type=float, default=60.0)
@@ -171,7 +182,9 @@ def main(argv: list[str] | None = None) -> int:
             start = timed(builder.build)  # starts the child and parses
             figures: dict[str, list[float]] = {"warm": [], "cold_refresh": [], "cold_build": []}
             blocked = []
-            for _ in range(given.rounds):  # in turn, so that a slow moment of the machine hits all of them
+            for _ in range(
+                given.rounds
+            ):  # in turn, so that a slow moment of the machine hits all of them
                 stream.land(given.events)
                 figures["warm"].append(timed(builder.build))
                 stream.land(given.events)
@@ -179,7 +192,9 @@ def main(argv: list[str] | None = None) -> int:
                     builder.build()
                 blocked.append(reader.longest)
                 stream.land(given.events)
-                figures["cold_refresh"].append(timed(lambda: cold(project, environ, "--selector", "refresh")))
+                figures["cold_refresh"].append(
+                    timed(lambda: cold(project, environ, "--selector", "refresh"))
+                )
                 stream.land(given.events)
                 figures["cold_build"].append(timed(lambda: cold(project, environ)))
             child = psutil.Process(builder.pid).memory_info().rss / 2**20 if builder.pid else 0.0
@@ -201,7 +216,9 @@ def main(argv: list[str] | None = None) -> int:
         "warm_over_cold_build": round(medians["warm"] / medians["cold_build"], 3),
         "warm_over_cold_refresh": round(medians["warm"] / medians["cold_refresh"], 3),
         "reader_waits_seconds": round(statistics.median(blocked), 3),
-        "reader_waits_over_cold_build": round(statistics.median(blocked) / medians["cold_build"], 3),
+        "reader_waits_over_cold_build": round(
+            statistics.median(blocked) / medians["cold_build"], 3
+        ),
         "builder_rss_mib": round(child, 1),
         "idle": idle,
     }

@@ -1,12 +1,18 @@
-"""What an incremental build costs as history grows: 10,000 new rows on 1 M and on 10 M rows, in one run.
+"""What an incremental build costs as history grows: 10,000 new rows on 1 M and on 10 M rows, in one
+run.
 
-History is landed by SQL, and so is what dbt would build of it in `_ingest_ids` and `events` (or, with --full-refresh, dbt
-builds it, which is timed too). Then batches of 1,000 customers are landed, 1 in 20 rows late by up to 30 days and 1 in 100 a
-repetition of an old row, and dbt's `refresh` selector is timed with a warm manifest, as the worker runs it.
+History is landed by SQL, and so is what dbt would build of it in `_ingest_ids` and `events` (or,
+with --full-refresh, dbt
+builds it, which is timed too). Then batches of 1,000 customers are landed, 1 in 20 rows late by up
+to 30 days and 1 in 100 a
+repetition of an old row, and dbt's `refresh` selector is timed with a warm manifest, as the worker
+runs it.
 
-    python -m bench.incremental [--sizes 1000000,10000000] [--batch 10000] [--rounds 5] [--random-ids] [--full-refresh]
+    python -m bench.incremental [--sizes 1000000,10000000] [--batch 10000] [--rounds 5]
+    [--random-ids] [--full-refresh]
 
-Prints seconds per build (wall clock, and of processor time, which a busy machine distorts less) and per model, and their
+Prints seconds per build (wall clock, and of processor time, which a busy machine distorts less) and
+per model, and their
 ratio to the smallest history; writes the figures to bench/results/incremental.json.
 """
 
@@ -39,7 +45,9 @@ LANDING_ROWS = 50_000  # history lands in transactions of so many rows
 
 @dataclass
 class Figures:
-    """One history size: seconds of each timed build, wall clock, and per model the seconds that dbt reports for it."""
+    """One history size: seconds of each timed build, wall clock, and per model the seconds that dbt
+    reports for it.
+    """
 
     rows: int
     history_seconds: float | None = None
@@ -79,7 +87,9 @@ class Project:
 
         answer = dbtRunner(manifest=self.manifest).invoke([*command, *self._places])
         if not answer.success:
-            raise RuntimeError(f"dbt {' '.join(command)} failed: {answer.exception or answer.result}")
+            raise RuntimeError(
+                f"dbt {' '.join(command)} failed: {answer.exception or answer.result}"
+            )
         if command[0] == "parse":
             self.manifest = answer.result  # type: ignore[assignment]
             return []
@@ -147,13 +157,19 @@ _EVENTS = """
 """
 
 
-def land_history(warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str, *, build: bool) -> None:
-    """A year of activities, evenly spread, in order of time, landed as it happened; with `build` in the tables too."""
+def land_history(
+    warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str, *, build: bool
+) -> None:
+    """A year of activities, evenly spread, in order of time, landed as it happened; with `build` in
+    the tables too.
+    """
     warehouse.execute(
         "create temp table history (id varchar, customer varchar, activity varchar, ts timestamp, landed_at timestamp)"
     )
     for first in range(0, rows, LANDING_ROWS):
-        landed_at = f"timestamp '2025-01-01' + to_microseconds({(first + LANDING_ROWS) * (YEAR // rows)})"
+        landed_at = (
+            f"timestamp '2025-01-01' + to_microseconds({(first + LANDING_ROWS) * (YEAR // rows)})"
+        )
         born = _ROWS.format(
             id=id_sql,
             salt=1,
@@ -165,7 +181,9 @@ def land_history(warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str, *
         warehouse.execute(f"create or replace temp table born as {born}")
         warehouse.execute(_LAND.format(born="from born", file="history", landed_at=landed_at))
         if build:
-            warehouse.execute(f"insert into history select id, customer, activity, ts, {landed_at} from born")
+            warehouse.execute(
+                f"insert into history select id, customer, activity, ts, {landed_at} from born"
+            )
     if build:
         warehouse.execute(_INGEST)
         warehouse.execute(_EVENTS)
@@ -225,7 +243,9 @@ def measure(
         for result in results:
             figures.models.setdefault(result.node.name, []).append(result.execution_time)
     with project.warehouse() as warehouse:
-        counted = warehouse.execute("select count(*), count(distinct _activity_id) from events").fetchone()
+        counted = warehouse.execute(
+            "select count(*), count(distinct _activity_id) from events"
+        ).fetchone()
     if counted != (rows + batch * (rounds + 1),) * 2:
         raise RuntimeError(f"events holds {counted}, expected {rows + batch * (rounds + 1):,}")
     return figures, project
@@ -233,14 +253,22 @@ def measure(
 
 def report(all_figures: Sequence[Figures], batch: int) -> None:
     floor = all_figures[0]
-    print(f"\nincremental build of {batch:,} landed rows, median of {len(floor.builds)} (seconds)\n")
-    print(f"{'':<24}" + "".join(f"{figures.rows:>14,}" for figures in all_figures) + f"{'ratio':>9}")
+    print(
+        f"\nincremental build of {batch:,} landed rows, median of {len(floor.builds)} (seconds)\n"
+    )
+    print(
+        f"{'':<24}" + "".join(f"{figures.rows:>14,}" for figures in all_figures) + f"{'ratio':>9}"
+    )
     rows = [
         ("build, wall clock", [figures.seconds for figures in all_figures]),
-        ("build, processor time", [statistics.median(figures.processor) for figures in all_figures]),
+        (
+            "build, processor time",
+            [statistics.median(figures.processor) for figures in all_figures],
+        ),
     ]
     rows += [
-        (name, [statistics.median(figures.models[name]) for figures in all_figures]) for name in floor.models
+        (name, [statistics.median(figures.models[name]) for figures in all_figures])
+        for name in floor.models
     ]
     for name, seconds in rows:
         print(
@@ -256,8 +284,12 @@ def report(all_figures: Sequence[Figures], batch: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="What an incremental build costs as history grows.")
-    parser.add_argument("--sizes", default="1000000,10000000", help="rows of history, smallest first")
+    parser = argparse.ArgumentParser(
+        description="What an incremental build costs as history grows."
+    )
+    parser.add_argument(
+        "--sizes", default="1000000,10000000", help="rows of history, smallest first"
+    )
     parser.add_argument("--batch", type=int, default=10_000, help="new rows a build")
     parser.add_argument("--rounds", type=int, default=5, help="timed builds a size")
     parser.add_argument(

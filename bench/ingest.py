@@ -1,10 +1,14 @@
-"""Queue to warehouse: a backlog against DuckDB's own NDJSON load, peak memory, lag at steady rates, the price of an idle look.
+"""Queue to warehouse: a backlog against DuckDB's own NDJSON load, peak memory, lag at steady rates,
+the price of an idle look.
 
     python -m bench.ingest [--rows 1000000] [--rates 200,2000] [--seconds 60]
 
-The backlog is drained by the real uploader in a process of its own; the floor is DuckDB loading the same files with `read_json` into an
-identical table, in a process of its own too, right before and right after. Lag is measured from the record's birth to the moment at which
-another process finds it in `events_live`, with a writer, the real worker and its builds in processes of their own. Writes
+The backlog is drained by the real uploader in a process of its own; the floor is DuckDB loading the
+same files with `read_json` into an
+identical table, in a process of its own too, right before and right after. Lag is measured from the
+record's birth to the moment at which
+another process finds it in `events_live`, with a writer, the real worker and its builds in
+processes of their own. Writes
 bench/results/ingest.json.
 """
 
@@ -24,14 +28,14 @@ from typing import Any
 
 import duckdb
 
-from cdesk.clock import IdSource, format_ts
-from cdesk.config import Durability
-from cdesk.home import StateDirectory
-from cdesk.queue import SEAL_BYTES, QueueWriter
-from cdesk.records import encode, make_record
-from cdesk.wake import WakeSender, read_worker
+from cdesk.contract.records import encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.config import Durability
+from cdesk.core.home import StateDirectory
+from cdesk.core.wake import WakeSender, read_worker
+from cdesk.queue.writer import SEAL_BYTES, QueueWriter
+from cdesk.warehouse.duckdb import DuckDBWarehouse
 from uploader.uploader import Uploader
-from warehouse.duckdb import DuckDBWarehouse
 
 BENCH = (sys.executable, "-m", "bench.ingest")
 SESSION = "measured"
@@ -55,7 +59,10 @@ FLOORS = {
 """The second keeps the text as it is, as landing does; the first is what one would write."""
 ACTIVITIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cdesk.user_asked", {"question_length": 132, "language": "en", "has_attachment": False}),
-    ("cdesk.claude_responded", {"model": "claude-sonnet-4", "latency_ms": 1416.736, "tokens": 1564}),
+    (
+        "cdesk.claude_responded",
+        {"model": "claude-sonnet-4", "latency_ms": 1416.736, "tokens": 1564},
+    ),
     ("cdesk.tool_called", {"tool": "get_context", "latency_ms": 3.25, "outcome": "ok"}),
     ("cdesk.file_read", {"path_hash": "9f86d081884c7d65", "bytes": 48_213, "kind": "text/csv"}),
     ("cdesk.sql_executed", {"query_hash": "2c26b46b68ffc68f", "template": "recent_activities"}),
@@ -84,13 +91,21 @@ def event(number: int, *, ids: IdSource, ts: str, session: str | None = None) ->
 
 
 def backlog(rows: int, *, distinct: int = 20_000) -> Iterator[bytes]:
-    """Lines of the contract, each with an id and a ts of its own; the rest repeats every `distinct` lines."""
+    """Lines of the contract, each with an id and a ts of its own; the rest repeats every `distinct`
+    lines.
+    """
     ids, start = IdSource(), 1_767_225_600_000_000_000
     models = [event(number, ids=ids, ts=format_ts(start)) for number in range(min(rows, distinct))]
     for number in range(rows):
         line = models[number % distinct]
         id = ids.uuid7().encode()
-        yield line[:28] + id + line[64:72] + format_ts(start + number * 37_000_000).encode() + line[99:]
+        yield (
+            line[:28]
+            + id
+            + line[64:72]
+            + format_ts(start + number * 37_000_000).encode()
+            + line[99:]
+        )
 
 
 def fill_queue(folder: Path, rows: int) -> int:
@@ -194,9 +209,12 @@ def measure_backlog(rows: int) -> dict[str, Any]:
         size = fill_queue(home.queue, rows)
         make_landing(home.warehouse)
         before = {name: in_child("floor", name, str(home.queue))["seconds"] for name in FLOORS}
-        # A floor needs the files, and the drain takes them away: what comes after reads them where they were shipped to.
+        # A floor needs the files, and the drain takes them away: what comes after reads them where
+        # they were shipped to.
         drain = in_child("drain", str(home.root))
-        after = {name: in_child("floor", name, str(home.queue / "shipped"))["seconds"] for name in FLOORS}
+        after = {
+            name: in_child("floor", name, str(home.queue / "shipped"))["seconds"] for name in FLOORS
+        }
     floors = {name: (before[name] + after[name]) / 2 for name in FLOORS}
     return {
         "rows": rows,
@@ -210,15 +228,17 @@ def measure_backlog(rows: int) -> dict[str, Any]:
 
 
 def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
-    """From a record's birth until a query finds it in `events_live`, at `rate` events a second: the real worker lands and builds meanwhile.
+    """From a record's birth until a query finds it in `events_live`, at `rate` events a second: the
+    real worker lands and builds meanwhile.
 
-    Somebody else asks five times a second, each time over a connection of its own, as another program would.
+    Somebody else asks five times a second, each time over a connection of its own, as another
+    program would.
     """
     import psutil  # here, as what this needs would count to the memory of the drain
 
-    from cdesk.config import Settings
-    from cdesk.locks import is_held
-    from worker.main import run_once
+    from cdesk.core.config import Settings
+    from cdesk.core.locks import is_held
+    from cdesk_app.worker.main import run_once
 
     with tempfile.TemporaryDirectory() as folder:
         home = StateDirectory(Path(folder)).ensure()
@@ -228,7 +248,9 @@ def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
         run_once(settings)
         environ = {**os.environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": settings.customer}
         probes: list[tuple[float, int]] = []
-        with subprocess.Popen([sys.executable, "-m", "cli", "worker"], env=environ) as worker:
+        with subprocess.Popen(
+            [sys.executable, "-m", "cdesk_app.cli", "worker"], env=environ
+        ) as worker:
             try:
                 while read_worker(home) is None or not is_held(home.worker_lock):
                     time.sleep(0.05)
@@ -293,7 +315,10 @@ def measure_append(records: int = 1_000) -> dict[str, Any]:
                 times.append(time.perf_counter() - started)
             writer.close()
         times.sort()
-        found[durability] = {"p50_us": times[records // 2] * 1e6, "p95_us": times[int(records * 0.95)] * 1e6}
+        found[durability] = {
+            "p50_us": times[records // 2] * 1e6,
+            "p95_us": times[int(records * 0.95)] * 1e6,
+        }
     found["ratio_p50"] = found["disk"]["p50_us"] / found["os"]["p50_us"]
     return found
 
@@ -307,7 +332,12 @@ def main(argv: list[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if given.child:
         name, *arguments = given.child
-        children = {"floor": child_floor, "drain": child_drain, "write": child_write, "idle": child_idle}
+        children = {
+            "floor": child_floor,
+            "drain": child_drain,
+            "write": child_write,
+            "idle": child_idle,
+        }
         print(json.dumps(children[name](*arguments)))  # type: ignore[operator]
         return
     results: dict[str, Any] = {"cpus": os.cpu_count(), "duckdb": duckdb.__version__}

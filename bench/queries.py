@@ -1,10 +1,13 @@
-"""Tickets: from submission to preview against the query's own time, and 1,000 tickets of 50 customers drained in fair order.
+"""Tickets: from submission to preview against the query's own time, and 1,000 tickets of 50
+customers drained in fair order.
 
     python -m bench.queries [--rounds 30] [--tickets 1000] [--customers 50]
 
-A real warehouse that the worker built; the real server over stdio and a real worker process for the first figure (submit_query, then
+A real warehouse that the worker built; the real server over stdio and a real worker process for the
+first figure (submit_query, then
 get_result that waits, as a model asks), the ticket runner for the second.
-The floors are measured in the same run: DuckDB alone opens the same file and runs the same SQL with the same binds. Writes
+The floors are measured in the same run: DuckDB alone opens the same file and runs the same SQL with
+the same binds. Writes
 bench/results/queries.json.
 """
 
@@ -29,17 +32,17 @@ from typing import Any
 import duckdb
 
 from bench.turn_path.driver import Server
-from cdesk.catalogue import Catalogue, load_catalogue
-from cdesk.clock import IdSource, format_ts
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.queue import QueueWriter
-from cdesk.records import encode, make_record
-from cdesk.state import open_state
-from cdesk.tickets import ENDED, count_open, expiry_of, get_ticket, submit_ticket
-from warehouse.factory import open_warehouse
-from worker.main import run_once
-from worker.tickets import TicketRunner
+from cdesk.contract.catalog import Catalog, load_catalog
+from cdesk.contract.records import encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from cdesk.state.tickets import ENDED, count_open, expiry_of, get_ticket, submit_ticket
+from cdesk.warehouse.factory import open_warehouse
+from cdesk_app.worker.main import run_once
+from cdesk_app.worker.tickets import TicketRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "queries.json"
@@ -55,11 +58,13 @@ class Desk:
 
     def __init__(self, root: Path, customers: int) -> None:
         self.home = StateDirectory(root).ensure()
-        self.settings = Settings(home=root, customer=name(0), worker="off", environ=dict(os.environ))
+        self.settings = Settings(
+            home=root, customer=name(0), worker="off", environ=dict(os.environ)
+        )
         self.ids = IdSource()
         self._fill(customers)
         run_once(self.settings)
-        self.catalogue: Catalogue = load_catalogue(self.home.catalogue)
+        self.catalog: Catalog = load_catalog(self.home.catalog)
         self.state: sqlite3.Connection = open_state(self.home.state_db)
 
     def _fill(self, customers: int) -> None:
@@ -74,7 +79,9 @@ class Desk:
                 query_tag=self.ids.query_tag(),
                 fields={
                     "anonymous_customer_id": None,
-                    "activity": rng.choice(("cdesk.user_asked", "cdesk.claude_responded", "cdesk.file_read")),
+                    "activity": rng.choice(
+                        ("cdesk.user_asked", "cdesk.claude_responded", "cdesk.file_read")
+                    ),
                     "feature_json": {"length": rng.randrange(1_000)},
                     "link": None,
                     "revenue_impact": None,
@@ -85,7 +92,7 @@ class Desk:
 
     def submit(self, template: str, customer: str, limit: int) -> str:
         """A ticket as submit_query writes it; its id."""
-        found = self.catalogue.get(template)
+        found = self.catalog.get(template)
         params = found.check_params({"limit": limit})
         now, ticket_id = format_ts(time.time_ns()), self.ids.uuid7()
         submit_ticket(
@@ -115,15 +122,25 @@ class Desk:
             time.sleep(0.001)
 
     def bare(
-        self, template: str, customer: str, limit: int, connection: duckdb.DuckDBPyConnection | None = None
+        self,
+        template: str,
+        customer: str,
+        limit: int,
+        connection: duckdb.DuckDBPyConnection | None = None,
     ) -> float:
-        """Seconds that DuckDB alone needs for the same question, opening the file included unless a connection is given."""
-        found = self.catalogue.get(template)
-        binds = found.bind(found.check_params({"limit": limit}), customer=customer, is_analyst=False)
+        """Seconds that DuckDB alone needs for the same question, opening the file included unless a
+        connection is given.
+        """
+        found = self.catalog.get(template)
+        binds = found.bind(
+            found.check_params({"limit": limit}), customer=customer, is_analyst=False
+        )
         started = time.perf_counter()
         with contextlib.ExitStack() as stack:
             if connection is None:
-                connection = stack.enter_context(duckdb.connect(str(self.home.warehouse), read_only=True))
+                connection = stack.enter_context(
+                    duckdb.connect(str(self.home.warehouse), read_only=True)
+                )
             connection.execute(found.sql, binds).fetchall()
         return time.perf_counter() - started
 
@@ -141,7 +158,7 @@ def worker_process(desk: Desk) -> Iterator[None]:
     """The worker as the shim starts it, up and at rest."""
     environ = {**os.environ, "CDESK_HOME": str(desk.home.root), "CDESK_CUSTOMER": name(0)}
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", "worker"], env=environ, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "cdesk_app.cli", "worker"], env=environ, stderr=subprocess.DEVNULL
     ) as process:
         try:
             deadline = time.monotonic() + 60
@@ -183,7 +200,9 @@ def latency(desk: Desk, rounds: int) -> dict[str, Any]:
     for template in TEMPLATES:
         own = [desk.bare(template, name(0), limit) for limit in range(1, rounds + 1)]
         with duckdb.connect(str(desk.home.warehouse), read_only=True) as connection:
-            warm = [desk.bare(template, name(0), limit, connection) for limit in range(1, rounds + 1)]
+            warm = [
+                desk.bare(template, name(0), limit, connection) for limit in range(1, rounds + 1)
+            ]
         total = first[template]
         figures[template] = {
             "submit_to_preview_p50_ms": milliseconds(total, 0.5),
@@ -204,7 +223,10 @@ def drain(desk: Desk, tickets: int, customers: int) -> dict[str, Any]:
         ("recent_activities", 1 + number % (customers - 1), number // (customers - 1))
         for number in range(tickets - len(questions))
     ]
-    asked = [(desk.submit(template, name(who), 1 + limit), name(who)) for template, who, limit in questions]
+    asked = [
+        (desk.submit(template, name(who), 1 + limit), name(who))
+        for template, who, limit in questions
+    ]
     warehouse, writer = open_warehouse(desk.settings, desk.home), QueueWriter(desk.home.queue)
     runner = TicketRunner(desk.settings, desk.home, warehouse, writer)
     started = time.perf_counter()
@@ -216,10 +238,13 @@ def drain(desk: Desk, tickets: int, customers: int) -> dict[str, Any]:
     runner.close()
     writer.close()
     warehouse.close()
-    states = Counter(get_ticket(desk.state, ticket_id, customer=who).status for ticket_id, who in asked)
+    states = Counter(
+        get_ticket(desk.state, ticket_id, customer=who).status for ticket_id, who in asked
+    )
     with duckdb.connect(str(desk.home.warehouse), read_only=True) as connection:
         floor = sum(
-            desk.bare(template, name(who), 1 + limit, connection) for template, who, limit in questions
+            desk.bare(template, name(who), 1 + limit, connection)
+            for template, who, limit in questions
         )
     return {
         "tickets": tickets,
@@ -236,12 +261,16 @@ def drain(desk: Desk, tickets: int, customers: int) -> dict[str, Any]:
 
 def turns(state: sqlite3.Connection) -> list[str]:
     """Whose ticket was claimed, in order, in the drain."""
-    rows = state.execute("select customer from tickets where turn is not null order by turn").fetchall()
+    rows = state.execute(
+        "select customer from tickets where turn is not null order by turn"
+    ).fetchall()
     return [row[0] for row in rows]
 
 
 def longest_wait(state: sqlite3.Connection) -> int:
-    """The most claims that went to others between two of a customer who had tickets waiting all the while."""
+    """The most claims that went to others between two of a customer who had tickets waiting all the
+    while.
+    """
     last: dict[str, int] = {}
     longest = 0
     for turn, customer in enumerate(turns(state)):

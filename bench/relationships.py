@@ -1,15 +1,21 @@
 """ActivitySchema relationships against plain self-joins: ratios, checksums compared.
 
-Each relationship is rendered by dbt from the macros, and written here once more as the self-join that its definition suggests: the
-cohort's rows joined with all related rows, and of those the one wanted taken: its time by `min` or `max`, its id among those of that
-time, and the row by that id. On DuckDB this is many times faster than to rank all pairs by `row_number` (`--ranked`), the way written
-most. Both run on the same table, which lies in the order of arrival, in the same DuckDB (2 threads, 2 GB), and must give the same rows. A
+Each relationship is rendered by dbt from the macros, and written here once more as the self-join
+that its definition suggests: the
+cohort's rows joined with all related rows, and of those the one wanted taken: its time by `min` or
+`max`, its id among those of that
+time, and the row by that id. On DuckDB this is many times faster than to rank all pairs by
+`row_number` (`--ranked`), the way written
+most. Both run on the same table, which lies in the order of arrival, in the same DuckDB (2 threads,
+2 GB), and must give the same rows. A
 self-join that took long at the smallest size isn't repeated at the larger ones (`--patient` does).
 
-A self-join's cost grows with the rows that one customer has of each activity, so the ratios do too: `--rows-a-customer 50` shows where
+A self-join's cost grows with the rows that one customer has of each activity, so the ratios do too:
+`--rows-a-customer 50` shows where
 it is the faster one.
 
-    python -m bench relationships [--rows 1000000 5000000] [--skew mild heavy] [--only last_before dataset] [--all] [--patient]
+    python -m bench relationships [--rows 1000000 5000000] [--skew mild heavy] [--only last_before
+    dataset] [--all] [--patient]
                                   [--ranked] [--rows-a-customer 4000]
 
 Prints seconds and ratios; a run without arguments writes them to bench/results/relationships.json.
@@ -72,7 +78,13 @@ RELATIONSHIPS = (
 )
 DEFAULT = (
     *("first_ever", "last_before", "first_after", "first_in_between", "last_in_between"),
-    *("aggregate_before", "aggregate_after", "aggregate_in_between", "aggregate_all_ever", "dataset"),
+    *(
+        "aggregate_before",
+        "aggregate_after",
+        "aggregate_in_between",
+        "aggregate_all_ever",
+        "dataset",
+    ),
 )
 DATASET = (
     "last_before",
@@ -96,7 +108,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds of the macros' query and of the self-join, which may not have been repeated; whether their rows are the same."""
+    """Seconds of the macros' query and of the self-join, which may not have been repeated; whether
+    their rows are the same.
+    """
 
     macros: float
     self_join: float | None
@@ -162,7 +176,9 @@ def self_join(relationship: str, index: int, *, ranked: bool = False) -> str:
     order = "desc" if relationship.startswith("last_") else "asc"
     rank = f"row_number() over (partition by c.id order by a.ts {order}, a.activity_id {order})"
     if ranked:
-        return f"select c.id, c.customer, c.ts, {taken} from c left join {related} qualify {rank} = 1"
+        return (
+            f"select c.id, c.customer, c.ts, {taken} from c left join {related} qualify {rank} = 1"
+        )
     return (
         f"select c.id, c.customer, c.ts, {', '.join(f'r.{name}' for name in names)} from c "
         f"left join (select c.id, {taken} from c inner join {related} qualify {rank} = 3) as r on c.id = r.id"
@@ -183,7 +199,8 @@ def queries(*, ranked: bool = False) -> list[Query]:
     ]
     indexes = tuple(range(1, len(DATASET) + 1))
     parts = ", ".join(
-        f"q{i} as ({self_join(name, i, ranked=ranked)})" for i, name in zip(indexes, DATASET, strict=True)
+        f"q{i} as ({self_join(name, i, ranked=ranked)})"
+        for i, name in zip(indexes, DATASET, strict=True)
     )
     joined = "q1 " + " ".join(f"inner join q{i} using (id, customer, ts)" for i in indexes[1:])
     appends = ", ".join(macro(name, i) for i, name in zip(indexes, DATASET, strict=True))
@@ -191,7 +208,11 @@ def queries(*, ranked: bool = False) -> list[Query]:
         *found,
         Query(
             "dataset",
-            tuple(column for i, name in zip(indexes, DATASET, strict=True) for column in outputs(name, i)),
+            tuple(
+                column
+                for i, name in zip(indexes, DATASET, strict=True)
+                for column in outputs(name, i)
+            ),
             f"{{{{ cdesk.dataset({cohort}, [{appends}], {stream}) }}}}",
             f"with {cohort_and_appended(indexes)}, {parts} select * from {joined}",
         ),
@@ -212,7 +233,8 @@ def render(asked: list[Query], folder: Path) -> dict[str, str]:
         encoding="utf-8",
     )
     (folder / "profiles.yml").write_text(
-        "bench: {target: duckdb, outputs: {duckdb: {type: duckdb, path: ':memory:'}}}\n", encoding="utf-8"
+        "bench: {target: duckdb, outputs: {duckdb: {type: duckdb, path: ':memory:'}}}\n",
+        encoding="utf-8",
     )
     result = dbtRunner().invoke(
         [
@@ -229,14 +251,19 @@ def render(asked: list[Query], folder: Path) -> dict[str, str]:
     if not result.success:
         raise SystemExit(f"bench relationships: the macros do not compile: {result.exception}")
     compiled = folder / "target" / "compiled" / "cdesk" / "models"
-    return {query.name: (compiled / f"{query.name}.sql").read_text(encoding="utf-8") for query in asked}
+    return {
+        query.name: (compiled / f"{query.name}.sql").read_text(encoding="utf-8") for query in asked
+    }
 
 
 def generate(path: Path, rows: int, skew: str, rows_a_customer: int) -> tuple[int, int]:
-    """The table `events` in a new file, in the order of arrival; its number of customers and the rows of the busiest one.
+    """The table `events` in a new file, in the order of arrival; its number of customers and the
+    rows of the busiest one.
 
-    Customers follow a mild power law (the busiest has less than twice the mean); under heavy skew one of them has 1 % of all rows besides.
-    A year by the second, so that instants repeat; revenue in quarters, so that sums of it are exact in any order.
+    Customers follow a mild power law (the busiest has less than twice the mean); under heavy skew
+    one of them has 1 % of all rows besides.
+    A year by the second, so that instants repeat; revenue in quarters, so that sums of it are exact
+    in any order.
     """
     customers = max(rows // rows_a_customer, 1)
     share = 0.01 if skew == "heavy" else 0.0
@@ -282,7 +309,9 @@ def connect(path: Path) -> Connection:
     return duckdb.connect(path, config={"threads": 2, "memory_limit": "2GB"})
 
 
-def measure(connection: Connection, sql: str, columns: tuple[str, ...]) -> tuple[float, tuple[object, ...]]:
+def measure(
+    connection: Connection, sql: str, columns: tuple[str, ...]
+) -> tuple[float, tuple[object, ...]]:
     """Seconds, and the row count and checksum of the result."""
     best = float("inf")
     answer: tuple[object, ...] | None = None
@@ -308,16 +337,22 @@ def compare(connection: Connection, query: Query, macros: str, *, self_join: boo
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench relationships", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="bench relationships", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
     parser.add_argument("--rows-a-customer", type=int, default=ROWS_A_CUSTOMER)
     parser.add_argument("--skew", nargs="+", choices=["mild", "heavy"], default=["mild", "heavy"])
     parser.add_argument("--only", nargs="+", choices=[*RELATIONSHIPS, "dataset"], default=DEFAULT)
     parser.add_argument("--all", action="store_true", help="every relationship")
     parser.add_argument("--patient", action="store_true", help="every self-join at every size")
-    parser.add_argument("--ranked", action="store_true", help="self-joins that rank instead of grouping")
+    parser.add_argument(
+        "--ranked", action="store_true", help="self-joins that rank instead of grouping"
+    )
     given = parser.parse_args()
-    asked = [query for query in queries(ranked=given.ranked) if given.all or query.name in given.only]
+    asked = [
+        query for query in queries(ranked=given.ranked) if given.all or query.name in given.only
+    ]
     streams: list[dict[str, object]] = []
     figures: dict[tuple[str, str, int], Figure] = {}
     slow: set[tuple[str, str]] = set()
@@ -330,12 +365,18 @@ def main() -> int:
                 print(
                     f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with {busiest:,} rows"
                 )
-                print(f"  {'relationship':<22}{'macro s':>9}{'self-join s':>13}{'ratio':>8}", flush=True)
+                print(
+                    f"  {'relationship':<22}{'macro s':>9}{'self-join s':>13}{'ratio':>8}",
+                    flush=True,
+                )
                 measured: dict[str, dict[str, float | None]] = {}
                 with connect(path) as connection:
                     for query in asked:
                         figure = compare(
-                            connection, query, compiled[query.name], self_join=(query.name, skew) not in slow
+                            connection,
+                            query,
+                            compiled[query.name],
+                            self_join=(query.name, skew) not in slow,
                         )
                         print(f"  {query.name:<22}{figure}", flush=True)
                         figures[query.name, skew, rows] = figure
@@ -368,7 +409,10 @@ def main() -> int:
         RESULTS.write_text(json.dumps({"streams": streams}, indent=1) + "\n", encoding="utf-8")
     wrong = [key for key, figure in figures.items() if not figure.same]
     for name, skew, rows in wrong:
-        print(f"bench relationships: {name}: different rows ({rows:,} rows, {skew} skew)", file=sys.stderr)
+        print(
+            f"bench relationships: {name}: different rows ({rows:,} rows, {skew} skew)",
+            file=sys.stderr,
+        )
     return 1 if wrong else 0
 
 

@@ -1,8 +1,10 @@
-"""Renewing the context snapshot: 1,000 changed customers against all of them, and what a reader notices meanwhile.
+"""Renewing the context snapshot: 1,000 changed customers against all of them, and what a reader
+notices meanwhile.
 
     python -m bench.snapshot [--customers 1000000] [--changed 1000] [--rounds 5]
 
-The context cache is a real DuckDB table of contexts of about 1 KiB, the refresh the worker's own. Prints seconds and the ratio;
+The context cache is a real DuckDB table of contexts of about 1 KiB, the refresh the worker's own.
+Prints seconds and the ratio;
 writes them to bench/results/snapshot.json.
 """
 
@@ -19,10 +21,10 @@ from pathlib import Path
 
 import duckdb
 
-from cdesk.home import StateDirectory
-from cdesk.snapshot import SnapshotReader
-from warehouse.duckdb import DuckDBWarehouse
-from worker.refresh import refresh_context
+from cdesk.core.home import StateDirectory
+from cdesk.state.snapshot import SnapshotReader
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.worker.refresh import refresh_context
 
 RESULTS = Path(__file__).resolve().parent / "results"
 AIM = 0.05
@@ -93,7 +95,8 @@ def main(argv: list[str] | None = None) -> int:
             for turn in range(1, given.rounds + 1):
                 with duckdb.connect(str(home.warehouse)) as connection:
                     connection.execute(
-                        _CHANGE, {"turn": turn, "customers": given.customers, "changed": given.changed}
+                        _CHANGE,
+                        {"turn": turn, "customers": given.customers, "changed": given.changed},
                     )
                 report = refresh_context(warehouse, home)
                 assert report.changed == given.changed, report.changed

@@ -46,15 +46,20 @@ def read_sections(blob: bytes) -> Json:
     if not isinstance(data, dict):
         raise ValueError("the context is no JSON object")
     return {
-        name: data[name] if isinstance(data.get(name), kind) else kind() for name, kind in SECTIONS.items()
+        name: data[name] if isinstance(data.get(name), kind) else kind()
+        for name, kind in SECTIONS.items()
     }
 
 
-def trim(head: Json, context: Json, pending: Sequence[Json], *, max_bytes: int) -> tuple[Json, bytes]:
+def trim(
+    head: Json, context: Json, pending: Sequence[Json], *, max_bytes: int
+) -> tuple[Json, bytes]:
     """The whole answer, and the same as UTF-8 JSON of at most `max_bytes`.
 
-    `head` holds what is never left out (customer, as_of, version, stale, stale_reason). Sections go in by PRIORITY; one that does not fit
-    is left out whole, of insights and pending the newest that fit stay. `omitted` names what is missing: `section`, or
+    `head` holds what is never left out (customer, as_of, version, stale, stale_reason). Sections go
+    in by PRIORITY; one that does not fit
+    is left out whole, of insights and pending the newest that fit stay. `omitted` names what is
+    missing: `section`, or
     `section:n of m` for n entries kept of m.
     """
     whole = {**head, "context": context, "pending": list(pending), "omitted": []}

@@ -1,4 +1,6 @@
-"""The shim's log: one JSON object a line on standard error. Codes and names only, never values, payloads or SQL."""
+"""The shim's log: one JSON object a line on standard error. Codes and names only, never values,
+payloads or SQL.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import time
 
 import orjson
 
-from cdesk.clock import format_ts
+from cdesk.core.clock import format_ts
 
 
 def log(event: str, **fields: str | int | float | bool | None) -> None:

@@ -6,10 +6,10 @@ import gc
 import os
 import sys
 
-from cdesk.config import Settings, load_settings
-from cdesk.errors import CdeskError
-from cdesk.home import StateDirectory
-from mcp_shim import lean
+from cdesk.core.config import Settings, load_settings
+from cdesk.core.errors import CdeskError
+from cdesk.core.home import StateDirectory
+from mcp_shim import lazy_sdk
 
 
 def main(settings: Settings) -> int:
@@ -19,9 +19,12 @@ def main(settings: Settings) -> int:
         CdeskError: the state directory cannot be used.
     """
     home = StateDirectory(settings.home).ensure()
-    gc.disable()  # an import makes much and drops little: looking for garbage meanwhile costs a tenth of the start
-    if lean.install():
-        # Otherwise pydantic reads the metadata of every installed package, looking for plugins that watch validations.
+    # an import makes much and drops little: looking for garbage meanwhile costs a tenth of the
+    # start
+    gc.disable()
+    if lazy_sdk.install():
+        # Otherwise pydantic reads the metadata of every installed package, looking for plugins that
+        # watch validations.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from mcp_shim.serve import serve  # the SDK comes with it: not before `install`
 

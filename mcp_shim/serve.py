@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cdesk.backpressure import Shedder
-from cdesk.clock import IdSource
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.identity import local_caller
-from cdesk.queue import QueueWriter
-from cdesk.wake import WakeSender
-from mcp_shim.journal import Journal
+from cdesk.core.clock import IdSource
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.identity import local_caller
+from cdesk.core.wake import WakeSender
+from cdesk.queue.shedding import Shedder
+from cdesk.queue.writer import QueueWriter
+from mcp_shim.recorder import Recorder
 from mcp_shim.server import ShimServer
 from mcp_shim.service import Service
 from mcp_shim.state import SharedState
-from mcp_shim.stdio import claim_standard_streams, open_transport
+from mcp_shim.transports.stdio import claim_standard_streams, open_transport
 from mcp_shim.worker_start import WorkerStarter
 
 TICK_SECONDS: Final = 5.0
@@ -40,7 +40,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     loop = asyncio.get_running_loop()
     ids = IdSource()
     starter = WorkerStarter(settings, home)
-    journal = Journal(
+    recorder = Recorder(
         QueueWriter(home.queue, durability=settings.durability, ids=ids),
         WakeSender(home),
         Shedder(home),
@@ -50,7 +50,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     service = Service(
         home,
         local_caller(settings),
-        journal,
+        recorder,
         SharedState(home.state_db),
         worker_missing=lambda: starter.missing,
     )
@@ -59,7 +59,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
         if starter.is_due(waited_for=tool in ("submit_query", "get_result")):
             loop.call_later(0.05, starter.look)
 
-    server = ShimServer(service, journal, after_call=after_call)
+    server = ShimServer(service, recorder, after_call=after_call)
     transport = open_transport(*claim_standard_streams())
     reason = "end_of_input"
 
@@ -76,7 +76,8 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
             await server.announce()
 
     _on_signals(loop, stop)
-    # What has been made so far lives as long as the process: the collector need not look at it again.
+    # What has been made so far lives as long as the process: the collector need not look at it
+    # again.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
@@ -88,7 +89,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await ticker
         server.end(reason)
-        journal.close()
+        recorder.close()
         service.close()
         starter.release()
         transport.close()

@@ -25,12 +25,12 @@ from mcp_types.methods import serialize_server_result, validate_client_request
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from cdesk import __version__
-from cdesk.errors import CatalogueError, CdeskError, NotFound
-from mcp_shim.journal import Journal
+from cdesk.core.errors import CatalogError, CdeskError, NotFound
 from mcp_shim.log import log
+from mcp_shim.recorder import Recorder
 from mcp_shim.service import Progress, Service, error_text
-from mcp_shim.stdio import MessageReader, MessageWriter
 from mcp_shim.surface import INSTRUCTIONS, TEMPLATES_URI, TOOLS, template_document, tool_list
+from mcp_shim.transports.stdio import MessageReader, MessageWriter
 
 Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
@@ -41,7 +41,9 @@ WARM_SECONDS: Final = 0.02
 """After the answer to the first tools/list."""
 
 _LISTED: Final[dict[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-"""Of every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalogue may change. Older versions never see it."""
+"""Of every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalog may
+change. Older versions never see it.
+"""
 
 
 class ShimServer:
@@ -50,19 +52,21 @@ class ShimServer:
     def __init__(
         self,
         service: Service,
-        journal: Journal,
+        recorder: Recorder,
         *,
         after_call: Callable[[str | None], None] = lambda _tool: None,
     ) -> None:
         self._service = service
-        self._journal = journal
+        self._recorder = recorder
         self._after_call = after_call
         self._bus = InMemorySubscriptionBus()
         self._session: ServerSession | None = None
         self._started: float | None = None
         self._listed: str | None = None
         self._answers: dict[int, bytes] = {}
-        """Structured content on its way from the handler to `_around`, by the identity of the request's context."""
+        """Structured content on its way from the handler to `_around`, by the identity of the
+        request's context.
+        """
         self.calls = 0
         self.errors = 0
         self.sdk = Server(
@@ -73,13 +77,16 @@ class ShimServer:
             instructions=INSTRUCTIONS,
             on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=16),
         )
-        # Spans for an exporter that a process on somebody's desktop does not have; the stream itself says how long calls took.
+        # Spans for an exporter that a process on somebody's desktop does not have; the stream
+        # itself says how long calls took.
         self.sdk.middleware[:] = [self._around]
         handle = self.sdk.add_request_handler
         handle("tools/list", types.PaginatedRequestParams, self._list_tools)
         handle("tools/call", types.CallToolRequestParams, self._call_tool)
         handle("resources/list", types.PaginatedRequestParams, self._list_resources)
-        handle("resources/templates/list", types.PaginatedRequestParams, self._list_resource_templates)
+        handle(
+            "resources/templates/list", types.PaginatedRequestParams, self._list_resource_templates
+        )
         handle("resources/read", types.ReadResourceRequestParams, self._read_resource)
         self.sdk.add_notification_handler(
             "notifications/initialized", types.NotificationParams, self._initialized
@@ -91,8 +98,10 @@ class ShimServer:
     async def run(self, reader: MessageReader, writer: MessageWriter) -> None:
         """Serve the connection until its input ends.
 
-        The SDK's driver for both protocol eras relays every message through one more task, because it must see the first request before
-        it can choose. Here the transport shows it that request, and the SDK's driver for the handshake era serves what opens with
+        The SDK's driver for both protocol eras relays every message through one more task, because
+        it must see the first request before
+        it can choose. Here the transport shows it that request, and the SDK's driver for the
+        handshake era serves what opens with
         a handshake.
         """
         opening = await reader.first_request()
@@ -100,12 +109,15 @@ class ShimServer:
             await self.sdk.run(reader, writer, self.options)
             return
         async with self.sdk.lifespan(self.sdk) as state:
-            await serve_loop(self.sdk, reader, writer, lifespan_state=state, init_options=self.options)
+            await serve_loop(
+                self.sdk, reader, writer, lifespan_state=state, init_options=self.options
+            )
 
     async def _around(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """The SDK's place for what happens around a message.
 
-        A tool's structured content joins the result after the SDK has shaped it: it is JSON already, and walking through a context of
+        A tool's structured content joins the result after the SDK has shaped it: it is JSON
+        already, and walking through a context of
         some hundred values twice more would cost more than all the rest of the call.
         """
         if (
@@ -114,7 +126,8 @@ class ShimServer:
             and _has_envelope(ctx.params)
             and ctx.method != "initialize"
         ):
-            # As the SDK's driver for both eras does; the one for the handshake era, which `run` uses, leaves it to others.
+            # As the SDK's driver for both eras does; the one for the handshake era, which `run`
+            # uses, leaves it to others.
             raise MCPError(
                 types.INVALID_REQUEST,
                 "this connection serves the handshake protocol era; "
@@ -141,7 +154,7 @@ class ShimServer:
             return
         self._started = time.monotonic()
         client = ctx.session.client_params.client_info if ctx.session.client_params else None
-        self._journal.note(
+        self._recorder.note(
             "cdesk.session_started",
             {
                 "client_name": client.name[:200] if client else None,
@@ -156,7 +169,7 @@ class ShimServer:
         """Record the end of a session that had begun."""
         if self._started is None:
             return
-        self._journal.note(
+        self._recorder.note(
             "cdesk.session_ended",
             {
                 "reason": reason,
@@ -171,33 +184,42 @@ class ShimServer:
 
     async def _list_tools(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
         self._begin(ctx)
-        catalogue = self._service.catalogue.look()
+        catalog = self._service.catalog.look()
         if self._listed is None:
             asyncio.get_running_loop().call_later(WARM_SECONDS, self._warm, ctx.protocol_version)
-        self._listed = catalogue.content_hash if catalogue else ""
-        return {"tools": tool_list(catalogue), **_LISTED}
+        self._listed = catalog.content_hash if catalog else ""
+        return {"tools": tool_list(catalog), **_LISTED}
 
     def _warm(self, version: str) -> None:
-        """After the tools have been listed and before one is called: build what the first call would have to build."""
+        """After the tools have been listed and before one is called: build what the first call
+        would have to build.
+        """
         call = {"name": TOOLS[0], "arguments": {}}
-        # Each may refuse this empty call, a ValueError, when its validator has been built: which was the purpose.
+        # Each may refuse this empty call, a ValueError, when its validator has been built: which
+        # was the purpose.
         with contextlib.suppress(ValueError):
             validate_client_request("tools/call", version, call)
         with contextlib.suppress(ValueError):
             types.CallToolRequestParams.model_validate(call, by_name=False)
         with contextlib.suppress(ValueError):
-            serialize_server_result("tools/call", version, {"content": [], "resultType": "complete"})
+            serialize_server_result(
+                "tools/call", version, {"content": [], "resultType": "complete"}
+            )
         self._service.warm()
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
         begun = time.perf_counter_ns()
         tool = params.name
         if tool not in TOOLS:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {tool[:60]}; known: {', '.join(TOOLS)}")
+            raise MCPError(
+                types.INVALID_PARAMS, f"Unknown tool: {tool[:60]}; known: {', '.join(TOOLS)}"
+            )
         self._begin(ctx)
         code: str | None = None
         try:
-            self._answers[id(ctx)] = await self._service.call(tool, params.arguments, _progress(ctx))
+            self._answers[id(ctx)] = await self._service.call(
+                tool, params.arguments, _progress(ctx)
+            )
             answer: Result = {"content": [], "isError": False, "resultType": "complete"}
         except CdeskError as error:
             code = error.code
@@ -210,7 +232,11 @@ class ShimServer:
             code = "internal"
             log("call_failed", tool=tool, error=type(error).__name__)
             said = f"internal: {tool} failed inside the server ({type(error).__name__}); try again, or see 'cdesk doctor'"
-            answer = {"content": [{"type": "text", "text": said}], "isError": True, "resultType": "complete"}
+            answer = {
+                "content": [{"type": "text", "text": said}],
+                "isError": True,
+                "resultType": "complete",
+            }
         self.calls += 1
         feature: dict[str, Any] = {
             "tool": tool,
@@ -218,10 +244,10 @@ class ShimServer:
             "outcome": "error" if code else "ok",
             "error_code": code,
         }
-        self._journal.note("cdesk.tool_called", feature)
+        self._recorder.note("cdesk.tool_called", feature)
         if code:
             self.errors += 1
-            self._journal.note("cdesk.error_encountered", {"tool": tool, "error_code": code})
+            self._recorder.note("cdesk.error_encountered", {"tool": tool, "error_code": code})
         self._after_call(tool)
         return answer
 
@@ -229,7 +255,7 @@ class ShimServer:
 
     async def _list_resources(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
         self._begin(ctx)
-        catalogue = self._service.catalogue.look()
+        catalog = self._service.catalog.look()
         resources = [
             {
                 "uri": TEMPLATES_URI,
@@ -239,7 +265,7 @@ class ShimServer:
                 "mimeType": "application/json",
             }
         ]
-        for template in catalogue.templates.values() if catalogue else ():
+        for template in catalog.templates.values() if catalog else ():
             resources.append(
                 {
                     "uri": f"{TEMPLATES_URI}/{template.name}",
@@ -250,7 +276,9 @@ class ShimServer:
             )
         return {"resources": resources, **_LISTED}
 
-    async def _list_resource_templates(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
+    async def _list_resource_templates(
+        self, ctx: Context, _: types.PaginatedRequestParams
+    ) -> Result:
         self._begin(ctx)
         return {
             "resourceTemplates": [
@@ -269,19 +297,21 @@ class ShimServer:
         self._begin(ctx)
         uri = str(params.uri)
         try:
-            catalogue = self._service.catalogue.get()
+            catalog = self._service.catalog.get()
             document: Any
             if uri == TEMPLATES_URI:
                 document = {
-                    "content_hash": catalogue.content_hash,
-                    "dialect": catalogue.dialect,
-                    "templates": [template_document(item) for item in catalogue.templates.values()],
+                    "content_hash": catalog.content_hash,
+                    "dialect": catalog.dialect,
+                    "templates": [template_document(item) for item in catalog.templates.values()],
                 }
             elif uri.startswith(f"{TEMPLATES_URI}/"):
-                document = template_document(catalogue.get(uri.removeprefix(f"{TEMPLATES_URI}/")))
+                document = template_document(catalog.get(uri.removeprefix(f"{TEMPLATES_URI}/")))
             else:
-                raise NotFound(f"no resource {uri[:100]!r}; known: {TEMPLATES_URI}, {TEMPLATES_URI}/{{name}}")
-        except (CatalogueError, NotFound) as error:
+                raise NotFound(
+                    f"no resource {uri[:100]!r}; known: {TEMPLATES_URI}, {TEMPLATES_URI}/{{name}}"
+                )
+        except (CatalogError, NotFound) as error:
             raise MCPError(RESOURCE_NOT_FOUND, str(error), {"uri": uri[:200]}) from None
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
         return {"contents": [{"uri": uri, "mimeType": "application/json", "text": text}], **_LISTED}
@@ -289,11 +319,11 @@ class ShimServer:
     # -- changes
 
     async def announce(self) -> None:
-        """Tell the client when the catalogue is another than the one it was shown."""
+        """Tell the client when the catalog is another than the one it was shown."""
         if self._listed is None:
             return
-        catalogue = self._service.catalogue.look()
-        now = catalogue.content_hash if catalogue else ""
+        catalog = self._service.catalog.look()
+        now = catalog.content_hash if catalog else ""
         if now == self._listed:
             return
         self._listed = now

@@ -1,4 +1,6 @@
-"""What the five tools do, without the protocol around them. Each takes its arguments as they came and answers with structured content."""
+"""What the five tools do, without the protocol around them. Each takes its arguments as they came
+and answers with structured content.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +15,20 @@ from typing import Any, Final
 
 import orjson
 
-from cdesk.catalogue import Catalogue, load_catalogue
-from cdesk.clock import format_ts, parse_ts
-from cdesk.errors import (
-    CatalogueError,
+from cdesk.contract.catalog import Catalog, load_catalog
+from cdesk.core.clock import format_ts, parse_ts
+from cdesk.core.errors import (
+    CatalogError,
     CdeskError,
     InvalidField,
     SnapshotError,
     StateDirectoryError,
 )
-from cdesk.home import StateDirectory
-from cdesk.identity import Caller
-from cdesk.killswitch import read_switch
-from cdesk.snapshot import ContextRow, SnapshotReader
-from cdesk.tickets import (
+from cdesk.core.home import StateDirectory
+from cdesk.core.identity import Caller
+from cdesk.state.kill_switch import read_switch
+from cdesk.state.snapshot import ContextRow, SnapshotReader
+from cdesk.state.tickets import (
     BYTE_CAP_MAX,
     BYTE_CAP_MIN,
     ENDED,
@@ -38,7 +40,7 @@ from cdesk.tickets import (
     submit_ticket,
 )
 from mcp_shim.context import empty_context, read_sections, trim
-from mcp_shim.journal import Journal
+from mcp_shim.recorder import Recorder
 from mcp_shim.state import SharedState
 from mcp_shim.surface import (
     DEFAULT_CONTEXT_BYTES,
@@ -54,7 +56,9 @@ Progress = Callable[[float, float, str], Awaitable[None]]
 
 PROGRESS_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 15 * 60
-"""The snapshot is stale when something landed, or was remembered, so long ago and still does not show in it."""
+"""The snapshot is stale when something landed, or was remembered, so long ago and still does not
+show in it.
+"""
 MAX_PENDING: Final = 200
 _PENDING: Final = """
 select
@@ -68,40 +72,40 @@ order by pending.ts desc, pending.id desc
 """
 
 
-class CatalogueFile:
-    """The catalogue, read again when its file changes."""
+class CatalogFile:
+    """The catalog, read again when its file changes."""
 
     def __init__(self, home: StateDirectory) -> None:
-        self._path = home.catalogue
+        self._path = home.catalog
         self._seen: tuple[int, int, int] | None = None
-        self._catalogue: Catalogue | None = None
-        self._error: CatalogueError | None = None
+        self._catalog: Catalog | None = None
+        self._error: CatalogError | None = None
 
-    def look(self) -> Catalogue | None:
-        """The catalogue as it stands, or None where there is none that can be used."""
+    def look(self) -> Catalog | None:
+        """The catalog as it stands, or None where there is none that can be used."""
         try:
             return self.get()
-        except CatalogueError:
+        except CatalogError:
             return None
 
-    def get(self) -> Catalogue:
-        """Raises CatalogueError where it is missing or unusable."""
+    def get(self) -> Catalog:
+        """Raises CatalogError where it is missing or unusable."""
         try:
             status = self._path.stat()
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         except OSError:
-            self._seen = self._catalogue = None
-            return load_catalogue(self._path)  # says what to do
+            self._seen = self._catalog = None
+            return load_catalog(self._path)  # says what to do
         if seen != self._seen:
-            self._catalogue, self._error = None, None
+            self._catalog, self._error = None, None
             try:
-                self._catalogue = load_catalogue(self._path)
-            except CatalogueError as error:
+                self._catalog = load_catalog(self._path)
+            except CatalogError as error:
                 self._error = error
             self._seen = seen
-        if self._catalogue is None:
-            raise self._error or CatalogueError(f"{self._path} cannot be read; run 'cdesk refresh'")
-        return self._catalogue
+        if self._catalog is None:
+            raise self._error or CatalogError(f"{self._path} cannot be read; run 'cdesk refresh'")
+        return self._catalog
 
 
 class Service:
@@ -111,19 +115,19 @@ class Service:
         self,
         home: StateDirectory,
         caller: Caller,
-        journal: Journal,
+        recorder: Recorder,
         state: SharedState,
         *,
         worker_missing: Callable[[], str | None] = lambda: None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._caller = caller
-        self._journal = journal
+        self._recorder = recorder
         self._state = state
         self._snapshot = SnapshotReader(home.context_db)
         self._worker_missing = worker_missing
         self._now_ns = now_ns
-        self.catalogue = CatalogueFile(home)
+        self.catalog = CatalogFile(home)
         self._unsaved: list[Json] = []
         """Insights of this session that state.db did not take: pending here all the same."""
         self._last: tuple[tuple[Any, ...], tuple[Json, bytes]] | None = None
@@ -135,7 +139,9 @@ class Service:
             "log_insight": self._log_insight,
         }
 
-    async def call(self, tool: str, arguments: Mapping[str, Any] | None, progress: Progress | None) -> bytes:
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any] | None, progress: Progress | None
+    ) -> bytes:
         """Run one tool: its answer as UTF-8 JSON.
 
         Raises:
@@ -155,7 +161,7 @@ class Service:
     # -- writing
 
     async def _log_event(self, given: Json, _: Progress | None) -> Json:
-        activity_id, ts, kept = self._journal.event(
+        activity_id, ts, kept = self._recorder.event(
             _required(given, "activity", "an activity such as cdesk.user_asked"),
             _required(given, "feature_json", "an object with the details; {} where there are none"),
             link=given.get("link"),
@@ -172,8 +178,8 @@ class Service:
             "value": given["value"],
             "provenance_query_hash": given.get("provenance_query_hash"),
         }
-        insight_id, ts = self._journal.stamp()
-        line = self._journal.insight_line(fields, id=insight_id, ts=ts)
+        insight_id, ts = self._recorder.stamp()
+        line = self._recorder.insight_line(fields, id=insight_id, ts=ts)
         row = (
             insight_id,
             self._caller.customer,
@@ -186,14 +192,15 @@ class Service:
         stored = False
 
         def store(connection: sqlite3.Connection) -> None:
-            # The row first, the line second, the commit last: a line that cannot be written takes the row with it.
+            # The row first, the line second, the commit last: a line that cannot be written takes
+            # the row with it.
             nonlocal stored
             connection.execute(
                 "insert into pending_insights (id, customer, ts, subject, metric, value, provenance_query_hash) "
                 "values (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            self._journal.append(line)
+            self._recorder.append(line)
             stored = True
 
         try:
@@ -201,13 +208,13 @@ class Service:
         except StateDirectoryError as error:
             # The record is what counts; that it is pending is remembered here instead.
             if not stored:
-                self._journal.append(line)
+                self._recorder.append(line)
             self._unsaved.append({**fields, "ts": ts, "insight_id": insight_id})
-            self._journal.note(
+            self._recorder.note(
                 "cdesk.fallback_triggered",
                 {"component": "state.db", "fallback": "memory", "error_code": error.code},
             )
-        self._journal.note(
+        self._recorder.note(
             "cdesk.insight_recorded",
             {
                 "insight_id": insight_id,
@@ -224,10 +231,16 @@ class Service:
         customer = given.get("customer_id")
         if customer is not None:
             if not isinstance(customer, str):
-                raise InvalidField("customer_id", f"is {type(customer).__name__}", "text, or leave it out")
+                raise InvalidField(
+                    "customer_id", f"is {type(customer).__name__}", "text, or leave it out"
+                )
             self._caller.require_customer(customer)
         max_bytes = _integer(
-            given, "max_bytes", low=MIN_CONTEXT_BYTES, high=MAX_CONTEXT_BYTES, default=DEFAULT_CONTEXT_BYTES
+            given,
+            "max_bytes",
+            low=MIN_CONTEXT_BYTES,
+            high=MAX_CONTEXT_BYTES,
+            default=DEFAULT_CONTEXT_BYTES,
         )
         return self._context(max_bytes=max_bytes)[1]
 
@@ -238,7 +251,8 @@ class Service:
     def _context(self, *, max_bytes: int) -> tuple[Json, bytes]:
         """The caller's context, and the same as JSON.
 
-        What it is made of is read afresh each time; where none of it has changed, the last answer is.
+        What it is made of is read afresh each time; where none of it has changed, the last answer
+        is.
         """
         customer = self._caller.customer
         reasons: list[str] = []
@@ -257,7 +271,14 @@ class Service:
             reasons.append(late)
         if reasons and (missing := self._worker_missing()):
             reasons.append(missing)
-        made_of = (row.version if row else None, as_of, rows, len(self._unsaved), reasons, max_bytes)
+        made_of = (
+            row.version if row else None,
+            as_of,
+            rows,
+            len(self._unsaved),
+            reasons,
+            max_bytes,
+        )
         if self._last is not None and self._last[0] == made_of:
             return self._last[1]
         sections = empty_context()
@@ -265,7 +286,9 @@ class Service:
             try:
                 sections = read_sections(row.context)
             except ValueError:
-                reasons.append("the snapshot holds a context that is no JSON; the worker rebuilds it")
+                reasons.append(
+                    "the snapshot holds a context that is no JSON; the worker rebuilds it"
+                )
         self._forget_arrived(sections)
         head = {
             "customer": customer,
@@ -303,21 +326,28 @@ class Service:
         return pending
 
     def _forget_arrived(self, sections: Json) -> None:
-        """Of what is remembered here alone, forget what the snapshot shows, or shows a later value of."""
+        """Of what is remembered here alone, forget what the snapshot shows, or shows a later value
+        of.
+        """
         if not self._unsaved:
             return
         shown = [*sections["insights"], *sections["unverified"]]
         newest: dict[tuple[Any, Any], tuple[str, str]] = {}
         for item in shown:
             key = (item.get("subject"), item.get("metric"))
-            newest[key] = max(newest.get(key, ("", "")), (item.get("ts", ""), item.get("insight_id", "")))
+            newest[key] = max(
+                newest.get(key, ("", "")), (item.get("ts", ""), item.get("insight_id", ""))
+            )
         self._unsaved = [
             item
             for item in self._unsaved
-            if (item["ts"], item["insight_id"]) > newest.get((item["subject"], item["metric"]), ("", ""))
+            if (item["ts"], item["insight_id"])
+            > newest.get((item["subject"], item["metric"]), ("", ""))
         ]
 
-    def _late(self, as_of: str | None, landing: object, pending: list[tuple[Any, ...]]) -> str | None:
+    def _late(
+        self, as_of: str | None, landing: object, pending: list[tuple[Any, ...]]
+    ) -> str | None:
         """Why the snapshot is late, or None. `pending` as `_load_pending` gives it."""
         if as_of is None:
             return None  # there is no snapshot, and that has been said
@@ -330,29 +360,33 @@ class Service:
                 continue
             seconds = self._now_ns() / 1e9 - parse_ts(since).timestamp()
             if seconds > LATE_SECONDS:
-                return f"{what} {int(seconds // 60)} minutes ago is not in it yet; see 'cdesk status'"
+                return (
+                    f"{what} {int(seconds // 60)} minutes ago is not in it yet; see 'cdesk status'"
+                )
         return None
 
     # -- queries
 
     async def _submit_query(self, given: Json, _: Progress | None) -> Json:
-        template_name = _required(given, "template", "the name of a catalogued template")
+        template_name = _required(given, "template", "the name of a cataloged template")
         params = given.get("params")
         if params is None:
             params = {}
         if not isinstance(params, dict):
-            raise InvalidField("params", f"is {type(params).__name__}", "an object of parameters by name")
+            raise InvalidField(
+                "params", f"is {type(params).__name__}", "an object of parameters by name"
+            )
         byte_cap = _integer(given, "byte_cap", low=BYTE_CAP_MIN, high=BYTE_CAP_MAX, default=None)
         dry_run, fresh = _boolean(given, "dry_run"), _boolean(given, "fresh")
-        template = self.catalogue.get().get(template_name)
+        template = self.catalog.get().get(template_name)
         if template.scope == "org":
             self._caller.require_analyst(f"template {template.name}")
         checked = template.check_params(params)
         query_hash = template.query_hash(
             checked, customer=self._caller.customer, is_analyst=self._caller.is_analyst
         )
-        ticket_id, submitted_at = self._journal.stamp()
-        query_tag = self._journal.query_tag()
+        ticket_id, submitted_at = self._recorder.stamp()
+        query_tag = self._recorder.query_tag()
         expires_at = format_ts(self._now_ns() + EXPIRY_SECONDS * 1_000_000_000)
 
         def submit(connection: sqlite3.Connection) -> None:
@@ -362,7 +396,7 @@ class Service:
                 ticket_id=ticket_id,
                 customer=self._caller.customer,
                 is_analyst=self._caller.is_analyst,
-                session_id=self._journal.session_id,
+                session_id=self._recorder.session_id,
                 template=template.name,
                 params=checked,
                 query_hash=query_hash,
@@ -375,7 +409,7 @@ class Service:
             )
 
         await self._state.write(submit)
-        self._journal.wake_worker(at_once=True)
+        self._recorder.wake_worker(at_once=True)
         answer: Json = {
             "ticket_id": ticket_id,
             "status": "queued",
@@ -384,7 +418,9 @@ class Service:
             "expires_at": expires_at,
         }
         if dry_run:
-            binds = template.bind(checked, customer=self._caller.customer, is_analyst=self._caller.is_analyst)
+            binds = template.bind(
+                checked, customer=self._caller.customer, is_analyst=self._caller.is_analyst
+            )
             answer["dry_run"] = {"sql": template.sql, "binds": binds}
         if hints := template.hints(checked):
             answer["hints"] = hints
@@ -393,7 +429,9 @@ class Service:
     async def _get_result(self, given: Json, progress: Progress | None) -> Json:
         ticket_id = _required(given, "ticket_id", "the ticket_id that submit_query gave")
         if not isinstance(ticket_id, str):
-            raise InvalidField("ticket_id", f"is {type(ticket_id).__name__}", "text, as submit_query gave it")
+            raise InvalidField(
+                "ticket_id", f"is {type(ticket_id).__name__}", "text, as submit_query gave it"
+            )
         seconds = _seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
         if _boolean(given, "cancel"):
             await self._cancel(ticket_id)
@@ -402,12 +440,16 @@ class Service:
         while True:
             # Before the row is read: a change in between is then noticed.
             seen = self._state.version() if seconds else 0
-            ticket, waiting = self._state.read(lambda connection: self._ticket(connection, ticket_id))
+            ticket, waiting = self._state.read(
+                lambda connection: self._ticket(connection, ticket_id)
+            )
             left = begun + seconds - loop.time()
             if ticket.status in ENDED or left <= 0:
                 return self._ticket_answer(ticket, waiting)
             if progress is not None:
-                await progress(loop.time() - begun, seconds, ticket.progress or waiting or ticket.status)
+                await progress(
+                    loop.time() - begun, seconds, ticket.progress or waiting or ticket.status
+                )
             await self._state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
 
     def _ticket(self, connection: sqlite3.Connection, ticket_id: str) -> tuple[Ticket, str | None]:
@@ -416,7 +458,10 @@ class Service:
         if ticket.status != "queued":
             return ticket, None
         ahead = queue_position(connection, ticket)
-        return ticket, f"queued, {ahead:,} of your queries before it" if ahead else "queued, next of yours"
+        return (
+            ticket,
+            f"queued, {ahead:,} of your queries before it" if ahead else "queued, next of yours",
+        )
 
     async def _cancel(self, ticket_id: str) -> None:
         def cancel(connection: sqlite3.Connection) -> None:
@@ -425,7 +470,7 @@ class Service:
             )
 
         await self._state.write(cancel)
-        self._journal.wake_worker(at_once=True)
+        self._recorder.wake_worker(at_once=True)
 
     def _ticket_answer(self, ticket: Ticket, waiting: str | None) -> Json:
         status: str = ticket.status
@@ -453,13 +498,15 @@ class Service:
     # -- before and afterwards
 
     def warm(self) -> None:
-        """Open and read once what the first call would have to open. What is wrong, that call will say."""
+        """Open and read once what the first call would have to open. What is wrong, that call will
+        say.
+        """
         with contextlib.suppress(CdeskError):
             self._context(max_bytes=DEFAULT_CONTEXT_BYTES)
 
     def tick(self) -> None:
         """What has time: called every few seconds while nobody waits."""
-        self._journal.tick()
+        self._recorder.tick()
         self._state.tick()
 
     def close(self) -> None:

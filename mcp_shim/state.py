@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from cdesk.errors import StateDirectoryError
-from cdesk.state import open_state
+from cdesk.core.errors import StateDirectoryError
+from cdesk.state.database import open_state
 
 T = TypeVar("T")
 
@@ -23,9 +23,11 @@ _LAST_RETRY_SECONDS: Final = 0.05
 
 
 class SharedState:
-    """One connection, opened at first use, that follows the file when it is replaced (rebuilt after damage).
+    """One connection, opened at first use, that follows the file when it is replaced (rebuilt after
+    damage).
 
-    The connection never checkpoints (that would sync on the loop, inside somebody's call): the worker's does, and `tick` where no
+    The connection never checkpoints (that would sync on the loop, inside somebody's call): the
+    worker's does, and `tick` where no
     worker runs.
     """
 
@@ -62,7 +64,9 @@ class SharedState:
             return operation(self.connection())
         except sqlite3.Error as error:
             self.close()
-            raise StateDirectoryError(f"{self._path} cannot be read ({error}); see 'cdesk doctor'") from None
+            raise StateDirectoryError(
+                f"{self._path} cannot be read ({error}); see 'cdesk doctor'"
+            ) from None
 
     async def write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """Run `operation` in one transaction. Whatever it raises undoes the transaction.
@@ -114,10 +118,14 @@ class SharedState:
 
     def version(self) -> int:
         """A number that changes when another connection commits."""
-        return int(self.read(lambda connection: connection.execute("pragma data_version").fetchone()[0]))
+        return int(
+            self.read(lambda connection: connection.execute("pragma data_version").fetchone()[0])
+        )
 
     async def changed(self, seen: int, seconds: float) -> None:
-        """Return once `version` differs from `seen`, or after `seconds`. All that wait share one poll."""
+        """Return once `version` differs from `seen`, or after `seconds`. All that wait share one
+        poll.
+        """
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = seen
         if self._poller is None:
@@ -145,7 +153,9 @@ class SharedState:
             self._poller = None
 
     def tick(self) -> None:
-        """Move the log into the database while nobody waits for an answer (a no-op when there is little or the worker did it)."""
+        """Move the log into the database while nobody waits for an answer (a no-op when there is
+        little or the worker did it).
+        """
         wal = self._path.with_name(self._path.name + "-wal")
         if self._connection is not None and _size(wal) > 4 * 1024 * 1024:
             with contextlib.suppress(sqlite3.Error):

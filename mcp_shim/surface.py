@@ -1,23 +1,25 @@
-"""The tool surface: names, schemas and texts, written for a model to use well. A test keeps a snapshot of it."""
+"""The tool surface: names, schemas and texts, written for a model to use well. A test keeps a
+snapshot of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cdesk.catalogue import FORMS, Catalogue, Template
-from cdesk.records import (
+from cdesk.contract.catalog import FORMS, Catalog, Template
+from cdesk.contract.records import (
     ACTIVITY_PATTERN,
     HASH_PATTERN,
     LINK_PATTERN,
-    MAX_CUSTOMER,
     MAX_FEATURE_BYTES,
     MAX_FEATURE_DEPTH,
     MAX_LINK,
     MAX_NAME,
     MAX_VALUE,
 )
-from cdesk.tickets import BYTE_CAP_DEFAULT, BYTE_CAP_MAX, BYTE_CAP_MIN, EXPIRY_SECONDS
+from cdesk.core.checks import MAX_CUSTOMER
+from cdesk.state.tickets import BYTE_CAP_DEFAULT, BYTE_CAP_MAX, BYTE_CAP_MIN, EXPIRY_SECONDS
 
 Json = dict[str, Any]
 
@@ -211,8 +213,14 @@ _OUTPUTS: Final[dict[str, Json]] = {
             "context": {
                 "type": "object",
                 "properties": {
-                    "insights": {"type": "array", "items": {"type": "object", "properties": _INSIGHT}},
-                    "unverified": {"type": "array", "items": {"type": "object", "properties": _INSIGHT}},
+                    "insights": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": _INSIGHT},
+                    },
+                    "unverified": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": _INSIGHT},
+                    },
                     "counts": {"type": "object"},
                     "last_activities": {"type": "array", "items": {"type": "object"}},
                     "recent_questions": {"type": "array", "items": {"type": "object"}},
@@ -250,7 +258,9 @@ _OUTPUTS: Final[dict[str, Json]] = {
     "get_result": _object(
         {
             "ticket_id": {"type": "string"},
-            "status": {"enum": ["queued", "running", "succeeded", "failed", "cancelled", "expired"]},
+            "status": {
+                "enum": ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+            },
             "progress": _nullable("string"),
             "error": _nullable(
                 "object",
@@ -300,7 +310,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "submit_query": (
         "Ask the warehouse",
-        "Start one of the catalogued queries over the activity stream; comes back at once with a ticket for get_result. Only these "
+        "Start one of the cataloged queries over the activity stream; comes back at once with a ticket for get_result. Only these "
         "templates exist, and they see this person's data alone. The same question on unchanged data is answered by the earlier "
         "result, which then says reused; fresh runs it again.",
     ),
@@ -360,7 +370,9 @@ def arguments_of(tool: str) -> tuple[str, ...]:
 
 
 def describe_template(template: Template) -> str:
-    """One line on a template for the tool description: name, parameters with bounds and defaults, what it answers."""
+    """One line on a template for the tool description: name, parameters with bounds and defaults,
+    what it answers.
+    """
     parts = []
     for parameter in template.parameters:
         text = f"{parameter.name}: {parameter.brief}"
@@ -371,30 +383,34 @@ def describe_template(template: Template) -> str:
     return f"- {template.name}({'; '.join(parts)}){scope}: {template.description}"
 
 
-def _forms(catalogue: Catalogue) -> str:
+def _forms(catalog: Catalog) -> str:
     """What values of the types look like that the templates take."""
     types = {
         parameter.type.removeprefix("list[").removesuffix("]")
-        for template in catalogue.templates.values()
+        for template in catalog.templates.values()
         for parameter in template.parameters
     }
     forms = "; ".join(f"{name}: {form}" for name, form in FORMS.items() if name in types)
     return f"Values: {forms}." if forms else ""
 
 
-def tool_list(catalogue: Catalogue | None) -> list[Json]:
-    """The tools as the protocol lists them. `submit_query` names the templates of `catalogue`, as far as there is one."""
+def tool_list(catalog: Catalog | None) -> list[Json]:
+    """The tools as the protocol lists them. `submit_query` names the templates of `catalog`, as far
+    as there is one.
+    """
     tools: list[Json] = []
     for name in TOOLS:
         title, description = _TEXTS[name]
         schema: Mapping[str, Any] = _INPUTS[name]
         if name == "submit_query":
-            if catalogue is None:
-                description += " The catalogue is being built: its templates appear here within a minute."
+            if catalog is None:
+                description += (
+                    " The catalog is being built: its templates appear here within a minute."
+                )
             else:
-                lines = "\n".join(describe_template(item) for item in catalogue.templates.values())
-                description += f"\n\n{_forms(catalogue)}\n\nTemplates:\n{lines}"
-                template = {**schema["properties"]["template"], "enum": list(catalogue.templates)}
+                lines = "\n".join(describe_template(item) for item in catalog.templates.values())
+                description += f"\n\n{_forms(catalog)}\n\nTemplates:\n{lines}"
+                template = {**schema["properties"]["template"], "enum": list(catalog.templates)}
                 schema = {**schema, "properties": {**schema["properties"], "template": template}}
         tools.append(
             {

@@ -11,27 +11,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.locks import is_held
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import is_held
 from mcp_shim.log import log
 
 LOOK_SECONDS: Final = 60.0
 """How often, while there are calls, the shim looks whether a worker still runs."""
 WAITED_FOR_SECONDS: Final = 5.0
 """The same after a call whose answer only a worker can give."""
-_NEEDED: Final = {"duckdb": ("worker", "dbt", "duckdb"), "snowflake": ("worker", "dbt", "snowflake")}
+_NEEDED: Final = {
+    "duckdb": ("worker", "dbt", "duckdb"),
+    "snowflake": ("worker", "dbt", "snowflake"),
+}
 
 
 class WorkerStarter:
-    """Looks for a worker, and starts one where the settings say so. `missing` tells why there can be none, or None."""
+    """Looks for a worker, and starts one where the settings say so. `missing` tells why there can
+    be none, or None.
+    """
 
     def __init__(
         self,
         settings: Settings,
         home: StateDirectory,
         *,
-        command: Sequence[str] = (sys.executable, "-m", "cli.main", "worker"),
+        command: Sequence[str] = (sys.executable, "-m", "cdesk_app.cli.main", "worker"),
     ) -> None:
         self._command = list(command)
         self._settings = settings
@@ -54,7 +59,11 @@ class WorkerStarter:
             return False
         if is_held(self._home.worker_lock):
             return False
-        absent = [name for name in _NEEDED[self._settings.target] if importlib.util.find_spec(name) is None]
+        absent = [
+            name
+            for name in _NEEDED[self._settings.target]
+            if importlib.util.find_spec(name) is None
+        ]
         if absent:
             extra = "worker" if self._settings.target == "duckdb" else "snowflake"
             if self.missing is None:
@@ -108,5 +117,7 @@ class WorkerStarter:
     def release(self) -> None:
         """Let the worker live on when this process ends."""
         if self._child is not None:
-            self._child.returncode = self._child.poll() or 0  # no warning about a child that still runs
+            self._child.returncode = (
+                self._child.poll() or 0
+            )  # no warning about a child that still runs
             self._child = None

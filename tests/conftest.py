@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.locks import FileLock
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
 
 UNITS = {
     "account": (
@@ -36,7 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> tuple[int, bool]:
         unit = unit_of(item.nodeid)
-        return units.index(unit) if unit in units else len(units), "/integration/" not in item.nodeid
+        return units.index(unit) if unit in units else len(
+            units
+        ), "/integration/" not in item.nodeid
 
     items.sort(key=place)
 
@@ -70,8 +72,10 @@ def state_home(tmp_path: Path) -> StateDirectory:
 
 @pytest.fixture(scope="session")
 def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory after the first round of its worker, with nothing in it yet: made once for all processes of a test run. Copy it."""
-    from worker.main import run_once
+    """A state directory after the first round of its worker, with nothing in it yet: made once for
+    all processes of a test run. Copy it.
+    """
+    from cdesk_app.worker.main import run_once
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -81,7 +85,11 @@ def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         if not made.exists():
             home = base / "first_round_in_work"
-            run_once(Settings(home=home, customer="ada@example.com", worker="off", environ=dict(os.environ)))
+            run_once(
+                Settings(
+                    home=home, customer="ada@example.com", worker="off", environ=dict(os.environ)
+                )
+            )
             shutil.copytree(home, shared / "first_round_copy")
             (shared / "first_round_copy").rename(made)
     finally:

@@ -1,4 +1,5 @@
-"""A warehouse in memory that fails to order. It stands for the promise of `warehouse.protocol`: a landing is all or nothing, its
+"""A warehouse in memory that fails to order. It stands for the promise of
+`cdesk.warehouse.protocol`: a landing is all or nothing, its
 outcome may be unknown (it landed, and an error came back), and `positions` says what landed."""
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
-from cdesk.errors import WarehouseError, WarehouseUnavailable
-from cdesk.snapshot import ContextRow
-from warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
+from cdesk.core.errors import WarehouseError, WarehouseUnavailable
+from cdesk.state.snapshot import ContextRow
+from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
 
 
 def nothing(_: Sequence[LandedLine]) -> None:
@@ -18,7 +19,9 @@ def nothing(_: Sequence[LandedLine]) -> None:
 
 
 class MemoryWarehouse:
-    """`rows` are what has landed. `before` and `after` are called with each batch around its landing and may raise."""
+    """`rows` are what has landed. `before` and `after` are called with each batch around its
+    landing and may raise.
+    """
 
     dialect = "memory"
 

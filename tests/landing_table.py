@@ -1,4 +1,6 @@
-"""A DuckDB file with the project's own `landing`, and what tests ask of it. The table's text comes from the dbt macro that makes it."""
+"""A DuckDB file with the project's own `landing`, and what tests ask of it. The table's text comes
+from the dbt macro that makes it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from cdesk.clock import IdSource, format_ts
-from cdesk.records import encode, make_record
+from cdesk.contract.records import encode, make_record
+from cdesk.core.clock import IdSource, format_ts
 
 MACRO = Path(__file__).parents[1] / "macros" / "landing" / "create_landing.sql"
 _IDS = IdSource()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from cdesk.errors import Drift
-from uploader.checking import (
+from cdesk.core.errors import Drift
+from cdesk.queue.files import QueueFile
+from cdesk.warehouse.batch import LineBatch
+from uploader.reading import Block
+from uploader.validation import (
     QUARANTINE,
     check,
     fast_check,
@@ -15,9 +18,6 @@ from uploader.checking import (
     quarantine_payload,
     torn,
 )
-from uploader.files import QueueFile
-from uploader.reading import Block
-from warehouse.batch import LineBatch
 
 
 @dataclass(slots=True)
@@ -69,7 +69,13 @@ class Batcher:
                 if is_torn:
                     prepared.torn.add(row)
                 id, kind, payload = _row(
-                    line, name, offset, prepared.reasons, row, is_torn=is_torn, too_long=block.overlong
+                    line,
+                    name,
+                    offset,
+                    prepared.reasons,
+                    row,
+                    is_torn=is_torn,
+                    too_long=block.overlong,
                 )
                 ids.append(id)
                 kinds.append(kind)
@@ -117,5 +123,9 @@ def _row(
         id, kind = check(line)
     except Drift as drift:
         reasons[row] = drift.reason
-        return quarantine_id(name, offset), QUARANTINE, quarantine_payload(line, drift.reason, drift.detail)
+        return (
+            quarantine_id(name, offset),
+            QUARANTINE,
+            quarantine_payload(line, drift.reason, drift.detail),
+        )
     return id, kind, line

@@ -1,6 +1,8 @@
-"""How far each queue file has landed: a cache in state.db of what the warehouse itself says (`positions`).
+"""How far each queue file has landed: a cache in state.db of what the warehouse itself says
+(`positions`).
 
-Losing it costs one question to the warehouse; a cache that contradicts a file is not believed (`tail_crc`).
+Losing it costs one question to the warehouse; a cache that contradicts a file is not believed
+(`tail_crc`).
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cdesk.errors import StateDirectoryError
-from cdesk.state import is_damage
+from cdesk.core.errors import StateDirectoryError
+from cdesk.state.database import is_damage
 
 
 @dataclass(slots=True)
 class Progress:
-    """One file. `next_offset`: first byte that has not landed. `last_offset`: where the last landed line starts, -1 before the first.
+    """One file. `next_offset`: first byte that has not landed. `last_offset`: where the last landed
+    line starts, -1 before the first.
 
-    records: lines landed. tail_crc: checksum of the bytes before next_offset (`uploader.reading.tail_crc`).
+    records: lines landed. tail_crc: checksum of the bytes before next_offset
+        (`uploader.reading.tail_crc`).
     """
 
     next_offset: int = 0
@@ -28,9 +32,13 @@ class Progress:
 
 
 class Checkpoints:
-    """The table `checkpoints`. A state.db that cannot be used now is done without: the uploader goes on from what it knows."""
+    """The table `checkpoints`. A state.db that cannot be used now is done without: the uploader
+    goes on from what it knows.
+    """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], *, repair: Callable[[], object]) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], *, repair: Callable[[], object]
+    ) -> None:
         self._connect = connect
         self._repair = repair
         self._connection: sqlite3.Connection | None = None
@@ -40,7 +48,9 @@ class Checkpoints:
         try:
             rows = (
                 self._open()
-                .execute("select source_file, next_offset, last_offset, records, tail_crc from checkpoints")
+                .execute(
+                    "select source_file, next_offset, last_offset, records, tail_crc from checkpoints"
+                )
                 .fetchall()
             )
         except (sqlite3.Error, StateDirectoryError) as error:
@@ -62,7 +72,9 @@ class Checkpoints:
         )
 
     def forget(self, names: Iterable[str]) -> bool:
-        return self._write("delete from checkpoints where source_file = ?", [(name,) for name in names])
+        return self._write(
+            "delete from checkpoints where source_file = ?", [(name,) for name in names]
+        )
 
     def _write(self, sql: str, rows: list[tuple[object, ...]]) -> bool:
         if not rows:

@@ -1,14 +1,16 @@
-"""Landing a batch that may hold a poison record: one which the warehouse refuses although it keeps the contract."""
+"""Landing a batch that may hold a poison record: one which the warehouse refuses although it keeps
+the contract.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 
-from cdesk.errors import WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
-from uploader.checking import QUARANTINE, quarantine_id, quarantine_payload
-from warehouse.batch import LineBatch
-from warehouse.protocol import LandResult, Warehouse
+from cdesk.core.errors import WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
+from cdesk.warehouse.batch import LineBatch
+from cdesk.warehouse.protocol import LandResult, Warehouse
+from uploader.validation import QUARANTINE, quarantine_id, quarantine_payload
 
 
 class TooManyRefused(WarehouseError):
@@ -20,17 +22,25 @@ Landed = Callable[[LineBatch, LandResult], None]
 
 
 def land_around_poison(
-    warehouse: Warehouse, batch: LineBatch, *, after: datetime | None, most_poison: int, on_landed: Landed
+    warehouse: Warehouse,
+    batch: LineBatch,
+    *,
+    after: datetime | None,
+    most_poison: int,
+    on_landed: Landed,
 ) -> int:
-    """Land `batch` in order, `after` the latest landing that is known of; how many records of it were refused and quarantined.
+    """Land `batch` in order, `after` the latest landing that is known of; how many records of it
+    were refused and quarantined.
 
-    A batch that is refused is halved until the refused record stands alone. It is poison when it is refused alone and its quarantine row
+    A batch that is refused is halved until the refused record stands alone. It is poison when it is
+    refused alone and its quarantine row
     is taken; a warehouse that takes neither is at fault itself.
 
     Raises:
         WarehouseUnavailable, WarehouseNotBuilt, WarehouseRewound: try again later.
         WarehouseError: the warehouse refuses whatever it is given.
-        TooManyRefused: more than `most_poison` records were refused. What `on_landed` was told of stays landed in each case.
+        TooManyRefused: more than `most_poison` records were refused. What `on_landed` was told of
+        stays landed in each case.
     """
     poison = 0
     waiting = [batch]
@@ -64,7 +74,9 @@ def land_around_poison(
 
 
 def _has_landed(warehouse: Warehouse, part: LineBatch) -> bool:
-    """Whether the warehouse holds the batch's last line, and so, as a landing is all or nothing, the whole of it."""
+    """Whether the warehouse holds the batch's last line, and so, as a landing is all or nothing,
+    the whole of it.
+    """
     name, offset = part.source_files[-1], part.offsets[-1]
     return warehouse.positions([name]).get(name, -1) >= offset
 

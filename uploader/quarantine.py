@@ -1,7 +1,9 @@
 """What was quarantined: list it, look at it, replay it after a fix, or put it away for good.
 
-A replay puts the line back into the queue, so that it takes the way of every record and `events` holds it once however often it is
-replayed. What was replayed or discarded is marked in state.db; the rows of `quarantined_events` stay, as everything landed does.
+A replay puts the line back into the queue, so that it takes the way of every record and `events`
+holds it once however often it is
+replayed. What was replayed or discarded is marked in state.db; the rows of `quarantined_events`
+stay, as everything landed does.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from cdesk.catalogue import Template
-from cdesk.clock import IdSource, format_ts, to_ns
-from cdesk.errors import Drift, NotFound
-from cdesk.queue import QueueWriter
-from cdesk.records import parse_line
-from warehouse.protocol import Warehouse
+from cdesk.contract.catalog import Template
+from cdesk.contract.records import parse_line
+from cdesk.core.clock import IdSource, format_ts, to_ns
+from cdesk.core.errors import Drift, NotFound
+from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.protocol import Warehouse
 
 TEMPLATE: Final = "quarantined_lines"
 MOST_ROWS: Final = 100_000
@@ -28,7 +30,9 @@ Verdict = Literal["replayed", "already", "still_refused", "not_whole"]
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedLine:
-    """One line. `landed_at` is RFC 3339 in UTC; `action` says what has been done about it, None where nothing has."""
+    """One line. `landed_at` is RFC 3339 in UTC; `action` says what has been done about it, None
+    where nothing has.
+    """
 
     quarantine_id: str
     kind: str
@@ -43,7 +47,9 @@ class QuarantinedLine:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of one line: back in the queue, back already, still no record (`detail` says why), or not kept whole."""
+    """What became of one line: back in the queue, back already, still no record (`detail` says
+    why), or not kept whole.
+    """
 
     quarantine_id: str
     verdict: Verdict
@@ -89,7 +95,9 @@ class Quarantine:
             )
         return found[0]
 
-    def replay(self, lines: Iterable[QuarantinedLine], queue: QueueWriter, *, now: str) -> list[Replay]:
+    def replay(
+        self, lines: Iterable[QuarantinedLine], queue: QueueWriter, *, now: str
+    ) -> list[Replay]:
         """Put the lines that keep the contract now back into the queue; what became of each.
 
         Raises:
@@ -101,7 +109,9 @@ class Quarantine:
         if line.action == "replayed":
             return Replay(line.quarantine_id, "already")
         if line.reason in ("too_long", "not_utf8"):
-            return Replay(line.quarantine_id, "not_whole", "its bytes stand in the shipped queue file only")
+            return Replay(
+                line.quarantine_id, "not_whole", "its bytes stand in the shipped queue file only"
+            )
         raw = line.raw.encode("utf-8")
         try:
             parse_line(raw)
@@ -124,7 +134,9 @@ class Quarantine:
         checked = self._template.check_params(
             {name: value for name, value in params.items() if value is not None}
         )
-        binds: Sequence[object] = self._template.bind(checked, customer=self._customer, is_analyst=True)
+        binds: Sequence[object] = self._template.bind(
+            checked, customer=self._customer, is_analyst=True
+        )
         marks = self._marks()
         with self._warehouse.run_template(
             self._template, binds, query_tag=self._ids.query_tag(), timeout_seconds=TIMEOUT_SECONDS
@@ -133,7 +145,9 @@ class Quarantine:
         return [_line(row, marks) for row in rows]
 
     def _marks(self) -> dict[str, Action]:
-        return dict(self._state.execute("select quarantine_id, action from quarantine_marks").fetchall())
+        return dict(
+            self._state.execute("select quarantine_id, action from quarantine_marks").fetchall()
+        )
 
     def _mark(self, quarantine_id: str, action: Action, now: str) -> None:
         self._state.execute(

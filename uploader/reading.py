@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
-from cdesk.records import MAX_LINE_BYTES
+from cdesk.contract.records import MAX_LINE_BYTES
 
 BLOCK_BYTES: Final = 4 * 1024 * 1024
 HEAD_BYTES: Final = 4096
@@ -21,7 +21,8 @@ TAIL_BYTES: Final = 64
 class Block:
     """Consecutive lines without their line feeds. `end` is the offset behind the last one.
 
-    `torn` says that the last line has no line feed; `overlong` is the length of the one line in it that was too long to be kept whole.
+    `torn` says that the last line has no line feed; `overlong` is the length of the one line in it
+    that was too long to be kept whole.
     """
 
     start: int
@@ -31,8 +32,11 @@ class Block:
     overlong: int | None = None
 
 
-def read_blocks(path: Path, offset: int, *, whole: bool, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Blocks from `offset` to the last line feed; where the file is `whole` (nobody writes to it) to its very end.
+def read_blocks(
+    path: Path, offset: int, *, whole: bool, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Block]:
+    """Blocks from `offset` to the last line feed; where the file is `whole` (nobody writes to it)
+    to its very end.
 
     Raises:
         OSError: the file cannot be read.
@@ -58,7 +62,9 @@ def read_blocks(path: Path, offset: int, *, whole: bool, block_bytes: int = BLOC
             end, ended = _skip_line(file, offset + len(data))
             if not ended and not whole:
                 return
-            yield Block(offset, [data[:HEAD_BYTES]], end, torn=not ended, overlong=end - offset - ended)
+            yield Block(
+                offset, [data[:HEAD_BYTES]], end, torn=not ended, overlong=end - offset - ended
+            )
             offset = end
             file.seek(offset)
 
@@ -73,7 +79,8 @@ def _skip_line(file: BufferedReader, offset: int) -> tuple[int, bool]:
 
 
 def tail_crc(path: Path, offset: int) -> int:
-    """A checksum of the last bytes before `offset`: tells whether a file is still the one of which so much has landed.
+    """A checksum of the last bytes before `offset`: tells whether a file is still the one of which
+    so much has landed.
 
     Raises:
         OSError: the file cannot be read. ValueError: it is shorter than `offset`.
@@ -90,7 +97,9 @@ def tail_crc(path: Path, offset: int) -> int:
 
 
 def line_end(path: Path, offset: int) -> int | None:
-    """The offset behind the line that starts at `offset`, or None where no line starts or the file is shorter."""
+    """The offset behind the line that starts at `offset`, or None where no line starts or the file
+    is shorter.
+    """
     with path.open("rb") as file:
         if offset:
             file.seek(offset - 1)

@@ -1,6 +1,7 @@
 """The queue's way into the warehouse: tail, check, batch, land, remember, ship.
 
-What has landed is known from the warehouse itself: each row carries its file and offset, so rows and position are one transaction.
+What has landed is known from the warehouse itself: each row carries its file and offset, so rows
+and position are one transaction.
 state.db caches that. Nothing here deletes a line that has not landed.
 """
 
@@ -20,22 +21,34 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from cdesk.clock import NowNs, format_ts
-from cdesk.depth import Delivered, Depth, DepthCounter
-from cdesk.errors import ConfigurationError, WarehouseError, WarehouseNotBuilt, WarehouseRewound
-from cdesk.home import StateDirectory
-from cdesk.locks import FileLock
-from cdesk.state import open_state, repair_state
+from cdesk.core.backoff import Breaker
+from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.errors import (
+    ConfigurationError,
+    WarehouseError,
+    WarehouseNotBuilt,
+    WarehouseRewound,
+)
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk.queue.depth import Delivered, Depth, DepthCounter
+from cdesk.queue.files import (
+    QueueFile,
+    QueueListing,
+    by_writer,
+    finish_leftovers,
+    fresh_name,
+    list_queue,
+)
+from cdesk.state.database import open_state, repair_state
+from cdesk.warehouse.batch import LineBatch
+from cdesk.warehouse.protocol import LandResult, Warehouse
+from uploader.archive import Shipped
 from uploader.batching import Batcher, Prepared
-from uploader.checking import QUARANTINE
 from uploader.checkpoints import Checkpoints, Progress
-from uploader.files import QueueFile, QueueListing, by_writer, finish_leftovers, fresh_name, list_queue
 from uploader.landing import land_around_poison
 from uploader.reading import count_lines, line_end, read_blocks, tail_crc
-from uploader.retry import Breaker
-from uploader.shipped import Shipped
-from warehouse.batch import LineBatch
-from warehouse.protocol import LandResult, Warehouse
+from uploader.validation import QUARANTINE
 
 log = logging.getLogger("cdesk.uploader")
 
@@ -61,11 +74,15 @@ _POSITIONS_AT_ONCE: Final = 10_000
 
 @dataclass(slots=True)
 class DrainReport:
-    """What one drain did. landed: rows, quarantined ones included. waiting: lines that still stand in the queue.
+    """What one drain did. landed: rows, quarantined ones included. waiting: lines that still stand
+    in the queue.
 
-    blocked is None when the queue was drained to its end, else the code of what stopped it (`warehouse_unavailable`,
-    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue, `stopped`), with `message` in words.
-    held: files left alone for now because they contradict what has landed of them, or cannot be read. unknown: .ndjson files in the
+    blocked is None when the queue was drained to its end, else the code of what stopped it
+    (`warehouse_unavailable`,
+    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue,
+    `stopped`), with `message` in words.
+    held: files left alone for now because they contradict what has landed of them, or cannot be
+        read. unknown: .ndjson files in the
     queue that are not of the queue. reasons: quarantined lines by reason.
     """
 
@@ -84,9 +101,11 @@ class DrainReport:
 
 
 class Uploader:
-    """Drains one queue into one warehouse. `drain` and `depth` may be called from different threads.
+    """Drains one queue into one warehouse. `drain` and `depth` may be called from different
+    threads.
 
-    A second uploader on the same state directory finds the queue taken and reports `busy`; where it finds it free again, it asks the
+    A second uploader on the same state directory finds the queue taken and reports `busy`; where it
+    finds it free again, it asks the
     warehouse first, as what it remembers may have been overtaken.
     """
 
@@ -105,7 +124,8 @@ class Uploader:
         self._queue = home.queue
         self._warehouse = warehouse
         self._checkpoints = Checkpoints(
-            connect or (lambda: open_state(home.state_db)), repair=lambda: repair_state(home.state_db)
+            connect or (lambda: open_state(home.state_db)),
+            repair=lambda: repair_state(home.state_db),
         )
         self.breaker = breaker or Breaker(monotonic=monotonic)
         self._shipped = Shipped(home.queue, keep_days=keep_days)
@@ -129,7 +149,8 @@ class Uploader:
     # -- the public face
 
     def drain(self, stop: threading.Event | None = None) -> DrainReport:
-        """Land everything that stands in the queue, or as much as goes. Never raises for a warehouse that is away: see `DrainReport`.
+        """Land everything that stands in the queue, or as much as goes. Never raises for a
+        warehouse that is away: see `DrainReport`.
 
         Raises:
             OSError: the queue folder itself cannot be read.
@@ -162,13 +183,21 @@ class Uploader:
     def measure(self) -> Depth:
         """The depth in lines, bytes and files."""
         with self._progress_lock:
-            known = self._progress if self._synced else {**(self._checkpoints.load() or {}), **self._progress}
-            delivered = {name: Delivered(one.next_offset, one.records) for name, one in known.items()}
+            known = (
+                self._progress
+                if self._synced
+                else {**(self._checkpoints.load() or {}), **self._progress}
+            )
+            delivered = {
+                name: Delivered(one.next_offset, one.records) for name, one in known.items()
+            }
             return self._counter.measure(delivered)
 
     @property
     def hold_seconds(self) -> float:
-        """How long the next drain is best put off: a pause after a failure, or a moment for a batch to gather. 0 = now."""
+        """How long the next drain is best put off: a pause after a failure, or a moment for a batch
+        to gather. 0 = now.
+        """
         if self.breaker.failures:
             return self.breaker.wait
         if self._last_batch >= self._rows:
@@ -193,16 +222,22 @@ class Uploader:
                     listing = self._synchronise(listing)
                 again = self._pass(listing, report, stop)
         except WarehouseNotBuilt as error:
-            # Nothing is wrong with the warehouse but that a build has to come first: no pause, no breaker.
+            # Nothing is wrong with the warehouse but that a build has to come first: no pause, no
+            # breaker.
             self._synced = False
             report.blocked, report.message = error.code, str(error)
             return
         except (WarehouseError, ConfigurationError) as error:
-            self._synced = False  # the last transaction may or may not have happened: ask before going on
+            self._synced = (
+                False  # the last transaction may or may not have happened: ask before going on
+            )
             pause = self.breaker.failed(f"{error.code}: {error}")
             report.blocked, report.message = error.code, str(error)
             log.warning(
-                "landing put off for %.1f s (%s, failure %d)", pause, error.code, self.breaker.failures
+                "landing put off for %.1f s (%s, failure %d)",
+                pause,
+                error.code,
+                self.breaker.failures,
             )
             return
         self.breaker.succeeded()
@@ -213,7 +248,9 @@ class Uploader:
             self._shipped.tidy()
 
     def _pass(self, listing: QueueListing, report: DrainReport, stop: threading.Event) -> bool:
-        """One walk over all files; whether another one is due at once: much has landed, or a file has to be looked at anew."""
+        """One walk over all files; whether another one is due at once: much has landed, or a file
+        has to be looked at anew.
+        """
         before = report.landed
         report.held = []
         self._look_again = False
@@ -258,7 +295,9 @@ class Uploader:
                 on_landed=note,
             )
         except WarehouseRewound:
-            log.warning("the warehouse is older than what has landed: asking it again for every file")
+            log.warning(
+                "the warehouse is older than what has landed: asking it again for every file"
+            )
             self._synced = False
             return
         self.breaker.succeeded()
@@ -282,7 +321,9 @@ class Uploader:
                 moved += prepared.ends[index] - progress.next_offset
                 progress.next_offset = prepared.ends[index]
                 progress.last_offset = prepared.batch.offsets[index]
-                progress.records += counts[name] - (index in prepared.torn)  # a torn line is a file's last
+                progress.records += counts[name] - (
+                    index in prepared.torn
+                )  # a torn line is a file's last
                 try:
                     progress.tail_crc = _wherever(
                         prepared.files[name], partial(tail_crc, offset=progress.next_offset)
@@ -296,7 +337,9 @@ class Uploader:
     # -- from files to batches
 
     def _prepare(self, files: list[QueueFile], report: DrainReport) -> Iterator[Prepared]:
-        """Batches over all files, a writer's files in order; a file that has to wait makes its writer's later ones wait."""
+        """Batches over all files, a writer's files in order; a file that has to wait makes its
+        writer's later ones wait.
+        """
         batcher = Batcher(rows=self._limit, most_bytes=MOST_BYTES)
         for group in by_writer(files):
             for file in group:
@@ -306,7 +349,9 @@ class Uploader:
                     if size == progress.next_offset and not file.sealed:
                         continue
                     if not _is_still(file, progress, size):
-                        if file.sealed:  # nobody writes to it: its content lands under a name of its own
+                        if (
+                            file.sealed
+                        ):  # nobody writes to it: its content lands under a name of its own
                             self._adopt(file)
                         else:
                             report.held.append(file.name)
@@ -317,7 +362,9 @@ class Uploader:
                     self._look_again = True
                     break
                 except OSError as error:
-                    log.warning("%s cannot be read (%s); left for later", file.path.name, error.strerror)
+                    log.warning(
+                        "%s cannot be read (%s); left for later", file.path.name, error.strerror
+                    )
                     report.held.append(file.name)
                     break
         if rest := batcher.rest():
@@ -351,7 +398,9 @@ class Uploader:
                 else:
                     self._shipped.put(file, progress.last_offset)
             except OSError as error:
-                log.warning("%s cannot be put away (%s); tried again later", file.name, error.strerror)
+                log.warning(
+                    "%s cannot be put away (%s); tried again later", file.name, error.strerror
+                )
                 continue
             gone.append(file.name)
         with self._progress_lock:
@@ -363,8 +412,12 @@ class Uploader:
     # -- what has landed
 
     def _synchronise(self, listing: QueueListing) -> QueueListing:
-        """Ask the warehouse how far each file has landed, and bring shipped files back that it no longer holds."""
-        names = [file.name for file in listing.files] + [file.name for file in self._shipped.files()]
+        """Ask the warehouse how far each file has landed, and bring shipped files back that it no
+        longer holds.
+        """
+        names = [file.name for file in listing.files] + [
+            file.name for file in self._shipped.files()
+        ]
         positions: dict[str, int] = {}
         if names:
             self._last_landed_at = self._warehouse.last_landing()
@@ -372,7 +425,8 @@ class Uploader:
             positions |= self._warehouse.positions(names[start : start + _POSITIONS_AT_ONCE])
         if returned := self._shipped.put_back(positions):
             log.warning(
-                "%d files landed once and are gone from the warehouse: they land again", len(returned)
+                "%d files landed once and are gone from the warehouse: they land again",
+                len(returned),
             )
             listing = list_queue(self._queue)
         cached = self._checkpoints.load() or {}
@@ -389,7 +443,9 @@ class Uploader:
 
 
 class _Bulk:
-    """Keeps the warehouse for several landings in a row, and gives it up every few seconds so that others get their turn."""
+    """Keeps the warehouse for several landings in a row, and gives it up every few seconds so that
+    others get their turn.
+    """
 
     def __init__(self, warehouse: Warehouse, monotonic: Callable[[], float]) -> None:
         self._warehouse = warehouse
@@ -422,7 +478,9 @@ _CONTRADICTION: Final = -1
 
 
 def _settle(file: QueueFile, position: int, cached: Progress | None) -> Progress:
-    """How far `file` has landed, given the warehouse's greatest offset (-1: nothing) and what was remembered."""
+    """How far `file` has landed, given the warehouse's greatest offset (-1: nothing) and what was
+    remembered.
+    """
     if position < 0:
         return Progress()
     contradiction = Progress(position + 1, position, 0, _CONTRADICTION)
@@ -442,7 +500,9 @@ def _settle(file: QueueFile, position: int, cached: Progress | None) -> Progress
 
 
 def _is_still(file: QueueFile, progress: Progress, size: int) -> bool:
-    """Whether the file still begins with what has landed of it (it may have been cut, or replaced by another)."""
+    """Whether the file still begins with what has landed of it (it may have been cut, or replaced
+    by another).
+    """
     if size < progress.next_offset:
         return False
     try:
@@ -452,7 +512,9 @@ def _is_still(file: QueueFile, progress: Progress, size: int) -> bool:
 
 
 def _wherever(file: QueueFile, read: Callable[[Path], T]) -> T:
-    """What `read` finds in the file, which its writer may have sealed, and so renamed, since it was listed."""
+    """What `read` finds in the file, which its writer may have sealed, and so renamed, since it was
+    listed.
+    """
     try:
         return read(file.path)
     except FileNotFoundError:

@@ -61,7 +61,9 @@ class Client:
         self._in.write(data)
 
     def notify(self, method: str) -> None:
-        self.send(orjson.dumps({"jsonrpc": "2.0", "method": method}, option=orjson.OPT_APPEND_NEWLINE))
+        self.send(
+            orjson.dumps({"jsonrpc": "2.0", "method": method}, option=orjson.OPT_APPEND_NEWLINE)
+        )
 
     def receive(self) -> dict[str, Any]:
         """The next answer (notifications are passed over)."""
@@ -85,7 +87,9 @@ class Client:
         return result
 
     def timed_call(self, tool: str, arguments: Mapping[str, Any]) -> float:
-        """Milliseconds from before the write to the whole line of the answer; its parsing is not counted."""
+        """Milliseconds from before the write to the whole line of the answer; its parsing is not
+        counted.
+        """
         _, data = self.encode("tools/call", {"name": tool, "arguments": arguments})
         begun = time.perf_counter_ns()
         self.send(data)
@@ -115,7 +119,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from cdesk.clock import IdSource, format_ts
-from cdesk.home import StateDirectory
-from cdesk.snapshot import ContextRow, SnapshotWriter
-from cdesk.state import open_state
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
+from cdesk.state.snapshot import ContextRow, SnapshotWriter
 
 CUSTOMER = "ada@example.com"
 ACTIVITIES = (
@@ -50,7 +50,9 @@ def context(customer: str, *, insights: int, seed: int = 0) -> bytes:
         {
             "customer": customer,
             "insights": [insight(number, template="activity_counts") for number in range(insights)],
-            "unverified": [insight(number, reason="no provenance") for number in range(insights // 3)],
+            "unverified": [
+                insight(number, reason="no provenance") for number in range(insights // 3)
+            ],
             "counts": {name: {"d1": 3 + seed % 5, "d7": 21, "d30": 90} for name in activities},
             "last_activities": [
                 {
@@ -61,16 +63,23 @@ def context(customer: str, *, insights: int, seed: int = 0) -> bytes:
                 for n in range(20 if insights > 3 else 2)
             ],
             "recent_questions": [
-                {"question": f"How many sessions did step {n} take last week?", "ts": format_ts(now)}
+                {
+                    "question": f"How many sessions did step {n} take last week?",
+                    "ts": format_ts(now),
+                }
                 for n in range(10 if insights > 3 else 1)
             ],
-            "definitions": {name: f"The person's {name[6:]} as it was observed" for name in activities},
+            "definitions": {
+                name: f"The person's {name[6:]} as it was observed" for name in activities
+            },
         }
     )
 
 
 def row(customer: str, blob: bytes) -> ContextRow:
-    return ContextRow(customer, blob, hashlib.sha256(blob).hexdigest()[:16], format_ts(time.time_ns()))
+    return ContextRow(
+        customer, blob, hashlib.sha256(blob).hexdigest()[:16], format_ts(time.time_ns())
+    )
 
 
 def customers(count: int, *, seed: int = 0) -> Iterator[ContextRow]:
@@ -79,18 +88,34 @@ def customers(count: int, *, seed: int = 0) -> Iterator[ContextRow]:
     template = context("@", insights=2, seed=seed).decode()
     for number in range(count - 1):
         name = f"customer-{number:07d}@example.com"
-        yield row(name, template.replace('"@"', f'"{name}"').replace("step 1", f"step {number}").encode())
+        yield row(
+            name, template.replace('"@"', f'"{name}"').replace("step 1", f"step {number}").encode()
+        )
 
 
-def catalogue(path: Path) -> None:
-    """A catalogue of one template, enough to submit."""
+def catalog(path: Path) -> None:
+    """A catalog of one template, enough to submit."""
     template = {
         "name": "recent_activities",
         "description": "The latest activities",
         "scope": "customer",
         "parameters": [
-            {"name": "hours_back", "type": "integer", "required": False, "default": 24, "min": 1, "max": 720},
-            {"name": "limit", "type": "integer", "required": False, "default": 100, "min": 1, "max": 1000},
+            {
+                "name": "hours_back",
+                "type": "integer",
+                "required": False,
+                "default": 24,
+                "min": 1,
+                "max": 720,
+            },
+            {
+                "name": "limit",
+                "type": "integer",
+                "required": False,
+                "default": 100,
+                "min": 1,
+                "max": 1000,
+            },
         ],
         "sql": "select activity, ts from events where customer = ? and ts >= now() - interval (?) hour order by ts desc limit ?",
         "binds": ["customer", "hours_back", "limit"],
@@ -109,8 +134,10 @@ def catalogue(path: Path) -> None:
 
 def state_directory(root: Path, *, contexts: int) -> StateDirectory:
     home = StateDirectory(root).ensure()
-    catalogue(home.catalogue)
-    SnapshotWriter(home.context_db).apply(customers(contexts), refreshed_at=format_ts(time.time_ns()))
+    catalog(home.catalog)
+    SnapshotWriter(home.context_db).apply(
+        customers(contexts), refreshed_at=format_ts(time.time_ns())
+    )
     return home
 
 

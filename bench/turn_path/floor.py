@@ -1,4 +1,6 @@
-"""The floor: a loop on asyncio pipes with orjson that knows just enough of the protocol to be measured. No SDK, no checks, no work."""
+"""The floor: a loop on asyncio pipes with orjson that knows just enough of the protocol to be
+measured. No SDK, no checks, no work.
+"""
 
 import asyncio
 import os

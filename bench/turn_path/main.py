@@ -17,22 +17,30 @@ import orjson
 
 from bench.turn_path import fixtures
 from bench.turn_path.driver import Client, Server, percentile
-from cdesk.clock import format_ts
-from cdesk.home import StateDirectory
-from cdesk.snapshot import SnapshotReader, SnapshotWriter
+from cdesk.core.clock import format_ts
+from cdesk.core.home import StateDirectory
+from cdesk.state.snapshot import SnapshotReader, SnapshotWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results"
 EVENT = {
     "activity": "cdesk.user_asked",
-    "feature_json": {"question": "How many sessions did I have last week?", "topic": "usage", "tokens": 14},
+    "feature_json": {
+        "question": "How many sessions did I have last week?",
+        "topic": "usage",
+        "tokens": 14,
+    },
 }
 INSIGHT = {"subject": "project atlas", "metric": "median minutes", "value": 12.5}
 QUERY = {"template": "recent_activities", "params": {"hours_back": 48}}
 
 
 def _environ(home: Path) -> dict[str, str]:
-    keep = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP", "TMP") if name in os.environ}
+    keep = {
+        name: os.environ[name]
+        for name in ("PATH", "SYSTEMROOT", "TEMP", "TMP")
+        if name in os.environ
+    }
     return {
         **keep,
         "PYTHONPATH": str(ROOT),
@@ -55,7 +63,9 @@ def _servers(base: Path) -> list[Server]:
 
 
 def measure_start(servers: Sequence[Server], rounds: int) -> dict[str, dict[str, float]]:
-    """Median seconds to the first tools/list and to the first answered call, the servers taking turns."""
+    """Median seconds to the first tools/list and to the first answered call, the servers taking
+    turns.
+    """
     taken: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
     for _ in range(rounds):
         for server in servers:
@@ -73,11 +83,15 @@ def measure_start(servers: Sequence[Server], rounds: int) -> dict[str, dict[str,
 
 
 def measure_calls(base: Path, servers: Sequence[Server], calls: int) -> dict[str, Any]:
-    """Percentiles in ms of each operation, taking turns in short runs; CPU per call, RSS, idle CPU of each server."""
+    """Percentiles in ms of each operation, taking turns in short runs; CPU per call, RSS, idle CPU
+    of each server.
+    """
     clients: dict[str, Client] = {server.name: server.start(ROOT)[0] for server in servers}
     by_name = {server.name: server for server in servers}
     try:
-        ticket = clients["cdesk-writing"].call("submit_query", QUERY)["structuredContent"]["ticket_id"]
+        ticket = clients["cdesk-writing"].call("submit_query", QUERY)["structuredContent"][
+            "ticket_id"
+        ]
         fixtures.finish(StateDirectory(base / "writing"), ticket)
         operations: dict[str, tuple[str, str, dict[str, Any]]] = {
             "floor echo": ("floor", "echo", by_name["floor"].call),
@@ -129,9 +143,11 @@ def measure_calls(base: Path, servers: Sequence[Server], calls: int) -> dict[str
 
 
 def measure_snapshot(base: Path, count: int, calls: int) -> dict[str, Any]:
-    """get_context over a small and a large snapshot in turns; a full and a partial refresh, with a reader looking on."""
+    """get_context over a small and a large snapshot in turns; a full and a partial refresh, with a
+    reader looking on.
+    """
     writer_home = StateDirectory(base / "large").ensure()
-    fixtures.catalogue(writer_home.catalogue)
+    fixtures.catalog(writer_home.catalog)
     writer = SnapshotWriter(writer_home.context_db)
     begun = time.perf_counter()
     writer.apply(fixtures.customers(count), refreshed_at=format_ts(time.time_ns()))
@@ -225,7 +241,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--customers", type=int, default=100_000, help="size of the large snapshot; 0 leaves it out"
     )
-    parser.add_argument("--plot", type=Path, default=None, help="draw the figures into this SVG or PNG file")
+    parser.add_argument(
+        "--plot", type=Path, default=None, help="draw the figures into this SVG or PNG file"
+    )
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="cdesk-bench-") as folder:
         base = Path(folder)

@@ -1,4 +1,6 @@
-"""The stock: an echo tool on the SDK's low-level server with the SDK's own stdio transport, as its documentation shows it."""
+"""The stock: an echo tool on the SDK's low-level server with the SDK's own stdio transport, as its
+documentation shows it.
+"""
 
 import asyncio
 from typing import Any

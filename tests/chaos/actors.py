@@ -1,4 +1,5 @@
-"""What the chaos rounds run and kill: `python actors.py NAME HOME SEED …`, each a process of its own.
+"""What the chaos rounds run and kill: `python actors.py NAME HOME SEED …`, each a process of its
+own.
 
 write HOME SEED [nofile=N] [fsize=N] [slow]    appends events, prints each id once it is acknowledged; ends at end of input
 upload HOME SEED [flaky] [memory=N]            drains for ever with the real engine; `flaky` makes the engine's boundary fail
@@ -19,18 +20,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from cdesk.clock import IdSource, format_ts
-from cdesk.errors import QueueWriteError, WarehouseError, WarehouseUnavailable
-from cdesk.home import StateDirectory
-from cdesk.queue import QueueWriter
-from cdesk.records import encode, make_record
+from cdesk.contract.records import encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.errors import QueueWriteError, WarehouseError, WarehouseUnavailable
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.protocol import LandedLine, LandResult
 from uploader.uploader import Uploader
-from warehouse.duckdb import DuckDBWarehouse
-from warehouse.protocol import LandedLine, LandResult
 
 
 class FlakyWarehouse(DuckDBWarehouse):
-    """The real engine behind a bad line: slow, down, or answering with an error though it has landed; by a seeded die."""
+    """The real engine behind a bad line: slow, down, or answering with an error though it has
+    landed; by a seeded die.
+    """
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         super().__init__(path)
@@ -130,7 +133,9 @@ def upload(home: StateDirectory, seed: int, *options: str) -> None:
     rng = random.Random(seed)
     if "memory" in given:
         limit("RLIMIT_AS", int(given["memory"]))
-    warehouse = FlakyWarehouse(home.warehouse, rng) if "flaky" in given else DuckDBWarehouse(home.warehouse)
+    warehouse = (
+        FlakyWarehouse(home.warehouse, rng) if "flaky" in given else DuckDBWarehouse(home.warehouse)
+    )
     uploader = Uploader(home, warehouse, most_rows=rng.choice((50, 500, 25_000)))
     parent = os.getppid()
     while os.getppid() == parent:

@@ -1,4 +1,6 @@
-"""One chaos round: a state directory, processes that are killed at random instants, what was acknowledged, and the account at the end."""
+"""One chaos round: a state directory, processes that are killed at random instants, what was
+acknowledged, and the account at the end.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from typing import Any
 import orjson
 from landing_table import make_landing, query
 
-from cdesk.home import StateDirectory
+from cdesk.core.home import StateDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTORS = Path(__file__).with_name("actors.py")
@@ -27,7 +29,9 @@ ACTORS = Path(__file__).with_name("actors.py")
 
 @dataclass
 class Outcome:
-    """What a round came to. lost: acknowledged and nowhere. doubled: ids that stand twice in `landing`."""
+    """What a round came to. lost: acknowledged and nowhere. doubled: ids that stand twice in
+    `landing`.
+    """
 
     scenario: str
     seed: int
@@ -85,7 +89,9 @@ class Round:
 
     # -- processes
 
-    def start(self, name: str, command: list[str], environ: Mapping[str, str] | None = None) -> Process:
+    def start(
+        self, name: str, command: list[str], environ: Mapping[str, str] | None = None
+    ) -> Process:
         popen = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -104,7 +110,9 @@ class Round:
 
     def actor(self, name: str, *options: str) -> Process:
         seed = str(self.rng.randrange(2**32))
-        return self.start(name, [sys.executable, str(ACTORS), name, str(self.home.root), seed, *options])
+        return self.start(
+            name, [sys.executable, str(ACTORS), name, str(self.home.root), seed, *options]
+        )
 
     def sleep(self, low: float, high: float) -> None:
         time.sleep(self.rng.uniform(low, high))
@@ -119,12 +127,18 @@ class Round:
         if process in self.processes:
             self.processes.remove(process)
             self.acknowledged |= {
-                line[:-1].decode() for line in process.lines if len(line) == 37 and line.endswith(b"\n")
+                line[:-1].decode()
+                for line in process.lines
+                if len(line) == 37 and line.endswith(b"\n")
             }
 
     def wait_until_acknowledged(self, process: Process, count: int, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
-        while len(process.lines) < count and time.monotonic() < deadline and process.popen.poll() is None:
+        while (
+            len(process.lines) < count
+            and time.monotonic() < deadline
+            and process.popen.poll() is None
+        ):
             time.sleep(0.01)
 
     def close(self) -> None:
@@ -202,8 +216,12 @@ class Shim:
         self._chaos = chaos
         self._process = chaos.start(
             "shim",
-            [sys.executable, "-m", "cli.main", "mcp"],
-            {"CDESK_HOME": str(chaos.home.root), "CDESK_WORKER": "off", "CDESK_CUSTOMER": "ada@example.com"},
+            [sys.executable, "-m", "cdesk_app.cli.main", "mcp"],
+            {
+                "CDESK_HOME": str(chaos.home.root),
+                "CDESK_WORKER": "off",
+                "CDESK_CUSTOMER": "ada@example.com",
+            },
         )
         self._number = 1
         self.accepted: Counter[str] = Counter()
@@ -246,7 +264,11 @@ class Shim:
     @property
     def answers(self) -> list[dict[str, Any]]:
         """The structured contents so far."""
-        found = [orjson.loads(line).get("result", {}) for line in self._process.lines if line.endswith(b"\n")]
+        found = [
+            orjson.loads(line).get("result", {})
+            for line in self._process.lines
+            if line.endswith(b"\n")
+        ]
         return [result["structuredContent"] for result in found if result.get("structuredContent")]
 
     def _take_over(self) -> None:

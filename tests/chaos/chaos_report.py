@@ -44,7 +44,11 @@ def write_report(outcomes: list[Outcome]) -> None:
     by_scenario: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_scenario.setdefault(outcome.scenario, []).append(outcome)
-    strict = [one for one in outcomes if "brought back" not in one.scenario and "mangled" not in one.scenario]
+    strict = [
+        one
+        for one in outcomes
+        if "brought back" not in one.scenario and "mangled" not in one.scenario
+    ]
     text = HEAD.format(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

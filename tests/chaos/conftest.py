@@ -1,4 +1,6 @@
-"""Seeds for every round, and the report that a whole run (`make chaos`) writes to docs/reliability.md."""
+"""Seeds for every round, and the report that a whole run (`make chaos`) writes to
+docs/reliability.md.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def outcomes() -> list[Outcome]:
 
 @pytest.fixture
 def chaos(tmp_path: Path) -> Iterator[Callable[..., Round]]:
-    """Makes rounds, by a seed of their own or the one of CDESK_CHAOS_SEED; ends their processes whatever happens."""
+    """Makes rounds, by a seed of their own or the one of CDESK_CHAOS_SEED; ends their processes
+    whatever happens.
+    """
     rounds: list[Round] = []
 
     def make(scenario: str, number: int = 0) -> Round:

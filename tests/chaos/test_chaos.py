@@ -1,4 +1,6 @@
-"""Levels 1 to 3. Each scenario runs once in the default tests (its quick form) and many times under `make chaos`."""
+"""Levels 1 to 3. Each scenario runs once in the default tests (its quick form) and many times under
+`make chaos`.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,14 @@ import pytest
 from chaos_harness import ROOT, Outcome, Process, Round, Shim
 
 from bench.ingest import fill_queue
-from cdesk.locks import is_held
-from cdesk.snapshot import SnapshotReader
-from cdesk.wake import read_worker
+from cdesk.core.locks import is_held
+from cdesk.core.wake import read_worker
+from cdesk.state.snapshot import SnapshotReader
 
 ROUNDS = int(os.environ.get("CDESK_CHAOS_ROUNDS", "5"))
 QUICK_AND_LONG = pytest.mark.parametrize(
-    "rounds", [pytest.param(1, id="quick"), pytest.param(ROUNDS, id="long", marks=pytest.mark.chaos)]
+    "rounds",
+    [pytest.param(1, id="quick"), pytest.param(ROUNDS, id="long", marks=pytest.mark.chaos)],
 )
 LONG = pytest.mark.parametrize("rounds", [pytest.param(ROUNDS, id="long", marks=pytest.mark.chaos)])
 Chaos = Callable[..., Round]
@@ -104,11 +107,15 @@ def test_a_server_that_is_told_to_end_hands_over_within_five_seconds(chaos: Chao
     assert len(one.acknowledged) == 20
 
 
-def test_a_worker_that_is_told_to_end_hands_over_within_five_seconds(chaos: Chaos, first_round: Path) -> None:
+def test_a_worker_that_is_told_to_end_hands_over_within_five_seconds(
+    chaos: Chaos, first_round: Path
+) -> None:
     one = chaos("1: worker terminated")
     shutil.copytree(first_round, one.home.root, dirs_exist_ok=True)
     (writer,) = writers(one, 1, "slow")
-    worker = one.start("worker", [sys.executable, "-m", "cli.main", "worker"], worker_environment(one))
+    worker = one.start(
+        "worker", [sys.executable, "-m", "cdesk_app.cli.main", "worker"], worker_environment(one)
+    )
     deadline = time.monotonic() + 30
     while (read_worker(one.home) or {}).get("pid") != worker.popen.pid:
         assert time.monotonic() < deadline
@@ -136,7 +143,10 @@ def test_writers_and_uploaders_killed_together_behind_a_flaky_warehouse(
     for number in range(rounds):
         one = chaos("2: all killed, flaky warehouse", number)
         running = writers(one, 3, "slow")
-        uploaders = [one.actor("upload", "flaky"), one.actor("upload", "flaky")]  # they fight for the lock
+        uploaders = [
+            one.actor("upload", "flaky"),
+            one.actor("upload", "flaky"),
+        ]  # they fight for the lock
         for _ in range(6):
             one.sleep(0.1, 0.8)
             if one.rng.random() < 0.5:
@@ -215,7 +225,9 @@ def small_disk(folder: Path, megabytes: int) -> Path:
     except FileNotFoundError:
         pytest.skip("no mount here")
     if done.returncode:
-        pytest.skip(f"mounting a small file system is not permitted here: {done.stderr.decode().strip()}")
+        pytest.skip(
+            f"mounting a small file system is not permitted here: {done.stderr.decode().strip()}"
+        )
     return folder
 
 
@@ -242,13 +254,19 @@ def test_a_file_system_that_fills_up_and_is_cleared(
 
 
 def worker_environment(one: Round) -> dict[str, str]:
-    return {"CDESK_HOME": str(one.home.root), "CDESK_CUSTOMER": "ada@example.com", "CDESK_WORKER": "off"}
+    return {
+        "CDESK_HOME": str(one.home.root),
+        "CDESK_CUSTOMER": "ada@example.com",
+        "CDESK_WORKER": "off",
+    }
 
 
 def kill_tree(one: Round, process: Process) -> None:
     """The worker and its dbt child, in a random order, perhaps only one of them at first."""
     children = (
-        psutil.Process(process.popen.pid).children(recursive=True) if process.popen.poll() is None else []
+        psutil.Process(process.popen.pid).children(recursive=True)
+        if process.popen.poll() is None
+        else []
     )
     one.rng.shuffle(children)
     for child in children:
@@ -261,7 +279,7 @@ def kill_tree(one: Round, process: Process) -> None:
 
 def once(one: Round, *options: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "worker", "--once", *options],
+        [sys.executable, "-m", "cdesk_app.cli.main", "worker", "--once", *options],
         cwd=ROOT,
         env={**os.environ, **worker_environment(one)},
         capture_output=True,
@@ -287,7 +305,9 @@ def test_worker_and_dbt_killed_while_they_land_and_build(
         running = writers(one, 2, "slow")
         for _ in range(3):
             worker = one.start(
-                "worker", [sys.executable, "-m", "cli.main", "worker"], worker_environment(one)
+                "worker",
+                [sys.executable, "-m", "cdesk_app.cli.main", "worker"],
+                worker_environment(one),
             )
             one.sleep(3, 15)
             kill_tree(one, worker)
@@ -296,7 +316,9 @@ def test_worker_and_dbt_killed_while_they_land_and_build(
         outcomes.append(outcome)
         once(one)
         built = events_of(one)
-        found = [str(row[0]) for row in duckdb_rows(one, "select _activity_id from activities.events")]
+        found = [
+            str(row[0]) for row in duckdb_rows(one, "select _activity_id from activities.events")
+        ]
         ids = set(found)
         assert len(ids) == len(found)
         assert one.acknowledged <= ids
@@ -364,7 +386,8 @@ def test_corrupt_bytes_are_quarantined_and_their_neighbours_land(
         outcomes.append(outcome)
         places = dict(
             duckdb_rows(
-                one, "select source_file, count(distinct source_offset) from activities.landing group by 1"
+                one,
+                "select source_file, count(distinct source_offset) from activities.landing group by 1",
             )
         )
         for name, count in lines.items():  # every line stands somewhere: landed, or with its reason
@@ -400,14 +423,19 @@ def test_copied_and_cut_files_and_old_backups_lose_nothing(
             for index, path in enumerate(sorted((one.home.queue / "shipped").iterdir())):
                 stem = path.name.split(".")[0]
                 data = path.read_bytes()
-                (one.home.queue / f"{stem}.ndjson").write_bytes(data if index else data[: len(data) // 2])
+                (one.home.queue / f"{stem}.ndjson").write_bytes(
+                    data if index else data[: len(data) // 2]
+                )
         (writer,) = writers(one, 1)
         one.wait_until_acknowledged(writer, 50)
         one.kill(writer)
         outcomes.append(one.settle(doubles_allowed=what == "files"))
         if rounds > 1:
             once(one)
-            found = [str(row[0]) for row in duckdb_rows(one, "select _activity_id from activities.events")]
+            found = [
+                str(row[0])
+                for row in duckdb_rows(one, "select _activity_id from activities.events")
+            ]
             assert len(found) == len(set(found))  # whatever stands twice in landing
 
 

@@ -16,10 +16,10 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from cdesk.config import load_settings
-from cdesk.home import StateDirectory
-from cdesk.locks import FileLock
-from cli.main import main
+from cdesk.core.config import load_settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk_app.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CUSTOMER = "ada@example.com"
@@ -41,7 +41,12 @@ def conversations() -> list[dict[str, Any]]:
         for number in range(2 * QUESTIONS)
     ]
     return [
-        {"uuid": "conversation", "name": "a", "created_at": "2026-01-31T12:00:00Z", "chat_messages": messages}
+        {
+            "uuid": "conversation",
+            "name": "a",
+            "created_at": "2026-01-31T12:00:00Z",
+            "chat_messages": messages,
+        }
     ]
 
 
@@ -59,7 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
     }
     for words in (["import", "--include-text", str(export)], ["worker", "--once"]):
         run = subprocess.run(
-            [sys.executable, "-m", "cli", *words],
+            [sys.executable, "-m", "cdesk_app.cli", *words],
             env=environ,
             cwd=ROOT,
             capture_output=True,
@@ -72,9 +77,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
 
 @pytest.fixture
 def cdesk(
-    built: StateDirectory, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+    built: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> Callable[..., str]:
-    """Run a command that must succeed (or end with `code`); what it printed (on stderr, where `code` is not 0)."""
+    """Run a command that must succeed (or end with `code`); what it printed (on stderr, where
+    `code` is not 0).
+    """
     monkeypatch.setenv("CDESK_HOME", str(built.root))
 
     def run(*words: str, code: int = 0) -> str:
@@ -144,7 +153,9 @@ def test_query_prints_a_table_with_its_proof(cdesk: Callable[..., str]) -> None:
     assert "query_hash " in text
 
 
-def test_query_writes_the_whole_result_in_each_format(cdesk: Callable[..., str], tmp_path: Path) -> None:
+def test_query_writes_the_whole_result_in_each_format(
+    cdesk: Callable[..., str], tmp_path: Path
+) -> None:
     words = (
         "query",
         "feature_values",
@@ -183,7 +194,9 @@ def test_the_preview_says_that_there_is_more(cdesk: Callable[..., str]) -> None:
     assert "The whole result: --format csv, json or parquet." in text
 
 
-def test_an_identical_query_says_that_its_answer_is_an_earlier_one(cdesk: Callable[..., str]) -> None:
+def test_an_identical_query_says_that_its_answer_is_an_earlier_one(
+    cdesk: Callable[..., str],
+) -> None:
     words = ("query", "insights", "-p", "limit=7")
     first, again = cdesk(*words), cdesk(*words)
     assert "from an earlier run" not in first
@@ -201,7 +214,11 @@ def test_a_dry_run_shows_sql_binds_and_plan(cdesk: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("given", "said", "code"),
     [
-        (("-p", "hours_back=5000"), "hours_back: 5000 is not allowed; allowed: integer from 1 to 720", 2),
+        (
+            ("-p", "hours_back=5000"),
+            "hours_back: 5000 is not allowed; allowed: integer from 1 to 720",
+            2,
+        ),
         (("-p", "hours_back=many"), "hours_back: 'many' is not allowed", 2),
         (("-p", "hour_back=5"), "did you mean hours_back?", 2),
         (("-p", "hours_back=5", "-p", "hours_back=6"), "hours_back: given twice", 2),
@@ -219,8 +236,13 @@ def test_an_activity_that_never_happened_is_asked_for_and_the_nearest_known_one_
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(sys.stderr, "write", said.append)
-    told = cdesk("query", "time_to_convert", "-p", "from=cdesk.user_askd", "-p", "to=cdesk.claude_responded")
-    assert "from: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?" in "".join(said)
+    told = cdesk(
+        "query", "time_to_convert", "-p", "from=cdesk.user_askd", "-p", "to=cdesk.claude_responded"
+    )
+    assert (
+        "from: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?"
+        in "".join(said)
+    )
     assert "conversion" in told
 
 
@@ -238,8 +260,10 @@ def test_the_kill_switch_refuses_queries_and_is_seen_in_status(cdesk: Callable[.
     cdesk("query", "health")
 
 
-def test_refresh_makes_catalogue_and_snapshot_anew(cdesk: Callable[..., str], built: StateDirectory) -> None:
-    built.catalogue.unlink()
+def test_refresh_makes_catalog_and_snapshot_anew(
+    cdesk: Callable[..., str], built: StateDirectory
+) -> None:
+    built.catalog.unlink()
     built.context_db.unlink()
     done = json.loads(cdesk("refresh", "--json"))
     assert done["by"] == "this command"
@@ -248,7 +272,9 @@ def test_refresh_makes_catalogue_and_snapshot_anew(cdesk: Callable[..., str], bu
     assert json.loads(cdesk("context", "--json"))["context"]["recent_questions"]
 
 
-def test_an_import_of_what_has_landed_adds_nothing(cdesk: Callable[..., str], tmp_path: Path) -> None:
+def test_an_import_of_what_has_landed_adds_nothing(
+    cdesk: Callable[..., str], tmp_path: Path
+) -> None:
     export = tmp_path / "conversations.json"
     export.write_text(json.dumps(conversations()), encoding="utf-8")
     report = json.loads(cdesk("import", str(export), "--json"))
@@ -266,14 +292,18 @@ def test_doctor_finds_a_built_directory_well(cdesk: Callable[..., str]) -> None:
     found = findings(cdesk("doctor", "--json"))
     assert {check for check, finding in found.items() if finding["level"] == "failed"} == set()
     assert found["warehouse (duckdb)"]["found"] == "built, and answers"
-    assert "templates" in found["catalogue"]["found"]
+    assert "templates" in found["catalog"]["found"]
     assert all(finding["todo"] for finding in found.values() if finding["level"] != "ok")
 
 
-def test_doctor_says_who_holds_the_warehouse(cdesk: Callable[..., str], built: StateDirectory) -> None:
+def test_doctor_says_who_holds_the_warehouse(
+    cdesk: Callable[..., str], built: StateDirectory
+) -> None:
     code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(built.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(built.warehouse)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == b"held"
@@ -306,15 +336,17 @@ def test_doctor_fails_on_a_directory_that_others_can_read(
 def test_doctor_fails_on_damaged_files_and_names_them(
     state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state_home.catalogue.write_bytes(b"{")
+    state_home.catalog.write_bytes(b"{")
     state_home.context_db.write_bytes(b"nonsense" * 1_000)
     found = doctor_of(capsys, code=1)
-    for check in ("catalogue", "snapshot"):
+    for check in ("catalog", "snapshot"):
         assert found[check]["level"] == "failed", check
         assert found[check]["todo"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a folder in place of a file fails in another way there")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="a folder in place of a file fails in another way there"
+)
 def test_doctor_fails_on_a_state_db_that_cannot_be_used(
     state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -354,14 +386,21 @@ def test_doctor_sees_that_a_worker_runs(
             "is not there",
         ),
         (
-            json.dumps({"mcpServers": {"m": {"command": sys.executable, "args": ["-m", "cli", "mcp"]}}}),
+            json.dumps(
+                {
+                    "mcpServers": {
+                        "m": {"command": sys.executable, "args": ["-m", "cdesk_app.cli", "mcp"]}
+                    }
+                }
+            ),
             "ok",
             "starts cdesk",
         ),
     ],
 )
 @pytest.mark.skipif(
-    sys.platform != "linux", reason="the path of the configuration is another there (tests/unit/cli)"
+    sys.platform != "linux",
+    reason="the path of the configuration is another there (tests/unit/cli)",
 )
 def test_doctor_reads_claude_desktops_configuration(
     configuration: str | None,

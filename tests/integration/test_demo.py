@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.home import StateDirectory
-from cdesk.locks import is_held
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import is_held
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ HEADINGS = (
 def demo(folder: Path) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CDESK_")}
     run = subprocess.run(
-        [sys.executable, "-m", "cli.demo"],
+        [sys.executable, "-m", "cdesk_app.cli.demo"],
         cwd=folder,
         env={**environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         capture_output=True,

@@ -14,20 +14,29 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdesk.clock import IdSource
-from cdesk.errors import StateDirectoryError, WarehouseUnavailable
-from cdesk.home import StateDirectory
-from cdesk.queue import QueueWriter
-from cdesk.records import MAX_FEATURE_BYTES, MAX_LINE_BYTES, Record, encode, make_record, parse_line
-from uploader.claude_export import fit_text
-from uploader.history import ImportRefused, ImportReport, import_file
-from uploader.ledger import Ledger
+from cdesk.contract.records import (
+    MAX_FEATURE_BYTES,
+    MAX_LINE_BYTES,
+    Record,
+    encode,
+    make_record,
+    parse_line,
+)
+from cdesk.core.clock import IdSource
+from cdesk.core.errors import StateDirectoryError, WarehouseUnavailable
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from uploader.import_index import Ledger
+from uploader.sources.claude_export import fit_text
+from uploader.sources.history import ImportRefused, ImportReport, import_file
 
 SECRET = "the launch codes are 0000"
 
 
 def exported(**changes: Any) -> dict[str, Any]:
-    """One conversation as the export has it: a question with an attachment, an answer with a tool call that failed."""
+    """One conversation as the export has it: a question with an attachment, an answer with a tool
+    call that failed.
+    """
     conversation = {
         "uuid": "3f0c6a52-6a57-4f6a-9d5e-111111111111",
         "name": f"About {SECRET}",
@@ -67,7 +76,12 @@ def exported(**changes: Any) -> dict[str, Any]:
                         "start_timestamp": "2026-01-31T12:00:02Z",
                         "stop_timestamp": "2026-01-31T12:00:03.500000Z",
                     },
-                    {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True, "content": SECRET},
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "toolu_1",
+                        "is_error": True,
+                        "content": SECRET,
+                    },
                     {"type": "text", "text": "I can't "},
                     {"type": "text", "text": "tell."},
                 ],
@@ -101,13 +115,17 @@ def run(state_home: StateDirectory, tmp_path: Path) -> Any:
 
 def queued(home: StateDirectory) -> list[Record]:
     lines = [
-        line for file in sorted(home.queue.iterdir()) for line in file.read_bytes().splitlines(keepends=True)
+        line
+        for file in sorted(home.queue.iterdir())
+        for line in file.read_bytes().splitlines(keepends=True)
     ]
     return [parse_line(line) for line in lines]
 
 
 def leftovers(home: StateDirectory) -> list[str]:
-    return [path.name for path in home.root.rglob("*") if path.is_file() and path.name != "imports.db"]
+    return [
+        path.name for path in home.root.rglob("*") if path.is_file() and path.name != "imports.db"
+    ]
 
 
 # -- the Claude export
@@ -159,7 +177,9 @@ def test_lengths_models_tools_and_file_kinds_go_in(run: Any, state_home: StateDi
     }
 
 
-def test_a_failed_tool_call_is_told_by_name_or_by_order(run: Any, state_home: StateDirectory) -> None:
+def test_a_failed_tool_call_is_told_by_name_or_by_order(
+    run: Any, state_home: StateDirectory
+) -> None:
     def call(**more: str) -> dict[str, Any]:
         return {"type": "tool_use", "name": "bash", "input": {}, **more}
 
@@ -168,7 +188,12 @@ def test_a_failed_tool_call_is_told_by_name_or_by_order(run: Any, state_home: St
 
     content = [
         *(call(), result(False), call(), result(True)),
-        *(call(id="a"), call(id="b"), result(True, tool_use_id="a"), result(False, tool_use_id="b")),
+        *(
+            call(id="a"),
+            call(id="b"),
+            result(True, tool_use_id="a"),
+            result(False, tool_use_id="b"),
+        ),
     ]
     run([exported(chat_messages=[{**exported()["chat_messages"][1], "content": content}])])
     outcomes = [record["feature_json"]["outcome"] for record in queued(state_home)[1:5]]
@@ -193,7 +218,9 @@ def test_with_include_text_questions_answers_titles_and_file_names_go_in(
     assert features[5]["response"] == "I can't \n\ntell."
 
 
-def test_a_text_beyond_the_record_limit_is_cut_and_says_so(run: Any, state_home: StateDirectory) -> None:
+def test_a_text_beyond_the_record_limit_is_cut_and_says_so(
+    run: Any, state_home: StateDirectory
+) -> None:
     message = {**exported()["chat_messages"][0], "content": [], "text": "ü\n" * 100_000}
     report = run([exported(chat_messages=[message])], include_text=True)
 
@@ -246,7 +273,9 @@ def test_records_whose_queue_file_is_gone_are_known_only_if_they_landed(
     assert run([exported()], landed=nothing_landed).added == 6
 
 
-def test_an_unreachable_warehouse_does_not_stop_an_import(run: Any, state_home: StateDirectory) -> None:
+def test_an_unreachable_warehouse_does_not_stop_an_import(
+    run: Any, state_home: StateDirectory
+) -> None:
     run([exported()])
     next(state_home.queue.iterdir()).unlink()
 
@@ -259,7 +288,9 @@ def test_an_unreachable_warehouse_does_not_stop_an_import(run: Any, state_home: 
 def test_what_is_no_record_is_left_out_by_name_and_its_neighbours_come_in(run: Any) -> None:
     messages = exported()["chat_messages"]
     odd = [7, {**messages[0], "sender": "tool"}, {**messages[0], "created_at": "yesterday"}]
-    report = run([exported(), {"uuid": "x"}, exported(uuid="other", chat_messages=[*odd, *messages])])
+    report = run(
+        [exported(), {"uuid": "x"}, exported(uuid="other", chat_messages=[*odd, *messages])]
+    )
 
     assert report.added == 12
     assert report.left_out == 4
@@ -271,7 +302,9 @@ def test_what_is_no_record_is_left_out_by_name_and_its_neighbours_come_in(run: A
     ]
 
 
-def test_lone_surrogates_and_odd_types_do_not_break_an_import(run: Any, state_home: StateDirectory) -> None:
+def test_lone_surrogates_and_odd_types_do_not_break_an_import(
+    run: Any, state_home: StateDirectory
+) -> None:
     source = json.dumps(
         [
             exported(
@@ -326,7 +359,9 @@ def test_a_zip_without_conversations_says_what_was_expected(run: Any, tmp_path: 
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.jpg", "x")
-    with pytest.raises(ImportRefused, match=r"holds no conversations\.json; expected a Claude data export"):
+    with pytest.raises(
+        ImportRefused, match=r"holds no conversations\.json; expected a Claude data export"
+    ):
         run(path)
 
 
@@ -386,7 +421,9 @@ def test_ndjson_in_the_contract_comes_in_as_it_is(run: Any, state_home: StateDir
     assert run(source).known == 2
 
 
-def test_bad_lines_refuse_the_file_naming_line_and_reason(run: Any, state_home: StateDirectory) -> None:
+def test_bad_lines_refuse_the_file_naming_line_and_reason(
+    run: Any, state_home: StateDirectory
+) -> None:
     extra = {**event(), "colour": "red"}
     lines = [
         encode(event()),
@@ -409,7 +446,8 @@ def test_bad_lines_refuse_the_file_naming_line_and_reason(run: Any, state_home: 
 def test_with_skip_bad_the_good_lines_come_in(run: Any, state_home: StateDirectory) -> None:
     good = [event(), event()]
     report = run(
-        encode(good[0]) + b"{}\n" + b'{"a": "' + b"y" * 600_000 + b"\n" + encode(good[1]), skip_bad=True
+        encode(good[0]) + b"{}\n" + b'{"a": "' + b"y" * 600_000 + b"\n" + encode(good[1]),
+        skip_bad=True,
     )
     assert (report.added, report.left_out) == (2, 2)
     assert queued(state_home) == good
@@ -436,7 +474,9 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
     assert run([exported()]).added == 6
 
 
-def test_what_a_killed_import_left_is_cleared_by_the_next(run: Any, state_home: StateDirectory) -> None:
+def test_what_a_killed_import_left_is_cleared_by_the_next(
+    run: Any, state_home: StateDirectory
+) -> None:
     stale = state_home.root / "importing"
     stale.mkdir()
     (stale / "0-000001.ndjson").write_bytes(encode(event()))
@@ -467,13 +507,16 @@ _json = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 _block = st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "thinking", "tool_use", "tool_result", "voice"]) | _json},
     optional=dict.fromkeys(
-        ("text", "thinking", "name", "input", "id", "tool_use_id", "is_error", "start_timestamp"), _json
+        ("text", "thinking", "name", "input", "id", "tool_use_id", "is_error", "start_timestamp"),
+        _json,
     ),
 )
 _times = st.datetimes().map(lambda value: value.isoformat() + "Z")
@@ -503,7 +546,9 @@ _conversation = st.fixed_dictionaries(
 @settings(deadline=None)
 @given(conversations=st.lists(_conversation, min_size=1, max_size=3), include_text=st.booleans())
 def test_whatever_an_export_holds_each_message_comes_in_or_is_counted(
-    tmp_path_factory: pytest.TempPathFactory, conversations: list[dict[str, Any]], include_text: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    conversations: list[dict[str, Any]],
+    include_text: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("import")
     home = StateDirectory(folder / "home").ensure()
@@ -511,7 +556,9 @@ def test_whatever_an_export_holds_each_message_comes_in_or_is_counted(
     path.write_text(json.dumps(conversations), encoding="utf-8")
 
     def once() -> ImportReport:
-        return import_file(path, home=home, customer="ada", landed=nothing_landed, include_text=include_text)
+        return import_file(
+            path, home=home, customer="ada", landed=nothing_landed, include_text=include_text
+        )
 
     report = once()
     records = queued(home)
@@ -540,4 +587,7 @@ def test_a_fitted_text_fits_and_is_the_text_itself_where_that_fits(text: str, li
 
 
 def test_the_text_limit_leaves_room_in_the_record() -> None:
-    assert len(orjson.dumps(fit_text("\x00" * MAX_FEATURE_BYTES, MAX_FEATURE_BYTES))) <= MAX_FEATURE_BYTES
+    assert (
+        len(orjson.dumps(fit_text("\x00" * MAX_FEATURE_BYTES, MAX_FEATURE_BYTES)))
+        <= MAX_FEATURE_BYTES
+    )

@@ -1,4 +1,5 @@
-"""On a real account, run by scripts/live.sh: what no stand-in can show. Everything is made in a database of its own and dropped at
+"""On a real account, run by scripts/live.sh: what no stand-in can show. Everything is made in a
+database of its own and dropped at
 the end."""
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from cdesk.catalogue import Template
-from cdesk.errors import QueryCancelled, QueryTimedOut, WarehouseError
+from cdesk.contract.catalog import Template
+from cdesk.core.errors import QueryCancelled, QueryTimedOut, WarehouseError
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.streaming import SnowpipeWarehouse, sdk_client
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.snowflake.dbt_process import Dbt, running_dbt
 from tests.integration.snowflake.records import CUSTOMERS, first, lines, second
-from warehouse.snowflake import SnowflakeWarehouse
-from warehouse.snowflake_login import Login
-from warehouse.snowpipe import SnowpipeWarehouse, sdk_client
 
 pytestmark = [
     pytest.mark.live,
@@ -47,8 +48,12 @@ class Installation:
         )
 
     def run(self, role: str, *statements: str) -> list[tuple[Any, ...]]:
-        """The last one's rows, in a session of that role with the user's other roles as their default has it."""
-        connection = self.login.open(role=role, warehouse=f"{PREFIX}_BUILD_WH", session_parameters={})
+        """The last one's rows, in a session of that role with the user's other roles as their
+        default has it.
+        """
+        connection = self.login.open(
+            role=role, warehouse=f"{PREFIX}_BUILD_WH", session_parameters={}
+        )
         try:
             cursor = connection.cursor()
             for statement in statements:
@@ -126,7 +131,9 @@ def ask(
         return [row for batch in outcome.batches for row in batch.to_pylist()]
 
 
-def test_the_service_sees_the_customer_of_the_query_and_no_other(installation: Installation) -> None:
+def test_the_service_sees_the_customer_of_the_query_and_no_other(
+    installation: Installation,
+) -> None:
     warehouse = installation.warehouse("SERVICE")
     everybody = template("select distinct customer from events where ? is not null", "customer")
     assert ask(warehouse, everybody, [CUSTOMERS[0]]) == [{"customer": CUSTOMERS[0]}]
@@ -139,7 +146,10 @@ def test_a_reader_without_an_entry_sees_nothing_and_setting_the_variable_is_no_u
     installation: Installation,
 ) -> None:
     role = f"{PREFIX}_READER"
-    forged = ("set (cdesk_scope, cdesk_customer) = (select 'org', 'x')", "select count(*) from events")
+    forged = (
+        "set (cdesk_scope, cdesk_customer) = (select 'org', 'x')",
+        "select count(*) from events",
+    )
     assert installation.run(role, *forged) == [(0,)]
     for relation in (
         "landing",
@@ -157,8 +167,12 @@ def test_a_person_with_an_entry_sees_their_own_rows_through_the_guarded_mapping_
 ) -> None:
     user = os.environ["SNOWFLAKE_USER"].upper()
     builder, role = f"{PREFIX}_TRANSFORMER", f"{PREFIX}_READER"
-    installation.run(builder, f"insert into customer_access select 'user', '{user}', '{CUSTOMERS[0]}'")
-    installation.run(builder, f"insert into customer_access select 'user', 'SOMEBODY_ELSE', '{CUSTOMERS[1]}'")
+    installation.run(
+        builder, f"insert into customer_access select 'user', '{user}', '{CUSTOMERS[0]}'"
+    )
+    installation.run(
+        builder, f"insert into customer_access select 'user', 'SOMEBODY_ELSE', '{CUSTOMERS[1]}'"
+    )
     try:
         for secondary in (
             "none",
@@ -173,15 +187,21 @@ def test_a_person_with_an_entry_sees_their_own_rows_through_the_guarded_mapping_
         installation.run(builder, "delete from customer_access")
 
 
-def test_the_loader_sees_that_a_line_has_landed_and_not_what_it_says(installation: Installation) -> None:
+def test_the_loader_sees_that_a_line_has_landed_and_not_what_it_says(
+    installation: Installation,
+) -> None:
     loader = f"{PREFIX}_LOADER"
-    assert installation.run(loader, "select count(*) > 0, count(payload) from landing") == [(True, 0)]
+    assert installation.run(loader, "select count(*) > 0, count(payload) from landing") == [
+        (True, 0)
+    ]
     for sql in ("select * from events", "delete from landing", "update landing set kind = 'x'"):
         with pytest.raises(Exception, match=r"(?i)insufficient privileges|not authorized"):
             installation.run(loader, sql)
 
 
-def test_a_merge_writes_whole_payloads_for_a_loader_that_reads_none(installation: Installation) -> None:
+def test_a_merge_writes_whole_payloads_for_a_loader_that_reads_none(
+    installation: Installation,
+) -> None:
     warehouse = installation.warehouse("SERVICE")
     batch = lines(second(), "e-000001.ndjson")
     warehouse.land(batch)
@@ -207,12 +227,16 @@ def test_the_account_tells_its_time(installation: Installation) -> None:
 def test_what_a_person_typed_is_masked_for_the_service_and_whole_for_builds(
     installation: Installation,
 ) -> None:
-    sql = "select count(*) as n from events where contains(to_json(_feature_json), 'bob@example.com')"
+    sql = (
+        "select count(*) as n from events where contains(to_json(_feature_json), 'bob@example.com')"
+    )
     assert ask(installation.warehouse("SERVICE"), template(sql, scope="org"), []) == [{"n": 0}]
     assert installation.run(f"{PREFIX}_TRANSFORMER", sql)[0][0] == 1
 
 
-def test_what_landed_since_the_build_shows_in_events_live_for_the_service(installation: Installation) -> None:
+def test_what_landed_since_the_build_shows_in_events_live_for_the_service(
+    installation: Installation,
+) -> None:
     warehouse = installation.warehouse("SERVICE")
     record = {**first()[0], "id": "01940000-0000-7000-8000-00000000ffff"}
     warehouse.land(lines([record], "c-000001.ndjson")[:1])
@@ -226,7 +250,8 @@ def test_what_landed_since_the_build_shows_in_events_live_for_the_service(instal
 def test_a_running_query_is_cancelled_and_times_out(installation: Installation) -> None:
     warehouse = installation.warehouse("SERVICE")
     slow = template(
-        "select count(*) as n from table(generator(rowcount => 100000000000)) where random() = 1", scope="org"
+        "select count(*) as n from table(generator(rowcount => 100000000000)) where random() = 1",
+        scope="org",
     )
     with pytest.raises(QueryTimedOut):
         ask(warehouse, slow, [], timeout=3)
@@ -235,15 +260,23 @@ def test_a_running_query_is_cancelled_and_times_out(installation: Installation) 
     started = time.monotonic()
     with (
         pytest.raises(QueryCancelled),
-        warehouse.run_template(slow, [], query_tag="cdesk_11fe11fe", timeout_seconds=25, cancel=cancel),
+        warehouse.run_template(
+            slow, [], query_tag="cdesk_11fe11fe", timeout_seconds=25, cancel=cancel
+        ),
     ):
         pass
     assert time.monotonic() - started < 20
 
 
-def test_only_one_statement_runs_at_a_time_and_readers_cannot_write(installation: Installation) -> None:
+def test_only_one_statement_runs_at_a_time_and_readers_cannot_write(
+    installation: Installation,
+) -> None:
     warehouse = installation.warehouse("SERVICE")
-    for sql in ("select 1; select 2", "create table stolen as select * from events", "delete from events"):
+    for sql in (
+        "select 1; select 2",
+        "create table stolen as select * from events",
+        "delete from events",
+    ):
         with pytest.raises(WarehouseError):
             ask(warehouse, template(sql, scope="org"), [])
 
@@ -254,11 +287,14 @@ def test_only_one_statement_runs_at_a_time_and_readers_cannot_write(installation
 def test_streaming_lands_and_resumes(installation: Installation) -> None:
     def opened() -> SnowpipeWarehouse:
         return SnowpipeWarehouse(
-            installation.warehouse("SERVICE"), lambda: sdk_client(installation.login, f"{PREFIX}_LOADER")
+            installation.warehouse("SERVICE"),
+            lambda: sdk_client(installation.login, f"{PREFIX}_LOADER"),
         )
 
     def rows_are(expected: int) -> None:
-        """Each line once, within two minutes: a commit is in its token a little before it is in a query."""
+        """Each line once, within two minutes: a commit is in its token a little before it is in a
+        query.
+        """
         deadline = time.monotonic() + 120
         while True:
             rows = installation.run(
@@ -274,7 +310,8 @@ def test_streaming_lands_and_resumes(installation: Installation) -> None:
     opened().land(batch[:5])
     opened().land(batch)
     rows_are(len(batch))
-    # put back to an older state: the channel still has its token, and what is missing lands all the same
+    # put back to an older state: the channel still has its token, and what is missing lands all the
+    # same
     last = batch[2].source_offset
     installation.run(
         f"{PREFIX}_TRANSFORMER",

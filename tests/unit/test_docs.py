@@ -1,4 +1,6 @@
-"""What exists is documented, what is documented exists, and nothing of one machine is in a tracked file."""
+"""What exists is documented, what is documented exists, and nothing of one machine is in a tracked
+file.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,17 @@ import pytest
 import yaml
 
 from bench.__main__ import find
-from cdesk.config import SETTINGS
-from cdesk.records import FIELDS
-from cli.main import COMMANDS
+from cdesk.contract.records import FIELDS
+from cdesk.core.config import SETTINGS
+from cdesk_app.cli.main import COMMANDS
+from cdesk_app.worker.dbt import project
 from mcp_shim.surface import TOOLS
-from worker import project
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROSE = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.is_file())
+PROSE = sorted(
+    path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.is_file()
+)
 
 
 def text_of(name: str) -> str:
@@ -56,7 +60,8 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
 def test_the_readme_names_no_command_that_does_not_exist() -> None:
     named = set(
         re.findall(
-            r"\bcdesk ([a-z][a-z-]+)", "\n".join(re.findall(r"`[^`]+`|^    .+$", README, re.MULTILINE))
+            r"\bcdesk ([a-z][a-z-]+)",
+            "\n".join(re.findall(r"`[^`]+`|^    .+$", README, re.MULTILINE)),
         )
     )
     assert named <= set(COMMANDS)
@@ -95,7 +100,9 @@ def test_every_make_target_in_the_prose_exists() -> None:
 
 
 def macros() -> Iterator[tuple[str, list[str], str]]:
-    """Name, arguments and file of every public macro: no private helper, no engine's version of another."""
+    """Name, arguments and file of every public macro: no private helper, no engine's version of
+    another.
+    """
     pattern = re.compile(r"\{%-?\s*macro\s+(\w+)\s*\((.*?)\)\s*-?%\}", re.DOTALL)
     for path in sql_files("macros"):
         for name, arguments in pattern.findall(path.read_text(encoding="utf-8")):
@@ -127,7 +134,10 @@ def test_every_macro_and_each_of_its_arguments_is_documented() -> None:
     problems = []
     for name, arguments, file in macros():
         entry = described("macros").get(name, {})
-        texts = {argument["name"]: argument.get("description") for argument in entry.get("arguments") or []}
+        texts = {
+            argument["name"]: argument.get("description")
+            for argument in entry.get("arguments") or []
+        }
         if not (entry.get("description") or "").strip():
             problems.append(f"{file}: {name} has no description")
         elif list(texts) != arguments:
@@ -245,18 +255,28 @@ def test_nothing_generated_is_tracked() -> None:
 
 
 def test_the_lock_names_exact_versions_and_no_urls() -> None:
-    lines = [line for line in text_of("requirements.lock").splitlines() if line and not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[\w.+!-]+", line)] == []
+    lines = [
+        line
+        for line in text_of("requirements.lock").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert [
+        line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[\w.+!-]+", line)
+    ] == []
     assert lines == sorted(lines, key=lambda line: line.partition("==")[0])
 
 
 def test_the_wheel_carries_the_whole_dbt_project() -> None:
-    """A folder that is empty in a clone is not there, and the wheel, an editable one too, cannot be made."""
+    """A folder that is empty in a clone is not there, and the wheel, an editable one too, cannot be
+    made.
+    """
     pyproject = tomllib.loads(text_of("pyproject.toml"))
     carried = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     files = [path.relative_to(ROOT).as_posix() for path in tracked()]
     assert [
-        name for name in carried if not any(file == name or file.startswith(f"{name}/") for file in files)
+        name
+        for name in carried
+        if not any(file == name or file.startswith(f"{name}/") for file in files)
     ] == []
     parts = {
         name

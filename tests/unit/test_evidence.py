@@ -1,4 +1,6 @@
-"""Which templates prove nothing is said twice, in their `meta` and in a macro that the memory is judged by: the two agree."""
+"""Which templates prove nothing is said twice, in their `meta` and in a macro that the memory is
+judged by: the two agree.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,16 @@ def templates() -> dict[str, dict[str, object]]:
 def test_the_macro_lists_the_templates_that_say_they_are_no_evidence() -> None:
     text = (ROOT / "macros" / "safesql" / "hearsay_templates.sql").read_text(encoding="utf-8")
     listed = re.findall(r"'(\w+)'", text.partition("macro hearsay_templates")[2])
-    assert listed == sorted(name for name, meta in templates().items() if meta.get("evidence") is False)
+    assert listed == sorted(
+        name for name, meta in templates().items() if meta.get("evidence") is False
+    )
 
 
 def test_a_template_that_shows_what_callers_wrote_is_no_evidence() -> None:
     """Insights' values, details, links: each template that selects one says so."""
-    written = re.compile(r"^\s+(?:value|_feature_json as \w+|.* as feature_value|link|raw),?$", re.MULTILINE)
+    written = re.compile(
+        r"^\s+(?:value|_feature_json as \w+|.* as feature_value|link|raw),?$", re.MULTILINE
+    )
     metas = templates()
     for path in (ROOT / "analyses" / "safesql").glob("*.sql"):
         text = path.read_text(encoding="utf-8")

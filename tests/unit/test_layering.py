@@ -5,48 +5,88 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+ROOMS: dict[str, tuple[str, ...]] = {
+    "cdesk": ("core", "contract", "state", "queue", "artifacts", "warehouse", "query"),
+    "cdesk_app": ("worker", "render", "ops", "cli"),
+}
+"""The rooms of a package from the ground floor up: a room imports itself and those before it."""
+SHIM_ROOMS: set[str] = {"core", "contract", "state", "queue"}
+"""The part of `cdesk` that the turn path may use."""
 MAY_IMPORT: dict[str, set[str]] = {
     "cdesk": set(),
     "mcp_shim": {"cdesk"},
-    "warehouse": {"cdesk"},
-    "uploader": {"cdesk", "warehouse"},
-    "worker": {"cdesk", "warehouse", "uploader"},
-    "renderer": {"cdesk"},
-    "cli": {"cdesk", "mcp_shim", "warehouse", "uploader", "worker", "renderer"},
+    "uploader": {"cdesk"},
+    "cdesk_app": {"cdesk", "mcp_shim", "uploader"},
 }
 FROM_OUTSIDE: dict[str, set[str]] = {
-    "cdesk": {"orjson", "platformdirs"},
-    "mcp_shim": {
-        "mcp",
-        "mcp_types",
-        "anyio",
-        "pydantic",
-        "orjson",
-    },  # anyio and pydantic are what the SDK is made of
+    **{f"cdesk/{room}": {"orjson", "platformdirs"} for room in sorted(SHIM_ROOMS)},
+    # anyio and pydantic are what the SDK is made of
+    "mcp_shim": {"mcp", "mcp_types", "anyio", "pydantic", "orjson"},
 }
-"""Packages of others that a folder may use at all; folders that are not named here may use what pyproject.toml names."""
+"""Packages of others that a folder may use at all; folders that are not named here may use what
+pyproject.toml names.
+"""
 
 
 def modules(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every top-level package that a file imports anywhere in it, and the line."""
+def imported_modules(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module, by its full name, that a file imports anywhere in it, and the line."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
+            yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                yield path.relative_to(ROOT).parts[0], node.lineno
-            else:
-                yield (node.module or "").partition(".")[0], node.lineno
+            assert not node.level, f"{path}:{node.lineno} imports relatively"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every top-level package that a file imports anywhere in it, and the line."""
+    for name, line in imported_modules(path):
+        yield name.partition(".")[0], line
+
+
+def test_the_wheel_installs_the_packages_of_the_design_and_no_other() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == list(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_no_room_above_it(package: str) -> None:
+    rooms = ROOMS[package]
+    entries = [entry for entry in (ROOT / package).iterdir() if entry.name != "__pycache__"]
+    assert {entry.name for entry in entries} <= {*rooms, "__init__.py"}
+    broken = []
+    for path in modules(package):
+        parts = path.relative_to(ROOT / package).parts
+        if parts[0] not in rooms:
+            continue
+        above = set(rooms[rooms.index(parts[0]) + 1 :])
+        for name, line in imported_modules(path):
+            words = name.split(".")
+            if words[0] == package and len(words) > 1 and words[1] in above:
+                broken.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert broken == []
+
+
+def test_the_turn_path_uses_its_part_of_the_library_alone() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules("mcp_shim")
+        for name, line in imported_modules(path)
+        if name.startswith("cdesk.") and name.split(".")[1] not in {*SHIM_ROOMS, "__version__"}
+    ]
+    assert broken == []
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
@@ -65,7 +105,7 @@ def test_a_folder_imports_only_what_the_design_allows(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", FROM_OUTSIDE)
 def test_the_turn_path_and_the_ground_floor_use_few_packages_of_others(folder: str) -> None:
-    allowed = FROM_OUTSIDE[folder] | MAY_IMPORT[folder] | {folder} | set(sys.stdlib_module_names)
+    allowed = FROM_OUTSIDE[folder] | {"cdesk", folder} | set(sys.stdlib_module_names)
     broken = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in modules(folder)
@@ -87,14 +127,16 @@ def test_no_module_imports_tests_or_benchmarks() -> None:
 
 
 def test_nothing_but_config_and_the_top_of_a_process_reads_the_environment() -> None:
-    """`os.environ` is handed to `load_settings` (or to a child process) where a process starts, and read nowhere else."""
+    """`os.environ` is handed to `load_settings` (or to a child process) where a process starts, and
+    read nowhere else.
+    """
     tops = {
-        "cli/settings.py",
-        "cli/mcp.py",
-        "cli/doctor.py",
-        "cli/demo.py",
+        "cdesk_app/cli/settings.py",
+        "cdesk_app/cli/mcp.py",
+        "cdesk_app/cli/doctor.py",
+        "cdesk_app/cli/demo.py",
         "mcp_shim/main.py",
-        "worker/main.py",
+        "cdesk_app/worker/main.py",
     }
     broken = [
         f"{path.relative_to(ROOT).as_posix()}:{line}"
@@ -107,7 +149,9 @@ def test_nothing_but_config_and_the_top_of_a_process_reads_the_environment() -> 
 
 
 def environment_reads(tree: ast.AST) -> Iterator[int]:
-    """Lines that use `os.environ` or `os.getenv`, but for a bare `os.environ.setdefault(…)`: that tells a library something."""
+    """Lines that use `os.environ` or `os.getenv`, but for a bare `os.environ.setdefault(…)`: that
+    tells a library something.
+    """
     told = {
         id(node.value.func.value)
         for node in ast.walk(tree)
@@ -128,31 +172,56 @@ def environment_reads(tree: ast.AST) -> Iterator[int]:
 
 
 def test_starting_cdesk_imports_nothing_heavy() -> None:
-    """`cdesk mcp` costs what `python -m mcp_shim` costs: the dispatcher itself brings in the standard library's lightest part only."""
+    """`cdesk mcp` costs what `python -m mcp_shim` costs: the dispatcher itself brings in the
+    standard library's lightest part only.
+    """
     code = (
-        "import sys; before = set(sys.modules); import cli.main; "
+        "import sys; before = set(sys.modules); import cdesk_app.cli.main; "
         "print(*sorted(name for name in set(sys.modules) - before))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
     )
     loaded = set(run.stdout.split())
-    heavy = {"argparse", "mcp", "orjson", "duckdb", "dbt", "tqdm", "asyncio", "cdesk.config", "cdesk.records"}
-    assert "cli.main" in loaded
+    heavy = {
+        "argparse",
+        "mcp",
+        "orjson",
+        "duckdb",
+        "dbt",
+        "tqdm",
+        "asyncio",
+        "cdesk.core.config",
+        "cdesk.contract.records",
+    }
+    assert "cdesk_app.cli.main" in loaded
     assert not loaded & heavy
 
 
 def test_starting_the_server_imports_no_warehouse() -> None:
     code = (
-        "import sys, cli.main; cli.main.load('mcp'); cli.main.build_parser('mcp'); "
-        "import mcp_shim.main, mcp_shim.server, mcp_shim.service, mcp_shim.journal, mcp_shim.stdio; "
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+        "import sys, cdesk_app.cli.main; cdesk_app.cli.main.load('mcp'); cdesk_app.cli.main.build_parser('mcp'); "
+        "import mcp_shim.main, mcp_shim.server, mcp_shim.service, mcp_shim.recorder, mcp_shim.transports.stdio; "
+        "print(*sorted(sys.modules))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
     )
     forbidden = {
         "dbt", "duckdb", "snowflake", "boto3", "pandas", "pyarrow", "numpy", "ijson", "tqdm",
-        "warehouse", "uploader", "worker", "renderer",
+        "uploader",
     }  # fmt: skip
-    assert not set(run.stdout.split()) & forbidden
+    loaded = set(run.stdout.split())
+    assert not {name.partition(".")[0] for name in loaded} & forbidden
+    rooms = ("cdesk.warehouse", "cdesk.query", "cdesk.artifacts", "cdesk_app.worker")
+    assert not [name for name in loaded if name.startswith(rooms)]

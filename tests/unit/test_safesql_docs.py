@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cdesk import tickets
-from worker import artifacts, results
+from cdesk.artifacts import formats as artifacts
+from cdesk.query import executor as results
+from cdesk.state import tickets
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "safesql.md").read_text(encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Another dbt project depends on this one by a local path and relates the activities of its own stream."""
+"""Another dbt project depends on this one by a local path and relates the activities of its own
+stream.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,14 @@ def shop(tmp_path: Path) -> Path:
 
 def dbt(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """dbt in a process of its own, as that project's owner would run it."""
-    command = [sys.executable, "-W", "ignore", "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from dbt.cli.main import cli; cli()",
+        *arguments,
+    ]
     return subprocess.run(
         [*command, "--profiles-dir", "."],
         cwd=project,

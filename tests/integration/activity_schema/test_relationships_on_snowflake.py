@@ -1,7 +1,10 @@
-"""The Snowflake forms, through the real connector against the local stand-in, on random streams against the reference.
+"""The Snowflake forms, through the real connector against the local stand-in, on random streams
+against the reference.
 
-What the stand-in can't prove: that Snowflake's own ASOF JOIN is the outer join that its documentation says. The stand-in runs it as
-DuckDB's ASOF LEFT JOIN on the same condition; the sides, the condition and everything around are as Snowflake gets them.
+What the stand-in can't prove: that Snowflake's own ASOF JOIN is the outer join that its
+documentation says. The stand-in runs it as
+DuckDB's ASOF LEFT JOIN on the same condition; the sides, the condition and everything around are as
+Snowflake gets them.
 """
 
 from __future__ import annotations
@@ -69,7 +72,9 @@ def cursor() -> Iterator[Any]:
 
 
 def plain(value: Any) -> Any:
-    """As DuckDB would give it: ARRAY and VARIANT come back as JSON text, and the stand-in sends a null timestamp as the epoch."""
+    """As DuckDB would give it: ARRAY and VARIANT come back as JSON text, and the stand-in sends a
+    null timestamp as the epoch.
+    """
     if isinstance(value, str) and value.startswith("["):
         return [plain(item) for item in json.loads(value)]
     if isinstance(value, str) and TIMESTAMP.match(value):
@@ -78,10 +83,17 @@ def plain(value: Any) -> Any:
 
 
 def check(
-    render: Renderer, cursor: Any, stream: list[Row], cohort: Activity, asked: list[Append], stored: bool
+    render: Renderer,
+    cursor: Any,
+    stream: list[Row],
+    cohort: Activity,
+    asked: list[Append],
+    stored: bool,
 ) -> None:
     columns = ", ".join(f"{name} {kind.format(json='variant')}" for name, kind in COLUMNS.items())
-    cursor.execute(f"create or replace table stream ({columns.replace('timestamp', 'timestamp_ntz')})")
+    cursor.execute(
+        f"create or replace table stream ({columns.replace('timestamp', 'timestamp_ntz')})"
+    )
     if stream:
         cursor.execute("insert into stream " + create_values(stream))
     cursor.execute(render(macro_text(cohort, COHORT_COLUMNS, asked, stored=stored)))
@@ -138,6 +150,11 @@ def test_a_list_is_the_beginning_or_end_of_the_customers_list(
     stored=st.booleans(),
 )
 def test_many_appends_mean_the_same_on_snowflake(
-    render: Renderer, cursor: Any, stream: list[Row], cohort: Activity, asked: list[Append], stored: bool
+    render: Renderer,
+    cursor: Any,
+    stream: list[Row],
+    cohort: Activity,
+    asked: list[Append],
+    stored: bool,
 ) -> None:
     check(render, cursor, stream, cohort, asked, stored)

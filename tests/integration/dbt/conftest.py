@@ -1,4 +1,6 @@
-"""The dbt project on DuckDB: parsed once a session, each test with a warehouse of its own or a shared one that it empties."""
+"""The dbt project on DuckDB: parsed once a session, each test with a warehouse of its own or a
+shared one that it empties.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +35,24 @@ class DbtWarehouse:
     def dbt(self, *command: str, variables: Mapping[str, object] | None = None) -> list[Any]:
         """The node results of a dbt command that succeeds."""
         os.environ["CDESK_TEST_WAREHOUSE"] = str(self.home / "warehouse.duckdb")
-        # SQL is rendered anew for each command, so one manifest serves for all variables that stand in SQL alone.
+        # SQL is rendered anew for each command, so one manifest serves for all variables that stand
+        # in SQL alone.
         runner = dbtRunner(manifest=self._manifest)
         answer = runner.invoke(
-            [*command, *places(self.home), *(["--vars", json.dumps(variables)] if variables else [])]
+            [
+                *command,
+                *places(self.home),
+                *(["--vars", json.dumps(variables)] if variables else []),
+            ]
         )
         assert answer.success, answer.exception or [
             result.message for result in answer.result.results if result.status == "error"
         ]
         return list(answer.result.results)
 
-    def build(self, *select: str, full: bool = False, variables: Mapping[str, object] | None = None) -> None:
+    def build(
+        self, *select: str, full: bool = False, variables: Mapping[str, object] | None = None
+    ) -> None:
         """The selected models, or all tables; no tests."""
         chosen = ["--select", *select] if select else ["--selector", "refresh"]
         self.dbt("run", *chosen, *(["--full-refresh"] if full else []), variables=variables)
@@ -82,7 +91,9 @@ class DbtWarehouse:
         source_file: str | None = None,
         landed_at: datetime | None = None,
     ) -> datetime:
-        """Land records as one transaction, in order of their place in one file; a record may be a whole landing row instead."""
+        """Land records as one transaction, in order of their place in one file; a record may be a
+        whole landing row instead.
+        """
         self._landings += 1
         source_file = source_file or f"{self._landings:032x}-000001.ndjson"
         instant = landed_at or FIRST_LANDING + timedelta(seconds=self._landings)
@@ -101,7 +112,13 @@ class DbtWarehouse:
 def places(home: Path) -> list[str]:
     """Where dbt reads and writes, and that it says nothing."""
     return [
-        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "tests" / "profiles"), "--quiet"),
+        *(
+            "--project-dir",
+            str(PROJECT),
+            "--profiles-dir",
+            str(PROJECT / "tests" / "profiles"),
+            "--quiet",
+        ),
         *(
             "--target-path",
             str(home / "target"),
@@ -143,7 +160,12 @@ def event(number: int, **fields: Any) -> dict[str, Any]:
 
 def insight(number: int, **fields: Any) -> dict[str, Any]:
     """An insight of the value 42."""
-    own = {"subject": "sales", "metric": "count", "value": 42, "provenance_query_hash": "0123456789abcdef"}
+    own = {
+        "subject": "sales",
+        "metric": "count",
+        "value": 42,
+        "provenance_query_hash": "0123456789abcdef",
+    }
     return envelope("insight", number, **{**own, **fields})
 
 

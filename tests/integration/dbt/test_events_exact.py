@@ -1,4 +1,6 @@
-"""`events` is exact: at any order of arrival an incremental build equals a full refresh, and both equal the definition in plain Python."""
+"""`events` is exact: at any order of arrival an incremental build equals a full refresh, and both
+equal the definition in plain Python.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,20 @@ class Line:
     def record(self, copy: int) -> dict[str, Any]:
         ts = (EPOCH + timedelta(microseconds=self.tick)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         record = event(
-            self.number, ts=ts, customer=self.customer, activity=self.activity, feature_json={"copy": copy}
+            self.number,
+            ts=ts,
+            customer=self.customer,
+            activity=self.activity,
+            feature_json={"copy": copy},
         )
         return record if self.is_valid else {**record, "revenue_impact": "much"}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One landing transaction. `same_instant`: it lands with the `landed_at` of the one before; `built` says which models run then."""
+    """One landing transaction. `same_instant`: it lands with the `landed_at` of the one before;
+    `built` says which models run then.
+    """
 
     lines: list[Line]
     same_instant: bool
@@ -57,7 +65,8 @@ LINES = st.builds(
     activity=st.sampled_from(ACTIVITIES),
     is_valid=st.integers(0, 9).map(bool),
 )
-# A build that dies between the two models is one that runs the first alone; `nothing` leaves the batch to a later build; `events only` is
+# A build that dies between the two models is one that runs the first alone; `nothing` leaves the
+# batch to a later build; `events only` is
 # somebody who builds the one table by itself.
 BATCHES = st.builds(
     Batch,
@@ -65,11 +74,17 @@ BATCHES = st.builds(
     same_instant=st.integers(0, 4).map(lambda number: number == 0),
     built=st.sampled_from(["both", "both", "_ingest_ids only", "events only", "nothing"]),
 )
-BUILT = {"both": ("_ingest_ids", "events"), "_ingest_ids only": ("_ingest_ids",), "events only": ("events",)}
+BUILT = {
+    "both": ("_ingest_ids", "events"),
+    "_ingest_ids only": ("_ingest_ids",),
+    "events only": ("events",),
+}
 
 
 def expected(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[Row]:
-    """The definition: the first valid line of an id counts; (customer, activity) is numbered by (ts, id)."""
+    """The definition: the first valid line of an id counts; (customer, activity) is numbered by
+    (ts, id).
+    """
     first: dict[str, tuple[datetime, dict[str, Any]]] = {}
     for landed_at, _, record in sorted(landed, key=lambda line: line[:2]):
         if record["revenue_impact"] is None:
@@ -111,11 +126,15 @@ def check(warehouse: DbtWarehouse, batches: list[Batch]) -> None:
         records = [line.record(len(landed) + place) for place, line in enumerate(batch.lines)]
         # The name of the file decides between two lines of one instant.
         warehouse.land(records, source_file=f"{number:032x}-000001.ndjson", landed_at=instant)
-        landed += [(instant, number * 1_000 + place, record) for place, record in enumerate(records)]
+        landed += [
+            (instant, number * 1_000 + place, record) for place, record in enumerate(records)
+        ]
         assert stored(warehouse, "events_live") == expected(landed), "events_live, before the build"
         if batch.built in BUILT:
             warehouse.build(*BUILT[batch.built])
-            assert stored(warehouse, "events_live") == expected(landed), f"events_live, built {batch.built}"
+            assert stored(warehouse, "events_live") == expected(landed), (
+                f"events_live, built {batch.built}"
+            )
     warehouse.build("_ingest_ids", "events")
     assert stored(warehouse, "events") == expected(landed)
     assert stored(warehouse, "events_live") == expected(landed)

@@ -1,4 +1,6 @@
-"""Insight atoms and the context cache, built for real: what changes when something lands later, and what stays."""
+"""Insight atoms and the context cache, built for real: what changes when something lands later, and
+what stays.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_an_insight_is_verified_once_its_query_has_landed(warehouse: DbtWarehous
     }
     warehouse.land([query_run(12, result_values=[43])])
     warehouse.build()
-    assert atoms(warehouse)["wrong43"] == (True, "verified", True), "asked again, the same query found it"
+    assert atoms(warehouse)["wrong43"] == (True, "verified", True), (
+        "asked again, the same query found it"
+    )
     built = warehouse.query(ATOMS)
     warehouse.build(full=True)
     assert warehouse.query(ATOMS) == built
@@ -103,7 +107,9 @@ def test_context_holds_the_newest_whatever_the_order_of_arrival(warehouse: DbtWa
     assert warehouse.query(CONTEXT) == built
 
 
-def test_updated_at_moves_only_with_the_version_and_the_day_moves_the_counts(warehouse: DbtWarehouse) -> None:
+def test_updated_at_moves_only_with_the_version_and_the_day_moves_the_counts(
+    warehouse: DbtWarehouse,
+) -> None:
     def state(day: str) -> tuple[dict[str, Any], str, Any]:
         warehouse.build(variables={"cdesk__now": f"{day}T12:00:00"})
         ((text, version, updated_at),) = warehouse.query(
@@ -142,29 +148,42 @@ def test_updated_at_moves_only_with_the_version_and_the_day_moves_the_counts(war
 
 
 def test_a_value_of_the_memory_itself_proves_nothing(warehouse: DbtWarehouse) -> None:
-    """Remembered without proof, found again by a question for what is remembered, remembered with that question's hash."""
+    """Remembered without proof, found again by a question for what is remembered, remembered with
+    that question's hash.
+    """
     warehouse.land([insight(1, value=999_999, provenance_query_hash=None)])
     warehouse.build()
     runs = [
-        query_run(10 + number, template=template, query_hash=f"{number:016x}", result_values=[999_999])
+        query_run(
+            10 + number, template=template, query_hash=f"{number:016x}", result_values=[999_999]
+        )
         for number, template in enumerate(
             ("insights", "insight_history", "feature_values", "recent_activities")
         )
     ]
     claims = [
-        insight(20 + number, subject=f"by_{number}_", value=999_999, provenance_query_hash=f"{number:016x}")
+        insight(
+            20 + number,
+            subject=f"by_{number}_",
+            value=999_999,
+            provenance_query_hash=f"{number:016x}",
+        )
         for number in range(4)
     ]
     warehouse.land([*runs, *claims])
     warehouse.build()
-    assert {atoms(warehouse)[f"by_{number}_999999"][:2] for number in range(4)} == {(False, "not_evidence")}
+    assert {atoms(warehouse)[f"by_{number}_999999"][:2] for number in range(4)} == {
+        (False, "not_evidence")
+    }
     assert contexts(warehouse)["ada@example.com"]["insights"] == []
     built = warehouse.query(ATOMS)
     warehouse.build(full=True)
     assert warehouse.query(ATOMS) == built
 
 
-def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(warehouse: DbtWarehouse) -> None:
+def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(
+    warehouse: DbtWarehouse,
+) -> None:
     def at(day: int) -> str:
         return f"2026-02-{day:02}T00:00:00.000000Z"
 
@@ -199,13 +218,21 @@ def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(warehouse
 
 
 def test_a_refresh_is_no_reason_for_the_next_one(warehouse: DbtWarehouse) -> None:
-    """What the worker records about a refresh lands, and the context stays as it was; it shows what the person did."""
-    warehouse.land([event(1), event(2, activity="cdesk.tool_called", ts="2026-02-01T12:00:01.000000Z")])
+    """What the worker records about a refresh lands, and the context stays as it was; it shows what
+    the person did.
+    """
+    warehouse.land(
+        [event(1), event(2, activity="cdesk.tool_called", ts="2026-02-01T12:00:01.000000Z")]
+    )
     warehouse.build()
-    state = "select context, version, updated_at, _last_event_at, _events_landed_at from context_cache"
+    state = (
+        "select context, version, updated_at, _last_event_at, _events_landed_at from context_cache"
+    )
     before = warehouse.query(state)
     for number in (3, 4):
-        warehouse.land([event(number, activity="cdesk.context_refreshed", ts="2026-02-01T13:00:00.000000Z")])
+        warehouse.land(
+            [event(number, activity="cdesk.context_refreshed", ts="2026-02-01T13:00:00.000000Z")]
+        )
         warehouse.build()
         assert warehouse.query(state) == before
     warehouse.build(full=True)

@@ -1,4 +1,6 @@
-"""What is no record of the contract is kept with its reason; what is one is accepted. The warehouse's check agrees with the shim's."""
+"""What is no record of the contract is kept with its reason; what is one is accepted. The
+warehouse's check agrees with the shim's.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cdesk.errors import Drift
-from cdesk.records import parse_line
+from cdesk.contract.records import parse_line
+from cdesk.core.errors import Drift
 from tests.integration.dbt.conftest import DbtWarehouse, envelope, event, insight, query_run
 
 ARTIFACT = {
@@ -23,13 +25,24 @@ ARTIFACT = {
 }
 GOOD: list[dict[str, Any]] = [
     event(1),
-    event(2, feature_json={"a": {"b": [1, "é\u0000", None]}}, link="cdesk://artifact/1", revenue_impact=-0.5),
-    event(3, customer="Ünïcode 客", session_id="s", anonymous_customer_id="a", revenue_impact=10**15),
+    event(
+        2,
+        feature_json={"a": {"b": [1, "é\u0000", None]}},
+        link="cdesk://artifact/1",
+        revenue_impact=-0.5,
+    ),
+    event(
+        3, customer="Ünïcode 客", session_id="s", anonymous_customer_id="a", revenue_impact=10**15
+    ),
     insight(4, value=None),
     insight(5, value=False, provenance_query_hash=None),
     insight(6, value="x" * 4096),
     query_run(
-        7, status="failed", error_code="timeout", as_of="2026-01-31T12:00:00.123456Z", result_values=[]
+        7,
+        status="failed",
+        error_code="timeout",
+        as_of="2026-01-31T12:00:00.123456Z",
+        result_values=[],
     ),
     envelope("artifact", 8, **ARTIFACT),
 ]
@@ -119,5 +132,11 @@ def test_a_line_landed_twice_at_one_place_counts_once(warehouse: DbtWarehouse) -
     warehouse.land(lines, source_file="same")
     assert warehouse.query("select count(*) from events_live") == [(1,)]
     warehouse.build()
-    for relation in ("events", "events_live", "insight_atoms", "quarantined_events", "context_cache"):
+    for relation in (
+        "events",
+        "events_live",
+        "insight_atoms",
+        "quarantined_events",
+        "context_cache",
+    ):
         assert warehouse.query(f"select count(*) from {relation}") == [(1,)], relation

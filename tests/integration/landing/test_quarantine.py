@@ -1,4 +1,6 @@
-"""`cdesk quarantine` on a warehouse that dbt built: a line refused by an older version, replayed after the upgrade."""
+"""`cdesk quarantine` on a warehouse that dbt built: a line refused by an older version, replayed
+after the upgrade.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,15 @@ from pathlib import Path
 import pytest
 from landing_table import event, query
 
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.queue import QueueWriter
-from cdesk.state import open_state
-from cli.main import main
-from uploader.checking import quarantine_id, quarantine_payload
-from warehouse.duckdb import DuckDBWarehouse
-from warehouse.protocol import LandedLine
-from worker.main import run_once
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.protocol import LandedLine
+from cdesk_app.cli.main import main
+from cdesk_app.worker.main import run_once
+from uploader.validation import quarantine_id, quarantine_payload
 
 OLD_FILE = f"{'a' * 32}-000001.ndjson"
 
@@ -33,7 +35,8 @@ def ids(home: StateDirectory) -> list[str]:
     return [
         row[0]
         for row in query(
-            home.warehouse, "select _activity_id from activities.events where activity = 'cdesk.file_read'"
+            home.warehouse,
+            "select _activity_id from activities.events where activity = 'cdesk.file_read'",
         )
     ]
 
@@ -42,7 +45,9 @@ def ids(home: StateDirectory) -> list[str]:
 def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     state_home: StateDirectory, first_round: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""})
+    settings = Settings(
+        home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""}
+    )
     shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
     id, line = event("cdesk.file_read")
     refused = LandedLine(
@@ -66,7 +71,10 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     assert main(["doctor"]) in (0, 1)
     assert "cdesk quarantine list" in capsys.readouterr().out
 
-    listed = {one["quarantine_id"]: one for one in json.loads(cdesk(capsys, "quarantine", "list", "--json"))}
+    listed = {
+        one["quarantine_id"]: one
+        for one in json.loads(cdesk(capsys, "quarantine", "list", "--json"))
+    }
     assert sorted(one["reason"] for one in listed.values()) == [
         "newer_version",
         "not_utf8",
@@ -85,8 +93,13 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     again = json.loads(cdesk(capsys, "quarantine", "replay", refused.id, "--json"))
     assert again[0]["verdict"] == "already"
     with closing(open_state(state_home.state_db)) as state:
-        state.execute("delete from quarantine_marks")  # lost with state.db: a second replay does no harm
-    assert json.loads(cdesk(capsys, "quarantine", "replay", refused.id, "--json"))[0]["verdict"] == "replayed"
+        state.execute(
+            "delete from quarantine_marks"
+        )  # lost with state.db: a second replay does no harm
+    assert (
+        json.loads(cdesk(capsys, "quarantine", "replay", refused.id, "--json"))[0]["verdict"]
+        == "replayed"
+    )
     run_once(settings)
     assert ids(state_home) == [id]
 

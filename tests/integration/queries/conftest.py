@@ -1,4 +1,6 @@
-"""A state directory as its user has it after a while: two customers, every kind of record, landed and built by the worker itself."""
+"""A state directory as its user has it after a while: two customers, every kind of record, landed
+and built by the worker itself.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from cdesk.catalogue import Catalogue, Parameter, Template, load_catalogue
-from cdesk.clock import IdSource, format_ts
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.identity import ANALYST, Caller
-from cdesk.queue import QueueWriter
-from cdesk.records import Kind, encode, make_record
-from worker.main import run_once
-from worker.results import run_now
-from worker.service import Service, open_service
+from cdesk.contract.catalog import Catalog, Parameter, Template, load_catalog
+from cdesk.contract.records import Kind, encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.identity import ANALYST, Caller
+from cdesk.query.executor import run_now
+from cdesk.queue.writer import QueueWriter
+from cdesk_app.worker.main import run_once
+from cdesk_app.worker.service import Service, open_service
 
 ADA = Caller("ada@example.com", frozenset((ANALYST,)))
 BOB = Caller("bob@example.com", frozenset())
@@ -83,7 +85,12 @@ class Journal:
         return self.record("event", fields, **options)
 
     def insight(self, subject: str, metric: str, value: Any, query_hash: str | None) -> str:
-        fields = {"subject": subject, "metric": metric, "value": value, "provenance_query_hash": query_hash}
+        fields = {
+            "subject": subject,
+            "metric": metric,
+            "value": value,
+            "provenance_query_hash": query_hash,
+        }
         return self.record("insight", fields)
 
 
@@ -95,11 +102,15 @@ class Built:
     settings: Settings
 
     @property
-    def catalogue(self) -> Catalogue:
-        return load_catalogue(self.home.catalogue)
+    def catalog(self) -> Catalog:
+        return load_catalog(self.home.catalog)
 
     def query(
-        self, template: str, params: dict[str, Any] | None = None, caller: Caller = ADA, **options: Any
+        self,
+        template: str,
+        params: dict[str, Any] | None = None,
+        caller: Caller = ADA,
+        **options: Any,
     ) -> dict[str, Any]:
         return run_now(self.settings, template, params or {}, caller, **options)
 
@@ -132,7 +143,9 @@ def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Bui
     root = tmp_path_factory.mktemp("queries") / "home"
     shutil.copytree(first_round, root)
     home = StateDirectory(root).ensure()
-    settings = Settings(home=home.root, customer=ADA.customer, worker="off", environ=dict(os.environ))
+    settings = Settings(
+        home=home.root, customer=ADA.customer, worker="off", environ=dict(os.environ)
+    )
     built = Built(home, settings)
     for seed, (caller, mark) in enumerate(((ADA, "ada-knows"), (BOB, SECRET))):
         with built.journal_of(caller) as journal:
@@ -192,7 +205,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def texts(parameter: Parameter) -> bool:
     """Whether a parameter takes text of any kind."""
-    return parameter.type.removeprefix("list[").removesuffix("]") not in ("integer", "number", "boolean")
+    return parameter.type.removeprefix("list[").removesuffix("]") not in (
+        "integer",
+        "number",
+        "boolean",
+    )
 
 
 def example(template: Template) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
-from cdesk.state import open_state
-from cli.main import main
+from cdesk.state.database import open_state
+from cdesk_app.cli.main import main
 from tests.integration.queries.conftest import BOB
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def test_a_sample_says_so(here: Built, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("why", ["unknown", "somebody else's", "expired", "gone"])
-def test_what_cannot_be_opened_says_why(here: Built, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_opened_says_why(
+    here: Built, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = here.query("health", caller=BOB) if why == "somebody else's" else here.query("health")
     id = result["artifact"]["artifact_id"]
     if why == "unknown":
@@ -70,7 +72,9 @@ def test_what_cannot_be_opened_says_why(here: Built, why: str, capsys: pytest.Ca
             path.unlink()
     assert main(["artifact", id]) == 1
     said = capsys.readouterr().err
-    expected = {"expired": "was kept until 2026-01-01", "gone": "is gone from"}.get(why, "is not known here")
+    expected = {"expired": "was kept until 2026-01-01", "gone": "is gone from"}.get(
+        why, "is not known here"
+    )
     assert expected in said
     assert "run its query again" in said
 

@@ -1,4 +1,6 @@
-"""As Claude asks: the SDK's client, the real server, a real worker; every template, the kill switch, a dry run, the sample."""
+"""As Claude asks: the SDK's client, the real server, a real worker; every template, the kill
+switch, a dry run, the sample.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,16 @@ if TYPE_CHECKING:
 def served(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """A state directory with its worker running, woken by the server as in real life."""
     built = copy(original, tmp_path_factory.mktemp("served") / "home")
-    environ = {**os.environ, "CDESK_HOME": str(built.home.root), "CDESK_CUSTOMER": built.settings.customer}
+    environ = {
+        **os.environ,
+        "CDESK_HOME": str(built.home.root),
+        "CDESK_CUSTOMER": built.settings.customer,
+    }
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", "worker"], env=environ, cwd=ROOT, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "cdesk_app.cli", "worker"],
+        env=environ,
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
     ) as process:
         deadline = time.monotonic() + 60
         while not built.home.worker_json.exists():
@@ -45,7 +54,9 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return dict(result.structured_content)
 
 
-async def ask(client: Client, template: str, params: dict[str, Any], **options: Any) -> dict[str, Any]:
+async def ask(
+    client: Client, template: str, params: dict[str, Any], **options: Any
+) -> dict[str, Any]:
     """The ticket's answer, waited for as a model does."""
     ticket = await call(client, "submit_query", template=template, params=params, **options)
     answer = {"status": "queued"}
@@ -57,7 +68,7 @@ async def ask(client: Client, template: str, params: dict[str, Any], **options: 
 def test_every_template_answers_a_model(served: Built) -> None:
     async def scenario() -> None:
         async with connect(served.home) as client:
-            for template in served.catalogue.templates.values():
+            for template in served.catalog.templates.values():
                 answer = await ask(client, template.name, example(template))
                 assert answer["status"] == "succeeded", (template.name, answer)
                 result = answer["result"]
@@ -96,7 +107,7 @@ def test_the_kill_switch_refuses_a_model_and_lets_it_log(served: Built) -> None:
     def switch(state: str) -> None:
         environ = {**os.environ, "CDESK_HOME": str(served.home.root)}
         subprocess.run(
-            [sys.executable, "-m", "cli", "kill-switch", state],
+            [sys.executable, "-m", "cdesk_app.cli", "kill-switch", state],
             env=environ,
             cwd=ROOT,
             check=True,
@@ -110,7 +121,9 @@ def test_the_kill_switch_refuses_a_model_and_lets_it_log(served: Built) -> None:
                 refused = await client.call_tool("submit_query", {"template": "health"})
                 assert refused.is_error
                 assert "kill_switch_active" in str(refused.content)
-                logged = await call(client, "log_event", activity="cdesk.user_asked", feature_json={})
+                logged = await call(
+                    client, "log_event", activity="cdesk.user_asked", feature_json={}
+                )
                 assert logged["accepted"] == "queued"
             finally:
                 switch("off")

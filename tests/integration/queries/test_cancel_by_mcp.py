@@ -1,4 +1,6 @@
-"""Tickets as a model handles them while no worker takes them: their place in the queue, and their end on request."""
+"""Tickets as a model handles them while no worker takes them: their place in the queue, and their
+end on request.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from cdesk.clock import format_ts
-from cdesk.state import open_state
-from cdesk.tickets import cancel_requests, claim_ticket, get_ticket
+from cdesk.core.clock import format_ts
+from cdesk.state.database import open_state
+from cdesk.state.tickets import cancel_requests, claim_ticket, get_ticket
 from tests.integration.shim.harness import connect
 
 if TYPE_CHECKING:
@@ -34,12 +36,19 @@ def test_a_waiting_ticket_says_how_many_go_before_it_and_ends_on_request(built: 
     async def scenario() -> None:
         async with connect(built.home) as client:
             first, second, third = [
-                (await call(client, "submit_query", template="activity_counts", params={"days_back": days}))[
-                    "ticket_id"
-                ]
+                (
+                    await call(
+                        client,
+                        "submit_query",
+                        template="activity_counts",
+                        params={"days_back": days},
+                    )
+                )["ticket_id"]
                 for days in (1, 2, 3)
             ]
-            assert (await call(client, "get_result", ticket_id=first))["progress"] == "queued, next of yours"
+            assert (await call(client, "get_result", ticket_id=first))[
+                "progress"
+            ] == "queued, next of yours"
             waiting = await call(client, "get_result", ticket_id=third)
             assert waiting["progress"] == "queued, 2 of your queries before it"
             await client.call_tool(
@@ -68,7 +77,9 @@ def test_a_running_ticket_is_asked_to_end_and_nobody_elses_is(built: Built) -> N
                 ] == "running"
                 assert cancel_requests(state, runner="r") == [ticket]
                 state.execute("update tickets set customer = 'bob', cancel_requested = 0")
-                refused = await client.call_tool("get_result", {"ticket_id": ticket, "cancel": True})
+                refused = await client.call_tool(
+                    "get_result", {"ticket_id": ticket, "cancel": True}
+                )
                 assert refused.is_error
                 assert "not_found" in str(refused.content)
                 assert cancel_requests(state, runner="r") == []
@@ -92,9 +103,13 @@ def test_a_blank_subject_is_refused_and_one_number_is_one_number(built: Built) -
             ticket = await call(
                 client, "submit_query", template="recent_activities", params={"hours_back": 24.0}
             )
-            same = await call(client, "submit_query", template="recent_activities", params={"hours_back": 24})
+            same = await call(
+                client, "submit_query", template="recent_activities", params={"hours_back": 24}
+            )
             assert ticket["query_hash"] == same["query_hash"]
-            beyond = await client.call_tool("log_insight", {"subject": "s", "metric": "m", "value": 2**70})
+            beyond = await client.call_tool(
+                "log_insight", {"subject": "s", "metric": "m", "value": 2**70}
+            )
             assert "integer within 64 bits" in str(beyond.content)
 
     asyncio.run(scenario())

@@ -1,4 +1,6 @@
-"""Every template of the project on a built warehouse: by ticket and by `cdesk query`, for its own customer alone."""
+"""Every template of the project on a built warehouse: by ticket and by `cdesk query`, for its own
+customer alone.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cdesk.artifacts import ArtifactFolder
-from cdesk.clock import IdSource, format_ts
-from cdesk.errors import Forbidden, InvalidField
-from cdesk.identity import Caller
-from cdesk.queue import QueueWriter
-from cdesk.state import open_state
-from cdesk.tickets import Ticket, expiry_of, get_ticket, submit_ticket
+from cdesk.artifacts.formats import read_rows
+from cdesk.artifacts.store import ArtifactFolder
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.errors import Forbidden, InvalidField
+from cdesk.core.identity import Caller
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from cdesk.state.tickets import Ticket, expiry_of, get_ticket, submit_ticket
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.worker.tickets import TicketRunner
 from tests.integration.queries.conftest import ADA, BOB, SECRET, example
-from warehouse.duckdb import DuckDBWarehouse
-from worker.artifacts import read_rows
-from worker.tickets import TicketRunner
 
 if TYPE_CHECKING:
     from tests.integration.queries.conftest import Built, Living
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 def by_ticket(built: Built, template_name: str, params: dict[str, Any], caller: Caller) -> Ticket:
     """As submit_query, the worker and get_result do it."""
-    template = built.catalogue.get(template_name)
+    template = built.catalog.get(template_name)
     checked = template.check_params(params)
     now, ids = format_ts(time.time_ns()), IdSource()
     ticket_id = ids.uuid7()
@@ -40,7 +42,9 @@ def by_ticket(built: Built, template_name: str, params: dict[str, Any], caller: 
             session_id=None,
             template=template_name,
             params=checked,
-            query_hash=template.query_hash(checked, customer=caller.customer, is_analyst=caller.is_analyst),
+            query_hash=template.query_hash(
+                checked, customer=caller.customer, is_analyst=caller.is_analyst
+            ),
             query_tag=ids.query_tag(),
             byte_cap=None,
             submitted_at=now,
@@ -54,8 +58,10 @@ def by_ticket(built: Built, template_name: str, params: dict[str, Any], caller: 
         return get_ticket(state, ticket_id, customer=caller.customer)
 
 
-def test_every_template_runs_by_ticket_and_by_command_with_one_hash(built: Built, template_name: str) -> None:
-    template = built.catalogue.get(template_name)
+def test_every_template_runs_by_ticket_and_by_command_with_one_hash(
+    built: Built, template_name: str
+) -> None:
+    template = built.catalog.get(template_name)
     result = built.query(template_name, example(template))
     ticket = by_ticket(built, template_name, example(template), ADA)
     assert ticket.status == "succeeded", ticket
@@ -71,7 +77,7 @@ def test_every_template_runs_by_ticket_and_by_command_with_one_hash(built: Built
 
 
 def test_no_template_shows_a_user_another_customers_rows(built: Built, template_name: str) -> None:
-    template = built.catalogue.get(template_name)
+    template = built.catalog.get(template_name)
     eve = Caller(ADA.customer)
     if template.scope == "org":
         with pytest.raises(Forbidden):
@@ -86,15 +92,17 @@ def test_no_template_shows_a_user_another_customers_rows(built: Built, template_
 def test_every_template_explains_itself(built: Built, template_name: str) -> None:
     """A dry run gives the estimate and the SQL with its binds, and leaves no trace."""
     before = sorted(built.home.artifacts.rglob("*"))
-    result = built.query(template_name, example(built.catalogue.get(template_name)), dry_run=True)
+    result = built.query(template_name, example(built.catalog.get(template_name)), dry_run=True)
     assert result["dry_run"] is True
     assert result["plan"]
-    assert [bind["name"] for bind in result["binds"]] == list(built.catalogue.get(template_name).binds)
+    assert [bind["name"] for bind in result["binds"]] == list(
+        built.catalog.get(template_name).binds
+    )
     assert sorted(built.home.artifacts.rglob("*")) == before
 
 
 def test_every_parameter_has_its_bounds_enforced(built: Built, template_name: str) -> None:
-    template = built.catalogue.get(template_name)
+    template = built.catalog.get(template_name)
     for parameter in template.parameters:
         wrong: list[Any] = [{"a": 1}, [[1]], "\x00"]
         if parameter.min is not None and not parameter.type.startswith("list["):
@@ -137,7 +145,8 @@ def test_a_feature_key_is_taken_to_the_letter(built: Built, key: str, value: str
 
 def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
     found = {
-        row["metric"]: row for row in rows_of(built.query("insights_by_subject", {"subject": "activity"}))
+        row["metric"]: row
+        for row in rows_of(built.query("insights_by_subject", {"subject": "activity"}))
     }
     assert found["most_frequent"]["verified"] is True
     assert found["most_frequent"]["provenance_template"] == "activity_counts"
@@ -150,9 +159,9 @@ def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:
         journal.insight("revenue", "weekly_total", "a later value", None)
     living.settle()
     params = {"subject": "revenue", "metric": "weekly_total"}
-    assert [row["value"] for row in rows_of(living.query("insights_by_subject_metric", params))] == [
-        '"a later value"'
-    ]
+    assert [
+        row["value"] for row in rows_of(living.query("insights_by_subject_metric", params))
+    ] == ['"a later value"']
     history = rows_of(living.query("insight_history", params))
     assert [(row["value"], row["is_current"]) for row in history] == [
         ('"a later value"', True),
@@ -163,7 +172,9 @@ def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:
 
 def test_the_chain_leads_from_an_insight_to_its_stored_result(built: Built) -> None:
     (insight,) = rows_of(
-        built.query("insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"})
+        built.query(
+            "insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"}
+        )
     )
     (run,) = rows_of(built.query("provenance", {"query_hash": insight["provenance_query_hash"]}))
     assert (run["template"], run["status"]) == ("activity_counts", "succeeded")
@@ -174,7 +185,9 @@ def test_the_chain_leads_from_an_insight_to_its_stored_result(built: Built) -> N
 
 def test_another_customers_provenance_is_not_found(built: Built) -> None:
     (run,) = rows_of(
-        built.query("insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"}, BOB)
+        built.query(
+            "insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"}, BOB
+        )
     )
     assert rows_of(built.query("provenance", {"query_hash": run["provenance_query_hash"]})) == []
 
@@ -207,7 +220,9 @@ def test_another_customers_activity_leaves_an_answer_standing(living: Living) ->
     assert living.query("top_customers", {"days_back": 21})["reused"] is False
 
 
-def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_land(living: Living) -> None:
+def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_land(
+    living: Living,
+) -> None:
     params = {"activity": "cdesk.tool_called", "key": "tool", "days_back": 22}
     before = rows_of(living.query("feature_values", params))[0]["activity_count"]
     assert living.query("feature_values", params)["reused"] is True
@@ -220,7 +235,9 @@ def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_lan
     assert rows_of(again)[0]["activity_count"] == before + 5, "landed counts"
     living.settle()
     assert rows_of(living.query("feature_values", params))[0]["activity_count"] == before + 5
-    assert living.query("feature_values", {**params, "activity": "cdesk.file_read", "key": "kind"}) == {
+    assert living.query(
+        "feature_values", {**params, "activity": "cdesk.file_read", "key": "kind"}
+    ) == {
         **other,
         "reused": True,
     }

@@ -1,6 +1,8 @@
-"""Text that tries to be SQL, through every parameter that takes text: refused, or bound as the value that it is.
+"""Text that tries to be SQL, through every parameter that takes text: refused, or bound as the
+value that it is.
 
-Same SQL text, same plan, no error but validation, no object changed. On DuckDB; tests/integration/snowflake/test_injection_on_snowflake.py
+Same SQL text, same plan, no error but validation, no object changed. On DuckDB;
+tests/integration/snowflake/test_injection_on_snowflake.py
 does the same over the real connector.
 """
 
@@ -18,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdesk.catalogue import Parameter, Template
-from cdesk.errors import InvalidField
+from cdesk.contract.catalog import Parameter, Template
+from cdesk.core.errors import InvalidField
+from cdesk.warehouse.duckdb import DuckDBWarehouse
 from tests.integration.queries.conftest import ADA, BOB, SECRET, example, texts
-from warehouse.duckdb import DuckDBWarehouse
 
 if TYPE_CHECKING:
     from tests.integration.queries.conftest import Built
@@ -80,7 +82,9 @@ def shape(node: dict[str, Any]) -> Plan:
 
 
 class Engine:
-    """The warehouse file, read-only: for plans as they are before values are looked at, and for answers."""
+    """The warehouse file, read-only: for plans as they are before values are looked at, and for
+    answers.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,10 +95,14 @@ class Engine:
         self._plans: dict[str, Plan] = {}
 
     def plan(self, template: Template, binds: list[Any]) -> Plan:
-        """The operators of the unoptimised plan, each with its inputs: what the statement is, whatever is bound."""
+        """The operators of the unoptimised plan, each with its inputs: what the statement is,
+        whatever is bound.
+        """
         self._connection.execute("pragma disable_optimizer")
         try:
-            rows = self._connection.execute("explain (format json) " + template.sql, binds).fetchall()
+            rows = self._connection.execute(
+                "explain (format json) " + template.sql, binds
+            ).fetchall()
         finally:
             self._connection.execute("pragma enable_optimizer")
         (top,) = orjson.loads(rows[-1][-1])
@@ -107,7 +115,9 @@ class Engine:
                 template.check_params(template.example), customer=ADA.customer, is_analyst=True
             )
             self._plans[template.name] = self.plan(template, binds)
-            assert "SCAN" in str(self._plans[template.name]), "a plan that reads nothing proves nothing"
+            assert "SCAN" in str(self._plans[template.name]), (
+                "a plan that reads nothing proves nothing"
+            )
         return self._plans[template.name]
 
     def rows(self, template: Template, binds: list[Any]) -> list[tuple[Any, ...]]:
@@ -132,7 +142,9 @@ def filled(parameter: Parameter, text: str) -> Any:
 
 
 def attempt(engine: Engine, template: Template, parameter: Parameter, text: str) -> bool:
-    """Give `text` to one parameter: refused as that parameter (False), or bound without any effect but a comparison (True)."""
+    """Give `text` to one parameter: refused as that parameter (False), or bound without any effect
+    but a comparison (True).
+    """
     given = {**example(template), parameter.name: filled(parameter, text)}
     try:
         checked = template.check_params(given)
@@ -143,7 +155,9 @@ def attempt(engine: Engine, template: Template, parameter: Parameter, text: str)
     binds = template.bind(checked, customer=ADA.customer, is_analyst=True)
     assert engine.plan(template, binds) == engine.usual_plan(template)
     if template.scope == "customer":
-        assert not any(BOB.customer in str(row) or SECRET in str(row) for row in engine.rows(template, binds))
+        assert not any(
+            BOB.customer in str(row) or SECRET in str(row) for row in engine.rows(template, binds)
+        )
     else:
         engine.rows(template, binds)
     return True
@@ -156,7 +170,7 @@ def fingerprint(path: Path) -> str:
 def test_the_corpus_changes_no_plan_and_no_object(
     original: Built, engine: Engine, template_name: str
 ) -> None:
-    template = original.catalogue.get(template_name)
+    template = original.catalog.get(template_name)
     before = fingerprint(engine.path)
     for parameter in filter(texts, template.parameters):
         bound = [attempt(engine, template, parameter, text) for text in CORPUS]
@@ -167,12 +181,16 @@ def test_the_corpus_changes_no_plan_and_no_object(
     assert fingerprint(engine.path) == before
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
-def test_no_text_at_all_changes_a_plan(original: Built, engine: Engine, data: st.DataObject) -> None:
+def test_no_text_at_all_changes_a_plan(
+    original: Built, engine: Engine, data: st.DataObject
+) -> None:
     places = [
         (template, parameter)
-        for template in original.catalogue.templates.values()
+        for template in original.catalog.templates.values()
         for parameter in filter(texts, template.parameters)
     ]
     template, parameter = data.draw(st.sampled_from(places))
@@ -189,21 +207,25 @@ def test_a_customers_name_is_a_value_too(original: Built, text: str) -> None:
     if not text.isprintable() or len(text) > 255:
         pytest.skip("no customer can be called that")
     warehouse = DuckDBWarehouse(original.home.warehouse)
-    template = original.catalogue.get("recent_activities")
+    template = original.catalog.get("recent_activities")
     binds = template.bind(template.check_params({}), customer=text, is_analyst=False)
-    with warehouse.run_template(template, binds, query_tag="cdesk_00000000", timeout_seconds=30) as outcome:
+    with warehouse.run_template(
+        template, binds, query_tag="cdesk_00000000", timeout_seconds=30
+    ) as outcome:
         assert sum(batch.num_rows for batch in outcome.batches) == 0
 
 
 def test_a_query_cannot_write_reach_out_or_unlock(original: Built) -> None:
-    """The second wall: even SQL that is none of the catalogue could do nothing on the connection that templates run on."""
+    """The second wall: even SQL that is none of the catalog could do nothing on the connection that
+    templates run on.
+    """
     import dataclasses
 
-    from cdesk.errors import WarehouseError
+    from cdesk.core.errors import WarehouseError
 
     warehouse = DuckDBWarehouse(original.home.warehouse)
     before = fingerprint(original.home.warehouse)
-    health = original.catalogue.get("health")
+    health = original.catalog.get("health")
     for sql in (
         "select 1; select 2",
         "insert into activities.landing select * from activities.landing",
@@ -220,7 +242,9 @@ def test_a_query_cannot_write_reach_out_or_unlock(original: Built) -> None:
         template = dataclasses.replace(health, sql=sql, binds=())
         with (
             pytest.raises(WarehouseError),
-            warehouse.run_template(template, [], query_tag="cdesk_00000000", timeout_seconds=30) as outcome,
+            warehouse.run_template(
+                template, [], query_tag="cdesk_00000000", timeout_seconds=30
+            ) as outcome,
         ):
             list(outcome.batches)
     assert fingerprint(original.home.warehouse) == before

@@ -1,6 +1,8 @@
-"""The server with its system calls, threads and imports counted from one log_event to the next; the counts go to the file in argv[1].
+"""The server with its system calls, threads and imports counted from one log_event to the next; the
+counts go to the file in argv[1].
 
-argv[2] puts one slip back in, so that the guard can be seen to fail: `hop`, `import`, `open`, `fsync` or `none`.
+argv[2] puts one slip back in, so that the guard can be seen to fail: `hop`, `import`, `open`,
+`fsync` or `none`.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mcp_shim import lean
+from mcp_shim import lazy_sdk
 
-lean.install()
+lazy_sdk.install()
 
 from mcp_shim import main, service  # noqa: E402 - the counts begin once everything is imported
 
@@ -35,7 +37,18 @@ def counted(owner: Any, name: str, label: str) -> None:
     setattr(owner, name, outer)
 
 
-for function in ("read", "write", "open", "fsync", "stat", "rename", "urandom", "getpid", "lseek", "close"):
+for function in (
+    "read",
+    "write",
+    "open",
+    "fsync",
+    "stat",
+    "rename",
+    "urandom",
+    "getpid",
+    "lseek",
+    "close",
+):
     counted(os, function, function)
 counted(builtins, "open", "open")
 counted(threading.Thread, "start", "thread")

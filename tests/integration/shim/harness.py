@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from mcp import Client, StdioServerParameters
 
-from cdesk.home import StateDirectory
-from cdesk.records import Record, parse_line
+from cdesk.contract.records import Record, parse_line
+from cdesk.core.home import StateDirectory
 
 ROOT = Path(__file__).resolve().parents[3]
 LEGACY = "legacy"
@@ -39,7 +39,9 @@ def environment(home: StateDirectory, **more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connect(home: StateDirectory, mode: str = LEGACY, **options: Any) -> AsyncIterator[Client]:
+async def connect(
+    home: StateDirectory, mode: str = LEGACY, **options: Any
+) -> AsyncIterator[Client]:
     """The SDK's client on a server of its own."""
     command = StdioServerParameters(
         command=sys.executable, args=["-m", "mcp_shim"], env=environment(home), cwd=ROOT
@@ -49,7 +51,9 @@ async def connect(home: StateDirectory, mode: str = LEGACY, **options: Any) -> A
 
 
 def records(home: StateDirectory) -> list[Record]:
-    """Everything in the queue, in the order of writing within each file; every line must be a record of the contract."""
+    """Everything in the queue, in the order of writing within each file; every line must be a
+    record of the contract.
+    """
     found = []
     for path in sorted(home.queue.glob("*.ndjson")):
         content = path.read_bytes()
@@ -125,13 +129,16 @@ class Wire:
         """The handshake."""
         client = {"name": "wire", "version": "1"}
         self.request(
-            "initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+            "initialize",
+            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client},
         )
         self.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
         return self
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = self.request("tools/call", {"name": tool, "arguments": arguments})["result"]
+        result: dict[str, Any] = self.request("tools/call", {"name": tool, "arguments": arguments})[
+            "result"
+        ]
         return result
 
     def error_text(self) -> str:
@@ -162,6 +169,9 @@ class Wire:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()

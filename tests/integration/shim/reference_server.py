@@ -1,4 +1,6 @@
-"""The same server with more of the SDK: `full` imports all of it; `stock` also uses its transport and its driver for both eras."""
+"""The same server with more of the SDK: `full` imports all of it; `stock` also uses its transport
+and its driver for both eras.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,12 @@ import orjson
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.stdio import stdio_server
 
-from mcp_shim import lean, serve
+from mcp_shim import lazy_sdk, serve
 from mcp_shim.main import run_as_module
 from mcp_shim.server import ShimServer
-from mcp_shim.stdio import MessageReader, MessageWriter
+from mcp_shim.transports.stdio import MessageReader, MessageWriter
 
-assert not lean.install(), "the SDK is loaded already"
+assert not lazy_sdk.install(), "the SDK is loaded already"
 
 
 async def run_on_the_sdks_transport(self: ShimServer, _: MessageReader, __: MessageWriter) -> None:
@@ -23,7 +25,9 @@ async def run_on_the_sdks_transport(self: ShimServer, _: MessageReader, __: Mess
 
     async def plain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         result = await around(ctx, call_next)
-        if isinstance(result, dict) and isinstance(part := result.get("structuredContent"), orjson.Fragment):
+        if isinstance(result, dict) and isinstance(
+            part := result.get("structuredContent"), orjson.Fragment
+        ):
             result["structuredContent"] = orjson.loads(
                 orjson.dumps(part)
             )  # the SDK's transport knows no fragments

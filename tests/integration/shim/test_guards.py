@@ -1,4 +1,6 @@
-"""What keeps the turn path fast, as counts that are the same on every machine. Each guard is also seen to fail."""
+"""What keeps the turn path fast, as counts that are the same on every machine. Each guard is also
+seen to fail.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.home import StateDirectory
+from cdesk.core.home import StateDirectory
 from tests.integration.shim.harness import EVENT, ROOT, Wire, environment
 from tests.integration.shim.test_protocol import INITIALIZED, initialize, request
 
@@ -28,9 +30,12 @@ PER_LOG_EVENT: Mapping[str, int] = {
 }
 """At most so many of each in every log_event; what is not named may not happen at all."""
 PER_RUN: Mapping[str, int] = {"urandom": 2, "stat": 3, "open": 1, "close": 1}
-"""At most so many over all calls together: random bits by the block; looking for the worker's address, five times a second."""
+"""At most so many over all calls together: random bits by the block; looking for the worker's
+address, five times a second.
+"""
 
-# Of packages that mcp_shim.lean puts a placeholder for, a module is named that only the real one has.
+# Of packages that mcp_shim.lazy_sdk puts a placeholder for, a module is named that only the real
+# one has.
 FORBIDDEN = frozenset(
     (
         "boto3", "dbt", "duckdb", "httpx2._client", "jinja2", "jsonschema", "numpy", "opentelemetry.sdk", "pandas", "pyarrow", "requests",
@@ -52,7 +57,9 @@ def over_budget(rounds: Iterable[Mapping[str, int]]) -> list[str]:
             for name, count in counts.items()
             if name not in PER_RUN and count > PER_LOG_EVENT.get(name, 0)
         ]
-    found += [f"{name}: {total[name]} in all" for name, most in PER_RUN.items() if total[name] > most]
+    found += [
+        f"{name}: {total[name]} in all" for name, most in PER_RUN.items() if total[name] > most
+    ]
     return found
 
 
@@ -60,7 +67,9 @@ def unwanted(modules: Iterable[str]) -> list[str]:
     """Modules that have no place on the turn path."""
     loaded = set(modules)
     return sorted(
-        name for name in loaded if any(name == bad or name.startswith(f"{bad}.") for bad in FORBIDDEN)
+        name
+        for name in loaded
+        if any(name == bad or name.startswith(f"{bad}.") for bad in FORBIDDEN)
     )
 
 
@@ -78,7 +87,9 @@ def count(home: StateDirectory, target: Path, slip: str) -> list[dict[str, int]]
 @pytest.mark.skipif(
     os.name == "nt", reason="the event loop cannot wait for pipes there: threads read and write"
 )
-def test_a_log_event_stays_within_its_system_calls(state_home: StateDirectory, tmp_path: Path) -> None:
+def test_a_log_event_stays_within_its_system_calls(
+    state_home: StateDirectory, tmp_path: Path
+) -> None:
     rounds = count(state_home, tmp_path / "counts.json", "none")
     assert over_budget(rounds) == []
     assert all(counts["write"] >= 2 for counts in rounds), "the counting itself does not work"
@@ -94,7 +105,9 @@ def test_the_guard_fails_when_a_slip_is_put_back(
 
 
 def seen_at_the_end(home: StateDirectory, first: str, look: str, *calls: bytes) -> list[str]:
-    """The words that `look` prints in a server process after the handshake, tools/list and `calls`; `first` runs before all else."""
+    """The words that `look` prints in a server process after the handshake, tools/list and `calls`;
+    `first` runs before all else.
+    """
     code = f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n{look}"
     lines = [initialize(), INITIALIZED, request(2, "tools/list"), *calls]
     done = subprocess.run(
@@ -111,15 +124,19 @@ def seen_at_the_end(home: StateDirectory, first: str, look: str, *calls: bytes) 
 
 
 def modules_of(home: StateDirectory, first: str) -> list[str]:
-    """The modules of a server process after the handshake, tools/list and one call; `first` runs before all else."""
+    """The modules of a server process after the handshake, tools/list and one call; `first` runs
+    before all else.
+    """
     call = request(3, "tools/call", {"name": "log_event", "arguments": EVENT})
     return seen_at_the_end(home, first, "print(*sorted(sys.modules), file=sys.stderr)", call)
 
 
 def message_types(home: StateDirectory, first: str) -> tuple[int, int]:
-    """How many models of the SDK's message module have been made by the first answer to tools/list, of how many."""
+    """How many models of the SDK's message module have been made by the first answer to tools/list,
+    of how many.
+    """
     look = (
-        "from mcp_shim.lean import _Later\n"
+        "from mcp_shim.lazy_sdk import _Later\n"
         "found = [value for value in vars(sys.modules['mcp_types._types']).values() if isinstance(value, type)]\n"
         "print(sum(not isinstance(value, _Later) for value in found), len(found), file=sys.stderr)"
     )
@@ -130,7 +147,9 @@ def message_types(home: StateDirectory, first: str) -> tuple[int, int]:
 def test_a_start_makes_few_of_the_sdks_message_types(state_home: StateDirectory) -> None:
     made, known = message_types(state_home, "")
     assert made < MOST_MESSAGE_TYPES < known
-    in_full, _ = message_types(state_home, "from mcp_shim import lean; lean.install = lambda: False")
+    in_full, _ = message_types(
+        state_home, "from mcp_shim import lazy_sdk; lazy_sdk.install = lambda: False"
+    )
     assert in_full > 2 * MOST_MESSAGE_TYPES, "the guard sees a slip"
 
 
@@ -142,20 +161,26 @@ def test_a_start_imports_only_what_stdio_needs(state_home: StateDirectory) -> No
 
 
 @pytest.mark.parametrize("slip", ["import starlette.applications", "import duckdb"])
-def test_the_import_guard_fails_when_an_import_is_put_back(state_home: StateDirectory, slip: str) -> None:
+def test_the_import_guard_fails_when_an_import_is_put_back(
+    state_home: StateDirectory, slip: str
+) -> None:
     assert unwanted(modules_of(state_home, slip))
 
 
 def test_the_import_guard_sees_the_sdk_imported_in_full(state_home: StateDirectory) -> None:
-    """Without mcp_shim.lean the SDK brings its HTTP stack along: that is what the guard would say if it stopped working."""
-    modules = modules_of(state_home, "from mcp_shim import lean; lean.install = lambda: False")
+    """Without mcp_shim.lazy_sdk the SDK brings its HTTP stack along: that is what the guard would
+    say if it stopped working.
+    """
+    modules = modules_of(
+        state_home, "from mcp_shim import lazy_sdk; lazy_sdk.install = lambda: False"
+    )
     assert "starlette.requests" in unwanted(modules)
     assert len(modules) > MOST_MODULES
 
 
 def test_calls_leave_no_memory_behind(state_home: StateDirectory) -> None:
     code = (
-        "import gc, sys\nfrom mcp_shim import lean\nlean.install()\nfrom mcp_shim import main, service\n"
+        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlean.install()\nfrom mcp_shim import main, service\n"
         "inner = service.Service.call\nseen = []\n"
         "async def call(self, *rest):\n"
         "    seen.append(1)\n"

@@ -1,4 +1,6 @@
-"""Every limit of the tools has its error: field, what is wrong, what is allowed; and nothing is written."""
+"""Every limit of the tools has its error: field, what is wrong, what is allowed; and nothing is
+written.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from typing import Any
 import pytest
 
 from bench.turn_path import fixtures
-from cdesk.home import StateDirectory
-from cdesk.state import open_state
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
 from tests.integration.shim.harness import EVENT, Wire, records
 
 INSIGHT = {"subject": "atlas", "metric": "questions", "value": 3}
@@ -82,7 +84,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
     home = StateDirectory(tmp_path_factory.mktemp("limits")).ensure()
-    fixtures.catalogue(home.catalogue)
+    fixtures.catalog(home.catalog)
     return home
 
 
@@ -124,7 +126,11 @@ def test_a_value_outside_its_limits_is_refused_with_field_problem_and_what_is_al
 def test_the_largest_that_is_allowed_is_taken(home: StateDirectory, wire: Wire) -> None:
     del home
     biggest = {"a": "b" * (65_536 - 8)}
-    event = {"activity": "cdesk." + "a" * 64, "feature_json": biggest, "link": "s3://" + "b" * 1_995}
+    event = {
+        "activity": "cdesk." + "a" * 64,
+        "feature_json": biggest,
+        "link": "s3://" + "b" * 1_995,
+    }
     assert wire.call("log_event", event | {"revenue_impact": -(2**63)})["isError"] is False
     assert wire.call("log_event", EVENT | {"feature_json": deep(32)})["isError"] is False
     insight = {"subject": "é" * 255, "metric": "m" * 255, "value": "v" * 4_096}
@@ -138,8 +144,14 @@ def test_the_largest_that_is_allowed_is_taken(home: StateDirectory, wire: Wire) 
     [
         (b'{"activity":"cdesk.x","feature_json":{"a":"\\ud800"}}', -32700),
         (b'{"activity":"cdesk.x","feature_json":' + b'{"a":' * 400 + b"1" + b"}" * 401, -32700),
-        (b'{"activity":"cdesk.x","feature_json":' + b'{"id":' * 200_000 + b"1" + b"}" * 200_001, -32700),
-        (b'{"activity":"cdesk.x","feature_json":{"id":7,"a":"' + b"x" * 10_000_000 + b'"}}', -32600),
+        (
+            b'{"activity":"cdesk.x","feature_json":' + b'{"id":' * 200_000 + b"1" + b"}" * 200_001,
+            -32700,
+        ),
+        (
+            b'{"activity":"cdesk.x","feature_json":{"id":7,"a":"' + b"x" * 10_000_000 + b'"}}',
+            -32600,
+        ),
     ],
     ids=["lone surrogate", "depth bomb", "deeper bomb", "10 MB"],
 )
@@ -156,4 +168,6 @@ def test_a_request_that_the_parser_cannot_read_is_answered_all_the_same(
     assert answer["id"] == "odd"
     assert answer["error"]["code"] == code
     wire.request("ping")
-    assert "cdesk.x" not in [record.get("activity") for record in records(home) if record["id"] not in before]
+    assert "cdesk.x" not in [
+        record.get("activity") for record in records(home) if record["id"] not in before
+    ]

@@ -1,4 +1,6 @@
-"""The process: what it keeps when it is killed, when it ends, what it writes where, and that several may live together."""
+"""The process: what it keeps when it is killed, when it ends, what it writes where, and that
+several may live together.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.home import StateDirectory
-from cdesk.records import parse_line
+from cdesk.contract.records import parse_line
+from cdesk.core.home import StateDirectory
 from tests.integration.shim.harness import EVENT, ROOT, Wire, activities, environment, records
 from tests.integration.shim.test_protocol import INITIALIZED, initialize, request
 
@@ -41,7 +43,9 @@ def test_several_processes_share_one_state_directory(state_home: StateDirectory)
                 made.append(wire.call("log_event", EVENT)["structuredContent"]["activity_id"])
                 if step % 5 == 0:
                     insight = {"subject": f"process {number}", "metric": "step", "value": step}
-                    made.append(wire.call("log_insight", insight)["structuredContent"]["insight_id"])
+                    made.append(
+                        wire.call("log_insight", insight)["structuredContent"]["insight_id"]
+                    )
             return made
 
     with ThreadPoolExecutor(3) as pool:
@@ -53,10 +57,14 @@ def test_several_processes_share_one_state_directory(state_home: StateDirectory)
     assert not list(state_home.queue.glob("*.lock"))
 
 
-def test_a_script_on_standard_input_gets_all_its_answers(state_home: StateDirectory, tmp_path: Path) -> None:
+def test_a_script_on_standard_input_gets_all_its_answers(
+    state_home: StateDirectory, tmp_path: Path
+) -> None:
     """Input is a file: no pipe for the event loop, so threads read and write; and it ends at once."""
     script = tmp_path / "script.ndjson"
-    calls = [request(n, "tools/call", {"name": "log_event", "arguments": EVENT}) for n in range(2, 22)]
+    calls = [
+        request(n, "tools/call", {"name": "log_event", "arguments": EVENT}) for n in range(2, 22)
+    ]
     script.write_bytes(b"\n".join([initialize(), INITIALIZED, *calls]))
     with script.open("rb") as file:
         done = subprocess.run(
@@ -74,7 +82,9 @@ def test_a_script_on_standard_input_gets_all_its_answers(state_home: StateDirect
     assert done.stderr == b""
 
 
-def test_the_end_of_input_ends_the_process_after_its_last_answers(state_home: StateDirectory) -> None:
+def test_the_end_of_input_ends_the_process_after_its_last_answers(
+    state_home: StateDirectory,
+) -> None:
     wire = Wire(state_home).open()
     numbers = [wire.ask("tools/call", {"name": "log_event", "arguments": EVENT}) for _ in range(20)]
     wire.end_input()
@@ -91,10 +101,14 @@ def test_a_signal_ends_the_process_within_five_seconds_and_flushes(
 ) -> None:
     from bench.turn_path import fixtures
 
-    fixtures.catalogue(state_home.catalogue)
+    fixtures.catalog(state_home.catalog)
     wire = Wire(state_home).open()
-    ticket = wire.call("submit_query", {"template": "recent_activities"})["structuredContent"]["ticket_id"]
-    wire.ask("tools/call", {"name": "get_result", "arguments": {"ticket_id": ticket, "wait_seconds": 20}})
+    ticket = wire.call("submit_query", {"template": "recent_activities"})["structuredContent"][
+        "ticket_id"
+    ]
+    wire.ask(
+        "tools/call", {"name": "get_result", "arguments": {"ticket_id": ticket, "wait_seconds": 20}}
+    )
     wire.request("ping")
     begun = time.monotonic()
     wire.process.send_signal(getattr(signal, name))
@@ -120,8 +134,8 @@ def test_a_client_that_goes_away_ends_the_process(state_home: StateDirectory) ->
 
 STRAY = """
 import os, subprocess, sys
-from mcp_shim import lean
-lean.install()
+from mcp_shim import lazy_sdk
+lazy_sdk.install()
 import mcp_shim.service as service
 inner = service.Service.call
 async def call(self, *arguments):
@@ -137,7 +151,9 @@ sys.exit(run_as_module())
 
 def test_standard_output_carries_the_protocol_alone(state_home: StateDirectory) -> None:
     wire = Wire(state_home, command=("-c", STRAY)).open()
-    assert wire.call("log_event", EVENT)["isError"] is False  # `receive` takes JSON-RPC messages only
+    assert (
+        wire.call("log_event", EVENT)["isError"] is False
+    )  # `receive` takes JSON-RPC messages only
     wire.request("ping")
     wire.end_input()
     wire.process.wait(15)
@@ -189,7 +205,11 @@ def test_a_full_disk_is_an_error_that_leaves_whole_lines_behind(state_home: Stat
     assert acknowledged
     assert refused
     assert all(text.startswith("queue_write_failed: ") for text in refused)
-    lines = [line for path in state_home.queue.glob("*.ndjson") for line in path.read_bytes().splitlines()]
+    lines = [
+        line
+        for path in state_home.queue.glob("*.ndjson")
+        for line in path.read_bytes().splitlines()
+    ]
     assert set(acknowledged) <= {parse_line(line)["id"] for line in lines}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.turn_path import fixtures
-from cdesk.home import StateDirectory
+from cdesk.core.home import StateDirectory
 from tests.integration.shim.harness import EVENT, Wire
 
 META = {
@@ -30,7 +30,9 @@ def request(number: Any, method: str, params: Any = None) -> bytes:
 
 def initialize(version: str = "2025-11-25") -> bytes:
     client = {"name": "wire", "version": "1"}
-    return request(1, "initialize", {"protocolVersion": version, "capabilities": {}, "clientInfo": client})
+    return request(
+        1, "initialize", {"protocolVersion": version, "capabilities": {}, "clientInfo": client}
+    )
 
 
 INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
@@ -49,7 +51,9 @@ COMMON = [
     request(10, "tools/call", {"name": "log_event", "arguments": "text"}),
     request(11, "tools/call", {"name": "log_event"}),
     request(12, "tools/call", {"name": "get_context", "arguments": {"max_bytes": 2048}}),
-    request(13, "tools/call", {"name": "submit_query", "arguments": {"template": "recent_activities"}}),
+    request(
+        13, "tools/call", {"name": "submit_query", "arguments": {"template": "recent_activities"}}
+    ),
     request(14, "resources/list"),
     request(15, "resources/templates/list"),
     request(16, "resources/read", {"uri": "cdesk://templates/recent_activities"}),
@@ -94,13 +98,19 @@ CONVERSATIONS = {
     "unknown version": [initialize("1999-01-01"), INITIALIZED, request(2, "tools/list"), LAST],
     "no handshake": [request(2, "tools/list"), request(3, "tools/call", CALL), LAST],
     "notification first": [INITIALIZED, b"no JSON", initialize(), request(2, "tools/list"), LAST],
-    "bad handshake": [request(1, "initialize", {"protocolVersion": 3}), request(2, "tools/list"), LAST],
+    "bad handshake": [
+        request(1, "initialize", {"protocolVersion": 3}),
+        request(2, "tools/list"),
+        LAST,
+    ],
     "modern": [
         enveloped(request(1, "server/discover")),
         *(enveloped(line) for line in COMMON),
         initialize(),
         request(31, "tools/list"),
-        request(32, "tools/list", {"_meta": {"io.modelcontextprotocol/protocolVersion": "2099-01-01"}}),
+        request(
+            32, "tools/list", {"_meta": {"io.modelcontextprotocol/protocolVersion": "2099-01-01"}}
+        ),
         enveloped(request("last", "tools/list")),
     ],
 }
@@ -126,31 +136,38 @@ def transcript(home: StateDirectory, command: tuple[str, ...], lines: list[bytes
 def test_answers_are_those_of_the_sdk_imported_in_full_on_its_own_transport(
     tmp_path: Path, name: str
 ) -> None:
-    """`full`: all of the SDK imported, our transport. `stock`: the SDK's transport and its driver for both eras as well."""
+    """`full`: all of the SDK imported, our transport. `stock`: the SDK's transport and its driver
+    for both eras as well.
+    """
     found = {}
     for variant, command in {"ours": ("-m", "mcp_shim"), "full": FULL, "stock": STOCK}.items():
         home = StateDirectory(tmp_path / variant).ensure()
-        fixtures.catalogue(home.catalogue)
+        fixtures.catalog(home.catalog)
         found[variant] = transcript(home, command, CONVERSATIONS[name])
     assert found["ours"] == found["stock"]
     assert found["full"] == found["stock"]
     assert len(found["ours"]) > 2
 
 
-def test_a_cancelled_call_is_never_answered_and_the_connection_goes_on(state_home: StateDirectory) -> None:
-    fixtures.catalogue(state_home.catalogue)
+def test_a_cancelled_call_is_never_answered_and_the_connection_goes_on(
+    state_home: StateDirectory,
+) -> None:
+    fixtures.catalog(state_home.catalog)
     with Wire(state_home) as wire:
         wire.open()
         ticket = wire.call("submit_query", {"template": "recent_activities"})["structuredContent"][
             "ticket_id"
         ]
         waiting = wire.ask(
-            "tools/call", {"name": "get_result", "arguments": {"ticket_id": ticket, "wait_seconds": 20}}
+            "tools/call",
+            {"name": "get_result", "arguments": {"ticket_id": ticket, "wait_seconds": 20}},
         )
         wire.request("ping")
         cancelled = {"requestId": waiting, "reason": "changed my mind"}
         wire.send(
-            json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled}).encode()
+            json.dumps(
+                {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled}
+            ).encode()
         )
         wire.request("ping")
         fixtures.finish(state_home, ticket)
@@ -161,7 +178,9 @@ def test_a_cancelled_call_is_never_answered_and_the_connection_goes_on(state_hom
 def test_a_line_beyond_all_bounds_costs_only_itself(state_home: StateDirectory) -> None:
     with Wire(state_home) as wire:
         wire.open()
-        wire.send(b'{"jsonrpc":"2.0","id":99,"method":"ping","params":{"x":"' + b"y" * (9 << 20) + b'"}}')
+        wire.send(
+            b'{"jsonrpc":"2.0","id":99,"method":"ping","params":{"x":"' + b"y" * (9 << 20) + b'"}}'
+        )
         refusal = wire.receive()
         assert (refusal["id"], refusal["error"]["code"]) == (99, -32600)
         assert wire.request("ping")["result"] == {}

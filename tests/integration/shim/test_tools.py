@@ -14,22 +14,28 @@ import pytest
 from mcp import Client
 
 from bench.turn_path import fixtures
-from cdesk.clock import format_ts
-from cdesk.home import StateDirectory
-from cdesk.snapshot import SnapshotWriter
-from cdesk.state import open_state, set_status
-from cdesk.tickets import get_ticket
+from cdesk.core.clock import format_ts
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state, set_status
+from cdesk.state.snapshot import SnapshotWriter
+from cdesk.state.tickets import get_ticket
 from mcp_shim.surface import TOOLS
 from tests.integration.shim.harness import CUSTOMER, ERAS, EVENT, activities, connect, records
 
 INSIGHT = {"subject": "atlas", "metric": "open questions", "value": 3}
 
 
-async def answer(client: Client, tool: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The structured content, which must keep the tool's output schema and stand in the text as well."""
+async def answer(
+    client: Client, tool: str, arguments: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The structured content, which must keep the tool's output schema and stand in the text as
+    well.
+    """
     result = await client.call_tool(tool, dict(arguments or {}))
     assert not result.is_error, result.content
-    schema = next(item for item in (await client.list_tools()).tools if item.name == tool).output_schema
+    schema = next(
+        item for item in (await client.list_tools()).tools if item.name == tool
+    ).output_schema
     structured = result.structured_content
     assert isinstance(structured, dict)
     assert schema is not None
@@ -62,7 +68,7 @@ def test_everything_works_with_no_warehouse_no_snapshot_and_no_worker(
             remembered = await answer(client, "log_insight", INSIGHT)
             assert remembered["status"] == "pending"
             assert (await refusal(client, "submit_query", {"template": "health"})).startswith(
-                "catalogue_unavailable: "
+                "catalog_unavailable: "
             )
             kept = {record["id"] for record in records(state_home)}
             assert {logged["activity_id"], remembered["insight_id"]} <= kept
@@ -148,13 +154,15 @@ def test_another_customers_context_is_forbidden_whether_or_not_it_exists(
             text = await refusal(client, "get_context", {"customer_id": customer})
             assert text.startswith("forbidden: ")
             assert "bob" not in text
-            assert (await answer(client, "get_context", {"customer_id": CUSTOMER}))["customer"] == CUSTOMER
+            assert (await answer(client, "get_context", {"customer_id": CUSTOMER}))[
+                "customer"
+            ] == CUSTOMER
 
     asyncio.run(run())
 
 
 def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory) -> None:
-    fixtures.catalogue(state_home.catalogue)
+    fixtures.catalog(state_home.catalog)
 
     async def run() -> None:
         heard: list[tuple[float, str | None]] = []
@@ -169,7 +177,9 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
                 listed["submit_query"].description or ""
             )
             ticket = await answer(
-                client, "submit_query", {"template": "recent_activities", "params": {"hours_back": 2}}
+                client,
+                "submit_query",
+                {"template": "recent_activities", "params": {"hours_back": 2}},
             )
             with closing(open_state(state_home.state_db)) as state:
                 row = get_ticket(state, ticket["ticket_id"], customer=CUSTOMER)
@@ -200,13 +210,17 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
     asyncio.run(run())
 
 
-def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(state_home: StateDirectory) -> None:
-    fixtures.catalogue(state_home.catalogue)
+def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(
+    state_home: StateDirectory,
+) -> None:
+    fixtures.catalog(state_home.catalog)
 
     async def run() -> None:
         async with connect(state_home) as client:
             ticket = await answer(
-                client, "submit_query", {"template": "recent_activities", "dry_run": True, "byte_cap": 2048}
+                client,
+                "submit_query",
+                {"template": "recent_activities", "dry_run": True, "byte_cap": 2048},
             )
             assert ticket["dry_run"]["binds"] == [CUSTOMER, 24, 100]
             assert ticket["dry_run"]["sql"].count("?") == 3
@@ -219,23 +233,27 @@ def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(state_home: S
     asyncio.run(run())
 
 
-def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(state_home: StateDirectory) -> None:
-    fixtures.catalogue(state_home.catalogue)
-    document = orjson.loads(state_home.catalogue.read_bytes())
+def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(
+    state_home: StateDirectory,
+) -> None:
+    fixtures.catalog(state_home.catalog)
+    document = orjson.loads(state_home.catalog.read_bytes())
     document["templates"]["recent_activities"] |= {
         "parameters": [{"name": "activity", "type": "activity", "required": True}],
         "sql": "select ts from events where customer = ? and activity = ?",
         "binds": ["customer", "activity"],
         "example": {"activity": "cdesk.user_asked"},
     }
-    state_home.catalogue.write_bytes(orjson.dumps(document))
+    state_home.catalog.write_bytes(orjson.dumps(document))
 
     async def run() -> None:
         async with connect(state_home) as client:
             for activity, hints in (
                 (
                     "cdesk.user_askd",
-                    ["activity: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?"],
+                    [
+                        "activity: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?"
+                    ],
                 ),
                 ("cdesk.user_asked", None),
                 ("cdesk.greenhouse_watered", None),
@@ -248,11 +266,13 @@ def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(state_home
 
 
 def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) -> None:
-    fixtures.catalogue(state_home.catalogue)
+    fixtures.catalog(state_home.catalog)
 
     async def run() -> None:
         async with connect(state_home) as client:
-            ticket = await answer(client, "submit_query", {"template": "recent_activities", "fresh": True})
+            ticket = await answer(
+                client, "submit_query", {"template": "recent_activities", "fresh": True}
+            )
             with closing(open_state(state_home.state_db)) as state:
                 assert get_ticket(state, ticket["ticket_id"], customer=CUSTOMER).fresh
 
@@ -260,9 +280,13 @@ def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) 
 
 
 def test_the_kill_switch_refuses_queries_and_nothing_else(state_home: StateDirectory) -> None:
-    fixtures.catalogue(state_home.catalogue)
+    fixtures.catalog(state_home.catalog)
     with closing(open_state(state_home.state_db)) as state:
-        switch = {"on": True, "reason": "credits are used up", "since": "2026-01-01T00:00:00.000000Z"}
+        switch = {
+            "on": True,
+            "reason": "credits are used up",
+            "since": "2026-01-01T00:00:00.000000Z",
+        }
         set_status(state, "kill_switch", switch, now="2026-01-01T00:00:00.000000Z")
 
     async def run() -> None:
@@ -279,19 +303,25 @@ def test_the_kill_switch_refuses_queries_and_nothing_else(state_home: StateDirec
 def test_fifty_pipelined_calls_answer_as_they_finish_and_a_waiting_one_delays_nobody(
     state_home: StateDirectory,
 ) -> None:
-    fixtures.catalogue(state_home.catalogue)
+    fixtures.catalog(state_home.catalog)
 
     async def run() -> None:
         async with connect(state_home) as client:
             ticket = await answer(client, "submit_query", {"template": "recent_activities"})
             waiting = asyncio.create_task(
-                client.call_tool("get_result", {"ticket_id": ticket["ticket_id"], "wait_seconds": 20})
+                client.call_tool(
+                    "get_result", {"ticket_id": ticket["ticket_id"], "wait_seconds": 20}
+                )
             )
             await asyncio.sleep(0.05)
-            results = await asyncio.gather(*(client.call_tool("log_event", EVENT) for _ in range(50)))
+            results = await asyncio.gather(
+                *(client.call_tool("log_event", EVENT) for _ in range(50))
+            )
             assert not any(result.is_error for result in results)
             ids = {
-                result.structured_content["activity_id"] for result in results if result.structured_content
+                result.structured_content["activity_id"]
+                for result in results
+                if result.structured_content
             }
             assert len(ids) == 50
             assert not waiting.done()
@@ -303,7 +333,9 @@ def test_fifty_pipelined_calls_answer_as_they_finish_and_a_waiting_one_delays_no
     asyncio.run(run())
 
 
-def test_the_catalogue_is_told_of_when_it_appears_and_is_a_resource(state_home: StateDirectory) -> None:
+def test_the_catalog_is_told_of_when_it_appears_and_is_a_resource(
+    state_home: StateDirectory,
+) -> None:
     async def run() -> None:
         changed = asyncio.Event()
 
@@ -314,7 +346,7 @@ def test_the_catalogue_is_told_of_when_it_appears_and_is_a_resource(state_home: 
         async with connect(state_home, message_handler=hear) as client:
             before = {tool.name: tool for tool in (await client.list_tools()).tools}["submit_query"]
             assert "is being built" in (before.description or "")
-            fixtures.catalogue(state_home.catalogue)
+            fixtures.catalog(state_home.catalog)
             await asyncio.wait_for(changed.wait(), 30)
             resources = {str(item.uri) for item in (await client.list_resources()).resources}
             assert resources == {"cdesk://templates", "cdesk://templates/recent_activities"}

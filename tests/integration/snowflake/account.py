@@ -51,7 +51,8 @@ class FakeAccount:
 
     @contextlib.contextmanager
     def failing(self, *failures: dict[str, Any]) -> Iterator[None]:
-        """Refuse logins or statements: on, code, message, times, and for statements pattern and sqlstate. Or pretend: on is role,
+        """Refuse logins or statements: on, code, message, times, and for statements pattern and
+        sqlstate. Or pretend: on is role,
         warehouse or user, and name what the session is to say of itself."""
         self._ask("fail", [{"times": 1, "pattern": "", **failure} for failure in failures])
         try:
@@ -59,8 +60,10 @@ class FakeAccount:
         finally:
             self._ask("fail", [])
 
-    def connect(self, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES", **options: Any) -> Any:
-        from warehouse.snowflake_driver import connector
+    def connect(
+        self, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES", **options: Any
+    ) -> Any:
+        from cdesk.warehouse.snowflake.driver import connector
 
         return connector.connect(
             account="fakesnow",
@@ -75,8 +78,11 @@ class FakeAccount:
             **options,
         )
 
-    def profile(self, folder: Path, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES") -> Path:
-        """A folder with a dbt profile for this account. One thread: DuckDB refuses concurrent changes of one table that Snowflake
+    def profile(
+        self, folder: Path, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES"
+    ) -> Path:
+        """A folder with a dbt profile for this account. One thread: DuckDB refuses concurrent
+        changes of one table that Snowflake
         would queue."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "profiles.yml").write_text(

@@ -1,4 +1,6 @@
-"""A fake account, one dbt process, and a project set up, governed and built twice on it: made once for all tests of this folder."""
+"""A fake account, one dbt process, and a project set up, governed and built twice on it: made once
+for all tests of this folder.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from cdesk.warehouse.protocol import LandedLine
 from tests.integration.snowflake.account import FakeAccount, running_account
 from tests.integration.snowflake.dbt_process import Dbt, DbtResult, running_dbt
 from tests.integration.snowflake.records import NOW, first, lines, second
-from warehouse.protocol import LandedLine
 
 FIRST_LANDING = datetime(2026, 1, 31, 13, 0, 0, 1)  # noqa: DTZ001  # as the column has it
 SECOND_LANDING = datetime(2026, 1, 31, 13, 0, 0, 2)  # noqa: DTZ001
@@ -76,7 +78,10 @@ def land_on_duckdb(file: Path, landed: list[LandedLine], at: datetime) -> None:
     with duckdb.connect(file) as connection:
         connection.executemany(
             "insert into activities.landing values (?, ?, ?, ?, ?, ?)",
-            [(line.id, line.kind, line.payload, line.source_file, line.source_offset, at) for line in landed],
+            [
+                (line.id, line.kind, line.payload, line.source_file, line.source_offset, at)
+                for line in landed
+            ],
         )
 
 
@@ -95,7 +100,9 @@ def built(account: FakeAccount, dbt: Dbt, refusals: dict[str, str]) -> Dbt:
 
 @pytest.fixture(scope="session")
 def both_built(built: Dbt) -> Dbt:
-    """The same landings through DuckDB, in one full build by a process of its own: dbt holds the file for as long as it lives."""
+    """The same landings through DuckDB, in one full build by a process of its own: dbt holds the
+    file for as long as it lives.
+    """
     file = built.work / "warehouse.duckdb"
     with duckdb.connect(file) as connection:
         connection.execute("create schema activities")

@@ -1,4 +1,5 @@
-"""One process that runs dbt commands one after the other, so that dbt is imported and the project parsed once: a JSON list of
+"""One process that runs dbt commands one after the other, so that dbt is imported and the project
+parsed once: a JSON list of
 arguments in, a result out.
 
 Run as `python -m tests.integration.snowflake.dbt_driver`; ends when its standard input does.
@@ -39,7 +40,12 @@ def main() -> None:
         ran = len(getattr(result.result, "results", []))
         answers.write(
             json.dumps(
-                {"ok": bool(result.success), "ran": ran, "failures": failures, "printed": printed.getvalue()}
+                {
+                    "ok": bool(result.success),
+                    "ran": ran,
+                    "failures": failures,
+                    "printed": printed.getvalue(),
+                }
             )
             + "\n"
         )

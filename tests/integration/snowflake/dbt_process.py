@@ -37,10 +37,19 @@ class Dbt:
     profiles: Path
     work: Path
     variables: dict[str, object]
-    """The same for every command: dbt parses the whole project anew when they change, or the profile."""
+    """The same for every command: dbt parses the whole project anew when they change, or the
+    profile.
+    """
 
     def __call__(self, *arguments: str, target: str = "snowflake") -> DbtResult:
-        folders = ["--project-dir", str(ROOT), "--profiles-dir", str(self.profiles), "--target", target]
+        folders = [
+            "--project-dir",
+            str(ROOT),
+            "--profiles-dir",
+            str(self.profiles),
+            "--target",
+            target,
+        ]
         folders += [
             "--target-path",
             str(self.work / target),

@@ -1,6 +1,8 @@
-"""Snowflake functions that fakesnow 0.12 renders wrongly or not at all, rendered into what DuckDB has with the same meaning.
+"""Snowflake functions that fakesnow 0.12 renders wrongly or not at all, rendered into what DuckDB
+has with the same meaning.
 
-Each rewrite stands for what Snowflake documents of the function; the SQL under test is never changed for fakesnow's sake.
+Each rewrite stands for what Snowflake documents of the function; the SQL under test is never
+changed for fakesnow's sake.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def as_json(value: exp.Expression) -> exp.Anonymous:
 
 
 def get(node: exp.GetExtract) -> exp.Expression:
-    """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter, whatever characters it has; an
+    """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter,
+    whatever characters it has; an
     index counts from 0."""
     key = node.expression
     if isinstance(key, exp.Literal):
@@ -52,12 +55,15 @@ def typeof(node: exp.Typeof) -> exp.Expression:
     names |= {"NULL": "NULL_VALUE", "OBJECT": "OBJECT", "ARRAY": "ARRAY"}
     kind = call("json_type", as_json(node.this))
     return exp.Case(
-        this=kind, ifs=[exp.If(this=text(ours), true=text(theirs)) for ours, theirs in names.items()]
+        this=kind,
+        ifs=[exp.If(this=text(ours), true=text(theirs)) for ours, theirs in names.items()],
     )
 
 
 def cast(node: exp.Cast) -> exp.Expression:
-    """A VARIANT cast to text loses its quotes, and JSON null becomes null; DuckDB would keep both as JSON writes them."""
+    """A VARIANT cast to text loses its quotes, and JSON null becomes null; DuckDB would keep both
+    as JSON writes them.
+    """
     if node.to.this not in TEXT or isinstance(node.this, exp.Literal | exp.Null | exp.Placeholder):
         return node
     value = node.this
@@ -76,7 +82,8 @@ def array_size(node: exp.ArraySize) -> exp.Expression:
 
 
 def array_slice(node: exp.ArraySlice) -> exp.Expression:
-    """https://docs.snowflake.com/en/sql-reference/functions/array_slice: from position 0, the end left out. Of a JSON array DuckDB would
+    """https://docs.snowflake.com/en/sql-reference/functions/array_slice: from position 0, the end
+    left out. Of a JSON array DuckDB would
     slice the text."""
     items = call("from_json", as_json(node.this), text('["JSON"]'))
     start = exp.Add(this=exp.paren(node.args["start"]), expression=exp.Literal.number(1))
@@ -84,14 +91,25 @@ def array_slice(node: exp.ArraySlice) -> exp.Expression:
 
 
 def to_timestamp(node: exp.StrToTime) -> exp.Expression:
-    """The one format in use, YYYY-MM-DD"T"HH24:MI:SS.FF6"Z", whose quoted letters are rendered with their quotes."""
+    """The one format in use, YYYY-MM-DD"T"HH24:MI:SS.FF6"Z", whose quoted letters are rendered with
+    their quotes.
+    """
     format_ = node.args["format"].name.replace('"', "")
     parse = "try_strptime" if node.args.get("safe") else "strptime"
     target = exp.DataType.build("timestamp", dialect="duckdb")
     return exp.Cast(this=call(parse, node.this, text(format_)), to=target)
 
 
-FORMATS = {"YYYY": "%Y", "MM": "%m", "DD": "%d", "HH24": "%H", "MI": "%M", "SS": "%S", "FF6": "%f", '"': ""}
+FORMATS = {
+    "YYYY": "%Y",
+    "MM": "%m",
+    "DD": "%d",
+    "HH24": "%H",
+    "MI": "%M",
+    "SS": "%S",
+    "FF6": "%f",
+    '"': "",
+}
 
 
 def to_char(node: exp.ToChar) -> exp.Expression:
@@ -106,7 +124,11 @@ def to_char(node: exp.ToChar) -> exp.Expression:
 def regexp_instr(node: exp.RegexpInstr) -> exp.Expression:
     """Only ever compared with 0: 1 where the pattern matches somewhere."""
     return exp.Case(
-        ifs=[exp.If(this=call("regexp_matches", node.this, node.expression), true=exp.Literal.number(1))],
+        ifs=[
+            exp.If(
+                this=call("regexp_matches", node.this, node.expression), true=exp.Literal.number(1)
+            )
+        ],
         default=exp.Literal.number(0),
     )
 
@@ -117,7 +139,9 @@ def getvariable(node: exp.Anonymous, variables: dict[str, str]) -> exp.Expressio
 
 
 def asof_join(node: exp.Join) -> exp.Expression:
-    """https://docs.snowflake.com/en/sql-reference/constructs/asof-join: an outer join, whose match DuckDB writes as one more condition."""
+    """https://docs.snowflake.com/en/sql-reference/constructs/asof-join: an outer join, whose match
+    DuckDB writes as one more condition.
+    """
     match = node.args.get("match_condition")
     if match is not None:
         node.set("match_condition", None)
@@ -140,7 +164,9 @@ REWRITES: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
 
 
 def merge(statement: exp.Expression) -> list[exp.Expression]:
-    """DuckDB has MERGE itself since 1.4; fakesnow's own emulation fails on unqualified columns and on an unaliased target."""
+    """DuckDB has MERGE itself since 1.4; fakesnow's own emulation fails on unqualified columns and
+    on an unaliased target.
+    """
     if isinstance(statement, exp.Merge):
         statement.set("merge_counts", True)  # fakesnow then reports the count as rows affected
     return [statement]
@@ -153,19 +179,25 @@ def timestamps(column: Any) -> Any:
     """fakesnow forgets which timestamps are null: they would arrive as 1970."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     struct = original_struct(column)
-    return pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type), mask=column.is_null())
+    return pa.StructArray.from_arrays(
+        struct.flatten(), fields=list(struct.type), mask=column.is_null()
+    )
 
 
 def install() -> None:
     fakesnow.arrow.timestamp_to_sf_struct = timestamps
-    # which makes the sum of integers a float, so that its text has a `.0` that Snowflake's NUMBER(38, 0) hasn't
+    # which makes the sum of integers a float, so that its text has a `.0` that Snowflake's
+    # NUMBER(38, 0) hasn't
     fakesnow.cursor.transforms.numeric_agg_implicit_cast = lambda node: node
     fakesnow.cursor.transforms.merge = merge  # type: ignore[assignment]
     original_describe: Any = fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql
 
     def describe_last_sql(self: Any) -> Any:
         if str(self._last_sql).upper().startswith("MERGE"):  # which DuckDB doesn't describe
-            self._last_sql, self._last_params = "select cast(0 as bigint) as 'number of rows inserted'", None
+            self._last_sql, self._last_params = (
+                "select cast(0 as bigint) as 'number of rows inserted'",
+                None,
+            )
         return original_describe(self)
 
     fakesnow.cursor.FakeSnowflakeCursor._describe_last_sql = describe_last_sql  # type: ignore[method-assign]

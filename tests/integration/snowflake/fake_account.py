@@ -1,18 +1,27 @@
-"""A Snowflake account that isn't one: fakesnow (DuckDB behind Snowflake's wire protocol) on loopback, in a process of its own.
+"""A Snowflake account that isn't one: fakesnow (DuckDB behind Snowflake's wire protocol) on
+loopback, in a process of its own.
 
-What it stands for, and what not. The client side is real: dbt-snowflake and snowflake-connector-python speak HTTP to it.
-Query semantics are DuckDB's after transpilation. This file adds what fakesnow lacks, so that the SQL under test stays as Snowflake
+What it stands for, and what not. The client side is real: dbt-snowflake and
+snowflake-connector-python speak HTTP to it.
+Query semantics are DuckDB's after transpilation. This file adds what fakesnow lacks, so that the
+SQL under test stays as Snowflake
 wants it:
 
-- statements that DuckDB has no notion of (roles, grants, warehouses, resource monitors, streams, tasks) succeed and do nothing;
-- policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or replace` without the clause loses
+- statements that DuckDB has no notion of (roles, grants, warehouses, resource monitors, streams,
+  tasks) succeed and do nothing;
+- policies do nothing to rows, but *attachments* are kept as Snowflake keeps them: `create or
+  replace` without the clause loses
 them, one row access
-  policy a relation, one masking policy a column, none without the policy's own existence; `policy_references` reads them back;
+  policy a relation, one masking policy a column, none without the policy's own existence;
+  `policy_references` reads them back;
 - types that only DuckDB has (`json`, `uuid`) are refused as Snowflake would;
-- session parameters (`QUERY_TAG`, …) are kept by session, and every statement is written to `query_history` with its tag;
-- logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks for it through `/cdesk/fail`.
+- session parameters (`QUERY_TAG`, …) are kept by session, and every statement is written to
+  `query_history` with its tag;
+- logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks
+  for it through `/cdesk/fail`.
 
-Run as `python -m tests.integration.snowflake.fake_account`: prints `{"port": n}` and ends when its standard input does.
+Run as `python -m tests.integration.snowflake.fake_account`: prints `{"port": n}` and ends when its
+standard input does.
 """
 
 from __future__ import annotations
@@ -57,7 +66,9 @@ NOTHING_TO_DO = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-SESSION = re.compile(r"\s*alter\s+session\s+(?P<verb>set|unset)\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+SESSION = re.compile(
+    r"\s*alter\s+session\s+(?P<verb>set|unset)\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 ASSIGNMENT = re.compile(r"(\w+)\s*=\s*('(?:[^']|'')*'|[^\s,]+)")
 SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
 NAME = r'(?P<name>[\w$."]+)'
@@ -117,13 +128,16 @@ class Account:
     def attach_masking(self, relation: str, column: str, policy: str, *, force: bool) -> None:
         key = (relation, column.strip('"').upper())
         if self.masking.get(key, policy) != policy and not force:
-            raise refused(f"Specified column already attached to another masking policy: {key}", 3544)
+            raise refused(
+                f"Specified column already attached to another masking policy: {key}", 3544
+            )
         self.masking[key] = policy
 
     def attach_row_access(self, relation: str, policy: str, column: str) -> None:
         if relation in self.row_access:
             raise refused(
-                f"Object {relation} already has a ROW_ACCESS_POLICY. Only one is allowed at a time.", 3553
+                f"Object {relation} already has a ROW_ACCESS_POLICY. Only one is allowed at a time.",
+                3553,
             )
         self.row_access[relation] = (policy, column.replace('"', "").upper())
 
@@ -136,14 +150,18 @@ class Account:
 ACCOUNT = Account()
 
 
-def refused(message: str, errno: int, sqlstate: str = "42601") -> snowflake.connector.errors.ProgrammingError:
+def refused(
+    message: str, errno: int, sqlstate: str = "42601"
+) -> snowflake.connector.errors.ProgrammingError:
     return snowflake.connector.errors.ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate)
 
 
 def require_policy(name: str) -> None:
     if name not in ACCOUNT.policies:
         raise refused(
-            f"SQL compilation error: Policy '{name}' does not exist or not authorized.", 2003, "02000"
+            f"SQL compilation error: Policy '{name}' does not exist or not authorized.",
+            2003,
+            "02000",
         )
 
 
@@ -185,7 +203,9 @@ def handle_alter(relation: str, rest: str, conn: Any) -> bool:
 def handle_policy(found: re.Match[str], command: str, conn: Any) -> None:
     name = name_of(found["name"], conn)
     verb = found["verb"].lower()
-    attached = name in set(ACCOUNT.masking.values()) | {policy for policy, _ in ACCOUNT.row_access.values()}
+    attached = name in set(ACCOUNT.masking.values()) | {
+        policy for policy, _ in ACCOUNT.row_access.values()
+    }
     if verb == "alter":
         require_policy(name)
         ACCOUNT.policies[name] = command
@@ -220,9 +240,9 @@ def handle_create(
     if row_access:
         require_policy(name_of(row_access[1], conn))
         middle = WITH_ROW_ACCESS.sub("", middle)
-    if (
-        body
-    ):  # the column list of `create … as` only carries policies and comments: the columns are the query's
+    # the column list of `create … as` only carries policies and comments: the columns are the
+    # query's
+    if body:
         middle = re.sub(
             r"^\s*\(.*?\)\s*(?=$|copy|with|comment|change_tracking)",
             " ",
@@ -232,9 +252,12 @@ def handle_create(
     middle = WITH_MASKING.sub("", middle)
     if (
         "." in found["name"]
-    ):  # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
+        # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
+    ):
         head = re.sub(r"\b(temporary|temp)\s+", "", head, flags=re.IGNORECASE)
-    middle = re.sub(r"\bcopy\s+(grants|tags)\b|\bcluster\s+by\s*\([^)]*\)", " ", middle, flags=re.IGNORECASE)
+    middle = re.sub(
+        r"\bcopy\s+(grants|tags)\b|\bcluster\s+by\s*\([^)]*\)", " ", middle, flags=re.IGNORECASE
+    )
     return (
         relation,
         head + middle + body,
@@ -244,7 +267,9 @@ def handle_create(
 
 
 def masked_columns(clauses: str) -> list[tuple[str, str]]:
-    """(column, policy) of a column list, whatever stands between the two: a type has commas and parentheses of its own."""
+    """(column, policy) of a column list, whatever stands between the two: a type has commas and
+    parentheses of its own.
+    """
     found: list[tuple[str, str]] = []
     depth, definition = 0, ""
     for character in clauses:
@@ -260,7 +285,9 @@ def masked_columns(clauses: str) -> list[tuple[str, str]]:
 
 
 def split_create(command: str, end: int) -> tuple[str, str, str]:
-    """`create … name`, what stands before `as`, and `as …`; the `as` of a cast or alias stands inside parentheses, this one does not."""
+    """`create … name`, what stands before `as`, and `as …`; the `as` of a cast or alias stands
+    inside parentheses, this one does not.
+    """
     depth, quote = 0, ""
     for match in re.finditer(r"\$\$|[()'\"]|\bas\b", command[end:], re.IGNORECASE):
         text = match[0]
@@ -302,16 +329,26 @@ def references_sql(found: re.Match[str], conn: Any) -> str:
         + ", ".join(f"cast(null as varchar) as {name}" for name in columns.split(", "))
         + " where false"
     )
-    return f"(select * from (values {', '.join(values)}) as r ({columns}))" if values else f"({nothing})"
+    return (
+        f"(select * from (values {', '.join(values)}) as r ({columns}))"
+        if values
+        else f"({nothing})"
+    )
 
 
 def tables_sql(tables: str, conn: Any) -> str:
-    """`information_schema.tables` with the time of the last change and the number of rows, which fakesnow leaves out."""
+    """`information_schema.tables` with the time of the last change and the number of rows, which
+    fakesnow leaves out.
+    """
     here = f"{conn.database}.{conn.schema}.".upper()
     rows = [
-        (name.removeprefix(here), at) for name, at in ACCOUNT.altered.items() if name.startswith(here)
+        (name.removeprefix(here), at)
+        for name, at in ACCOUNT.altered.items()
+        if name.startswith(here)
     ] or [("-", 0.0)]
-    values = ", ".join(f"('{name}', to_timestamp_ntz({int(at * 1_000_000)}, 6))" for name, at in rows)
+    values = ", ".join(
+        f"('{name}', to_timestamp_ntz({int(at * 1_000_000)}, 6))" for name, at in rows
+    )
     return (
         f"(select t.* exclude (last_altered), a.changed as last_altered from {tables} as t "
         f"left join (values {values}) as a (name, changed) on t.table_name = a.name)"
@@ -323,7 +360,9 @@ original_parse = fakesnow.server.parse_one
 
 
 def parse(sql: str) -> Any:
-    """The server parses before it executes, only to tell the statement's type: what it cannot parse, `execute` below deals with."""
+    """The server parses before it executes, only to tell the statement's type: what it cannot
+    parse, `execute` below deals with.
+    """
     try:
         return original_parse(sql)
     except Exception:  # noqa: BLE001
@@ -342,14 +381,15 @@ def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: A
                 and re.search(failure["pattern"], command, re.IGNORECASE | re.DOTALL)
             ):
                 failure["times"] -= 1
-                raise refused(failure["message"], int(failure["code"]), failure.get("sqlstate", "42501"))
+                raise refused(
+                    failure["message"], int(failure["code"]), failure.get("sqlstate", "42501")
+                )
     try:
         return dispatch(self, conn, parameters, command, params, *args, **kwargs)
     except snowflake.connector.errors.Error:
         raise
-    except (
-        Exception
-    ) as error:  # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
+    # what fakesnow lets through becomes HTTP 500, which the connector tries again for ever
+    except Exception as error:
         raise refused(f"fakesnow: {error!r}", 999, "XX000") from error
     finally:
         ACCOUNT.statements.append(
@@ -365,20 +405,33 @@ def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: A
 
 
 def dispatch(
-    self: Any, conn: Any, parameters: dict[str, str], command: str, params: Any, *args: Any, **kwargs: Any
+    self: Any,
+    conn: Any,
+    parameters: dict[str, str],
+    command: str,
+    params: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     bare = re.sub(
-        r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*|(\s*/\*[^*]*\*/)?\s*;?\s*$", "", command, flags=re.DOTALL
+        r"^\s*(/\*.*?\*/\s*|--[^\n]*\n\s*)*|(\s*/\*[^*]*\*/)?\s*;?\s*$",
+        "",
+        command,
+        flags=re.DOTALL,
     )
     if found := SESSION.match(bare):
-        for name, value in ASSIGNMENT.findall(found["rest"]) if found["verb"].lower() == "set" else []:
+        for name, value in (
+            ASSIGNMENT.findall(found["rest"]) if found["verb"].lower() == "set" else []
+        ):
             parameters[name.upper()] = value.strip("'").replace("''", "'")
         if found["verb"].lower() == "unset":
             parameters.pop(found["rest"].strip().rstrip(";").upper(), None)
         return nothing(self)
     if found := SHOW_PARAMETERS.match(bare):
         key = found[1].upper()
-        return answer(self, f"select '{key.lower()}' as \"key\", '{parameters.get(key, '')}' as \"value\"")
+        return answer(
+            self, f"select '{key.lower()}' as \"key\", '{parameters.get(key, '')}' as \"value\""
+        )
     if found := SET_VARIABLES.match(bare):
         for name, value in zip(found[1].split(","), kwargs["binding_params"], strict=True):
             conn.variables._set(name.strip(), "'" + str(value).replace("'", "''") + "'")
@@ -386,13 +439,16 @@ def dispatch(
     if found := SHOW_POLICIES.match(bare):
         name = name_of(f"{found[3]}.{found[2]}", conn)
         return answer(
-            self, f"select '{name}' as \"name\"" + ("" if name in ACCOUNT.policies else " where false")
+            self,
+            f"select '{name}' as \"name\"" + ("" if name in ACCOUNT.policies else " where false"),
         )
     with ACCOUNT.lock:
         if found := POLICY.match(bare):
             handle_policy(found, bare, conn)
             return nothing(self)
-        if (found := ALTER.match(bare)) and handle_alter(name_of(found["name"], conn), found["rest"], conn):
+        if (found := ALTER.match(bare)) and handle_alter(
+            name_of(found["name"], conn), found["rest"], conn
+        ):
             return nothing(self)
     if found := re.match(r"\s*use\s+role\s+(\w+)\s*$", bare, re.IGNORECASE):
         conn.__dict__["cdesk_role"] = found[1].upper()
@@ -401,7 +457,9 @@ def dispatch(
         return nothing(self)
     if found := NO_TYPE_OF_SNOWFLAKE.search(bare):
         raise refused(
-            f"SQL compilation error: Unsupported data type '{(found[1] or found[2]).upper()}'.", 2040, "42601"
+            f"SQL compilation error: Unsupported data type '{(found[1] or found[2]).upper()}'.",
+            2040,
+            "42601",
         )
     if found := CREATE.match(bare):
         relation, bare, masks, row_access = handle_create(found, bare, conn)
@@ -427,10 +485,14 @@ def dispatch(
         bare = TABLES.sub(lambda match: tables_sql(match[0], conn), bare)
     if re.search(r"account_usage|vw_sql_events", bare, re.IGNORECASE):
         refresh_history(conn)
-    bare = re.sub(r"^(\s*create\s+schema\s.*?)\s+with\s+managed\s+access", r"\1", bare, flags=re.IGNORECASE)
+    bare = re.sub(
+        r"^(\s*create\s+schema\s.*?)\s+with\s+managed\s+access", r"\1", bare, flags=re.IGNORECASE
+    )
     if "policy_references" in bare.lower():
         bare = REFERENCES.sub(lambda match: references_sql(match, conn), bare)
-    pretended = {failure["on"]: failure["name"] for failure in ACCOUNT.failures if "name" in failure}
+    pretended = {
+        failure["on"]: failure["name"] for failure in ACCOUNT.failures if "name" in failure
+    }
     for name in ("role", "warehouse", "user"):
         value = pretended.get(name) or conn.__dict__.get("cdesk_" + name, "")
         bare = re.sub(rf"\bcurrent_{name}\(\)", f"'{value}'", bare, flags=re.IGNORECASE)
@@ -438,7 +500,9 @@ def dispatch(
 
 
 def refresh_history(conn: Any) -> None:
-    """`snowflake.account_usage`, from what has run: seconds are real, bytes and credits are made up (1,000 and 0.001 a statement)."""
+    """`snowflake.account_usage`, from what has run: seconds are real, bytes and credits are made up
+    (1,000 and 0.001 a statement).
+    """
     duck = conn._duck_conn
     duck.execute(
         "attach if not exists ':memory:' as snowflake; create schema if not exists snowflake.account_usage"
@@ -453,7 +517,8 @@ def refresh_history(conn: Any) -> None:
     for statement in done:
         values = [statement["query_id"], statement["tag"], round(statement["seconds"] * 1000)]
         duck.execute(
-            "insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001, now())", values
+            "insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001, now())",
+            values,
         )
 
 
@@ -470,17 +535,26 @@ def answer(cursor: Any, sql: str) -> Any:
 async def login(request: Request) -> Response:
     """The login, with the session parameters kept, and refused when a test asked for it."""
     raw = await request.body()
-    data = json.loads(gzip.decompress(raw) if request.headers.get("Content-Encoding") == "gzip" else raw)[
-        "data"
-    ]
+    data = json.loads(
+        gzip.decompress(raw) if request.headers.get("Content-Encoding") == "gzip" else raw
+    )["data"]
     ACCOUNT.statements.append(
-        {"sql": "login", "login": {k: v for k, v in data.items() if k != "PASSWORD"}, "at": time.time()}
+        {
+            "sql": "login",
+            "login": {k: v for k, v in data.items() if k != "PASSWORD"},
+            "at": time.time(),
+        }
     )
     for failure in ACCOUNT.failures:
         if failure["on"] == "login" and failure["times"] > 0:
             failure["times"] -= 1
             return JSONResponse(
-                {"data": {}, "code": failure["code"], "message": failure["message"], "success": False}
+                {
+                    "data": {},
+                    "code": failure["code"],
+                    "message": failure["message"],
+                    "success": False,
+                }
             )
     response = await fakesnow.server.login_request(request)
     token = json.loads(bytes(response.body))["data"]["token"]
@@ -511,7 +585,8 @@ async def state(_: Request) -> Response:
             "policies": ACCOUNT.policies,
             "row_access": ACCOUNT.row_access,
             "masking": {
-                f"{relation}.{column}": policy for (relation, column), policy in ACCOUNT.masking.items()
+                f"{relation}.{column}": policy
+                for (relation, column), policy in ACCOUNT.masking.items()
             },
         }
     )

@@ -1,4 +1,5 @@
-"""Landed lines that engines like to disagree about: ties, late rows, nulls, unicode, deep JSON, huge integers, microseconds,
+"""Landed lines that engines like to disagree about: ties, late rows, nulls, unicode, deep JSON,
+huge integers, microseconds,
 refused lines."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse.protocol import LandedLine
+from cdesk.warehouse.protocol import LandedLine
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456)  # noqa: DTZ001  # texts are made of it
 NOW = "2026-02-01T00:00:00"
@@ -22,7 +23,9 @@ def ts(seconds: float) -> str:
     return (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def envelope(kind: str, number: int, seconds: float, customer: str, **fields: Any) -> dict[str, Any]:
+def envelope(
+    kind: str, number: int, seconds: float, customer: str, **fields: Any
+) -> dict[str, Any]:
     return {
         "v": 1,
         "kind": kind,
@@ -108,14 +111,20 @@ def first() -> list[dict[str, Any]]:
             1,
             0,
             ada,
-            feature_json={"question": "How much? mail bob@example.org or +49 30 1234567", "deep": deep},
+            feature_json={
+                "question": "How much? mail bob@example.org or +49 30 1234567",
+                "deep": deep,
+            },
         ),
         event(2, 0, ada, feature_json={"question": "the same instant", "n": 9007199254740993}),
         event(
             3,
             0.000001,
             ada,
-            feature_json={"question": "one microsecond later", "huge": 12345678901234567890123456789},
+            feature_json={
+                "question": "one microsecond later",
+                "huge": 12345678901234567890123456789,
+            },
         ),
         event(
             4,
@@ -146,7 +155,12 @@ def first() -> list[dict[str, Any]]:
             7,
             zoe,
             "cdesk.tool_called",
-            feature_json={"tool": "get_context", "latency_ms": 3.25, "outcome": "ok", "where": None},
+            feature_json={
+                "tool": "get_context",
+                "latency_ms": 3.25,
+                "outcome": "ok",
+                "where": None,
+            },
         ),
         event(
             7,
@@ -209,12 +223,18 @@ def first() -> list[dict[str, Any]]:
         "bytes": 120,
         "sampled": True,
     }
-    artifact |= {"query_hash": "00000000000000aa", "expires_at": ts(86400 * 90), "legal_hold": False}
+    artifact |= {
+        "query_hash": "00000000000000aa",
+        "expires_at": ts(86400 * 90),
+        "legal_hold": False,
+    }
     return [*rows, envelope("artifact", 40, 17, ada, **artifact)]
 
 
 def second() -> list[dict[str, Any]]:
-    """What is landed between the first build and the next: late, repeated, between, and one that changes an insight's standing."""
+    """What is landed between the first build and the next: late, repeated, between, and one that
+    changes an insight's standing.
+    """
     ada, zoe, _ = CUSTOMERS
     return [
         event(50, -60, ada, feature_json={"question": "earlier than all"}),

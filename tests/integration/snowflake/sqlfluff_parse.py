@@ -11,10 +11,16 @@ NOT_IN_SQLFLUFF = (
     # CREATE ROW ACCESS POLICY, in form a CREATE MASKING POLICY:
     # https://docs.snowflake.com/en/sql-reference/sql/create-row-access-policy
     (re.compile(r"create row access policy", re.IGNORECASE), "create masking policy"),
-    # ALTER TAG … SET MASKING POLICY <qualified name> [ FORCE ]: https://docs.snowflake.com/en/sql-reference/sql/alter-tag
-    (re.compile(r"(alter tag \S+ set masking policy )(?:\w+\.)*(\w+) force", re.IGNORECASE), r"\1\2"),
+    # ALTER TAG … SET MASKING POLICY <qualified name> [ FORCE ]:
+    # https://docs.snowflake.com/en/sql-reference/sql/alter-tag
+    (
+        re.compile(r"(alter tag \S+ set masking policy )(?:\w+\.)*(\w+) force", re.IGNORECASE),
+        r"\1\2",
+    ),
 )
-"""What Snowflake documents and sqlfluff 4.4 cannot parse: said in words that it knows before it looks, nothing else is."""
+"""What Snowflake documents and sqlfluff 4.4 cannot parse: said in words that it knows before it
+looks, nothing else is.
+"""
 
 
 @cache

@@ -14,7 +14,8 @@ from tests.integration.snowflake.sqlfluff_parse import unparsable
 def test_every_data_test_passes(built: Dbt) -> None:
     result = built(
         "test"
-    )  # without unit tests, which the project turns off here: `dbt build` alone is what a person runs
+        # without unit tests, which the project turns off here: `dbt build` alone is what a person runs
+    )
     assert result.ok, "\n".join(result.failures)
     assert result.ran > 100
 
@@ -24,7 +25,9 @@ def test_sqlfluff_parses_what_was_made_and_merged(account: FakeAccount) -> None:
     """Every statement that makes a relation or writes to one, as it went over the wire."""
     made = {
         # The loader's statements carry binds, for which sqlfluff's grammar has no place in a cast.
-        re.sub(r"/\*.*?\*/", "", s["sql"], flags=re.DOTALL).strip().replace("cast(? as", "cast('' as")
+        re.sub(r"/\*.*?\*/", "", s["sql"], flags=re.DOTALL)
+        .strip()
+        .replace("cast(? as", "cast('' as")
         for s in account.statements()
         if re.match(
             r"\s*(create or replace|merge|insert into CLAUDE_LOGS|delete from CLAUDE_LOGS)",
@@ -33,7 +36,9 @@ def test_sqlfluff_parses_what_was_made_and_merged(account: FakeAccount) -> None:
         )
         and "__dbt_tmp" not in s["sql"].split("\n", 1)[0]
     }
-    relations = {re.search(r"ACTIVITIES\.(\w+)", sql)[1].lower() for sql in made if "ACTIVITIES." in sql}  # type: ignore[index]
+    relations = {
+        re.search(r"ACTIVITIES\.(\w+)", sql)[1].lower() for sql in made if "ACTIVITIES." in sql
+    }  # type: ignore[index]
     assert {
         "events",
         "events_live",
@@ -45,7 +50,9 @@ def test_sqlfluff_parses_what_was_made_and_merged(account: FakeAccount) -> None:
     assert {sql[:80]: bad for sql in made if (bad := unparsable(sql))} == {}
 
 
-def test_sql_events_carry_what_the_warehouse_says_of_their_query(account: FakeAccount, built: Dbt) -> None:
+def test_sql_events_carry_what_the_warehouse_says_of_their_query(
+    account: FakeAccount, built: Dbt
+) -> None:
     assert built.manifest().exists()
     connection = account.connect()
     cursor = connection.cursor()

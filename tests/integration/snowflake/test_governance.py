@@ -1,4 +1,6 @@
-"""Setting an account up, governing it, doing it again: on the fake account, and as text through sqlfluff's snowflake dialect."""
+"""Setting an account up, governing it, doing it again: on the fake account, and as text through
+sqlfluff's snowflake dialect.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def test_nothing_is_built_before_the_policies_are_there_and_the_error_says_what_
 
 
 @pytest.mark.usefixtures("built")
-def test_every_relation_with_customer_has_its_policy_from_its_first_moment(account: FakeAccount) -> None:
+def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
+    account: FakeAccount,
+) -> None:
     state = account.state()
     connection = account.connect()
     columns = connection.cursor().execute(
@@ -93,7 +97,9 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(accou
     for table, names in by_table.items():
         policy, column = state["row_access"].get(f"{SCHEMA}.{table}", (None, None))
         if table in ("CUSTOMER_ACCESS", "LANDING"):
-            assert policy == f"{SCHEMA}.{'ACCESS' if table == 'CUSTOMER_ACCESS' else 'LANDING'}_ROWS", table
+            assert (
+                policy == f"{SCHEMA}.{'ACCESS' if table == 'CUSTOMER_ACCESS' else 'LANDING'}_ROWS"
+            ), table
         elif table == "LEGAL_HOLDS":
             assert policy == f"{SCHEMA}.INTERNAL_ROWS", table
         elif "CUSTOMER" in names:
@@ -165,10 +171,14 @@ def test_applying_again_leaves_what_is_right_alone_and_exchanges_what_is_wrong(
     assert account.state()["row_access"] == before["row_access"]
 
 
-def test_a_relation_that_lost_its_policy_fails_a_data_test(account: FakeAccount, built: Dbt) -> None:
+def test_a_relation_that_lost_its_policy_fails_a_data_test(
+    account: FakeAccount, built: Dbt
+) -> None:
     assert built("test", "--select", "every_relation_is_guarded").ok
     connection = account.connect()
-    connection.cursor().execute(f"alter table insight_atoms drop row access policy {SCHEMA}.customer_rows")
+    connection.cursor().execute(
+        f"alter table insight_atoms drop row access policy {SCHEMA}.customer_rows"
+    )
     failed = built("test", "--select", "every_relation_is_guarded")
     assert not failed.ok
     assert built.operation("apply_row_access").ok
@@ -181,7 +191,9 @@ def test_a_relation_that_lost_its_policy_fails_a_data_test(account: FakeAccount,
     connection.close()
 
 
-def test_changed_policy_text_stops_a_build_until_it_is_applied(account: FakeAccount, built: Dbt) -> None:
+def test_changed_policy_text_stops_a_build_until_it_is_applied(
+    account: FakeAccount, built: Dbt
+) -> None:
     connection = account.connect()
     connection.cursor().execute(
         f"update {SCHEMA}.applied_setup set fingerprint = 'older' where step = 'apply_masking'"
@@ -308,7 +320,9 @@ def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> N
 
 
 def test_a_build_asks_for_no_schema_that_is_there(account: FakeAccount, built: Dbt) -> None:
-    """`create schema if not exists` needs CREATE SCHEMA on the database even where the schema exists; the build's role hasn't that."""
+    """`create schema if not exists` needs CREATE SCHEMA on the database even where the schema
+    exists; the build's role hasn't that.
+    """
     refusal = {"on": "statement", "pattern": r"^\s*create\s+schema", "code": 3001, "times": 99}
     with account.failing({**refusal, "message": "Insufficient privileges to operate on database"}):
         result = built("run", "--select", "vw_tool_events")
@@ -334,7 +348,9 @@ ENTRIES = "('user', 'ADA', 'ada@example.com'), ('user', 'bob', 'bob@example.com'
 def body_of(policy: str, operation: str = "apply_row_access") -> str:
     printed = (SNAPSHOTS / f"{operation}.sql").read_text(encoding="utf-8").split(";\n\n")
     return next(
-        part.split("->\n", 1)[1] for part in printed if re.match(rf"alter .*\.{policy} set body", part)
+        part.split("->\n", 1)[1]
+        for part in printed
+        if re.match(rf"alter .*\.{policy} set body", part)
     )
 
 
@@ -347,7 +363,9 @@ def in_session(
     roles: tuple[str, ...] = (),
     **variables: str,
 ) -> str:
-    """A policy's body as a session of that role and user evaluates it. `roles` are its other ones: secondary, or below its own."""
+    """A policy's body as a session of that role and user evaluates it. `roles` are its other ones:
+    secondary, or below its own.
+    """
     in_force = ", ".join(f"'{name}'" for name in (role, *roles))
     body = re.sub(r"current_role\(\)", f"'{role}'", body)
     body = re.sub(r"current_user\(\)", f"'{user}'", body)
@@ -379,14 +397,13 @@ def in_session(
 def test_a_session_sees_the_customers_that_it_has_an_entry_for(
     account: FakeAccount, role: str, session: dict[str, Any], sees: list[str]
 ) -> None:
-    """The policies' own text, run as queries. `customer_rows` reads `customer_access` through that one's own policy, as Snowflake
+    """The policies' own text, run as queries. `customer_rows` reads `customer_access` through that
+    one's own policy, as Snowflake
     nests them."""
     access_rows = in_session(body_of("access_rows"), role, **session)
     for argument, column in (("row_kind", "principal_kind"), ("row_principal", "principal")):
         access_rows = access_rows.replace(argument, column)
-    entries = (
-        f"(select * from (values {ENTRIES}) as e (principal_kind, principal, customer) where {access_rows})"
-    )
+    entries = f"(select * from (values {ENTRIES}) as e (principal_kind, principal, customer) where {access_rows})"
     customer_rows = in_session(body_of("customer_rows"), role, **session)
     customer_rows = customer_rows.replace(f"{SCHEMA}.customer_access", entries)
     connection = account.connect(database="POLICIES")
@@ -404,7 +421,8 @@ def test_a_session_sees_the_customers_that_it_has_an_entry_for(
         (LOADER, {}, True, None),  # what has landed already, not what was said
         (LOADER, {"roles": (READER, "CDESK_ADMIN")}, True, None),
         (READER, {"roles": (LOADER, "CDESK_ADMIN")}, False, None),
-        (READER, {"invoker": "CDESK_TRANSFORMER"}, True, "said"),  # through our own views, whose columns are masked themselves
+        # through our own views, whose columns are masked themselves
+        (READER, {"invoker": "CDESK_TRANSFORMER"}, True, "said"),
         ("CDESK_TRANSFORMER", {}, True, "said"),
         ("CDESK_ADMIN", {}, True, "said"),
         ("SYSADMIN", {"roles": ("CDESK_ADMIN", LOADER)}, False, None),
@@ -437,11 +455,17 @@ def granted() -> list[tuple[str, str, str]]:
 
 
 def test_each_role_may_do_what_it_is_asked_to_do() -> None:
-    """By what Snowflake documents of each command; who may do more than its work needs is not asked for."""
+    """By what Snowflake documents of each command; who may do more than its work needs is not asked
+    for.
+    """
     grants = set(granted())
     schema = f"schema {SCHEMA}"
     assert {
-        ("ownership", schema, "CDESK_ADMIN"),  # in managed access only the schema's owner grants `apply`
+        (
+            "ownership",
+            schema,
+            "CDESK_ADMIN",
+        ),  # in managed access only the schema's owner grants `apply`
         ("apply masking policy", "account", "CDESK_ADMIN"),  # alter tag … set masking policy
         ("create table", schema, "CDESK_TRANSFORMER"),
         ("insert", f"table {SCHEMA}.landing", LOADER),
@@ -451,9 +475,13 @@ def test_each_role_may_do_what_it_is_asked_to_do() -> None:
         "execute task",
         "apply masking policy",
     }
-    assert not [grant for grant in grants if grant[0] in ("create schema", "manage grants", "create pipe")]
+    assert not [
+        grant for grant in grants if grant[0] in ("create schema", "manage grants", "create pipe")
+    ]
     setup = (SNAPSHOTS / "setup_snowflake.sql").read_text(encoding="utf-8")
-    assert setup.index("to role CDESK_ADMIN copy current grants") < setup.index("use role CDESK_ADMIN")
+    assert setup.index("to role CDESK_ADMIN copy current grants") < setup.index(
+        "use role CDESK_ADMIN"
+    )
     assert setup.index("use role CDESK_ADMIN") < setup.index("create pipe if not exists")
     assert "grant ownership on pipe" not in setup  # for which it would have to be paused
 

@@ -1,5 +1,7 @@
-"""Text that tries to be SQL, through every text parameter of every template, over the real connector: the statement that arrives is the
-template's own, to the letter, with the text among its binds; no error but validation, and no object changed.
+"""Text that tries to be SQL, through every text parameter of every template, over the real
+connector: the statement that arrives is the
+template's own, to the letter, with the text among its binds; no error but validation, and no object
+changed.
 
 The longer corpus, with plans, is tests/integration/queries/test_injection.py's.
 """
@@ -12,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from cdesk.catalogue import Parameter, Template, load_catalogue, normalise_sql
-from cdesk.errors import InvalidField
+from cdesk.contract.catalog import Parameter, Template, load_catalog, normalise_sql
+from cdesk.core.errors import InvalidField
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from cdesk_app.worker.dbt.catalog_export import export_catalog
 from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.records import CUSTOMERS
-from warehouse.snowflake import SnowflakeWarehouse
-from warehouse.snowflake_login import Login
-from worker.catalogue_export import export_catalogue
 
 CORPUS = (
     "'; drop table landing; --",
@@ -32,15 +34,19 @@ CORPUS = (
 def templates(built: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
     result = built("compile")
     assert result.ok, result.failures
-    file = tmp_path_factory.mktemp("catalogue") / "catalog.json"
-    export_catalogue(
+    file = tmp_path_factory.mktemp("catalog") / "catalog.json"
+    export_catalog(
         built.manifest("snowflake"), file, dialect="snowflake", now="2026-02-01T00:00:00.000000Z"
     )
-    return dict(load_catalogue(Path(file)).templates)
+    return dict(load_catalog(Path(file)).templates)
 
 
 def takes_text(parameter: Parameter) -> bool:
-    return parameter.type.removeprefix("list[").removesuffix("]") not in ("integer", "number", "boolean")
+    return parameter.type.removeprefix("list[").removesuffix("]") not in (
+        "integer",
+        "number",
+        "boolean",
+    )
 
 
 def objects(account: FakeAccount) -> list[Any]:

@@ -1,4 +1,6 @@
-"""One set of landed records through both engines: the same rows in every model, the same answer from every SafeSQL template."""
+"""One set of landed records through both engines: the same rows in every model, the same answer
+from every SafeSQL template.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,19 @@ from typing import Any
 import duckdb
 import pytest
 
-from cdesk.catalogue import Template, load_catalogue
+from cdesk.contract.catalog import Template, load_catalog
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from cdesk_app.worker.dbt.catalog_export import export_catalog
 from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.records import CUSTOMERS
-from warehouse.duckdb import DuckDBWarehouse
-from warehouse.snowflake import SnowflakeWarehouse
-from warehouse.snowflake_login import Login
-from worker.catalogue_export import export_catalogue
 
 OWN_TO_AN_ENGINE = {"id_key", "warehouse_seconds", "bytes_scanned", "credits"}
-"""A column whose form each engine chooses for itself (macro compact_key), and what an engine's own query history says."""
+"""A column whose form each engine chooses for itself (macro compact_key), and what an engine's own
+query history says.
+"""
 FOR_ANOTHER = ("activity_counts", "insights", "last_before", "recent_activities", "sessions")
 """Templates asked for a second customer too."""
 
@@ -30,7 +34,9 @@ TELLS_THE_TIME = {"health": {"as_of"}}
 
 
 def same(value: Any) -> Any:
-    """A value without what is an engine's own way of handing it out: JSON text's spacing, numbers' types, time zones."""
+    """A value without what is an engine's own way of handing it out: JSON text's spacing, numbers'
+    types, time zones.
+    """
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
     if isinstance(value, date):
@@ -51,7 +57,11 @@ def same(value: Any) -> Any:
 
 def rows(columns: list[str], found: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
     named = [
-        {c.lower(): same(v) for c, v in zip(columns, row, strict=True) if c.lower() not in OWN_TO_AN_ENGINE}
+        {
+            c.lower(): same(v)
+            for c, v in zip(columns, row, strict=True)
+            if c.lower() not in OWN_TO_AN_ENGINE
+        }
         for row in found
     ]
     return sorted(named, key=lambda row: json.dumps(row, sort_keys=True, default=str))
@@ -60,7 +70,9 @@ def rows(columns: list[str], found: list[tuple[Any, ...]]) -> list[dict[str, Any
 def test_every_model_holds_the_same_rows(account: FakeAccount, both_built: Dbt) -> None:
     manifest = json.loads(both_built.manifest().read_text(encoding="utf-8"))
     models = [
-        node["alias"] for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed")
+        node["alias"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in ("model", "seed")
     ]
     assert len(models) > 15
     filled = 0
@@ -73,22 +85,28 @@ def test_every_model_holds_the_same_rows(account: FakeAccount, both_built: Dbt) 
             cursor.execute(f"select * from {model}")
             theirs = rows([column[0] for column in cursor.description], cursor.fetchall())
             ours = local.execute(f"select * from activities.{model}")
-            assert theirs == rows([column[0] for column in ours.description], ours.fetchall()), model
+            assert theirs == rows([column[0] for column in ours.description], ours.fetchall()), (
+                model
+            )
             filled += bool(theirs)
     connection.close()
     assert filled > 12
 
 
 @pytest.fixture(scope="module")
-def catalogues(both_built: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Template]]:
+def catalogs(
+    both_built: Dbt, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Template]]:
     found: dict[str, dict[str, Template]] = {}
     for target in ("snowflake", "duckdb"):
-        file = tmp_path_factory.mktemp("catalogue") / f"{target}.json"
+        file = tmp_path_factory.mktemp("catalog") / f"{target}.json"
         if target == "snowflake":
             result = both_built("compile")
             assert result.ok, result.failures
-        export_catalogue(both_built.manifest(target), file, dialect=target, now="2026-02-01T00:00:00.000000Z")
-        found[target] = dict(load_catalogue(Path(file)).templates)
+        export_catalog(
+            both_built.manifest(target), file, dialect=target, now="2026-02-01T00:00:00.000000Z"
+        )
+        found[target] = dict(load_catalog(Path(file)).templates)
     return found
 
 
@@ -97,24 +115,26 @@ def answer(
 ) -> list[dict[str, Any]]:
     params = template.check_params(template.example)
     binds = template.bind(params, customer=customer, is_analyst=True)
-    with warehouse.run_template(template, binds, query_tag="cdesk_0000beef", timeout_seconds=30) as outcome:
+    with warehouse.run_template(
+        template, binds, query_tag="cdesk_0000beef", timeout_seconds=30
+    ) as outcome:
         batches = list(outcome.batches)
         columns = outcome.schema.names
     return rows(columns, [tuple(row.values()) for batch in batches for row in batch.to_pylist()])
 
 
 def test_every_template_answers_the_same(
-    account: FakeAccount, both_built: Dbt, catalogues: dict[str, dict[str, Template]]
+    account: FakeAccount, both_built: Dbt, catalogs: dict[str, dict[str, Template]]
 ) -> None:
     remote = SnowflakeWarehouse(Login(account.environ))
     local = DuckDBWarehouse(both_built.work / "warehouse.duckdb")
-    assert set(catalogues["snowflake"]) == set(catalogues["duckdb"])
-    assert len(catalogues["duckdb"]) >= 30
+    assert set(catalogs["snowflake"]) == set(catalogs["duckdb"])
+    assert len(catalogs["duckdb"]) >= 30
     problems: list[str] = []
-    for name, template in sorted(catalogues["duckdb"].items()):
+    for name, template in sorted(catalogs["duckdb"].items()):
         for customer in CUSTOMERS[: 2 if name in FOR_ANOTHER else 1]:
             try:
-                theirs = answer(remote, catalogues["snowflake"][name], customer)
+                theirs = answer(remote, catalogs["snowflake"][name], customer)
             except Exception as error:  # noqa: BLE001  # all of them at once, so that one run shows all
                 problems.append(f"{name}: {error}")
                 break

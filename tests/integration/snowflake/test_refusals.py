@@ -1,4 +1,5 @@
-"""What goes wrong over the wire, as the real connector reports it: one clear error each, naming what mends it.
+"""What goes wrong over the wire, as the real connector reports it: one clear error each, naming
+what mends it.
 
 And no more logins than an account bears.
 """
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cdesk.catalogue import Template
-from cdesk.errors import (
+from cdesk.contract.catalog import Template
+from cdesk.core.errors import (
     CdeskError,
     QueryCancelled,
     QueryTimedOut,
@@ -19,11 +20,11 @@ from cdesk.errors import (
     WarehouseNotBuilt,
     WarehouseUnavailable,
 )
+from cdesk.warehouse.protocol import LandedLine
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
-from warehouse.protocol import LandedLine
-from warehouse.snowflake import SnowflakeWarehouse
-from warehouse.snowflake_login import Login
 
 PROBE = Template("probe", "", "customer", (), "select 7 as probe_value", (), {}, "0" * 16)
 LINE = LandedLine("id", "event", "{}", "f-000001.ndjson", 0)
@@ -37,15 +38,25 @@ def warehouse(account: FakeAccount) -> Iterator[SnowflakeWarehouse]:
 
 
 def ask(warehouse: SnowflakeWarehouse) -> list[Any]:
-    with warehouse.run_template(PROBE, [], query_tag="cdesk_0bad0bad", timeout_seconds=20) as outcome:
+    with warehouse.run_template(
+        PROBE, [], query_tag="cdesk_0bad0bad", timeout_seconds=20
+    ) as outcome:
         return [row for batch in outcome.batches for row in batch.to_pylist()]
 
 
 @pytest.mark.parametrize(
     ("code", "message", "says"),
     [
-        ("390144", "JWT token is invalid. [0ce9eb56-821d-4ca9-a774-04ae89a0cf5a]", "the key is not the one"),
-        ("390100", "Incorrect username or password was specified.", "the user or the password is wrong"),
+        (
+            "390144",
+            "JWT token is invalid. [0ce9eb56-821d-4ca9-a774-04ae89a0cf5a]",
+            "the key is not the one",
+        ),
+        (
+            "390100",
+            "Incorrect username or password was specified.",
+            "the user or the password is wrong",
+        ),
         (
             "390189",
             "Role 'CDESK_READER' specified in the connect string is not granted to this user.",
@@ -109,7 +120,12 @@ def test_a_landing_that_fails_half_way_leaves_nothing_and_can_be_repeated(
         "source_offset number(38, 0), landed_at timestamp_ntz)"
     )
     message = "Authentication token has expired."
-    failure = {"on": "statement", "pattern": "^merge into landing", "code": "390114", "message": message}
+    failure = {
+        "on": "statement",
+        "pattern": "^merge into landing",
+        "code": "390114",
+        "message": message,
+    }
     with account.failing(failure), pytest.raises(WarehouseUnavailable):
         warehouse.land([LINE])
     assert cursor.execute("select count(*) from landing").fetchone() == (0,)
@@ -119,9 +135,15 @@ def test_a_landing_that_fails_half_way_leaves_nothing_and_can_be_repeated(
     connection.close()
 
 
-def test_a_build_that_broke_off_is_made_up_for_by_the_next(account: FakeAccount, built: Dbt) -> None:
+def test_a_build_that_broke_off_is_made_up_for_by_the_next(
+    account: FakeAccount, built: Dbt
+) -> None:
     connection = account.connect()
-    before = connection.cursor().execute("select count(*), max(activity_occurrence) from events").fetchall()
+    before = (
+        connection.cursor()
+        .execute("select count(*), max(activity_occurrence) from events")
+        .fetchall()
+    )
     with account.failing(
         {
             "on": "statement",
@@ -135,7 +157,9 @@ def test_a_build_that_broke_off_is_made_up_for_by_the_next(account: FakeAccount,
     assert "Authentication token has expired" in " ".join(broken.failures)
     assert built("run", "--select", "events").ok
     assert (
-        connection.cursor().execute("select count(*), max(activity_occurrence) from events").fetchall()
+        connection.cursor()
+        .execute("select count(*), max(activity_occurrence) from events")
+        .fetchall()
         == before
     )
     connection.close()
@@ -145,11 +169,15 @@ def test_each_query_goes_out_tagged_limited_bound_and_for_one_customer(
     account: FakeAccount, warehouse: SnowflakeWarehouse
 ) -> None:
     mark = len(account.statements())
-    wanted = Template("probe", "", "customer", (), "select ? as probe_value", ("customer",), {}, "0" * 16)
+    wanted = Template(
+        "probe", "", "customer", (), "select ? as probe_value", ("customer",), {}, "0" * 16
+    )
     with warehouse.run_template(
         wanted, ["o'brien"], query_tag="cdesk_0000cafe", timeout_seconds=20
     ) as outcome:
-        assert [row for batch in outcome.batches for row in batch.to_pylist()] == [{"probe_value": "o'brien"}]
+        assert [row for batch in outcome.batches for row in batch.to_pylist()] == [
+            {"probe_value": "o'brien"}
+        ]
     ran = [s for s in account.statements(mark) if s["sql"] != "login"]
     assert (
         ran[0]["sql"] == "use secondary roles none"

@@ -1,12 +1,18 @@
-"""Snowpipe Streaming's service and client, as far as `warehouse.snowpipe` leans on them. The promises that this stands for:
+"""Snowpipe Streaming's service and client, as far as `cdesk.warehouse.snowflake.streaming` leans on
+them. The promises that this stands for:
 
-- rows of a channel are committed in the order in which they were appended, each append as a whole, together with its end offset token;
-- a channel's token outlives the client: opening it again, from any process, tells the last committed one;
-- opening a channel again cuts the earlier handle off, and what it had appended but not committed is lost;
+- rows of a channel are committed in the order in which they were appended, each append as a whole,
+  together with its end offset token;
+- a channel's token outlives the client: opening it again, from any process, tells the last
+  committed one;
+- opening a channel again cuts the earlier handle off, and what it had appended but not committed is
+  lost;
 - a commit comes some time after the append, and is seen by asking for the channel's status;
-- a row that the pipe can't take is left out and counted, and the token moves on (the pipe's ON_ERROR = CONTINUE).
+- a row that the pipe can't take is left out and counted, and the token moves on (the pipe's
+  ON_ERROR = CONTINUE).
 
-What it can't stand for: the service's own latency, throttling, authentication, and how the pipe's `copy into` reads a row.
+What it can't stand for: the service's own latency, throttling, authentication, and how the pipe's
+`copy into` reads a row.
 """
 
 # ruff: noqa: ARG002  # the signatures are the SDK's
@@ -32,7 +38,8 @@ class StoredChannel:
 
 @dataclass
 class FakeSnowpipe:
-    """The service. `commit` puts rows into the table; `polls` is how many status calls a commit takes; `dies` is raised by the
+    """The service. `commit` puts rows into the table; `polls` is how many status calls a commit
+    takes; `dies` is raised by the
     next append."""
 
     commit: Callable[[list[dict[str, Any]]], None]
@@ -51,7 +58,9 @@ class FakeClient:
     def __init__(self, service: FakeSnowpipe) -> None:
         self._service = service
 
-    def open_channel(self, channel_name: str, offset_token: str | None = None) -> tuple[FakeChannel, Status]:
+    def open_channel(
+        self, channel_name: str, offset_token: str | None = None
+    ) -> tuple[FakeChannel, Status]:
         stored = self._service.channels.setdefault(channel_name, StoredChannel())
         stored.generation += 1
         self._service.opened.append(channel_name)

@@ -1,6 +1,7 @@
-"""What every engine promises (warehouse/protocol.py), asked of each that can run here.
+"""What every engine promises (cdesk/warehouse/protocol.py), asked of each that can run here.
 
-duckdb: the real thing. connector: the real Snowflake connector over HTTP against fakesnow. streaming: as connector, with the
+duckdb: the real thing. connector: the real Snowflake connector over HTTP against fakesnow.
+    streaming: as connector, with the
 Snowpipe Streaming service
 replaced by `fake_snowpipe.py`, which says what it stands for.
 """
@@ -17,15 +18,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from cdesk.catalogue import Template
-from cdesk.errors import QueryCancelled, WarehouseError, WarehouseNotBuilt
+from cdesk.contract.catalog import Template
+from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseNotBuilt
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.protocol import LandedLine, Warehouse
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.streaming import SnowpipeWarehouse
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.snowflake.account import FakeAccount, running_account
 from tests.integration.warehouse_contract.fake_snowpipe import FakeSnowpipe
-from warehouse.duckdb import DuckDBWarehouse
-from warehouse.protocol import LandedLine, Warehouse
-from warehouse.snowflake import SnowflakeWarehouse
-from warehouse.snowflake_login import Login
-from warehouse.snowpipe import SnowpipeWarehouse
 
 ENGINES = ("duckdb", "connector", "streaming")
 TABLES = (
@@ -90,7 +91,14 @@ class Engine:
                 "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as timestamp_ntz)",
                 *(
                     row[column]
-                    for column in ("id", "kind", "payload", "source_file", "source_offset", "landed_at")
+                    for column in (
+                        "id",
+                        "kind",
+                        "payload",
+                        "source_file",
+                        "source_offset",
+                        "landed_at",
+                    )
                 ),
             )
 
@@ -101,15 +109,23 @@ class Engine:
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, account: FakeAccount, tmp_path: Path) -> Iterator[Engine]:
-    made = Engine(request.param, account, tmp_path, f"CONTRACT_{abs(hash(request.node.name)) % 10**8}")
+def engine(
+    request: pytest.FixtureRequest, account: FakeAccount, tmp_path: Path
+) -> Iterator[Engine]:
+    made = Engine(
+        request.param, account, tmp_path, f"CONTRACT_{abs(hash(request.node.name)) % 10**8}"
+    )
     yield made
     made.warehouse.close()
 
 
 def line(offset: int, *, file: str = "a-000001.ndjson", payload: object = None) -> LandedLine:
     return LandedLine(
-        f"{file}-{offset}", "event", json.dumps(payload or {"n": offset}, ensure_ascii=False), file, offset
+        f"{file}-{offset}",
+        "event",
+        json.dumps(payload or {"n": offset}, ensure_ascii=False),
+        file,
+        offset,
     )
 
 
@@ -123,7 +139,9 @@ def test_a_landing_holds_every_line_with_one_instant(engine: Engine) -> None:
         {"deep": {"a": [1, {"b": None}]}},
         {"big": 12345678901234567890},
     ]
-    result = engine.warehouse.land([line(index, payload=payload) for index, payload in enumerate(payloads)])
+    result = engine.warehouse.land(
+        [line(index, payload=payload) for index, payload in enumerate(payloads)]
+    )
     landed = engine.landed()
     assert [json.loads(row[2]) for row in landed] == payloads
     assert {row[5].replace(tzinfo=UTC) for row in landed} == {result.landed_at}
@@ -140,7 +158,9 @@ def test_a_later_landing_has_a_later_instant(engine: Engine) -> None:
 
 def test_positions_are_the_greatest_landed_offset_of_a_file(engine: Engine) -> None:
     engine.warehouse.land([line(0), line(70), line(10, file="b-000001.ndjson")])
-    assert engine.warehouse.positions(["a-000001.ndjson", "b-000001.ndjson", "c-000001.ndjson"]) == {
+    assert engine.warehouse.positions(
+        ["a-000001.ndjson", "b-000001.ndjson", "c-000001.ndjson"]
+    ) == {
         "a-000001.ndjson": 70,
         "b-000001.ndjson": 10,
     }
@@ -194,10 +214,14 @@ def test_values_are_bound_and_never_read_as_sql(engine: Engine) -> None:
 def test_as_of_follows_a_landing(engine: Engine) -> None:
     wanted = template("select 1 as one")
     engine.warehouse.land([line(0)])
-    with engine.warehouse.run_template(wanted, [], query_tag="cdesk_00000003", timeout_seconds=20) as outcome:
+    with engine.warehouse.run_template(
+        wanted, [], query_tag="cdesk_00000003", timeout_seconds=20
+    ) as outcome:
         before = outcome.as_of
     landed = engine.warehouse.land([line(1)])
-    with engine.warehouse.run_template(wanted, [], query_tag="cdesk_00000003", timeout_seconds=20) as outcome:
+    with engine.warehouse.run_template(
+        wanted, [], query_tag="cdesk_00000003", timeout_seconds=20
+    ) as outcome:
         assert outcome.as_of > before
     assert abs((outcome.as_of - landed.landed_at).total_seconds()) < 30
 
@@ -229,7 +253,10 @@ def test_a_missing_table_is_a_warehouse_not_built(engine: Engine) -> None:
     with (
         pytest.raises(WarehouseNotBuilt),
         engine.warehouse.run_template(
-            template("select * from never_built"), [], query_tag="cdesk_00000005", timeout_seconds=20
+            template("select * from never_built"),
+            [],
+            query_tag="cdesk_00000005",
+            timeout_seconds=20,
         ),
     ):
         pass
@@ -249,7 +276,9 @@ def test_context_is_exported_by_delta(engine: Engine) -> None:
     assert [row.customer for row in rows] == ["Zoë", "ada"]
     assert rows[0].context == '{"ü": 1}'.encode()
     assert rows[1].updated_at == "2026-01-01T00:00:00.000001Z"
-    assert [row.customer for row in engine.warehouse.export_context(since=rows[1].updated_at)] == ["Zoë"]
+    assert [row.customer for row in engine.warehouse.export_context(since=rows[1].updated_at)] == [
+        "Zoë"
+    ]
 
 
 def test_the_data_version_moves_with_a_landing(engine: Engine) -> None:

@@ -1,4 +1,6 @@
-"""A dbt project of three nodes with the real adapter: what the warm builder does is the same for it as for the whole one."""
+"""A dbt project of three nodes with the real adapter: what the warm builder does is the same for it
+as for the whole one.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from worker.build import Builder
-from worker.project import DbtProject, dbt_environment, prepare_project
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk_app.worker.dbt.build import Builder
+from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, prepare_project
 
 FILES = {
     "dbt_project.yml": """

@@ -1,4 +1,6 @@
-"""The warm builder with real dbt and real DuckDB: it builds, frees the file, notices changes, and survives the death of its child."""
+"""The warm builder with real dbt and real DuckDB: it builds, frees the file, notices changes, and
+survives the death of its child.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cdesk.errors import BuildError
-from cdesk.home import StateDirectory
-from worker.build import OTHER_COLUMNS, BuildBlocked, Builder
-from worker.project import DbtProject, dbt_environment
+from cdesk.core.errors import BuildError
+from cdesk.core.home import StateDirectory
+from cdesk_app.worker.dbt.build import OTHER_COLUMNS, BuildBlocked, Builder
+from cdesk_app.worker.dbt.project import DbtProject, dbt_environment
 
 
 def write(path: Path, text: str) -> None:
@@ -67,7 +69,8 @@ def test_a_changed_file_is_parsed_again_by_the_same_process(
     builder.build()
     pid, before = builder.pid, project.fingerprint()
     write(
-        project.project_dir / "models/total.sql", "select 41 + 1 as rows from {{ ref('numbers') }} limit 1\n"
+        project.project_dir / "models/total.sql",
+        "select 41 + 1 as rows from {{ ref('numbers') }} limit 1\n",
     )
     report = builder.build()
     write(project.project_dir / "models/total.sql", small_files["models/total.sql"])
@@ -87,7 +90,9 @@ def test_a_failed_test_is_reported_and_is_no_error(
         "select cast(null as integer) as rows from {{ ref('numbers') }}\n",
     )
     try:
-        assert builder.build().status == "succeeded", "a test that would fail keeps no model from being built"
+        assert builder.build().status == "succeeded", (
+            "a test that would fail keeps no model from being built"
+        )
         report = builder.test()
     finally:
         write(project.project_dir / "models/total.sql", small_files["models/total.sql"])
@@ -99,13 +104,20 @@ def test_a_failed_test_is_reported_and_is_no_error(
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
-        ("select nowhere from {{ ref('numbers') }}\n", ("model total failed", "nowhere", "dbt.log")),
+        (
+            "select nowhere from {{ ref('numbers') }}\n",
+            ("model total failed", "nowhere", "dbt.log"),
+        ),
         ("select {{ no_such_macro() }} from {{ ref('numbers') }}\n", ("no_such_macro", "dbt.log")),
         ("select 1 from {{ ref('gone') }}\n", ("gone", "dbt.log")),
     ],
 )
 def test_a_broken_model_is_named_with_the_first_line_of_its_error_and_mends(
-    builder: Builder, project: DbtProject, small_files: dict[str, str], sql: str, words: tuple[str, ...]
+    builder: Builder,
+    project: DbtProject,
+    small_files: dict[str, str],
+    sql: str,
+    words: tuple[str, ...],
 ) -> None:
     path = project.project_dir / "models/total.sql"
     write(path, sql)
@@ -126,7 +138,8 @@ def test_a_table_of_other_columns_is_told_by_dbts_words_and_rebuilt_on_demand(
     builder.build()
     path = project.project_dir / "models/numbers.sql"
     write(
-        path, "{{ config(materialized='incremental', on_schema_change='fail') }}\nselect 1 as n, 2 as other\n"
+        path,
+        "{{ config(materialized='incremental', on_schema_change='fail') }}\nselect 1 as n, 2 as other\n",
     )
     try:
         with pytest.raises(BuildError, match=OTHER_COLUMNS):
@@ -142,12 +155,17 @@ def test_a_warehouse_that_somebody_holds_is_waited_for_then_told_apart(
     builder: Builder, home: StateDirectory
 ) -> None:
     builder.build()
-    with duckdb.connect(str(home.warehouse)), pytest.raises(BuildBlocked, match="another process holds"):
+    with (
+        duckdb.connect(str(home.warehouse)),
+        pytest.raises(BuildBlocked, match="another process holds"),
+    ):
         builder.build()
     assert builder.build().status == "succeeded"
 
 
-def test_a_build_goes_ahead_once_the_holder_has_gone(builder: Builder, home: StateDirectory) -> None:
+def test_a_build_goes_ahead_once_the_holder_has_gone(
+    builder: Builder, home: StateDirectory
+) -> None:
     builder.build()
     connection = duckdb.connect(str(home.warehouse))
     timer = threading.Timer(0.5, connection.close)
@@ -180,7 +198,7 @@ def test_a_killed_child_is_replaced_and_the_next_build_repairs(
 def test_a_build_that_is_told_to_stop_is_broken_off(
     project: DbtProject, home: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.build.STOP_GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("cdesk_app.worker.dbt.build.STOP_GRACE_SECONDS", 0.0)
     builder = Builder(project, dbt_environment(os.environ, home))
     stop = threading.Event()
     stop.set()

@@ -18,19 +18,19 @@ import duckdb
 import orjson
 import pytest
 
-from cdesk.catalogue import load_catalogue
-from cdesk.clock import IdSource, format_ts
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.locks import FileLock
-from cdesk.queue import QueueWriter
-from cdesk.records import Kind, encode, make_record
-from cdesk.snapshot import SnapshotReader
-from cdesk.state import get_status, open_state
-from cdesk.tickets import expiry_of, get_ticket, submit_ticket
-from cdesk.wake import WakeSender, read_worker
-from cli.main import main
-from worker.main import RUNNING_ALREADY, run_once
+from cdesk.contract.catalog import load_catalog
+from cdesk.contract.records import Kind, encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk.core.wake import WakeSender, read_worker
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import get_status, open_state
+from cdesk.state.snapshot import SnapshotReader
+from cdesk.state.tickets import expiry_of, get_ticket, submit_ticket
+from cdesk_app.cli.main import main
+from cdesk_app.worker.main import RUNNING_ALREADY, run_once
 
 ADA = "ada@example.com"
 
@@ -55,7 +55,14 @@ class Shim:
         if kind == "insight":
             self.state.execute(
                 "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, ?, ?, ?)",
-                (id, ADA, ts, fields["subject"], fields["metric"], orjson.dumps(fields["value"]).decode()),
+                (
+                    id,
+                    ADA,
+                    ts,
+                    fields["subject"],
+                    fields["metric"],
+                    orjson.dumps(fields["value"]).decode(),
+                ),
             )
         self.queue.append(line)
         self.wake.send()
@@ -77,7 +84,7 @@ class Shim:
         )
 
     def submit(self, template: str, **params: object) -> str:
-        found = load_catalogue(self.home.catalogue).get(template)
+        found = load_catalog(self.home.catalog).get(template)
         checked = found.check_params(params)
         id, now = self.ids.uuid7(), format_ts(time.time_ns())
         submit_ticket(
@@ -140,7 +147,7 @@ def worker(home: StateDirectory, shim: Shim) -> Iterator[subprocess.Popen[bytes]
 def start(home: StateDirectory, *words: str) -> subprocess.Popen[bytes]:
     environ = {**os.environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": ADA}
     return subprocess.Popen(
-        [sys.executable, "-m", "worker.main", *words],
+        [sys.executable, "-m", "cdesk_app.worker.main", *words],
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -158,9 +165,9 @@ def landed(home: StateDirectory, id: str) -> int:
     try:
         with duckdb.connect(str(home.warehouse), read_only=True) as connection:
             return int(
-                connection.execute("select count(*) from activities.landing where id = ?", [id]).fetchall()[
-                    0
-                ][0]
+                connection.execute(
+                    "select count(*) from activities.landing where id = ?", [id]
+                ).fetchall()[0][0]
             )
     except duckdb.IOException:  # the worker has the file just now
         return -1
@@ -174,7 +181,9 @@ def context(home: StateDirectory) -> dict[str, Any]:
     return found
 
 
-def test_one_round_lands_builds_and_renews_what_the_turn_path_reads(shim: Shim, home: StateDirectory) -> None:
+def test_one_round_lands_builds_and_renews_what_the_turn_path_reads(
+    shim: Shim, home: StateDirectory
+) -> None:
     assert [item["question"] for item in context(home)["recent_questions"]] == ["first"]
     assert [item["value"] for item in context(home)["unverified"]] == [1]
     assert shim.state.execute("select count(*) from pending_insights").fetchone() == (0,)
@@ -192,7 +201,9 @@ def test_a_second_round_is_short_runs_tickets_and_lands_their_records(
     answered = get_ticket(shim.state, ticket, customer=ADA)
     assert answered.status == "succeeded"
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
-        kinds = connection.execute("select kind, count(*) from activities.landing group by 1").fetchall()
+        kinds = connection.execute(
+            "select kind, count(*) from activities.landing group by 1"
+        ).fetchall()
     assert ("query_run", 1) in kinds
 
 
@@ -284,4 +295,6 @@ def test_a_setting_that_cannot_be_used_is_one_line_and_exit_1(tmp_path: Path) ->
     process = start(home, "--once")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.decode().splitlines() == ["cdesk worker: target is 'oracle'; allowed: duckdb, snowflake"]
+    assert err.decode().splitlines() == [
+        "cdesk worker: target is 'oracle'; allowed: duckdb, snowflake"
+    ]

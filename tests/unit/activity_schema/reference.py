@@ -1,4 +1,6 @@
-"""The relationships in plain Python, straight from their definitions in docs/relationships.md: every row compared with every row."""
+"""The relationships in plain Python, straight from their definitions in docs/relationships.md:
+every row compared with every row.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 Row = dict[str, Any]
-"""A row of the stream under the specification's names; `feature_json` is a dict, `ts` anything that orders."""
+"""A row of the stream under the specification's names; `feature_json` is a dict, `ts` anything that
+orders.
+"""
 
 RELATIONSHIPS: Final = (
     "first_ever", "last_ever", "nth_ever", "first_before", "last_before", "first_after", "last_after", "nth_before", "nth_after",
@@ -38,7 +42,11 @@ class Value:
         if self.type == "integer":
             return value if isinstance(value, int) and not isinstance(value, bool) else None
         if self.type == "number":
-            return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+            return (
+                float(value)
+                if isinstance(value, int | float) and not isinstance(value, bool)
+                else None
+            )
         if value is None or isinstance(value, str):
             return value
         return str(value)
@@ -104,7 +112,9 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 
 
 def occurrences(stream: Sequence[Row], activity: Activity) -> list[Row]:
-    """The activity's rows in order, each with its occurrence, and with the instant of the next one. A row of nobody has neither."""
+    """The activity's rows in order, each with its occurrence, and with the instant of the next one.
+    A row of nobody has neither.
+    """
     rows = in_order(
         row
         for row in stream

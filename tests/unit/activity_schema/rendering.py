@@ -48,14 +48,17 @@ class Renderer:
 
     def __init__(self, folder: Path, engine: Engine, variables: str = "{}") -> None:
         (folder / "models").mkdir(parents=True)
-        # Relative, because dbt takes macro paths so; on another drive (Windows) there is no relative path, and none is needed.
+        # Relative, because dbt takes macro paths so; on another drive (Windows) there is no
+        # relative path, and none is needed.
         macros = Path(os.path.relpath(ROOT / "macros", folder)).as_posix()
         (folder / "dbt_project.yml").write_text(
             PROJECT.format(macros=macros, vars=variables), encoding="utf-8"
         )
         (folder / "profiles.yml").write_text(PROFILES, encoding="utf-8")
         (folder / "models" / "events.sql").write_text("select 1 as one", encoding="utf-8")
-        (folder / "models" / "asking.sql").write_text("select 1 from {{ ref('events') }}", encoding="utf-8")
+        (folder / "models" / "asking.sql").write_text(
+            "select 1 from {{ ref('events') }}", encoding="utf-8"
+        )
         if engine == "snowflake":
             with warnings.catch_warnings():
                 # The connector warns of the versions of what it ships with, on its first import.
@@ -72,7 +75,9 @@ class Renderer:
         manifest: Any = result.result
         config = RuntimeConfig.from_args(get_flags())
         self._node = manifest.nodes["model.cdesk.asking"]
-        self._context: Mapping[str, Any] = generate_runtime_model_context(self._node, config, manifest)
+        self._context: Mapping[str, Any] = generate_runtime_model_context(
+            self._node, config, manifest
+        )
         self._seen: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:

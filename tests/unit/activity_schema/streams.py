@@ -1,4 +1,6 @@
-"""Random streams and questions (hypothesis), and the two ways to ask them: as macro text, and of the reference."""
+"""Random streams and questions (hypothesis), and the two ways to ask them: as macro text, and of
+the reference.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class Connection(Protocol):
     def execute(self, query: str, parameters: Any = ..., /) -> Any: ...
 
 
-# Few customers, few instants and short ids on purpose: ties, repeats and shared identities on most draws. `it's` is both a customer and an
+# Few customers, few instants and short ids on purpose: ties, repeats and shared identities on most
+# draws. `it's` is both a customer and an
 # anonymous customer, and has to be quoted.
 _rows = st.fixed_dictionaries(
     {
@@ -56,7 +59,9 @@ _rows = st.fixed_dictionaries(
 
 @st.composite
 def streams(draw: st.DrawFn, max_size: int = 30, *, anonymous: bool = True) -> list[Row]:
-    """Rows in no order, with distinct ids except where a whole row stands twice. `events` requires a customer: not `anonymous`."""
+    """Rows in no order, with distinct ids except where a whole row stands twice. `events` requires
+    a customer: not `anonymous`.
+    """
     rows: list[Row] = draw(st.lists(_rows, max_size=max_size))
     if not anonymous:
         rows = [{**row, "customer": row["customer"] or "bob"} for row in rows]
@@ -70,7 +75,12 @@ def streams(draw: st.DrawFn, max_size: int = 30, *, anonymous: bool = True) -> l
     return numbered
 
 
-FEATURES = [Value("n", "integer"), Value("s", "string"), Value("it's/a key", "string"), Value("n", "number")]
+FEATURES = [
+    Value("n", "integer"),
+    Value("s", "string"),
+    Value("it's/a key", "string"),
+    Value("n", "number"),
+]
 VALUES = [
     Value(name)
     for name in ("activity_id", "ts", "customer", "anonymous_customer_id", "revenue_impact", "link")
@@ -81,7 +91,9 @@ NUMBERS = [Value("revenue_impact"), Value("n", "integer"), Value("n", "number")]
 @st.composite
 def filters(draw: st.DrawFn) -> Filter:
     value = draw(
-        st.sampled_from([Value("revenue_impact"), Value("link"), Value("n", "integer"), Value("s", "string")])
+        st.sampled_from(
+            [Value("revenue_impact"), Value("link"), Value("n", "integer"), Value("s", "string")]
+        )
     )
     operator = draw(st.sampled_from(["equals", "in", "between", "is null", "is not null"]))
     operand = {
@@ -119,7 +131,9 @@ _conditions = st.lists(
     st.one_of(
         _same(Value("link")),
         _same(Value("n", "integer")),
-        st.sampled_from(sorted(COMPARISONS)).map(lambda operator: Condition(_revenue, operator, _revenue)),
+        st.sampled_from(sorted(COMPARISONS)).map(
+            lambda operator: Condition(_revenue, operator, _revenue)
+        ),
     ),
     max_size=2,
 )
@@ -129,7 +143,8 @@ _conditions = st.lists(
 def appends(draw: st.DrawFn, relationship: str | None = None, conditions: bool = True) -> Append:
     relationship = relationship or draw(st.sampled_from(RELATIONSHIPS))
     chosen = tuple(draw(st.one_of(st.just([]), st.just([]), _conditions))) if conditions else ()
-    # Rows that stand twice differ in nothing but their numbering, which partitions by a condition needn't order alike.
+    # Rows that stand twice differ in nothing but their numbering, which partitions by a condition
+    # needn't order alike.
     numbering = [] if chosen else [Value("activity_occurrence"), Value("activity_repeated_at")]
     columns: st.SearchStrategy[Any] = st.sampled_from([*VALUES, *numbering])
     if relationship.startswith("aggregate_"):
@@ -205,7 +220,11 @@ def macro_text(
     relation: str = "stream",
 ) -> str:
     """The question as a model would hold it."""
-    named = "[" + ", ".join(_value(column, f"cohort_{index}") for index, column in enumerate(columns)) + "]"
+    named = (
+        "["
+        + ", ".join(_value(column, f"cohort_{index}") for index, column in enumerate(columns))
+        + "]"
+    )
     parts = ", ".join(append_text(append, index) for index, append in enumerate(asked))
     mapping = STORED if stored else ""
     return f"{{{{ cdesk.dataset({_activity(cohort, named)}, [{parts}], stream=cdesk.stream('{relation}'{mapping})) }}}}"
@@ -218,7 +237,9 @@ def create_stream(connection: Connection, rows: Sequence[Row], json_type: str = 
     if rows:
         places = ", ".join("(" + ", ".join("?" for _ in COLUMNS) + ")" for _ in rows)
         values = [
-            json.dumps(row[name]) if name == "feature_json" else row[name] for row in rows for name in COLUMNS
+            json.dumps(row[name]) if name == "feature_json" else row[name]
+            for row in rows
+            for name in COLUMNS
         ]
         connection.execute(f"insert into stream values {places}", values)
 
@@ -240,7 +261,9 @@ def create_values(rows: Sequence[Row]) -> str:
         f"parse_json(column{i})" if name == "feature_json" else f"column{i}"
         for i, name in enumerate(names, 1)
     ]
-    values = ", ".join("(" + ", ".join(literal(name, row[name]) for name in names) + ")" for row in rows)
+    values = ", ".join(
+        "(" + ", ".join(literal(name, row[name]) for name in names) + ")" for row in rows
+    )
     return f"select {', '.join(read)} from values {values}"
 
 
@@ -259,7 +282,9 @@ def create_events(connection: Connection, rows: Sequence[Row], json_type: str = 
 
 
 def comparable(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Rows as a sorted list of texts, in which a whole number is the same as integer, decimal or float."""
+    """Rows as a sorted list of texts, in which a whole number is the same as integer, decimal or
+    float.
+    """
 
     def text(value: Any) -> Any:
         if isinstance(value, list):

@@ -1,4 +1,6 @@
-"""Bad input to the relationship macros is a compile error that names the model, the argument, what was given and what is allowed."""
+"""Bad input to the relationship macros is a compile error that names the model, the argument, what
+was given and what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,13 @@ CASES = {
     ),
     "a misspelt column": (
         dataset("'a'", "[cdesk.first_ever('b', columns=['revenue_impct'])]"),
-        ["first_ever(b)", "column", "'revenue_impct'", "did you mean 'revenue_impact'?", "feature_json"],
+        [
+            "first_ever(b)",
+            "column",
+            "'revenue_impct'",
+            "did you mean 'revenue_impact'?",
+            "feature_json",
+        ],
     ),
     "a misspelt cohort column": (
         dataset("cdesk.activity('a', columns=['custmer'])"),
@@ -45,7 +53,10 @@ CASES = {
         dataset("cdesk.time_spine('day', '2026-01-01', '2026-13-01')"),
         ["time_spine", "until", "2026-13-01", "of the calendar"],
     ),
-    "appends without a list": (dataset("'a'", "cdesk.first_ever('b')"), ["dataset", "appends", "a list"]),
+    "appends without a list": (
+        dataset("'a'", "cdesk.first_ever('b')"),
+        ["dataset", "appends", "a list"],
+    ),
     "no appends at all": (dataset("'a'", "none"), ["dataset", "appends", "None", "a list"]),
     "filters without a list": (
         dataset("cdesk.activity('a', filters=cdesk.filter('ts', 'is null'))"),
@@ -67,7 +78,10 @@ CASES = {
         dataset("'a'", "[cdesk.nth_ever('b', true)]"),
         ["nth_ever", "nth", "given True"],
     ),
-    "nth without the occurrence": (dataset("cdesk.activity('a', nth=2)"), ["activity(a)", "nth", "given 2"]),
+    "nth without the occurrence": (
+        dataset("cdesk.activity('a', nth=2)"),
+        ["activity(a)", "nth", "given 2"],
+    ),
     "an unknown occurrence": (
         dataset("cdesk.activity('a', occurrence='frist')"),
         ["occurrence", "'frist'", "did you mean 'first'?", "all, first, last, nth"],
@@ -77,7 +91,10 @@ CASES = {
         ["first_ever", "occurrence", "last", "the relationship itself"],
     ),
     "a sum of text": (
-        dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('sum', cdesk.feature('name', 'string'))])]"),
+        dataset(
+            "'a'",
+            "[cdesk.aggregate_before('b', [cdesk.agg('sum', cdesk.feature('name', 'string'))])]",
+        ),
         ["aggregate_before(b)", "sum", "name of type string", "integer or number"],
     ),
     "an average of times": (
@@ -133,7 +150,9 @@ CASES = {
         ["filter on ts", "yesterday", "YYYY-MM-DD"],
     ),
     "an unknown condition operator": (
-        dataset("'a'", "[cdesk.first_ever('b', conditions=[cdesk.condition('link', 'equalz', 'link')])]"),
+        dataset(
+            "'a'", "[cdesk.first_ever('b', conditions=[cdesk.condition('link', 'equalz', 'link')])]"
+        ),
         ["condition operator", "'equalz'", "did you mean 'equals'?"],
     ),
     "a condition that is none": (
@@ -173,7 +192,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(render: Renderer, case: str) -> None:
+def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(
+    render: Renderer, case: str
+) -> None:
     text, wanted = CASES[case]
     with pytest.raises(CompilationError) as error:
         render(text)
@@ -183,11 +204,15 @@ def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(render: Re
         assert part in message
 
 
-def test_an_unknown_activity_names_the_nearest_where_the_project_lists_its_activities(tmp_path: Path) -> None:
+def test_an_unknown_activity_names_the_nearest_where_the_project_lists_its_activities(
+    tmp_path: Path,
+) -> None:
     render = Renderer(
         tmp_path / "listed", "duckdb", "{cdesk__activity_schema_activities: [opened_email, placed_order]}"
     )
-    with pytest.raises(CompilationError, match=r"'placed_ordr' .did you mean 'placed_order'") as error:
+    with pytest.raises(
+        CompilationError, match=r"'placed_ordr' .did you mean 'placed_order'"
+    ) as error:
         render(dataset("'opened_email'", "[cdesk.first_after('placed_ordr')]"))
     assert "opened_email, placed_order" in str(error.value)
 
@@ -201,7 +226,9 @@ def test_output_names_say_relationship_activity_and_column(render: Renderer) -> 
             " cdesk.last_ever('b', columns=['ts', cdesk.column('link', as='url')], prefix='latest')]",
         )
     )
-    outputs = [line.strip().rstrip(",") for line in sql.rpartition("\nselect\n")[2].splitlines()[:-1]]
+    outputs = [
+        line.strip().rstrip(",") for line in sql.rpartition("\nselect\n")[2].splitlines()[:-1]
+    ]
     assert outputs == [
         "c.activity_id",
         "c.customer",

@@ -22,9 +22,13 @@ def render_snowflake(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
 
 
 def violations(sql: str) -> list[str]:
-    """What sqlfluff can't parse. A bind stands as a literal, because sqlfluff knows binds only by a templater of its own."""
+    """What sqlfluff can't parse. A bind stands as a literal, because sqlfluff knows binds only by a
+    templater of its own.
+    """
     text = re.sub(r"\?/\*\w+\*/", "'bound'", sql)
-    return [violation.desc() for violation in Linter(dialect="snowflake").parse_string(text).violations]
+    return [
+        violation.desc() for violation in Linter(dialect="snowflake").parse_string(text).violations
+    ]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

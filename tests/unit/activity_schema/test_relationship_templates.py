@@ -15,7 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.activity_schema import reference
-from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append, Row, Value, in_order
+from tests.unit.activity_schema.reference import (
+    RELATIONSHIPS,
+    Activity,
+    Append,
+    Row,
+    Value,
+    in_order,
+)
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import START, comparable, create_events, streams
 
@@ -25,15 +32,28 @@ relaxed = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 COHORT = [Value("activity_id"), Value("customer"), Value("ts"), Value("activity_occurrence")]
-PICKED = tuple(Value(name) for name in ("activity_id", "ts", "revenue_impact", "link", "feature_json"))
-AGGREGATED = (("count", None), ("sum", Value("revenue_impact")), ("min", Value("ts")), ("max", Value("ts")))
+PICKED = tuple(
+    Value(name) for name in ("activity_id", "ts", "revenue_impact", "link", "feature_json")
+)
+AGGREGATED = (
+    ("count", None),
+    ("sum", Value("revenue_impact")),
+    ("min", Value("ts")),
+    ("max", Value("ts")),
+)
 activities = st.sampled_from(["a", "b", "c", "never"])
-instants = st.one_of(st.none(), st.integers(0, 7).map(lambda seconds: START + timedelta(seconds=seconds)))
+instants = st.one_of(
+    st.none(), st.integers(0, 7).map(lambda seconds: START + timedelta(seconds=seconds))
+)
 callers = st.sampled_from([("ada", True), ("ada", False), ("it's", False), ("nobody", False)])
 
 
 def run(
-    render: Renderer, connection: duckdb.DuckDBPyConnection, name: str, caller: tuple[str, bool], **given: Any
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    caller: tuple[str, bool],
+    **given: Any,
 ) -> list[list[Any]]:
     sql, binds = render.template(name)
     values = {"customer": caller[0], "is_analyst": caller[1], "since": None, "until": None, **given}
@@ -91,7 +111,9 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
     )  # fmt: skip
     aggregated = relationship.startswith("aggregate_")
     if not aggregated:
-        got = [[*row[:-1], row[-1] and json.dumps(json.loads(row[-1]), sort_keys=True)] for row in got]
+        got = [
+            [*row[:-1], row[-1] and json.dumps(json.loads(row[-1]), sort_keys=True)] for row in got
+        ]
     seen = visible(stream, caller)
     which = (append_nth or nth) if relationship.startswith("nth_") else None
     asked = Append(relationship, Activity(append), AGGREGATED if aggregated else PICKED, which)
@@ -102,11 +124,14 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
     ]
     expected = [
         [column.of(row) for column in COHORT] + reference.appended(seen, row, asked)
-        for row in sorted(chosen, key=lambda row: nulls_last(row["customer"], row["ts"], row["activity_id"]))
+        for row in sorted(
+            chosen, key=lambda row: nulls_last(row["customer"], row["ts"], row["activity_id"])
+        )
     ]
     if not aggregated:
         expected = [
-            [*row[:-1], None if row[-1] is None else json.dumps(row[-1], sort_keys=True)] for row in expected
+            [*row[:-1], None if row[-1] is None else json.dumps(row[-1], sort_keys=True)]
+            for row in expected
         ]
     assert [row[:3] for row in got] == [row[:3] for row in expected]
     assert comparable(got) == comparable(expected)
@@ -140,7 +165,16 @@ def test_the_funnel_follows_each_customer_step_by_step(
     ]
     create_events(connection, stream)
     since, until = (at and START + (at - START) * 86_400 for at in (since, until))
-    got = run(render, connection, "funnel", caller, steps=steps, within_days=days, since=since, until=until)
+    got = run(
+        render,
+        connection,
+        "funnel",
+        caller,
+        steps=steps,
+        within_days=days,
+        since=since,
+        until=until,
+    )
     seen = in_order(row for row in visible(stream, caller) if row["customer"] is not None)
     starts: dict[str, datetime] = {}
     for row in seen:
@@ -154,14 +188,28 @@ def test_the_funnel_follows_each_customer_step_by_step(
             following: dict[str, datetime] = {}
             for row in seen:
                 who = row["customer"]
-                if row["activity"] == step and who in at and row["ts"] > at[who] and who not in following:
+                if (
+                    row["activity"] == step
+                    and who in at
+                    and row["ts"] > at[who]
+                    and who not in following
+                ):
                     following[who] = row["ts"]
-            following = {who: ts for who, ts in following.items() if ts <= starts[who] + timedelta(days=days)}
+            following = {
+                who: ts for who, ts in following.items() if ts <= starts[who] + timedelta(days=days)
+            }
             seconds = [(ts - at[who]).total_seconds() for who, ts in following.items()]
             at = following
         median = statistics.median(seconds) if seconds else None
         expected.append(
-            [number, step, len(at), before and len(at) / before, (len(at) / first) if first else None, median]
+            [
+                number,
+                step,
+                len(at),
+                before and len(at) / before,
+                (len(at) / first) if first else None,
+                median,
+            ]
         )
         if before == 0:
             expected[-1][3] = None
@@ -189,7 +237,9 @@ def test_retention_counts_each_returning_customer_once_a_period(
     periods: int,
     caller: tuple[str, bool],
 ) -> None:
-    stream = [{**row, "ts": START + timedelta(days=9.5) * (row["ts"] - START).seconds} for row in stream]
+    stream = [
+        {**row, "ts": START + timedelta(days=9.5) * (row["ts"] - START).seconds} for row in stream
+    ]
     create_events(connection, stream)
     got = run(
         render,
@@ -204,7 +254,11 @@ def test_retention_counts_each_returning_customer_once_a_period(
 
     def start(ts: datetime) -> datetime:
         day = ts.replace(hour=0, minute=0, second=0)
-        return {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[period]
+        return {
+            "day": day,
+            "week": day - timedelta(days=day.weekday()),
+            "month": day.replace(day=1),
+        }[period]
 
     def distance(earlier: datetime, later: datetime) -> int:
         if period == "month":
@@ -220,14 +274,18 @@ def test_retention_counts_each_returning_customer_once_a_period(
     returns = {
         (who, distance(start(firsts[who]), start(row["ts"])))
         for row in seen
-        if row["activity"] == back and (who := row["customer"]) in firsts and row["ts"] > firsts[who]
+        if row["activity"] == back
+        and (who := row["customer"]) in firsts
+        and row["ts"] > firsts[who]
     }
     expected = []
     for cohort, size in sorted(sizes.items()):
         for index in range(periods + 1):
             returned = sum(1 for who, at in returns if at == index and start(firsts[who]) == cohort)
             expected.append([cohort, size, index, returned, returned / size])
-    assert [[str(value)[:10] if i == 0 else value for i, value in enumerate(row)] for row in got] == [
+    assert [
+        [str(value)[:10] if i == 0 else value for i, value in enumerate(row)] for row in got
+    ] == [
         [str(value)[:10] if i == 0 else pytest.approx(value) for i, value in enumerate(row)]
         for row in expected
     ]
@@ -254,7 +312,13 @@ def test_time_to_convert_runs_from_the_first_time_to_the_next_conversion(
 ) -> None:
     create_events(connection, stream)
     [got] = run(
-        render, connection, "time_to_convert", caller, since=since, until=until, **{"from": start, "to": end}
+        render,
+        connection,
+        "time_to_convert",
+        caller,
+        since=since,
+        until=until,
+        **{"from": start, "to": end},
     )
     seen = [row for row in visible(stream, caller) if row["customer"] is not None]
     firsts = [
@@ -272,9 +336,15 @@ def test_time_to_convert_runs_from_the_first_time_to_the_next_conversion(
     def percentile(share: float) -> float:
         position = share * (len(seconds) - 1)
         low = int(position)
-        return seconds[low] + (seconds[min(low + 1, len(seconds) - 1)] - seconds[low]) * (position - low)
+        return seconds[low] + (seconds[min(low + 1, len(seconds) - 1)] - seconds[low]) * (
+            position - low
+        )
 
-    expected: list[Any] = [len(firsts), len(seconds), len(seconds) / len(firsts) if firsts else None]
+    expected: list[Any] = [
+        len(firsts),
+        len(seconds),
+        len(seconds) / len(firsts) if firsts else None,
+    ]
     if seconds:
         middle = [percentile(share) for share in (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)]
         expected += [seconds[0], *middle, seconds[-1]]
@@ -321,7 +391,9 @@ def test_paths_are_the_next_activities_most_frequent_first(
     for index, row in enumerate(seen):
         if row["activity"] == start and inside(row["ts"], since, until):
             after = [
-                other["activity"] for other in seen[index + 1 :] if other["customer"] == row["customer"]
+                other["activity"]
+                for other in seen[index + 1 :]
+                if other["customer"] == row["customer"]
             ][:depth]
             path = (*after, *[None] * (6 - len(after)))
             found.setdefault(path, []).append(row["customer"])

@@ -1,4 +1,6 @@
-"""Every relationship, filter, condition and aggregate on random streams, against the brute-force reference."""
+"""Every relationship, filter, condition and aggregate on random streams, against the brute-force
+reference.
+"""
 
 from __future__ import annotations
 

@@ -13,15 +13,27 @@ from hypothesis import strategies as st
 from tests.unit.activity_schema import reference
 from tests.unit.activity_schema.reference import RELATIONSHIPS, Append, Row, who
 from tests.unit.activity_schema.rendering import Renderer
-from tests.unit.activity_schema.streams import START, append_text, appends, comparable, create_stream, streams
+from tests.unit.activity_schema.streams import (
+    START,
+    append_text,
+    appends,
+    comparable,
+    create_stream,
+    streams,
+)
 
-relaxed = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def slow_down(stream: list[Row]) -> list[Row]:
-    """A second becomes eight hours, so that half of the rows fall into days' midst and some on their starts."""
+    """A second becomes eight hours, so that half of the rows fall into days' midst and some on
+    their starts.
+    """
     return [
-        {**row, "ts": START + (row["ts"] - START) * 28_800, "activity_repeated_at": None} for row in stream
+        {**row, "ts": START + (row["ts"] - START) * 28_800, "activity_repeated_at": None}
+        for row in stream
     ]
 
 
@@ -93,7 +105,9 @@ def test_a_spine_has_the_starts_of_periods_from_since_until_before_until(
     sql = render(
         f"{{{{ cdesk.dataset(cdesk.time_spine('{period}', '{since}', '{until}'), stream=cdesk.stream('stream')) }}}}"
     )
-    got = [str(row[0]) for row in connection.execute(f"select ts from ({sql}) order by ts").fetchall()]
+    got = [
+        str(row[0]) for row in connection.execute(f"select ts from ({sql}) order by ts").fetchall()
+    ]
     assert [text[: len(start)] for text, start in zip(got, starts, strict=True)] == starts
 
 

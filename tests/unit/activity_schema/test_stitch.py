@@ -10,7 +10,9 @@ from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import comparable, create_stream, streams
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(stream=streams())
 def test_an_anonymous_row_gets_the_customer_of_the_next_later_row_that_names_both(
     render: Renderer, connection: duckdb.DuckDBPyConnection, stream: list[Row]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdesk.clock import IdSource, format_ts, parse_ts, to_ns
+from cdesk.core.clock import IdSource, format_ts, parse_ts, to_ns
 
 
 @given(st.lists(st.integers(min_value=0, max_value=2**60), min_size=2, max_size=50))
@@ -32,7 +32,13 @@ def test_query_tags_have_the_agreed_form() -> None:
     assert re.fullmatch(r"cdesk_[0-9a-f]{8}", IdSource().query_tag())
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2199, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(
+    st.datetimes(
+        min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - the zone follows
+        max_value=datetime(2199, 1, 1),  # noqa: DTZ001
+        timezones=st.just(UTC),
+    )
+)
 def test_timestamps_round_trip(moment: datetime) -> None:
     assert parse_ts(format_ts(to_ns(moment))) == moment
 

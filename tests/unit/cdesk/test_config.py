@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.config import Settings, load_settings
-from cdesk.errors import ConfigurationError
+from cdesk.core.config import Settings, load_settings
+from cdesk.core.errors import ConfigurationError
 
 
 def load(home: Path, **environ: str) -> Settings:
@@ -16,7 +16,13 @@ def load(home: Path, **environ: str) -> Settings:
 
 def test_an_empty_environment_gives_the_embedded_default(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    assert (settings.home, settings.customer, settings.target, settings.worker, settings.durability) == (
+    assert (
+        settings.home,
+        settings.customer,
+        settings.target,
+        settings.worker,
+        settings.durability,
+    ) == (
         tmp_path,
         "ada",
         "duckdb",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.errors import StateDirectoryError
-from cdesk.home import StateDirectory, write_private
-from cdesk.locks import FileLock
+from cdesk.core.errors import StateDirectoryError
+from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.locks import FileLock
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are a POSIX notion")
 
@@ -18,10 +18,10 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are a POSIX no
 @posix
 def test_directories_and_files_are_private(tmp_path: Path) -> None:
     home = StateDirectory(tmp_path / "home").ensure()
-    write_private(home.catalogue, b"{}")
+    write_private(home.catalog, b"{}")
     assert home.root.stat().st_mode & 0o777 == 0o700
     assert home.queue.stat().st_mode & 0o777 == 0o700
-    assert home.catalogue.stat().st_mode & 0o777 == 0o600
+    assert home.catalog.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_state_directory_that_is_a_file_says_what_to_do(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_scrap(tmp_path: Path) -
 
 HOLD = """
 import pathlib, sys
-from cdesk.locks import FileLock
+from cdesk.core.locks import FileLock
 lock = FileLock(pathlib.Path(sys.argv[1]))
 print(lock.acquire(), flush=True)
 input()

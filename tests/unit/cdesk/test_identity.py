@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cdesk.errors import Forbidden
-from cdesk.identity import ANALYST, Caller
+from cdesk.core.errors import Forbidden
+from cdesk.core.identity import ANALYST, Caller
 
 
 def test_a_caller_has_its_own_customer_only() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from cdesk import queue
-from cdesk.errors import QueueWriteError
-from cdesk.locks import FileLock
-from cdesk.queue import FILE_NAME, QueueWriter
-from uploader.files import finish_leftovers
+from cdesk.core.errors import QueueWriteError
+from cdesk.core.locks import FileLock
+from cdesk.queue import writer as queue
+from cdesk.queue.files import finish_leftovers
+from cdesk.queue.writer import FILE_NAME, QueueWriter
 
 LINE = b'{"n":1}\n'
 
@@ -42,7 +42,9 @@ def test_a_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     real = os.write
     writer = QueueWriter(tmp_path)
     writer.append(LINE)
-    monkeypatch.setattr(queue.os, "write", lambda fd, data: writes.append(len(data)) or real(fd, data))
+    monkeypatch.setattr(
+        queue.os, "write", lambda fd, data: writes.append(len(data)) or real(fd, data)
+    )
     writer.append(b"x" * 200_000 + b"\n")
     assert writes == [200_001]
     writer.close()
@@ -55,7 +57,9 @@ def test_nothing_is_made_before_the_first_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_are_sealed_by_size_and_by_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_sealed_by_size_and_by_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(queue, "SEAL_BYTES", 20)
     writer = QueueWriter(tmp_path)
     for _ in range(4):
@@ -81,7 +85,9 @@ def test_the_lock_is_held_while_the_writer_lives(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_without_a_lock_nothing_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_lock_nothing_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FileLock, "acquire", lambda _: False)
     writer = QueueWriter(tmp_path)
     with pytest.raises(QueueWriteError, match="no locks"):
@@ -165,8 +171,8 @@ def test_too_many_open_files_is_an_error_that_goes_by(tmp_path: Path) -> None:
     code = f"""
 import resource, sys
 from pathlib import Path
-from cdesk.queue import QueueWriter
-from cdesk.errors import QueueWriteError
+from cdesk.queue.writer import QueueWriter
+from cdesk.core.errors import QueueWriteError
 writer = QueueWriter(Path({str(tmp_path)!r}))
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -187,8 +193,8 @@ def test_a_file_size_limit_of_the_system_leaves_whole_lines_only(tmp_path: Path)
     code = f"""
 import resource, signal, sys
 from pathlib import Path
-from cdesk.queue import QueueWriter
-from cdesk.errors import QueueWriteError
+from cdesk.queue.writer import QueueWriter
+from cdesk.core.errors import QueueWriteError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 writer = QueueWriter(Path({str(tmp_path)!r}))
@@ -243,7 +249,7 @@ def test_a_pending_line_joins_the_queue_once_in_its_last_form(tmp_path: Path) ->
 
 def test_a_dead_writers_pending_line_is_taken_in_and_a_living_ones_is_left(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib, sys\nfrom cdesk.queue import QueueWriter\n"
+        "import os, pathlib, sys\nfrom cdesk.queue.writer import QueueWriter\n"
         "writer = QueueWriter(pathlib.Path(sys.argv[1]))\n"
         "writer.put_pending(b'{\"n\":1}\\n')\nos._exit(9)\n"
     )
@@ -272,7 +278,9 @@ def test_lines_of_many_threads_stay_whole(tmp_path: Path, monkeypatch: pytest.Mo
         thread.join()
     writer.close()
     lines = content(tmp_path).split()
-    assert sorted(lines) == sorted(b"%d-%d" % (number, step) for number in range(4) for step in range(25))
+    assert sorted(lines) == sorted(
+        b"%d-%d" % (number, step) for number in range(4) for step in range(25)
+    )
     for number in range(4):
         own = [line for line in lines if line.startswith(b"%d-" % number)]
         assert own == [b"%d-%d" % (number, step) for step in range(25)]
@@ -284,7 +292,9 @@ class TestDiskDurability:
     ) -> None:
         synced: list[bytes] = []
         real = os.fsync
-        monkeypatch.setattr(queue.os, "fsync", lambda fd: (synced.append(content(tmp_path)), real(fd))[1])
+        monkeypatch.setattr(
+            queue.os, "fsync", lambda fd: (synced.append(content(tmp_path)), real(fd))[1]
+        )
         writer = QueueWriter(tmp_path, durability="disk")
         writer.append(LINE)
         assert synced == [LINE]
@@ -292,7 +302,9 @@ class TestDiskDurability:
         assert synced == [LINE, LINE * 2]
         writer.close()
 
-    def test_a_sync_that_fails_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_sync_that_fails_is_an_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def refuse(_: int) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
@@ -305,7 +317,9 @@ class TestDiskDurability:
         writer.append(LINE)
         writer.close()
 
-    def test_one_sync_serves_all_who_wait(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_sync_serves_all_who_wait(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         syncs: list[int] = []
         gate, waiting = threading.Event(), threading.Event()
 
@@ -335,7 +349,7 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path) ->
     code = f"""
 import sys
 from pathlib import Path
-from cdesk.queue import QueueWriter
+from cdesk.queue.writer import QueueWriter
 writer = QueueWriter(Path({str(tmp_path)!r}))
 number = 0
 while True:

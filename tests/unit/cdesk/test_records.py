@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdesk.errors import Drift, InvalidField
-from cdesk.records import (
+from cdesk.contract.records import (
     FIELDS,
     MAX_FEATURE_BYTES,
     MAX_FEATURE_DEPTH,
@@ -18,6 +17,7 @@ from cdesk.records import (
     make_record,
     parse_line,
 )
+from cdesk.core.errors import Drift, InvalidField
 
 ENVELOPE = {
     "id": "019b76da-a800-7000-8000-000000000001",
@@ -34,7 +34,12 @@ OWN: dict[Kind, dict[str, Any]] = {
         "link": "s3://bucket/key",
         "revenue_impact": -1.5,
     },
-    "insight": {"subject": "s", "metric": "m", "value": True, "provenance_query_hash": "0123456789abcdef"},
+    "insight": {
+        "subject": "s",
+        "metric": "m",
+        "value": True,
+        "provenance_query_hash": "0123456789abcdef",
+    },
     "artifact": {
         "uri": "cdesk://artifact/1",
         "format": "parquet",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.errors import SnapshotError
-from cdesk.snapshot import ContextRow, SnapshotReader, SnapshotWriter
+from cdesk.core.errors import SnapshotError
+from cdesk.state.snapshot import ContextRow, SnapshotReader, SnapshotWriter
 
 NOW = "2026-01-31T12:00:00.000000Z"
 

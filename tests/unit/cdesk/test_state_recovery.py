@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.errors import StateDirectoryError
-from cdesk.state import get_status, open_state, repair_state, set_status
+from cdesk.core.errors import StateDirectoryError
+from cdesk.state.database import get_status, open_state, repair_state, set_status
 
 
 def filled(path: Path, facts: int = 2000) -> Path:

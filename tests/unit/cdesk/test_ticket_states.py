@@ -1,4 +1,6 @@
-"""Ticket states, the kill switch and stored results as rows of state.db: each transition happens once, whoever makes it."""
+"""Ticket states, the kill switch and stored results as rows of state.db: each transition happens
+once, whoever makes it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from cdesk import tickets
-from cdesk.artifacts import Artifact, ArtifactFolder, get_artifact, keep_artifact, sweep_artifacts
-from cdesk.errors import KillSwitchActive, NotFound
-from cdesk.killswitch import read_switch, turn_off, turn_on
-from cdesk.state import open_state
+from cdesk.artifacts.store import (
+    Artifact,
+    ArtifactFolder,
+    get_artifact,
+    keep_artifact,
+    sweep_artifacts,
+)
+from cdesk.core.errors import KillSwitchActive, NotFound
+from cdesk.state import tickets
+from cdesk.state.database import open_state
+from cdesk.state.kill_switch import read_switch, turn_off, turn_on
 
 NOW = "2026-01-31T12:00:00.000000Z"
 LATER = "2026-01-31T13:00:00.000000Z"
@@ -98,7 +106,9 @@ def test_only_its_runner_can_end_a_ticket_and_only_once(state: sqlite3.Connectio
     submit(state, "t1")
     tickets.claim_ticket(state, runner="r", now=NOW)
     assert not tickets.finish_ticket(state, "t1", runner="other", status="failed", now=NOW)
-    assert tickets.finish_ticket(state, "t1", runner="r", status="succeeded", now=NOW, result=b'{"rows":[]}')
+    assert tickets.finish_ticket(
+        state, "t1", runner="r", status="succeeded", now=NOW, result=b'{"rows":[]}'
+    )
     assert not tickets.finish_ticket(state, "t1", runner="r", status="failed", now=NOW)
     ticket = tickets.get_ticket(state, "t1", customer="ada")
     assert (ticket.status, ticket.result) == ("succeeded", {"rows": []})
@@ -167,7 +177,16 @@ def test_the_switch_tells_why_and_what_to_do(state: sqlite3.Connection) -> None:
 
 def artifact(folder: ArtifactFolder, artifact_id: str, customer: str = "ada") -> Artifact:
     return Artifact(
-        artifact_id, customer, folder.uri(customer, artifact_id), "parquet", "0" * 16, 1, 4, False, NOW, LATER
+        artifact_id,
+        customer,
+        folder.uri(customer, artifact_id),
+        "parquet",
+        "0" * 16,
+        1,
+        4,
+        False,
+        NOW,
+        LATER,
     )
 
 
@@ -218,7 +237,10 @@ def test_the_sweep_takes_what_has_expired_and_what_nobody_owns(
 
     folder = ArtifactFolder(tmp_path / "artifacts")
     kept = artifact(folder, ID)
-    orphan, new = folder.uri("bob", ID.replace("0190", "0191")), folder.uri("bob", ID.replace("0190", "0192"))
+    orphan, new = (
+        folder.uri("bob", ID.replace("0190", "0191")),
+        folder.uri("bob", ID.replace("0190", "0192")),
+    )
     for uri in (kept.uri, orphan, new):
         with folder.write(uri) as path:
             path.write_bytes(b"x")

@@ -1,4 +1,6 @@
-"""A wake-up is a hint: it arrives at the worker that announced itself, and is never an error anywhere else."""
+"""A wake-up is a hint: it arrives at the worker that announced itself, and is never an error
+anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from pathlib import Path
 
 import orjson
 
-from cdesk.home import StateDirectory
-from cdesk.wake import WakeListener, WakeSender, read_worker
+from cdesk.core.home import StateDirectory
+from cdesk.core.wake import WakeListener, WakeSender, read_worker
 
 
 def test_a_sender_wakes_the_listener_and_follows_it_through_a_restart(tmp_path: Path) -> None:
@@ -41,7 +43,9 @@ def test_a_datagram_without_the_token_wakes_nobody(tmp_path: Path) -> None:
     home = StateDirectory(tmp_path).ensure()
     listener = WakeListener(home)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        stranger.sendto(b"wake up", ("127.0.0.1", orjson.loads(home.worker_json.read_bytes())["port"]))
+        stranger.sendto(
+            b"wake up", ("127.0.0.1", orjson.loads(home.worker_json.read_bytes())["port"])
+        )
         assert not listener.wait(0.2)
     listener.close()
 

@@ -1,4 +1,6 @@
-"""The Python that Snowflake runs behind the masking of documents, run here: the very text that the macro puts into the function."""
+"""The Python that Snowflake runs behind the masking of documents, run here: the very text that the
+macro puts into the function.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,8 @@ def test_the_value_of_a_sensitive_key_is_masked_whatever_it_is(
 
 
 @pytest.mark.parametrize(
-    "key", ["input_tokens", "output_tokens", "model", "spinner", "shipping", "latency_ms", "compass"]
+    "key",
+    ["input_tokens", "output_tokens", "model", "spinner", "shipping", "latency_ms", "compass"],
 )
 def test_an_innocent_key_is_left_alone(redact: Callable[[Any], Any], key: str) -> None:
     assert redact({key: 12}) == {key: 12}
@@ -103,12 +106,16 @@ def test_null_stays_null(redact: Callable[[Any], Any]) -> None:
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=40),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
 
-@given(document=documents, address=st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.(com|org)", fullmatch=True))
+@given(
+    document=documents, address=st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.(com|org)", fullmatch=True)
+)
 def test_no_address_survives_and_masking_twice_changes_nothing(
     redact: Callable[[Any], Any], document: Any, address: str
 ) -> None:

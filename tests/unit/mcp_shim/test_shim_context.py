@@ -13,7 +13,9 @@ from mcp_shim.context import PRIORITY, SECTIONS, empty_context, read_sections, t
 from mcp_shim.surface import MIN_CONTEXT_BYTES
 
 ENTRIES = st.lists(
-    st.fixed_dictionaries({"subject": st.text(max_size=80), "value": st.integers(-(2**63), 2**63 - 1)}),
+    st.fixed_dictionaries(
+        {"subject": st.text(max_size=80), "value": st.integers(-(2**63), 2**63 - 1)}
+    ),
     max_size=12,
 )
 MAPPING = st.dictionaries(st.text(max_size=30), st.text(max_size=200), max_size=12)
@@ -54,7 +56,12 @@ def test_an_answer_keeps_its_bound_and_names_what_it_leaves_out(
 def test_what_fits_is_whole() -> None:
     context = empty_context() | {"insights": [{"subject": "a"}]}
     answer, _ = trim({"customer": "ada"}, context, [{"subject": "b"}], max_bytes=4_096)
-    assert answer == {"customer": "ada", "context": context, "pending": [{"subject": "b"}], "omitted": []}
+    assert answer == {
+        "customer": "ada",
+        "context": context,
+        "pending": [{"subject": "b"}],
+        "omitted": [],
+    }
 
 
 def test_a_foreign_blob_is_read_as_far_as_it_goes() -> None:

@@ -1,4 +1,6 @@
-"""state.db from the event loop: locks are waited out without blocking, failures leave nothing, changes are noticed."""
+"""state.db from the event loop: locks are waited out without blocking, failures leave nothing,
+changes are noticed.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.errors import InvalidField, StateDirectoryError
-from cdesk.state import open_state, set_status
+from cdesk.core.errors import InvalidField, StateDirectoryError
+from cdesk.state.database import open_state, set_status
 from mcp_shim.state import SharedState
 
 NOW = "2026-01-01T00:00:00.000000Z"
@@ -80,19 +82,21 @@ def test_a_database_put_in_its_place_is_followed(tmp_path: Path) -> None:
         new.execute("pragma journal_mode = delete")
     path.with_name("state.db-wal").unlink(missing_ok=True)
     (tmp_path / "new.db").replace(path)
-    assert state.read(lambda connection: connection.execute("select key from worker_status").fetchall()) == [
-        ("new",)
-    ]
+    assert state.read(
+        lambda connection: connection.execute("select key from worker_status").fetchall()
+    ) == [("new",)]
     state.close()
 
 
-def test_a_damaged_database_is_set_aside_and_one_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+def test_a_damaged_database_is_set_aside_and_one_that_cannot_be_opened_is_an_error(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "state.db"
     path.write_bytes(b"no database" * 1_000)
     state = SharedState(path)
-    assert state.read(lambda connection: connection.execute("select count(*) from tickets").fetchone()) == (
-        0,
-    )
+    assert state.read(
+        lambda connection: connection.execute("select count(*) from tickets").fetchone()
+    ) == (0,)
     assert list(tmp_path.glob("state.db.damaged-*"))
     state.close()
     (tmp_path / "folder").mkdir()

@@ -12,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
-from mcp_types.jsonrpc import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp_types.jsonrpc import (
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 
-from mcp_shim.stdio import (
+from mcp_shim.transports.stdio import (
     LineSplitter,
     MessageTooLong,
     Mode,
@@ -26,15 +31,23 @@ from mcp_shim.stdio import (
 
 MODES: list[Mode] = ["threads"] if os.name == "nt" else ["loop", "threads"]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @given(
     st.lists(
-        st.binary(min_size=1, max_size=30).filter(lambda line: b"\n" not in line and not line.isspace())
+        st.binary(min_size=1, max_size=30).filter(
+            lambda line: b"\n" not in line and not line.isspace()
+        )
     ),
     st.lists(st.integers(1, 17), min_size=1),
 )
@@ -64,7 +77,9 @@ def test_an_overlong_line_is_reported_once_and_its_neighbours_stay(size: int) ->
     splitter = LineSplitter(limit=20)
     data = b"before\n" + b"x" * 200 + b"\nafter\n"
     found = [
-        item for start in range(0, len(data), size) for item in splitter.feed(data[start : start + size])
+        item
+        for start in range(0, len(data), size)
+        for item in splitter.feed(data[start : start + size])
     ]
     assert [item for item in found if isinstance(item, bytes)] == [b"before", b"after"]
     assert sum(isinstance(item, MessageTooLong) for item in found) == 1
@@ -74,7 +89,11 @@ def test_an_overlong_line_is_reported_once_and_its_neighbours_stay(size: int) ->
     st.fixed_dictionaries(
         {"jsonrpc": st.just("2.0")},
         optional={
-            "id": st.none() | st.integers() | st.text() | st.floats(allow_nan=False) | st.booleans(),
+            "id": st.none()
+            | st.integers()
+            | st.text()
+            | st.floats(allow_nan=False)
+            | st.booleans(),
             "method": st.text() | st.integers(),
             "params": JSON,
             "result": JSON,
@@ -99,7 +118,9 @@ def test_a_message_is_what_the_sdks_own_parser_makes_of_it(message: dict[str, ob
 
 
 @given(st.dictionaries(st.text(), JSON), st.integers() | st.text())
-def test_an_answer_is_written_as_the_sdk_writes_it(result: dict[str, object], id: int | str) -> None:
+def test_an_answer_is_written_as_the_sdk_writes_it(
+    result: dict[str, object], id: int | str
+) -> None:
     message = JSONRPCResponse(jsonrpc="2.0", id=id, result=result)
     try:
         expected = message.model_dump_json(by_alias=True, exclude_unset=True)
@@ -108,7 +129,9 @@ def test_an_answer_is_written_as_the_sdk_writes_it(result: dict[str, object], id
     line = encode_message(message)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    assert jsonrpc_message_adapter.validate_json(line) == jsonrpc_message_adapter.validate_json(expected)
+    assert jsonrpc_message_adapter.validate_json(line) == jsonrpc_message_adapter.validate_json(
+        expected
+    )
 
 
 def test_fragments_are_written_as_they_stand_even_where_orjson_cannot_write_the_rest() -> None:
@@ -155,7 +178,9 @@ def with_pipes(mode: Mode, test: Callable[[Pipes], object]) -> None:
 def test_messages_pass_both_ways_in_order(mode: Mode) -> None:
     async def test(pipes: Pipes) -> None:
         for number in range(50):
-            os.write(pipes.to_server, b'{"jsonrpc":"2.0","id":%d,"method":"ping"}\nno JSON\n' % number)
+            os.write(
+                pipes.to_server, b'{"jsonrpc":"2.0","id":%d,"method":"ping"}\nno JSON\n' % number
+            )
         reader, writer = pipes.transport.reader, pipes.transport.writer
         assert (await reader.first_request()) is not None
         for number in range(50):
@@ -174,7 +199,9 @@ def test_messages_pass_both_ways_in_order(mode: Mode) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_full_pipe_holds_the_writer_and_loses_nothing(mode: Mode) -> None:
     async def test(pipes: Pipes) -> None:
-        big = SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="m", params={"text": "x" * 300_000}))
+        big = SessionMessage(
+            JSONRPCNotification(jsonrpc="2.0", method="m", params={"text": "x" * 300_000})
+        )
         sending = asyncio.gather(*(pipes.transport.writer.send(big) for _ in range(4)))
         await asyncio.sleep(0.1)
         assert not sending.done()

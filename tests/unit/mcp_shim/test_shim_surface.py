@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 from bench.turn_path import fixtures
-from cdesk.catalogue import load_catalogue
-from cdesk.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
+from cdesk.contract.catalog import load_catalog
+from cdesk.contract.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
 from mcp_shim.surface import INSTRUCTIONS, TOOLS, arguments_of, tool_list
 
 SNAPSHOT = Path(__file__).with_name("surface.json")
@@ -20,7 +20,9 @@ SNAPSHOT = Path(__file__).with_name("surface.json")
 def test_the_surface_is_the_snapshot() -> None:
     """UPDATE_SNAPSHOT=1 renews the file; read the difference before you commit it."""
     found = (
-        json.dumps({"instructions": INSTRUCTIONS, "tools": tool_list(None)}, indent=1, ensure_ascii=False)
+        json.dumps(
+            {"instructions": INSTRUCTIONS, "tools": tool_list(None)}, indent=1, ensure_ascii=False
+        )
         + "\n"
     )
     if os.environ.get("UPDATE_SNAPSHOT"):
@@ -53,8 +55,8 @@ def test_bounds_are_those_of_the_record_contract() -> None:
 
 
 def test_submit_query_lists_the_templates_with_their_parameters(tmp_path: Path) -> None:
-    fixtures.catalogue(tmp_path / "catalog.json")
-    tool = {tool["name"]: tool for tool in tool_list(load_catalogue(tmp_path / "catalog.json"))}[
+    fixtures.catalog(tmp_path / "catalog.json")
+    tool = {tool["name"]: tool for tool in tool_list(load_catalog(tmp_path / "catalog.json"))}[
         "submit_query"
     ]
     assert tool["inputSchema"]["properties"]["template"]["enum"] == ["recent_activities"]

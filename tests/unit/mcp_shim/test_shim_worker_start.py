@@ -1,4 +1,6 @@
-"""Starting the worker: once, only where none runs, only where it can run, and so that it outlives us."""
+"""Starting the worker: once, only where none runs, only where it can run, and so that it outlives
+us.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.config import Settings
-from cdesk.home import StateDirectory
-from cdesk.locks import FileLock, is_held
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock, is_held
 from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter
 
 SAY = "import os, sys; print(os.environ['CDESK_HOME'], os.environ['CDESK_CUSTOMER'], os.getcwd(), os.getsid(0) == os.getpid())"
@@ -31,7 +33,9 @@ def starter(settings: Settings, home: StateDirectory, code: str = SAY) -> Worker
 def wait(home: StateDirectory) -> str:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if home.worker_log.exists() and (text := home.worker_log.read_text(encoding="utf-8")).endswith("\n"):
+        if home.worker_log.exists() and (
+            text := home.worker_log.read_text(encoding="utf-8")
+        ).endswith("\n"):
             return text
         time.sleep(0.05)
     raise AssertionError("the worker said nothing")
@@ -41,8 +45,10 @@ def wait(home: StateDirectory) -> str:
 def test_a_worker_is_started_apart_with_our_settings_and_beside_our_packages(
     settings: Settings, state_home: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cli").mkdir()
-    (tmp_path / "cli" / "main.py").write_text("raise SystemExit('a stranger')", encoding="utf-8")
+    (tmp_path / "cdesk_app" / "cli").mkdir(parents=True)
+    (tmp_path / "cdesk_app" / "cli" / "main.py").write_text(
+        "raise SystemExit('a stranger')", encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     begun = starter(settings, state_home)
     assert begun.look()
@@ -109,8 +115,8 @@ def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -
         "importlib.util.find_spec = lambda name, package=None: None if name in ('dbt', 'duckdb') else real(name, package)\n"
         "import os\n"
         "from pathlib import Path\n"
-        "from cdesk.config import Settings\n"
-        "from cdesk.home import StateDirectory\n"
+        "from cdesk.core.config import Settings\n"
+        "from cdesk.core.home import StateDirectory\n"
         "from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter\n"
         "home = StateDirectory(Path(sys.argv[1]))\n"
         "starter = WorkerStarter(Settings(home=home.root, customer='a', environ=dict(os.environ)), home)\n"

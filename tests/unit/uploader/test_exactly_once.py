@@ -1,4 +1,6 @@
-"""Whatever fails in whatever order: a whole line lands exactly once, in its writer's order, and never both ways."""
+"""Whatever fails in whatever order: a whole line lands exactly once, in its writer's order, and
+never both ways.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from landing_table import event
 
-from cdesk.errors import WarehouseError
-from cdesk.home import StateDirectory
-from cdesk.queue import QueueWriter
-from uploader.retry import Breaker
+from cdesk.core.backoff import Breaker
+from cdesk.core.errors import WarehouseError
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.protocol import LandedLine
 from uploader.uploader import Uploader
-from warehouse.protocol import LandedLine
 
 
 class Impatient(Breaker):
@@ -33,7 +35,9 @@ class Impatient(Breaker):
 
 
 class ExactlyOnce(RuleBasedStateMachine):
-    """Writers append and die, the warehouse fails before or after it has landed, the uploader and state.db are lost at any time."""
+    """Writers append and die, the warehouse fails before or after it has landed, the uploader and
+    state.db are lost at any time.
+    """
 
     @initialize()
     def begin(self) -> None:
@@ -82,7 +86,9 @@ class ExactlyOnce(RuleBasedStateMachine):
     @precondition(lambda self: self.writers)
     @rule(data=st.data(), torn=st.booleans())
     def kill_writer(self, data: st.DataObject, torn: bool) -> None:
-        """As SIGKILL leaves it: no sealing, the lock let go by the operating system, perhaps half a line."""
+        """As SIGKILL leaves it: no sealing, the lock let go by the operating system, perhaps half a
+        line.
+        """
         writer = data.draw(st.sampled_from(self.writers))
         self.writers.remove(writer)
         if writer._fd is not None:

@@ -7,18 +7,20 @@ import gzip
 import pytest
 from landing_table import event, make_landing, query
 
-from cdesk.home import StateDirectory
-from cdesk.locks import FileLock
-from cdesk.queue import QueueWriter
-from uploader.files import finish_leftovers
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk.queue.files import finish_leftovers
+from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.duckdb import DuckDBWarehouse
 from uploader.uploader import Uploader
-from warehouse.duckdb import DuckDBWarehouse
 
 
-def test_a_writer_that_comes_while_its_lock_file_is_removed_holds_one_that_stands(
+def test_a_writer_that_comes_while_its_read_write_is_removed_holds_one_that_stands(
     state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The uploader finds the lock free and is about to remove its file; the writer locks the very same file a moment too early."""
+    """The uploader finds the lock free and is about to remove its file; the writer locks the very
+    same file a moment too early.
+    """
     writer = QueueWriter(state_home.queue)
     path = state_home.queue / f"{writer.writer}.lock"
     path.touch()
@@ -26,7 +28,9 @@ def test_a_writer_that_comes_while_its_lock_file_is_removed_holds_one_that_stand
     assert own(uploaders)
 
     def acquire(lock: FileLock) -> bool:
-        """The writer has opened the file; before it locks it, the uploader removes the file and lets go."""
+        """The writer has opened the file; before it locks it, the uploader removes the file and
+        lets go.
+        """
         if uploaders.held:
             path.unlink()
             uploaders.release()
@@ -43,7 +47,9 @@ def test_a_writer_that_comes_while_its_lock_file_is_removed_holds_one_that_stand
     writer.append(line)
     monkeypatch.undo()
     assert writer._lock.stands
-    assert finish_leftovers(state_home.queue).files[0].sealed is False, "it is not taken for a dead writer's"
+    assert finish_leftovers(state_home.queue).files[0].sealed is False, (
+        "it is not taken for a dead writer's"
+    )
     writer.close()
     assert id.encode() in next(state_home.queue.glob("*.ndjson")).read_bytes()
 
@@ -84,7 +90,9 @@ def test_a_damaged_file_is_set_aside_and_the_others_land_again(state_home: State
     assert third.name[:32] in {path.name[:32] for path in (state_home.queue / "shipped").iterdir()}
 
 
-def test_a_warehouse_put_back_under_a_living_uploader_is_filled_again(state_home: StateDirectory) -> None:
+def test_a_warehouse_put_back_under_a_living_uploader_is_filled_again(
+    state_home: StateDirectory,
+) -> None:
     make_landing(state_home.warehouse)
     writer, uploader = (
         QueueWriter(state_home.queue),

@@ -11,10 +11,10 @@ from faulty_warehouse import MemoryWarehouse, unavailable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdesk.errors import WarehouseError, WarehouseUnavailable
+from cdesk.core.errors import WarehouseError, WarehouseUnavailable
+from cdesk.warehouse.batch import LineBatch
+from cdesk.warehouse.protocol import LandedLine, LandResult
 from uploader.landing import TooManyRefused, land_around_poison
-from warehouse.batch import LineBatch
-from warehouse.protocol import LandedLine, LandResult
 
 
 def batch_of(count: int) -> LineBatch:
@@ -47,7 +47,9 @@ def test_only_poison_is_quarantined_and_order_is_kept(count: int, data: st.DataO
         assert len(part) == result.rows
         told.append(len(part))
 
-    refused = land_around_poison(warehouse, batch_of(count), after=None, most_poison=60, on_landed=note)
+    refused = land_around_poison(
+        warehouse, batch_of(count), after=None, most_poison=60, on_landed=note
+    )
     assert refused == len(poison)
     assert sum(told) == count
     assert [row.source_offset for row in warehouse.rows] == [number * 10 for number in range(count)]
@@ -72,7 +74,9 @@ def test_a_warehouse_that_refuses_everything_quarantines_nothing() -> None:
 
     warehouse.before = refuse
     with pytest.raises(WarehouseError, match="no permission"):
-        land_around_poison(warehouse, batch_of(5), after=None, most_poison=100, on_landed=lambda *_: None)
+        land_around_poison(
+            warehouse, batch_of(5), after=None, most_poison=100, on_landed=lambda *_: None
+        )
     assert warehouse.rows == []
 
 

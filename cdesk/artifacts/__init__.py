@@ -1,0 +1,1 @@
+"""Stored results: where they lie and in which formats."""

@@ -1,0 +1,445 @@
+"""A query's answer on its way into a file: streamed to Parquet in bounded memory, sampled above the
+byte cap, exported on request.
+
+JSON has fewer types than the engines. Values cross like this, in previews, exports and records
+alike:
+
+    timestamp      text, RFC 3339 in UTC with six decimals and Z (a naive one is UTC)
+    date, time     text, ISO 8601
+    integer        number; text beyond ±(2^53 - 1), where many JSON readers would round it
+    decimal        number where 15 digits carry it exactly, else text
+    NaN, ±Infinity text: NaN, Infinity, -Infinity
+    binary         text, Base64
+    interval       text, months, days and seconds: 3 mons 1 days 0.500000 s
+    list, struct, map    array, object, object (a map whose keys are no text: array of pairs)
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cdesk.contract.records import INT64_MAX, INT64_MIN, MAX_VALUE
+from cdesk.core.errors import WarehouseError
+
+Format = Literal["parquet", "csv", "json"]
+
+PREVIEW_ROWS: Final = 10
+PREVIEW_CELL: Final = 2_000
+"""Characters of one text in the preview; a longer one is cut where everybody sees it."""
+VALUE_CELLS: Final = 10_000
+VALUE_BYTES: Final = 64 * 1024
+"""So many cells of a result, and so many bytes of distinct values, go into its `query_run` record.
+"""
+MAX_RESULT_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""A result larger than that is refused rather than spooled to a disk that it could fill."""
+_GROUP_BYTES: Final = 16 * 1024 * 1024
+_GROUP_ROWS: Final = 100_000
+_READ_ROWS: Final = 8_192
+_SAFE_INTEGER: Final = 2**53 - 1
+
+
+# -- values
+
+
+def json_value(value: Any) -> Any:
+    """The value as JSON carries it, exactly (see the module's docstring)."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int):
+        return value if -_SAFE_INTEGER <= value <= _SAFE_INTEGER else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _odd_float(value)
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return f"{value.days} days {value.seconds + value.microseconds / 1e6:.6f} s"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, pa.MonthDayNano):
+        return f"{value.months} mons {value.days} days {value.nanoseconds / 1e9:.6f} s"
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):  # a map
+            if all(isinstance(key, str) for key, _ in value):
+                return {key: json_value(item) for key, item in value}
+            return [[json_value(key), json_value(item)] for key, item in value]
+        return [json_value(item) for item in value]
+    return str(value)
+
+
+def _odd_float(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def _decimal(value: Decimal) -> Any:
+    if not value.is_finite():
+        return str(value)
+    if value == value.to_integral_value():
+        return json_value(int(value))
+    return float(value) if len(value.as_tuple().digits) <= 15 else str(value)
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > PREVIEW_CELL:
+        return f"{value[:PREVIEW_CELL]}… ({len(value):,} characters)"
+    if isinstance(value, list | dict) and len(text := orjson.dumps(value)) > 2 * PREVIEW_CELL:
+        return f"{text.decode()[:PREVIEW_CELL]}… ({len(text):,} bytes)"
+    return value
+
+
+def column_type(kind: pa.DataType) -> str:
+    """The column's type in words that a model and JSON share."""
+    tests: tuple[tuple[str, Callable[[pa.DataType], bool]], ...] = (
+        ("boolean", pa.types.is_boolean),
+        ("integer", lambda t: pa.types.is_integer(t) or (pa.types.is_decimal(t) and t.scale <= 0)),
+        ("number", lambda t: pa.types.is_floating(t) or pa.types.is_decimal(t)),
+        ("timestamp", pa.types.is_timestamp),
+        ("date", pa.types.is_date),
+        ("time", pa.types.is_time),
+        ("interval", lambda t: pa.types.is_interval(t) or pa.types.is_duration(t)),
+        ("binary", lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t)),
+        ("array", lambda t: pa.types.is_list(t) or pa.types.is_large_list(t)),
+        ("object", lambda t: pa.types.is_struct(t) or pa.types.is_map(t)),
+    )
+    return next((name for name, test in tests if test(kind)), "string")
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+class ResultValues:
+    """Distinct scalars that stand in a result, for its `query_run` record: what an insight's value
+    is checked against.
+
+    `complete` turns False once a cell was left out for want of room. Texts that no insight can hold
+    are left out all the same.
+    What a caller is shown (preview and totals) always finds room: a value that was read in an
+    answer can be verified, however long
+    the result is.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, Any], Any] = {}
+        self._bytes = 2
+        self._cells = 0
+        self.complete = True
+
+    @property
+    def values(self) -> list[Any]:
+        return list(self._seen.values())
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        if not self.complete or not batch.num_columns:
+            return
+        room = (VALUE_CELLS - self._cells) // batch.num_columns
+        if batch.num_rows > room:
+            self.complete = False
+        for row in _rows(batch.slice(0, room)):
+            self._cells += len(row)
+            for value in row:
+                self._add(value)
+
+    def put_first(self, shown: Iterable[Any]) -> None:
+        """Make room for what the caller was shown, at the cost of the last values."""
+        streamed = self.values
+        self._seen, self._bytes = {}, 2
+        for value in shown:
+            self._add(value)
+        for value in streamed:
+            self._add(value)
+
+    def _add(self, value: Any) -> None:
+        if value is None:
+            return
+        if isinstance(value, Mapping):
+            for item in value.values():
+                self._add(item)
+            return
+        if isinstance(value, list | tuple):
+            for item in value:
+                self._add(item)
+            return
+        fact = (
+            value
+            if isinstance(value, int) and INT64_MIN <= value <= INT64_MAX
+            else json_value(value)
+        )
+        if (
+            isinstance(value, Decimal)
+            and value == value.to_integral_value()
+            and abs(value) <= INT64_MAX
+        ):
+            fact = int(value)
+        if isinstance(fact, str) and len(fact) > MAX_VALUE:
+            return
+        key = (type(fact).__name__, fact)
+        if key in self._seen:
+            return
+        size = len(orjson.dumps(fact)) + 1
+        if self._bytes + size > VALUE_BYTES:
+            self.complete = False
+            return
+        self._seen[key] = fact
+        self._bytes += size
+
+
+# -- the file
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result as it went into a Parquet file.
+
+    row_count, byte_count: of the whole result (bytes as Arrow holds it in memory). kept_rows: in
+    the file. preview: its first rows,
+    as JSON carries them. watermark: says n of m where the file is a sample.
+    """
+
+    columns: list[dict[str, str]]
+    preview: list[list[Any]]
+    row_count: int
+    byte_count: int
+    kept_rows: int
+    file_bytes: int
+    cut: bool
+    values: list[Any]
+    values_complete: bool
+
+    @property
+    def sampled(self) -> bool:
+        return self.kept_rows < self.row_count
+
+    @property
+    def watermark(self) -> str | None:
+        return f"sampled {self.kept_rows:,} of {self.row_count:,} rows" if self.sampled else None
+
+
+def store(
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    path: Path,
+    *,
+    query_hash: str,
+    byte_cap: int,
+    progress: Callable[[int], None] | None = None,
+) -> Stored:
+    """Write the streamed answer to `path`; above `byte_cap` a sample of it, the same for the same
+    query_hash and rows.
+
+    Memory holds one row group (16 MiB or 100,000 rows) whatever the size of the answer.
+
+    Raises:
+        WarehouseError: the answer is beyond what is spooled at all.
+    """
+    written = _storable(schema)
+    values = ResultValues()
+    row_count = byte_count = 0
+    whole = path.with_name(path.name + ".whole")
+    try:
+        with _Writer(whole, written) as writer:
+            for batch in batches:
+                row_count += batch.num_rows
+                byte_count += batch.nbytes
+                if byte_count > MAX_RESULT_BYTES:
+                    raise WarehouseError(
+                        f"the result is larger than {MAX_RESULT_BYTES:,} bytes; narrow the time range or lower the limit"
+                    )
+                values.add(batch)
+                writer.add(_convert(batch, schema, written))
+                if progress is not None:
+                    progress(row_count)
+        kept = row_count
+        if byte_count > byte_cap:
+            kept = max(1, min(row_count, row_count * byte_cap // byte_count))
+        if kept < row_count:
+            with _Writer(path, written) as writer:
+                for batch in _pick(whole, sample_positions(query_hash, kept, row_count)):
+                    writer.add(batch)
+        else:
+            whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
+    columns = [{"name": field.name, "type": column_type(field.type)} for field in schema]
+    shown = list(_first_rows(path, PREVIEW_ROWS))
+    values.put_first([*(value for row in shown for value in row), row_count])
+    rows = [[json_value(value) for value in row] for row in shown]
+    preview = [[_cut(value) for value in row] for row in rows]
+    return Stored(
+        columns=columns,
+        preview=preview,
+        row_count=row_count,
+        byte_count=byte_count,
+        kept_rows=kept,
+        file_bytes=path.stat().st_size,
+        cut=preview != rows,
+        values=values.values,
+        values_complete=values.complete,
+    )
+
+
+def sample_positions(query_hash: str, kept: int, total: int) -> Iterator[int]:
+    """`kept` positions of `total`, ascending: one of each of `kept` equal strata, chosen by SHA-256
+    of query_hash and stratum.
+    """
+    for stratum in range(kept):
+        low, high = stratum * total // kept, (stratum + 1) * total // kept
+        digest = hashlib.sha256(f"{query_hash}:{stratum}".encode()).digest()
+        yield low + int.from_bytes(digest[:8], "big") % (high - low)
+
+
+def _pick(path: Path, positions: Iterator[int]) -> Iterator[pa.RecordBatch]:
+    """The rows at ascending `positions` of a Parquet file."""
+    wanted = next(positions, None)
+    start = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_GROUP_ROWS):
+            inside: list[int] = []
+            while wanted is not None and wanted < start + batch.num_rows:
+                inside.append(wanted - start)
+                wanted = next(positions, None)
+            start += batch.num_rows
+            if inside:
+                yield batch.take(pa.array(inside, pa.int64()))
+
+
+def _storable(schema: pa.Schema) -> pa.Schema:
+    """The schema with what Parquet has no type for as text."""
+    return pa.schema(
+        [
+            field.with_type(pa.string())
+            if pa.types.is_interval(field.type) or pa.types.is_duration(field.type)
+            else field
+            for field in schema
+        ]
+    )
+
+
+def _convert(batch: pa.RecordBatch, given: pa.Schema, written: pa.Schema) -> pa.RecordBatch:
+    if given is written or given.equals(written):
+        return batch
+    columns = [
+        column
+        if before.type == after.type
+        else pa.array([json_value(value) for value in column.to_pylist()], pa.string())
+        for column, before, after in zip(batch.columns, given, written, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=written)
+
+
+class _Writer:
+    """Gathers batches into row groups of a useful size."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.nbytes
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema))
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+
+
+# -- the way out
+
+
+def parquet_columns(path: Path) -> list[dict[str, str]]:
+    """Name and type of each column of a stored result."""
+    return [{"name": field.name, "type": column_type(field.type)} for field in pq.read_schema(path)]
+
+
+def read_rows(path: Path, *, limit: int | None = None) -> Iterator[list[Any]]:
+    """The file's rows in order, at most `limit`, as JSON carries them."""
+    for row in _first_rows(path, limit):
+        yield [json_value(value) for value in row]
+
+
+def _first_rows(path: Path, limit: int | None) -> Iterator[tuple[Any, ...]]:
+    size = _READ_ROWS if limit is None else max(min(limit, _READ_ROWS), 1)
+    with pq.ParquetFile(path) as file:
+        rows = (row for batch in file.iter_batches(batch_size=size) for row in _rows(batch))
+        yield from itertools.islice(rows, limit)
+
+
+def export(path: Path, out: BinaryIO, format: Format, *, result: Mapping[str, Any]) -> None:
+    """Write the stored rows to `out`: `parquet` as it is, `csv` (RFC 4180, header, null as nothing,
+    UTF-8), or `json`.
+
+    `json` is one object: `result` (what get_result answers) with all stored rows in place of the
+    preview.
+    """
+    if format == "parquet":
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                out.write(chunk)
+        return
+    if format == "csv":
+        text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+        try:
+            writer = csv.writer(text)
+            writer.writerow([column["name"] for column in result["columns"]])
+            for row in read_rows(path):
+                writer.writerow([_csv_cell(value) for value in row])
+        finally:
+            text.flush()
+            text.detach()
+        return
+    rest = {
+        name: value
+        for name, value in result.items()
+        if name not in ("columns", "rows", "truncated")
+    }
+    out.write(b'{"columns":' + orjson.dumps(result["columns"]) + b',"rows":[')
+    for number, row in enumerate(read_rows(path)):
+        out.write((b",\n" if number else b"\n") + orjson.dumps(row))
+    out.write(b'],"truncated":false,' + orjson.dumps(rest)[1:] + b"\n")
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return orjson.dumps(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value

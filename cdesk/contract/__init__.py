@@ -1,0 +1,1 @@
+"""The contracts: records, activity vocabulary, query catalog."""

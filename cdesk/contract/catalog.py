@@ -1,0 +1,370 @@
+"""The SafeSQL catalog: the only SQL that can run, and what may be bound into it
+(docs/contracts.md).
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+
+from cdesk.contract.records import ACTIVITY_PATTERN, INT64_MAX, INT64_MIN, check_activity_name
+from cdesk.contract.vocabulary import SHED_PRIORITY
+from cdesk.core.clock import parse_ts
+from cdesk.core.errors import CatalogError, InvalidField, NotFound, shown
+
+Scope = Literal["customer", "caller", "org"]
+TYPES: Final = (
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "timestamp",
+    "date",
+    "enum",
+    "activity",
+    "uuid",
+)
+"""Parameter types; `list[<type>]` is a list of one of them."""
+FORMS: Final = {
+    "boolean": "true or false",
+    "activity": f"text that matches {ACTIVITY_PATTERN}, such as cdesk.user_asked",
+    "timestamp": "RFC 3339 with an offset, such as 2026-01-31T12:00:00Z",
+    "date": "such as 2026-01-31",
+    "uuid": "36 lower-case characters, such as 0190a5f0-0000-7000-8000-000000000000",
+}
+"""Type → what a value of it looks like."""
+IDENTITY_BINDS: Final = ("customer", "is_analyst")
+"""Binds that always come from the caller's identity, never from an argument."""
+MAX_STRING: Final = 1_000
+MAX_LIST: Final = 100
+MAX_PARAMS_BYTES: Final = 64 * 1024
+"""All parameters of a call together, as JSON: they stand in its `query_run` record, which is one
+line of bounded length.
+"""
+_EXACT: Final = 2**53
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+
+
+def nearest_activity(value: str) -> str | None:
+    """The name in the vocabulary that is much like this one; the part before the dot doesn't count."""
+    wanted = value[:100].lower().rpartition(".")[2]
+    known = {name.rpartition(".")[2]: name for name in SHED_PRIORITY}
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
+    return known[near[0]] if near else None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a template. `min`/`max` bound numbers (or a list's length), `values` an
+    enum, `max_length` a string.
+    """
+
+    name: str
+    type: str
+    description: str = ""
+    required: bool = True
+    default: Any = None
+    min: float | int | None = None
+    max: float | int | None = None
+    max_length: int | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, for an error message: a form and an example where the type's name alone
+        does not say.
+        """
+        scalar = self.type.removeprefix("list[").removesuffix("]")
+        form = FORMS.get(scalar)
+        return self.brief if form is None else f"{self.brief}: {form}"
+
+    @property
+    def brief(self) -> str:
+        """Type and bounds, for a list of many parameters; FORMS says what the types are."""
+        text = self.type
+        if self.values:
+            text = "one of " + ", ".join(self.values)
+        if self.min is not None or self.max is not None:
+            unit = " items" if self.type.startswith("list[") else ""
+            text += (
+                f" from {self.min} to {self.max}{unit}"
+                if self.max is not None
+                else f" of at least {self.min}{unit}"
+            )
+        if self.type in ("string", "list[string]"):
+            text += f" of at most {self.max_length or MAX_STRING} characters"
+        return text
+
+    def check(self, value: Any) -> Any:
+        """The value as it will be bound.
+
+        Raises:
+            InvalidField: naming the parameter, what was given and what is allowed.
+        """
+        if self.type.startswith("list["):
+            if not isinstance(value, list):
+                raise self._refused(value)
+            low = 1 if self.min is None else int(self.min)
+            high = MAX_LIST if self.max is None else int(self.max)
+            if not low <= len(value) <= high:
+                raise InvalidField(self.name, f"{len(value)} items", f"{low} to {high} items")
+            return [self._scalar(self.type[5:-1], item, bounded=False) for item in value]
+        return self._scalar(self.type, value, bounded=True)
+
+    def _refused(self, value: Any) -> InvalidField:
+        return InvalidField(self.name, f"{shown(value)} is not allowed", self.allowed)
+
+    def _check_activity(self, value: str) -> None:
+        """Refuse what is no name of an activity, suggesting the nearest known one."""
+        try:
+            check_activity_name(value)
+        except ValueError:
+            near = nearest_activity(value)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise InvalidField(
+                self.name, f"{shown(value)} is not allowed{hint}", self.allowed
+            ) from None
+
+    def _scalar(self, kind: str, value: Any, *, bounded: bool) -> Any:
+        if kind == "boolean":
+            if not isinstance(value, bool):
+                raise self._refused(value)
+            return value
+        if kind == "integer" and isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON knows one kind of number
+        if kind in ("integer", "number"):
+            wanted = int if kind == "integer" else int | float
+            if isinstance(value, bool) or not isinstance(value, wanted):
+                raise self._refused(value)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise self._refused(value)
+            if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+                raise self._refused(value)
+            if bounded and (
+                (self.min is not None and value < self.min)
+                or (self.max is not None and value > self.max)
+            ):
+                raise self._refused(value)
+            if kind == "number" and abs(value) <= _EXACT:
+                return float(value) + 0.0  # 24, 24.0 and -0.0, 0.0: one question, one query_hash
+            return value
+        if not isinstance(value, str):
+            raise self._refused(value)
+        if len(value) > (self.max_length or MAX_STRING):
+            raise InvalidField(
+                self.name,
+                f"{len(value):,} characters",
+                f"at most {self.max_length or MAX_STRING:,}",
+            )
+        if "\x00" in value:
+            raise InvalidField(self.name, "holds a null character", "text without it")
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidField(
+                self.name, "holds a lone surrogate", "text that UTF-8 can carry"
+            ) from None
+        if kind == "enum" and value not in self.values:
+            raise self._refused(value)
+        if kind == "uuid" and not _UUID.match(value):
+            raise self._refused(value)
+        try:
+            if kind == "activity":
+                self._check_activity(value)
+            elif kind == "date":
+                return date.fromisoformat(value).isoformat()
+            elif kind == "timestamp":
+                return parse_ts(value).isoformat()
+        except (ValueError, OverflowError):
+            raise self._refused(value) from None
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One cataloged query. `sql` has a `?` for each name in `binds`, in order.
+
+    `reuse`: whether an earlier answer to the same question may be given again (docs/safesql.md);
+    not where the template is
+    asked to see the system as it is at this moment. `evidence`: whether a value in its result can
+    prove an insight; not where
+    the result holds what callers wrote.
+    """
+
+    name: str
+    description: str
+    scope: Scope
+    parameters: tuple[Parameter, ...]
+    sql: str
+    binds: tuple[str, ...]
+    example: Mapping[str, Any]
+    hash: str
+    reuse: bool = True
+    evidence: bool = True
+
+    def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, checked, defaults filled in.
+
+        Raises:
+            InvalidField: one is missing, unknown, of the wrong type or out of range.
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in params:
+            if name not in known:
+                near = difflib.get_close_matches(str(name)[:100], known, n=1)
+                hint = f" (did you mean {near[0]}?)" if near else ""
+                raise InvalidField(
+                    f"params.{shown(name)}",
+                    f"unknown for {self.name}{hint}",
+                    ", ".join(known) or "no parameters",
+                )
+        checked: dict[str, Any] = {}
+        for name, parameter in known.items():
+            value = params.get(name)
+            if value is None:
+                if parameter.required:
+                    raise InvalidField(name, f"missing for {self.name}", parameter.allowed)
+                value = parameter.default
+            checked[name] = None if value is None else parameter.check(value)
+        if (size := len(orjson.dumps(checked))) > MAX_PARAMS_BYTES:
+            raise InvalidField(
+                "params", f"{size:,} bytes", f"at most {MAX_PARAMS_BYTES:,} bytes in all"
+            )
+        return checked
+
+    def hints(self, checked: Mapping[str, Any]) -> list[str]:
+        """A sentence for each activity that the vocabulary doesn't hold though it holds one much
+        like it.
+
+        They aren't refused: activities of one's own are no part of the vocabulary.
+        """
+        found: list[str] = []
+        for parameter in self.parameters:
+            if parameter.type not in ("activity", "list[activity]"):
+                continue
+            given = checked[parameter.name]
+            for value in given if isinstance(given, list) else [given]:
+                if value is None or value in SHED_PRIORITY:
+                    continue
+                if near := nearest_activity(value):
+                    found.append(
+                        f"{parameter.name}: {value} is not in the vocabulary; did you mean {near}?"
+                    )
+        return found
+
+    def bind(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> list[Any]:
+        """Values for the `?`s of `sql`, in order; `params` come from `check_params`."""
+        identity = {"customer": customer, "is_analyst": is_analyst}
+        return [identity[name] if name in identity else params[name] for name in self.binds]
+
+    def query_hash(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> str:
+        bound = dict(params)
+        bound.update(
+            {
+                name: customer if name == "customer" else is_analyst
+                for name in self.binds
+                if name in IDENTITY_BINDS
+            }
+        )
+        return query_hash(self.sql, bound)
+
+
+_TOKENS = re.compile(
+    r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<blank>\s+)""",
+    re.DOTALL,
+)
+
+
+@functools.lru_cache(maxsize=512)
+def normalise_sql(sql: str) -> str:
+    """Comments stripped, white space outside quotes folded to one blank, trimmed. Case stays."""
+
+    def replace(match: re.Match[str]) -> str:
+        return match.group("string") or " "
+
+    text = _TOKENS.sub(replace, sql)
+    return _TOKENS.sub(replace, text).strip()
+
+
+def query_hash(sql: str, params: Mapping[str, Any]) -> str:
+    """First 16 hex digits of SHA-256 over the normalised SQL, a line feed, and the parameters as
+    JSON with keys sorted at every depth.
+    """
+    text = orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(normalise_sql(sql).encode() + b"\n" + text).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All templates of one compiled project."""
+
+    dialect: str
+    content_hash: str
+    generated_at: str
+    templates: Mapping[str, Template]
+
+    def get(self, name: object) -> Template:
+        """Raises NotFound for an unknown name, suggesting the nearest."""
+        template = self.templates.get(name) if isinstance(name, str) else None
+        if template is None:
+            near: Sequence[str] = (
+                difflib.get_close_matches(name[:100], self.templates, n=1)
+                if isinstance(name, str)
+                else ()
+            )
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise NotFound(
+                f"template {shown(name)} is not in the catalog; {hint}known: {', '.join(sorted(self.templates))}"
+            )
+        return template
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read `catalog.json`.
+
+    Raises:
+        CatalogError: it is missing (no build has run yet) or not of the contract.
+    """
+    try:
+        data = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CatalogError(
+            "the query catalog is not there yet: the worker writes it with its first build; try again in half a minute, "
+            "or run 'cdesk worker --once'"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CatalogError(f"{path} cannot be read ({error}); run 'cdesk refresh'") from None
+    try:
+        templates = {
+            name: Template(
+                name=name,
+                description=item["description"],
+                scope=item["scope"],
+                parameters=tuple(
+                    Parameter(**{**entry, "values": tuple(entry.get("values") or ())})
+                    for entry in item["parameters"]
+                ),
+                sql=item["sql"],
+                binds=tuple(item["binds"]),
+                example=item.get("example") or {},
+                hash=item["hash"],
+                reuse=bool(item.get("reuse", True)),
+                evidence=bool(item.get("evidence", True)),
+            )
+            for name, item in data["templates"].items()
+        }
+        return Catalog(data["dialect"], data["content_hash"], data["generated_at"], templates)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CatalogError(
+            f"{path} is not of this version ({error!r}); run 'cdesk refresh'"
+        ) from None

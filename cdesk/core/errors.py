@@ -1,0 +1,139 @@
+"""The exception tree.
+
+CdeskError                  code, message for a person, and what to do about it
+├── InvalidField            an argument or record field outside its limits: field, problem, allowed
+├── Drift                   a line that is no record of the contract: reason, detail
+├── Forbidden               another customer's anything, or a role that is missing
+├── NotFound                a ticket, template or file that does not exist for this caller
+├── ConfigurationError      a setting that cannot be used
+├── StateDirectoryError     CDESK_HOME cannot be read or written
+├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
+├── CatalogError          catalog.json is missing, unreadable or inconsistent
+├── SnapshotError           context.db is missing or cannot be used
+│   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
+├── KillSwitchActive        queries are refused by decision
+├── WarehouseError          the warehouse answered with an error
+│   ├── WarehouseUnavailable    down, locked or too slow: worth trying again
+│   │   └── WarehouseRewound        put back to an older state: what has landed must be asked anew
+│   ├── WarehouseNotBuilt       the tables are not there yet: run a build
+│   ├── QueryTimedOut           a query ran past its time limit and was stopped
+│   └── QueryCancelled          a query was stopped because its caller asked for it
+└── BuildError              a dbt invocation failed
+"""
+
+from __future__ import annotations
+
+
+class CdeskError(Exception):
+    """Base of all errors that are meant for a person.
+
+    `code` is stable and machine-readable; `str(error)` is one line that says what is wrong and what
+    to do.
+    """
+
+    code = "error"
+
+
+class InvalidField(CdeskError):
+    """A value outside its limits. The message names the field, the problem and what is allowed."""
+
+    code = "invalid_argument"
+
+    def __init__(self, field: str, problem: str, allowed: str) -> None:
+        super().__init__(f"{field}: {problem}; allowed: {allowed}")
+        self.field = field
+        self.problem = problem
+        self.allowed = allowed
+
+
+class Drift(CdeskError):
+    """A line that does not keep the record contract. `reason` is stable, `detail` names field and
+    problem.
+    """
+
+    code = "drift"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Forbidden(CdeskError):
+    code = "forbidden"
+
+
+class NotFound(CdeskError):
+    code = "not_found"
+
+
+class ConfigurationError(CdeskError):
+    code = "configuration"
+
+
+class StateDirectoryError(CdeskError):
+    code = "state_directory"
+
+
+class QueueWriteError(CdeskError):
+    code = "queue_write_failed"
+
+
+class CatalogError(CdeskError):
+    code = "catalog_unavailable"
+
+
+class SnapshotError(CdeskError):
+    code = "snapshot_unavailable"
+
+
+class SnapshotDamaged(SnapshotError):
+    code = "snapshot_unavailable"
+
+
+class KillSwitchActive(CdeskError):
+    code = "kill_switch_active"
+
+
+class WarehouseError(CdeskError):
+    code = "warehouse_error"
+
+
+class WarehouseUnavailable(WarehouseError):
+    code = "warehouse_unavailable"
+
+
+class WarehouseRewound(WarehouseUnavailable):
+    code = "warehouse_rewound"
+
+
+class WarehouseNotBuilt(WarehouseError):
+    code = "warehouse_not_built"
+
+
+class QueryTimedOut(WarehouseError):
+    code = "query_timeout"
+
+
+class QueryCancelled(WarehouseError):
+    code = "cancelled"
+
+
+class BuildError(CdeskError):
+    code = "build_failed"
+
+
+def shown(value: object) -> str:
+    """The value (or name) for an error message: at most 60 characters, whatever it is (a megabyte
+    of text, an array a million deep).
+    """
+    if isinstance(value, str):
+        text = ascii(value[:60]) if not value[:60].isprintable() else repr(value[:60])
+        return text if len(value) <= 60 and len(text) <= 60 else text[:57] + "…"
+    if isinstance(value, list | tuple):
+        return f"an array of {len(value):,}"
+    if isinstance(value, dict):
+        return f"an object of {len(value):,}"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
+        return "an integer beyond 64 bits"
+    return repr(value)[:60]

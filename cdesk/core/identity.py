@@ -1,0 +1,44 @@
+"""Who is asking: a customer, and the roles that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdesk.core.config import Settings
+from cdesk.core.errors import Forbidden
+
+ANALYST = "analyst"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The identity behind a call. Over stdio it comes from configuration, over HTTP from the token;
+    never from an argument.
+    """
+
+    customer: str
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def is_analyst(self) -> bool:
+        return ANALYST in self.roles
+
+    def require_customer(self, customer: str) -> None:
+        """Raises Forbidden for any customer but the caller's own, whether or not it exists."""
+        if customer != self.customer:
+            raise Forbidden(
+                f"forbidden: this connection serves one customer; leave customer_id out or use {self.customer!r}"
+            )
+
+    def require_analyst(self, what: str) -> None:
+        if not self.is_analyst:
+            raise Forbidden(f"forbidden: {what} needs the {ANALYST} role")
+
+
+def local_caller(settings: Settings) -> Caller:
+    """Who asks over stdio or at the command line: the configured customer, on the embedded default
+    with the analyst role.
+    """
+    return Caller(
+        settings.customer, frozenset((ANALYST,)) if settings.target == "duckdb" else frozenset()
+    )

@@ -1,0 +1,1 @@
+"""Running a cataloged query: request, execution, reuse, provenance."""

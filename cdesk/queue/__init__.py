@@ -1,0 +1,1 @@
+"""The NDJSON queue: writer, files, depth, shedding."""

@@ -1,0 +1,262 @@
+"""The queue's writing end: one append-only NDJSON file per process (docs/contracts.md, "Queue
+files").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from cdesk.core.clock import IdSource
+from cdesk.core.config import Durability
+from cdesk.core.errors import QueueWriteError
+from cdesk.core.locks import FileLock
+
+SEAL_BYTES: Final = 16 * 1024 * 1024
+SEAL_SECONDS: Final = 60.0
+OPEN_SUFFIX: Final = ".open.ndjson"
+SEALED_SUFFIX: Final = ".ndjson"
+PENDING_SUFFIX: Final = ".pending"
+LOCK_SECONDS: Final = 0.5
+LAST_SEQUENCE: Final = 999_999
+"""The number under which the pending line of a dead writer joins the queue; no writer comes so far.
+"""
+_PENDING_STEP: Final = 1024
+FILE_NAME: Final = re.compile(
+    r"(?P<writer>[0-9a-f]{32})-(?P<sequence>\d{6})(?P<open>\.open)?\.ndjson\Z"
+)
+_FLAGS: Final = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_APPEND
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
+
+class QueueWriter:
+    """Appends lines; one object per process, safe to use from several threads.
+
+    A line is one `write` to an O_APPEND descriptor: once `append` returns it is in the file system
+    and survives the death of the
+    process. With durability `disk` the file is synced as well before `append` returns; threads that
+    append meanwhile share a sync. Files
+    are sealed (closed, then renamed) at 16 MiB or 60 s.
+    """
+
+    def __init__(
+        self, folder: Path, *, durability: Durability = "os", ids: IdSource | None = None
+    ) -> None:
+        self._folder = folder
+        self._durability = durability
+        self._writer = (ids or IdSource()).uuid7().replace("-", "")
+        self._sequence = 0
+        self._fd: int | None = None
+        self._size = 0
+        self._opened = 0.0
+        self._turn = threading.RLock()
+        self._sync_turn = threading.Lock()
+        self._synced = (0, 0)  # file number, and bytes of it that are on disk
+        self._pending: int | None = None
+        self._pending_size = 0
+        self._never_synced = 0  # the last file whose sync failed when it was sealed
+        self._lock = FileLock(folder / f"{self._writer}.lock")
+        self.records = 0
+        """How many lines this writer has appended."""
+
+    @property
+    def writer(self) -> str:
+        """32 hex digits: how this writer's files and lock are named."""
+        return self._writer
+
+    @property
+    def _stem(self) -> Path:
+        return self._folder / f"{self._writer}-{self._sequence:06d}"
+
+    def append(self, line: bytes) -> None:
+        """Put one whole line, its line feed included, into the queue.
+
+        Raises:
+            QueueWriteError: it could not be written; nothing of it is left in the file. (With
+            durability `disk` it may also mean that
+                it was written but could not be synced: then it may still land.)
+        """
+        with self._turn:
+            try:
+                fd = self._fd
+                if fd is None or self.due:
+                    fd = self._next_file()
+                written = os.write(fd, line)
+                if written != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                self._take_back()
+                raise self._refused(error) from None
+            self._size += written
+            self.records += 1
+            place = (self._sequence, self._size)
+        if self._durability == "disk":
+            self._sync(place)
+
+    @property
+    def due(self) -> bool:
+        """Whether the open file has reached its size or age."""
+        return self._size > 0 and (
+            self._size >= SEAL_BYTES or time.monotonic() - self._opened >= SEAL_SECONDS
+        )
+
+    def seal(self) -> None:
+        """Close the open file and give it its final name; an empty one is removed. Nothing happens
+        when none is open.
+
+        Raises:
+            OSError: it could not be renamed. It is closed all the same, and the uploader gives it
+            its name.
+        """
+        with self._turn:
+            if self._fd is None:
+                return
+            fd, self._fd = self._fd, None
+            size, self._size = self._size, 0
+            if self._durability == "disk":
+                try:
+                    os.fsync(fd)
+                except OSError:
+                    self._never_synced = self._sequence
+            os.close(fd)
+            stem = self._stem
+            source = stem.with_name(stem.name + OPEN_SUFFIX)
+            if size:
+                source.rename(stem.with_name(stem.name + SEALED_SUFFIX))
+            else:
+                source.unlink(missing_ok=True)
+
+    def put_pending(self, line: bytes) -> None:
+        """Keep one line that will still change beside the queue, in place of the one before, which
+        must not be longer.
+
+        It joins the queue by `join_pending`, or with this process's death: so it is neither lost
+        nor there twice.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        with self._turn:
+            if self._pending is None:
+                self._hold_lock()
+                self._pending = os.open(
+                    self._pending_path, (_FLAGS & ~os.O_APPEND) | os.O_TRUNC, 0o600
+                )
+                self._pending_size = 0
+            self._pending_size = max(
+                self._pending_size, -(-len(line) // _PENDING_STEP) * _PENDING_STEP
+            )
+            os.lseek(self._pending, 0, os.SEEK_SET)
+            if (
+                os.write(self._pending, line[:-1].ljust(self._pending_size - 1) + b"\n")
+                != self._pending_size
+            ):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def join_pending(self) -> None:
+        """Make the pending line, if there is one, a file of the queue.
+
+        Raises:
+            OSError: it could not be renamed; it joins when this process has ended.
+        """
+        with self._turn:
+            if self._pending is None:
+                return
+            self.seal()
+            fd, self._pending = self._pending, None
+            os.close(fd)
+            self._sequence += 1
+            stem = self._stem
+            self._pending_path.rename(stem.with_name(stem.name + SEALED_SUFFIX))
+            self.records += 1
+
+    @property
+    def _pending_path(self) -> Path:
+        return self._folder / f"{self._writer}{PENDING_SUFFIX}"
+
+    def close(self) -> None:
+        """Seal, and give up the writer's lock."""
+        with self._turn:
+            with contextlib.suppress(OSError):
+                self.join_pending()
+            with contextlib.suppress(OSError):
+                self.seal()
+            self._lock.release()
+            with contextlib.suppress(OSError):
+                self._lock.path.unlink(missing_ok=True)
+
+    def _next_file(self) -> int:
+        with contextlib.suppress(OSError):
+            self.seal()
+        self._hold_lock()
+        self._sequence += 1
+        stem = self._stem
+        self._fd = os.open(stem.with_name(stem.name + OPEN_SUFFIX), _FLAGS, 0o600)
+        self._size = 0
+        self._opened = time.monotonic()
+        return self._fd
+
+    def _hold_lock(self) -> None:
+        """Without the lock an uploader would take this writer's files for a dead one's.
+
+        An uploader may hold it for a moment, to look or to remove its file: then it is tried again.
+        """
+        if self._lock.held:
+            return
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not (self._lock.acquire() and self._lock.stands):
+            self._lock.release()
+            if time.monotonic() > deadline:
+                raise OSError(
+                    errno.ENOLCK, "the file system gives no locks; set CDESK_HOME to a local folder"
+                )
+            time.sleep(0.001)
+
+    def _sync(self, place: tuple[int, int]) -> None:
+        """Return once the file is on disk up to `place`; one sync serves all who wait for it."""
+        with self._sync_turn:
+            if self._synced >= place:
+                return
+            with self._turn:
+                if (
+                    self._sequence != place[0] or self._fd is None
+                ):  # sealed since, and synced for that
+                    if self._never_synced == place[0]:
+                        raise self._refused(OSError(errno.EIO, os.strerror(errno.EIO)))
+                    return
+                fd, reached = os.dup(self._fd), (self._sequence, self._size)
+            try:
+                os.fsync(fd)
+            except OSError as error:
+                raise self._refused(error) from None
+            finally:
+                os.close(fd)
+            self._synced = reached
+
+    def _refused(self, error: OSError) -> QueueWriteError:
+        return QueueWriteError(
+            f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
+        )
+
+    def _take_back(self) -> None:
+        """Cut off what a failed write may have left, so that the next line starts on its own."""
+        if self._fd is None:
+            return
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            # The torn tail stays: a new file keeps the next line whole, and the uploader
+            # quarantines the tail.
+            with contextlib.suppress(OSError):
+                self.seal()

@@ -1,0 +1,1 @@
+"""What the processes of one state directory share: `state.db` and the context snapshot."""

@@ -1,0 +1,253 @@
+"""`state.db`: the small facts that the processes of one state directory share. SQLite in WAL mode."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from cdesk.core.errors import StateDirectoryError
+from cdesk.core.locks import FileLock
+
+SCHEMA_VERSION: Final = 2
+
+_SCHEMA: Final = """
+create table if not exists checkpoints (
+    source_file text primary key,
+    next_offset integer not null,       -- first byte that has not landed
+    last_offset integer not null,       -- where the last landed line starts, -1 before the first
+    records integer not null,           -- lines landed from this file
+    tail_crc integer not null,          -- checksum of the bytes before next_offset: is it still that file?
+    updated_at text not null
+) without rowid;
+
+create table if not exists tickets (
+    ticket_id text primary key,
+    customer text not null,
+    is_analyst integer not null,
+    session_id text,
+    template text not null,
+    params text not null,               -- JSON object: the caller's parameters, checked, defaults filled in
+    query_hash text not null,
+    query_tag text not null,
+    byte_cap integer,
+    dry_run integer not null default 0, -- estimate only
+    fresh integer not null default 0,   -- run even where an earlier answer would do
+    status text not null,               -- queued, running, succeeded, failed, cancelled, expired
+    attempts integer not null default 0,
+    turn integer,                       -- counts claims: fair order between customers (cdesk/tickets.py)
+    cancel_requested integer not null default 0,
+    submitted_at text not null,
+    started_at text,
+    finished_at text,
+    expires_at text not null,           -- not started by then: expired
+    runner text,                        -- which worker process runs it
+    progress text,
+    error_code text,
+    error_message text,
+    result text                         -- JSON object: what get_result answers
+) without rowid;
+create index if not exists tickets_waiting on tickets (customer, submitted_at, ticket_id) where status = 'queued';
+create index if not exists tickets_running on tickets (runner) where status = 'running';
+create index if not exists tickets_by_turn on tickets (turn) where turn is not null;
+create index if not exists tickets_customer_turn on tickets (customer, turn) where turn is not null;
+create index if not exists tickets_by_end on tickets (finished_at) where finished_at is not null;
+
+create table if not exists query_runs (
+    customer text not null,
+    query_hash text not null,
+    ticket_id text not null,
+    template text not null,
+    data_mark text,                     -- what the data looked like (template data_mark): while that stands, the answer stands
+    byte_cap integer,                   -- the cap that the answer was made under, null for the default
+    values_complete integer not null,   -- whether its query_run record holds every value of the result
+    finished_at text not null,
+    result text not null,               -- JSON object as in tickets.result
+    primary key (customer, query_hash)
+) without rowid;
+
+create table if not exists artifacts (
+    artifact_id text primary key,
+    customer text not null,
+    uri text not null,
+    format text not null,
+    query_hash text not null,
+    rows integer not null,
+    bytes integer not null,
+    sampled integer not null,
+    created_at text not null,
+    expires_at text not null,           -- the file goes then, unless held
+    legal_hold integer not null default 0
+) without rowid;
+create index if not exists artifacts_by_expiry on artifacts (expires_at);
+
+create table if not exists pending_insights (
+    id text primary key,
+    customer text not null,
+    ts text not null,
+    subject text not null,
+    metric text not null,
+    value text not null,                -- JSON scalar
+    provenance_query_hash text
+) without rowid;
+create index if not exists pending_by_customer on pending_insights (customer, ts);
+
+create table if not exists quarantine_marks (
+    quarantine_id text primary key,
+    action text not null,               -- replayed, discarded
+    at text not null
+) without rowid;
+
+create table if not exists worker_status (
+    key text primary key,
+    value text not null,                -- JSON
+    updated_at text not null
+) without rowid;
+"""
+
+
+_DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+
+QUARANTINE_STATUS: Final = "quarantine"
+"""The `worker_status` key under which lines stand that were quarantined and about which nobody has
+decided: at, lines, reasons.
+"""
+
+
+def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connection:
+    """A connection in autocommit mode to `state.db`, made with its tables where it is missing.
+
+    A file that is no database any more is set aside and made anew (`repair_state`): queue and
+    warehouse hold what matters.
+
+    Raises:
+        StateDirectoryError: the file cannot be opened or mended, or was written by a newer version.
+    """
+    try:
+        try:
+            return _open(path, timeout_seconds)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            repair_state(path)
+            return _open(path, timeout_seconds)
+    except (sqlite3.Error, OSError) as error:
+        raise StateDirectoryError(f"{path} cannot be used ({error}); see 'cdesk doctor'") from None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file itself is broken, not that it is busy, full or
+    forbidden.
+    """
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def repair_state(path: Path) -> Path | None:
+    """Check `state.db` whole; a damaged one is set aside as `state.db.damaged-<n>` (the newest
+    three stay), made anew, and filled with
+    the rows that can still be read. Where it was set aside to, or None when nothing was wrong.
+
+    Checkpoints are not taken over: the warehouse knows them. Other processes follow when they see
+    another file under the name.
+
+    Raises:
+        StateDirectoryError, OSError: it cannot be mended.
+    """
+    with FileLock(path.with_name("state.repair.lock")) as alone:
+        if not alone or _is_sound(path):  # somebody else mends it, or has
+            return None
+        numbers = (
+            old.name.rpartition("-")[2] for old in path.parent.glob(f"{path.name}.damaged-*")
+        )
+        number = 1 + max((int(one) for one in numbers if one.isdigit()), default=0)
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        with contextlib.closing(_open(path, 5.0)) as connection:
+            _salvage(aside, connection)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(f"{path.name}.damaged-{number - 3}{suffix}").unlink(missing_ok=True)
+    return aside
+
+
+def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(
+        path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
+    )
+    try:
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StateDirectoryError(f"{path} was written by a newer cdesk; upgrade this one")
+        if version < SCHEMA_VERSION:
+            connection.execute("pragma journal_mode = wal")
+            connection.executescript(
+                f"begin immediate; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;"
+            )
+        connection.execute("pragma synchronous = normal")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+        raise
+    return connection
+
+
+def _is_sound(path: Path) -> bool:
+    """A missing file is sound: it will be made. So is one that cannot be judged now because it is
+    busy.
+    """
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(
+            sqlite3.connect(path, timeout=5.0, isolation_level=None)
+        ) as connection:
+            return bool(connection.execute("pragma quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.Error as error:
+        return not is_damage(error)
+
+
+def _salvage(damaged: Path, connection: sqlite3.Connection) -> None:
+    """Copy every row that can be read, table by table, until the damage."""
+    try:
+        old = sqlite3.connect(
+            f"{damaged.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None
+        )
+    except sqlite3.Error:
+        return
+    with contextlib.closing(old):
+        tables = connection.execute(
+            "select name from sqlite_master where type = 'table'"
+        ).fetchall()
+        for (table,) in tables:
+            if table == "checkpoints":
+                continue
+            columns = [row[1] for row in connection.execute(f"pragma table_info({table})")]
+            names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+            with contextlib.suppress(sqlite3.Error):
+                for row in old.execute(f"select {names} from {table}"):
+                    connection.execute(
+                        f"insert or ignore into {table} ({names}) values ({marks})", row
+                    )
+
+
+def set_status(connection: sqlite3.Connection, key: str, value: object, *, now: str) -> None:
+    """Keep a fact under `key` in worker_status; `now` is an RFC 3339 timestamp."""
+    connection.execute(
+        "insert into worker_status (key, value, updated_at) values (?, ?, ?) "
+        "on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at",
+        (key, orjson.dumps(value).decode(), now),
+    )
+
+
+def get_status(connection: sqlite3.Connection, key: str) -> object | None:
+    """The fact kept under `key`, or None."""
+    row = connection.execute("select value from worker_status where key = ?", (key,)).fetchone()
+    return orjson.loads(row[0]) if row else None

@@ -1,0 +1,1 @@
+"""Snowflake behind the warehouse protocol."""

@@ -1,0 +1,1 @@
+"""What runs beside the conversation: worker, renderer, operations, and the `cdesk` command."""

@@ -1,0 +1,91 @@
+"""How Claude Desktop is told of this server: where its configuration lies, and the entry to paste."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cdesk.core.config import SETTINGS, Settings, default_home
+from cdesk.core.log import SECRET_NAME
+
+CONFIG_NAME = "claude_desktop_config.json"
+_KEY_PATH = "PRIVATE_KEY_PATH"
+"""Where a key lies is no secret, and the server needs it."""
+
+
+def config_path(
+    settings: Settings, *, platform: str = sys.platform, user_home: Path | None = None
+) -> Path:
+    """Where Claude Desktop keeps its configuration on this platform."""
+    base = user_home or Path.home()
+    if platform == "darwin":
+        return base / "Library" / "Application Support" / "Claude" / CONFIG_NAME
+    if platform == "win32":
+        return (
+            Path(settings.environ.get("APPDATA") or base / "AppData" / "Roaming")
+            / "Claude"
+            / CONFIG_NAME
+        )
+    return (
+        Path(settings.environ.get("XDG_CONFIG_HOME") or base / ".config") / "Claude" / CONFIG_NAME
+    )
+
+
+def server_command() -> list[str]:
+    """The server as an absolute command: Claude Desktop has neither our PATH nor our working
+    directory.
+    """
+    script = Path(sysconfig.get_path("scripts")) / (
+        "cdesk.exe" if sys.platform == "win32" else "cdesk"
+    )
+    return (
+        [str(script), "mcp"] if script.exists() else [sys.executable, "-m", "cdesk_app.cli", "mcp"]
+    )
+
+
+def entry(settings: Settings) -> dict[str, Any]:
+    """What belongs into the configuration, whole: `{"mcpServers": {"cdesk": …}}`."""
+    command, *args = server_command()
+    return {
+        "mcpServers": {"cdesk": {"command": command, "args": args, "env": _environment(settings)}}
+    }
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The settings in force that are not the defaults, and what names the Snowflake account; no
+    secret among them.
+
+    Claude Desktop starts the server without the environment of this shell.
+    """
+    plain = Settings(home=default_home({}), customer=settings.customer)
+    env = {"CDESK_CUSTOMER": settings.customer}
+    for name in SETTINGS:
+        value, default = getattr(settings, name), getattr(plain, name)
+        if value != default:
+            env[f"CDESK_{name.upper()}"] = str(value)
+    if settings.target == "snowflake":
+        for name, value in sorted(settings.environ.items()):
+            is_secret = SECRET_NAME.search(name) and not name.endswith(_KEY_PATH)
+            if name.startswith(("SNOWFLAKE_", "CDESK_SNOWFLAKE_")) and not is_secret:
+                env[name] = value
+    return env
+
+
+def find_entry(configuration: object) -> tuple[str, Mapping[str, Any]] | None:
+    """Name and entry of the server in Claude Desktop's configuration that starts cdesk, or None."""
+    servers = configuration.get("mcpServers") if isinstance(configuration, dict) else None
+    for name, server in servers.items() if isinstance(servers, dict) else ():
+        if not isinstance(server, dict):
+            continue
+        words = [str(server.get("command", "")), *map(str, server.get("args") or ())]
+        if any(_is_ours(word) for word in words):
+            return name, server
+    return None
+
+
+def _is_ours(word: str) -> bool:
+    last = word.replace("\\", "/").rpartition("/")[2].lower()
+    return last in ("cdesk", "cdesk.exe", "mcp_shim", "cdesk_app.cli", "cdesk_app.cli.main")

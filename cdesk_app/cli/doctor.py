@@ -1,0 +1,373 @@
+"""`cdesk doctor`: looks at every part that has to be right, and says what to do about what is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from cdesk.core.errors import CdeskError, WarehouseNotBuilt, WarehouseUnavailable
+from cdesk_app.cli.output import age, size, to_json, waiting
+
+if TYPE_CHECKING:
+    from cdesk.core.config import Settings
+    from cdesk.core.home import StateDirectory
+    from cdesk.warehouse.protocol import Warehouse
+
+EXAMPLE = "cdesk doctor"
+Level = Literal["ok", "note", "failed"]
+
+LOW_DISK_BYTES: Final = 1024**3
+FULL_DISK_BYTES: Final = 100 * 1024**2
+DEEP_QUEUE: Final = 10_000
+OLD_SNAPSHOT_SECONDS: Final = 24 * 3600
+LOCK_WAIT_SECONDS: Final = 2.0
+_PARTS: Final = {
+    "worker": ("dbt.adapters.duckdb", "duckdb", "pyarrow", "ijson", "tqdm"),
+    "snowflake": ("dbt.adapters.snowflake", "snowflake.connector"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `todo` says what to do; None where there is nothing to do."""
+
+    check: str
+    level: Level
+    found: str
+    todo: str | None = None
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: Namespace) -> int:
+    with waiting("looking"):
+        findings = list(examine(dict(os.environ)))
+    if args.json:
+        print(to_json([asdict(finding) for finding in findings]))
+    else:
+        marks = {"ok": "ok    ", "note": "note  ", "failed": "FAILED"}
+        width = max(len(finding.check) for finding in findings)
+        for finding in findings:
+            print(f"{marks[finding.level]}  {finding.check:<{width}}  {finding.found}")
+            if finding.todo:
+                print(f"{'':<8}{'':<{width}}  → {finding.todo}")
+    return 1 if any(finding.level == "failed" for finding in findings) else 0
+
+
+def examine(environ: dict[str, str]) -> Iterator[Finding]:
+    """All findings, in the order in which one depends on another; what cannot be looked at any more
+    is left out.
+    """
+    from cdesk.core.config import load_settings
+    from cdesk.core.home import StateDirectory
+
+    yield _python()
+    try:
+        settings = load_settings(environ)
+    except CdeskError as error:
+        yield Finding(
+            "settings", "failed", str(error), "mend that setting; all others are not looked at"
+        )
+        return
+    yield Finding("settings", "ok", f"customer {settings.customer}, warehouse {settings.target}")
+    yield from _parts(settings)
+    home = StateDirectory(settings.home)
+    yield _disk(settings.home)
+    if not settings.home.exists():
+        yield Finding(
+            "state directory",
+            "note",
+            f"{settings.home} is not there yet",
+            "nothing: the first command makes it",
+        )
+    else:
+        directory = _directory(home)
+        yield directory
+        if directory.level != "failed":
+            for check in (_state, _worker, _queue, _quarantine, _warehouse, _catalog, _snapshot):
+                yield check(settings, home)
+    yield _claude_desktop(settings)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", "ok", f"{version} ({sys.executable})")
+
+
+def _parts(settings: Settings) -> Iterator[Finding]:
+    for extra, modules in _PARTS.items():
+        if extra == "snowflake" and settings.target != "snowflake":
+            continue
+        missing = [name for name in modules if not _installed(name)]
+        if not missing:
+            yield Finding(f"part {extra}", "ok", "installed")
+        elif extra == "snowflake" or settings.worker == "auto":
+            yield Finding(
+                f"part {extra}",
+                "failed" if extra == "snowflake" else "note",
+                f"not installed ({', '.join(missing)}): nothing lands from this computer",
+                f"pip install 'cdesk[{extra}]'",
+            )
+        else:
+            yield Finding(f"part {extra}", "ok", "not installed, and the worker is off here")
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a parent package is missing
+        return False
+
+
+def _disk(folder: Path) -> Finding:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    level: Level = "failed" if free < FULL_DISK_BYTES else "note" if free < LOW_DISK_BYTES else "ok"
+    todo = (
+        None
+        if level == "ok"
+        else f"free space on the disk of {nearest}, or set CDESK_HOME to another one"
+    )
+    return Finding("disk", level, f"{size(free)} free", todo)
+
+
+def _directory(home: StateDirectory) -> Finding:
+    check = "state directory"
+    try:
+        home.ensure()
+    except CdeskError as error:
+        return Finding(
+            check, "failed", str(error), "mend its permissions, or set CDESK_HOME to another folder"
+        )
+    mode = stat.S_IMODE(home.root.stat().st_mode)
+    if sys.platform != "win32" and mode & 0o077:
+        return Finding(
+            check,
+            "failed",
+            f"{home.root} has mode {mode:04o}: other users of this computer can look in",
+            f"chmod 700 '{home.root}'",
+        )
+    return Finding(check, "ok", str(home.root))
+
+
+def _state(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk.state.database import open_state
+    from cdesk.state.kill_switch import read_switch
+
+    del settings
+    try:
+        with closing(open_state(home.state_db)) as state:
+            switch = read_switch(state)
+    except CdeskError as error:
+        return Finding(
+            "state.db",
+            "failed",
+            str(error),
+            f"stop the worker and remove {home.state_db}: it is made anew from the queue",
+        )
+    if switch.on:
+        return Finding(
+            "state.db",
+            "note",
+            f"the kill switch is on since {age(switch.since)}",
+            "cdesk kill-switch off",
+        )
+    return Finding("state.db", "ok", "can be read and written")
+
+
+def _worker(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk.core.locks import is_held
+    from cdesk.core.wake import read_worker
+
+    if is_held(home.worker_lock):
+        worker = read_worker(home) or {}
+        return Finding(
+            "worker",
+            "ok",
+            f"runs (pid {worker.get('pid')}, started {age(worker.get('started_at'))})",
+        )
+    if settings.worker == "off":
+        return Finding(
+            "worker",
+            "note",
+            "none runs, and CDESK_WORKER=off keeps the server from starting one",
+            "cdesk worker --once",
+        )
+    return Finding("worker", "ok", "none runs now; the server starts one when it is needed")
+
+
+def _queue(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk_app.cli.status import gather
+
+    try:
+        waiting_records = gather(settings, home)["queue"]
+    except (CdeskError, OSError) as error:
+        return Finding(
+            "queue",
+            "failed",
+            f"cannot be counted ({error})",
+            f"mend the permissions of {home.queue}",
+        )
+    count, oldest = waiting_records["records"], waiting_records["oldest"]
+    found = f"{count:,} records not landed yet" + (
+        f", the oldest from {age(oldest)}" if oldest else ""
+    )
+    if waiting_records["foreign"]:
+        names = ", ".join(waiting_records["foreign"][:3])
+        return Finding(
+            "queue",
+            "note",
+            f"{names} in {home.queue} is no file of the queue, so nothing lands it",
+            f"move it away, and bring its records in with cdesk import {home.queue / waiting_records['foreign'][0]}",
+        )
+    if count > DEEP_QUEUE:
+        return Finding(
+            "queue",
+            "note",
+            found,
+            f"cdesk worker --once; if they stay, the reason stands in {home.worker_log}",
+        )
+    return Finding("queue", "ok", found)
+
+
+def _warehouse(settings: Settings, home: StateDirectory) -> Finding:
+    check = f"warehouse ({settings.target})"
+    if settings.target == "duckdb" and not home.warehouse.exists():
+        return Finding(check, "note", "not built yet", "cdesk worker --once")
+    try:
+        _impatient(settings, home).data_version()
+    except ModuleNotFoundError as error:
+        return Finding(
+            check,
+            "note",
+            f"cannot be looked at without {error.name}",
+            "pip install 'cdesk[worker]'",
+        )
+    except WarehouseNotBuilt as error:
+        return Finding(check, "note", str(error), "cdesk worker --once")
+    except WarehouseUnavailable as error:
+        return Finding(
+            check,
+            "note",
+            str(error),
+            "end the program that holds it, or wait for the worker's build to end",
+        )
+    except CdeskError as error:
+        return Finding(
+            check,
+            "failed",
+            str(error),
+            "cdesk worker --once; if that fails too, restore the file from a backup",
+        )
+    return Finding(check, "ok", "built, and answers")
+
+
+def _impatient(settings: Settings, home: StateDirectory) -> Warehouse:
+    """The warehouse, not waiting long for somebody who holds its file."""
+    from cdesk.warehouse.factory import open_warehouse
+
+    if settings.target != "duckdb":
+        return open_warehouse(settings, home)
+    from cdesk.warehouse.duckdb import DuckDBWarehouse
+
+    return DuckDBWarehouse(home.warehouse, read_wait=LOCK_WAIT_SECONDS)
+
+
+def _catalog(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk.contract.catalog import load_catalog
+
+    del settings
+    if not home.catalog.exists():
+        return Finding("catalog", "note", "no query templates yet", "cdesk worker --once")
+    try:
+        found = load_catalog(home.catalog)
+    except CdeskError as error:
+        return Finding("catalog", "failed", str(error), "cdesk refresh")
+    return Finding("catalog", "ok", f"{len(found.templates)} templates")
+
+
+def _snapshot(settings: Settings, home: StateDirectory) -> Finding:
+    from datetime import UTC, datetime
+
+    from cdesk.core.clock import parse_ts
+    from cdesk.state.snapshot import SnapshotReader
+
+    if not home.context_db.exists():
+        return Finding(
+            "snapshot", "note", "get_context has nothing to answer from yet", "cdesk worker --once"
+        )
+    with closing(SnapshotReader(home.context_db)) as reader:
+        try:
+            _, refreshed_at = reader.read(settings.customer)
+        except CdeskError as error:
+            return Finding("snapshot", "failed", str(error), "cdesk refresh")
+    if refreshed_at is None:
+        return Finding("snapshot", "note", "never refreshed", "cdesk refresh")
+    found = f"refreshed {age(refreshed_at)}"
+    if (datetime.now(UTC) - parse_ts(refreshed_at)).total_seconds() > OLD_SNAPSHOT_SECONDS:
+        return Finding("snapshot", "note", found, "cdesk refresh")
+    return Finding("snapshot", "ok", found)
+
+
+def _quarantine(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk.state.database import QUARANTINE_STATUS, get_status, open_state
+    from cdesk_app.cli.status import quarantined
+
+    del settings
+    try:
+        with closing(open_state(home.state_db)) as state:
+            fact = get_status(state, QUARANTINE_STATUS)
+    except (CdeskError, sqlite3.Error) as error:
+        return Finding(
+            "quarantine", "failed", f"cannot be asked ({error})", f"mend {home.state_db}"
+        )
+    if isinstance(fact, dict) and fact.get("lines"):
+        return Finding("quarantine", "note", quarantined(fact), "cdesk quarantine list")
+    return Finding("quarantine", "ok", "empty")
+
+
+def _claude_desktop(settings: Settings) -> Finding:
+    import orjson
+
+    from cdesk_app.cli.connect import config_path, entry, find_entry
+
+    check = "Claude Desktop"
+    path = config_path(settings)
+    paste = f"put this into {path}, then restart Claude Desktop: {orjson.dumps(entry(settings)).decode()}"
+    try:
+        configuration = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return Finding(check, "note", "no configuration found", paste)
+    except OSError as error:
+        return Finding(
+            check, "note", f"{path} cannot be read ({error.strerror})", "mend its permissions"
+        )
+    except ValueError as error:
+        return Finding(
+            check,
+            "failed",
+            f"{path} is no JSON ({error})",
+            "mend it: Claude Desktop cannot read it either",
+        )
+    found = find_entry(configuration)
+    if found is None:
+        return Finding(check, "note", "its configuration does not name cdesk", paste)
+    name, server = found
+    command = str(server.get("command", ""))
+    if shutil.which(command) is None:
+        return Finding(
+            check, "failed", f"its entry {name!r} starts {command}, which is not there", paste
+        )
+    return Finding(check, "ok", f"starts cdesk (entry {name!r} in {path})")

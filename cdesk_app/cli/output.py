@@ -1,0 +1,175 @@
+"""What the subcommands print: aligned tables, JSON, sizes and ages, and progress where a terminal
+looks on.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+
+from cdesk.core.clock import parse_ts
+
+MAX_CELL = 60
+"""Characters of a table cell before it is cut with an ellipsis."""
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> str:
+    """Rows under their column names, one line each; numbers to the right, long cells cut."""
+    body = [list(row) for row in rows]
+    cells = [[_cell(value) for value in row] for row in body]
+    right = [
+        bool(body) and all(_is_number(row[index]) or row[index] is None for row in body)
+        for index in range(len(columns))
+    ]
+    widths = [
+        max([len(name), *(len(row[index]) for row in cells)]) for index, name in enumerate(columns)
+    ]
+
+    def line(texts: Sequence[str]) -> str:
+        parts = (
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(texts, widths, right, strict=True)
+        )
+        return (" " * indent + "  ".join(parts)).rstrip()
+
+    return "\n".join((line(columns), line(["-" * width for width in widths]), *map(line, cells)))
+
+
+def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
+    """Names and values, one pair a line."""
+    width = max((len(name) for name, _ in items), default=0)
+    return "\n".join(
+        f"{' ' * indent}{name:<{width}}  {_shown(value)}".rstrip() for name, value in items
+    )
+
+
+def to_json(value: object) -> str:
+    """Readable JSON, dates and the like as text."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+
+
+def size(count: int) -> str:
+    """A number of bytes for a person: `512 B`, `1.4 MiB`."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{count} B" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def age(ts: str | None, *, now: datetime | None = None) -> str:
+    """How long ago an RFC 3339 timestamp was: `12 s ago`, `3 h ago`; `never` for None."""
+    if ts is None:
+        return "never"
+    seconds = ((now or datetime.now(UTC)) - parse_ts(ts)).total_seconds()
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
+
+
+class Progress(Protocol):
+    """Counts work done, in the unit that it was made with."""
+
+    n: float
+    total: float | None
+
+    def update(self, n: float | None = 1) -> object: ...
+
+    def set_description_str(
+        self, desc: str | None = None, refresh: bool | None = True
+    ) -> object: ...
+
+
+@contextmanager
+def progress(
+    what: str, *, total: int | None, unit: str = "it", scale: bool = False
+) -> Iterator[Progress]:
+    """A progress bar on stderr, shown after half a second of work and only where stderr is a
+    terminal.
+    """
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=what,
+        total=total,
+        unit=unit,
+        unit_scale=scale,
+        unit_divisor=1024 if scale else 1000,
+        delay=0.5,
+        leave=False,
+        disable=not sys.stderr.isatty(),
+        file=sys.stderr,
+        dynamic_ncols=True,
+    ) as bar:
+        yield bar
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being waited for, and how long already; after a second,
+    and only on a terminal.
+
+    Yields a function that changes what the line says.
+    """
+    said = [what]
+    done = threading.Event()
+
+    def tick() -> None:
+        started = time.monotonic()
+        pause = 1.0
+        while not done.wait(pause):
+            print(
+                f"\r\x1b[K{said[0]} … {time.monotonic() - started:.0f} s",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            pause = 0.2
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def say(text: str) -> None:
+        said[0] = f"{what}: {text}"
+
+    ticker = threading.Thread(target=tick, daemon=True) if sys.stderr.isatty() else None
+    if ticker:
+        ticker.start()
+    try:
+        yield say
+    finally:
+        done.set()
+        if ticker:
+            ticker.join()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, dict | list):
+        return orjson.dumps(value, default=str).decode()
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    text = " ".join(_shown(value).split())
+    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"

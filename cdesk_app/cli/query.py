@@ -1,0 +1,224 @@
+"""`cdesk query`: one cataloged query, run here and now."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+
+from cdesk.core.errors import CdeskError, InvalidField
+from cdesk_app.cli.output import size, table, waiting
+from cdesk_app.cli.settings import settings_and_home
+
+if TYPE_CHECKING:
+    from cdesk.contract.catalog import Template
+
+EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out activities.csv"
+WHOLE: Final = ("json", "csv", "parquet")
+"""Forms of a whole result."""
+USAGE: Final = 2
+"""The exit code of a wrong call (cli/main.py)."""
+_TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "template", metavar="TEMPLATE", help="its name; 'cdesk templates' lists them"
+    )
+    parser.add_argument(
+        "-p",
+        "--param",
+        dest="params",
+        metavar="KEY=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="a parameter; once for each, and once for each item of a list (or all as a JSON array)",
+    )
+    add_output_arguments(
+        parser,
+        ("table", *WHOLE),
+        "table (the default): ten rows to read; json, csv, parquet: the whole result",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="run it even where an earlier answer to it still stands",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the SQL, its binds and the plan instead of running it",
+    )
+
+
+def add_output_arguments(parser: ArgumentParser, formats: Sequence[str], about: str) -> None:
+    """`--format`, `--json` and `--out`; `about` tells what each of `formats` gives."""
+    parser.add_argument("--format", choices=formats, help=about)
+    parser.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="--format json"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write there; the format follows from .json, .csv or .parquet",
+    )
+
+
+def chosen_format(args: Namespace, default: str) -> Any:
+    """What `--format` says, else the ending of `--out`, else `default`.
+
+    Raises:
+        InvalidField: Parquet would go to a terminal.
+    """
+    suffix = args.out.suffix[1:].lower() if args.out else ""
+    chosen = args.format or (suffix if suffix in WHOLE else default)
+    if chosen == "parquet" and args.out is None and sys.stdout.isatty():
+        raise InvalidField(
+            "--out", "missing", "a file to write Parquet to, as in --out result.parquet"
+        )
+    return chosen
+
+
+def run(args: Namespace) -> int:
+    from cdesk.contract.catalog import load_catalog
+    from cdesk.core.identity import local_caller
+    from cdesk.query.executor import run_now
+
+    settings, home = settings_and_home()
+    template = load_catalog(home.catalog).get(args.template)
+    try:
+        params = parameters(template, args.params)
+        checked = template.check_params(params)
+    except InvalidField as error:
+        print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    for hint in template.hints(checked):
+        print(f"cdesk: {hint} It is asked for as given.", file=sys.stderr)
+    chosen: Literal["table", "json", "csv", "parquet"] = chosen_format(args, "table")
+    with target(args.out) as out, waiting(f"running {template.name}") as say:
+        result = run_now(
+            settings,
+            template.name,
+            params,
+            local_caller(settings),
+            None if chosen == "table" else chosen,
+            out,
+            fresh=args.fresh,
+            dry_run=args.dry_run,
+            progress=say,
+        )
+        if args.dry_run:
+            out.write((_plan(result) + "\n").encode())
+        elif chosen == "table":
+            out.write((_told(result) + "\n").encode())
+    if args.out is not None:
+        print(f"{args.out}: {result.get('row_count', 0):,} rows, {size(args.out.stat().st_size)}")
+    return 0
+
+
+def parameters(template: Template, given: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Typed values for what was given as text. What cannot be read as its type stays text: the
+    template's own check refuses it.
+
+    Raises:
+        InvalidField: a parameter that is no list was given twice.
+    """
+    types = {parameter.name: parameter.type for parameter in template.parameters}
+    values: dict[str, Any] = {}
+    for name, text in given:
+        kind = types.get(name, "string")
+        if kind.startswith("list["):
+            values.setdefault(name, []).extend(_items(kind[5:-1], text))
+        elif name in values:
+            raise InvalidField(name, "given twice", "one value")
+        else:
+            values[name] = _read(kind, text)
+    return values
+
+
+def _items(kind: str, text: str) -> list[Any]:
+    """One item of a list, or all of them as a JSON array."""
+    if text.startswith("["):
+        with contextlib.suppress(ValueError):
+            found = json.loads(text)
+            if isinstance(found, list):
+                return found
+    return [_read(kind, text)]
+
+
+def _read(kind: str, text: str) -> Any:
+    with contextlib.suppress(ValueError):
+        if kind == "integer":
+            return int(text)
+        if kind == "number":
+            return float(text) if any(mark in text.lower() for mark in ".einf") else int(text)
+    return _TRUTH.get(text.lower(), text) if kind == "boolean" else text
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key, value
+
+
+@contextlib.contextmanager
+def target(path: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that stands under its name only once it is whole."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise CdeskError(
+            f"{path} cannot be written ({error.strerror}); name another file with --out"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    rows, count = result["rows"], result["row_count"]
+    lines = [
+        table([column["name"] for column in result["columns"]], rows) if rows else "No rows.",
+        "",
+        f"{len(rows):,} of {count:,} rows"
+        + (f", as of {result['as_of']}" if result["as_of"] else ", nothing has landed yet")
+        + f", query_hash {result['query_hash']}"
+        + (", from an earlier run (--fresh asks again)" if result["reused"] else ""),
+    ]
+    if result["watermark"]:
+        lines.append(result["watermark"])
+    if count > len(rows):
+        lines.append("The whole result: --format csv, json or parquet.")
+    return "\n".join(lines)
+
+
+def _plan(estimate: Mapping[str, Any]) -> str:
+    binds = [(bind["name"], repr(bind["value"])) for bind in estimate["binds"]]
+    expected = estimate["estimated_rows"]
+    return "\n".join(
+        (
+            estimate["sql"].strip(),
+            "",
+            table(("bind", "value"), binds) if binds else "No binds.",
+            "",
+            estimate["plan"].strip(),
+            "",
+            f"About {expected:,} rows expected; nothing was run."
+            if expected is not None
+            else "Nothing was run; the engine's plan gives no estimate.",
+        )
+    )

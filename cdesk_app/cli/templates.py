@@ -1,0 +1,109 @@
+"""`cdesk templates`: the catalog for a person."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from cdesk_app.cli.output import table, to_json
+from cdesk_app.cli.settings import settings_and_home
+
+if TYPE_CHECKING:
+    from cdesk.contract.catalog import Template
+
+EXAMPLE = "cdesk templates recent_activities"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="show this one: parameters, example and SQL"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: Namespace) -> int:
+    from cdesk.contract.catalog import load_catalog
+
+    _, home = settings_and_home()
+    catalog = load_catalog(home.catalog)
+    if args.name is None:
+        found = [catalog.templates[name] for name in sorted(catalog.templates)]
+        if args.json:
+            print(to_json([_as_json(template, sql=False) for template in found]))
+        else:
+            rows = [
+                (template.name, template.scope, _first_sentence(template.description))
+                for template in found
+            ]
+            print(table(("template", "scope", "answers"), rows))
+            print("\n'cdesk templates NAME' explains one; 'cdesk query NAME -p KEY=VALUE' runs it.")
+        return 0
+    template = catalog.get(args.name)
+    print(to_json(_as_json(template, sql=True)) if args.json else _explained(template))
+    return 0
+
+
+def _explained(template: Template) -> str:
+    parts = [
+        f"{template.name} ({template.scope} scope)",
+        "",
+        " ".join(template.description.split()),
+        "",
+        table(
+            ("parameter", "needed", "default", "allowed", "meaning"),
+            [
+                (
+                    parameter.name,
+                    parameter.required,
+                    parameter.default,
+                    parameter.allowed,
+                    parameter.description,
+                )
+                for parameter in template.parameters
+            ],
+        )
+        if template.parameters
+        else "It takes no parameters.",
+        "",
+        "example:",
+        f"  {command_line(template)}",
+        "",
+        f"SQL (hash {template.hash}; each ? is bound, in this order: {', '.join(template.binds) or 'none'}):",
+        "",
+        template.sql.strip(),
+    ]
+    return "\n".join(parts)
+
+
+def command_line(template: Template) -> str:
+    """The template's example as a command to type."""
+    words = [f"-p {name}={value}" for name, value in template.example.items()]
+    return " ".join(("cdesk query", template.name, *words))
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split()).partition(". ")[0]
+
+
+def _as_json(template: Template, *, sql: bool) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "name": template.name,
+        "description": template.description,
+        "scope": template.scope,
+        "parameters": [
+            {
+                "name": parameter.name,
+                "type": parameter.type,
+                "required": parameter.required,
+                "default": parameter.default,
+                "allowed": parameter.allowed,
+                "description": parameter.description,
+            }
+            for parameter in template.parameters
+        ],
+        "example": dict(template.example),
+        "hash": template.hash,
+    }
+    if sql:
+        shown |= {"sql": template.sql, "binds": list(template.binds)}
+    return shown

@@ -1,0 +1,1 @@
+"""Operations: what a team needs to run the system."""

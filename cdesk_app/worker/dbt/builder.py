@@ -1,0 +1,211 @@
+"""The child process that keeps dbt and the parsed project warm: `python -m
+cdesk_app.worker.dbt.builder`. Its parent is worker/build.py.
+
+One JSON object a line in each direction, over standard input and what was standard output (dbt's
+own prints go to standard error):
+
+    → {"id": 1, "argv": ["build", "--selector", "refresh"]}
+    ← {"id": 1, "progress": {"done": 3, "total": 12, "name": "events"}}
+    ← {"id": 1, "ok": true, "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
+       "nodes": [{"name", "type", "status", "seconds", "message"}]}
+
+It ends at end of input, at once and in the middle of a build too: the parent is gone then, another
+worker may want the file, and the
+models mend themselves with the next build. It ends as well after `idle_seconds` without a request,
+to give its memory back.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import orjson
+
+from cdesk_app.worker.dbt.project import DbtProject
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+IDLE_SECONDS: Final = 600.0
+
+
+class WarmDbt:
+    """dbt in this process, with the manifest kept until a project file changes."""
+
+    def __init__(self, project: DbtProject) -> None:
+        self._project = project
+        self._manifest: Manifest | None = None
+        self._fingerprint = ""
+
+    def run(self, argv: list[str], progress: Callable[[int, int, str], None]) -> dict[str, Any]:
+        """Run one dbt command. What came of it, as in the module's docstring (without `id`); never
+        raises for a failed command.
+        """
+        from dbt.cli.main import dbtRunner
+
+        started = time.monotonic()
+        try:
+            parsed = self._parse()
+            if isinstance(parsed, str):
+                return _answer(
+                    started, ok=False, parsed=True, fingerprint=self._fingerprint, error=parsed
+                )
+            runner = dbtRunner(manifest=self._manifest, callbacks=[_Progress(progress)])
+            outcome = runner.invoke([*argv, *self._project.options()])
+        finally:
+            _release_warehouse()
+        if outcome.exception is not None:
+            self._manifest = None  # whatever state it is in, the next run starts from a fresh one
+        return _answer(
+            started,
+            ok=outcome.success,
+            parsed=parsed,
+            fingerprint=self._fingerprint,
+            error=None if outcome.exception is None else str(outcome.exception),
+            nodes=[_node(result) for result in getattr(outcome.result, "results", None) or ()],
+        )
+
+    def _parse(self) -> bool | str:
+        """Parse the project if need be: whether it was parsed, or what is wrong with it."""
+        from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
+
+        fingerprint = self._project.fingerprint()
+        if self._manifest is not None and fingerprint == self._fingerprint:
+            return False
+        self._manifest, self._fingerprint = None, fingerprint
+        outcome = dbtRunner().invoke(["parse", "--no-write-json", *self._project.options()])
+        if not isinstance(outcome.result, Manifest):
+            return str(outcome.exception or "the project cannot be parsed")
+        self._manifest = outcome.result
+        gc.collect()
+        # tens of thousands of objects that live as long as this process: no collection walks them
+        # again
+        gc.freeze()
+        return True
+
+
+class _Progress:
+    """Turns dbt's events into (done, total, name)."""
+
+    def __init__(self, report: Callable[[int, int, str], None]) -> None:
+        self._report = report
+        self._done = 0
+        self._lock = threading.Lock()  # dbt runs several nodes at once
+
+    def __call__(self, message: Any) -> None:
+        if message.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
+            data = message.data
+            total = data.num_models if message.info.name == "LogTestResult" else data.total
+            with self._lock:
+                self._done += 1
+                self._report(self._done, total, data.node_info.node_name)
+
+
+def _answer(
+    started: float,
+    *,
+    ok: bool,
+    parsed: bool,
+    fingerprint: str,
+    error: str | None,
+    nodes: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    return {
+        "ok": ok,
+        "parsed": parsed,
+        "fingerprint": fingerprint,
+        "seconds": round(time.monotonic() - started, 3),
+        "error": error,
+        "nodes": nodes or [],
+    }
+
+
+def _node(result: Any) -> dict[str, Any]:
+    return {
+        "name": result.node.name,
+        "type": str(result.node.resource_type),
+        "status": str(result.status),
+        "seconds": round(result.execution_time, 3),
+        "message": result.message,
+    }
+
+
+def _release_warehouse() -> None:
+    """Close the DuckDB file, which dbt-duckdb keeps open for as long as anything still points at
+    its environment.
+    """
+    try:
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    except ImportError:  # another engine
+        return
+    environment = DuckDBConnectionManager._ENV
+    if environment is not None:
+        environment.close()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+
+
+def _divert_stdout() -> IO[bytes]:
+    """The protocol's stream; from here on anything that prints to standard output prints to
+    standard error.
+    """
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return channel
+
+
+def _read_requests(requests: queue.Queue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        requests.put(line)
+    os._exit(0)  # not sys.exit: dbt's threads would be waited for
+
+
+def serve(project: DbtProject, *, idle_seconds: float) -> int:
+    """Answer requests until end of input or `idle_seconds` without one."""
+    channel = _divert_stdout()
+
+    def send(message: dict[str, Any]) -> None:
+        channel.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+        channel.flush()
+
+    requests: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    dbt = WarmDbt(project)
+    while True:
+        try:
+            line = requests.get(timeout=idle_seconds)
+        except queue.Empty:
+            return 0
+        request = orjson.loads(line)
+        number = request["id"]
+
+        def report(done: int, total: int, name: str, number: int = number) -> None:
+            send({"id": number, "progress": {"done": done, "total": total, "name": name}})
+
+        send({"id": number, **dbt.run(request["argv"], report)})
+
+
+def main() -> int:
+    """Arguments: one JSON object with the project's paths and target, and `idle_seconds`."""
+    os.umask(0o077)  # the warehouse file is the person's own, whatever their shell says
+    given = orjson.loads(sys.argv[1])
+    project = DbtProject(
+        project_dir=Path(given["project_dir"]),
+        profiles_dir=Path(given["profiles_dir"]),
+        target_dir=Path(given["target_dir"]),
+        log_dir=Path(given["log_dir"]),
+        target=given["target"],
+    )
+    return serve(project, idle_seconds=float(given["idle_seconds"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

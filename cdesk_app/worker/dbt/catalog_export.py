@@ -1,0 +1,384 @@
+"""dbt's manifest → `catalog.json`: each analysis under analyses/safesql becomes a template, or the whole export fails (docs/contracts.md).
+
+What a template declares, in `config.meta` of its YAML entry:
+
+    scope: customer | caller | org
+    parameters: [{name, type, description, required, default, min, max, max_length, values}]     or a mapping name → the rest
+    example: {hours_back: 24}
+    reuse: false              optional
+    evidence: false           optional: its result holds what callers wrote
+
+An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn, cast
+
+import orjson
+
+from cdesk.contract.catalog import IDENTITY_BINDS, TYPES, Parameter, Scope, Template, load_catalog
+from cdesk.core.errors import CatalogError, InvalidField
+from cdesk.core.home import write_private
+
+FOLDER: Final = "analyses/safesql/"
+_META: Final = frozenset(("scope", "parameters", "example", "reuse", "evidence"))
+_PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
+_BINDS_OF_SCOPE: Final[dict[str, frozenset[str]]] = {
+    "customer": frozenset(("customer",)),
+    "caller": frozenset(("customer", "is_analyst")),
+    "org": frozenset(),
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_RENDERS_A_VALUE = re.compile(r"\b(?:env_var|var)\s*\(")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """`changed` says whether catalog.json was written; `content_hash` is the catalog's either way."""
+
+    templates: int
+    content_hash: str
+    changed: bool
+
+
+def export_catalog(manifest_path: Path, target: Path, *, dialect: str, now: str) -> ExportReport:
+    """Write the catalog of a compiled project to `target`, if it differs from the one that is
+    there.
+
+    Raises:
+        CatalogError: the manifest is missing, or a template breaks a rule (the message names both).
+    """
+    try:
+        manifest = orjson.loads(manifest_path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CatalogError(
+            f"{manifest_path} cannot be read ({error}); run 'cdesk refresh'"
+        ) from None
+    templates = {
+        template.name: template
+        for node in _analyses(manifest)
+        for template in [template_of(node, dialect)]
+    }
+    entries = {name: _entry(templates[name]) for name in sorted(templates)}
+    content_hash = _hash({"dialect": dialect, "templates": entries})
+    report = ExportReport(len(entries), content_hash, changed=False)
+    if _current_hash(target) == content_hash:
+        return report
+    document = {
+        "v": 1,
+        "dialect": dialect,
+        "content_hash": content_hash,
+        "generated_at": now,
+        "templates": entries,
+    }
+    write_private(
+        target, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    )
+    return dataclasses.replace(report, changed=True)
+
+
+def _analyses(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for node in manifest["nodes"].values():
+        path = str(node["original_file_path"]).replace("\\", "/")
+        if node["resource_type"] == "analysis" and path.startswith(FOLDER):
+            yield node
+
+
+def template_of(node: Mapping[str, Any], dialect: str) -> Template:
+    """The template that an analysis node of the manifest declares.
+
+    Raises:
+        CatalogError: naming the template and the rule that it breaks.
+    """
+    name = str(node["name"])
+    rules = _Rules(name)
+    if not _NAME.match(name):
+        rules.broken("its name is not lower-case letters, digits and underscores")
+    description = " ".join(str(node.get("description") or "").split())
+    if not description:
+        rules.broken("it has no description")
+    meta = node.get("config", {}).get("meta")
+    if not meta:
+        rules.broken("it has no config.meta")
+    if unknown := meta.keys() - _META:
+        rules.broken(f"meta has {sorted(unknown)[0]!r}; allowed: {', '.join(sorted(_META))}")
+    scope = meta.get("scope")
+    if scope not in _BINDS_OF_SCOPE:
+        rules.broken(f"scope is {scope!r}; allowed: {', '.join(_BINDS_OF_SCOPE)}")
+    if _RENDERS_A_VALUE.search(str(node.get("raw_code") or "")):
+        rules.broken("it renders var() or env_var() into its SQL; a value is bound")
+    compiled = node.get("compiled_code")
+    if not compiled:
+        rules.broken("it is not compiled")
+    parameters = _parameters(meta.get("parameters") or (), rules)
+    sql, binds = bind_positions(str(compiled), rules, dialect)
+    _check_query(sql, rules, dialect)
+    _check_binds(cast(Scope, scope), parameters, binds, rules)
+    for flag in ("reuse", "evidence"):
+        if not isinstance(meta.get(flag, True), bool):
+            rules.broken(f"{flag} is {meta[flag]!r:.30}; allowed: true, false")
+    example = meta.get("example") or {}
+    template = Template(
+        name=name,
+        description=description,
+        scope=cast(Scope, scope),
+        parameters=parameters,
+        sql=sql,
+        binds=binds,
+        example=example,
+        hash="",
+        reuse=meta.get("reuse", True),
+        evidence=meta.get("evidence", True),
+    )
+    try:
+        template.check_params(example)
+    except InvalidField as error:
+        rules.broken(f"its example does not hold: {error}")
+    return dataclasses.replace(template, hash=_hash(_entry(template)))
+
+
+class _Rules:
+    """Says which template breaks which rule."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+
+    def broken(self, rule: str) -> NoReturn:
+        raise CatalogError(f"template {self._template}: {rule}")
+
+
+# -- parameters
+
+
+def _parameters(declared: object, rules: _Rules) -> tuple[Parameter, ...]:
+    if isinstance(declared, Mapping):
+        declared = [{"name": name, **(rest or {})} for name, rest in declared.items()]
+    if not isinstance(declared, list | tuple):
+        rules.broken("parameters is neither a list nor a mapping")
+    parameters = tuple(_parameter(item, rules) for item in declared)
+    names = [parameter.name for parameter in parameters]
+    for name in names:
+        if names.count(name) > 1:
+            rules.broken(f"parameter {name} is declared twice")
+    return parameters
+
+
+def _parameter(item: object, rules: _Rules) -> Parameter:
+    if not isinstance(item, Mapping) or not _NAME.match(str(item.get("name"))):
+        rules.broken(
+            f"parameter {item!r:.60} has no name of lower-case letters, digits and underscores"
+        )
+    name = str(item["name"])
+    if unknown := item.keys() - _PARAMETER.keys():
+        rules.broken(
+            f"parameter {name} has {sorted(unknown)[0]!r}; allowed: {', '.join(sorted(_PARAMETER))}"
+        )
+    if name in IDENTITY_BINDS:
+        rules.broken(
+            f"parameter {name} is declared, but it always comes from the caller's identity"
+        )
+    parameter = Parameter(
+        **{
+            **item,
+            "required": bool(item.get("required", item.get("default") is None)),
+            "values": tuple(item.get("values") or ()),
+            "description": " ".join(str(item.get("description") or "").split()),
+        }
+    )
+    kind = parameter.type
+    scalar = kind[5:-1] if kind.startswith("list[") and kind.endswith("]") else kind
+    if scalar not in TYPES:
+        rules.broken(
+            f"parameter {name} has type {kind!r}; allowed: {', '.join(TYPES)}, or list[one of them]"
+        )
+    for bound in ("min", "max", "max_length"):
+        value = getattr(parameter, bound)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            rules.broken(f"parameter {name}: {bound} is {value!r:.30}, which is no number")
+    if not parameter.description:
+        rules.broken(f"parameter {name} has no description")
+    if (scalar == "enum") != bool(parameter.values):
+        rules.broken(f"parameter {name}: an enum has values, and nothing else has")
+    if parameter.min is not None and parameter.max is not None and parameter.min > parameter.max:
+        rules.broken(f"parameter {name}: min is above max")
+    if parameter.required and parameter.default is not None:
+        rules.broken(f"parameter {name} is required and has a default")
+    if parameter.default is not None:
+        try:
+            parameter.check(parameter.default)
+        except InvalidField as error:
+            rules.broken(f"parameter {name}: its default does not hold: {error}")
+    return parameter
+
+
+def _check_binds(
+    scope: Scope, parameters: tuple[Parameter, ...], binds: tuple[str, ...], rules: _Rules
+) -> None:
+    declared = {parameter.name for parameter in parameters}
+    bound = set(binds)
+    for name in sorted(bound - declared - set(IDENTITY_BINDS)):
+        rules.broken(f"bind {name} is not declared")
+    for name in sorted(declared - bound):
+        rules.broken(f"parameter {name} is never bound")
+    identity, wanted = bound & set(IDENTITY_BINDS), _BINDS_OF_SCOPE[scope]
+    for name in sorted(wanted - identity):
+        rules.broken(f"scope {scope} must bind {name}")
+    for name in sorted(identity - wanted):
+        rules.broken(f"scope {scope} may not bind {name}")
+
+
+# -- SQL
+
+_LEXEMES = re.compile(
+    r"""(?P<string>'(?:[^']|'')*')
+      | (?P<quoted>"(?:[^"]|"")*")
+      | (?P<dollar>\$(?P<tag>[A-Za-z_]*)\$.*?\$(?P=tag)\$)
+      | (?P<bind>\?(?:/\*(?P<name>[^*]*)\*/)?)
+      | (?P<line>--[^\n]*)
+      | (?P<block>/\*.*?\*/)
+      | (?P<word>[A-Za-z_][A-Za-z0-9_$]*)
+      | (?P<number>[0-9][0-9A-Za-z_.]*)
+      | (?P<blank>\s+)
+      | (?P<other>.)""",
+    re.DOTALL | re.VERBOSE,
+)
+_QUERY: Final = frozenset(("select", "with"))
+_CHANGES: Final = frozenset(
+    ("insert", "update", "delete", "merge", "copy", "create", "alter", "drop", "truncate")
+)
+"""Words that change something where a statement may start. Followed by a parenthesis they are
+functions, but for `copy`.
+"""
+
+
+def bind_positions(sql: str, rules: _Rules, dialect: str) -> tuple[str, tuple[str, ...]]:
+    """`sql` with a bare `?` for each `?/*name*/`, comments and empty lines gone, and the names in
+    order.
+    """
+    out: list[str] = []
+    binds: list[str] = []
+    before, gap = "", ""
+    for match in _LEXEMES.finditer(sql.strip()):
+        text = match.group()
+        if match.group("blank") is not None or match.group("line") is not None:
+            gap += text if match.group("blank") is not None else " "
+            continue
+        if match.group("block") is not None:
+            if "/*" in text[2:]:
+                rules.broken("a comment stands within a comment")
+            gap += " "
+            continue
+        _check_lexeme(match, "" if gap else before, rules, dialect)
+        if (name := match.group("name")) is not None:
+            binds.append(name)
+        # A run of blanks and comments becomes one line feed with its indentation, or one blank.
+        out.append(("\n" + gap.rpartition("\n")[2] if "\n" in gap else " ") if gap else "")
+        out.append("?" if name is not None else text)
+        before, gap = text, ""
+    return "".join(out).strip().removesuffix(";").rstrip(), tuple(binds)
+
+
+def _check_lexeme(match: re.Match[str], before: str, rules: _Rules, dialect: str) -> None:
+    text = match.group()
+    if match.group("bind") is not None:
+        name = match.group("name")
+        if name is None:
+            rules.broken("a '?' has no name; write {{ cdesk.bind('…') }}")
+        if not _NAME.match(name):
+            rules.broken(
+                f"a bind's name is {name!r}; allowed: lower-case letters, digits, underscores"
+            )
+    if match.group("string") is not None and "\\'" in text:
+        rules.broken(
+            "a string has a backslash before a quote, which engines read in different ways"
+        )
+    if match.group("dollar") is not None:
+        rules.broken("a string is quoted with dollars; write it with single quotes")
+    if match.group("other") is None:
+        if match.group("number") is not None and before == ":" and dialect == "snowflake":
+            rules.broken(f"':{text}' is a bind without a name; write {{{{ cdesk.bind('…') }}}}")
+        return
+    if text in ("'", '"'):
+        rules.broken("a quote is not closed")
+    if text == "$":
+        rules.broken("a '$' stands outside of strings; write {{ cdesk.bind('…') }} for a bind")
+    if text == "/" and before == "/" and dialect == "snowflake":
+        rules.broken("'//' starts a comment on Snowflake")
+    if text in "/*" and before + text == "/*":
+        rules.broken("a comment is not closed")
+
+
+def _check_query(sql: str, rules: _Rules, dialect: str) -> None:
+    """One statement, and it reads. Lexical, for both engines; DuckDB's own parser has its say where
+    the dialect is its.
+    """
+    lexemes = [match for match in _LEXEMES.finditer(sql) if match.group("blank") is None]
+    texts = [match.group().lower() for match in lexemes]
+    head = next((text for text in texts if text != "("), "")
+    if head not in _QUERY:
+        rules.broken(f"it starts with {head[:30]!r}; a template is one query: select … or with …")
+    if ";" in texts:
+        rules.broken("it holds more than one statement")
+    for before, text, after in zip(["", *texts], texts, [*texts[1:], ""], strict=False):
+        if text in _CHANGES and before in ("(", ")") and (after != "(" or text == "copy"):
+            rules.broken(f"it changes something ({text} {after[:30]})")
+    if literal := _CUSTOMER_LITERAL.search(sql):
+        rules.broken(
+            f"it compares customer with a literal ({literal.group()[:60]}); a value is bound"
+        )
+    if dialect == "duckdb":
+        _check_with_duckdb(sql, rules)
+
+
+_CUSTOMER_LITERAL = re.compile(
+    r"\bcustomer\"?\s*(?:=|<>|!=|\bin\b\s*\(|\bi?like\b)\s*'", re.IGNORECASE
+)
+
+
+def _check_with_duckdb(sql: str, rules: _Rules) -> None:
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        rules.broken(f"DuckDB cannot parse it: {str(error).splitlines()[0]}")
+    if len(statements) != 1:
+        rules.broken("it holds more than one statement")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        rules.broken(f"DuckDB takes it for {statements[0].type.name.lower()}, which is no query")
+
+
+# -- the document
+
+
+def _entry(template: Template) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": template.name,
+        "description": template.description,
+        "scope": template.scope,
+        "parameters": [dataclasses.asdict(parameter) for parameter in template.parameters],
+        "sql": template.sql,
+        "binds": list(template.binds),
+        "example": dict(template.example),
+        "reuse": template.reuse,
+        "evidence": template.evidence,
+    }
+    return entry | ({"hash": template.hash} if template.hash else {})
+
+
+def _hash(document: object) -> str:
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _current_hash(path: Path) -> str | None:
+    try:
+        return load_catalog(path).content_hash
+    except CatalogError:
+        return None

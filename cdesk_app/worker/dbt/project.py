@@ -1,0 +1,144 @@
+"""Where the dbt project lies, and everything dbt needs to run it without touching ~/.dbt or the
+working directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cdesk.core.config import Settings, Target
+from cdesk.core.errors import ConfigurationError
+from cdesk.core.home import StateDirectory, write_private
+
+_PACKAGED: Final = Path(__file__).resolve().parent / "_dbt"
+_CHECKOUT: Final = Path(__file__).resolve().parents[3]
+_FILES: Final = ("dbt_project.yml", "selectors.yml", "packages.yml", "dependencies.yml")
+_FOLDERS: Final = (
+    "models",
+    "macros",
+    "analyses",
+    "seeds",
+    "snapshots",
+    "tests/data",
+    "dbt_packages",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DbtProject:
+    """One dbt project and where dbt writes. All paths are absolute; `target` names the profile's
+    output.
+    """
+
+    project_dir: Path
+    profiles_dir: Path
+    target_dir: Path
+    log_dir: Path
+    target: Target
+
+    @property
+    def manifest(self) -> Path:
+        return self.target_dir / "manifest.json"
+
+    @property
+    def log(self) -> Path:
+        """dbt's own log: the whole text of an error stands here."""
+        return self.log_dir / "dbt.log"
+
+    def files(self) -> Iterator[Path]:
+        """Every file that a parse of the project could read."""
+        for name in _FILES:
+            path = self.project_dir / name
+            if path.is_file():
+                yield path
+        yield self.profiles_dir / "profiles.yml"
+        for folder in _FOLDERS:
+            for path in sorted((self.project_dir / folder).rglob("*")):
+                if path.is_file() and path.suffix != ".pyc":
+                    yield path
+
+    def fingerprint(self) -> str:
+        """16 hex digits over name, size and modification time of every project file: another one
+        means parse again.
+        """
+        digest = hashlib.sha256(self.target.encode())
+        for path in self.files():
+            try:
+                stat = path.stat()
+            except OSError:  # gone since it was listed: the next look sees a settled folder
+                continue
+            digest.update(f"\n{path.as_posix()}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+        return digest.hexdigest()[:16]
+
+    def options(self) -> list[str]:
+        """What every dbt command of ours gets after its name."""
+        return [
+            *("--project-dir", str(self.project_dir)),
+            *("--profiles-dir", str(self.profiles_dir)),
+            *("--target", self.target),
+            *("--target-path", str(self.target_dir)),
+            *("--log-path", str(self.log_dir)),
+            *("--log-level-file", "info"),
+            "--quiet",
+            "--no-use-colors",
+            "--no-use-colors-file",
+            "--no-send-anonymous-usage-stats",
+            "--no-version-check",
+        ]
+
+
+def locate_project(settings: Settings, home: StateDirectory) -> DbtProject:
+    """The project in the wheel (`_dbt/` beside this module), else the one at the root of this
+    checkout; makes dbt's folders in the state directory.
+
+    Raises:
+        ConfigurationError: there is no project in either place.
+    """
+    for project_dir, profile in (
+        (_PACKAGED, _PACKAGED / "profiles.yml"),
+        (_CHECKOUT, _CHECKOUT / "profiles.example.yml"),
+    ):
+        if (project_dir / "dbt_project.yml").is_file() and profile.is_file():
+            return prepare_project(project_dir, profile, settings, home)
+    raise ConfigurationError(
+        "the dbt project is missing from this installation; install cdesk again with: pip install 'cdesk[worker]'"
+    )
+
+
+def prepare_project(
+    project_dir: Path, profile: Path, settings: Settings, home: StateDirectory
+) -> DbtProject:
+    """`project_dir` with its `profile` copied into the state directory, so that nobody's own
+    profiles are read or needed.
+    """
+    project = DbtProject(
+        project_dir=project_dir,
+        profiles_dir=home.dbt / "profiles",
+        target_dir=home.dbt / "target",
+        log_dir=home.dbt / "logs",
+        target=settings.target,
+    )
+    for folder in (project.profiles_dir, project.target_dir, project.log_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy, text = project.profiles_dir / "profiles.yml", profile.read_bytes()
+    if not copy.is_file() or copy.read_bytes() != text:
+        write_private(copy, text)
+    return project
+
+
+def dbt_environment(environ: Mapping[str, str], home: StateDirectory) -> dict[str, str]:
+    """The environment for a dbt process: the user's own, without DBT_* (which would override our
+    options), without telemetry.
+    """
+    kept = {name: value for name, value in environ.items() if not name.upper().startswith("DBT_")}
+    return kept | {
+        "CDESK_HOME": str(home.root),
+        "DO_NOT_TRACK": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

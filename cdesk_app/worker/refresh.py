@@ -1,0 +1,154 @@
+"""After a build: what the turn path reads is renewed, the context snapshot and the catalog."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Collection, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.errors import SnapshotDamaged, SnapshotError
+from cdesk.core.home import StateDirectory
+from cdesk.state.snapshot import Renewal, SnapshotReader, SnapshotWriter
+from cdesk.warehouse.protocol import Warehouse
+from cdesk_app.worker.dbt.catalog_export import ExportReport, export_catalog
+
+logger = logging.getLogger(__name__)
+
+MARK: Final = "exported_through"
+"""Meta key of context.db: the greatest `updated_at` that the snapshot holds. The next delta starts
+behind it.
+"""
+DAMAGED_SUFFIX: Final = ".damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshReport:
+    """What a refresh of the snapshot did.
+
+    whole: all customers, not only those that changed since the last one. changed_customers:
+        (customer, version), at most
+    `SnapshotWriter.SAMPLE` of the `changed`. rebuilt: the file was damaged and is a new one. at:
+    RFC 3339.
+    """
+
+    at: str
+    changed: int
+    removed: int
+    whole: bool
+    rebuilt: bool
+    seconds: float
+    changed_customers: tuple[tuple[str, str], ...]
+
+
+def refresh_context(
+    warehouse: Warehouse, home: StateDirectory, *, whole: bool = False, now_ns: NowNs = time.time_ns
+) -> RefreshReport:
+    """Bring context.db up to the warehouse's context_cache: the rows that changed since the last
+    time, or all with `whole`.
+
+    A damaged file is set aside (`context.db.damaged`) and made anew. Readers are never kept
+    waiting.
+
+    Raises:
+        WarehouseUnavailable, WarehouseNotBuilt, WarehouseError: there was nothing to read; the
+        snapshot stays as it is.
+        SnapshotError: the snapshot cannot be written.
+    """
+    started = time.monotonic()
+    writer = SnapshotWriter(home.context_db)
+    at = format_ts(now_ns())
+    rebuilt = False
+    since = None if whole else writer.mark(MARK)
+    try:
+        renewal = _renew(warehouse, writer, since, at)
+    except SnapshotDamaged as error:
+        logger.warning("snapshot rebuilt", extra={"facts": {"reason": str(error)}})
+        writer.set_aside(DAMAGED_SUFFIX)
+        since, rebuilt = None, True
+        renewal = _renew(warehouse, writer, since, at)
+    return RefreshReport(
+        at=at,
+        changed=renewal.changed,
+        removed=renewal.removed,
+        whole=since is None,
+        rebuilt=rebuilt,
+        seconds=round(time.monotonic() - started, 3),
+        changed_customers=renewal.sample,
+    )
+
+
+def _renew(warehouse: Warehouse, writer: SnapshotWriter, since: str | None, at: str) -> Renewal:
+    rows = warehouse.export_context(since=since)
+    try:
+        return writer.renew(rows, refreshed_at=at, latest_mark=MARK, complete=since is None)
+    finally:
+        if isinstance(rows, Generator):
+            # after an error too: what it holds open keeps others out of the warehouse file
+            rows.close()
+
+
+def refresh_catalog(
+    manifest: Path, home: StateDirectory, dialect: str, *, now_ns: NowNs = time.time_ns
+) -> ExportReport:
+    """Write catalog.json from a compiled manifest, if it says anything new.
+
+    Raises:
+        CatalogError: a template breaks a rule; the catalog stays as it is.
+    """
+    return export_catalog(manifest, home.catalog, dialect=dialect, now=format_ts(now_ns()))
+
+
+def pending_insights(state: sqlite3.Connection) -> frozenset[str]:
+    """The ids of the insights that no snapshot shows yet."""
+    return frozenset(row[0] for row in state.execute("select id from pending_insights"))
+
+
+def settle_insights(
+    state: sqlite3.Connection, home: StateDirectory, *, built: Collection[str]
+) -> int:
+    """Forget the pending insights that the snapshot holds now; how many. Call it after
+    `refresh_context` has returned, never before.
+
+    An insight has arrived when its customer's context lists it, or when its id is in `built`: it
+    was in the warehouse before
+    the last build, so what the context shows or leaves out (superseded, trimmed, refused) is meant.
+    """
+    rows = state.execute("select id, customer from pending_insights order by customer").fetchall()
+    if not rows:
+        return 0
+    arrived = [id for id, _ in rows if id in built]
+    waiting: dict[str, list[str]] = {}
+    for id, customer in rows:
+        if id not in built:
+            waiting.setdefault(customer, []).append(id)
+    reader = SnapshotReader(home.context_db)
+    try:
+        for customer, ids in waiting.items():
+            listed = _listed(reader, customer)
+            arrived += [id for id in ids if id in listed]
+    finally:
+        reader.close()
+    for id in arrived:
+        state.execute("delete from pending_insights where id = ?", (id,))
+    return len(arrived)
+
+
+def _listed(reader: SnapshotReader, customer: str) -> set[str]:
+    """The ids of the insights in a customer's context; none where the context cannot be read."""
+    try:
+        row, _ = reader.read(customer)
+        context = orjson.loads(row.context) if row is not None else {}
+        return {
+            item["insight_id"]
+            for name in ("insights", "unverified")
+            for item in context.get(name, ())
+        }
+    except (SnapshotError, ValueError, KeyError, TypeError, AttributeError):
+        return set()

@@ -1,0 +1,125 @@
+"""When the warehouse is built: decided from what has happened, on clocks that are passed in.
+
+    asked for (a request, `--once`)                       at once
+    never built, or the project changed                   at once
+    an insight landed                                     SETTLE_SECONDS later, INSIGHT_GAP_SECONDS after the last build at the earliest
+    anything else landed                                  the same with GAP_SECONDS
+    a new day began (UTC; counts are over calendar days)  at once
+
+What the worker itself wrote about its builds (`cdesk.context_refreshed`) counts as nothing: a build
+must not be the reason for the next.
+After a build that failed nothing but a request comes before a pause, 30 s doubling up to 15
+minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from cdesk.core.clock import NowNs
+
+GAP_SECONDS: Final = 300.0
+INSIGHT_GAP_SECONDS: Final = 60.0
+SETTLE_SECONDS: Final = 3.0
+"""Records of one turn come in a bunch: the build waits for the bunch."""
+FIRST_PAUSE_SECONDS: Final = 30.0
+LONGEST_PAUSE_SECONDS: Final = 900.0
+_DAY_NS: Final = 86_400_000_000_000
+
+
+class BuildSchedule:
+    """Seconds until the next build, None while there is no reason for one."""
+
+    def __init__(
+        self, *, monotonic: Callable[[], float] = time.monotonic, now_ns: NowNs = time.time_ns
+    ) -> None:
+        self._monotonic = monotonic
+        self._now_ns = now_ns
+        self._built_at: float | None = None
+        self._built_day: int | None = None
+        self._landed_at: float | None = None
+        self._insight = False
+        self._requested = False
+        self._stale = False
+        self._failures = 0
+        self._failed_at = 0.0
+        self.failed_with: str | None = None
+        """The error code of the last build, None where it succeeded."""
+
+    def landed(self, rows: int, *, insights: bool) -> None:
+        """Note that `rows` landed which are more than bookkeeping, insights among them or not."""
+        if rows > 0 and self._landed_at is None:
+            self._landed_at = self._monotonic()
+        self._insight = self._insight or (rows > 0 and insights)
+
+    def request(self) -> None:
+        """Somebody asked for a build."""
+        self._requested = True
+
+    def stale(self) -> None:
+        """The tables are missing or of another project."""
+        self._stale = True
+
+    def resume(self, built_ns: int) -> None:
+        """An earlier worker built at `built_ns` (wall clock)."""
+        now = self._now_ns()
+        self._built_day = built_ns // _DAY_NS
+        self._built_at = self._monotonic() - max(now - built_ns, 0) / 1e9
+
+    @property
+    def reason(self) -> str | None:
+        """Why there will be a build: `requested`, `stale`, `insight`, `landed`, `new_day`."""
+        if self._requested:
+            return "requested"
+        if self._stale:
+            return "stale"
+        if self._landed_at is not None:
+            return "insight" if self._insight else "landed"
+        if self._built_day is not None and self._now_ns() // _DAY_NS > self._built_day:
+            return "new_day"
+        return None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a build has to make everything anew: it was said so since the last one."""
+        return self._stale
+
+    def due_in(self) -> float | None:
+        reason, now = self.reason, self._monotonic()
+        if reason is None or reason == "requested":
+            return None if reason is None else 0.0
+        at = now
+        if self._landed_at is not None and reason in ("insight", "landed"):
+            gap = INSIGHT_GAP_SECONDS if reason == "insight" else GAP_SECONDS
+            at = self._landed_at + SETTLE_SECONDS
+            if self._built_at is not None:
+                at = max(at, self._built_at + gap)
+        if self._failures:
+            pause = min(
+                FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 16), LONGEST_PAUSE_SECONDS
+            )
+            at = max(at, self._failed_at + pause)
+        return max(at - now, 0.0)
+
+    def succeeded(self) -> None:
+        """A build has ended well; what landed before it began is in.
+
+        The build that makes the tables starts no gap: what waited for them is to be seen as soon as
+        it has landed.
+        """
+        self._built_at = None if self._stale else self._monotonic()
+        self._built_day = self._now_ns() // _DAY_NS
+        self._landed_at, self._insight, self._requested, self._stale = None, False, False, False
+        self._failures = 0
+        self.failed_with = None
+
+    def failed(self, error_code: str) -> None:
+        """A build has failed: its reason stays, a request is answered."""
+        self.failed_with = error_code
+        self._failures += 1
+        self._failed_at = self._monotonic()
+        if self._requested:
+            self._requested = False
+            self._landed_at = self._landed_at if self._landed_at is not None else self._failed_at

@@ -1,0 +1,355 @@
+"""The ticket runner: takes queued tickets in fair order between customers and answers them, up to N
+at once.
+
+Threads live only while there is something to run: `poll` starts as many as tickets wait, each takes
+one ticket after another until none
+is left, and ends. While any runs, one more thread looks for requests to cancel and at the kill
+switch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from cdesk.artifacts.store import sweep_artifacts
+from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.errors import CdeskError, KillSwitchActive
+from cdesk.core.home import StateDirectory
+from cdesk.core.identity import ANALYST, Caller
+from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor, Question, ask
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from cdesk.state.kill_switch import message, read_switch
+from cdesk.state.tickets import (
+    Status,
+    Ticket,
+    cancel_all,
+    cancel_requests,
+    claim_ticket,
+    count_open,
+    expire_tickets,
+    finish_ticket,
+    forget_tickets,
+    recover_tickets,
+    release_tickets,
+    running_tickets,
+    set_progress,
+)
+from cdesk.warehouse.protocol import Warehouse
+
+MAX_RUNNING: Final = 4
+_LOOK_SECONDS: Final = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class CatalogChanged(CdeskError):
+    """The template was compiled anew between submission and run: the ticket's query_hash would name
+    another query.
+    """
+
+    code = "catalog_changed"
+
+
+class TicketRunner:
+    """Runs the tickets of a state directory; one a directory, in its worker.
+
+    `poll`, `recover` and `close` are for one thread, the worker's. notify: called (from any thread)
+    when tickets have ended, so that the
+    worker can land their records.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: StateDirectory,
+        warehouse: Warehouse,
+        queue_writer: QueueWriter,
+        *,
+        max_running: int = MAX_RUNNING,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        now_ns: NowNs = time.time_ns,
+        notify: Callable[[], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._max_running = max_running
+        self._now_ns = now_ns
+        self._notify = notify or _nobody
+        self._executor = Executor(
+            home,
+            warehouse,
+            queue_writer,
+            now_ns=now_ns,
+            timeout_seconds=timeout_seconds,
+            patience_seconds=patience_seconds,
+        )
+        self._name = self._executor.new_id()
+        self._state = open_state(home.state_db)
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._claiming = threading.Lock()
+        self._threads = 0
+        self._polls = 0
+        self._running: dict[str, threading.Event] = {}
+        self._closing = threading.Event()
+        self._guard: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs."""
+        with self._lock:
+            return self._threads > 0
+
+    def recover(self) -> int:
+        """Free what a dead worker left running: run once more, or failed with `worker_lost`. How
+        many ended so.
+        """
+        ended = recover_tickets(self._state, runner=self._name, now=self._now())
+        self._record_ended(ended)
+        return len(ended)
+
+    def poll(self) -> int:
+        """Start what waits, as far as there is room; end what has expired. How many threads were
+        started. Cheap when nothing waits.
+        """
+        if self._closing.is_set():
+            return 0
+        self._record_ended(expire_tickets(self._state, now=self._now()))
+        waiting = count_open(self._state)["queued"]
+        if waiting and self._enforce_switch(self._state):
+            waiting = 0
+        with self._lock:
+            self._polls += 1  # a thread that found nothing looks again before it ends
+            wanted = max(min(self._max_running - self._threads, waiting), 0)
+            self._threads += wanted
+            if wanted and (self._guard is None or not self._guard.is_alive()):
+                self._guard = threading.Thread(
+                    target=self._watch, name="cdesk-ticket-guard", daemon=True
+                )
+                self._guard.start()
+        for _ in range(wanted):
+            threading.Thread(target=self._work, name="cdesk-ticket", daemon=True).start()
+        self._end_orphans()
+        return wanted
+
+    def tidy(self) -> int:
+        """Forget tickets that ended long ago and remove results past their retention; how many of
+        both. For once a day.
+        """
+        now = datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
+        return forget_tickets(self._state, now=now) + sweep_artifacts(
+            self._state, self._executor.folder, now=self._now()
+        )
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Block until nothing runs, at most `seconds`; whether that came true."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._threads == 0, seconds)
+
+    def close(self, *, seconds: float = 3.0) -> None:
+        """Stop: running queries are interrupted and their tickets wait for the next worker, their
+        attempt not counted.
+        """
+        with self._claiming:
+            self._closing.set()
+        with self._lock:
+            for event in self._running.values():
+                event.set()
+        self.wait_idle(seconds)
+        if self._guard is not None:
+            self._guard.join(seconds)
+        release_tickets(self._state, runner=self._name)
+        self._state.close()
+
+    # -- in threads
+
+    def _work(self) -> None:
+        ended = False
+        try:
+            with contextlib.closing(open_state(self._home.state_db)) as state:
+                while not ended:
+                    seen = self._polls
+                    while (claimed := self._claim(state)) is not None:
+                        self._run(state, *claimed)
+                        self._notify()
+                    ended = self._leave(seen)
+        except Exception:
+            log.exception("a ticket thread ended early")
+        finally:
+            if not ended:
+                self._leave(None)
+
+    def _leave(self, seen: int | None) -> bool:
+        """End this thread, unless there was a poll since `seen`: its ticket may have come after the
+        last look.
+        """
+        with self._idle:
+            if seen is not None and seen != self._polls and not self._closing.is_set():
+                return False
+            self._threads -= 1
+            self._idle.notify_all()
+            return True
+
+    def _claim(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
+        with self._claiming:
+            if self._closing.is_set():
+                return None
+            ticket = claim_ticket(state, runner=self._name, now=self._now())
+            if ticket is None:
+                return None
+            cancel = threading.Event()
+            with self._lock:
+                self._running[ticket.ticket_id] = cancel
+            return ticket, cancel
+
+    def _run(self, state: sqlite3.Connection, ticket: Ticket, cancel: threading.Event) -> None:
+        try:
+            result = self._answer(state, ticket, cancel)
+        except CdeskError as error:
+            if not self._closing.is_set():  # on closing, close() gives the ticket back
+                self._fail(state, ticket, error, cancelled=cancel.is_set())
+        except Exception as error:
+            log.exception("ticket %s of template %s failed", ticket.ticket_id, ticket.template)
+            self._end(
+                state,
+                ticket,
+                "failed",
+                code="internal_error",
+                message=f"{type(error).__name__}; the worker's log has the details",
+            )
+        else:
+            self._end(state, ticket, "succeeded", result=result)
+        finally:
+            with self._lock:
+                del self._running[ticket.ticket_id]
+
+    def _answer(
+        self, state: sqlite3.Connection, ticket: Ticket, cancel: threading.Event
+    ) -> dict[str, Any]:
+        def progress(text: str) -> None:
+            set_progress(state, ticket.ticket_id, runner=self._name, progress=text)
+
+        question = self._question(ticket)
+        if ticket.attempts > 1:
+            self._executor.record_retry(question)
+        if question.query_hash != ticket.query_hash:
+            raise CatalogChanged(
+                f"template {ticket.template} was changed after this ticket; submit the query again"
+            )
+        return self._executor.answer(question, state, cancel=cancel, progress=progress)
+
+    def _question(self, ticket: Ticket) -> Question:
+        return ask(
+            self._executor.catalog(),
+            Caller(ticket.customer, frozenset((ANALYST,)) if ticket.is_analyst else frozenset()),
+            run_id=ticket.ticket_id,
+            query_tag=ticket.query_tag,
+            template=ticket.template,
+            params=ticket.params,
+            session_id=ticket.session_id,
+            byte_cap=ticket.byte_cap,
+            fresh=ticket.fresh,
+            dry_run=ticket.dry_run,
+        )
+
+    def _fail(
+        self, state: sqlite3.Connection, ticket: Ticket, error: CdeskError, *, cancelled: bool
+    ) -> None:
+        if isinstance(error, KillSwitchActive) or (cancelled and (switch := read_switch(state)).on):
+            text = str(error) if isinstance(error, KillSwitchActive) else message(switch)
+            self._end(state, ticket, "cancelled", code=KillSwitchActive.code, message=text)
+        elif cancelled:
+            self._end(state, ticket, "cancelled", code="cancelled", message="cancelled on request")
+        else:
+            self._end(state, ticket, "failed", code=error.code, message=str(error))
+
+    def _end(
+        self,
+        state: sqlite3.Connection,
+        ticket: Ticket,
+        status: Status,
+        *,
+        result: dict[str, Any] | None = None,
+        code: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        finish_ticket(
+            state,
+            ticket.ticket_id,
+            runner=self._name,
+            status=status,
+            now=self._now(),
+            result=None if result is None else orjson.dumps(result),
+            error_code=code,
+            error_message=message,
+        )
+
+    def _watch(self) -> None:
+        """While anything runs: pass on requests to cancel, and the kill switch."""
+        try:
+            with contextlib.closing(open_state(self._home.state_db)) as state:
+                while not self._closing.wait(_LOOK_SECONDS):
+                    self._enforce_switch(state)
+                    wanted = cancel_requests(state, runner=self._name)
+                    with self._lock:
+                        for ticket_id in wanted:
+                            if (event := self._running.get(ticket_id)) is not None:
+                                event.set()
+                        if self._threads == 0:
+                            self._guard = None
+                            return
+        except Exception:
+            log.exception("the guard over running tickets ended early")
+
+    # -- small things
+
+    def _enforce_switch(self, state: sqlite3.Connection) -> bool:
+        """Whether the kill switch is on; if so nothing waits or runs on."""
+        switch = read_switch(state)
+        if switch.on:
+            cancel_all(state, code=KillSwitchActive.code, message=message(switch), now=self._now())
+        return switch.on
+
+    def _end_orphans(self) -> None:
+        """End tickets that stand as running here but are not: their thread could not write the end
+        (state.db was busy or full).
+        """
+        with self._claiming, self._lock:
+            orphans = running_tickets(self._state, runner=self._name) - self._running.keys()
+        for ticket_id in orphans:
+            finish_ticket(
+                self._state,
+                ticket_id,
+                runner=self._name,
+                status="failed",
+                now=self._now(),
+                error_code="internal_error",
+                error_message="the answer could not be written to state.db; submit the query again",
+            )
+
+    def _record_ended(self, tickets: list[Ticket]) -> None:
+        """Records for tickets that ended without a run of ours."""
+        for ticket in tickets:
+            with contextlib.suppress(CdeskError):
+                self._executor.record_end(
+                    self._question(ticket), status=ticket.status, error_code=ticket.error_code
+                )
+
+    def _now(self) -> str:
+        return format_ts(self._now_ns())
+
+
+def _nobody() -> None:
+    return

@@ -1,0 +1,1 @@
+"""How MCP messages come in and go out."""

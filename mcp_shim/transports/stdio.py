@@ -1,0 +1,684 @@
+"""Standard input and output as the pair of message streams that the SDK serves.
+
+Where both are pipes (a client that starts a server uses pipes) the event loop reads and writes them
+itself: no thread stands between
+a client and its answer. Everywhere else (Windows, a terminal, a file) one thread reads and one
+writes. The SDK's own
+`stdio_server` hops to a thread three times a call; what both sides of this module exchange with the
+SDK is the same
+(`ReadStream` and `WriteStream` of `SessionMessage`, its extension point for transports), and every
+message is parsed by the SDK's
+own models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import json
+import os
+import queue
+import re
+import stat
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+import anyio
+import orjson
+from mcp.shared.message import SessionMessage
+from mcp_types.jsonrpc import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+
+from mcp_shim.log import log
+
+Mode = Literal["loop", "threads"]
+
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""A longer line is skipped up to its line feed; where it was a request, the answer says so."""
+HEAD_BYTES: Final = 4_096
+TAIL_BYTES: Final = 1_024
+"""What is kept of a line that is too long: a request's id stands before its parameters, or behind
+them.
+"""
+READ_BYTES: Final = 256 * 1024
+MAX_WAITING: Final = 1_000
+"""So many messages read and not yet taken: then reading stops until the server has caught up."""
+LAST_ANSWERS_SECONDS: Final = 2.0
+"""After the end of input, so long may the calls under way still take."""
+
+
+class MessageTooLong(ValueError):
+    """A line longer than MAX_MESSAGE_BYTES; `head` and `tail` are its first and last bytes."""
+
+    def __init__(self, size: int, limit: int, head: bytes, tail: bytes) -> None:
+        super().__init__(f"a message of {size:,} bytes; at most {limit:,}")
+        self.head = head
+        self.tail = tail
+
+
+# -- messages
+
+_AMBIGUOUS: Final = (b'"error"', b'"result"', b"\\u")
+"""A line without any of these that is a request or a notification is nothing else (the SDK's union
+tries every kind, which takes time).
+"""
+
+
+def parse_message(line: bytes) -> SessionMessage | Exception:
+    """One line as the SDK's message, or the exception that its own transport would hand on."""
+    if not any(mark in line for mark in _AMBIGUOUS):
+        kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
+        try:
+            return SessionMessage(kind.model_validate_json(line, by_name=False))
+        except ValidationError:
+            pass  # none of the two: the SDK's union decides
+    try:
+        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValueError as error:
+        return error
+
+
+_ID: Final = rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)'
+_SCALARS: Final = rb'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
+_ID_BEFORE: Final = re.compile(rb"\s*\{\s*(?:" + _SCALARS + rb"\s*,\s*)*" + _ID)
+_ID_BEHIND: Final = re.compile(
+    rb"[}\]]\s*,\s*(?:"
+    + _SCALARS
+    + rb"\s*,\s*)*"
+    + _ID
+    + rb"(?:\s*,\s*"
+    + _SCALARS
+    + rb")*\s*\}\s*\Z"
+)
+
+
+def refuse_unreadable(line: bytes | MessageTooLong, error: Exception) -> bytes | None:
+    """The error answer to a request that cannot be read (too long, a lone surrogate, nesting beyond
+    the parser's bound), or None.
+
+    The SDK drops such a line; whoever sent it would wait for ever, though it said which request it
+    was. Everything else that is dropped
+    (no JSON, no request, no id) stays so.
+    """
+    if isinstance(line, MessageTooLong):
+        request_id = _scan_id(line.head, line.tail)
+        text = f"the request cannot be read: it is {line}"
+        code = INVALID_REQUEST
+    else:
+        if (
+            not isinstance(error, ValidationError)
+            or error.errors(include_url=False)[0]["type"] != "json_invalid"
+        ):
+            return None
+        request_id = _parsed_id(line)
+        text = "the request cannot be read: it holds a lone surrogate (\\ud800 to \\udfff), or is nested too deep"
+        code = PARSE_ERROR
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
+        return None
+    answer = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
+    with contextlib.suppress(ValueError):  # an id that UTF-8 cannot carry
+        return encode_message(answer)
+    return None
+
+
+def _parsed_id(line: bytes) -> object:
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        return _scan_id(line[:HEAD_BYTES], line[-TAIL_BYTES:])
+    except ValueError:
+        return None
+    return message.get("id") if isinstance(message, dict) and "method" in message else None
+
+
+def _scan_id(head: bytes, tail: bytes) -> object:
+    """The id of a request that cannot be parsed: a member of the outermost object, with none but
+    `jsonrpc` and `method` between it and
+    the object's beginning, or its end.
+    """
+    found = _ID_BEFORE.match(head) or _ID_BEHIND.search(tail)
+    return json.loads(found[1]) if found else None
+
+
+def encode_message(message: JSONRPCMessage) -> bytes:
+    """The message as one line, its line feed included.
+
+    A result may hold `orjson.Fragment`s as values: JSON that is written as it stands.
+    """
+    if type(message) is JSONRPCResponse:
+        # The result is plain JSON data by now; orjson writes it several times as fast as the model
+        # does.
+        try:
+            return orjson.dumps(
+                {"jsonrpc": "2.0", "id": message.id, "result": message.result},
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+        except TypeError:  # a number beyond 64 bits, the id perhaps: the model can write it
+            message = message.model_copy(update={"result": _without_fragments(message.result)})
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode("utf-8") + b"\n"
+
+
+def _without_fragments(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: orjson.loads(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
+        for name, value in result.items()
+    }
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines; an overlong line becomes one `MessageTooLong`."""
+
+    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+        self._head: bytes | None = None
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes | MessageTooLong]:
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            piece = data[start:end]
+            start = end + 1
+            if self._rest or self._head is not None:
+                self._take(piece)
+                piece = bytes(self._rest)
+                self._rest.clear()
+            if self._head is not None:
+                yield MessageTooLong(self._size, self._limit, self._head, piece[-TAIL_BYTES:])
+                self._head = None
+            elif len(piece) > self._limit:
+                yield MessageTooLong(
+                    len(piece), self._limit, piece[:HEAD_BYTES], piece[-TAIL_BYTES:]
+                )
+            elif not piece.isspace() and piece:
+                yield piece
+        if start < len(data):
+            self._take(data[start:])
+
+    def _take(self, piece: bytes) -> None:
+        """Keep a part of a line; of one that is too long only its beginning and its end."""
+        self._rest += piece
+        if self._head is not None:
+            self._size += len(piece)
+        elif len(self._rest) > self._limit:
+            self._head, self._size = bytes(self._rest[:HEAD_BYTES]), len(self._rest)
+        if self._head is not None:
+            del self._rest[:-TAIL_BYTES]
+
+    def finish(self) -> bytes | None:
+        """What came after the last line feed, if it is a message without its end."""
+        rest = bytes(self._rest) if self._head is None else b""
+        self._rest.clear()
+        return rest if rest.strip() else None
+
+
+# -- streams
+
+
+class _Stream:
+    """What both streams need as asynchronous context managers."""
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        await self.aclose()
+        return None
+
+
+class MessageReader(_Stream):
+    """`ReadStream` of the SDK. Filled by `feed` on the event loop, emptied by the SDK's loop."""
+
+    def __init__(self, pending: Pending, answer: Callable[[bytes], None] = lambda _: None) -> None:
+        self.answer = answer
+        """Sends a line to the client, for what never reaches the server."""
+        self._items: deque[SessionMessage | Exception] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+        self._pending = pending
+        self._splitter = LineSplitter()
+        self.last_context = contextvars.copy_context()
+        """Every message is handled in this context: a pipe has one sender."""
+        self.pause: Callable[[], None] = lambda: None
+        self.resume: Callable[[], None] = lambda: None
+        self._paused = False
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read; empty bytes mean the end of input."""
+        if self._ended:
+            return
+        if data:
+            for line in self._splitter.feed(data):
+                self._take(line)
+        else:
+            rest = self._splitter.finish()
+            if rest is not None:
+                self._take(rest)
+            self._ended = True
+        if len(self._items) >= MAX_WAITING and not self._paused:
+            self._paused = True
+            self.pause()
+        self._wake()
+
+    def end(self) -> None:
+        """No more input is wanted (a signal came, or the client went away)."""
+        self._ended = True
+        self._pending.clear()
+        self._wake()
+
+    def _take(self, line: bytes | MessageTooLong) -> None:
+        item = line if isinstance(line, MessageTooLong) else parse_message(line)
+        if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
+            self._pending.add(item.message.id)
+        elif isinstance(item, Exception):
+            if isinstance(line, MessageTooLong):
+                log("message_too_long", problem=str(line))
+            refusal = refuse_unreadable(line, item)
+            if refusal is not None:
+                with contextlib.suppress(anyio.BrokenResourceError):
+                    self.answer(refusal)
+        self._items.append(item)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def first_request(self) -> JSONRPCRequest | None:
+        """The client's first request, which stays where it is; None if the input ends without one."""
+        while True:
+            for item in self._items:
+                if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
+                    return item.message
+            if self._ended or self._paused:
+                return None
+            await self._more()
+
+    async def _more(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def receive(self) -> SessionMessage | Exception:
+        while not self._items:
+            if self._ended:
+                await self._pending.empty(LAST_ANSWERS_SECONDS)
+                raise anyio.EndOfStream
+            await self._more()
+        item = self._items.popleft()
+        if self._paused and len(self._items) <= MAX_WAITING // 2:
+            self._paused = False
+            self.resume()
+        return item
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        self._ended = True
+
+
+class Pending:
+    """Which requests have not been answered: at the end of input they are given a moment, so that
+    `… | cdesk mcp` gets its answers.
+    """
+
+    def __init__(self) -> None:
+        self._ids: set[object] = set()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def add(self, request_id: object) -> None:
+        self._ids.add(request_id)
+
+    def discard(self, request_id: object) -> None:
+        self._ids.discard(request_id)
+        if not self._ids and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def clear(self) -> None:
+        self._ids.clear()
+        self.discard(None)
+
+    async def empty(self, seconds: float) -> None:
+        """Return once all are answered, or after `seconds`."""
+        if not self._ids:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waiter, seconds)
+
+
+class MessageWriter(_Stream):
+    """`WriteStream` of the SDK: a message is one write, where the pipe takes it."""
+
+    def __init__(self, output: Output, pending: Pending) -> None:
+        self._output = output
+        self._pending = pending
+        self._closed = False
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Hand one message to the pipe; waits only while the pipe is full.
+
+        Raises:
+            anyio.ClosedResourceError, anyio.BrokenResourceError: the stream is closed, the client
+            is gone.
+        """
+        if self._closed:
+            raise anyio.ClosedResourceError
+        message = item.message
+        self._output.write(encode_message(message))
+        if not self._output.idle:
+            await self._output.drained()
+        self._pending.discard(getattr(message, "id", None))
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+
+class Output:
+    """Where encoded lines go. `write` never blocks; `idle` is false while lines wait for room."""
+
+    idle = True
+
+    def write(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def drained(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class LoopOutput(Output):
+    """Writes a non-blocking descriptor; what does not fit waits until the event loop finds it
+    writable.
+    """
+
+    def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
+        self._fd = fd
+        self._on_broken = on_broken
+        self._rest = bytearray()
+        self._broken = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        if self._broken:
+            raise anyio.BrokenResourceError
+        if self._rest:
+            self._rest += data
+            return
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self._break()
+            raise anyio.BrokenResourceError from None
+        if written < len(data):
+            self._rest += memoryview(data)[written:]
+            self.idle = False
+            self._loop.add_writer(self._fd, self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            written = os.write(self._fd, self._rest)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._break()
+            return
+        del self._rest[:written]
+        if not self._rest:
+            self._loop.remove_writer(self._fd)
+            self._release()
+
+    async def drained(self) -> None:
+        if self.idle:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+        if self._broken:
+            raise anyio.BrokenResourceError
+
+    def _release(self) -> None:
+        self.idle = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    def _break(self) -> None:
+        self._broken = True
+        self._loop.remove_writer(self._fd)
+        self._rest.clear()
+        self._release()
+        self._on_broken()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._loop.remove_writer(self._fd)
+
+
+class ThreadOutput(Output):
+    """One thread writes, in order. `drained` is reached when it has taken everything."""
+
+    def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
+        self._fd = fd
+        self._on_broken = on_broken
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._outstanding = 0
+        self._waiters: list[asyncio.Future[None]] = []
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="stdio-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, data: bytes) -> None:
+        if self._broken:
+            raise anyio.BrokenResourceError
+        self.idle = False
+        self._outstanding += 1
+        self._queue.put(data)
+
+    def _run(self) -> None:
+        while (data := self._queue.get()) is not None:
+            failed = False
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(self._fd, view) :]
+            except OSError:
+                failed = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._written, failed)
+            if failed:
+                return
+
+    def _written(self, failed: bool) -> None:
+        self._outstanding -= 1
+        if failed:
+            self._broken = True
+            self._on_broken()
+        if failed or not self._outstanding:
+            self.idle = True
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters.clear()
+
+    async def drained(self) -> None:
+        if not self.idle:
+            waiter = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+        if self._broken:
+            raise anyio.BrokenResourceError
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(1.0)
+
+
+# -- opening
+
+
+@dataclass(slots=True)
+class Transport:
+    """An open pair of streams. `stop` ends the input, `close` gives the descriptors back."""
+
+    reader: MessageReader
+    writer: MessageWriter
+    mode: Mode
+    _closers: list[Callable[[], None]]
+
+    def stop(self) -> None:
+        self.reader.end()
+
+    def close(self) -> None:
+        for closer in reversed(self._closers):
+            closer()
+        self._closers.clear()
+
+
+def choose_mode(read_fd: int, write_fd: int) -> Mode:
+    """`loop` where the event loop can wait for both descriptors and nobody else shares their state."""
+    if sys.platform == "win32":
+        return "threads"
+    kinds = [os.fstat(fd).st_mode for fd in (read_fd, write_fd)]
+    return (
+        "loop" if all(stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) for kind in kinds) else "threads"
+    )
+
+
+def open_transport(read_fd: int, write_fd: int, *, mode: Mode | None = None) -> Transport:
+    """Streams over two descriptors, to be used on the running event loop."""
+    chosen = mode or choose_mode(read_fd, write_fd)
+    pending = Pending()
+    reader = MessageReader(pending)
+    if chosen == "loop":
+        return _on_loop(read_fd, write_fd, reader, pending)
+    return _on_threads(read_fd, write_fd, reader, pending)
+
+
+def _on_loop(read_fd: int, write_fd: int, reader: MessageReader, pending: Pending) -> Transport:
+    loop = asyncio.get_running_loop()
+    blocking = [(fd, os.get_blocking(fd)) for fd in (read_fd, write_fd)]
+    for fd, _ in blocking:
+        os.set_blocking(fd, False)
+
+    def on_readable() -> None:
+        try:
+            data = os.read(read_fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            loop.remove_reader(read_fd)
+        reader.feed(data)
+
+    output = LoopOutput(write_fd, reader.end)
+    reader.answer = output.write
+
+    def pause() -> None:
+        loop.remove_reader(read_fd)
+
+    reader.pause = pause
+    reader.resume = lambda: loop.add_reader(read_fd, on_readable)
+    loop.add_reader(read_fd, on_readable)
+
+    def close() -> None:
+        loop.remove_reader(read_fd)
+        output.close()
+        for fd, was in blocking:
+            with contextlib.suppress(OSError):
+                os.set_blocking(fd, was)
+
+    return Transport(reader, MessageWriter(output, pending), "loop", [close])
+
+
+def _on_threads(read_fd: int, write_fd: int, reader: MessageReader, pending: Pending) -> Transport:
+    loop = asyncio.get_running_loop()
+    open_for_reading = threading.Event()
+    open_for_reading.set()
+    reader.pause = open_for_reading.clear
+    reader.resume = open_for_reading.set
+
+    def read() -> None:
+        while True:
+            open_for_reading.wait()
+            try:
+                data = os.read(read_fd, READ_BYTES)
+            except OSError:
+                data = b""
+            try:
+                loop.call_soon_threadsafe(reader.feed, data)
+            except RuntimeError:  # the loop has ended
+                return
+            if not data:
+                return
+
+    output = ThreadOutput(write_fd, reader.end)
+    reader.answer = output.write
+    # A daemon: it may wait in `read` for ever, and the process must be able to end.
+    threading.Thread(target=read, name="stdio-reader", daemon=True).start()
+    return Transport(reader, MessageWriter(output, pending), "threads", [output.close])
+
+
+def claim_standard_streams() -> tuple[int, int]:
+    """Private descriptors for the protocol; 0 then reads nothing and 1 writes to standard error.
+
+    So that a stray print, here or in a child, cannot break the protocol. Both numbers stay valid
+    until the process ends.
+    """
+    sys.stdout.flush()
+    read_fd, write_fd = os.dup(0), os.dup(1)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    try:
+        os.dup2(2, 1)
+    except OSError:  # no standard error: stray output goes nowhere
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 1)
+        os.close(sink)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for fd in (read_fd, write_fd):
+            msvcrt.setmode(fd, os.O_BINARY)
+    return read_fd, write_fd

@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from landing_table import landed, landing_ddl, make_landing, query
+
+from cdesk.contract.catalog import Template
+from cdesk.core.errors import (
+    QueryCancelled,
+    QueryTimedOut,
+    WarehouseError,
+    WarehouseNotBuilt,
+    WarehouseUnavailable,
+)
+from cdesk.warehouse.batch import LineBatch
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.protocol import LandedLine
+
+TAG = "cdesk_00c0ffee"
+ENDLESS = (
+    "select count(*) as n from range(10000000) a, range(10000000) b where a.range + b.range = ?"
+)
+
+
+def template(sql: str, *binds: str) -> Template:
+    return Template("test", "", "org", (), sql, binds, {}, "0" * 16)
+
+
+def line(number: int, *, source_file: str = "a.ndjson", payload: str = '{"a":1}') -> LandedLine:
+    return LandedLine(f"id-{number}", "event", payload, source_file, number * 10)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return make_landing(tmp_path / "warehouse.duckdb")
+
+
+@pytest.fixture
+def warehouse(path: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(path, land_wait=0.3, read_wait=0.5)
+
+
+class TestLanding:
+    def test_all_rows_of_a_transaction_share_one_landed_at(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        result = warehouse.land([line(1), line(2)])
+        assert result.rows == 2
+        rows = query(
+            path,
+            "select id, kind, payload, source_file, source_offset, landed_at from activities.landing",
+        )
+        stamp = result.landed_at.replace(tzinfo=None)
+        assert sorted(rows) == [
+            ("id-1", "event", '{"a":1}', "a.ndjson", 10, stamp),
+            ("id-2", "event", '{"a":1}', "a.ndjson", 20, stamp),
+        ]
+
+    def test_landed_at_goes_forward_when_the_clock_goes_back(self, path: Path) -> None:
+        clock = iter(
+            [2_000_000_000_000_000_000, 1_000_000_000_000_000_000, 1_000_000_000_000_000_000]
+        )
+        warehouse = DuckDBWarehouse(path, now_ns=lambda: next(clock))
+        first, second, third = (warehouse.land([line(number)]) for number in range(3))
+        tick = timedelta(microseconds=1)
+        assert first.previous is None
+        assert second.previous == first.landed_at
+        assert (second.landed_at, third.landed_at) == (
+            first.landed_at + tick,
+            first.landed_at + 2 * tick,
+        )
+
+    def test_landed_at_is_utc_whatever_the_zone(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TZ", "America/New_York")
+        result = DuckDBWarehouse(path, now_ns=lambda: 1_767_225_600_123_456_789).land([line(1)])
+        assert result.landed_at == datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
+        assert query(path, "select landed_at::varchar from activities.landing") == [
+            ("2026-01-01 00:00:00.123456",)
+        ]
+
+    def test_a_refused_line_takes_the_whole_batch_with_it(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        with pytest.raises(WarehouseError, match="JSON"):
+            warehouse.land([line(1), line(2, payload="{no json")])
+        assert landed(path) == []
+
+    def test_a_refused_batch_in_bulk_leaves_the_connection_usable(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        with warehouse.bulk():
+            warehouse.land([line(1)])
+            with pytest.raises(WarehouseError):
+                warehouse.land([line(2), line(3, payload="{no json")])
+            warehouse.land([line(4)])
+        assert [row[0] for row in landed(path)] == ["id-1", "id-4"]
+
+    def test_a_batch_of_columns_lands_as_its_lines(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        batch = LineBatch()
+        batch.append("id-1", "event", '{"a":"é"}'.encode(), "a.ndjson", 0)
+        warehouse.land(batch)
+        assert query(path, "select payload->>'a' from activities.landing") == [("é",)]
+
+    def test_a_missing_file_is_not_built_and_not_made(self, tmp_path: Path) -> None:
+        with pytest.raises(WarehouseNotBuilt, match="cdesk worker --once"):
+            DuckDBWarehouse(tmp_path / "none.duckdb").land([line(1)])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file_without_the_table_is_not_built(self, tmp_path: Path) -> None:
+        duckdb.connect(tmp_path / "empty.duckdb").close()
+        with pytest.raises(WarehouseNotBuilt):
+            DuckDBWarehouse(tmp_path / "empty.duckdb").land([line(1)])
+
+    def test_a_file_that_is_no_database_is_an_error_not_a_wait(self, tmp_path: Path) -> None:
+        (tmp_path / "odd.duckdb").write_bytes(b"not a database at all" * 1000)
+        with pytest.raises(WarehouseError) as caught:
+            DuckDBWarehouse(tmp_path / "odd.duckdb").land([line(1)])
+        assert caught.value.code == "warehouse_error"
+
+    def test_positions_are_the_greatest_offsets(self, warehouse: DuckDBWarehouse) -> None:
+        warehouse.land([line(1), line(3), line(2), line(9, source_file="b.ndjson")])
+        assert warehouse.positions(["a.ndjson", "b.ndjson", "c.ndjson"]) == {
+            "a.ndjson": 30,
+            "b.ndjson": 90,
+        }
+        assert warehouse.positions([]) == {}
+
+
+class TestTakingTurns:
+    def test_another_process_that_holds_the_file_makes_it_unavailable(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        code = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(WarehouseUnavailable):
+                warehouse.land([line(1)])
+            with pytest.raises(WarehouseUnavailable):
+                warehouse.data_version()
+            other.communicate("")
+        assert warehouse.land([line(1)]).rows == 1
+
+    def test_a_landing_waits_for_a_query_in_this_process_and_then_gives_up(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        with warehouse.run_template(
+            template("select 1 as one"), [], query_tag=TAG, timeout_seconds=5
+        ) as outcome:
+            with pytest.raises(WarehouseUnavailable, match="queries"):
+                warehouse.land([line(1)])
+            assert [batch.num_rows for batch in outcome.batches] == [1]
+        assert warehouse.land([line(1)]).rows == 1
+
+    def test_queries_run_beside_each_other(self, warehouse: DuckDBWarehouse) -> None:
+        with (
+            warehouse.run_template(
+                template("select 1 as n"), [], query_tag=TAG, timeout_seconds=5
+            ) as one,
+            warehouse.run_template(
+                template("select 2 as n"), [], query_tag=TAG, timeout_seconds=5
+            ) as two,
+        ):
+            values = [next(iter(outcome.batches)).column(0).to_pylist() for outcome in (one, two)]
+        assert values == [[1], [2]]
+
+    def test_readers_and_writers_of_many_threads_all_get_their_turn(self, path: Path) -> None:
+        warehouse = DuckDBWarehouse(path, land_wait=60, read_wait=60)
+        failures: list[Exception] = []
+
+        def work(number: int) -> None:
+            try:
+                for step in range(5):
+                    if number % 2:
+                        warehouse.land([line(number * 100 + step)])
+                    else:
+                        warehouse.positions(["a.ndjson"])
+            except WarehouseError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert len(landed(path)) == 15
+        stamps = query(path, "select count(distinct landed_at) from activities.landing")
+        assert stamps == [(15,)]
+
+
+class TestQueries:
+    def test_binds_are_bound_and_as_of_is_the_latest_landing(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        result = warehouse.land([line(1), line(2)])
+        sql = "select id, ?::varchar as asked from activities.landing where id = ? and list_contains(?, kind)"
+        with warehouse.run_template(
+            template(sql, "a", "b", "c"),
+            ["x'; --", "id-2", ["event"]],
+            query_tag=TAG,
+            timeout_seconds=5,
+        ) as outcome:
+            rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+        assert rows == [{"id": "id-2", "asked": "x'; --"}]
+        assert outcome.as_of == result.landed_at
+
+    def test_the_tag_can_be_read_inside_the_query(self, warehouse: DuckDBWarehouse) -> None:
+        sql = "select getvariable('query_tag') as tag"
+        with warehouse.run_template(template(sql), [], query_tag=TAG, timeout_seconds=5) as outcome:
+            assert [batch.to_pylist() for batch in outcome.batches] == [[{"tag": TAG}]]
+
+    def test_batches_are_streamed(self, warehouse: DuckDBWarehouse) -> None:
+        with warehouse.run_template(
+            template("select range as n from range(?)", "n"),
+            [10_000_000],
+            query_tag=TAG,
+            timeout_seconds=20,
+        ) as outcome:
+            first = next(outcome.batches)
+            assert first.num_rows < 200_000
+        assert warehouse.land([line(1)]).rows == 1
+
+    def test_a_query_past_its_time_is_stopped(self, warehouse: DuckDBWarehouse) -> None:
+        with (
+            pytest.raises(QueryTimedOut),
+            warehouse.run_template(
+                template(ENDLESS, "n"), [-1], query_tag=TAG, timeout_seconds=0.3
+            ) as outcome,
+        ):
+            list(outcome.batches)
+
+    def test_the_time_limit_holds_for_a_reader_that_dawdles(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        with (
+            pytest.raises(QueryTimedOut),
+            warehouse.run_template(
+                template("select range as n from range(100000000)"),
+                [],
+                query_tag=TAG,
+                timeout_seconds=0.4,
+            ) as outcome,
+        ):
+            list(map(lambda _: time.sleep(0.05), outcome.batches))  # noqa: C417
+
+    def test_a_cancelled_query_is_stopped(self, warehouse: DuckDBWarehouse) -> None:
+        cancel = threading.Event()
+        threading.Timer(0.2, cancel.set).start()
+        with (
+            pytest.raises(QueryCancelled),
+            warehouse.run_template(
+                template(ENDLESS, "n"), [-1], query_tag=TAG, timeout_seconds=30, cancel=cancel
+            ) as outcome,
+        ):
+            list(outcome.batches)
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "create table activities.x (a int)",
+            "insert into activities.landing select * from activities.landing",
+            "select 1; select 2",
+            "attach 'other.db'",
+            "copy (select 1) to 'out.csv'",
+            "set threads = 1",
+            "install httpfs",
+            "not sql",
+        ],
+    )
+    def test_anything_but_one_select_is_refused(self, warehouse: DuckDBWarehouse, sql: str) -> None:
+        with (
+            pytest.raises(WarehouseError),
+            warehouse.run_template(template(sql), [], query_tag=TAG, timeout_seconds=5) as outcome,
+        ):
+            list(outcome.batches)
+
+    @pytest.mark.parametrize(
+        "sql", ["select * from read_csv('/etc/passwd')", "select * from '/etc/passwd'"]
+    )
+    def test_the_world_outside_the_file_cannot_be_read(
+        self, warehouse: DuckDBWarehouse, sql: str
+    ) -> None:
+        with (
+            pytest.raises(WarehouseError),
+            warehouse.run_template(template(sql), [], query_tag=TAG, timeout_seconds=5) as outcome,
+        ):
+            list(outcome.batches)
+
+    def test_the_settings_that_keep_queries_in_cannot_be_changed(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        sql = "select name, value from duckdb_settings() where name in ('enable_external_access', 'lock_configuration', 'TimeZone')"
+        with warehouse.run_template(template(sql), [], query_tag=TAG, timeout_seconds=5) as outcome:
+            rows = [tuple(row.values()) for batch in outcome.batches for row in batch.to_pylist()]
+        assert sorted(rows) == [
+            ("TimeZone", "UTC"),
+            ("enable_external_access", "false"),
+            ("lock_configuration", "true"),
+        ]
+
+    def test_a_tag_that_was_not_made_here_is_refused(self, warehouse: DuckDBWarehouse) -> None:
+        with (
+            pytest.raises(WarehouseError, match="query tag"),
+            warehouse.run_template(
+                template("select 1"), [], query_tag="x */ select 2", timeout_seconds=5
+            ),
+        ):
+            pass
+
+    def test_a_missing_model_says_what_to_build(self, warehouse: DuckDBWarehouse) -> None:
+        with (
+            pytest.raises(WarehouseNotBuilt, match="cdesk worker --once"),
+            warehouse.run_template(
+                template("select * from activities.events"), [], query_tag=TAG, timeout_seconds=5
+            ),
+        ):
+            pass
+
+    def test_an_error_inside_the_with_block_is_left_alone(self, warehouse: DuckDBWarehouse) -> None:
+        with (
+            pytest.raises(KeyError),
+            warehouse.run_template(template("select 1"), [], query_tag=TAG, timeout_seconds=5),
+        ):
+            raise KeyError("theirs")
+        assert warehouse.land([line(1)]).rows == 1
+
+    def test_explain_gives_a_plan_without_running(self, warehouse: DuckDBWarehouse) -> None:
+        warehouse.land([line(1)])
+        plan = warehouse.explain_template(
+            template("select * from activities.landing where source_offset > ?", "least"),
+            [1],
+            query_tag=TAG,
+        )
+        assert "activities.landing" in plan
+
+
+class TestReadingBack:
+    def test_data_version_moves_with_each_landing_only(self, warehouse: DuckDBWarehouse) -> None:
+        versions = [warehouse.data_version(), warehouse.data_version()]
+        warehouse.land([line(1)])
+        versions.append(warehouse.data_version())
+        assert versions[0] == versions[1] != versions[2]
+
+    def test_context_is_exported_by_delta(self, warehouse: DuckDBWarehouse, path: Path) -> None:
+        with duckdb.connect(path) as connection:
+            connection.execute(
+                "create table activities.context_cache (customer varchar, context json, version varchar, updated_at timestamp)"
+            )
+            connection.execute(
+                "insert into activities.context_cache values "
+                "('ada', '{\"a\":\"é\"}', 'v1', '2026-01-01 00:00:00.000001'), ('bob', '{}', 'v2', '2026-01-02')"
+            )
+        every = list(warehouse.export_context(since=None))
+        assert [(row.customer, row.context, row.version, row.updated_at) for row in every] == [
+            ("ada", '{"a":"é"}'.encode(), "v1", "2026-01-01T00:00:00.000001Z"),
+            ("bob", b"{}", "v2", "2026-01-02T00:00:00.000000Z"),
+        ]
+        assert [row.customer for row in warehouse.export_context(since=every[0].updated_at)] == [
+            "bob"
+        ]
+
+
+def test_the_table_is_the_one_that_dbt_makes() -> None:
+    assert "create table if not exists activities.landing" in landing_ddl()

@@ -1,0 +1,380 @@
+"""Landing by Snowpipe Streaming, against the service as `fake_snowpipe.py` stands for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdesk.core.config import Settings
+from cdesk.core.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
+from cdesk.warehouse.protocol import LandedLine, LandResult
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.streaming import (
+    SnowpipeWarehouse,
+    channel_name,
+    offset_token,
+    open_snowflake,
+    parse_offset_token,
+    sdk_client,
+)
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from tests.integration.warehouse_contract.fake_snowpipe import FakeSnowpipe
+
+FILE = "0" * 32 + "-000001.ndjson"
+POISON = '{"n":1e999999}'
+
+
+class Plain:
+    """The plain connector over the same table: a MERGE on id and place, which refuses a poison row
+    with an error of its own.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.asked = 0
+        self.landed: list[int] = []
+
+    def clock_distance(self) -> timedelta:
+        self.asked += 1
+        return self._bench.account_ahead
+
+    def land(self, lines: Sequence[LandedLine]) -> LandResult:
+        if any(line.payload == POISON for line in lines):
+            raise WarehouseError("a value that Snowflake can't take")
+        self.landed += [line.source_offset for line in lines]
+        present = {(row["source_file"], row["source_offset"]) for row in self._bench.rows}
+        self._bench.rows += [
+            {"source_file": line.source_file, "source_offset": line.source_offset}
+            for line in lines
+            if (line.source_file, line.source_offset) not in present
+        ]
+        return LandResult(len(lines), datetime.now(UTC))
+
+    def positions(self, source_files: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for row in self._bench.rows:
+            if row["source_file"] in source_files:
+                found[row["source_file"]] = max(
+                    found.get(row["source_file"], -1), row["source_offset"]
+                )
+        return found
+
+    def bulk(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    def __init__(self, **options: Any) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.service = FakeSnowpipe(
+            commit=self.rows.extend, refuses=lambda row: row["payload"] == POISON, **options
+        )
+        self.now = 0.0
+        self.account_ahead = timedelta(0)
+        self.plain = Plain(self)
+
+    def warehouse(self, **options: Any) -> SnowpipeWarehouse:
+        def sleep(seconds: float) -> None:
+            self.now += seconds
+
+        plain = cast(SnowflakeWarehouse, self.plain)
+        return SnowpipeWarehouse(
+            plain, self.service.client, monotonic=lambda: self.now, sleep=sleep, **options
+        )
+
+    def offsets(self) -> list[int]:
+        return [row["source_offset"] for row in self.rows]
+
+
+def line(offset: int, file: str = FILE, payload: str = '{"n":1}') -> LandedLine:
+    return LandedLine(f"id-{file}-{offset}", "event", payload, file, offset)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    return Bench()
+
+
+def test_a_landing_is_committed_when_it_returns(bench: Bench) -> None:
+    bench.warehouse().land([line(0), line(10)])
+    assert [row["source_offset"] for row in bench.rows] == [0, 10]
+    assert bench.service.channels[channel_name(FILE)].token == offset_token(FILE, 10)
+
+
+def test_the_payload_travels_as_the_text_that_it_was(bench: Bench) -> None:
+    text = '{"big":123456789012345678901234567890,"f":0.10,"ü":"\\u2028"}'
+    bench.warehouse().land([line(0, payload=text)])
+    assert bench.rows[0]["payload"] == text
+
+
+def test_a_restart_resumes_behind_the_last_committed_line(bench: Bench) -> None:
+    bench.warehouse().land([line(0), line(10)])
+    again = bench.warehouse()
+    again.land([line(0), line(10), line(20)])
+    assert [row["source_offset"] for row in bench.rows] == [0, 10, 20]
+
+
+def test_a_commit_whose_answer_got_lost_is_not_repeated(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    bench.service.polls = 10**9
+    with pytest.raises(WarehouseUnavailable, match="not committed"):
+        warehouse.land([line(0)])
+    bench.service.polls = 1
+    # the service had the rows all along and commits them now
+    bench.rows.append({"source_file": FILE, "source_offset": 0})
+    bench.service.channels[channel_name(FILE)].token = offset_token(FILE, 0)
+    warehouse.land([line(0), line(5)])
+    assert [row["source_offset"] for row in bench.rows] == [0, 5]
+
+
+def test_rows_that_were_lost_with_their_channel_are_sent_again(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    bench.service.stalled = True
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.land([line(0)])
+    bench.service.stalled = False
+    warehouse.land([line(0)])
+    assert [row["source_offset"] for row in bench.rows] == [0]
+
+
+def test_an_error_of_the_sdk_is_worth_trying_again(bench: Bench) -> None:
+    bench.service.dies.append(RuntimeError("ReceiverSaturated: HTTP 429"))
+    warehouse = bench.warehouse()
+    with pytest.raises(WarehouseUnavailable, match="broke off"):
+        warehouse.land([line(0)])
+    warehouse.land([line(0)])
+    assert len(bench.rows) == 1
+
+
+def test_a_channel_cut_off_by_another_client_is_opened_again(bench: Bench) -> None:
+    first, second = bench.warehouse(), bench.warehouse()
+    first.land([line(0)])
+    second.land([line(10)])
+    with pytest.raises(WarehouseUnavailable, match="another client"):
+        first.land([line(20)])
+    first.land([line(20)])
+    assert [row["source_offset"] for row in bench.rows] == [0, 10, 20]
+
+
+def test_a_landing_that_was_put_back_is_filled_again(bench: Bench) -> None:
+    """The table is of an older state, the pipe's channel still has its token: by the same process,
+    and by the next.
+    """
+    lines = [line(0), line(10), line(20)]
+    warehouse = bench.warehouse()
+    for loader in (warehouse, bench.warehouse()):
+        warehouse.land(lines)
+        del bench.rows[1:]
+        assert loader.positions([FILE]) == {FILE: 0}
+        loader.land(lines[1:])
+        assert bench.offsets() == [0, 10, 20]
+        loader.land([line(30)])
+        assert bench.offsets() == [0, 10, 20, 30]
+        bench.rows.clear()
+        bench.service.channels.clear()
+        warehouse.close()
+
+
+def test_what_the_pipe_refuses_comes_to_light_as_its_own_error(bench: Bench) -> None:
+    """Its neighbours have landed by then, and the token stands behind it: sent alone, it is refused
+    again, and not taken for landed.
+    """
+    warehouse = bench.warehouse()
+    batch = [line(0), line(10, payload=POISON), line(20)]
+    with pytest.raises(WarehouseError, match="can't take") as caught:
+        warehouse.land(batch)
+    assert not isinstance(caught.value, WarehouseUnavailable)
+    for one in (warehouse, bench.warehouse()):
+        with pytest.raises(WarehouseError, match="can't take"):
+            one.land(batch[1:2])
+    warehouse.land(batch[:1])
+    warehouse.land(batch[2:])
+    warehouse.land([line(10)])  # as the uploader does: in its place what says why it was refused
+    warehouse.land([line(30)])
+    assert sorted(bench.offsets()) == [0, 10, 20, 30]
+    assert bench.plain.landed[-1] != 30  # errors of the past make nothing slow
+
+
+def test_what_never_gets_through_the_service_lands_without_it(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    for _ in range(3):
+        bench.service.dies.append(RuntimeError("SchemaError: a row that the SDK cannot encode"))
+        with pytest.raises(WarehouseUnavailable):
+            warehouse.land([line(0)])
+    warehouse.land([line(0)])
+    assert bench.plain.landed == [0]
+    warehouse.land([line(10)])
+    assert bench.plain.landed == [0]
+    assert bench.offsets() == [0, 10]
+
+
+def test_positions_wait_for_what_was_committed_a_moment_ago(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    warehouse.land([line(0), line(30)])
+    held, bench.rows[:] = list(bench.rows), []
+    asked = bench.plain.positions
+    answers = iter([{}, asked])
+
+    def positions(source_files: Sequence[str]) -> dict[str, int]:
+        answer = next(answers)
+        if callable(answer):
+            bench.rows[:] = held
+            return answer(source_files)
+        return answer
+
+    bench.plain.positions = positions  # type: ignore[method-assign]
+    assert warehouse.positions([FILE, "other"]) == {FILE: 30}
+
+
+def test_two_loaders_whose_clocks_differ_stamp_by_the_account() -> None:
+    """One desktop is a quarter of an hour slow, the other an hour fast: models look back 300 s from
+    the newest stamp.
+    """
+    bench = Bench()
+    account = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    stamps = []
+    for number, wrong in enumerate((timedelta(minutes=-15), timedelta(hours=1))):
+        bench.account_ahead = -wrong
+        wall = int((account + wrong).timestamp() * 1_000_000_000)
+        result = bench.warehouse(now_ns=lambda wall=wall: wall).land([line(number)])
+        stamps.append(result.landed_at)
+    assert stamps == [account, account]
+    assert [row["landed_at"] for row in bench.rows] == ["2026-01-31 12:00:00.000000"] * 2
+
+
+def test_the_account_is_asked_for_its_time_seldom_and_whenever_the_clock_was_set(
+    bench: Bench,
+) -> None:
+    wall = [1_000_000 * 10**9]
+    warehouse = bench.warehouse(now_ns=lambda: wall[0])
+
+    def later(seconds: float, *, set_by: float = 0.0) -> None:
+        bench.now += seconds
+        wall[0] += int((seconds + set_by) * 10**9)
+
+    for number in range(20):
+        later(60)
+        with_pauses = bench.now
+        warehouse.land([line(number)])
+        wall[0] += int((bench.now - with_pauses) * 10**9)
+    assert bench.plain.asked == 1
+    later(60, set_by=-600)
+    warehouse.land([line(20)])
+    assert bench.plain.asked == 2
+    later(7 * 3600)
+    warehouse.land([line(21)])
+    assert bench.plain.asked == 3
+
+
+def test_many_files_keep_few_channels_open(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    for number in range(100):
+        warehouse.land([line(0, f"{number:032x}-000001.ndjson")])
+    assert len(bench.rows) == 100
+    assert len(warehouse._channels) <= 64
+
+
+@given(cuts=st.lists(st.integers(0, 30), max_size=6), crashes=st.sets(st.integers(0, 6)))
+def test_every_line_is_committed_once_whatever_breaks(cuts: list[int], crashes: set[int]) -> None:
+    """An uploader that sends overlapping batches, a process that dies now and then with what it had
+    not committed.
+    """
+    bench = Bench(polls=1)
+    warehouse = bench.warehouse()
+    lines = [line(number * 7) for number in range(30)]
+    for number, cut in enumerate([*cuts, 30]):
+        if number in crashes:
+            bench.service.stalled = True
+            with (
+                pytest.raises(WarehouseUnavailable)
+                if lines[: cut + 1] and _fresh(bench, lines[: cut + 1])
+                else nullcontext()
+            ):
+                warehouse.land(lines[: cut + 1])
+            bench.service.stalled = False
+            warehouse = bench.warehouse()
+        warehouse.land(lines[: cut + 1])
+    assert [row["source_offset"] for row in bench.rows] == [found.source_offset for found in lines]
+
+
+def _fresh(bench: Bench, lines: list[LandedLine]) -> bool:
+    stored = bench.service.channels.get(channel_name(FILE))
+    committed = parse_offset_token(FILE, stored.token) if stored else -1
+    return any(found.source_offset > committed for found in lines)
+
+
+def test_a_token_of_another_file_is_refused() -> None:
+    with pytest.raises(WarehouseError, match="drop the channel"):
+        parse_offset_token(FILE, "other.ndjson:5")
+    assert parse_offset_token(FILE, None) == -1
+
+
+def opened(tmp_path: Path, **environ: str) -> object:
+    return open_snowflake(
+        Settings(home=tmp_path, customer="ada", target="snowflake", environ=environ)
+    )
+
+
+def test_the_environment_chooses_how_to_land(tmp_path: Path) -> None:
+    assert isinstance(opened(tmp_path, SNOWFLAKE_ACCOUNT="a"), SnowflakeWarehouse)
+    key = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_PRIVATE_KEY_PATH": "k"}
+    assert isinstance(opened(tmp_path, **key), SnowpipeWarehouse)
+    assert isinstance(
+        opened(tmp_path, **key, CDESK_SNOWFLAKE_LANDING="connector"), SnowflakeWarehouse
+    )
+    with pytest.raises(ConfigurationError, match="allowed: streaming, connector"):
+        opened(tmp_path, CDESK_SNOWFLAKE_LANDING="carrier-pigeon")
+
+
+def test_a_key_pair_in_connections_toml_is_enough_for_streaming(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = {
+        "keyed": {"account": "a", "user": "u", "private_key_path": str(tmp_path / "none.p8")},
+        "plain": {"account": "a", "user": "u", "authenticator": "externalbrowser"},
+    }
+    monkeypatch.setattr("cdesk.warehouse.snowflake.login.connections", lambda: connections)
+    keyed = {"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "keyed"}
+    assert isinstance(opened(tmp_path, **keyed), SnowpipeWarehouse)
+    assert isinstance(
+        opened(tmp_path, SNOWFLAKE_DEFAULT_CONNECTION_NAME="plain"), SnowflakeWarehouse
+    )
+    assert isinstance(
+        opened(tmp_path, SNOWFLAKE_DEFAULT_CONNECTION_NAME="missing"), SnowflakeWarehouse
+    )
+    with pytest.raises(ConfigurationError, match=r"none\.p8 cannot be read"):
+        sdk_client(Login(keyed), "CDESK_LOADER")
+    with pytest.raises(ConfigurationError, match="CDESK_SNOWFLAKE_LANDING=connector"):
+        sdk_client(Login({"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "plain"}), "CDESK_LOADER")
+
+
+def test_importing_the_real_sdk_leaves_standard_output_clean() -> None:
+    pytest.importorskip(
+        "snowflake.ingest.streaming", reason="the SDK has no wheel for this platform"
+    )
+    code = (
+        "from cdesk.warehouse.snowflake.streaming import standard_output_kept\n"
+        "with standard_output_kept():\n    import snowflake.ingest.streaming\n"
+        "print('the only line')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "the only line\n"

@@ -1,0 +1,174 @@
+"""The `cdesk` command's manners: help, exit codes, one line for what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdesk.core.errors import CdeskError, ConfigurationError
+from cdesk.core.home import StateDirectory
+from cdesk_app.cli import main as cli_main
+from cdesk_app.cli.main import COMMANDS, build_parser, main
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_without_arguments_it_shows_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name} " in out
+        assert text in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: cdesk {name}")
+    assert f"example:\n  cdesk {name}" in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name: str) -> None:
+    for action in build_parser(name)._actions:
+        assert action.help, f"{name} {action.option_strings or action.dest}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_is_a_command_that_its_parser_takes(name: str) -> None:
+    for line in cli_main.load(name).EXAMPLE.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[:2] == ["cdesk", name]
+        build_parser(name).parse_args(words[2:])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["quary"], 2, "there is no command 'quary'; did you mean 'cdesk query'?"),
+        (["zzz"], 2, "'cdesk --help' lists the commands"),
+        (["query"], 2, "the following arguments are required: TEMPLATE"),
+        (["status", "--jso"], 2, "unrecognized arguments: --jso"),
+        (["query", "recent", "-p", "x"], 2, "'x' is not of the form KEY=VALUE"),
+        (["kill-switch", "maybe"], 2, "invalid choice: 'maybe'"),
+        (["query", "recent_activities"], 1, "the query catalog is not there yet"),
+        (["import", "nowhere.zip"], 1, "nowhere.zip cannot be read"),
+    ],
+)
+def test_what_went_wrong_is_said_on_stderr_with_the_exit_code(
+    words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == code
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert said in streams.err
+    assert "Traceback" not in streams.err
+    if code == 1:
+        assert streams.err.count("\n") == 1
+
+
+def failing(error: BaseException) -> object:
+    class Command:
+        EXAMPLE = "cdesk status"
+
+        @staticmethod
+        def add_arguments(parser: argparse.ArgumentParser) -> None:
+            del parser
+
+        @staticmethod
+        def run(args: argparse.Namespace) -> int:
+            del args
+            raise error
+
+    return Command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (CdeskError("first line\nsecond line"), 1, "cdesk: first line second line\n"),
+        (
+            ModuleNotFoundError("No module named 'dbt.cli'", name="dbt.cli"),
+            1,
+            "cdesk: this command needs dbt, which is not installed; run: pip install 'cdesk[worker]'\n",
+        ),
+        (
+            ModuleNotFoundError("No module named 'snowflake'", name="snowflake"),
+            1,
+            "cdesk: this command needs snowflake, which is not installed; run: pip install 'cdesk[snowflake]'\n",
+        ),
+        (RuntimeError("odd"), 1, "cdesk: RuntimeError: odd; 'cdesk --debug …' shows where\n"),
+        (KeyboardInterrupt(), 130, "cdesk: interrupted\n"),
+    ],
+)
+def test_errors_become_one_line(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli_main, "load", lambda _name: failing(error))
+    assert main(["status"]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_with_debug_the_traceback_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_main, "load", lambda _name: failing(ConfigurationError("x")))
+    with pytest.raises(ConfigurationError):
+        main(["--debug", "status"])
+
+
+def test_a_setting_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CDESK_TARGET", "oracle")
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == "cdesk: target is 'oracle'; allowed: duckdb, snowflake\n"
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"cdesk {version('cdesk')}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a closed pipe is another error there")
+def test_a_reader_that_went_away_is_no_traceback(state_home: StateDirectory) -> None:
+    del state_home
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run(
+        [sys.executable, "-m", "cdesk_app.cli", "status"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=ROOT,
+    )
+    os.close(write)
+    assert run.returncode == 1
+    assert run.stderr == ""
+
+
+def test_python_dash_m_cli_is_cdesk() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "cdesk_app.cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert run.stdout.startswith("cdesk ")

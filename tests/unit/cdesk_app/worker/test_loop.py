@@ -1,0 +1,511 @@
+"""The worker's rhythm over real queue, uploader, DuckDB and snapshot, on a clock that the test
+moves.
+
+Only dbt and tickets are stand-ins.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import duckdb
+import pytest
+
+from cdesk.contract.records import encode, make_record
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.errors import BuildError, WarehouseUnavailable
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import get_status, open_state, set_status
+from cdesk.state.snapshot import SnapshotReader
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.worker.dbt.build import OTHER_COLUMNS, BuildReport, NodeFailure
+from cdesk_app.worker.dbt.project import locate_project
+from cdesk_app.worker.loop import POLL_SECONDS, Loop
+from cdesk_app.worker.refresh import pending_insights
+from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
+from cdesk_app.worker.service import Service
+from uploader.uploader import Uploader
+
+NOON = 1_769_860_800_000_000_000
+_TABLES = """
+create schema if not exists activities;
+create table if not exists activities.landing (id varchar, kind varchar, payload json, source_file varchar, source_offset bigint,
+    landed_at timestamp);
+create table if not exists activities.context_cache (customer varchar primary key, context json, updated_at timestamp, version varchar);
+"""
+_MODELS = """
+insert or replace into activities.context_cache
+select payload->>'customer', json_object('customer', payload->>'customer', 'events', count(distinct id),
+    'insights', list({'insight_id': id}) filter (kind = 'insight')), $built_at, cast(count(distinct id) as varchar)
+from activities.landing where kind <> 'quarantine' group by 1
+"""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 10_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ns(self) -> int:
+        return NOON + int((self.seconds - 10_000.0) * 1e9)
+
+
+@dataclass
+class SmallDbt:
+    """Stands for Builder: tables and one model in the same DuckDB file, and a count of what was
+    asked for.
+    """
+
+    home: StateDirectory
+    clock: Clock
+    fingerprint: str
+    calls: list[str] = field(default_factory=list)
+    error: BuildError | None = None
+    other_columns: bool = False
+    failures: tuple[NodeFailure, ...] = ()
+
+    def build(
+        self,
+        *,
+        full: bool = False,
+        rebuild: bool = False,
+        stop: object = None,
+        progress: object = None,
+    ) -> BuildReport:
+        del stop, progress
+        self.calls.append("rebuild" if rebuild else "full" if full else "build")
+        if self.other_columns and not rebuild:
+            raise BuildError(f"model events failed: The source and target {OTHER_COLUMNS}!")
+        if self.error is not None:
+            raise self.error
+        self.clock.seconds += 0.001
+        with duckdb.connect(str(self.home.warehouse)) as connection:
+            connection.execute(_TABLES)
+            connection.execute("set timezone = 'UTC'")
+            at = format_ts(self.clock.now_ns())[:-1]
+            connection.execute(_MODELS, {"built_at": at})
+        return self._report()
+
+    def test(self, *, stop: object = None, progress: object = None) -> BuildReport:
+        del stop, progress
+        self.calls.append("test")
+        return self._report()
+
+    def compile(self, *, stop: object = None) -> BuildReport:
+        del stop
+        self.calls.append("compile")
+        return self._report()
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def _report(self) -> BuildReport:
+        return BuildReport("tests_failed" if self.failures else "succeeded", 0.1, 1, self.fingerprint, False, self.failures)  # fmt: skip
+
+
+class NoTickets:
+    """Stands for TicketRunner with nothing to do."""
+
+    busy = False
+    polls = 0
+    tidied = 0
+
+    def poll(self) -> int:
+        self.polls += 1
+        return 0
+
+    def recover(self) -> int:
+        return 0
+
+    def tidy(self) -> int:
+        self.tidied += 1
+        return 0
+
+    def wait_idle(self, seconds: float) -> bool:
+        return seconds >= 0
+
+    def close(self, *, seconds: float) -> None:
+        assert seconds > 0
+
+
+class Desk:
+    """One state directory with everything in it."""
+
+    def __init__(self, home: StateDirectory) -> None:
+        self.home, self.clock = home, Clock()
+        settings = Settings(home=home.root, customer="ada", environ=dict(os.environ))
+        project = locate_project(settings, home)
+        self.dbt = SmallDbt(home, self.clock, project.fingerprint())
+        self.warehouse = DuckDBWarehouse(home.warehouse, land_wait=0.0, read_wait=0.0)
+        self.tickets = NoTickets()
+        self.stop = threading.Event()
+        self.ids = IdSource(self.clock.now_ns)
+        self.shim = QueueWriter(home.queue)
+        self.state = open_state(home.state_db)
+        self.shims_live = True
+        self.waits: list[float] = []
+        self.service = Service(
+            settings,
+            home,
+            warehouse=self.warehouse,
+            uploader=Uploader(
+                home, self.warehouse, now_ns=self.clock.now_ns, monotonic=self.clock.monotonic
+            ),
+            runner=self.tickets,  # type: ignore[arg-type]
+            queue=QueueWriter(home.queue),
+            state=open_state(home.state_db),
+            project=project,
+            builder=self.dbt,  # type: ignore[arg-type]
+            schedule=BuildSchedule(monotonic=self.clock.monotonic, now_ns=self.clock.now_ns),
+            stop=self.stop,
+            now_ns=self.clock.now_ns,
+        )
+        home.catalog.write_text("{}", encoding="utf-8")
+        self.service._keep(exported=project.fingerprint())
+        self.loop = Loop(
+            self.service, self.wait, self.stop, others_live=lambda: self.shims_live, monotonic=self.clock.monotonic
+        )  # fmt: skip
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.clock.seconds += max(seconds, 0.01)
+        return False
+
+    def record(self, kind: str = "event", customer: str = "ada") -> str:
+        """What a shim would have written; an insight is pending as well."""
+        id, ts = self.ids.uuid7(), format_ts(self.clock.now_ns())
+        event = {"activity": "cdesk.user_asked", "feature_json": {}}
+        event |= dict.fromkeys(("anonymous_customer_id", "link", "revenue_impact"))
+        insight = {"subject": "s", "metric": "m", "value": 1, "provenance_query_hash": None}
+        fields = insight if kind == "insight" else event
+        record = make_record(
+            kind, id=id, ts=ts, customer=customer, session_id=None, query_tag=self.ids.query_tag(), fields=fields
+        )  # type: ignore[arg-type]  # fmt: skip
+        if kind == "insight":
+            self.state.execute(
+                "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, 's', 'm', '1')",
+                (id, customer, ts),
+            )
+        self.shim.append(encode(record))
+        return id
+
+    def spend(self, seconds: float) -> None:
+        """Let the loop turn for so long."""
+        until = self.clock.seconds + seconds
+        while self.clock.seconds < until:
+            self.wait(min(self.loop.turn(), until - self.clock.seconds))
+
+    def builds(self) -> list[str]:
+        return [call for call in self.dbt.calls if call in ("full", "build", "rebuild")]
+
+    def context(self, customer: str = "ada") -> bytes | None:
+        reader = SnapshotReader(self.home.context_db)
+        with closing(reader):
+            row = reader.read(customer)[0]
+        return row.context if row else None
+
+
+@pytest.fixture
+def desk(state_home: StateDirectory) -> Iterator[Desk]:
+    desk = Desk(state_home)
+    yield desk
+    desk.service.close()
+    desk.shim.close()
+    desk.state.close()
+
+
+@pytest.fixture
+def built(desk: Desk) -> Desk:
+    """A desk whose first build and tests lie behind it, long ago."""
+    desk.service.look_at_project()
+    desk.spend(400)
+    desk.dbt.calls.clear()
+    desk.waits.clear()
+    return desk
+
+
+def test_a_new_directory_is_built_in_full_then_tested_and_what_waited_lands(desk: Desk) -> None:
+    desk.record()
+    desk.service.look_at_project()
+    desk.spend(10)
+    assert desk.dbt.calls == ["full", "test", "build"]
+    assert b'"events":1' in (desk.context() or b"")
+
+
+def test_an_idle_worker_polls_slowly_and_writes_nothing(built: Desk) -> None:
+    before = built.state.execute("select max(updated_at) from worker_status").fetchone()
+    built.spend(3_600)
+    assert built.dbt.calls == []
+    assert set(built.waits[2:-1]) == {POLL_SECONDS}
+    assert built.state.execute("select max(updated_at) from worker_status").fetchone() == before
+
+
+def test_records_of_one_turn_are_built_together(built: Desk) -> None:
+    for _ in range(5):
+        built.record()
+        built.spend(0.5)
+    built.spend(20)
+    assert built.builds() == ["build"]
+    built.record()
+    built.spend(GAP_SECONDS - 30)
+    assert built.builds() == ["build"]
+    built.spend(40)
+    assert built.builds() == ["build", "build"]
+
+
+def test_what_a_build_records_of_itself_is_no_reason_for_the_next(built: Desk) -> None:
+    built.record()
+    built.spend(3_600)
+    assert built.builds() == ["build"]
+    with duckdb.connect(str(built.home.warehouse), read_only=True) as connection:
+        landed = connection.execute(
+            "select payload->>'activity', count(*) from activities.landing group by 1 order by 1"
+        ).fetchall()
+    assert landed == [("cdesk.context_refreshed", 1), ("cdesk.user_asked", 1)], (
+        "it landed all the same"
+    )
+
+
+def test_an_insight_is_pending_until_the_snapshot_holds_it_and_not_longer(built: Desk) -> None:
+    built.record()
+    built.spend(10)
+    id = built.record("insight")
+    built.spend(INSIGHT_GAP_SECONDS - 20)
+    assert pending_insights(built.state) == {id}
+    built.spend(30)
+    assert pending_insights(built.state) == frozenset()
+    assert id.encode() in (built.context() or b"")
+
+
+def test_a_build_that_fails_keeps_insights_pending_and_is_tried_again(built: Desk) -> None:
+    id = built.record("insight")
+    built.dbt.error = BuildError("model events failed: no; the log is dbt.log")
+    built.spend(20)
+    assert built.builds() == ["build"]
+    assert pending_insights(built.state) == {id}
+    status = get_status(built.state, "last_build")
+    assert isinstance(status, dict)
+    assert status["status"] == "build_failed"
+    assert "model events failed" in status["message"]
+    built.dbt.error = None
+    built.spend(60)
+    assert built.builds() == ["build", "build"]
+    assert pending_insights(built.state) == frozenset()
+
+
+def test_a_build_that_is_tried_again_stands_in_the_stream(built: Desk) -> None:
+    built.record()
+    built.dbt.error = BuildError("model events failed: no; the log is dbt.log")
+    built.spend(20)
+    built.dbt.error = None
+    built.spend(120)
+    built.record()
+    built.spend(GAP_SECONDS + 10)
+    with duckdb.connect(str(built.home.warehouse), read_only=True) as connection:
+        retried = connection.execute(
+            "select payload->>'customer', payload->'feature_json' from activities.landing "
+            "where payload->>'activity' = 'cdesk.retry_attempted'"
+        ).fetchall()
+    assert retried == [("ada", '{"where":"build","error_code":"build_failed"}')]
+
+
+def test_a_worker_ends_when_its_directory_is_removed_or_another_holds_it(built: Desk) -> None:
+    lock = FileLock(built.home.worker_lock)
+    assert lock.acquire()
+    loop = Loop(
+        built.service, built.wait, built.stop, others_live=lambda: True, owned=lambda: lock.stands, monotonic=built.clock.monotonic
+    )  # fmt: skip
+    built.home.worker_lock.unlink()
+    assert loop.run(60.0) == "removed"
+    other = FileLock(built.home.worker_lock)
+    assert other.acquire()
+    assert other.stands
+    assert not lock.stands
+    lock.release()
+    other.release()
+    assert not other.stands
+
+
+def test_a_refresh_that_fails_is_made_up_for_without_another_build(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = built.record("insight")
+    built.loop.turn()
+    fails = 2
+    original = built.warehouse.export_context
+
+    def away(*, since: str | None):  # type: ignore[no-untyped-def]
+        nonlocal fails
+        fails -= 1
+        if fails >= 0:
+            raise WarehouseUnavailable("held")
+        return original(since=since)
+
+    monkeypatch.setattr(built.warehouse, "export_context", away)
+    built.spend(60)
+    assert built.builds() == ["build"]
+    assert pending_insights(built.state) == frozenset()
+    assert id.encode() in (built.context() or b"")
+
+
+def test_an_insight_that_landed_under_an_earlier_worker_is_built_by_the_next(desk: Desk) -> None:
+    desk.service.build(full=True)
+    id = desk.record("insight")
+    desk.service.uploader.drain()
+    desk.clock.seconds += 3_600
+    desk.loop.turn()
+    desk.spend(10)
+    assert desk.builds() == ["full", "build"]
+    assert pending_insights(desk.state) == frozenset()
+    assert id.encode() in (desk.context() or b"")
+
+
+def test_tables_of_other_columns_are_rebuilt_when_the_project_changed_and_not_otherwise(
+    built: Desk,
+) -> None:
+    built.dbt.other_columns = True
+    built.record()
+    built.spend(10)
+    assert built.builds() == ["build"], "an ordinary build that fails so says so"
+    built.dbt.calls.clear()
+    built.service._keep(built="another")
+    built.spend(120)
+    assert built.builds() == ["full", "rebuild"]
+    assert b'"events":1' in (built.context() or b"")
+
+
+def test_an_unexpected_error_answers_a_request_too(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: object) -> BuildReport:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(built.dbt, "build", broken)
+    set_status(built.state, "build_request", {"id": "r1"}, now="x")
+    with pytest.raises(ZeroDivisionError):
+        built.loop.turn()
+    done = get_status(built.state, "build_request_done")
+    assert isinstance(done, dict)
+    assert (done["id"], done["ok"]) == ("r1", False)
+
+
+def test_a_build_that_was_broken_off_by_a_stop_is_no_failure(built: Desk) -> None:
+    before = get_status(built.state, "last_build")
+    built.dbt.error = BuildError("dbt build was broken off")
+    built.stop.set()
+    with pytest.raises(BuildError):
+        built.service.build()
+    assert get_status(built.state, "last_build") == before
+
+
+def test_a_warehouse_that_was_removed_is_built_in_full_again(built: Desk) -> None:
+    built.home.warehouse.unlink()
+    built.record()
+    built.spend(GAP_SECONDS)
+    assert built.builds()[0] == "full"
+    assert b'"events":1' in (built.context() or b"")
+
+
+def test_a_held_warehouse_is_tried_again_with_pauses(built: Desk) -> None:
+    with duckdb.connect(str(built.home.warehouse)):
+        built.record()
+        built.spend(120)
+        status = get_status(built.state, "queue")
+        assert isinstance(status, dict)
+        assert status["waiting"] == 1
+        breaker = get_status(built.state, "breaker")
+        assert isinstance(breaker, dict)
+        assert breaker["reason"]
+    built.spend(POLL_SECONDS * 4)
+    status = get_status(built.state, "queue")
+    assert isinstance(status, dict)
+    assert (status["waiting"], status["blocked"]) == (0, None)
+
+
+def test_a_request_is_carried_out_at_once_and_answered_once(built: Desk) -> None:
+    built.record()
+    set_status(built.state, "build_request", {"id": "r1", "full": False}, now="x")
+    built.loop.turn()
+    done = get_status(built.state, "build_request_done")
+    assert isinstance(done, dict)
+    assert (done["id"], done["ok"], done["report"]["landed"] >= 1) == ("r1", True, True)
+    assert built.builds() == ["build"]
+    built.spend(5)
+    assert built.builds() == ["build"]
+
+
+def test_a_request_that_cannot_be_met_is_answered_with_the_reason(built: Desk) -> None:
+    built.dbt.error = BuildError("model events failed: no; the log is dbt.log")
+    set_status(built.state, "build_request", {"id": "r1", "full": True}, now="x")
+    built.loop.turn()
+    done = get_status(built.state, "build_request_done")
+    assert isinstance(done, dict)
+    assert (done["id"], done["ok"]) == ("r1", False)
+    assert "model events failed" in done["message"]
+
+
+def test_data_tests_run_once_a_day_and_a_failure_is_shown(built: Desk) -> None:
+    built.dbt.failures = (NodeFailure("unique_events", "test", "Got 1 result"),)
+    built.record()
+    built.spend(10)
+    assert built.dbt.calls == ["build"]
+    built.spend(2 * 86_400 + 60)
+    assert built.dbt.calls.count("test") == 2
+    status = get_status(built.state, "last_test")
+    assert isinstance(status, dict)
+    assert status["failed"] == ["unique_events"]
+
+
+def test_old_results_go_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
+    assert built.tickets.tidied == 1, "by the first worker"
+    built.service._tidied_ns = None  # as a worker that has just begun
+    built.loop.turn()
+    assert built.tickets.tidied == 1
+    built.service._tidied_ns = None
+    built.clock.seconds += 86_400
+    built.loop.turn()
+    assert built.tickets.tidied == 2
+
+
+def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None:
+    ends: list[str] = []
+
+    def wait(seconds: float) -> bool:
+        if built.clock.seconds > 40_000:
+            built.shims_live = False
+        return built.wait(seconds)
+
+    loop = Loop(built.service, wait, built.stop, others_live=lambda: built.shims_live, monotonic=built.clock.monotonic)  # fmt: skip
+    ends.append(loop.run(900))
+    assert ends == ["idle"]
+    assert built.clock.seconds > 40_000
+
+
+def test_a_stop_ends_the_loop_before_its_next_wait(built: Desk) -> None:
+    built.stop.set()
+    assert built.loop.run(900) == "stopped"
+    assert built.waits == []
+
+
+def test_one_bad_turn_is_logged_and_survived(
+    built: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> int:
+        built.tickets.polls += 1
+        if built.tickets.polls > 100:
+            built.stop.set()
+        raise RuntimeError("no")
+
+    built.tickets.polls = 98
+    monkeypatch.setattr(built.tickets, "poll", broken)
+    assert built.loop.run(900) == "stopped"
+    assert "a turn failed" in caplog.text

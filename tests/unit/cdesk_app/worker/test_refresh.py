@@ -1,0 +1,304 @@
+"""The snapshot follows the context cache by delta, survives damage, and never shows less than it
+did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cdesk.core.clock import format_ts
+from cdesk.core.errors import SnapshotError, WarehouseUnavailable
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
+from cdesk.state.snapshot import ContextRow, SnapshotReader, SnapshotWriter
+from cdesk_app.worker.refresh import pending_insights, refresh_context, settle_insights
+
+START = 1_769_860_800_000_000_000
+
+
+def stamp(second: int) -> str:
+    return format_ts(START + second * 1_000_000_000)
+
+
+def row(
+    customer: str, version: str, second: int, *insights: str, section: str = "insights"
+) -> ContextRow:
+    context = {"customer": customer, section: [{"insight_id": id} for id in insights]}
+    return ContextRow(customer, orjson.dumps(context), version, stamp(second))
+
+
+class Cache:
+    """Stands for `Warehouse.export_context` alone: rows later than `since`, ordered by customer,
+    streamed; may break off.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(self) -> None:
+        self.rows: dict[str, ContextRow] = {}
+        self.asked: list[str | None] = []
+        self.breaks_after: int | None = None
+        self.open = 0
+
+    def put(self, *rows: ContextRow) -> None:
+        self.rows |= {item.customer: item for item in rows}
+
+    def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
+        self.asked.append(since)
+        self.open += 1
+        try:
+            for number, customer in enumerate(sorted(self.rows)):
+                if number == self.breaks_after:
+                    raise WarehouseUnavailable("gone")
+                if since is None or self.rows[customer].updated_at > since:
+                    yield self.rows[customer]
+        finally:
+            self.open -= 1
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
+
+
+@pytest.fixture
+def state(state_home: StateDirectory) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(open_state(state_home.state_db)) as connection:
+        yield connection
+
+
+def refresh(cache: Cache, home: StateDirectory, **given: bool):  # type: ignore[no-untyped-def]
+    return refresh_context(cache, home, **given)  # type: ignore[arg-type]
+
+
+def read(home: StateDirectory, customer: str) -> ContextRow | None:
+    reader = SnapshotReader(home.context_db)
+    try:
+        return reader.read(customer)[0]
+    finally:
+        reader.close()
+
+
+def keep_pending(state: sqlite3.Connection, id: str, customer: str = "ada") -> None:
+    state.execute(
+        "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, 's', 'm', '1')",
+        (id, customer, stamp(0)),
+    )
+
+
+def test_the_first_refresh_takes_all_and_the_next_only_what_is_later(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(row("ada", "a1", 5), row("bob", "b1", 9))
+    first = refresh(cache, state_home)
+    assert (first.changed, first.whole) == (2, True)
+    cache.put(row("ada", "a2", 12))
+    second = refresh(cache, state_home)
+    assert cache.asked == [None, stamp(9)]
+    assert (second.changed, second.whole) == (1, False)
+    assert second.changed_customers == (("ada", "a2"),)
+    assert read(state_home, "ada") == row("ada", "a2", 12)
+    assert read(state_home, "bob") == row("bob", "b1", 9)
+
+
+def test_a_refresh_without_news_moves_the_time_but_not_the_mark(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(row("ada", "a1", 5))
+    refresh(cache, state_home)
+    report = refresh(cache, state_home)
+    assert (report.changed, report.changed_customers) == (0, ())
+    reader = SnapshotReader(state_home.context_db)
+    assert reader.read("ada")[1] == report.at
+    reader.close()
+    refresh(cache, state_home)
+    assert cache.asked == [None, stamp(5), stamp(5)]
+
+
+def test_a_row_that_was_rebuilt_with_the_same_content_is_no_change(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(row("ada", "a1", 5))
+    refresh(cache, state_home)
+    cache.put(row("ada", "a1", 8))
+    assert refresh(cache, state_home).changed == 0
+    refresh(cache, state_home)
+    assert cache.asked[-1] == stamp(8)
+
+
+def test_a_whole_refresh_removes_customers_that_are_gone_and_a_delta_does_not(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(row("ada", "a1", 5), row("bob", "b1", 5))
+    refresh(cache, state_home)
+    del cache.rows["bob"]
+    assert refresh(cache, state_home).removed == 0
+    assert read(state_home, "bob") is not None
+    report = refresh(cache, state_home, whole=True)
+    assert (report.removed, report.changed) == (1, 0)
+    assert read(state_home, "bob") is None
+    assert read(state_home, "ada") is not None
+
+
+def test_a_refresh_that_breaks_off_is_made_again_from_the_same_mark_and_removes_nobody(
+    cache: Cache, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SnapshotWriter, "BATCH", 2)
+    cache.put(*(row(f"c{n}", "v1", n) for n in range(7)))
+    refresh(cache, state_home)
+    cache.put(*(row(f"c{n}", "v2", 10 + n) for n in range(7)))
+    cache.breaks_after = 5
+    with pytest.raises(WarehouseUnavailable):
+        refresh(cache, state_home)
+    assert cache.open == 0, "the export is closed, so the warehouse file is free"
+    versions = [read(state_home, f"c{n}").version for n in range(7)]  # type: ignore[union-attr]
+    assert versions == ["v2"] * 4 + ["v1"] * 3, "whole batches are kept, each row whole"
+    cache.breaks_after = None
+    assert refresh(cache, state_home).changed == 3
+    assert cache.asked == [None, stamp(6), stamp(6)]
+
+
+def test_more_rows_than_a_batch_are_all_there(
+    cache: Cache, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SnapshotWriter, "BATCH", 3)
+    monkeypatch.setattr(SnapshotWriter, "SAMPLE", 4)
+    for count in (3, 7, 9):
+        cache.put(*(row(f"c{n}", f"v{count}", count) for n in range(count)))
+        report = refresh(cache, state_home)
+        assert report.changed == count
+        assert len(report.changed_customers) == min(count, 4)
+    assert refresh(cache, state_home, whole=True).removed == 0
+
+
+def test_a_damaged_snapshot_is_set_aside_and_made_anew_from_all(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(row("ada", "a1", 5))
+    refresh(cache, state_home)
+    reader = SnapshotReader(state_home.context_db)
+    assert reader.read("ada")[0] is not None
+    state_home.context_db.write_bytes(b"no database at all" * 100)
+    report = refresh(cache, state_home)
+    assert (report.rebuilt, report.whole, report.changed) == (True, True, 1)
+    assert reader.read("ada")[0] == row("ada", "a1", 5), "a reader that was open finds the new file"
+    reader.close()
+    assert state_home.context_db.with_name("context.db.damaged").exists()
+
+
+def test_damage_inside_the_file_is_found_by_a_check(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(*(row(f"c{n}", "v", n, *(f"{n}-{i}" for i in range(40))) for n in range(50)))
+    refresh(cache, state_home)
+    writer = SnapshotWriter(state_home.context_db)
+    writer.check()
+    data = bytearray(state_home.context_db.read_bytes())
+    data[8_192:16_384] = b"\xff" * 8_192
+    state_home.context_db.write_bytes(data)
+    with pytest.raises(SnapshotError, match=r"damaged|malformed"):
+        writer.check()
+
+
+def test_a_snapshot_that_cannot_be_written_is_not_thrown_away(
+    cache: Cache, state_home: StateDirectory
+) -> None:
+    cache.put(row("ada", "a1", 5))
+    refresh(cache, state_home)
+    before = state_home.context_db.stat().st_ino
+    with contextlib.closing(sqlite3.connect(state_home.context_db, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        original = sqlite3.connect
+
+        def hasty(*args: object, **given: object) -> sqlite3.Connection:
+            return original(*args, **{**given, "timeout": 0})  # type: ignore[arg-type]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cdesk.state.snapshot.sqlite3.connect", hasty)
+            with pytest.raises(SnapshotError, match="locked"):
+                refresh(cache, state_home)
+    assert state_home.context_db.stat().st_ino == before
+
+
+def test_readers_are_answered_all_through_a_refresh(
+    cache: Cache, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SnapshotWriter, "BATCH", 10)
+    cache.put(*(row(f"c{n:04d}", "v1", 1) for n in range(300)))
+    refresh(cache, state_home)
+    seen: set[str] = set()
+    errors: list[Exception] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        reader = SnapshotReader(state_home.context_db)
+        try:
+            while not stop.is_set():
+                found = reader.read("c0299")[0]
+                assert found is not None
+                seen.add(found.version)
+        except Exception as error:  # noqa: BLE001 - handed to the main thread
+            errors.append(error)
+        finally:
+            reader.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for turn in range(2, 6):
+        cache.put(*(row(f"c{n:04d}", f"v{turn}", turn) for n in range(300)))
+        refresh(cache, state_home)
+    stop.set()
+    thread.join()
+    assert not errors
+    assert seen <= {"v1", "v2", "v3", "v4", "v5"}
+
+
+def test_an_insight_that_the_snapshot_lists_is_no_longer_pending(
+    cache: Cache, state_home: StateDirectory, state: sqlite3.Connection
+) -> None:
+    for id in ("i1", "i2", "i3"):
+        keep_pending(state, id)
+    cache.put(row("ada", "a1", 5, "i1"), row("bob", "b1", 5, "i3"))
+    refresh(cache, state_home)
+    assert settle_insights(state, state_home, built=()) == 1
+    assert pending_insights(state) == {"i2", "i3"}, "another customer's list does not count"
+    cache.put(row("ada", "a2", 6, "i2", section="unverified"))
+    refresh(cache, state_home)
+    assert settle_insights(state, state_home, built=()) == 1
+    assert pending_insights(state) == {"i3"}
+
+
+def test_an_insight_that_was_built_is_settled_though_the_context_leaves_it_out(
+    cache: Cache, state_home: StateDirectory, state: sqlite3.Connection
+) -> None:
+    keep_pending(state, "superseded")
+    keep_pending(state, "later")
+    cache.put(row("ada", "a1", 5))
+    refresh(cache, state_home)
+    assert settle_insights(state, state_home, built={"superseded"}) == 1
+    assert pending_insights(state) == {"later"}
+
+
+@pytest.mark.parametrize("context", [b"{", b"[]", b'{"insights": [1]}', b'{"insights": {"a": 1}}'])
+def test_a_context_of_another_shape_settles_nothing(
+    state_home: StateDirectory, state: sqlite3.Connection, context: bytes
+) -> None:
+    keep_pending(state, "i1")
+    SnapshotWriter(state_home.context_db).apply(
+        [ContextRow("ada", context, "v", stamp(1))], refreshed_at=stamp(1)
+    )
+    assert settle_insights(state, state_home, built=()) == 0
+    assert pending_insights(state) == {"i1"}
+
+
+def test_without_a_snapshot_nothing_is_settled(state: sqlite3.Connection, tmp_path: Path) -> None:
+    keep_pending(state, "i1")
+    assert settle_insights(state, StateDirectory(tmp_path / "nowhere"), built=()) == 0
+    assert pending_insights(state) == {"i1"}

@@ -1,0 +1,159 @@
+"""When a build is due, on clocks that the test moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdesk_app.worker.schedule import (
+    FIRST_PAUSE_SECONDS,
+    GAP_SECONDS,
+    INSIGHT_GAP_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    SETTLE_SECONDS,
+    BuildSchedule,
+)
+
+NOON = 1_769_860_800_000_000_000  # 2026-01-31T12:00:00Z
+
+
+class Clock:
+    """Both clocks of a schedule, moved together."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ns(self) -> int:
+        return NOON + int((self.seconds - 1_000.0) * 1e9)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def schedule(clock: Clock) -> BuildSchedule:
+    return BuildSchedule(monotonic=clock.monotonic, now_ns=clock.now_ns)
+
+
+def test_nothing_landed_means_no_build(schedule: BuildSchedule, clock: Clock) -> None:
+    assert schedule.due_in() is None
+    schedule.succeeded()
+    clock.seconds += 6 * 3600
+    schedule.landed(0, insights=False)
+    assert schedule.due_in() is None
+
+
+def test_the_first_landing_after_a_pause_is_built_as_soon_as_its_turn_has_settled(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.succeeded()
+    clock.seconds += GAP_SECONDS
+    schedule.landed(3, insights=False)
+    assert schedule.due_in() == SETTLE_SECONDS
+    clock.seconds += SETTLE_SECONDS - 1
+    schedule.landed(3, insights=False)
+    assert schedule.due_in() == 1, "further records do not put it off"
+
+
+def test_steady_landings_are_built_at_most_every_five_minutes(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    builds = 0
+    for _ in range(3_600):
+        clock.seconds += 1
+        schedule.landed(1, insights=False)
+        if schedule.due_in() == 0:
+            builds += 1
+            schedule.succeeded()
+    assert builds == 3_600 // GAP_SECONDS
+
+
+def test_an_insight_is_built_within_its_shorter_gap(schedule: BuildSchedule, clock: Clock) -> None:
+    schedule.succeeded()
+    schedule.landed(5, insights=False)
+    assert schedule.due_in() == GAP_SECONDS
+    schedule.landed(1, insights=True)
+    assert schedule.reason == "insight"
+    assert schedule.due_in() == INSIGHT_GAP_SECONDS
+    clock.seconds += INSIGHT_GAP_SECONDS
+    assert schedule.due_in() == 0
+    schedule.succeeded()
+    assert schedule.due_in() is None
+
+
+def test_a_request_is_due_at_once_whatever_went_before(schedule: BuildSchedule) -> None:
+    schedule.succeeded()
+    schedule.failed("build_error")
+    schedule.request()
+    assert schedule.due_in() == 0
+
+
+def test_a_changed_project_is_built_at_once_and_in_full(schedule: BuildSchedule) -> None:
+    schedule.succeeded()
+    schedule.landed(1, insights=False)
+    schedule.stale()
+    assert schedule.due_in() == 0
+    assert schedule.is_stale
+    schedule.succeeded()
+    assert not schedule.is_stale
+    schedule.landed(1, insights=False)
+    assert schedule.due_in() == SETTLE_SECONDS, (
+        "what waited for the tables does not wait for a gap as well"
+    )
+
+
+def test_a_new_day_is_built_because_counts_are_over_calendar_days(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.succeeded()
+    clock.seconds += 12 * 3600 - 1
+    assert schedule.due_in() is None
+    clock.seconds += 1
+    assert (schedule.reason, schedule.due_in()) == ("new_day", 0)
+    schedule.succeeded()
+    assert schedule.due_in() is None
+
+
+def test_failures_are_retried_after_a_growing_pause(schedule: BuildSchedule, clock: Clock) -> None:
+    schedule.landed(1, insights=False)
+    pauses = []
+    for _ in range(8):
+        clock.seconds += schedule.due_in() or 0
+        schedule.failed("build_error")
+        pauses.append(schedule.due_in())
+    assert pauses[:3] == [FIRST_PAUSE_SECONDS, 2 * FIRST_PAUSE_SECONDS, 4 * FIRST_PAUSE_SECONDS]
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    clock.seconds += LONGEST_PAUSE_SECONDS
+    assert schedule.due_in() == 0, "what landed still waits for its build"
+
+
+def test_a_failed_request_is_answered_and_what_it_asked_for_is_tried_again_later(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.request()
+    schedule.failed("build_error")
+    assert schedule.due_in() == FIRST_PAUSE_SECONDS
+    clock.seconds += FIRST_PAUSE_SECONDS
+    assert schedule.due_in() == 0
+
+
+def test_a_new_worker_goes_on_with_the_pace_of_the_last_one(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.resume(clock.now_ns() - 100 * 1_000_000_000)
+    schedule.landed(1, insights=False)
+    assert schedule.due_in() == pytest.approx(GAP_SECONDS - 100)
+
+
+def test_a_build_of_the_future_does_not_keep_builds_away(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.resume(clock.now_ns() + 10**18)
+    schedule.landed(1, insights=False)
+    due = schedule.due_in()
+    assert due is not None
+    assert due <= GAP_SECONDS

@@ -1,0 +1,297 @@
+"""The ticket runner on a real warehouse."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdesk.core.clock import format_ts
+from cdesk.state.kill_switch import turn_on
+from cdesk.state.tickets import cancel_ticket, claim_ticket, count_open
+from cdesk_app.worker.tickets import TicketRunner
+
+if TYPE_CHECKING:
+    from conftest import Desk
+
+PATIENCE = 30.0
+SLOW = {"rows": 3_000_000}
+"""Of the template `slow`: minutes on any machine."""
+
+
+def run_all(desk: Desk, **options: object) -> None:
+    runner = desk.runner(**options)
+    try:
+        runner.recover()
+        runner.poll()
+        assert runner.wait_idle(PATIENCE)
+    finally:
+        runner.close()
+
+
+def wait_until_running(desk: Desk, ticket_id: str, *, customer: str = "ada@example.com") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while desk.ticket(ticket_id, customer=customer).status != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def running(desk: Desk) -> tuple[TicketRunner, str]:
+    """A runner in the middle of a query that would take minutes, and its ticket."""
+    runner = desk.runner()
+    ticket_id = desk.submit("slow", SLOW)
+    runner.poll()
+    wait_until_running(desk, ticket_id)
+    time.sleep(0.1)
+    return runner, ticket_id
+
+
+def test_a_queued_ticket_ends_with_its_result(desk: Desk) -> None:
+    ticket_id = desk.submit("numbers", {"rows": 25})
+    run_all(desk)
+    ticket = desk.ticket(ticket_id)
+    assert ticket.status == "succeeded", ticket
+    assert ticket.result is not None
+    assert ticket.result["row_count"] == 25
+    assert ticket.result["rows"][0] == [0, "row 0", "ada@example.com"]
+    assert len(ticket.result["rows"]) == 10
+    assert ticket.result["truncated"] is True
+    assert ticket.result["query_hash"] == ticket.query_hash
+    assert ticket.result["query_tag"] == ticket.query_tag
+    assert ticket.progress is None
+
+
+def test_a_ticket_that_the_engine_refuses_fails_with_its_words(desk: Desk) -> None:
+    ticket_id = desk.submit("broken")
+    run_all(desk)
+    ticket = desk.ticket(ticket_id)
+    assert (ticket.status, ticket.error_code) == ("failed", "warehouse_error")
+    assert "convert" in str(ticket.error_message)
+    (run,) = desk.records("query_run")
+    assert (run["status"], run["error_code"]) == ("failed", "warehouse_error")
+
+
+def test_a_query_past_its_time_fails_with_query_timeout(desk: Desk) -> None:
+    ticket_id = desk.submit("slow", SLOW)
+    run_all(desk, timeout_seconds=0.3)
+    assert desk.ticket(ticket_id).error_code == "query_timeout"
+
+
+def test_customers_take_turns_whoever_queued_first(desk: Desk) -> None:
+    for _ in range(6):
+        desk.submit("echo", {"text": "x"}, customer="greedy", fresh=True)
+    desk.submit("echo", {"text": "y"}, customer="late")
+    desk.submit("echo", {"text": "z"}, customer="later")
+    order = []
+    while (ticket := claim_ticket(desk.state, runner="r", now=format_ts(desk.clock()))) is not None:
+        order.append(ticket.customer)
+    assert order == ["greedy", "late", "later", *["greedy"] * 5]
+
+
+def test_a_customer_who_was_just_served_waits_for_the_others(desk: Desk) -> None:
+    desk.submit("echo", {"text": "1"}, customer="a")
+    assert claim_ticket(desk.state, runner="r", now="2026") is not None
+    desk.submit("echo", {"text": "2"}, customer="a")
+    desk.submit("echo", {"text": "3"}, customer="b")
+    second = claim_ticket(desk.state, runner="r", now="2026")
+    assert second is not None
+    assert second.customer == "b"
+
+
+def test_no_more_than_n_run_at_once(desk: Desk) -> None:
+    tickets = [desk.submit("slow", SLOW, customer=f"c{number}") for number in range(4)]
+    runner = desk.runner(max_running=2)
+    runner.poll()
+    wait_until_running(desk, tickets[1], customer="c1")
+    runner.poll()
+    time.sleep(0.2)
+    assert count_open(desk.state) == {"queued": 2, "running": 2}
+    runner.close()
+
+
+def test_a_ticket_submitted_while_threads_end_is_not_forgotten(desk: Desk) -> None:
+    runner = desk.runner(max_running=1)
+    for number in range(40):
+        ticket_id = desk.submit("echo", {"text": str(number)})
+        runner.poll()
+        deadline = time.monotonic() + PATIENCE
+        while desk.ticket(ticket_id).status != "succeeded":
+            assert time.monotonic() < deadline, "one poll a ticket has to be enough"
+            time.sleep(0.001)
+    runner.close()
+
+
+def test_cancelling_a_waiting_ticket_ends_it_at_once(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    status = cancel_ticket(
+        desk.state, ticket_id, customer="ada@example.com", now=format_ts(desk.clock())
+    )
+    assert status == "cancelled"
+    run_all(desk)
+    assert desk.ticket(ticket_id).status == "cancelled"
+    assert desk.records() == []
+
+
+def test_cancelling_a_running_ticket_interrupts_its_query(
+    desk: Desk, running: tuple[TicketRunner, str]
+) -> None:
+    runner, ticket_id = running
+    cancel_ticket(desk.state, ticket_id, customer="ada@example.com", now=format_ts(desk.clock()))
+    assert runner.wait_idle(PATIENCE)
+    assert desk.ticket(ticket_id).status == "cancelled"
+    assert [run["status"] for run in desk.records("query_run")] == ["cancelled"]
+    runner.close()
+
+
+def test_the_kill_switch_cancels_what_runs_and_what_waits(
+    desk: Desk, running: tuple[TicketRunner, str]
+) -> None:
+    runner, ticket_id = running
+    waiting = [desk.submit("slow", SLOW, customer=f"c{number}") for number in range(6)]
+    runner.poll()
+    turn_on(desk.state, reason="credits are used up", now=format_ts(desk.clock()))
+    assert runner.wait_idle(PATIENCE)
+    runner.close()
+    ended = [desk.ticket(ticket_id)] + [
+        desk.ticket(other, customer=f"c{number}") for number, other in enumerate(waiting)
+    ]
+    assert {ticket.status for ticket in ended} == {"cancelled"}
+    assert {ticket.error_code for ticket in ended} == {"kill_switch_active"}
+    assert "credits are used up" in str(ended[0].error_message)
+    assert "cdesk kill-switch off" in str(ended[0].error_message)
+
+
+def test_a_ticket_under_the_kill_switch_never_reaches_the_engine(desk: Desk) -> None:
+    turn_on(desk.state, reason=None, now=format_ts(desk.clock()))
+    ticket_id = desk.submit("echo", {"text": "x"})
+    run_all(desk)
+    assert desk.ticket(ticket_id).error_code == "kill_switch_active"
+    assert desk.records("event", "cdesk.sql_executed") == []
+
+
+def test_what_waits_past_its_time_expires_and_is_on_record(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    desk.clock.forward(seconds=16 * 60)
+    run_all(desk)
+    assert desk.ticket(ticket_id).status == "expired"
+    assert [run["status"] for run in desk.records("query_run")] == ["expired"]
+
+
+def test_a_ticket_of_a_dead_worker_runs_once_more(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    claim_ticket(desk.state, runner="dead", now=format_ts(desk.clock()))
+    run_all(desk)
+    ticket = desk.ticket(ticket_id)
+    assert (ticket.status, ticket.attempts) == ("succeeded", 2)
+    (retried,) = desk.records("event", "cdesk.retry_attempted")
+    assert retried["feature_json"] == {
+        "where": "ticket",
+        "error_code": "worker_lost",
+        "message": "echo",
+    }
+
+
+def test_a_ticket_that_killed_two_workers_fails_with_worker_lost(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    for runner in ("dead", "dead too"):
+        claim_ticket(desk.state, runner=runner, now=format_ts(desk.clock()))
+        if runner == "dead":
+            desk.state.execute(
+                "update tickets set status = 'queued' where ticket_id = ?", (ticket_id,)
+            )
+    run_all(desk)
+    ticket = desk.ticket(ticket_id)
+    assert (ticket.status, ticket.error_code) == ("failed", "worker_lost")
+    assert [run["error_code"] for run in desk.records("query_run")] == ["worker_lost"]
+
+
+def test_a_cancelled_ticket_of_a_dead_worker_is_not_run_again(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    claim_ticket(desk.state, runner="dead", now=format_ts(desk.clock()))
+    cancel_ticket(desk.state, ticket_id, customer="ada@example.com", now=format_ts(desk.clock()))
+    run_all(desk)
+    assert desk.ticket(ticket_id).status == "cancelled"
+
+
+def test_closing_gives_running_tickets_back_without_counting_the_attempt(
+    desk: Desk, running: tuple[TicketRunner, str]
+) -> None:
+    runner, ticket_id = running
+    runner.close()
+    ticket = desk.ticket(ticket_id)
+    assert (ticket.status, ticket.attempts) == ("queued", 0)
+
+
+def test_an_end_that_could_not_be_written_leaves_no_ticket_in_limbo(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = desk.runner()
+    ticket_id = desk.submit("echo", {"text": "x"})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_end", full)
+        runner.poll()
+        assert runner.wait_idle(PATIENCE)
+    assert desk.ticket(ticket_id).status == "running"
+    runner.poll()
+    assert desk.ticket(ticket_id).error_code == "internal_error"
+    runner.close()
+
+
+def test_a_template_compiled_anew_since_submission_is_not_run(desk: Desk) -> None:
+    ticket_id = desk.submit("numbers", {"rows": 3})
+    templates = {name: dict(item) for name, item in desk.templates.items()}
+    templates["numbers"]["sql"] = templates["numbers"]["sql"].replace("'row '", "'line '")
+    desk.write_catalog(templates)
+    run_all(desk)
+    assert desk.ticket(ticket_id).error_code == "catalog_changed"
+
+
+def test_progress_is_told_while_the_warehouse_is_away(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    with desk.held_by_another_process():
+        runner = desk.runner(patience_seconds=PATIENCE)
+        runner.poll()
+        deadline = time.monotonic() + PATIENCE
+        while "waiting for the warehouse" not in str(desk.ticket(ticket_id).progress):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert runner.wait_idle(PATIENCE)
+    assert desk.ticket(ticket_id).status == "succeeded"
+    runner.close()
+
+
+def test_a_warehouse_that_stays_away_fails_the_ticket(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    with desk.held_by_another_process():
+        run_all(desk, patience_seconds=0.5)
+    assert desk.ticket(ticket_id).error_code == "warehouse_unavailable"
+
+
+def test_a_missing_build_fails_the_ticket_and_says_so(desk: Desk) -> None:
+    ticket_id = desk.submit("echo", {"text": "x"})
+    desk.home.warehouse.unlink()
+    run_all(desk)
+    assert desk.ticket(ticket_id).error_code == "warehouse_not_built"
+
+
+def test_tidying_forgets_old_tickets_and_results_but_not_those_on_hold(desk: Desk) -> None:
+    from cdesk.artifacts.store import ArtifactFolder, hold_artifact
+
+    kept, gone = desk.submit("numbers", {"rows": 1}), desk.submit("numbers", {"rows": 2})
+    run_all(desk)
+    files = {ticket_id: desk.ticket(ticket_id).result["artifact"] for ticket_id in (kept, gone)}  # type: ignore[index]
+    hold_artifact(desk.state, files[kept]["artifact_id"], on=True)
+    desk.clock.forward(hours=91 * 24)
+    runner = desk.runner()
+    assert runner.tidy() == 3
+    runner.close()
+    folder = ArtifactFolder(desk.home.artifacts)
+    assert folder.exists(files[kept]["uri"])
+    assert not folder.exists(files[gone]["uri"])
+    assert count_open(desk.state) == {"queued": 0, "running": 0}

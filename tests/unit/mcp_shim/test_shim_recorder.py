@@ -1,0 +1,129 @@
+"""The recorder: what it writes are records of the contract, what it refuses leaves nothing, what it
+notes comes after the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cdesk.contract.records import Record, parse_line
+from cdesk.core.clock import IdSource
+from cdesk.core.errors import InvalidField
+from cdesk.core.home import StateDirectory
+from cdesk.core.wake import WakeListener, WakeSender
+from cdesk.queue.shedding import Shedder
+from cdesk.queue.writer import QueueWriter
+from mcp_shim.recorder import Recorder
+
+
+def run(home: StateDirectory, test: Callable[[Recorder], Any]) -> list[Record]:
+    """Run `test` with a recorder on a loop; the records that it left."""
+
+    async def body() -> None:
+        recorder = Recorder(
+            QueueWriter(home.queue), WakeSender(home), customer="ada@example.com", ids=IdSource()
+        )
+        try:
+            done = test(recorder)
+            if done is not None:
+                await done
+        finally:
+            recorder.close()
+
+    asyncio.run(body())
+    return [
+        parse_line(line)
+        for path in sorted(home.queue.glob("*.ndjson"))
+        for line in path.read_bytes().splitlines()
+    ]
+
+
+def test_what_is_written_keeps_the_contract(state_home: StateDirectory) -> None:
+    def test(recorder: Recorder) -> None:
+        recorder.event("cdesk.user_asked", {"a": [1, None]}, link="https://a/b", revenue_impact=1.5)
+        recorder.note("cdesk.tool_called", {"tool": "get_context", "latency_ms": 0.3})
+        id, ts = recorder.stamp()
+        fields = {"subject": "s", "metric": "m", "value": True, "provenance_query_hash": None}
+        recorder.append(recorder.insight_line(fields, id=id, ts=ts))
+
+    found = run(state_home, test)  # parse_line checks every field of each
+    assert sorted(record["kind"] for record in found) == ["event", "event", "insight"]
+    assert found[0]["link"] == "https://a/b"
+
+
+@pytest.mark.parametrize("activity", ["user_asked", "cdesk.", None])
+def test_what_is_refused_leaves_nothing(state_home: StateDirectory, activity: object) -> None:
+    def test(recorder: Recorder) -> None:
+        with pytest.raises(InvalidField, match="activity"):
+            recorder.event(activity, {})
+
+    assert run(state_home, test) == []
+
+
+def test_a_note_waits_until_the_task_under_way_has_ended(state_home: StateDirectory) -> None:
+    async def test(recorder: Recorder) -> None:
+        recorder.note("cdesk.tool_called", {})
+        recorder.event("cdesk.user_asked", {})
+        await asyncio.sleep(0)
+        recorder.event("cdesk.claude_responded", {})
+
+    names = [record["activity"] for record in run(state_home, test)]
+    assert names == ["cdesk.user_asked", "cdesk.tool_called", "cdesk.claude_responded"]
+
+
+def test_the_worker_is_woken_once_for_a_burst(state_home: StateDirectory) -> None:
+    listener = WakeListener(state_home)
+    woken = []
+
+    async def test(recorder: Recorder) -> None:
+        recorder._wake.send = lambda: woken.append(1) is None  # type: ignore[method-assign]
+        for _ in range(100):
+            recorder.event("cdesk.user_asked", {})
+        await asyncio.sleep(0.05)
+
+    run(state_home, test)
+    listener.close()
+    assert len(woken) == 2  # the burst, and the end
+
+
+def test_what_is_shed_is_counted_before_the_answer_and_told_once(
+    state_home: StateDirectory,
+) -> None:
+    """With a queue that is too long: the counts stand in the file system whenever the process dies,
+    and become one record.
+    """
+    shedder = Shedder(state_home, monotonic=lambda: 0.0)
+    shedder.level, shedder._measured = 8, 0.0  # as measured just now
+    shedder._reported = -60.0
+
+    async def body() -> None:
+        queue = QueueWriter(state_home.queue)
+        recorder = Recorder(
+            queue, WakeSender(state_home), shedder, customer="ada@example.com", ids=IdSource()
+        )
+        recorder.event("cdesk.user_asked", {})
+        answers = [recorder.event("cdesk.tool_called", {})[2] for _ in range(5)]
+        (pending,) = state_home.queue.glob("*.pending")
+        counts = parse_line(pending.read_bytes().rstrip())["feature_json"]["activities"][
+            "cdesk.tool_called"
+        ]
+        assert counts == {"kept": sum(answers), "shed": 5 - sum(answers), "weight": 256}
+        recorder.tick()
+        assert not list(state_home.queue.glob("*.pending"))
+        recorder.event("cdesk.tool_called", {})
+        recorder.close()
+
+    asyncio.run(body())
+    found = [
+        parse_line(line.rstrip())
+        for path in sorted(state_home.queue.glob("*.ndjson"))
+        for line in path.read_bytes().splitlines()
+    ]
+    told = [record for record in found if record["activity"] == "cdesk.fallback_triggered"]
+    assert len({record["id"] for record in told}) == 2
+    counted = [record["feature_json"]["activities"]["cdesk.tool_called"] for record in told]
+    assert [one["kept"] + one["shed"] for one in counted] == [5, 1]

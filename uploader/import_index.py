@@ -1,0 +1,117 @@
+"""Which records earlier imports brought in, so that an import can leave out what is already there.
+
+Only a help: the warehouse removes duplicates by id whatever the ledger says. So it may forget, but
+it never claims that a record is there
+when it is not: an import counts only while each of its queue files still waits in the queue or has
+landed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from cdesk.core.errors import StateDirectoryError
+
+Exists = Callable[[Sequence[str]], Iterable[str]]
+"""Logical queue file names → those of them that wait in the queue or have landed."""
+
+_SCHEMA: Final = """
+create table if not exists imports (import_id integer primary key);
+create table if not exists files (source_file text primary key, import_id integer not null) without rowid;
+create table if not exists ids (id blob primary key, import_id integer not null) without rowid;
+"""
+
+
+class Ledger:
+    """The ledger during one import, which is one transaction; a second import waits for it up to
+    `timeout_seconds`.
+
+    Raises (all methods):
+        StateDirectoryError: the file cannot be used, or another import holds it.
+    """
+
+    def __init__(self, path: Path, *, exists: Exists, timeout_seconds: float = 10.0) -> None:
+        self._path = path
+        self._connection = self._open(timeout_seconds)
+        try:
+            with self._guard():
+                self._forget_lost(exists)
+                cursor = self._connection.execute("insert into imports default values")
+                self._import_id = cursor.lastrowid
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def add(self, id: str) -> bool:
+        """Note a record of this import: True if it is new, False if it is there already."""
+        with self._guard():
+            cursor = self._connection.execute(
+                "insert or ignore into ids (id, import_id) values (?, ?)",
+                (uuid.UUID(id).bytes, self._import_id),
+            )
+        return cursor.rowcount == 1
+
+    def commit(self, files: Iterable[str]) -> None:
+        """Keep what was noted; `files` are the queue files that hold this import's records."""
+        with self._guard():
+            self._connection.executemany(
+                "insert into files (source_file, import_id) values (?, ?)",
+                [(name, self._import_id) for name in files],
+            )
+            self._connection.execute("commit")
+
+    def close(self) -> None:
+        """Forget what was not committed."""
+        self._connection.close()
+
+    def _forget_lost(self, exists: Exists) -> None:
+        files = dict(
+            self._connection.execute("select source_file, import_id from files").fetchall()
+        )
+        lost = (
+            {files[name] for name in files.keys() - set(exists(sorted(files)))} if files else set()
+        )
+        for import_id in lost:
+            for statement in (
+                "delete from ids where import_id = ?",
+                "delete from files where import_id = ?",
+                "delete from imports where import_id = ?",
+            ):
+                self._connection.execute(statement, (import_id,))
+
+    def _open(self, timeout_seconds: float) -> sqlite3.Connection:
+        with self._guard():
+            if not self._path.exists():
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=timeout_seconds)
+            try:
+                connection.executescript(_SCHEMA)
+                connection.execute("begin immediate")
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StateDirectoryError(
+                    "another import is running; try again when it has ended"
+                ) from None
+            raise self._unusable(error) from None
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> StateDirectoryError:
+        return StateDirectoryError(
+            f"{self._path} cannot be used ({error}); remove it: it only speeds up repeated imports"
+        )

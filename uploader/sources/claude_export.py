@@ -1,0 +1,323 @@
+"""A Claude data export, conversation by conversation, as records of the event contract.
+
+Shape read (a JSON array; what is not listed is ignored):
+
+    [{"uuid", "name", "created_at", "model"?,
+      "chat_messages": [{"uuid", "sender": "human" | "assistant", "created_at", "text", "model"?,
+                         "content": [{"type": "text", "text"} | {"type": "thinking", "thinking"}
+                                     | {"type": "tool_use", "id"?, "name", "input",
+                                     "start_timestamp"?, "stop_timestamp"?}
+                                     | {"type": "tool_result", "tool_use_id"?, "is_error"} | …],
+                         "attachments": [{"file_name", "file_type", "file_size",
+                         "extracted_content"}],
+                         "files": [{"file_name", "file_uuid"?}]}]}]
+
+Ids are UUID version 5 over the export's own ids, timestamps are the export's: the same export gives
+the same records.
+What people wrote stays out unless it is asked for: lengths, models, tool names and file kinds go
+in.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import orjson
+
+from cdesk.contract.records import MAX_FEATURE_BYTES, Record, make_record
+from cdesk.core.clock import format_ts, parse_ts, to_ns
+from cdesk.core.errors import InvalidField
+
+NAMESPACE: Final = uuid.UUID("c6f1c2a4-6d0e-5b57-9f6e-3c1d8a2b7e90")
+"""The namespace of imported ids; changing it would make every earlier import come in again."""
+MAX_TEXT_BYTES: Final = MAX_FEATURE_BYTES - 4 * 1024
+"""Room for one text within `feature_json`, as JSON; the rest is for the other features."""
+_MAX_LABEL: Final = 200
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to the parts of an export that are no record: shown to the person, never
+    dropped in silence.
+    """
+
+    left_out: int = 0
+    reasons: list[str] = field(default_factory=list)
+    """The first few parts left out, each with its place and reason."""
+    cut: int = 0
+    """Texts shortened to fit the record limit."""
+
+    def leave_out(self, where: str, reason: str) -> None:
+        self.left_out += 1
+        if len(self.reasons) < 10:
+            self.reasons.append(f"{where}: {reason}")
+
+
+def is_conversation(value: object) -> bool:
+    """Whether a value has the shape of one exported conversation."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("uuid"), str)
+        and isinstance(value.get("chat_messages"), list)
+    )
+
+
+def conversation_records(
+    conversation: Mapping[str, Any], *, where: str, customer: str, include_text: bool, tally: Tally
+) -> Iterator[Record]:
+    """The records of one conversation (`is_conversation` holds), in the order of the conversation.
+
+    `where` names it in the tally, to which this adds.
+    """
+    session_id = conversation["uuid"]
+    if not 1 <= len(session_id) <= 255:
+        tally.leave_out(where, f"its uuid has {len(session_id):,} characters")
+        return
+    make = _Maker(session_id, customer=customer, tally=tally)
+    messages: list[tuple[int, str, Mapping[str, Any]]] = []
+    model = conversation.get("model")
+    for number, message in enumerate(conversation["chat_messages"], start=1):
+        place = f"{where}, message {number}"
+        if not isinstance(message, dict):
+            tally.leave_out(place, "it is no object")
+        elif message.get("sender") not in ("human", "assistant"):
+            tally.leave_out(place, f"its sender is {_short(message.get('sender'))}")
+        elif (ts := _timestamp(message.get("created_at"))) is None:
+            tally.leave_out(place, f"its created_at is {_short(message.get('created_at'))}")
+        else:
+            messages.append((number, ts, message))
+    started = _timestamp(conversation.get("created_at")) or (messages[0][1] if messages else None)
+    if started is None:
+        tally.leave_out(where, f"its created_at is {_short(conversation.get('created_at'))}")
+        return
+    title = conversation.get("name")
+    features: dict[str, Any] = {"source": "claude_export", "title_length": _length(title)}
+    if include_text and isinstance(title, str) and title:
+        features["title"] = make.text(title)
+    yield from make.event("session_started", (), started, _with_model(features, model), where)
+    for number, ts, message in messages:
+        source = message.get("uuid")
+        key: tuple[object, ...] = (
+            (source,) if isinstance(source, str) and source else ("message", number)
+        )
+        place = f"{where}, message {number}"
+        yield from _message_records(make, key, ts, message, place, model, include_text)
+
+
+def _message_records(
+    make: _Maker,
+    key: tuple[object, ...],
+    ts: str,
+    message: Mapping[str, Any],
+    place: str,
+    model: object,
+    include_text: bool,
+) -> Iterator[Record]:
+    blocks = [block for block in _items(message.get("content")) if isinstance(block, dict)]
+    text = _joined(blocks, "text") or (
+        message["text"] if isinstance(message.get("text"), str) else ""
+    )
+    attached = [
+        (kind, item)
+        for kind in ("attachments", "files")
+        for item in _items(message.get(kind))
+        if isinstance(item, dict)
+    ]
+    if message["sender"] == "human":
+        features: dict[str, Any] = {
+            "source": "claude_export",
+            "length": len(text),
+            "attachments": len(attached),
+        }
+        if include_text:
+            features["question"] = make.text(text)
+        yield from make.event("user_asked", key, ts, features, place)
+        for number, (kind, item) in enumerate(attached):
+            yield from make.event(
+                "file_read", (*key, kind, number), ts, _file(item, include_text), place
+            )
+        return
+    tools = [block for block in blocks if block.get("type") == "tool_use"]
+    failed = _failed_tools(blocks)
+    for number, block in enumerate(tools):
+        features = {
+            "source": "claude_export",
+            "tool": _label(block.get("name")) or "unknown",
+            "outcome": "error" if id(block) in failed else "ok",
+            "input_length": _json_length(block.get("input")),
+        }
+        start, stop = (
+            _timestamp(block.get("start_timestamp")),
+            _timestamp(block.get("stop_timestamp")),
+        )
+        if start and stop and stop >= start:
+            features["latency_ms"] = (parse_ts(stop) - parse_ts(start)).total_seconds() * 1000
+        yield from make.event(
+            "tool_called", (*key, "tool_use", number), start or ts, features, place
+        )
+    features = {
+        "source": "claude_export",
+        "length": len(text),
+        "thinking_length": len(_joined(blocks, "thinking")),
+        "tool_calls": len(tools),
+    }
+    if include_text:
+        features["response"] = make.text(text)
+    yield from make.event(
+        "claude_responded", key, ts, _with_model(features, message.get("model") or model), place
+    )
+    for number, (kind, item) in enumerate(attached):
+        yield from make.event(
+            "file_written", (*key, kind, number), ts, _file(item, include_text), place
+        )
+
+
+def _failed_tools(blocks: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Which tool calls have an error for a result, as `id()`s: a result names its call, in older
+    exports it follows it.
+    """
+    calls: list[Mapping[str, Any]] = []
+    failed: set[int] = set()
+    for block in blocks:
+        if block.get("type") == "tool_use":
+            calls.append(block)
+        elif block.get("type") == "tool_result" and block.get("is_error") is True and calls:
+            name = block.get("tool_use_id")
+            named = [call for call in calls if name is not None and call.get("id") == name]
+            failed.add(id((named or calls)[-1]))
+    return failed
+
+
+class _Maker:
+    """Makes the records of one conversation."""
+
+    def __init__(self, session_id: str, *, customer: str, tally: Tally) -> None:
+        self._session_id = session_id
+        self._customer = customer
+        self._tally = tally
+        self._tag = "cdesk_" + uuid.uuid5(NAMESPACE, json.dumps(["tag", session_id])).hex[:8]
+
+    def event(
+        self,
+        activity: str,
+        key: tuple[object, ...],
+        ts: str,
+        features: Mapping[str, Any],
+        where: str,
+    ) -> Iterator[Record]:
+        """One record; none, and an entry in the tally, where a value is beyond the contract."""
+        name = json.dumps([self._session_id, activity, *key])
+        try:
+            yield make_record(
+                "event",
+                id=str(uuid.uuid5(NAMESPACE, name)),
+                ts=ts,
+                customer=self._customer,
+                session_id=self._session_id,
+                query_tag=self._tag,
+                fields={
+                    "anonymous_customer_id": None,
+                    "activity": f"cdesk.{activity}",
+                    "feature_json": features,
+                    "link": None,
+                    "revenue_impact": None,
+                },
+            )
+        except InvalidField as error:
+            self._tally.leave_out(where, str(error))
+
+    def text(self, text: str) -> str:
+        """The text, cut with a marker where a record could not hold it."""
+        kept = fit_text(text, MAX_TEXT_BYTES)
+        self._tally.cut += kept is not text
+        return kept
+
+
+MOST_BYTES_A_CHARACTER: Final = 6
+"""In JSON: a control character, as \\u0000."""
+
+
+def fit_text(text: str, limit: int) -> str:
+    """`text` itself when it takes at most `limit` bytes as JSON in UTF-8 and can be encoded, else
+    the longest start that fits
+    (to within an eighth), with a marker that says how long the whole was."""
+    try:
+        if len(text) * MOST_BYTES_A_CHARACTER + 2 <= limit or len(orjson.dumps(text)) <= limit:
+            text.encode("utf-8")
+            return text
+    except (TypeError, UnicodeEncodeError):
+        pass
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    marker = f" … [cut: {len(text):,} characters in all]"
+    room = limit - len(orjson.dumps(marker))
+    kept = whole[: max(room, 0)]
+    while (taken := len(orjson.dumps(kept))) > room and kept:
+        kept = kept[: min(int(len(kept) * room / taken), len(kept) * 7 // 8)]
+    return kept + marker if len(kept) < len(whole) else kept
+
+
+def _file(item: Mapping[str, Any], include_text: bool) -> dict[str, Any]:
+    name, size = item.get("file_name"), item.get("file_size")
+    extension = (
+        PurePosixPath(name).suffix.removeprefix(".").lower()[:16] if isinstance(name, str) else ""
+    )
+    features: dict[str, Any] = {
+        "source": "claude_export",
+        "kind": _label(item.get("file_type")) or extension or None,
+        "bytes": size if isinstance(size, int) else None,
+        "content_length": _length(item.get("extracted_content")),
+    }
+    if include_text and isinstance(name, str):
+        features["path"] = fit_text(name, 4 * _MAX_LABEL)
+    return features
+
+
+def _with_model(features: dict[str, Any], model: object) -> dict[str, Any]:
+    name = _label(model)
+    return features | {"model": name} if name else features
+
+
+def _joined(blocks: Sequence[Mapping[str, Any]], kind: str) -> str:
+    texts = (block.get(kind) for block in blocks if block.get("type") == kind)
+    return "\n\n".join(text for text in texts if isinstance(text, str) and text)
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _label(value: object) -> str:
+    """A short technical name, or an empty text for what is none."""
+    return fit_text(value, 4 * _MAX_LABEL)[:_MAX_LABEL] if isinstance(value, str) else ""
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, str) else 0
+
+
+def _json_length(value: object) -> int | None:
+    """Characters of a value as JSON; None for one nested too deep to say."""
+    try:
+        return len(json.dumps(value, default=str, ensure_ascii=False))
+    except RecursionError:
+        return None
+
+
+def _timestamp(value: object) -> str | None:
+    """The contract's form of an RFC 3339 timestamp, or None for what is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return format_ts(to_ns(parse_ts(value)))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return "missing" if value is None else text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,390 @@
+"""Bringing in history: a Claude data export, or NDJSON in the event contract, through the queue.
+
+An import is all or nothing: its queue files are written beside the queue, and moved into it when
+the whole source was read.
+Memory is bounded by the largest conversation (or line), whatever the size of the source.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Final, Literal
+
+from cdesk.contract.records import MAX_LINE_BYTES, Record, encode, parse_line
+from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
+from uploader.import_index import Ledger
+from uploader.sources.claude_export import Tally, conversation_records, is_conversation
+
+Format = Literal["claude_export", "ndjson"]
+Progress = Callable[[int, int], None]
+"""Told bytes read and bytes in all."""
+Landed = Callable[[Sequence[str]], Mapping[str, int]]
+"""Logical queue file names → the last landed offset of those of which something has landed (`Warehouse.positions`).
+"""
+
+_EXPECTED: Final = (
+    "expected a Claude data export (the zip, or the conversations.json in it: a list of conversations, each with uuid and chat_messages), "
+    "or records as NDJSON (docs/contracts.md)"
+)
+_EXPORT_MEMBER: Final = "conversations.json"
+_BOM: Final = b"\xef\xbb\xbf"
+_CHUNK: Final = 256 * 1024
+_MOST_LEVELS: Final = 200
+"""An export nests a dozen."""
+_BAD_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What zipfile raises for a damaged archive, one with a password, and one packed by a method that
+it does not know.
+"""
+
+
+class ImportRefused(CdeskError):
+    """The source cannot be imported; nothing of it was."""
+
+    code = "import_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did. `added` and `known` count records, `left_out` parts of the source that
+    are no record.
+    """
+
+    format: Format
+    conversations: int
+    added: int
+    known: int
+    """Records that an earlier import had brought in already."""
+    by_kind: Mapping[str, int]
+    """Activity (or the kind of a record that is no event) → records added."""
+    first_ts: str | None
+    last_ts: str | None
+    left_out: int
+    reasons: Sequence[str]
+    """The first ten parts left out, each with its place and reason."""
+    cut: int
+    """Texts that were shortened to fit the record limit."""
+
+
+def import_file(
+    path: Path,
+    *,
+    home: StateDirectory,
+    customer: str,
+    landed: Landed,
+    include_text: bool = False,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Put the records of `path` into the queue of `home`.
+
+    A Claude export becomes events of `customer`; NDJSON keeps the customers that it names. With
+    `include_text` questions, answers,
+    titles and file names go in as well. With `skip_bad` lines of an NDJSON file that are no record
+    are left out, without it they
+    refuse the whole file.
+
+    Raises:
+        ImportRefused: the file cannot be read, has another shape, or holds bad lines; nothing was
+        imported.
+        StateDirectoryError, QueueWriteError: the records could not be stored; nothing was imported.
+    """
+    folder = home.root / "importing"
+    tally = Tally()
+    with (
+        _open_source(path, progress or _no_progress) as source,
+        closing(
+            Ledger(home.root / "imports.db", exists=partial(_existing, home.queue, landed))
+        ) as ledger,
+        _emptied(folder),  # under the ledger's lock: one import at a time
+    ):
+        with closing(QueueWriter(folder)) as writer:
+            report = _write(source, writer, ledger, customer, include_text, tally)
+        if source.format == "ndjson" and tally.left_out and not skip_bad:
+            raise ImportRefused(_bad_lines(path, source.parts, tally))
+        if report.added:
+            ledger.commit(_publish(folder, home.queue))
+    return report
+
+
+# -- the source
+
+
+@dataclass(slots=True)
+class _Source:
+    path: Path
+    format: Format
+    stream: IO[bytes]
+    parts: int = 0
+    """Conversations or lines read."""
+
+
+@contextmanager
+def _open_source(path: Path, progress: Progress) -> Iterator[_Source]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            zipped = file.read(4) == b"PK\x03\x04"
+            file.seek(0)
+            raw: IO[bytes] = file
+            total = path.stat().st_size
+            if zipped:
+                archive = stack.enter_context(zipfile.ZipFile(file))
+                member = _export_member(archive, path)
+                raw, total = stack.enter_context(archive.open(member)), member.file_size
+        except OSError as error:
+            raise ImportRefused(
+                f"{path} cannot be read ({error.strerror or error}); name a file that you can read"
+            ) from None
+        except _BAD_ZIP as error:
+            raise _damaged(path, error) from None
+        counted = _Counted(path, raw, total, progress)
+        stream = stack.enter_context(io.BufferedReader(counted, _CHUNK))
+        yield _Source(path, _recognised(path, stream, zipped=zipped), stream)
+
+
+def _damaged(path: Path, error: Exception) -> ImportRefused:
+    return ImportRefused(
+        f"{path} cannot be read: a damaged or encrypted file ({' '.join(str(error).split())}); nothing was imported, "
+        "download the export again"
+    )
+
+
+def _export_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    found = [
+        info for info in archive.infolist() if PurePosixPath(info.filename).name == _EXPORT_MEMBER
+    ]
+    if not found:
+        raise ImportRefused(f"{path} holds no {_EXPORT_MEMBER}; {_EXPECTED}")
+    return min(found, key=lambda info: len(info.filename))
+
+
+def _recognised(path: Path, stream: io.BufferedReader[_Counted], *, zipped: bool) -> Format:
+    """The format by the first character; a byte order mark is taken off the stream."""
+    if stream.peek(3)[:3] == _BOM:
+        stream.read(3)
+    head = stream.peek(1).lstrip()[:1]
+    if head == b"[":
+        return "claude_export"
+    if head == b"{" and not zipped:
+        return "ndjson"
+    raise ImportRefused(f"{path} {'is empty' if not head else 'is of another shape'}; {_EXPECTED}")
+
+
+def _no_progress(done: int, total: int) -> None:
+    del done, total
+
+
+class _Counted(io.RawIOBase):
+    """Tells `progress` how much of a stream has been read."""
+
+    def __init__(self, path: Path, raw: IO[bytes], total: int, progress: Progress) -> None:
+        self._path = path
+        self._raw = raw
+        self._total = total
+        self._done = 0
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._raw.read(len(buffer))
+        except (OSError, *_BAD_ZIP) as error:
+            raise _damaged(self._path, error) from None
+        buffer[: len(data)] = data
+        self._done += len(data)
+        self._progress(self._done, self._total)
+        return len(data)
+
+
+# -- the records
+
+
+def _write(
+    source: _Source,
+    writer: QueueWriter,
+    ledger: Ledger,
+    customer: str,
+    include_text: bool,
+    tally: Tally,
+) -> ImportReport:
+    is_export = source.format == "claude_export"
+    records = (
+        _export_records(source, customer, include_text, tally)
+        if is_export
+        else _ndjson_records(source, tally)
+    )
+    by_kind: Counter[str] = Counter()
+    known = 0
+    first: str | None = None
+    last: str | None = None
+    for record in records:
+        if not ledger.add(record["id"]):
+            known += 1
+            continue
+        writer.append(encode(record))
+        by_kind[record.get("activity") or record["kind"]] += 1
+        ts = record["ts"]
+        first = ts if first is None or ts < first else first
+        last = ts if last is None or ts > last else last
+    return ImportReport(
+        format=source.format,
+        conversations=source.parts if is_export else 0,
+        added=by_kind.total(),
+        known=known,
+        by_kind=dict(by_kind.most_common()),
+        first_ts=first,
+        last_ts=last,
+        left_out=tally.left_out,
+        reasons=tuple(tally.reasons),
+        cut=tally.cut,
+    )
+
+
+def _export_records(
+    source: _Source, customer: str, include_text: bool, tally: Tally
+) -> Iterator[Record]:
+    import ijson  # the worker's extra brings it
+
+    try:
+        for conversation in _items(source):
+            source.parts += 1
+            where = f"conversation {source.parts:,}"
+            if is_conversation(conversation):
+                yield from conversation_records(
+                    conversation,
+                    where=where,
+                    customer=customer,
+                    include_text=include_text,
+                    tally=tally,
+                )
+            elif source.parts == 1:
+                raise ImportRefused(f"{source.path} is JSON of another shape; {_EXPECTED}")
+            else:
+                tally.leave_out(where, "it has no uuid or no chat_messages")
+    except ijson.JSONError as error:
+        text = " ".join(str(error).split())
+        raise ImportRefused(
+            f"{source.path} is no whole JSON after conversation {source.parts:,} ({text[:120]}); nothing was imported: "
+            "download the export again"
+        ) from None
+
+
+def _items(source: _Source) -> Iterator[Any]:
+    """The items of a JSON array, one in memory at a time.
+
+    Not by `ijson.items`: it keeps a path for each level, so that what a file of some kilobytes
+    nests deep takes all the memory there is.
+    """
+    import ijson
+    from ijson.common import ObjectBuilder
+
+    depth, builder = 0, ObjectBuilder()
+    for event, value in ijson.basic_parse(source.stream):
+        if event in ("start_map", "start_array"):
+            depth += 1
+            if depth == 1:
+                continue
+            if depth > _MOST_LEVELS:
+                raise ImportRefused(
+                    f"{source.path} nests deeper than {_MOST_LEVELS} levels in conversation {source.parts + 1:,}; nothing was "
+                    "imported: download the export again"
+                )
+        elif event in ("end_map", "end_array"):
+            depth -= 1
+            if depth == 0:
+                continue
+        builder.event(event, value)
+        if depth == 1:
+            yield builder.value
+            builder = ObjectBuilder()
+
+
+def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
+    while line := source.stream.readline(MAX_LINE_BYTES + 1):
+        source.parts += 1
+        whole = line
+        while len(whole) > MAX_LINE_BYTES and not whole.endswith(b"\n"):
+            whole = source.stream.readline(
+                MAX_LINE_BYTES + 1
+            )  # the rest of a line that is too long anyway
+            if not whole:
+                break
+        if not line.strip():
+            continue
+        try:
+            record = parse_line(line.rstrip(b"\r\n") if len(line) <= MAX_LINE_BYTES else line)
+            encode(record)
+        except (Drift, InvalidField) as error:
+            tally.leave_out(f"line {source.parts:,}", str(error))
+        else:
+            yield record
+
+
+def _bad_lines(path: Path, lines: int, tally: Tally) -> str:
+    if tally.left_out == lines and lines <= 1:
+        return f"{path} is JSON of another shape; {_EXPECTED}"
+    shown = "; ".join(tally.reasons[:3])
+    more = f"; and {tally.left_out - 3:,} more" if tally.left_out > 3 else ""
+    return (
+        f"{tally.left_out:,} of {lines:,} lines of {path} are no records, so nothing was imported ({shown}{more}); "
+        "mend them, or leave them out with --skip-bad"
+    )
+
+
+# -- into the queue
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[None]:
+    """The folder, new and empty, and gone afterwards; an earlier import that was killed may have
+    left one.
+    """
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise StateDirectoryError(
+            f"{folder} cannot be made ({error.strerror}); mend the permissions of its parent"
+        ) from None
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, queue: Path) -> list[str]:
+    """Move the sealed files into the queue; their logical names."""
+    names = []
+    try:
+        for file in sorted(folder.glob(f"*{SEALED_SUFFIX}")):
+            file.rename(queue / file.name)
+            names.append(file.name)
+    except OSError as error:
+        raise StateDirectoryError(
+            f"the import could not be moved into {queue} ({error.strerror}); import the file again: nothing comes in twice"
+        ) from None
+    return names
+
+
+def _existing(queue: Path, landed: Landed, names: Sequence[str]) -> set[str]:
+    waiting = {name for name in names if (queue / name).exists()}
+    rest = [name for name in names if name not in waiting]
+    if rest:
+        with suppress(
+            WarehouseError
+        ):  # unknown: these records come in again, and the warehouse removes them by id
+            waiting |= landed(rest).keys()
+    return waiting
