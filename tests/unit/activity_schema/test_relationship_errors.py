@@ -208,7 +208,9 @@ def test_an_unknown_activity_names_the_nearest_where_the_project_lists_its_activ
     tmp_path: Path,
 ) -> None:
     render = Renderer(
-        tmp_path / "listed", "duckdb", "{cdesk__activity_schema_activities: [opened_email, placed_order]}"
+        tmp_path / "listed",
+        "duckdb",
+        "{cdesk__activity_schema_activities: [opened_email, placed_order]}",
     )
     with pytest.raises(
         CompilationError, match=r"'placed_ordr' .did you mean 'placed_order'"
