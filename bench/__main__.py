@@ -2,8 +2,7 @@
 `list` only their names.
 
 A benchmark is a module of this folder with a `main`, or a package with a `__main__`. Each runs in a
-process of its own, so that none
-measures what another left in memory.
+process of its own, so that none measures what another left in memory.
 """
 
 from __future__ import annotations

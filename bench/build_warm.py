@@ -2,10 +2,9 @@
 and what an idle worker costs.
 
 One state directory, the real queue, uploader, builder and worker. The cold run is `dbt build` as a
-process of its own with the parsed
-project cached on disk (`partial_parse.msgpack`), as somebody would schedule it, and without its
-tests, which would only flatter the warm
-one; a second cold figure runs the `refresh` selector alone, the same models as the warm build.
+process of its own with the parsed project cached on disk (`partial_parse.msgpack`), as somebody
+would schedule it, and without its tests, which would only flatter the warm one; a second cold
+figure runs the `refresh` selector alone, the same models as the warm build.
 
     python -m bench.build_warm [--history 20000] [--events 100] [--rounds 5] [--idle-seconds 60]
 

@@ -2,18 +2,16 @@
 run.
 
 History is landed by SQL, and so is what dbt would build of it in `_ingest_ids` and `events` (or,
-with --full-refresh, dbt
-builds it, which is timed too). Then batches of 1,000 customers are landed, 1 in 20 rows late by up
-to 30 days and 1 in 100 a
-repetition of an old row, and dbt's `refresh` selector is timed with a warm manifest, as the worker
-runs it.
+with --full-refresh, dbt builds it, which is timed too). Then batches of 1,000 customers are landed,
+1 in 20 rows late by up to 30 days and 1 in 100 a repetition of an old row, and dbt's `refresh`
+selector is timed with a warm manifest, as the worker runs it.
 
     python -m bench.incremental [--sizes 1000000,10000000] [--batch 10000] [--rounds 5]
     [--random-ids] [--full-refresh]
 
 Prints seconds per build (wall clock, and of processor time, which a busy machine distorts less) and
-per model, and their
-ratio to the smallest history; writes the figures to bench/results/incremental.json.
+per model, and their ratio to the smallest history; writes the figures to
+bench/results/incremental.json.
 """
 
 from __future__ import annotations

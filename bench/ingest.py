@@ -4,11 +4,9 @@ the price of an idle look.
     python -m bench.ingest [--rows 1000000] [--rates 200,2000] [--seconds 60]
 
 The backlog is drained by the real uploader in a process of its own; the floor is DuckDB loading the
-same files with `read_json` into an
-identical table, in a process of its own too, right before and right after. Lag is measured from the
-record's birth to the moment at which
-another process finds it in `events_live`, with a writer, the real worker and its builds in
-processes of their own. Writes
+same files with `read_json` into an identical table, in a process of its own too, right before and
+right after. Lag is measured from the record's birth to the moment at which another process finds it
+in `events_live`, with a writer, the real worker and its builds in processes of their own. Writes
 bench/results/ingest.json.
 """
 

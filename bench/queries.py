@@ -4,11 +4,9 @@ customers drained in fair order.
     python -m bench.queries [--rounds 30] [--tickets 1000] [--customers 50]
 
 A real warehouse that the worker built; the real server over stdio and a real worker process for the
-first figure (submit_query, then
-get_result that waits, as a model asks), the ticket runner for the second.
-The floors are measured in the same run: DuckDB alone opens the same file and runs the same SQL with
-the same binds. Writes
-bench/results/queries.json.
+first figure (submit_query, then get_result that waits, as a model asks), the ticket runner for the
+second. The floors are measured in the same run: DuckDB alone opens the same file and runs the same
+SQL with the same binds. Writes bench/results/queries.json.
 """
 
 from __future__ import annotations

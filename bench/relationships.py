@@ -1,18 +1,15 @@
 """ActivitySchema relationships against plain self-joins: ratios, checksums compared.
 
 Each relationship is rendered by dbt from the macros, and written here once more as the self-join
-that its definition suggests: the
-cohort's rows joined with all related rows, and of those the one wanted taken: its time by `min` or
-`max`, its id among those of that
-time, and the row by that id. On DuckDB this is many times faster than to rank all pairs by
-`row_number` (`--ranked`), the way written
-most. Both run on the same table, which lies in the order of arrival, in the same DuckDB (2 threads,
-2 GB), and must give the same rows. A
-self-join that took long at the smallest size isn't repeated at the larger ones (`--patient` does).
+that its definition suggests: the cohort's rows joined with all related rows, and of those the one
+wanted taken: its time by `min` or `max`, its id among those of that time, and the row by that id.
+On DuckDB this is many times faster than to rank all pairs by `row_number` (`--ranked`), the way
+written most. Both run on the same table, which lies in the order of arrival, in the same DuckDB (2
+threads, 2 GB), and must give the same rows. A self-join that took long at the smallest size isn't
+repeated at the larger ones (`--patient` does).
 
 A self-join's cost grows with the rows that one customer has of each activity, so the ratios do too:
-`--rows-a-customer 50` shows where
-it is the faster one.
+`--rows-a-customer 50` shows where it is the faster one.
 
     python -m bench relationships [--rows 1000000 5000000] [--skew mild heavy] [--only last_before
     dataset] [--all] [--patient]
@@ -261,9 +258,8 @@ def generate(path: Path, rows: int, skew: str, rows_a_customer: int) -> tuple[in
     rows of the busiest one.
 
     Customers follow a mild power law (the busiest has less than twice the mean); under heavy skew
-    one of them has 1 % of all rows besides.
-    A year by the second, so that instants repeat; revenue in quarters, so that sums of it are exact
-    in any order.
+    one of them has 1 % of all rows besides. A year by the second, so that instants repeat; revenue
+    in quarters, so that sums of it are exact in any order.
     """
     customers = max(rows // rows_a_customer, 1)
     share = 0.01 if skew == "heavy" else 0.0

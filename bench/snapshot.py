@@ -4,8 +4,7 @@ notices meanwhile.
     python -m bench.snapshot [--customers 1000000] [--changed 1000] [--rounds 5]
 
 The context cache is a real DuckDB table of contexts of about 1 KiB, the refresh the worker's own.
-Prints seconds and the ratio;
-writes them to bench/results/snapshot.json.
+Prints seconds and the ratio; writes them to bench/results/snapshot.json.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ def trim(
     """The whole answer, and the same as UTF-8 JSON of at most `max_bytes`.
 
     `head` holds what is never left out (customer, as_of, version, stale, stale_reason). Sections go
-    in by PRIORITY; one that does not fit
-    is left out whole, of insights and pending the newest that fit stay. `omitted` names what is
+    in by PRIORITY; one that does not fit is left out whole, of insights and pending the newest that
+    fit stay. `omitted` names what is
     missing: `section`, or
     `section:n of m` for n entries kept of m.
     """

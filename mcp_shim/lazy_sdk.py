@@ -2,9 +2,8 @@
 when they are first used.
 
 The SDK's server is one import, and that import is most of a start: it loads an HTTP stack and a
-tracing library for transports that
-a stdio process never opens, and it builds the types of every message of every protocol version.
-What runs here is the SDK's own code,
+tracing library for transports that a stdio process never opens, and it builds the types of every
+message of every protocol version. What runs here is the SDK's own code,
 unchanged; `install` only puts off some of it, for this process:
 
 * **Packages whose `__init__` gathers everything** (`mcp`, `mcp.server`) are entered without it.
@@ -18,8 +17,8 @@ unchanged; `install` only puts off some of it, for this process:
   they are first needed.
 
 Every part has a test that compares what is said on the wire with the SDK imported in full, and an
-SDK of another version than the one that
-was measured is simply imported in full. `docs/decisions/0007-turn-path.md` has the figures.
+SDK of another version than the one that was measured is simply imported in full.
+`docs/decisions/0007-turn-path.md` has the figures.
 """
 
 from __future__ import annotations

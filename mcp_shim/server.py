@@ -99,10 +99,8 @@ class ShimServer:
         """Serve the connection until its input ends.
 
         The SDK's driver for both protocol eras relays every message through one more task, because
-        it must see the first request before
-        it can choose. Here the transport shows it that request, and the SDK's driver for the
-        handshake era serves what opens with
-        a handshake.
+        it must see the first request before it can choose. Here the transport shows it that
+        request, and the SDK's driver for the handshake era serves what opens with a handshake.
         """
         opening = await reader.first_request()
         if opening is None or opening.method != "initialize":
@@ -117,8 +115,8 @@ class ShimServer:
         """The SDK's place for what happens around a message.
 
         A tool's structured content joins the result after the SDK has shaped it: it is JSON
-        already, and walking through a context of
-        some hundred values twice more would cost more than all the rest of the call.
+        already, and walking through a context of some hundred values twice more would cost more
+        than all the rest of the call.
         """
         if (
             ctx.request_id is not None

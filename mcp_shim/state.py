@@ -27,8 +27,7 @@ class SharedState:
     damage).
 
     The connection never checkpoints (that would sync on the loop, inside somebody's call): the
-    worker's does, and `tick` where no
-    worker runs.
+    worker's does, and `tick` where no worker runs.
     """
 
     def __init__(self, path: Path) -> None:

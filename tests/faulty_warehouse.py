@@ -1,6 +1,6 @@
 """A warehouse in memory that fails to order. It stands for the promise of
-`cdesk.warehouse.protocol`: a landing is all or nothing, its
-outcome may be unknown (it landed, and an error came back), and `positions` says what landed."""
+`cdesk.warehouse.protocol`: a landing is all or nothing, its outcome may be unknown (it landed, and
+an error came back), and `positions` says what landed."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Files that have landed whole: kept for some days, compressed, then removed.
 
 `queue/shipped/<writer>-<seq>.<last offset>.ndjson[.gz]`: the name says where the last line starts,
-so that one question to the warehouse
-tells whether a file is still landed there (a warehouse that was put back to an older state gets it
-again).
+so that one question to the warehouse tells whether a file is still landed there (a warehouse that
+was put back to an older state gets it again).
 """
 
 from __future__ import annotations

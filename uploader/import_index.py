@@ -1,9 +1,8 @@
 """Which records earlier imports brought in, so that an import can leave out what is already there.
 
 Only a help: the warehouse removes duplicates by id whatever the ledger says. So it may forget, but
-it never claims that a record is there
-when it is not: an import counts only while each of its queue files still waits in the queue or has
-landed.
+it never claims that a record is there when it is not: an import counts only while each of its queue
+files still waits in the queue or has landed.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def land_around_poison(
     were refused and quarantined.
 
     A batch that is refused is halved until the refused record stands alone. It is poison when it is
-    refused alone and its quarantine row
-    is taken; a warehouse that takes neither is at fault itself.
+    refused alone and its quarantine row is taken; a warehouse that takes neither is at fault
+    itself.
 
     Raises:
         WarehouseUnavailable, WarehouseNotBuilt, WarehouseRewound: try again later.

@@ -1,9 +1,8 @@
 """What was quarantined: list it, look at it, replay it after a fix, or put it away for good.
 
 A replay puts the line back into the queue, so that it takes the way of every record and `events`
-holds it once however often it is
-replayed. What was replayed or discarded is marked in state.db; the rows of `quarantined_events`
-stay, as everything landed does.
+holds it once however often it is replayed. What was replayed or discarded is marked in state.db;
+the rows of `quarantined_events` stay, as everything landed does.
 """
 
 from __future__ import annotations

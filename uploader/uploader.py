@@ -1,8 +1,8 @@
 """The queue's way into the warehouse: tail, check, batch, land, remember, ship.
 
 What has landed is known from the warehouse itself: each row carries its file and offset, so rows
-and position are one transaction.
-state.db caches that. Nothing here deletes a line that has not landed.
+and position are one transaction. state.db caches that. Nothing here deletes a line that has not
+landed.
 """
 
 from __future__ import annotations
@@ -78,9 +78,8 @@ class DrainReport:
     in the queue.
 
     blocked is None when the queue was drained to its end, else the code of what stopped it
-    (`warehouse_unavailable`,
-    `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`: another uploader has the queue,
-    `stopped`), with `message` in words.
+    (`warehouse_unavailable`, `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`:
+    another uploader has the queue, `stopped`), with `message` in words.
     held: files left alone for now because they contradict what has landed of them, or cannot be
         read. unknown: .ndjson files in the
     queue that are not of the queue. reasons: quarantined lines by reason.
@@ -105,8 +104,7 @@ class Uploader:
     threads.
 
     A second uploader on the same state directory finds the queue taken and reports `busy`; where it
-    finds it free again, it asks the
-    warehouse first, as what it remembers may have been overtaken.
+    finds it free again, it asks the warehouse first, as what it remembers may have been overtaken.
     """
 
     def __init__(

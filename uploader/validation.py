@@ -2,14 +2,11 @@
 else as `quarantine` with its reason.
 
 The contract has one definition, `cdesk.contract.records.parse_line`. Nearly all lines are events as
-`cdesk.contract.records.encode` writes them, and
-these have a fast way: one pattern over the whole line, field by field in the order of writing, and
-for `feature_json` decoding
-and encoding again, which must give the same bytes (so no key stands twice). Where the pattern is
-narrower than the contract, that
-is on purpose: whatever it does not take, `parse_line` decides. A property test holds that the fast
-way never takes what
-`parse_line` refuses.
+`cdesk.contract.records.encode` writes them, and these have a fast way: one pattern over the whole
+line, field by field in the order of writing, and for `feature_json` decoding and encoding again,
+which must give the same bytes (so no key stands twice). Where the pattern is narrower than the
+contract, that is on purpose: whatever it does not take, `parse_line` decides. A property test holds
+that the fast way never takes what `parse_line` refuses.
 """
 
 from __future__ import annotations

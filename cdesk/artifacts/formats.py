@@ -136,10 +136,8 @@ class ResultValues:
     is checked against.
 
     `complete` turns False once a cell was left out for want of room. Texts that no insight can hold
-    are left out all the same.
-    What a caller is shown (preview and totals) always finds room: a value that was read in an
-    answer can be verified, however long
-    the result is.
+    are left out all the same. What a caller is shown (preview and totals) always finds room: a
+    value that was read in an answer can be verified, however long the result is.
     """
 
     def __init__(self) -> None:
@@ -215,8 +213,8 @@ class Stored:
     """A result as it went into a Parquet file.
 
     row_count, byte_count: of the whole result (bytes as Arrow holds it in memory). kept_rows: in
-    the file. preview: its first rows,
-    as JSON carries them. watermark: says n of m where the file is a sample.
+    the file. preview: its first rows, as JSON carries them. watermark: says n of m where the file
+    is a sample.
     """
 
     columns: list[dict[str, str]]

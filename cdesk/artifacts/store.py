@@ -4,8 +4,7 @@ names it everywhere.
     artifacts/<customer key>/<artifact_id>.parquet      cdesk://artifacts/<customer key>/<artifact_id>.parquet
 
 The customer key is the first 16 hex digits of SHA-256 over the customer: a folder holds one
-customer's results and can be
-removed as a whole, and neither the path nor the URI tells who it is.
+customer's results and can be removed as a whole, and neither the path nor the URI tells who it is.
 """
 
 from __future__ import annotations

@@ -195,10 +195,8 @@ class Template:
     """One cataloged query. `sql` has a `?` for each name in `binds`, in order.
 
     `reuse`: whether an earlier answer to the same question may be given again (docs/safesql.md);
-    not where the template is
-    asked to see the system as it is at this moment. `evidence`: whether a value in its result can
-    prove an insight; not where
-    the result holds what callers wrote.
+    not where the template is asked to see the system as it is at this moment. `evidence`: whether a
+    value in its result can prove an insight; not where the result holds what callers wrote.
     """
 
     name: str

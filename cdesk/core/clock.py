@@ -69,11 +69,9 @@ class IdSource:
     """UUID version 7 (RFC 9562), strictly increasing within a process whatever the clock does.
 
     Layout: 48 bits of Unix milliseconds, 12 bits of sub-millisecond fraction used as a counter, 62
-    random bits.
-    When the clock stands still or goes back, the counter goes on from the last value and overflows
-    into the milliseconds.
-    Random bits are fetched for some hundred identifiers at a time, and afresh in a forked child.
-    Not for use from several threads.
+    random bits. When the clock stands still or goes back, the counter goes on from the last value
+    and overflows into the milliseconds. Random bits are fetched for some hundred identifiers at a
+    time, and afresh in a forked child. Not for use from several threads.
     """
 
     def __init__(self, now_ns: NowNs = time.time_ns) -> None:

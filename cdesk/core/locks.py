@@ -1,8 +1,7 @@
 """An exclusive lock on a file, freed by the operating system when its holder dies.
 
 The same system calls that the filelock package makes (flock, msvcrt.locking); importing that
-package costs the shim
-a tenth of its start budget, which is why these lines stand here.
+package costs the shim a tenth of its start budget, which is why these lines stand here.
 """
 
 from __future__ import annotations

@@ -623,8 +623,7 @@ def estimates(plan: str) -> tuple[int | None, int | None]:
     """Rows and bytes that an engine's plan expects, None where it says nothing of them.
 
     DuckDB's plan names rows (`~12 rows`) operator by operator from the top: the first is the
-    answer's. Snowflake's names `bytesAssigned`,
-    the bytes of the partitions that would be read.
+    answer's. Snowflake's names `bytesAssigned`, the bytes of the partitions that would be read.
     """
     rows = re.search(r"~\s*([\d,]+)\s+rows?\b", plan, re.IGNORECASE)
     size = re.search(r'bytesAssigned"?\s*[:=]\s*(\d+)', plan)

@@ -82,12 +82,10 @@ def list_queue(folder: Path) -> QueueListing:
 
 def finish_leftovers(folder: Path) -> QueueListing:
     """Seal the open files whose writer has gone or has moved on, take in what dead writers left
-    pending, remove their locks; the listing
-    after that.
+    pending, remove their locks; the listing after that.
 
     A writer holds its lock before its first file appears and until its last one is sealed, so an
-    open file whose lock can be had is
-    nobody's any more.
+    open file whose lock can be had is nobody's any more.
     """
     listing = list_queue(folder)
     newest = {file.writer: file.sequence for file in listing.files}
@@ -129,8 +127,8 @@ def fresh_name(folder: Path) -> Path:
 
 def _is_dead(folder: Path, writer: str, *, remove: bool = False) -> bool:
     """Whether nobody holds the writer's lock. `remove` takes a dead one's file away: while we hold
-    it, so that a writer which gets the
-    lock afterwards finds that its file has gone, and makes another.
+    it, so that a writer which gets the lock afterwards finds that its file has gone, and makes
+    another.
     """
     path = folder / f"{writer}{LOCK_SUFFIX}"
     if not path.exists():

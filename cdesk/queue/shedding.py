@@ -2,11 +2,9 @@
 reported.
 
 Up to 100,000 undelivered records everything is kept. Past that, each doubling sheds a further band
-of the vocabulary's priorities.
-The first band keeps one session in four, and a quarter of that with each doubling more, down to one
-in 256: a session that is kept
-under a high weight is kept under every lower one. Questions, answers, insights and errors (priority
-0) are never shed.
+of the vocabulary's priorities. The first band keeps one session in four, and a quarter of that with
+each doubling more, down to one in 256: a session that is kept under a high weight is kept under
+every lower one. Questions, answers, insights and errors (priority 0) are never shed.
 """
 
 from __future__ import annotations

@@ -44,10 +44,9 @@ class QueueWriter:
     """Appends lines; one object per process, safe to use from several threads.
 
     A line is one `write` to an O_APPEND descriptor: once `append` returns it is in the file system
-    and survives the death of the
-    process. With durability `disk` the file is synced as well before `append` returns; threads that
-    append meanwhile share a sync. Files
-    are sealed (closed, then renamed) at 16 MiB or 60 s.
+    and survives the death of the process. With durability `disk` the file is synced as well before
+    `append` returns; threads that append meanwhile share a sync. Files are sealed (closed, then
+    renamed) at 16 MiB or 60 s.
     """
 
     def __init__(

@@ -148,8 +148,8 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def repair_state(path: Path) -> Path | None:
     """Check `state.db` whole; a damaged one is set aside as `state.db.damaged-<n>` (the newest
-    three stay), made anew, and filled with
-    the rows that can still be read. Where it was set aside to, or None when nothing was wrong.
+    three stay), made anew, and filled with the rows that can still be read. Where it was set aside
+    to, or None when nothing was wrong.
 
     Checkpoints are not taken over: the warehouse knows them. Other processes follow when they see
     another file under the name.

@@ -119,10 +119,9 @@ class SnapshotWriter:
     old or new, never a part.
 
     A renewal of more than BATCH rows takes several transactions, so that the write-ahead log stays
-    small whatever the number of
-    customers. `marks` (and with them the point that the next delta starts from) are written with
-    the last one: a renewal that was
-    cut off is made again from the same point.
+    small whatever the number of customers. `marks` (and with them the point that the next delta
+    starts from) are written with the last one: a renewal that was cut off is made again from the
+    same point.
     """
 
     BATCH: Final = 2_000

@@ -6,9 +6,8 @@
       └──▶ cancelled | expired (nobody started it in time)
 
 Every transition is one UPDATE guarded by the state it leaves, so that two processes cannot both
-make it; each function says
-whether it was the one. Timestamps are RFC 3339 in UTC with six decimals, so that they compare as
-text.
+make it; each function says whether it was the one. Timestamps are RFC 3339 in UTC with six
+decimals, so that they compare as text.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 and readers take turns.
 
 DuckDB lets one process write or several read. Another process that holds the file is waited for
-with back-off; within
-this process reads share one read-only instance and a landing waits for them
+with back-off; within this process reads share one read-only instance and a landing waits for them
 (`cdesk.warehouse.read_write_lock`).
 """
 
@@ -78,8 +77,7 @@ class DuckDBWarehouse:
     """`Warehouse` on one file. Safe to use from several threads.
 
     land_wait, read_wait: seconds to go on trying while somebody else holds the file. memory_limit:
-    DuckDB's own notation;
-    landing and queries are each held to theirs.
+    DuckDB's own notation; landing and queries are each held to theirs.
     """
 
     dialect = "duckdb"

@@ -113,9 +113,8 @@ class Warehouse(Protocol):
         """Run a cataloged template, read-only, with `binds` bound by position.
 
         `timeout_seconds` holds from the start to the last batch. A query that ran out of time
-        raises QueryTimedOut, one whose
-        `cancel` was set QueryCancelled: on entering or from the iterator, whichever it reaches
-        first.
+        raises QueryTimedOut, one whose `cancel` was set QueryCancelled: on entering or from the
+        iterator, whichever it reaches first.
         """
 
     def explain_template(

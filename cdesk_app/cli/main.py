@@ -2,9 +2,8 @@
 an exit code.
 
 Nothing heavy is imported here, not even argparse: Claude Desktop starts `cdesk mcp`, and a person
-waits for it.
-A subcommand is a module with `EXAMPLE`, `add_arguments(parser)` and `run(args) -> int`; it imports
-its room inside `run`.
+waits for it. A subcommand is a module with `EXAMPLE`, `add_arguments(parser)` and `run(args) ->
+int`; it imports its room inside `run`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 """

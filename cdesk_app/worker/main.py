@@ -46,8 +46,7 @@ def run_once(
     that made; then return.
 
     `full` builds seeds and every model and runs the data tests, as the first run for a project does
-    anyway. Where a worker runs
-    already it is asked to do the same, and waited for.
+    anyway. Where a worker runs already it is asked to do the same, and waited for.
 
     Raises:
         CdeskError: what went wrong, in one line (`BuildError`: which model, the first line of its

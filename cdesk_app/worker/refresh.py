@@ -117,8 +117,8 @@ def settle_insights(
     `refresh_context` has returned, never before.
 
     An insight has arrived when its customer's context lists it, or when its id is in `built`: it
-    was in the warehouse before
-    the last build, so what the context shows or leaves out (superseded, trimmed, refused) is meant.
+    was in the warehouse before the last build, so what the context shows or leaves out (superseded,
+    trimmed, refused) is meant.
     """
     rows = state.execute("select id, customer from pending_insights order by customer").fetchall()
     if not rows:

@@ -7,9 +7,8 @@
     a new day began (UTC; counts are over calendar days)  at once
 
 What the worker itself wrote about its builds (`cdesk.context_refreshed`) counts as nothing: a build
-must not be the reason for the next.
-After a build that failed nothing but a request comes before a pause, 30 s doubling up to 15
-minutes.
+must not be the reason for the next. After a build that failed nothing but a request comes before a
+pause, 30 s doubling up to 15 minutes.
 """
 
 from __future__ import annotations

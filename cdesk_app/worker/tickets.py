@@ -2,9 +2,8 @@
 at once.
 
 Threads live only while there is something to run: `poll` starts as many as tickets wait, each takes
-one ticket after another until none
-is left, and ends. While any runs, one more thread looks for requests to cancel and at the kill
-switch.
+one ticket after another until none is left, and ends. While any runs, one more thread looks for
+requests to cancel and at the kill switch.
 """
 
 from __future__ import annotations
@@ -65,8 +64,7 @@ class TicketRunner:
     """Runs the tickets of a state directory; one a directory, in its worker.
 
     `poll`, `recover` and `close` are for one thread, the worker's. notify: called (from any thread)
-    when tickets have ended, so that the
-    worker can land their records.
+    when tickets have ended, so that the worker can land their records.
     """
 
     def __init__(

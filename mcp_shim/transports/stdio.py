@@ -3,12 +3,9 @@
 Where both are pipes (a client that starts a server uses pipes) the event loop reads and writes them
 itself: no thread stands between
 a client and its answer. Everywhere else (Windows, a terminal, a file) one thread reads and one
-writes. The SDK's own
-`stdio_server` hops to a thread three times a call; what both sides of this module exchange with the
-SDK is the same
-(`ReadStream` and `WriteStream` of `SessionMessage`, its extension point for transports), and every
-message is parsed by the SDK's
-own models.
+writes. The SDK's own `stdio_server` hops to a thread three times a call; what both sides of this
+module exchange with the SDK is the same (`ReadStream` and `WriteStream` of `SessionMessage`, its
+extension point for transports), and every message is parsed by the SDK's own models.
 """
 
 from __future__ import annotations
@@ -113,8 +110,7 @@ def refuse_unreadable(line: bytes | MessageTooLong, error: Exception) -> bytes |
     the parser's bound), or None.
 
     The SDK drops such a line; whoever sent it would wait for ever, though it said which request it
-    was. Everything else that is dropped
-    (no JSON, no request, no id) stays so.
+    was. Everything else that is dropped (no JSON, no request, no id) stays so.
     """
     if isinstance(line, MessageTooLong):
         request_id = _scan_id(line.head, line.tail)
@@ -149,8 +145,7 @@ def _parsed_id(line: bytes) -> object:
 
 def _scan_id(head: bytes, tail: bytes) -> object:
     """The id of a request that cannot be parsed: a member of the outermost object, with none but
-    `jsonrpc` and `method` between it and
-    the object's beginning, or its end.
+    `jsonrpc` and `method` between it and the object's beginning, or its end.
     """
     found = _ID_BEFORE.match(head) or _ID_BEHIND.search(tail)
     return json.loads(found[1]) if found else None

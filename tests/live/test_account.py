@@ -1,6 +1,5 @@
 """On a real account, run by scripts/live.sh: what no stand-in can show. Everything is made in a
-database of its own and dropped at
-the end."""
+database of its own and dropped at the end."""
 
 from __future__ import annotations
 

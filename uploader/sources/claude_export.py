@@ -9,13 +9,11 @@ Shape read (a JSON array; what is not listed is ignored):
                                      "start_timestamp"?, "stop_timestamp"?}
                                      | {"type": "tool_result", "tool_use_id"?, "is_error"} | …],
                          "attachments": [{"file_name", "file_type", "file_size",
-                         "extracted_content"}],
-                         "files": [{"file_name", "file_uuid"?}]}]}]
+                         "extracted_content"}], "files": [{"file_name", "file_uuid"?}]}]}]
 
 Ids are UUID version 5 over the export's own ids, timestamps are the export's: the same export gives
-the same records.
-What people wrote stays out unless it is asked for: lengths, models, tool names and file kinds go
-in.
+the same records. What people wrote stays out unless it is asked for: lengths, models, tool names
+and file kinds go in.
 """
 
 from __future__ import annotations
@@ -244,8 +242,8 @@ MOST_BYTES_A_CHARACTER: Final = 6
 
 def fit_text(text: str, limit: int) -> str:
     """`text` itself when it takes at most `limit` bytes as JSON in UTF-8 and can be encoded, else
-    the longest start that fits
-    (to within an eighth), with a marker that says how long the whole was."""
+    the longest start that fits (to within an eighth), with a marker that says how long the whole
+    was."""
     try:
         if len(text) * MOST_BYTES_A_CHARACTER + 2 <= limit or len(orjson.dumps(text)) <= limit:
             text.encode("utf-8")

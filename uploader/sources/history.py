@@ -1,8 +1,8 @@
 """Bringing in history: a Claude data export, or NDJSON in the event contract, through the queue.
 
 An import is all or nothing: its queue files are written beside the queue, and moved into it when
-the whole source was read.
-Memory is bounded by the largest conversation (or line), whatever the size of the source.
+the whole source was read. Memory is bounded by the largest conversation (or line), whatever the
+size of the source.
 """
 
 from __future__ import annotations
@@ -89,15 +89,13 @@ def import_file(
     """Put the records of `path` into the queue of `home`.
 
     A Claude export becomes events of `customer`; NDJSON keeps the customers that it names. With
-    `include_text` questions, answers,
-    titles and file names go in as well. With `skip_bad` lines of an NDJSON file that are no record
-    are left out, without it they
-    refuse the whole file.
+    `include_text` questions, answers, titles and file names go in as well. With `skip_bad` lines of
+    an NDJSON file that are no record are left out, without it they refuse the whole file.
 
     Raises:
         ImportRefused: the file cannot be read, has another shape, or holds bad lines; nothing was
+        imported. StateDirectoryError, QueueWriteError: the records could not be stored; nothing was
         imported.
-        StateDirectoryError, QueueWriteError: the records could not be stored; nothing was imported.
     """
     folder = home.root / "importing"
     tally = Tally()

@@ -22,8 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 class AccountClock:
     """Kept by its distance from this machine's clock, which is asked for again after some hours,
-    and as soon as this machine's clock was
-    set or has slept: then it and the steady one go apart.
+    and as soon as this machine's clock was set or has slept: then it and the steady one go apart.
 
     `distance` asks the account how far its clock is ahead of `now_ns`; it may raise WarehouseError.
     """

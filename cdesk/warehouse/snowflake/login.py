@@ -2,10 +2,8 @@
 ever locking an account out.
 
 Parameters come from the environment when `SNOWFLAKE_ACCOUNT` is set, else from `connections.toml`
-(the connector finds it). Both
-are read anew at each
-login, so a rotated key or token is taken up without a restart. Nothing here is ever written to a
-file or a log.
+(the connector finds it). Both are read anew at each login, so a rotated key or token is taken up
+without a restart. Nothing here is ever written to a file or a log.
 """
 
 from __future__ import annotations
@@ -91,9 +89,8 @@ class Login:
     """Opens connections for one purpose each; safe to use from several threads.
 
     After a refusal no login is tried for 30 s, then 60, … up to 15 min (Snowflake locks a user
-    after 5 in a row), unless a
-    credential file has
-    changed meanwhile. Where the account cannot be reached at all the pause begins at 2 s.
+    after 5 in a row), unless a credential file has changed meanwhile. Where the account cannot be
+    reached at all the pause begins at 2 s.
     """
 
     def __init__(

@@ -2,14 +2,13 @@
 but landing is the plain connector's.
 
 One channel a queue file, its offset token the place of the last line that it has taken:
-`<source_file>:<offset>`. Snowflake commits rows
-and token together, in order, so after a crash the channel says where to go on. But a token proves
-no row: the service skips a row that it
-refuses and moves on, and a landing that was put back to an older state leaves the token where it
-is. So what comes again although the
+`<source_file>:<offset>`. Snowflake commits rows and token together, in order, so after a crash the
+channel says where to go on. But a token proves no row: the service skips a row that it refuses and
+moves on, and a landing that was put back to an older state leaves the token where it is. So what
+comes again although the
 token covers it, and a batch of which rows were refused, goes through the plain connector's MERGE:
-it adds what is missing, and names what
-is at fault. `landed_at` is the account's clock, kept by its distance from ours.
+it adds what is missing, and names what is at fault. `landed_at` is the account's clock, kept by its
+distance from ours.
 https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
 """
 
@@ -97,8 +96,7 @@ class _OpenChannel:
 
 class SnowpipeWarehouse:
     """`Warehouse` that lands by streaming. `land` returns when the rows are committed, so the
-    protocol's promise is kept; it takes
-    a few seconds."""
+    protocol's promise is kept; it takes a few seconds."""
 
     dialect = "snowflake"
 
@@ -133,8 +131,8 @@ class SnowpipeWarehouse:
         again.
 
         `after` isn't looked at: only a query could tell, and each would wake a warehouse.
-        `positions` tells what a landing that was put
-        back lacks, and those lines find their way although the channel's token covers them.
+        `positions` tells what a landing that was put back lacks, and those lines find their way
+        although the channel's token covers them.
         """
         del after
         batch = LineBatch.of(lines)
@@ -389,8 +387,7 @@ def _has_key(login: Login) -> bool:
 
 def sdk_client(login: Login, role: str) -> Client:
     """The official SDK's client for the landing pipe, for the connection that `login` has. It takes
-    a key pair; other credentials land by
-    the plain connector.
+    a key pair; other credentials land by the plain connector.
 
     Raises:
         ConfigurationError: no key pair, or the SDK is not installed. WarehouseUnavailable: the

@@ -1,8 +1,7 @@
 """Snowflake behind the engine protocol: the plain connector, over which everything can be done.
 
 Landing here is bulk bind, one transaction, MERGE; Snowpipe Streaming
-(`cdesk.warehouse.snowflake.streaming`) takes its place by default. Queries
-run as the reader role,
+(`cdesk.warehouse.snowflake.streaming`) takes its place by default. Queries run as the reader role,
 each with its tag, its binds on the server, and the session variables that the row access policy
 goes by.
 """
@@ -39,9 +38,8 @@ from cdesk.warehouse.snowflake.driver import errors as sf
 from cdesk.warehouse.snowflake.login import Login, error_code, first_line
 
 # All the SQL of this engine: static texts, values are bound. (A query tag is checked against its
-# pattern: ALTER SESSION takes no binds.)
-# A user's secondary roles, which are all of theirs by default, would be in force beside the role
-# that was asked for.
+# pattern: ALTER SESSION takes no binds.) A user's secondary roles, which are all of theirs by
+# default, would be in force beside the role that was asked for.
 _NO_OTHER_ROLE: Final = "use secondary roles none"
 _BATCH_TABLE: Final = (
     "create temporary table if not exists landing_batch "
@@ -56,9 +54,8 @@ _LAST_LANDED_TODAY: Final = (
 _LAST_LANDED: Final = "select max(landed_at) from landing"
 _NOW: Final = "select sysdate()"
 # A batch is sent again when its answer got lost: the same lines at the same places, so they are
-# looked for among the recent ones
-# only, which prunes.
-# 'd': of a key that stands twice the last value counts, as it does where the record was checked.
+# looked for among the recent ones only, which prunes. 'd': of a key that stands twice the last
+# value counts, as it does where the record was checked.
 _MERGE: Final = (
     "merge into landing using (select id, kind, parse_json(payload, 'd') as payload, source_file, source_offset, "
     "cast(? as timestamp_ntz) as landed_at from landing_batch) as batch "
@@ -74,8 +71,7 @@ _CONTEXT: Final = (
 )
 _CALLER: Final = "set (cdesk_scope, cdesk_customer) = (select ?, ?)"
 # When landing last changed stands in the metadata (in the session's time zone, which is UTC): no
-# warehouse runs for it, and readers, who
-# see no row of landing, may ask.
+# warehouse runs for it, and readers, who see no row of landing, may ask.
 _AS_OF: Final = (
     "select cast(max(last_altered) as timestamp_ntz) from information_schema.tables "
     "where table_schema = current_schema() and table_name = 'LANDING'"

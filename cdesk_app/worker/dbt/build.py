@@ -62,8 +62,7 @@ class BuildReport:
     """One dbt command that ran to its end.
 
     `nodes` counts what ran, `failures` is empty unless `status` is `tests_failed`; `fingerprint` is
-    the project's at that time, `parsed`
-    whether it had to be parsed for this.
+    the project's at that time, `parsed` whether it had to be parsed for this.
     """
 
     status: Status
@@ -111,9 +110,8 @@ class Builder:
         seeds and models.
 
         `rebuild`: tables are made from all that ever landed instead of what is new, for a project
-        whose tables have other columns.
-        Data tests are a command of their own (`test`): one that fails must not keep the models
-        behind it from being built.
+        whose tables have other columns. Data tests are a command of their own (`test`): one that
+        fails must not keep the models behind it from being built.
         """
         everything = [] if full else ["--selector", REFRESH_SELECTOR]
         chosen = ["--select", *select] if select else everything

@@ -5,14 +5,13 @@ One JSON object a line in each direction, over standard input and what was stand
 own prints go to standard error):
 
     → {"id": 1, "argv": ["build", "--selector", "refresh"]}
-    ← {"id": 1, "progress": {"done": 3, "total": 12, "name": "events"}}
-    ← {"id": 1, "ok": true, "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
+    ← {"id": 1, "progress": {"done": 3, "total": 12, "name": "events"}} ← {"id": 1, "ok": true,
+    "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
        "nodes": [{"name", "type", "status", "seconds", "message"}]}
 
 It ends at end of input, at once and in the middle of a build too: the parent is gone then, another
-worker may want the file, and the
-models mend themselves with the next build. It ends as well after `idle_seconds` without a request,
-to give its memory back.
+worker may want the file, and the models mend themselves with the next build. It ends as well after
+`idle_seconds` without a request, to give its memory back.
 """
 
 from __future__ import annotations

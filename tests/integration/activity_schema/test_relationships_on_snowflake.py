@@ -2,9 +2,8 @@
 against the reference.
 
 What the stand-in can't prove: that Snowflake's own ASOF JOIN is the outer join that its
-documentation says. The stand-in runs it as
-DuckDB's ASOF LEFT JOIN on the same condition; the sides, the condition and everything around are as
-Snowflake gets them.
+documentation says. The stand-in runs it as DuckDB's ASOF LEFT JOIN on the same condition; the
+sides, the condition and everything around are as Snowflake gets them.
 """
 
 from __future__ import annotations

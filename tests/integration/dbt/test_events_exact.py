@@ -66,8 +66,7 @@ LINES = st.builds(
     is_valid=st.integers(0, 9).map(bool),
 )
 # A build that dies between the two models is one that runs the first alone; `nothing` leaves the
-# batch to a later build; `events only` is
-# somebody who builds the one table by itself.
+# batch to a later build; `events only` is somebody who builds the one table by itself.
 BATCHES = st.builds(
     Batch,
     lines=st.lists(LINES, max_size=24),

@@ -2,8 +2,7 @@
 value that it is.
 
 Same SQL text, same plan, no error but validation, no object changed. On DuckDB;
-tests/integration/snowflake/test_injection_on_snowflake.py
-does the same over the real connector.
+tests/integration/snowflake/test_injection_on_snowflake.py does the same over the real connector.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class FakeAccount:
     @contextlib.contextmanager
     def failing(self, *failures: dict[str, Any]) -> Iterator[None]:
         """Refuse logins or statements: on, code, message, times, and for statements pattern and
-        sqlstate. Or pretend: on is role,
-        warehouse or user, and name what the session is to say of itself."""
+        sqlstate. Or pretend: on is role, warehouse or user, and name what the session is to say of
+        itself."""
         self._ask("fail", [{"times": 1, "pattern": "", **failure} for failure in failures])
         try:
             yield
@@ -82,8 +82,7 @@ class FakeAccount:
         self, folder: Path, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES"
     ) -> Path:
         """A folder with a dbt profile for this account. One thread: DuckDB refuses concurrent
-        changes of one table that Snowflake
-        would queue."""
+        changes of one table that Snowflake would queue."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "profiles.yml").write_text(
             "cdesk:\n  target: snowflake\n  outputs:\n    snowflake:\n"

@@ -1,6 +1,5 @@
 """One process that runs dbt commands one after the other, so that dbt is imported and the project
-parsed once: a JSON list of
-arguments in, a result out.
+parsed once: a JSON list of arguments in, a result out.
 
 Run as `python -m tests.integration.snowflake.dbt_driver`; ends when its standard input does.
 """

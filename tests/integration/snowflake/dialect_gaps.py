@@ -32,8 +32,7 @@ def as_json(value: exp.Expression) -> exp.Anonymous:
 
 def get(node: exp.GetExtract) -> exp.Expression:
     """https://docs.snowflake.com/en/sql-reference/functions/get: a key is matched to the letter,
-    whatever characters it has; an
-    index counts from 0."""
+    whatever characters it has; an index counts from 0."""
     key = node.expression
     if isinstance(key, exp.Literal):
         path = f'$."{key.this}"' if key.is_string else f"$[{key.name}]"
@@ -83,8 +82,7 @@ def array_size(node: exp.ArraySize) -> exp.Expression:
 
 def array_slice(node: exp.ArraySlice) -> exp.Expression:
     """https://docs.snowflake.com/en/sql-reference/functions/array_slice: from position 0, the end
-    left out. Of a JSON array DuckDB would
-    slice the text."""
+    left out. Of a JSON array DuckDB would slice the text."""
     items = call("from_json", as_json(node.this), text('["JSON"]'))
     start = exp.Add(this=exp.paren(node.args["start"]), expression=exp.Literal.number(1))
     return as_json(call("list_slice", items, start, node.args["end"]))

@@ -2,9 +2,8 @@
 loopback, in a process of its own.
 
 What it stands for, and what not. The client side is real: dbt-snowflake and
-snowflake-connector-python speak HTTP to it.
-Query semantics are DuckDB's after transpilation. This file adds what fakesnow lacks, so that the
-SQL under test stays as Snowflake
+snowflake-connector-python speak HTTP to it. Query semantics are DuckDB's after transpilation. This
+file adds what fakesnow lacks, so that the SQL under test stays as Snowflake
 wants it:
 
 - statements that DuckDB has no notion of (roles, grants, warehouses, resource monitors, streams,

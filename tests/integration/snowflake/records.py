@@ -1,6 +1,5 @@
 """Landed lines that engines like to disagree about: ties, late rows, nulls, unicode, deep JSON,
-huge integers, microseconds,
-refused lines."""
+huge integers, microseconds, refused lines."""
 
 from __future__ import annotations
 

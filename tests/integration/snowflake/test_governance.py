@@ -398,8 +398,7 @@ def test_a_session_sees_the_customers_that_it_has_an_entry_for(
     account: FakeAccount, role: str, session: dict[str, Any], sees: list[str]
 ) -> None:
     """The policies' own text, run as queries. `customer_rows` reads `customer_access` through that
-    one's own policy, as Snowflake
-    nests them."""
+    one's own policy, as Snowflake nests them."""
     access_rows = in_session(body_of("access_rows"), role, **session)
     for argument, column in (("row_kind", "principal_kind"), ("row_principal", "principal")):
         access_rows = access_rows.replace(argument, column)

@@ -39,8 +39,7 @@ class StoredChannel:
 @dataclass
 class FakeSnowpipe:
     """The service. `commit` puts rows into the table; `polls` is how many status calls a commit
-    takes; `dies` is raised by the
-    next append."""
+    takes; `dies` is raised by the next append."""
 
     commit: Callable[[list[dict[str, Any]]], None]
     polls: int = 2

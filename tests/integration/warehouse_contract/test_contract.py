@@ -2,8 +2,7 @@
 
 duckdb: the real thing. connector: the real Snowflake connector over HTTP against fakesnow.
     streaming: as connector, with the
-Snowpipe Streaming service
-replaced by `fake_snowpipe.py`, which says what it stands for.
+Snowpipe Streaming service replaced by `fake_snowpipe.py`, which says what it stands for.
 """
 
 from __future__ import annotations

@@ -38,8 +38,7 @@ class Connection(Protocol):
 
 
 # Few customers, few instants and short ids on purpose: ties, repeats and shared identities on most
-# draws. `it's` is both a customer and an
-# anonymous customer, and has to be quoted.
+# draws. `it's` is both a customer and an anonymous customer, and has to be quoted.
 _rows = st.fixed_dictionaries(
     {
         "activity": st.sampled_from(["a", "b", "b", "c"]),
