@@ -6,16 +6,3 @@
     {% do run_query("alter session set query_tag = '" ~ cdesk.model_query_tag() ~ "'") %}
     {{ return(target.get('query_tag') or '') }}
 {%- endmacro %}
-
-{% macro snowflake__unset_query_tag(original_query_tag) -%}
-    {% if original_query_tag %}
-        {% do run_query("alter session set query_tag = '" ~ original_query_tag ~ "'") %}
-    {% else %}
-        {% do run_query("alter session unset query_tag") %}
-    {% endif %}
-{%- endmacro %}
-
-{# The tag of the model at hand in this invocation. #}
-{% macro model_query_tag() -%}
-    {{ return('cdesk_' ~ local_md5(invocation_id ~ ':' ~ model.unique_id)[:8]) }}
-{%- endmacro %}

@@ -79,3 +79,93 @@ def test_no_page_names_a_var_that_does_not_exist() -> None:
         for name in re.findall(r"\bcdesk__\w+", path.read_text(encoding="utf-8"))
     }
     assert {(page, name) for page, name in named if name not in declared()} == set()
+
+
+# -- macros
+
+MACRO = re.compile(r"\{%-?\s*macro\s+(\w+)\s*\(")
+# Each is one line over one private macro or one mapping: apart they would be harder to read.
+SEVERAL = {
+    "macros/activity_schema/activity.sql",
+    "macros/activity_schema/dim.sql",
+    "macros/activity_schema/relationship_template.sql",
+    "macros/activity_schema/relationships.sql",
+    "macros/activity_schema/stream.sql",
+    "macros/governance/_redact_document_sql.sql",
+    "macros/sql/mask_pii.sql",
+}
+
+
+def defined() -> dict[str, list[str]]:
+    """File → the macros that it defines, an engine's version of a macro of ours aside."""
+    found = {
+        file: MACRO.findall(text)
+        for file, text in sources("*.sql").items()
+        if file.startswith("macros/")
+    }
+    ours = {name for names in found.values() for name in names}
+    return {
+        file: [name for name in names if not _is_version(name, ours)]
+        for file, names in found.items()
+    }
+
+
+def _is_version(name: str, ours: set[str]) -> bool:
+    engine, _, of = name.partition("__")
+    return engine in ("default", "duckdb", "snowflake") and of in ours
+
+
+def test_a_file_holds_one_public_macro_and_bears_its_name() -> None:
+    """Private helpers (a leading underscore) may stand beside the macro that they serve."""
+    wrong = {
+        file: names
+        for file, names in defined().items()
+        if file not in SEVERAL
+        and not Path(file).stem.startswith("_as_")
+        and (
+            Path(file).stem not in names
+            or [n for n in names if n[0] != "_" and n != Path(file).stem]
+        )
+    }
+    assert wrong == {}
+
+
+def test_a_folder_documents_its_macros_in_one_file_named_after_it() -> None:
+    files = {file for file in sources("*.yml") if file.startswith("macros/")}
+    folders = {
+        Path(file).parent
+        for file, names in defined().items()
+        if any(not name.startswith("_") for name in names)
+    }
+    assert files == {f"{folder.as_posix()}/_{folder.name}__macros.yml" for folder in folders}
+
+
+def test_every_documented_argument_has_a_type() -> None:
+    untyped = [
+        (entry["name"], argument["name"])
+        for text in sources("*__macros.yml").values()
+        for entry in yaml.safe_load(text)["macros"]
+        for argument in entry.get("arguments", [])
+        if not argument.get("type")
+    ]
+    assert untyped == []
+
+
+def test_every_macro_is_called() -> None:
+    """By the project, by dbt (its own, overridden), by a person, or by a project that uses this one."""
+    texts = [_without_comments(text) for text in sources("*.sql").values()]
+    texts += [text for file, text in sources("*.yml").items() if not file.startswith("macros/")]
+    project = "\n".join([*texts, (ROOT / "dbt_project.yml").read_text(encoding="utf-8")])
+    for_packages = (ROOT / "docs" / "relationships.md").read_text(encoding="utf-8")
+    for_people = (ROOT / "docs" / "snowflake.md").read_text(encoding="utf-8")
+    unused = [
+        name
+        for names in defined().values()
+        for name in names
+        if not re.search(rf"\bcdesk\.{name}\(", project)
+        and not re.search(rf"\bcdesk\.{name}\(|`{name}[(`]", for_packages)
+        and not re.search(rf"run-operation {name}\b", for_people)
+        and not name.startswith("snowflake__")
+        and name != "generate_schema_name"
+    ]
+    assert unused == []

@@ -20,17 +20,3 @@
     {%- endfor -%}
     {{ return(native) }}
 {%- endmacro %}
-
-{# dbt's own, for the native columns #}
-{% macro snowflake__get_empty_schema_sql(columns) -%}
-    {{ return(default__get_empty_schema_sql(cdesk.native_columns(columns))) }}
-{%- endmacro %}
-
-{% macro snowflake__get_table_columns_and_constraints() -%}
-    {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=cdesk.native_columns(model['columns'])) -%}
-    (
-    {%- for definition in definitions %}
-        {{ definition }}{{ ',' if not loop.last }}
-    {%- endfor %}
-    )
-{%- endmacro %}
