@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from cdesk.core.errors import CdeskError, WarehouseNotBuilt, WarehouseUnavailable
+from cdesk_app.cli.extras import EXTRAS
 from cdesk_app.cli.output import age, size, to_json, waiting
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ FULL_DISK_BYTES: Final = 100 * 1024**2
 DEEP_QUEUE: Final = 10_000
 OLD_SNAPSHOT_SECONDS: Final = 24 * 3600
 LOCK_WAIT_SECONDS: Final = 2.0
-_PARTS: Final = {
-    "worker": ("dbt.adapters.duckdb", "duckdb", "pyarrow", "ijson", "tqdm"),
-    "snowflake": ("dbt.adapters.snowflake", "snowflake.connector"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +104,8 @@ def _python() -> Finding:
 
 
 def _parts(settings: Settings) -> Iterator[Finding]:
-    for extra, modules in _PARTS.items():
-        if extra == "snowflake" and settings.target != "snowflake":
+    for extra, modules in EXTRAS.items():
+        if (extra == "snowflake") != (settings.target == "snowflake"):
             continue
         missing = [name for name in modules if not _installed(name)]
         if not missing:

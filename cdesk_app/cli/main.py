@@ -61,12 +61,6 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-_EXTRAS: Final = {
-    "worker": ("dbt", "duckdb", "ijson", "jinja2", "pyarrow", "tqdm"),
-    "snowflake": ("snowflake",),
-}
-"""Extra → top-level modules that only it brings."""
-
 
 class Command(Protocol):
     """What a subcommand's module holds."""
@@ -174,10 +168,14 @@ def _explain(error: Exception) -> str:
     if isinstance(error, CdeskError):
         return " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        for extra, modules in _EXTRAS.items():
-            if top in modules:
-                return f"this command needs {top}, which is not installed; run: pip install 'cdesk[{extra}]'"
+        from cdesk_app.cli.extras import extra_for
+        from cdesk_app.cli.settings import configured_target
+
+        if extra := extra_for(error.name, target=configured_target()):
+            return (
+                f"this command needs {error.name}, which is not installed; "
+                f"run: pip install 'cdesk[{extra}]'"
+            )
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {text}; 'cdesk --debug …' shows where"
 
