@@ -41,7 +41,7 @@ INSTRUCTIONS: Final = "\n\n".join(
         "summary) after an answer, cdesk.file_read and cdesk.file_written (path, bytes) for files. Keep feature_json small and free "
         "of secrets. Tool calls, sessions and queries are recorded by themselves: do not log them.",
         "Questions about past activity: submit_query with a template from its description, then get_result with wait_seconds 10; "
-        "repeat get_result while the status is queued or running. State `as_of` with the figures, and the watermark when the "
+        "repeat get_result while the status is queued or running. State `as_of` with the figures, and `sampling_note` when the "
         "result is sampled.",
         "A finding worth remembering: log_insight with one subject, one metric, the value exactly as it stands in the result, and "
         "that result's query_hash as provenance_query_hash; only then can it become a verified fact. The templates are also "
@@ -277,7 +277,7 @@ _OUTPUTS: Final[dict[str, Json]] = {
                     "rows": {"type": "array", "maxItems": PREVIEW_ROWS},
                     "row_count": {"type": "integer"},
                     "sampled": {"type": "boolean"},
-                    "watermark": _nullable("string"),
+                    "sampling_note": _nullable("string"),
                     "artifact": _nullable("object"),
                 },
             ),

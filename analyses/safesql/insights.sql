@@ -13,7 +13,11 @@ insights as (
         provenance_query_hash,
         provenance_template
     from {{ ref('insight_atoms') }}
-    where customer = {{ cdesk.bind('customer') }} and is_current
+    where
+        customer = {{ cdesk.bind('customer') }}
+        and is_current
+        and {{ cdesk.equals_if_given('subject', 'subject') }}
+        and {{ cdesk.equals_if_given('metric', 'metric') }}
 
 )
 

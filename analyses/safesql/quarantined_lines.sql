@@ -14,8 +14,8 @@ quarantined as (
         landed_at
     from {{ ref('quarantined_events') }}
     where
-        ({{ cdesk.bind_as('quarantine_id', 'varchar') }} is null or quarantine_id = {{ cdesk.bind_as('quarantine_id', 'varchar') }})
-        and ({{ cdesk.bind_as('reason', 'varchar') }} is null or reason = {{ cdesk.bind_as('reason', 'varchar') }})
+        {{ cdesk.equals_if_given('quarantine_id', 'quarantine_id') }}
+        and {{ cdesk.equals_if_given('reason', 'reason') }}
 
 )
 

@@ -152,7 +152,7 @@ RESULT = {
     "byte_count": 12_000,
     "truncated": True,
     "sampled": False,
-    "watermark": None,
+    "sampling_note": None,
     "artifact": None,
     "reused": False,
     "elapsed_ms": 12.5,

@@ -213,7 +213,7 @@ class Stored:
     """A result as it went into a Parquet file.
 
     row_count, byte_count: of the whole result (bytes as Arrow holds it in memory). kept_rows: in
-    the file. preview: its first rows, as JSON carries them. watermark: says n of m where the file
+    the file. preview: its first rows, as JSON carries them. sampling_note: says n of m where the file
     is a sample.
     """
 
@@ -232,7 +232,7 @@ class Stored:
         return self.kept_rows < self.row_count
 
     @property
-    def watermark(self) -> str | None:
+    def sampling_note(self) -> str | None:
         return f"sampled {self.kept_rows:,} of {self.row_count:,} rows" if self.sampled else None
 
 

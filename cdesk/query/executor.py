@@ -51,9 +51,9 @@ REUSE_SECONDS: Final = 24 * 3600
 """So long an answer stands for the same question on unchanged data. One that no clock goes into
 stands as long as its artifact.
 """
-MARK_TEMPLATE: Final = "data_mark"
+FINGERPRINT_TEMPLATE: Final = "data_fingerprint"
 """The template whose answer stays the same as long as the data does
-(analyses/safesql/data_mark.sql).
+(analyses/safesql/data_fingerprint.sql).
 """
 
 _CLOCK = re.compile(
@@ -232,18 +232,27 @@ class Executor:
     def _reuse_or_run(
         self, question: Question, state: sqlite3.Connection, attempt: _Attempt
     ) -> dict[str, Any]:
-        """One try, over one connection: the mark is that of the very data that the query then sees."""
+        """One try, over one connection: the fingerprint is that of the data that the query then sees."""
         with self._warehouse.reading(cancel=attempt.cancel):
-            mark = self._mark(question, attempt) if question.template.reuse else None
-            if not question.fresh and (earlier := self._earlier(question, state, mark)) is not None:
+            fingerprint = (
+                self._fingerprint_of(question, attempt) if question.template.reuse else None
+            )
+            if (
+                not question.fresh
+                and (earlier := self._earlier(question, state, fingerprint)) is not None
+            ):
                 return earlier
             if not attempt.recorded:
                 self._emit_event(question, "cdesk.sql_executed", _about(question))
                 attempt.recorded = True
-            return self._run(question, state, mark, attempt)
+            return self._run(question, state, fingerprint, attempt)
 
     def _run(
-        self, question: Question, state: sqlite3.Connection, mark: str | None, attempt: _Attempt
+        self,
+        question: Question,
+        state: sqlite3.Connection,
+        fingerprint: str | None,
+        attempt: _Attempt,
     ) -> dict[str, Any]:
         customer = question.caller.customer
         artifact_id = self.new_id()
@@ -279,14 +288,14 @@ class Executor:
         with _transaction(state):
             keep_artifact(state, artifact)
             state.execute(
-                "insert or replace into query_runs (customer, query_hash, ticket_id, template, data_mark, byte_cap, "
+                "insert or replace into query_runs (customer, query_hash, ticket_id, template, data_fingerprint, byte_cap, "
                 "values_complete, finished_at, result) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     customer,
                     question.query_hash,
                     question.run_id,
                     question.template.name,
-                    mark,
+                    fingerprint,
                     question.byte_cap,
                     stored.values_complete,
                     artifact.created_at,
@@ -329,11 +338,11 @@ class Executor:
 
     # -- reuse
 
-    def _mark(self, question: Question, attempt: _Attempt) -> str | None:
+    def _fingerprint_of(self, question: Question, attempt: _Attempt) -> str | None:
         """A text that stays the same as long as the data that the question sees does; None where
         that is not known.
         """
-        template = self.catalog().templates.get(MARK_TEMPLATE)
+        template = self.catalog().templates.get(FINGERPRINT_TEMPLATE)
         if template is None:
             return None
         caller = question.caller
@@ -355,16 +364,16 @@ class Executor:
         return orjson.dumps(rows, default=str).decode()
 
     def _earlier(
-        self, question: Question, state: sqlite3.Connection, mark: str | None
+        self, question: Question, state: sqlite3.Connection, fingerprint: str | None
     ) -> dict[str, Any] | None:
         """The earlier answer to the same question, if it is one still (docs/safesql.md, "Asked
         again").
         """
         row = state.execute(
-            "select data_mark, byte_cap, finished_at, result from query_runs where customer = ? and query_hash = ?",
+            "select data_fingerprint, byte_cap, finished_at, result from query_runs where customer = ? and query_hash = ?",
             (question.caller.customer, question.query_hash),
         ).fetchone()
-        if row is None or mark is None or row[0] != mark:
+        if row is None or fingerprint is None or row[0] != fingerprint:
             return None
         age = (self._now_ns() - to_ns(parse_ts(row[2]))) / 1e9
         if not (0 <= age <= REUSE_SECONDS or _is_timeless(question.template)):
@@ -580,7 +589,7 @@ def _result(
         "byte_count": stored.byte_count,
         "truncated": stored.cut or len(stored.preview) < stored.row_count,
         "sampled": stored.sampled,
-        "watermark": stored.watermark,
+        "sampling_note": stored.sampling_note,
         "artifact": {
             "artifact_id": artifact.artifact_id,
             "uri": artifact.uri,

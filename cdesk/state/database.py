@@ -13,7 +13,7 @@ import orjson
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.locks import FileLock
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _SCHEMA: Final = """
 create table if not exists checkpoints (
@@ -62,7 +62,7 @@ create table if not exists query_runs (
     query_hash text not null,
     ticket_id text not null,
     template text not null,
-    data_mark text,                     -- what the data looked like (template data_mark): while that stands, the answer stands
+    data_fingerprint text,              -- of the data it saw: the answer stands while that stays the same
     byte_cap integer,                   -- the cap that the answer was made under, null for the default
     values_complete integer not null,   -- whether its query_run record holds every value of the result
     finished_at text not null,
@@ -176,6 +176,14 @@ def repair_state(path: Path) -> Path | None:
     return aside
 
 
+_FROM_2: Final = """
+alter table query_runs rename column data_mark to data_fingerprint;
+update query_runs set result = replace(result, '"watermark":', '"sampling_note":');
+update tickets set result = replace(result, '"watermark":', '"sampling_note":')
+where result is not null;
+"""
+
+
 def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -189,7 +197,8 @@ def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
         if version < SCHEMA_VERSION:
             connection.execute("pragma journal_mode = wal")
             connection.executescript(
-                f"begin immediate; {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;"
+                f"begin immediate; {_FROM_2 if version == 2 else ''} {_SCHEMA} "
+                f"pragma user_version = {SCHEMA_VERSION}; commit;"
             )
         connection.execute("pragma synchronous = normal")
     except BaseException:

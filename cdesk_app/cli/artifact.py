@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
     folder = ArtifactFolder(home.artifacts)
     with closing(open_state(home.state_db)) as state:
         artifact = get_artifact(state, args.id, customer=local_caller(settings).customer)
-        watermark = _watermark(state, artifact)
+        sampling_note = _sampling_note(state, artifact)
     if artifact.expires_at <= format_ts(time.time_ns()) and not artifact.legal_hold:
         raise NotFound(
             f"artifact {artifact.artifact_id} was kept until {artifact.expires_at}; run its query again"
@@ -52,25 +52,25 @@ def run(args: Namespace) -> int:
         "query_hash": artifact.query_hash,
         "stored_rows": artifact.rows,
         "sampled": artifact.sampled,
-        "watermark": watermark,
+        "sampling_note": sampling_note,
         "created_at": artifact.created_at,
         "expires_at": artifact.expires_at,
     }
     with target(args.out) as out:
         export(path, out, chosen, result=about)
-    if watermark:
-        print(f"cdesk: {watermark}", file=sys.stderr)
+    if sampling_note:
+        print(f"cdesk: {sampling_note}", file=sys.stderr)
     if args.out is not None:
         print(f"{args.out}: {artifact.rows:,} rows, {size(args.out.stat().st_size)}")
     return 0
 
 
-def _watermark(state: Any, artifact: Artifact) -> str | None:
+def _sampling_note(state: Any, artifact: Artifact) -> str | None:
     """What says n of m where a sample was stored; without m where the answer itself is forgotten."""
     if not artifact.sampled:
         return None
     row = state.execute(
-        "select json_extract(result, '$.watermark') from query_runs where customer = ? and query_hash = ? "
+        "select json_extract(result, '$.sampling_note') from query_runs where customer = ? and query_hash = ? "
         "and json_extract(result, '$.artifact.artifact_id') = ?",
         (artifact.customer, artifact.query_hash, artifact.artifact_id),
     ).fetchone()

@@ -199,8 +199,8 @@ def _told(result: Mapping[str, Any]) -> str:
         + f", query_hash {result['query_hash']}"
         + (", from an earlier run (--fresh asks again)" if result["reused"] else ""),
     ]
-    if result["watermark"]:
-        lines.append(result["watermark"])
+    if result["sampling_note"]:
+        lines.append(result["sampling_note"])
     if count > len(rows):
         lines.append("The whole result: --format csv, json or parquet.")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 {#
     A value that is bound when the template runs, never part of its SQL: `{{ cdesk.bind('hours_back') }}`. The name must be declared in the template's
     `meta`, or be an identity bind (`customer`, `is_analyst`), which is always taken from the caller.
-    The exporter of the catalogue turns `?/*name*/` into `?` and the order of binds.
+    The exporter of the catalog turns `?/*name*/` into `?` and the order of binds.
 #}
 {% macro bind(name) -%}
     {%- if not modules.re.fullmatch('[a-z][a-z0-9_]{0,62}', name) -%}

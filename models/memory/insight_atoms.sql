@@ -67,7 +67,7 @@ run_again as (
             and (known._provenance_landed_at is null or known._provenance_landed_at < provenance_chain._landed_at)
         )
         -- verified by a template that is no evidence any more
-        or known.provenance_template in {{ cdesk.hearsay_templates() }}
+        or known.provenance_template in {{ cdesk.templates_without_evidence() }}
 
 ),
 
@@ -176,7 +176,7 @@ runs_by_hash as (
         query_hash,
         max(_landed_at) as _landed_at,
         max(case when status = 'succeeded' then 1 else 0 end) = 1 as has_succeeded,
-        max(case when status = 'succeeded' and template not in {{ cdesk.hearsay_templates() }} then 1 else 0 end) = 1 as has_evidence,
+        max(case when status = 'succeeded' and template not in {{ cdesk.templates_without_evidence() }} then 1 else 0 end) = 1 as has_evidence,
         min(case when status = 'succeeded' and not has_complete_result_values then 0 else 1 end) = 1 as is_complete
     from claimed_runs
     group by customer, query_hash
@@ -186,7 +186,7 @@ runs_by_hash as (
 succeeded_runs as (
 
     select * from claimed_runs
-    where status = 'succeeded' and template not in {{ cdesk.hearsay_templates() }}
+    where status = 'succeeded' and template not in {{ cdesk.templates_without_evidence() }}
 
 ),
 

@@ -22,8 +22,10 @@ def templates() -> dict[str, dict[str, object]]:
 
 
 def test_the_macro_lists_the_templates_that_say_they_are_no_evidence() -> None:
-    text = (ROOT / "macros" / "safesql" / "hearsay_templates.sql").read_text(encoding="utf-8")
-    listed = re.findall(r"'(\w+)'", text.partition("macro hearsay_templates")[2])
+    text = (ROOT / "macros" / "safesql" / "templates_without_evidence.sql").read_text(
+        encoding="utf-8"
+    )
+    listed = re.findall(r"'(\w+)'", text.partition("macro templates_without_evidence")[2])
     assert listed == sorted(
         name for name, meta in templates().items() if meta.get("evidence") is False
     )

@@ -53,7 +53,7 @@ def test_a_sample_says_so(here: Built, capsys: pytest.CaptureFixture[str]) -> No
     result = here.query("recent_activities", PARAMS, byte_cap=4096)
     assert result["sampled"]
     assert main(["artifact", result["artifact"]["artifact_id"], "--format", "csv"]) == 0
-    assert result["watermark"] in capsys.readouterr().err
+    assert result["sampling_note"] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("why", ["unknown", "somebody else's", "expired", "gone"])

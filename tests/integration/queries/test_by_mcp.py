@@ -80,14 +80,14 @@ def test_every_template_answers_a_model(served: Built) -> None:
     asyncio.run(scenario())
 
 
-def test_a_model_sees_the_watermark_of_a_sample(served: Built) -> None:
+def test_a_model_sees_the_note_of_a_sample(served: Built) -> None:
     async def scenario() -> None:
         async with connect(served.home) as client:
             params = {"hours_back": 720, "limit": 1000}
             result = (await ask(client, "recent_activities", params, byte_cap=2_000))["result"]
             assert result["sampled"] is True
-            assert result["watermark"].startswith("sampled ")
-            assert result["watermark"].endswith(f"of {result['row_count']:,} rows")
+            assert result["sampling_note"].startswith("sampled ")
+            assert result["sampling_note"].endswith(f"of {result['row_count']:,} rows")
 
     asyncio.run(scenario())
 

@@ -145,8 +145,7 @@ def test_a_feature_key_is_taken_to_the_letter(built: Built, key: str, value: str
 
 def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
     found = {
-        row["metric"]: row
-        for row in rows_of(built.query("insights_by_subject", {"subject": "activity"}))
+        row["metric"]: row for row in rows_of(built.query("insights", {"subject": "activity"}))
     }
     assert found["most_frequent"]["verified"] is True
     assert found["most_frequent"]["provenance_template"] == "activity_counts"
@@ -159,9 +158,9 @@ def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:
         journal.insight("revenue", "weekly_total", "a later value", None)
     living.settle()
     params = {"subject": "revenue", "metric": "weekly_total"}
-    assert [
-        row["value"] for row in rows_of(living.query("insights_by_subject_metric", params))
-    ] == ['"a later value"']
+    assert [row["value"] for row in rows_of(living.query("insights", params))] == [
+        '"a later value"'
+    ]
     history = rows_of(living.query("insight_history", params))
     assert [(row["value"], row["is_current"]) for row in history] == [
         ('"a later value"', True),
@@ -172,9 +171,7 @@ def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:
 
 def test_the_chain_leads_from_an_insight_to_its_stored_result(built: Built) -> None:
     (insight,) = rows_of(
-        built.query(
-            "insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"}
-        )
+        built.query("insights", {"subject": "activity", "metric": "most_frequent"})
     )
     (run,) = rows_of(built.query("provenance", {"query_hash": insight["provenance_query_hash"]}))
     assert (run["template"], run["status"]) == ("activity_counts", "succeeded")
@@ -185,9 +182,7 @@ def test_the_chain_leads_from_an_insight_to_its_stored_result(built: Built) -> N
 
 def test_another_customers_provenance_is_not_found(built: Built) -> None:
     (run,) = rows_of(
-        built.query(
-            "insights_by_subject_metric", {"subject": "activity", "metric": "most_frequent"}, BOB
-        )
+        built.query("insights", {"subject": "activity", "metric": "most_frequent"}, BOB)
     )
     assert rows_of(built.query("provenance", {"query_hash": run["provenance_query_hash"]})) == []
 
@@ -261,7 +256,7 @@ def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) ->
             journal.insight("laundry", template, 424_242, result["query_hash"])
             journal.insight("laundry", template + " text", "424242", result["query_hash"])
     living.settle()
-    found = rows_of(living.query("insights_by_subject", {"subject": "laundry"}))
+    found = rows_of(living.query("insights", {"subject": "laundry"}))
     assert len(found) == 7
     assert not any(row["verified"] for row in found)
     assert {row["verification_reason"] for row in found} == {"no_provenance", "not_evidence"}

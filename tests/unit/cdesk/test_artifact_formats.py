@@ -98,7 +98,7 @@ def test_columns_have_types_in_plain_words() -> None:
 def test_a_result_under_the_cap_is_stored_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     stored = store(NUMBERS, batches(2500), path, query_hash=HASH, byte_cap=10**9)
-    assert (stored.row_count, stored.kept_rows, stored.sampled, stored.watermark) == (
+    assert (stored.row_count, stored.kept_rows, stored.sampled, stored.sampling_note) == (
         2500,
         2500,
         False,
@@ -110,12 +110,12 @@ def test_a_result_under_the_cap_is_stored_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_above_the_cap_a_watermarked_sample_is_stored_in_order(tmp_path: Path) -> None:
+def test_above_the_cap_a_sample_that_says_so_is_stored_in_order(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     stored = store(NUMBERS, batches(48_211), path, query_hash=HASH, byte_cap=20_000)
     rows = [row[0] for row in read_rows(path)]
     assert stored.sampled
-    assert stored.watermark == f"sampled {len(rows):,} of 48,211 rows"
+    assert stored.sampling_note == f"sampled {len(rows):,} of 48,211 rows"
     assert len(rows) == stored.kept_rows
     assert rows == sorted(set(rows))
     assert [row[0] for row in stored.preview] == rows[:10]

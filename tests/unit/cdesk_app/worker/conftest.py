@@ -69,7 +69,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "clock": _template("select now() as at, ? as who", "customer"),
     "live": _template("select now() as at, ? as who", "customer", reuse=False),
     "everyone": _template("select count(*) as n from activities.landing", scope="org"),
-    "data_mark": _template(
+    "data_fingerprint": _template(
         "select count(*) as n from activities.landing where kind = 'event' and (? is not null or ? or ?)",
         "customer",
         "everyone",
