@@ -62,7 +62,7 @@ create table if not exists query_runs (
     query_hash text not null,
     ticket_id text not null,
     template text not null,
-    data_fingerprint text,              -- of the data it saw: the answer stands while that stays the same
+    data_fingerprint text,              -- of the data that the answer saw: while it is the same, the answer stands
     byte_cap integer,                   -- the cap that the answer was made under, null for the default
     values_complete integer not null,   -- whether its query_run record holds every value of the result
     finished_at text not null,
@@ -109,6 +109,17 @@ create table if not exists worker_status (
 ) without rowid;
 """
 
+_RENAME_NOTE: Final = """
+update {table} set result = json_remove(
+    json_set(result, '$.sampling_note', json_extract(result, '$.watermark')), '$.watermark')
+where json_type(result, '$.watermark') is not null;
+"""
+_MIGRATIONS: Final = {
+    3: "alter table query_runs rename column data_mark to data_fingerprint;"
+    + _RENAME_NOTE.format(table="query_runs")
+    + _RENAME_NOTE.format(table="tickets"),
+}
+"""Schema version → what makes it of the one before."""
 
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
@@ -176,14 +187,6 @@ def repair_state(path: Path) -> Path | None:
     return aside
 
 
-_FROM_2: Final = """
-alter table query_runs rename column data_mark to data_fingerprint;
-update query_runs set result = replace(result, '"watermark":', '"sampling_note":');
-update tickets set result = replace(result, '"watermark":', '"sampling_note":')
-where result is not null;
-"""
-
-
 def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -196,16 +199,20 @@ def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
             raise StateDirectoryError(f"{path} was written by a newer cdesk; upgrade this one")
         if version < SCHEMA_VERSION:
             connection.execute("pragma journal_mode = wal")
-            connection.executescript(
-                f"begin immediate; {_FROM_2 if version == 2 else ''} {_SCHEMA} "
-                f"pragma user_version = {SCHEMA_VERSION}; commit;"
-            )
+            connection.executescript(_upgrade(version))
         connection.execute("pragma synchronous = normal")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             connection.close()
         raise
     return connection
+
+
+def _upgrade(version: int) -> str:
+    """The script from schema `version` to the present one; 0 is an empty file."""
+    steps = [_MIGRATIONS.get(step, "") for step in range(version + 1, SCHEMA_VERSION + 1)]
+    script = " ".join([*(steps if version else []), _SCHEMA])
+    return f"begin immediate; {script} pragma user_version = {SCHEMA_VERSION}; commit;"
 
 
 def _is_sound(path: Path) -> bool:

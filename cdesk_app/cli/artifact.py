@@ -14,7 +14,7 @@ from cdesk_app.cli.query import WHOLE, add_output_arguments, chosen_format, targ
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
-    from cdesk.artifacts.store import Artifact
+    from cdesk.artifacts.records import Artifact
 
 EXAMPLE = "cdesk artifact 0190a5f0-0000-7000-8000-000000000000 --out result.csv"
 
@@ -26,14 +26,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from cdesk.artifacts.formats import export, parquet_columns
-    from cdesk.artifacts.store import ArtifactFolder, get_artifact
+    from cdesk.artifacts.local import LocalArtifacts
+    from cdesk.artifacts.records import get_artifact
     from cdesk.core.clock import format_ts
     from cdesk.core.identity import local_caller
     from cdesk.state.database import open_state
 
     settings, home = settings_and_home()
     chosen: Literal["json", "csv", "parquet"] = chosen_format(args, "csv")
-    folder = ArtifactFolder(home.artifacts)
+    store = LocalArtifacts(home.artifacts)
     with closing(open_state(home.state_db)) as state:
         artifact = get_artifact(state, args.id, customer=local_caller(settings).customer)
         sampling_note = _sampling_note(state, artifact)
@@ -41,11 +42,11 @@ def run(args: Namespace) -> int:
         raise NotFound(
             f"artifact {artifact.artifact_id} was kept until {artifact.expires_at}; run its query again"
         )
-    if not folder.exists(artifact.uri):
+    if not store.exists(artifact.uri):
         raise NotFound(
             f"the file of artifact {artifact.artifact_id} is gone from {home.artifacts}; run its query again with --fresh"
         )
-    path = folder.path(artifact.uri)
+    path = store.path(artifact.uri)
     about = {
         "columns": parquet_columns(path),
         "artifact_id": artifact.artifact_id,

@@ -89,7 +89,7 @@ def chosen_format(args: Namespace, default: str) -> Any:
 def run(args: Namespace) -> int:
     from cdesk.contract.catalog import load_catalog
     from cdesk.core.identity import local_caller
-    from cdesk.query.executor import run_now
+    from cdesk.query.direct import run_now
 
     settings, home = settings_and_home()
     template = load_catalog(home.catalog).get(args.template)

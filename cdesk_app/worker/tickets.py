@@ -19,13 +19,14 @@ from typing import Any, Final
 
 import orjson
 
-from cdesk.artifacts.store import sweep_artifacts
+from cdesk.artifacts.retention import sweep_artifacts
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
-from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor, Question, ask
+from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
+from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import message, read_switch
@@ -148,7 +149,7 @@ class TicketRunner:
         """
         now = datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
         return forget_tickets(self._state, now=now) + sweep_artifacts(
-            self._state, self._executor.folder, now=self._now()
+            self._state, self._executor.artifacts, now=self._now()
         )
 
     def wait_idle(self, seconds: float) -> bool:
@@ -239,17 +240,17 @@ class TicketRunner:
         def progress(text: str) -> None:
             set_progress(state, ticket.ticket_id, runner=self._name, progress=text)
 
-        question = self._question(ticket)
+        request = self._request(ticket)
         if ticket.attempts > 1:
-            self._executor.record_retry(question)
-        if question.query_hash != ticket.query_hash:
+            self._executor.provenance.retried(request)
+        if request.query_hash != ticket.query_hash:
             raise CatalogChanged(
                 f"template {ticket.template} was changed after this ticket; submit the query again"
             )
-        return self._executor.answer(question, state, cancel=cancel, progress=progress)
+        return self._executor.answer(request, state, cancel=cancel, progress=progress)
 
-    def _question(self, ticket: Ticket) -> Question:
-        return ask(
+    def _request(self, ticket: Ticket) -> QueryRequest:
+        return make_request(
             self._executor.catalog(),
             Caller(ticket.customer, frozenset((ANALYST,)) if ticket.is_analyst else frozenset()),
             run_id=ticket.ticket_id,
@@ -341,8 +342,8 @@ class TicketRunner:
         """Records for tickets that ended without a run of ours."""
         for ticket in tickets:
             with contextlib.suppress(CdeskError):
-                self._executor.record_end(
-                    self._question(ticket), status=ticket.status, error_code=ticket.error_code
+                self._executor.provenance.ended(
+                    self._request(ticket), status=ticket.status, error_code=ticket.error_code
                 )
 
     def _now(self) -> str:

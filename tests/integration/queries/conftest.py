@@ -23,7 +23,7 @@ from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
-from cdesk.query.executor import run_now
+from cdesk.query.direct import run_now
 from cdesk.queue.writer import QueueWriter
 from cdesk_app.worker.main import run_once
 from cdesk_app.worker.service import Service, open_service

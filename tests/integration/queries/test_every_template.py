@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cdesk.artifacts.formats import read_rows
-from cdesk.artifacts.store import ArtifactFolder
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.errors import Forbidden, InvalidField
 from cdesk.core.identity import Caller
@@ -84,7 +84,7 @@ def test_no_template_shows_a_user_another_customers_rows(built: Built, template_
             built.query(template_name, example(template), eve)
         return
     result = built.query(template_name, example(template), eve)
-    rows = list(read_rows(ArtifactFolder(built.home.artifacts).path(result["artifact"]["uri"])))
+    rows = list(read_rows(LocalArtifacts(built.home.artifacts).path(result["artifact"]["uri"])))
     assert SECRET not in str(rows)
     assert BOB.customer not in str(rows)
 
@@ -130,7 +130,7 @@ def test_periods_add_up_to_the_count(built: Built, period: str) -> None:
     }
     params = {"activity": "cdesk.user_asked", "period": period, "days_back": 30}
     result = built.query("activity_by_period", params)
-    rows = list(read_rows(ArtifactFolder(built.home.artifacts).path(result["artifact"]["uri"])))
+    rows = list(read_rows(LocalArtifacts(built.home.artifacts).path(result["artifact"]["uri"])))
     assert sum(row[1] for row in rows) == counts["cdesk.user_asked"]
 
 

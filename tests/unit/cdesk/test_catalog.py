@@ -333,3 +333,11 @@ def test_what_is_much_like_an_activity_of_the_vocabulary_is_hinted_at_and_not_re
         "one: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?",
         "many: cdesk.files_read is not in the vocabulary; did you mean cdesk.file_read?",
     ]
+
+
+def test_nested_parameters_go_into_the_hash_at_every_depth() -> None:
+    sql = "select ?"
+    one = query_hash(sql, {"a": {"b": [1, {"c": 2}]}, "d": 1})
+    assert one == query_hash("select  ? -- said twice", {"d": 1, "a": {"b": [1, {"c": 2}]}})
+    assert one != query_hash(sql, {"a": {"b": [1, {"c": 3}]}, "d": 1})
+    assert one != query_hash(sql, {"a": {"b": [1, {"x": 2}]}, "d": 1})

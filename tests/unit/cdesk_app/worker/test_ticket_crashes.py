@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
-from cdesk.artifacts.store import ArtifactFolder
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.state.tickets import count_open
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from query_desk import Desk
 
 PATIENCE = 60.0
 WORKER = """
@@ -109,7 +109,7 @@ def test_workers_killed_at_random_instants_lose_no_ticket_and_show_no_half_resul
         ("succeeded", None),
         ("failed", "worker_lost"),
     }
-    folder = ArtifactFolder(desk.home.artifacts)
+    folder = LocalArtifacts(desk.home.artifacts)
     runs = {run["query_hash"] for run in desk.records("query_run") if run["status"] == "succeeded"}
     for number, ticket in enumerate(ended):
         if ticket.result is None:

@@ -13,7 +13,7 @@ from cdesk.state.tickets import cancel_ticket, claim_ticket, count_open
 from cdesk_app.worker.tickets import TicketRunner
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from query_desk import Desk
 
 PATIENCE = 30.0
 SLOW = {"rows": 3_000_000}
@@ -281,7 +281,8 @@ def test_a_missing_build_fails_the_ticket_and_says_so(desk: Desk) -> None:
 
 
 def test_tidying_forgets_old_tickets_and_results_but_not_those_on_hold(desk: Desk) -> None:
-    from cdesk.artifacts.store import ArtifactFolder, hold_artifact
+    from cdesk.artifacts.local import LocalArtifacts
+    from cdesk.artifacts.records import hold_artifact
 
     kept, gone = desk.submit("numbers", {"rows": 1}), desk.submit("numbers", {"rows": 2})
     run_all(desk)
@@ -291,7 +292,7 @@ def test_tidying_forgets_old_tickets_and_results_but_not_those_on_hold(desk: Des
     runner = desk.runner()
     assert runner.tidy() == 3
     runner.close()
-    folder = ArtifactFolder(desk.home.artifacts)
+    folder = LocalArtifacts(desk.home.artifacts)
     assert folder.exists(files[kept]["uri"])
     assert not folder.exists(files[gone]["uri"])
     assert count_open(desk.state) == {"queued": 0, "running": 0}

@@ -1,4 +1,4 @@
-"""Ticket states, the kill switch and stored results as rows of state.db: each transition happens
+"""Ticket states and the kill switch as rows of state.db: each transition happens
 once, whoever makes it.
 """
 
@@ -12,13 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.artifacts.store import (
-    Artifact,
-    ArtifactFolder,
-    get_artifact,
-    keep_artifact,
-    sweep_artifacts,
-)
 from cdesk.core.errors import KillSwitchActive, NotFound
 from cdesk.state import tickets
 from cdesk.state.database import open_state
@@ -170,83 +163,3 @@ def test_the_switch_tells_why_and_what_to_do(state: sqlite3.Connection) -> None:
     assert tickets.get_ticket(state, "waits", customer="ada").error_code == "kill_switch_active"
     turn_off(state, now=LATER)
     assert not read_switch(state).on
-
-
-# -- stored results
-
-
-def artifact(folder: ArtifactFolder, artifact_id: str, customer: str = "ada") -> Artifact:
-    return Artifact(
-        artifact_id,
-        customer,
-        folder.uri(customer, artifact_id),
-        "parquet",
-        "0" * 16,
-        1,
-        4,
-        False,
-        NOW,
-        LATER,
-    )
-
-
-ID = "0190a5f0-0000-7000-8000-000000000000"
-
-
-def test_a_result_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    folder = ArtifactFolder(tmp_path / "artifacts")
-    uri = folder.uri("ada", ID)
-    with pytest.raises(RuntimeError), folder.write(uri) as path:  # noqa: PT012
-        path.write_bytes(b"half")
-        raise RuntimeError
-    assert list(folder.files()) == []
-    with folder.write(uri) as path:
-        assert not folder.exists(uri)
-        path.write_bytes(b"whole")
-    assert folder.path(uri).read_bytes() == b"whole"
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        f"cdesk://artifacts/../../{ID}.parquet",
-        f"cdesk://artifacts/{'0' * 16}/../{ID}.parquet",
-        f"cdesk://artifacts/{'0' * 16}/{ID}.parquet\n",
-        "file:///etc/passwd",
-        "",
-    ],
-)
-def test_a_uri_never_leads_out_of_the_folder(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(NotFound):
-        ArtifactFolder(tmp_path).path(uri)
-
-
-def test_a_stored_result_is_its_customers_alone(tmp_path: Path, state: sqlite3.Connection) -> None:
-    kept = artifact(ArtifactFolder(tmp_path), ID)
-    keep_artifact(state, kept)
-    assert get_artifact(state, ID, customer="ada") == kept
-    with pytest.raises(NotFound):
-        get_artifact(state, ID, customer="bob")
-    assert "ada" not in kept.uri
-
-
-def test_the_sweep_takes_what_has_expired_and_what_nobody_owns(
-    tmp_path: Path, state: sqlite3.Connection
-) -> None:
-    import os
-
-    folder = ArtifactFolder(tmp_path / "artifacts")
-    kept = artifact(folder, ID)
-    orphan, new = (
-        folder.uri("bob", ID.replace("0190", "0191")),
-        folder.uri("bob", ID.replace("0190", "0192")),
-    )
-    for uri in (kept.uri, orphan, new):
-        with folder.write(uri) as path:
-            path.write_bytes(b"x")
-    os.utime(folder.path(orphan), (0, 0))
-    keep_artifact(state, kept)
-    assert sweep_artifacts(state, folder, now=NOW) == 1
-    assert [folder.exists(uri) for uri in (kept.uri, orphan, new)] == [True, False, True]
-    assert sweep_artifacts(state, folder, now=LATER) == 1
-    assert not folder.exists(kept.uri)

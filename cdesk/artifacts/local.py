@@ -1,0 +1,161 @@
+"""Stored results in the state directory:
+
+    artifacts/<customer key>/<artifact_id>.parquet
+    cdesk://artifacts/<customer key>/<artifact_id>.parquet
+
+The customer key is the first 16 hex digits of SHA-256 over the customer: a folder holds one
+customer's results and can be removed as a whole, and neither path nor URI tells who it is.
+
+Only names of this form are ever listed or removed, and never through a link: what else lies in
+the folder belongs to somebody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cdesk.core.errors import NotFound, StateDirectoryError
+
+SCHEME: Final = "cdesk://artifacts/"
+ABANDONED_SECONDS: Final = 24 * 3600
+"""A temporary file that nobody has written to for this long is left over from a process that died."""
+_ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({_ID})\.parquet\Z")
+_FOLDER = re.compile(r"[0-9a-f]{16}\Z")
+_FILE = re.compile(rf"({_ID})\.parquet\Z")
+_TEMPORARY = re.compile(rf"\.{_ID}\.parquet\.part(\.whole)?\Z")
+
+
+def customer_key(customer: str) -> str:
+    """The folder of a customer's results."""
+    return hashlib.sha256(customer.encode()).hexdigest()[:16]
+
+
+class LocalArtifacts:
+    """The artifact store of a state directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def uri(self, customer: str, artifact_id: str) -> str:
+        return f"{SCHEME}{customer_key(customer)}/{artifact_id}.parquet"
+
+    def path(self, uri: str) -> Path:
+        """Where the file of `uri` lies, or would.
+
+        Raises:
+            NotFound: the URI is none of this store.
+        """
+        match = _URI.match(uri)
+        if match is None:
+            raise NotFound(f"{uri[:100]!r} is no artifact of this installation")
+        return self._root / match.group(1) / f"{match.group(2)}.parquet"
+
+    def exists(self, uri: str) -> bool:
+        try:
+            return self.path(uri).is_file()
+        except NotFound:
+            return False
+
+    @contextlib.contextmanager
+    def write(self, uri: str) -> Iterator[Path]:
+        """A temporary path to write to; at the end of the block it takes its final name, after an
+        error it is gone.
+
+        Raises:
+            StateDirectoryError: the folder cannot be written.
+        """
+        final = self.path(uri)
+        temporary = final.with_name(f".{final.name}.part")
+        try:
+            for folder in (self._root, final.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise StateDirectoryError(
+                f"the result cannot be stored in {self._root} ({error.strerror}); "
+                "free space or mend its permissions"
+            ) from None
+        try:
+            yield temporary
+            temporary.replace(final)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+    def remove(self, uri: str) -> bool:
+        """Whether there was a file, and it is gone."""
+        try:
+            path = self.path(uri)
+            if not self._is_ours(path):
+                return False
+            path.unlink()
+        except (OSError, NotFound):
+            return False
+        return True
+
+    def artifact_ids(self) -> Iterator[tuple[str, str]]:
+        """(artifact_id, URI) of every stored result."""
+        for path in self._files():
+            if match := _FILE.match(path.name):
+                yield match.group(1), f"{SCHEME}{path.parent.name}/{path.name}"
+
+    def remove_abandoned(self) -> int:
+        """Remove temporary files that no process writes to any more; how many."""
+        removed = 0
+        for path in self._files():
+            if not _TEMPORARY.match(path.name):
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    def _files(self) -> Iterator[Path]:
+        """Regular files in the folders of customers; links are left alone, and so is everything
+        where `artifacts/` itself is one.
+        """
+        for folder in _entries(self._root):
+            if _FOLDER.match(folder.name):
+                yield from (path for path in _entries(folder) if _is_regular(path))
+
+    def _is_ours(self, path: Path) -> bool:
+        return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where it is a link or missing."""
+    if not _is_real_folder(folder):
+        return []
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _is_real_folder(path: Path) -> bool:
+    """Whether `path` is a folder, and neither a symbolic link nor a junction (Windows' own kind of
+    link, which `lstat` shows as a folder).
+    """
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and not getattr(status, "st_reparse_tag", 0)
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,69 @@
+"""A query without a ticket: `cdesk query` runs it in its own process."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+from cdesk.artifacts.formats import Format, export
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.identity import Caller
+from cdesk.core.wake import WakeSender
+from cdesk.query.executor import Executor
+from cdesk.query.request import make_request
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from cdesk.warehouse.factory import open_warehouse
+
+
+def run_now(
+    settings: Settings,
+    template: str,
+    params: Mapping[str, Any],
+    caller: Caller,
+    format: Format | None = None,
+    out: BinaryIO | None = None,
+    *,
+    byte_cap: int | None = None,
+    fresh: bool = False,
+    dry_run: bool = False,
+    cancel: threading.Event | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Run a catalogued template in this process, with the hash, tag, records and proof of a ticket.
+
+    Returns what get_result answers. With `format` and `out` every stored row goes to `out` as well
+    (not for a dry run).
+
+    Raises:
+        CdeskError: as `make_request` and `Executor.answer`.
+    """
+    home = StateDirectory(settings.home).ensure()
+    writer = QueueWriter(home.queue, durability=settings.durability)
+    warehouse = open_warehouse(settings, home)
+    try:
+        executor = Executor(home, warehouse, writer)
+        request = make_request(
+            executor.catalog(),
+            caller,
+            run_id=executor.new_id(),
+            query_tag=executor.new_tag(),
+            template=template,
+            params=params,
+            byte_cap=byte_cap,
+            fresh=fresh,
+            dry_run=dry_run,
+        )
+        with contextlib.closing(open_state(home.state_db)) as state:
+            result = executor.answer(request, state, cancel=cancel, progress=progress)
+        if format is not None and out is not None and not dry_run:
+            export(executor.artifacts.path(result["artifact"]["uri"]), out, format, result=result)
+    finally:
+        warehouse.close()
+        writer.close()
+        with contextlib.closing(WakeSender(home)) as waker:
+            waker.send()
+    return result

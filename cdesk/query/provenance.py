@@ -1,0 +1,184 @@
+"""The records of a run: what goes into the queue so that every answer can be traced to its query.
+
+cdesk.sql_executed                           before the engine is asked
+artifact, cdesk.artifact_created             once the result is stored
+query_run, cdesk.sql_completed               at the end, whatever came of it
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from cdesk.artifacts.formats import Stored
+from cdesk.artifacts.records import Artifact
+from cdesk.contract.records import Kind, encode, make_record
+from cdesk.core.clock import IdSource, NowNs, format_ts
+from cdesk.query.request import QueryRequest
+from cdesk.queue.writer import QueueWriter
+
+
+class Provenance:
+    """Writes the records of runs. Safe to use from several threads.
+
+    Every method raises QueueWriteError where a record cannot be written.
+    """
+
+    def __init__(self, writer: QueueWriter, now_ns: NowNs) -> None:
+        self._writer = writer
+        self._now_ns = now_ns
+        self._ids = IdSource(now_ns)
+        self._lock = threading.Lock()
+
+    def new_id(self) -> str:
+        with self._lock:
+            return self._ids.uuid7()
+
+    def new_tag(self) -> str:
+        with self._lock:
+            return self._ids.query_tag()
+
+    def started(self, request: QueryRequest) -> None:
+        """The engine is about to be asked."""
+        self._event(request, "cdesk.sql_executed", _about(request))
+
+    def retried(self, request: QueryRequest) -> None:
+        """The request runs once more, because the worker that ran it died."""
+        self._event(
+            request,
+            "cdesk.retry_attempted",
+            {"where": "ticket", "error_code": "worker_lost", "message": request.template.name},
+        )
+
+    def ended(
+        self,
+        request: QueryRequest,
+        *,
+        status: str,
+        error_code: str | None,
+        elapsed_ms: float = 0.0,
+    ) -> None:
+        """Nothing came of the request: `status` is failed, cancelled or expired."""
+        end = {
+            "status": status,
+            "error_code": error_code,
+            "rows": 0,
+            "bytes": 0,
+            "elapsed_ms": elapsed_ms,
+        }
+        self._emit(request, "query_run", _query_run(request, end))
+        self._event(request, "cdesk.sql_completed", _about(request) | end)
+
+    def succeeded(
+        self,
+        request: QueryRequest,
+        stored: Stored,
+        artifact: Artifact,
+        *,
+        as_of: str | None,
+        elapsed_ms: float,
+    ) -> None:
+        """The result is stored under `artifact`."""
+        self._stored(request, artifact)
+        end = {
+            "status": "succeeded",
+            "error_code": None,
+            "rows": stored.row_count,
+            "bytes": stored.byte_count,
+            "sampled": stored.sampled,
+            "elapsed_ms": elapsed_ms,
+            "artifact_id": artifact.artifact_id,
+        }
+        proof = {
+            "as_of": as_of,
+            "result_values": stored.values,
+            "result_values_complete": stored.values_complete,
+        }
+        self._emit(request, "query_run", _query_run(request, end | proof))
+        self._event(request, "cdesk.sql_completed", _about(request) | end)
+
+    def _stored(self, request: QueryRequest, artifact: Artifact) -> None:
+        about = {
+            "format": artifact.format,
+            "rows": artifact.rows,
+            "bytes": artifact.bytes,
+            "sampled": artifact.sampled,
+            "query_hash": artifact.query_hash,
+            "expires_at": artifact.expires_at,
+        }
+        self._emit(
+            request,
+            "artifact",
+            {"uri": artifact.uri, **about, "legal_hold": artifact.legal_hold},
+            id=artifact.artifact_id,
+            ts=artifact.created_at,
+        )
+        self._event(
+            request,
+            "cdesk.artifact_created",
+            {"artifact_id": artifact.artifact_id, **about},
+            link=artifact.uri,
+        )
+
+    def _event(
+        self,
+        request: QueryRequest,
+        activity: str,
+        features: dict[str, Any],
+        *,
+        link: str | None = None,
+    ) -> None:
+        fields = {
+            "anonymous_customer_id": None,
+            "activity": activity,
+            "feature_json": features,
+            "link": link,
+            "revenue_impact": None,
+        }
+        self._emit(request, "event", fields)
+
+    def _emit(
+        self,
+        request: QueryRequest,
+        kind: Kind,
+        fields: dict[str, Any],
+        *,
+        id: str | None = None,
+        ts: str | None = None,
+    ) -> None:
+        with self._lock:
+            record = make_record(
+                kind,
+                id=id or self._ids.uuid7(),
+                ts=ts or format_ts(self._now_ns()),
+                customer=request.caller.customer,
+                session_id=request.session_id,
+                query_tag=request.query_tag,
+                fields=fields,
+            )
+            self._writer.append(encode(record))
+
+
+def _about(request: QueryRequest) -> dict[str, Any]:
+    return {
+        "ticket_id": request.run_id,
+        "template": request.template.name,
+        "query_hash": request.query_hash,
+    }
+
+
+def _query_run(request: QueryRequest, end: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "ticket_id": request.run_id,
+        "template": request.template.name,
+        "sql": request.template.sql,
+        "params": dict(request.params),
+        "query_hash": request.query_hash,
+        "sampled": False,
+        "as_of": None,
+        "artifact_id": None,
+        "result_values": [],
+        "result_values_complete": False,
+        **end,
+    }

@@ -1,0 +1,98 @@
+"""A query request: one catalogued template with checked parameters, asked by somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdesk.contract.catalog import Catalog, Template
+from cdesk.core.identity import Caller
+from cdesk.state.tickets import BYTE_CAP_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRequest:
+    """One run that somebody asked for.
+
+    run_id: the ticket's id, where there is a ticket. params: checked, defaults filled in.
+    byte_cap: None means the default. fresh: run even where an earlier answer would do.
+    dry_run: estimate only.
+    """
+
+    run_id: str
+    caller: Caller
+    session_id: str | None
+    template: Template
+    params: Mapping[str, Any]
+    query_hash: str
+    query_tag: str
+    byte_cap: int | None = None
+    fresh: bool = False
+    dry_run: bool = False
+
+    @property
+    def cap(self) -> int:
+        """Bytes of result above which the answer is a sample."""
+        return BYTE_CAP_DEFAULT if self.byte_cap is None else self.byte_cap
+
+    @property
+    def binds(self) -> list[Any]:
+        """The values to bind, in order; the customer comes from the caller's identity."""
+        return self.template.bind(
+            self.params, customer=self.caller.customer, is_analyst=self.caller.is_analyst
+        )
+
+    @property
+    def sees_everyone(self) -> bool:
+        """Whether rows of all customers go into the answer."""
+        scope = self.template.scope
+        return scope == "org" or (scope == "caller" and self.caller.is_analyst)
+
+    def named_activities(self) -> list[str]:
+        """The activities that the request names, the system's own among them; sorted."""
+        named: set[str] = set()
+        for parameter in self.template.parameters:
+            value = self.params.get(parameter.name)
+            if value is not None and parameter.type in ("activity", "list[activity]"):
+                named.update(value if isinstance(value, list) else [value])
+        return sorted(named)
+
+
+def make_request(
+    catalog: Catalog,
+    caller: Caller,
+    *,
+    run_id: str,
+    query_tag: str,
+    template: str,
+    params: Mapping[str, Any],
+    session_id: str | None = None,
+    byte_cap: int | None = None,
+    fresh: bool = False,
+    dry_run: bool = False,
+) -> QueryRequest:
+    """A checked request.
+
+    Raises:
+        NotFound: the catalog has no such template. Forbidden: it is not for this caller.
+        InvalidField: a parameter.
+    """
+    found = catalog.get(template)
+    if found.scope == "org":
+        caller.require_analyst(f"template {found.name}")
+    checked = found.check_params(params)
+    return QueryRequest(
+        run_id=run_id,
+        caller=caller,
+        session_id=session_id,
+        template=found,
+        params=checked,
+        query_hash=found.query_hash(
+            checked, customer=caller.customer, is_analyst=caller.is_analyst
+        ),
+        query_tag=query_tag,
+        byte_cap=byte_cap,
+        fresh=fresh,
+        dry_run=dry_run,
+    )
