@@ -39,7 +39,7 @@ create table if not exists tickets (
     fresh integer not null default 0,   -- run even where an earlier answer would do
     status text not null,               -- queued, running, succeeded, failed, cancelled, expired
     attempts integer not null default 0,
-    turn integer,                       -- counts claims: fair order between customers (cdesk/tickets.py)
+    turn integer,                       -- counts claims: fair order between customers (cdesk/state/tickets.py)
     cancel_requested integer not null default 0,
     submitted_at text not null,
     started_at text,

@@ -81,19 +81,3 @@ def test_a_newer_version_is_refused_not_repaired(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(StateDirectoryError, match="cannot be used"):
         open_state(tmp_path / "none" / "state.db")
-
-
-def test_results_that_an_earlier_version_kept_are_brought_over(tmp_path: Path) -> None:
-    path = tmp_path / "state.db"
-    with closing(open_state(path)) as connection:
-        connection.execute("alter table query_runs rename column data_fingerprint to data_mark")
-        connection.execute(
-            "insert into query_runs values ('ada', 'h', 't', 'health', 'as it was', null, 1, "
-            """'2026-01-31T12:00:00.000000Z', '{"watermark":"sampled 1 of 2 rows"}')"""
-        )
-        connection.execute("pragma user_version = 2")
-    with closing(open_state(path)) as connection:
-        row = connection.execute(
-            "select data_fingerprint, json_extract(result, '$.sampling_note') from query_runs"
-        ).fetchone()
-    assert row == ("as it was", "sampled 1 of 2 rows")
