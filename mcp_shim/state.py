@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from cdesk.core.backoff import Backoff
 from cdesk.core.errors import StateDirectoryError
 from cdesk.state.database import open_state
 
@@ -18,8 +19,7 @@ T = TypeVar("T")
 BUSY_SECONDS: Final = 5.0
 """So long a write is tried again while another process holds the lock."""
 POLL_SECONDS: Final = 0.01
-_FIRST_RETRY_SECONDS: Final = 0.002
-_LAST_RETRY_SECONDS: Final = 0.05
+_BUSY: Final = Backoff(0.002, 0.05)
 
 
 class SharedState:
@@ -74,7 +74,7 @@ class SharedState:
             StateDirectoryError: the database cannot be used, or stays locked for 5 s.
         """
         deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
-        delay = _FIRST_RETRY_SECONDS
+        pauses = _BUSY.pauses()
         while True:
             try:
                 connection = self.connection()
@@ -99,8 +99,7 @@ class SharedState:
                     self._undo(connection)
                     raise
                 return result
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _LAST_RETRY_SECONDS)
+            await asyncio.sleep(next(pauses))
 
     def _undo(self, connection: sqlite3.Connection) -> None:
         with contextlib.suppress(sqlite3.Error):

@@ -13,7 +13,7 @@ import duckdb
 from cdesk.contract.records import encode, make_record
 from cdesk.core.clock import IdSource, format_ts
 
-MACRO = Path(__file__).parents[1] / "macros" / "landing" / "create_landing.sql"
+MACRO = Path(__file__).parents[1] / "macros" / "landing" / "create_landing_sql.sql"
 _IDS = IdSource()
 
 

@@ -27,6 +27,7 @@ from cdesk.artifacts.formats import Stored, store
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
 from cdesk.contract.catalog import Catalog, load_catalog
+from cdesk.core.backoff import FULL_JITTER, Backoff
 from cdesk.core.clock import NowNs, format_ts, to_ns
 from cdesk.core.errors import CdeskError, QueryCancelled, QueueWriteError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
@@ -48,6 +49,7 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a request waits for a warehouse that is down or held before it fails with
 `warehouse_unavailable`.
 """
+_UNAVAILABLE: Final = Backoff(0.1, 5.0, jitter=FULL_JITTER)
 
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -136,7 +138,7 @@ class Executor:
         somebody cancels.
         """
         deadline = time.monotonic() + self._patience
-        pause = 0.1
+        pauses = _UNAVAILABLE.pauses(self._rng)
         while True:
             attempt.started = time.monotonic()
             try:
@@ -147,9 +149,8 @@ class Executor:
                     raise
             attempt.tries += 1
             attempt.say(f"waiting for the warehouse, try {attempt.tries + 1}")
-            if attempt.cancel.wait(min(self._rng.uniform(0, pause), left)):
+            if attempt.cancel.wait(min(next(pauses), left)):
                 raise QueryCancelled("the query was cancelled while it waited for the warehouse")
-            pause = min(pause * 2, 5.0)
 
     def _estimate(self, request: QueryRequest, state: sqlite3.Connection) -> dict[str, Any]:
         plan = self._warehouse.explain_template(

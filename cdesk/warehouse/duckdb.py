@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from cdesk.contract.catalog import Template
 from cdesk.contract.records import TAG_PATTERN
+from cdesk.core.backoff import FULL_JITTER, Backoff
 from cdesk.core.clock import NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.errors import (
     QueryCancelled,
@@ -60,6 +61,9 @@ _EXPLAIN: Final = "explain "
 _TAG = re.compile(TAG_PATTERN[:-1] + r"\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
+_HELD: Final = Backoff(0.01, 0.5, jitter=FULL_JITTER)
+_CANCEL_POLL: Final = 0.05
+_CANCELLED_EARLY: Final = "the query was cancelled before it started"
 _BATCH_ROWS: Final = 65_536
 _NOT_BUILT: Final = (
     "the warehouse is not built yet; the worker builds it, or run 'cdesk worker --once'"
@@ -76,8 +80,9 @@ _READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 class DuckDBWarehouse:
     """`Warehouse` on one file. Safe to use from several threads.
 
-    land_wait, read_wait: seconds to go on trying while somebody else holds the file. memory_limit:
-    DuckDB's own notation; landing and queries are each held to theirs.
+    land_wait, read_wait: seconds to go on trying while somebody else holds the file.
+    land_memory, read_memory: the limits of a landing and of all queries together, as DuckDB writes
+    them ('1GB').
     """
 
     dialect = "duckdb"
@@ -105,7 +110,8 @@ class DuckDBWarehouse:
         self._rng = rng or random.Random()
         self._sleep = sleep
         self._read_write = ReadWriteLock()
-        self._shared_lock = threading.Lock()
+        self._shared_state = threading.Condition()
+        self._is_opening = False
         self._shared: DuckDBPyConnection | None = None
         self._shared_users = 0
         self._bulk = threading.local()
@@ -288,7 +294,7 @@ class DuckDBWarehouse:
         deadline = time.monotonic() + wait
         entered = contextlib.ExitStack()
         try:
-            entered.enter_context(self._read_write.read(wait))
+            entered.enter_context(self._read_write.read(wait, cancel=cancel))
         except TimeoutError:
             raise WarehouseUnavailable(
                 "a landing keeps the warehouse; try again in a moment"
@@ -303,28 +309,57 @@ class DuckDBWarehouse:
 
     def _share(self, deadline: float, cancel: threading.Event | None) -> DuckDBPyConnection:
         """A cursor of the one read-only instance, opened by the first who needs it."""
-        with self._shared_lock:
-            if self._shared is None:
-                config = {
-                    **_READ_CONFIG,
-                    "threads": self._threads,
-                    "memory_limit": self._read_memory,
-                }
-                connection = self._connect(deadline, read_only=True, config=config, cancel=cancel)
-                try:
-                    connection.execute("set global TimeZone = 'UTC'").fetchall()
-                    connection.execute("set global lock_configuration = true").fetchall()
-                except duckdb.Error as error:
-                    connection.close()
-                    _refuse(error)
-                self._shared = connection
+        with self._shared_state:
+            while self._shared is None:
+                if not self._is_opening:
+                    self._open_shared(deadline, cancel)
+                    continue
+                if cancel is not None and cancel.is_set():
+                    raise QueryCancelled(_CANCELLED_EARLY)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise WarehouseUnavailable(
+                        f"another process holds {self._path.name}; it is tried again"
+                    )
+                self._shared_state.wait(min(left, _CANCEL_POLL) if cancel is not None else left)
             cursor = self._shared.cursor()
             self._shared_users += 1
             return cursor
 
+    def _open_shared(self, deadline: float, cancel: threading.Event | None) -> None:
+        """Open the read-only instance. The lock is free meanwhile: whoever waits for the instance
+        can still be cancelled.
+        """
+        self._is_opening = True
+        self._shared_state.release()
+        connection = None
+        try:
+            connection = self._connect(
+                deadline,
+                read_only=True,
+                config={
+                    **_READ_CONFIG,
+                    "threads": self._threads,
+                    "memory_limit": self._read_memory,
+                },
+                cancel=cancel,
+            )
+            try:
+                connection.execute("set global TimeZone = 'UTC'").fetchall()
+                connection.execute("set global lock_configuration = true").fetchall()
+            except duckdb.Error as error:
+                connection.close()
+                connection = None
+                _refuse(error)
+        finally:
+            self._shared_state.acquire()
+            self._shared = connection
+            self._is_opening = False
+            self._shared_state.notify_all()
+
     def _unshare(self) -> None:
-        """Close the instance after its last user: an open reader would keep dbt and landings out."""
-        with self._shared_lock:
+        """Close the instance after its last user: an open reader keeps dbt and landings out."""
+        with self._shared_state:
             self._shared_users -= 1
             if self._shared_users == 0 and self._shared is not None:
                 self._shared.close()
@@ -344,7 +379,7 @@ class DuckDBWarehouse:
             WarehouseNotBuilt: there is no file. WarehouseUnavailable: held until the deadline.
             WarehouseError: unreadable.
         """
-        pause = 0.01
+        pauses = _HELD.pauses(self._rng)
         while True:
             if not self._path.exists():
                 raise WarehouseNotBuilt(_NOT_BUILT)
@@ -354,14 +389,18 @@ class DuckDBWarehouse:
                 if not _is_held(error):
                     _refuse(error)
                 if cancel is not None and cancel.is_set():
-                    raise QueryCancelled("the query was cancelled before it started") from None
+                    raise QueryCancelled(_CANCELLED_EARLY) from None
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WarehouseUnavailable(
-                        f"another process holds {self._path.name} ({_holder(error)}); it is tried again"
+                        f"another process holds {self._path.name} ({_holder(error)}); "
+                        "it is tried again"
                     ) from None
-            self._sleep(min(self._rng.uniform(0, pause), left))
-            pause = min(pause * 2, 0.5)
+            pause = min(next(pauses), left)
+            if cancel is None:
+                self._sleep(pause)
+            else:
+                cancel.wait(pause)
 
 
 @contextlib.contextmanager
@@ -380,7 +419,7 @@ def _transaction(connection: DuckDBPyConnection) -> Iterator[None]:
 
 
 class _Watch:
-    """Interrupts a cursor at its deadline or when its caller cancels; says which of the two it was."""
+    """Interrupts a cursor at its deadline or when its caller cancels, and says which it was."""
 
     def __init__(
         self, cursor: DuckDBPyConnection, deadline: float, cancel: threading.Event

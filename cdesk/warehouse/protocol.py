@@ -96,7 +96,9 @@ class Warehouse(Protocol):
         """
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
-        """source_file → the greatest `source_offset` that has landed from it; files of which nothing has landed are left out."""
+        """The greatest `source_offset` that has landed from each file; a file of which nothing has
+        landed is left out.
+        """
 
     def last_landing(self) -> datetime | None:
         """The latest `landed_at` (UTC), None where nothing has landed."""
@@ -128,7 +130,7 @@ class Warehouse(Protocol):
         """
 
     def data_version(self) -> str:
-        """A short text that changes whenever a query's answer could change by landing or building."""
+        """A short text that changes whenever landing or building could change an answer."""
 
     def close(self) -> None:
         """Give up connections. The object can be used again afterwards."""

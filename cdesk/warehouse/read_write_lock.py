@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from cdesk.core.errors import QueryCancelled
+
+_CANCEL_POLL: Final = 0.05
 
 
 class ReadWriteLock:
@@ -21,14 +27,20 @@ class ReadWriteLock:
         self._waiting_writers = 0
 
     @contextlib.contextmanager
-    def read(self, seconds: float) -> Iterator[None]:
-        """Raises TimeoutError when writers keep the gate for longer than `seconds`."""
+    def read(self, seconds: float, *, cancel: threading.Event | None = None) -> Iterator[None]:
+        """Hold the lock as one of the readers.
+
+        Raises:
+            TimeoutError: writers keep the lock for longer than `seconds`.
+            QueryCancelled: `cancel` was set while this waited.
+        """
         with self._condition:
             self._waiting_readers += 1
             try:
-                free = self._condition.wait_for(
+                free = self._wait_for(
                     lambda: not self._writing and (self._admitted > 0 or not self._waiting_writers),
                     seconds,
+                    cancel,
                 )
             finally:
                 self._waiting_readers -= 1
@@ -46,7 +58,11 @@ class ReadWriteLock:
 
     @contextlib.contextmanager
     def write(self, seconds: float) -> Iterator[None]:
-        """Raises TimeoutError when others keep the gate for longer than `seconds`."""
+        """Hold the lock alone.
+
+        Raises:
+            TimeoutError: others keep the lock for longer than `seconds`.
+        """
         with self._condition:
             self._waiting_writers += 1
             try:
@@ -66,3 +82,19 @@ class ReadWriteLock:
                 self._writing = False
                 self._admitted = self._waiting_readers
                 self._condition.notify_all()
+
+    def _wait_for(
+        self, is_free: Callable[[], bool], seconds: float, cancel: threading.Event | None
+    ) -> bool:
+        """Wait in slices where a caller may cancel: nobody notifies the condition of that."""
+        if cancel is None:
+            return self._condition.wait_for(is_free, seconds)
+        deadline = time.monotonic() + seconds
+        while not is_free():
+            if cancel.is_set():
+                raise QueryCancelled("the query was cancelled while it waited for a landing")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._condition.wait(min(left, _CANCEL_POLL))
+        return True

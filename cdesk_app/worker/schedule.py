@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cdesk.core.backoff import Backoff
 from cdesk.core.clock import NowNs
 
 GAP_SECONDS: Final = 300.0
 INSIGHT_GAP_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 3.0
 """Records of one turn come in a bunch: the build waits for the bunch."""
-FIRST_PAUSE_SECONDS: Final = 30.0
-LONGEST_PAUSE_SECONDS: Final = 900.0
+FAILED_BUILD: Final = Backoff(30.0, 900.0)
 _DAY_NS: Final = 86_400_000_000_000
 
 
@@ -96,10 +96,7 @@ class BuildSchedule:
             if self._built_at is not None:
                 at = max(at, self._built_at + gap)
         if self._failures:
-            pause = min(
-                FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 16), LONGEST_PAUSE_SECONDS
-            )
-            at = max(at, self._failed_at + pause)
+            at = max(at, self._failed_at + FAILED_BUILD.pause(self._failures))
         return max(at - now, 0.0)
 
     def succeeded(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from cdesk.core.backoff import Backoff
 from cdesk.core.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
 from cdesk.warehouse.snowflake.driver import CONNECTIONS_FILE, connector
 from cdesk.warehouse.snowflake.driver import errors as sf
@@ -80,9 +81,8 @@ _PHRASES: Final = {
 }
 """Where the connector leaves the number out of its message."""
 _ROLE_NOT_GRANTED: Final = 390189
-_FIRST_PAUSE: Final = 30.0
-_LONGEST_PAUSE: Final = 900.0
-_UNREACHABLE_PAUSE: Final = 2.0
+_REFUSED: Final = Backoff(30.0, 900.0, jitter=(1.0, 1.2))
+_UNREACHABLE: Final = Backoff(2.0, 900.0, jitter=(1.0, 1.2))
 
 
 class Login:
@@ -165,8 +165,8 @@ class Login:
         name = self._environ.get("SNOWFLAKE_DEFAULT_CONNECTION_NAME") or "default"
         if name not in found:
             raise ConfigurationError(
-                f"no Snowflake connection: connections.toml has no {name!r}; run 'snow connection add', or set SNOWFLAKE_ACCOUNT "
-                "and SNOWFLAKE_USER"
+                f"no Snowflake connection: connections.toml has no {name!r}; "
+                "run 'snow connection add', or set SNOWFLAKE_ACCOUNT and SNOWFLAKE_USER"
             )
         own = ("database", "schema", "role", "warehouse", "session_parameters")
         parameters: dict[str, object] = dict(found[name])
@@ -182,7 +182,8 @@ class Login:
             return
         left = round(self._not_before - self._monotonic())
         raise WarehouseUnavailable(
-            f"{self._reason}; the next login is tried in {left} s, or when the credentials have changed"
+            f"{self._reason}; the next login is tried in {left} s, "
+            "or when the credentials have changed"
         )
 
     def _failed(self, error: Exception, role: str) -> WarehouseError | ConfigurationError:
@@ -193,18 +194,24 @@ class Login:
             self._failures += 1
             self._credentials = self._fingerprint()
             refused = _REFUSED_LOGIN.get(code)
-            base = _FIRST_PAUSE if refused else _UNREACHABLE_PAUSE
-            pause = min(base * 2 ** (self._failures - 1), _LONGEST_PAUSE)
-            self._not_before = self._monotonic() + pause * self._rng.uniform(1.0, 1.2)
+            backoff = _REFUSED if refused else _UNREACHABLE
+            pause = backoff.pause(self._failures, self._rng)
+            self._not_before = self._monotonic() + pause
             if code == _ROLE_NOT_GRANTED:
                 self._reason = (
                     f"Snowflake refuses the login: role {role} is not granted to this user; "
                     f"an administrator runs: grant role {role} to user …"
                 )
             elif refused:
-                self._reason = f"Snowflake refuses the login: {refused}; check it with 'snow connection test' and mend the credential"
+                self._reason = (
+                    f"Snowflake refuses the login: {refused}; "
+                    "check it with 'snow connection test' and mend the credential"
+                )
             else:
-                self._reason = f"Snowflake cannot be reached ({first_line(error)}); check it with 'snow connection test'"
+                self._reason = (
+                    f"Snowflake cannot be reached ({first_line(error)}); "
+                    "check it with 'snow connection test'"
+                )
             return WarehouseUnavailable(self._reason)
 
     def _fingerprint(self) -> tuple[object, ...]:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from cdesk.contract.catalog import Template
+from cdesk.core.backoff import Backoff
 from cdesk.core.clock import NowNs
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, ConfigurationError, WarehouseError, WarehouseUnavailable
@@ -37,7 +38,8 @@ from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, Warehouse
 from cdesk.warehouse.snowflake.clock import AccountClock
 from cdesk.warehouse.snowflake.login import Login, first_line
-from cdesk.warehouse.snowflake.warehouse import LOADER_ROLE, SnowflakeWarehouse
+from cdesk.warehouse.snowflake.sessions import LOADER_ROLE
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 PIPE: Final = "LANDING_PIPE"
 _COMMIT_SECONDS: Final = 60.0
@@ -47,6 +49,7 @@ _ATTEMPTS: Final = 3
 """So often in a row a landing may break off before one is made without the service: it may be the
 lines that it can't take.
 """
+_COMMIT_POLLS: Final = Backoff(0.1, 2.0)
 _APPEND_ROWS: Final = 5_000
 _APPEND_BYTES: Final = 3 * 1024 * 1024
 """Below the 4 MB that one append may hold."""
@@ -209,7 +212,7 @@ class SnowpipeWarehouse:
         """Until the token covers `lines`; whether the service has refused rows meanwhile."""
         known = self._channels[source_file]
         deadline = self._monotonic() + self._commit_seconds
-        pause = 0.1
+        pauses = _COMMIT_POLLS.pauses()
         while True:
             status = known.channel.get_channel_status()
             known.committed = parse_offset_token(source_file, status.latest_committed_offset_token)
@@ -221,8 +224,7 @@ class SnowpipeWarehouse:
                 raise WarehouseUnavailable(
                     f"Snowpipe Streaming has not committed within {self._commit_seconds:.0f} s; the lines are sent again"
                 )
-            self._sleep(pause)
-            pause = min(pause * 2, 2.0)
+            self._sleep(next(pauses))
 
     def _channel(self, source_file: str) -> _OpenChannel:
         found = self._channels.get(source_file)

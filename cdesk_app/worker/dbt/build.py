@@ -18,6 +18,7 @@ from typing import IO, Any, Final, Literal
 
 import orjson
 
+from cdesk.core.backoff import Backoff
 from cdesk.core.errors import BuildError
 from cdesk_app.worker.dbt.builder import IDLE_SECONDS
 from cdesk_app.worker.dbt.project import DbtProject
@@ -30,6 +31,7 @@ LOCK_WAIT_SECONDS: Final = 15.0
 """How long a build waits for another holder of the DuckDB file before it is given up until the next
 turn.
 """
+_HELD: Final = Backoff(0.1, 2.0)
 STOP_GRACE_SECONDS: Final = 2.0
 """A build under way may end by itself for so long after `stop` was set."""
 TIMEOUT_SECONDS: Final = 3_600.0
@@ -145,16 +147,16 @@ class Builder:
         self, argv: list[str], stop: threading.Event | None, progress: Progress | None
     ) -> BuildReport:
         deadline = time.monotonic() + self._lock_wait_seconds
-        pause = 0.1
+        pauses = _HELD.pauses()
         while True:
             answer = self._ask(argv, stop, progress)
             failed = [node for node in answer["nodes"] if node["status"] in _FAILED]
             if not _is_locked(answer, failed):
                 break
+            pause = next(pauses)
             if time.monotonic() + pause > deadline:
                 raise _blocked(self._project.log)
             (stop or threading.Event()).wait(pause)
-            pause = min(pause * 2, 2.0)
         failures = tuple(
             NodeFailure(node["name"], node["type"], _first_line(node)) for node in failed
         )

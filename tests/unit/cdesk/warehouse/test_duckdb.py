@@ -24,6 +24,10 @@ from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.protocol import LandedLine
 
 TAG = "cdesk_00c0ffee"
+HOLD = (
+    "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+    "sys.stdin.read()"
+)
 ENDLESS = (
     "select count(*) as n from range(10000000) a, range(10000000) b where a.range + b.range = ?"
 )
@@ -267,6 +271,64 @@ class TestQueries:
             ) as outcome,
         ):
             list(outcome.batches)
+
+    def test_a_query_can_be_cancelled_while_another_waits_for_a_held_file(self, path: Path) -> None:
+        """Another process holds the file, and the first query is the one that tries to open it."""
+        warehouse = DuckDBWarehouse(path, read_wait=60)
+        held = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        outcomes: dict[str, Exception | None] = {}
+
+        def ask(name: str, cancel: threading.Event) -> None:
+            try:
+                with warehouse.run_template(
+                    template("select 1"), [], query_tag=TAG, timeout_seconds=60, cancel=cancel
+                ):
+                    outcomes[name] = None
+            except WarehouseError as error:
+                outcomes[name] = error
+
+        cancels = {name: threading.Event() for name in ("first", "second")}
+        threads = {
+            name: threading.Thread(target=ask, args=(name, cancel))
+            for name, cancel in cancels.items()
+        }
+        try:
+            assert held.stdout is not None
+            held.stdout.readline()
+            for thread in threads.values():
+                thread.start()
+                time.sleep(0.2)
+            for name in ("second", "first"):
+                cancels[name].set()
+                threads[name].join(timeout=20)
+                assert isinstance(outcomes.get(name), QueryCancelled), name
+        finally:
+            held.communicate()
+            for thread in threads.values():
+                thread.join()
+
+    def test_a_query_can_be_cancelled_while_it_waits_for_a_landing(self, path: Path) -> None:
+        warehouse = DuckDBWarehouse(path, read_wait=60)
+        cancel = threading.Event()
+        threading.Timer(0.2, cancel.set).start()
+        with warehouse.bulk():
+            outcome: list[Exception] = []
+
+            def ask() -> None:
+                try:
+                    with warehouse.run_template(
+                        template("select 1"), [], query_tag=TAG, timeout_seconds=60, cancel=cancel
+                    ):
+                        pass
+                except WarehouseError as error:
+                    outcome.append(error)
+
+            reader = threading.Thread(target=ask)
+            reader.start()
+            reader.join(timeout=20)
+            assert [type(error) for error in outcome] == [QueryCancelled]
 
     @pytest.mark.parametrize(
         "sql",

@@ -19,7 +19,7 @@ from cdesk.core.errors import (
 )
 from cdesk.warehouse.snowflake.driver import errors as sf
 from cdesk.warehouse.snowflake.login import ENVIRONMENT, Login, error_code
-from cdesk.warehouse.snowflake.warehouse import _refuse
+from cdesk.warehouse.snowflake.refusal import refuse
 
 KEY_ENVIRON = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": "u"}
 
@@ -230,14 +230,14 @@ def test_each_refusal_names_what_mends_it(
     errno: int, sqlstate: str, message: str, kind: type[Exception], mends: str
 ) -> None:
     with pytest.raises(kind, match=mends):
-        _refuse(sf.ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate))
+        refuse(sf.ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate))
 
 
 def test_a_broken_network_is_worth_trying_again() -> None:
     with pytest.raises(WarehouseUnavailable):
-        _refuse(
+        refuse(
             sf.OperationalError(msg="Failed to execute request: Connection aborted", errno=251011)
         )
     with pytest.raises(WarehouseUnavailable):
-        _refuse(ConnectionResetError("reset"))
+        refuse(ConnectionResetError("reset"))
     assert error_code(ValueError("x")) == -1

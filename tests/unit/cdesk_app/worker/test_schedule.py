@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cdesk_app.worker.schedule import (
-    FIRST_PAUSE_SECONDS,
+    FAILED_BUILD,
     GAP_SECONDS,
     INSIGHT_GAP_SECONDS,
-    LONGEST_PAUSE_SECONDS,
     SETTLE_SECONDS,
     BuildSchedule,
 )
@@ -125,9 +124,9 @@ def test_failures_are_retried_after_a_growing_pause(schedule: BuildSchedule, clo
         clock.seconds += schedule.due_in() or 0
         schedule.failed("build_error")
         pauses.append(schedule.due_in())
-    assert pauses[:3] == [FIRST_PAUSE_SECONDS, 2 * FIRST_PAUSE_SECONDS, 4 * FIRST_PAUSE_SECONDS]
-    assert pauses[-1] == LONGEST_PAUSE_SECONDS
-    clock.seconds += LONGEST_PAUSE_SECONDS
+    assert pauses[:3] == [FAILED_BUILD.first, 2 * FAILED_BUILD.first, 4 * FAILED_BUILD.first]
+    assert pauses[-1] == FAILED_BUILD.longest
+    clock.seconds += FAILED_BUILD.longest
     assert schedule.due_in() == 0, "what landed still waits for its build"
 
 
@@ -136,8 +135,8 @@ def test_a_failed_request_is_answered_and_what_it_asked_for_is_tried_again_later
 ) -> None:
     schedule.request()
     schedule.failed("build_error")
-    assert schedule.due_in() == FIRST_PAUSE_SECONDS
-    clock.seconds += FIRST_PAUSE_SECONDS
+    assert schedule.due_in() == FAILED_BUILD.first
+    clock.seconds += FAILED_BUILD.first
     assert schedule.due_in() == 0
 
 

@@ -1,0 +1,105 @@
+"""The sessions that this installation opens: which roles, which parameters, and pools of them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from cdesk.warehouse.snowflake.driver import errors as sf
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.refusal import refuse
+
+LOADER_ROLE: Final = "CDESK_LOADER"
+READER_ROLE: Final = "CDESK_READER"
+QUERY_WAREHOUSE: Final = "CDESK_WH"
+STATEMENT_TIMEOUT_SECONDS: Final = 30
+READER_SESSION: Final[dict[str, object]] = {
+    "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_SECONDS,
+    "MULTI_STATEMENT_COUNT": 1,
+    "USE_CACHED_RESULT": True,
+    "TIMEZONE": "UTC",
+}
+LOADER_SESSION: Final[dict[str, object]] = {
+    "MULTI_STATEMENT_COUNT": 1,
+    "TIMEZONE": "UTC",
+    "QUERY_TAG": "cdesk_00000000",
+}
+_IDLE_SECONDS: Final = 180.0
+NO_OTHER_ROLE: Final = "use secondary roles none"
+"""A user's secondary roles, all of theirs by default, would be in force beside the one asked for.
+https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
+"""
+
+
+class SessionPool:
+    """Idle connections of one role. A borrowed connection is the borrower's alone; one that failed
+    is not used again.
+    """
+
+    def __init__(
+        self,
+        login: Login,
+        role: str,
+        warehouse: str,
+        session_parameters: dict[str, object],
+        monotonic: Callable[[], float],
+        *,
+        prepare: Sequence[str] = (),
+    ) -> None:
+        self._login = login
+        self._role = role
+        self._warehouse = warehouse
+        self._session_parameters = session_parameters
+        self._monotonic = monotonic
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._idle: list[tuple[float, Any]] = []
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[Any]:
+        connection = self._take()
+        try:
+            yield connection
+        except BaseException:
+            close_quietly(connection)
+            raise
+        with self._lock:
+            self._idle.append((self._monotonic(), connection))
+
+    def _take(self) -> Any:
+        stale: list[Any] = []
+        with self._lock:
+            while self._idle:
+                since, connection = self._idle.pop()
+                if self._monotonic() - since < _IDLE_SECONDS and not connection.is_closed():
+                    break
+                stale.append(connection)
+            else:
+                connection = None
+        for old in stale:
+            close_quietly(old)
+        if connection is not None:
+            return connection
+        connection = self._login.open(
+            role=self._role, warehouse=self._warehouse, session_parameters=self._session_parameters
+        )
+        try:
+            for statement in (NO_OTHER_ROLE, *self._prepare):
+                connection.cursor().execute(statement)
+        except sf.Error as error:
+            close_quietly(connection)
+            refuse(error)
+        return connection
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            close_quietly(connection)
+
+
+def close_quietly(connection: Any) -> None:
+    with contextlib.suppress(sf.Error, OSError):
+        connection.close()
