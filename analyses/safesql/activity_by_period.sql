@@ -1,22 +1,15 @@
 with
 
-chosen as (
-
-    select {{ cdesk.bind_as('period', 'varchar') }} as period
-
-),
-
 activities as (
 
     select
-        {{ cdesk.truncate_to('events.ts', 'chosen.period') }} as period_start,
-        events._session_id
-    from {{ ref('events_live') }} as events
-    cross join chosen
+        {{ cdesk.truncate_to('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        _session_id
+    from {{ ref('events_live') }}
     where
-        events.customer = {{ cdesk.bind('customer') }}
-        and events.activity = {{ cdesk.bind('activity') }}
-        and events.ts >= {{ cdesk.time_back('day', 'days_back') }}
+        customer = {{ cdesk.bind('customer') }}
+        and activity = {{ cdesk.bind('activity') }}
+        and ts >= {{ cdesk.time_back('day', 'days_back') }}
 
 ),
 

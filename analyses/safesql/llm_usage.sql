@@ -1,25 +1,18 @@
 with
 
-chosen as (
-
-    select {{ cdesk.bind_as('period', 'varchar') }} as period
-
-),
-
 calls as (
 
     select
-        {{ cdesk.truncate_to('events.ts', 'chosen.period') }} as period_start,
-        coalesce({{ cdesk.json_string('events._feature_json', 'model') }}, 'unknown') as model,
-        {{ cdesk.json_integer('events._feature_json', 'input_tokens') }} as input_tokens,
-        {{ cdesk.json_integer('events._feature_json', 'output_tokens') }} as output_tokens,
-        {{ cdesk.json_number('events._feature_json', 'latency_ms') }} as latency_ms
-    from {{ ref('events_live') }} as events
-    cross join chosen
+        {{ cdesk.truncate_to('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        coalesce({{ cdesk.json_string('_feature_json', 'model') }}, 'unknown') as model,
+        {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,
+        {{ cdesk.json_integer('_feature_json', 'output_tokens') }} as output_tokens,
+        {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms
+    from {{ ref('events_live') }}
     where
-        events.customer = {{ cdesk.bind('customer') }}
-        and events.activity in ('cdesk.claude_responded', 'cdesk.llm_called')
-        and events.ts >= {{ cdesk.time_back('day', 'days_back') }}
+        customer = {{ cdesk.bind('customer') }}
+        and activity in ('cdesk.claude_responded', 'cdesk.llm_called')
+        and ts >= {{ cdesk.time_back('day', 'days_back') }}
 
 ),
 

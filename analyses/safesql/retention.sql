@@ -20,7 +20,7 @@ cohorts as (
     select
         customer,
         first_ts,
-        {{ cdesk.bound_period_start('first_ts') }} as cohort_start
+        {{ cdesk.truncate_to('first_ts', cdesk.bind_as('period', 'varchar')) }} as cohort_start
     from firsts
 
 ),
@@ -41,7 +41,7 @@ returned as (
     select
         cohorts.customer,
         cohorts.cohort_start,
-        {{ cdesk.bound_period_start('events.ts') }} as return_start
+        {{ cdesk.truncate_to('events.ts', cdesk.bind_as('period', 'varchar')) }} as return_start
     from {{ ref('events') }} as events
     inner join cohorts
         on events.customer = cohorts.customer and events.ts > cohorts.first_ts
@@ -80,22 +80,17 @@ counted as (
 
 ),
 
-periods as (
+numbers as (
 
-    {% for period in range(0, 61) %}
-    select {{ period }} as period
-    {% if not loop.last %}
-    union all
-    {% endif %}
-    {% endfor %}
+    {{ dbt.generate_series(61) }}
 
 ),
 
 asked as (
 
-    select period
-    from periods
-    where period <= {{ cdesk.bind_as('periods', 'integer') }}
+    select generated_number - 1 as period
+    from numbers
+    where generated_number - 1 <= {{ cdesk.bind_as('periods', 'integer') }}
 
 ),
 

@@ -1,4 +1,7 @@
-{# The start of the hour, day, week (Monday) or month that a timestamp lies in; which of them is a value, in the column `period`. #}
+{#
+    The start of the hour, day, week (Monday) or month that a timestamp lies in. Which of them is
+    itself a value: a bind, or a column.
+#}
 {% macro truncate_to(timestamp, period) -%}
     case {{ period }}
     {%- for part in ['hour', 'day', 'week', 'month'] %}

@@ -9,7 +9,7 @@ records as (
 typed as (
 
     select
-        {{ cdesk.event_columns() }},
+        {{ cdesk.recorded_event() }},
         source_file as _source_file,
         source_offset as _source_offset
     from records

@@ -52,23 +52,7 @@ numbered as (
 
 final as (
 
-    {% set own = 'new_events' if is_incremental() else 'numbered' %}
-    select
-        numbered.activity,
-        numbered.customer,
-        numbered.ts,
-        numbered.activity_repeated_at,
-        cast(numbered.activity_occurrence as bigint) as activity_occurrence,
-        {{ own }}.link,
-        {{ own }}.revenue_impact,
-        {{ own }}._feature_json,
-        {{ own }}._source_system,
-        {{ own }}._source_version,
-        {{ own }}._session_id,
-        {{ own }}._query_tag,
-        numbered._activity_id,
-        {{ own }}._anonymous_customer_id,
-        {{ own }}._landed_at
+    select {{ cdesk.numbered_event('new_events' if is_incremental() else 'numbered') }}
     from numbered
     {% if is_incremental() %}
     left join new_events on numbered._activity_id = new_events._activity_id

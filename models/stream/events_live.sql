@@ -86,7 +86,8 @@ pending as (
 
 new_events as (
 
-    select {{ cdesk.event_columns() }}
+    select
+        {{ cdesk.recorded_event() }}
     from pending
 
 ),
@@ -115,22 +116,7 @@ unmoved as (
 
 moved as (
 
-    select
-        stored.activity,
-        stored.customer,
-        stored.ts,
-        numbered.activity_repeated_at,
-        numbered.activity_occurrence,
-        stored.link,
-        stored.revenue_impact,
-        stored._feature_json,
-        stored._source_system,
-        stored._source_version,
-        stored._session_id,
-        stored._query_tag,
-        stored._activity_id,
-        stored._anonymous_customer_id,
-        stored._landed_at
+    select {{ cdesk.numbered_event('stored') }}
     from {{ ref('events') }} as stored
     inner join numbered
         on
@@ -143,22 +129,7 @@ moved as (
 
 added as (
 
-    select
-        new_events.activity,
-        new_events.customer,
-        new_events.ts,
-        numbered.activity_repeated_at,
-        numbered.activity_occurrence,
-        new_events.link,
-        new_events.revenue_impact,
-        new_events._feature_json,
-        new_events._source_system,
-        new_events._source_version,
-        new_events._session_id,
-        new_events._query_tag,
-        new_events._activity_id,
-        new_events._anonymous_customer_id,
-        new_events._landed_at
+    select {{ cdesk.numbered_event('new_events') }}
     from new_events
     inner join numbered on new_events._activity_id = numbered._activity_id
 
