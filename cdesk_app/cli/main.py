@@ -171,9 +171,10 @@ def _explain(error: Exception) -> str:
         from cdesk_app.cli.extras import extra_for
         from cdesk_app.cli.settings import configured_target
 
-        if extra := extra_for(error.name, target=configured_target()):
+        top = error.name.partition(".")[0]
+        if extra := extra_for(top, target=configured_target()):
             return (
-                f"this command needs {error.name}, which is not installed; "
+                f"this command needs {top}, which is not installed; "
                 f"run: pip install 'cdesk[{extra}]'"
             )
     text = " ".join(str(error).split()) or "no message"

@@ -180,7 +180,7 @@ def test_the_import_guard_sees_the_sdk_imported_in_full(state_home: StateDirecto
 
 def test_calls_leave_no_memory_behind(state_home: StateDirectory) -> None:
     code = (
-        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlean.install()\nfrom mcp_shim import main, service\n"
+        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlazy_sdk.install()\nfrom mcp_shim import main, service\n"
         "inner = service.Service.call\nseen = []\n"
         "async def call(self, *rest):\n"
         "    seen.append(1)\n"
