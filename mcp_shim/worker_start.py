@@ -21,9 +21,10 @@ LOOK_SECONDS: Final = 60.0
 WAITED_FOR_SECONDS: Final = 5.0
 """The same after a call whose answer only a worker can give."""
 _NEEDED: Final = {
-    "duckdb": ("worker", "dbt", "duckdb"),
-    "snowflake": ("worker", "dbt", "snowflake"),
+    "duckdb": ("cdesk_app", "dbt", "duckdb"),
+    "snowflake": ("cdesk_app", "dbt", "snowflake"),
 }
+"""Target → the packages without which no worker can run."""
 
 
 class WorkerStarter:
@@ -87,7 +88,7 @@ class WorkerStarter:
             "CDESK_CUSTOMER": settings.customer,
             "CDESK_TARGET": settings.target,
         }
-        # Beside our own packages: whatever folder the client was started in, its `cli` is not ours.
+        # Beside our own packages: in whatever folder the client was started, a package there of the same name is not ours.
         beside = Path(__file__).resolve().parents[1]
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         output = os.open(self._home.worker_log, flags, 0o600)

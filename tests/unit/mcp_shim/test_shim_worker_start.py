@@ -133,3 +133,22 @@ def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -
     )
     assert "cdesk[worker]" in done.stdout
     assert "dbt, duckdb" in done.stderr
+
+
+def test_the_command_as_it_stands_starts_a_worker(
+    settings: Settings, state_home: StateDirectory
+) -> None:
+    starter = WorkerStarter(settings, state_home)
+    assert starter.look()
+    child = starter._child
+    assert child is not None
+    try:
+        deadline = time.monotonic() + 60
+        while not is_held(state_home.worker_lock):
+            assert child.poll() is None, state_home.worker_log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not WorkerStarter(settings, state_home).look(), "one runs already"
+    finally:
+        child.kill()
+        child.wait()
