@@ -1,6 +1,7 @@
 {#
     dbt-snowflake's own, plus protection that stands in the statement that makes the table: `create or replace` drops every policy of the old one, and
     `copy grants` lets readers in at once, so a policy attached afterwards would come too late.
+    A column with a policy and a clustering key each need the definitions of all columns.
     https://docs.snowflake.com/en/sql-reference/sql/create-table#create-table-as-select-also-referred-to-as-ctas
 #}
 {% macro snowflake__create_table_as(temporary, relation, compiled_code, language='sql') -%}
@@ -17,7 +18,7 @@
             {{ get_assert_columns_equivalent(compiled_code) }}
             {%- set compiled_code = get_select_subquery(compiled_code) -%}
             {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=cdesk.native_columns(model['columns'])) -%}
-        {%- elif protection.masks -%}
+        {%- elif protection.masks or catalog_relation.cluster_by is not none -%}
             {%- set definitions = cdesk._typed_columns(relation, compiled_code) -%}
         {%- endif %}
     create or replace {{ 'transient ' if catalog_relation.is_transient }}table {{ relation }}
@@ -41,7 +42,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Names with their exact types: where one column of a `create table … as` has a policy, each has to have its type. #}
+{# Every column's name with its exact type, as the query has it. #}
 {% macro _typed_columns(relation, sql) -%}
     {%- set probe = make_temp_relation(relation, '__dbt_tmp_types').incorporate(type='view') -%}
     {%- do run_query(snowflake__create_view_as_with_temp_flag(probe, sql, True)) -%}

@@ -77,7 +77,9 @@ class Reader:
                 as_of = utc(cursor.execute(_AS_OF).fetchone()[0]) or EPOCH
                 query_id = cursor.execute_async(template.sql, _bindable(binds))["queryId"]
                 self._wait(connection, cursor, query_id, deadline, cancel)
-                cursor.get_results_from_sfqid(query_id)
+                # Not get_results_from_sfqid: it selects from RESULT_SCAN, which promises no order.
+                # https://docs.snowflake.com/en/sql-reference/functions/result_scan
+                cursor.query_result(query_id)
                 rows = cursor.fetchmany(_FETCH_ROWS)
                 schema, converters = arrow_schema(cursor.description)
             yield QueryOutcome(

@@ -26,6 +26,7 @@ standard input does.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gzip
 import json
@@ -49,6 +50,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.integration.snowflake import dialect_gaps
+from tests.integration.snowflake.refused_forms import refusal_of
 
 NOTHING_TO_DO = re.compile(
     r"""\s*(
@@ -69,6 +71,9 @@ SESSION = re.compile(
     r"\s*alter\s+session\s+(?P<verb>set|unset)\s+(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
 ASSIGNMENT = re.compile(r"(\w+)\s*=\s*('(?:[^']|'')*'|[^\s,]+)")
+RESULT_SCAN = re.compile(
+    r"\s*select\s+\*\s+from\s+table\(\s*result_scan\(\s*'([^']+)'\s*\)\s*\)", re.IGNORECASE
+)
 SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
 NAME = r'(?P<name>[\w$."]+)'
 POLICY = re.compile(
@@ -418,6 +423,10 @@ def dispatch(
         command,
         flags=re.DOTALL,
     )
+    if (refusal := refusal_of(bare)) is not None:
+        raise refused(refusal.text, refusal.errno, refusal.sqlstate)
+    if found := RESULT_SCAN.match(bare):
+        return shuffled(self, found[1])
     if found := SESSION.match(bare):
         for name, value in (
             ASSIGNMENT.findall(found["rest"]) if found["verb"].lower() == "set" else []
@@ -498,6 +507,22 @@ def dispatch(
     return original_execute(self, bare, params, *args, **kwargs)
 
 
+def shuffled(cursor: Any, query_id: str) -> Any:
+    """`select * from table(result_scan('…'))`, in an order of its own: Snowflake promises none.
+    https://docs.snowflake.com/en/sql-reference/functions/result_scan
+    """
+    found = cursor._conn.results_cache.get(query_id)
+    if found is not None and found[0] is not None:
+        table = found[0]
+        order = sorted(range(table.num_rows), key=lambda row: (row % 2 == 0, -row))
+        cursor._conn.results_cache[query_id] = (table.take(order), *found[1:])
+    try:
+        return original_execute(cursor, f"select * from table(result_scan('{query_id}'))")
+    finally:
+        if found is not None:
+            cursor._conn.results_cache[query_id] = found
+
+
 def refresh_history(conn: Any) -> None:
     """`snowflake.account_usage`, from what has run: seconds are real, bytes and credits are made up
     (1,000 and 0.001 a statement).
@@ -567,6 +592,40 @@ async def login(request: Request) -> Response:
     return response
 
 
+async def query_result(request: Request) -> Response:
+    """A query's own result, in its own order, as the connector's `query_result` fetches it."""
+    token = request.headers["Authorization"][17:-1]
+    conn = fakesnow.server.sessions[token]
+    query_id = request.path_params["query_id"]
+    found = conn.results_cache.get(query_id)
+    if found is None:
+        return JSONResponse(
+            {
+                "data": {},
+                "code": "000709",
+                "message": f"Statement {query_id} not found",
+                "success": False,
+            }
+        )
+    cursor = conn.cursor()
+    table, _, cursor._last_sql, cursor._last_params, cursor._last_transformed = found
+    rowtype = fakesnow.server.describe_as_rowtype(cursor._describe_last_sql())
+    rows = fakesnow.server.to_ipc(fakesnow.server.to_sf(table, rowtype)) if table else b""
+    return JSONResponse(
+        {
+            "data": {
+                "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],
+                "rowtype": rowtype,
+                "total": table.num_rows if table else 0,
+                "queryId": query_id,
+                "queryResultFormat": "arrow",
+                "rowsetBase64": base64.b64encode(rows).decode(),
+            },
+            "success": True,
+        }
+    )
+
+
 async def statements(request: Request) -> Response:
     """What has run, oldest first, from `after` on."""
     return JSONResponse(ACCOUNT.statements[int(request.query_params.get("after", "0")) :])
@@ -597,6 +656,7 @@ def main() -> None:
     dialect_gaps.install()
     routes = [
         Route("/session/v1/login-request", login, methods=["POST"]),
+        Route("/queries/{query_id}/result", query_result),
         Route("/cdesk/statements", statements),
         Route("/cdesk/fail", fail, methods=["POST"]),
         Route("/cdesk/state", state),

@@ -201,6 +201,18 @@ def test_a_query_streams_typed_columns(engine: Engine) -> None:
     assert outcome.as_of.tzinfo is not None
 
 
+def test_rows_come_in_the_order_of_the_query(engine: Engine) -> None:
+    for number in range(40):
+        engine.query(engine.insert_fact, "ada", number, None, None, None, None)
+    prefix = "activities." if engine.name == "duckdb" else ""
+    wanted = template(f"select n from {prefix}facts order by n desc")
+    with engine.warehouse.run_template(
+        wanted, [], query_tag="cdesk_00000006", timeout_seconds=20
+    ) as outcome:
+        rows = [row["n"] for batch in outcome.batches for row in batch.to_pylist()]
+    assert rows == list(range(40))[::-1]
+
+
 def test_values_are_bound_and_never_read_as_sql(engine: Engine) -> None:
     evil = "x' or '1'='1"
     wanted = template("select ? as said", "customer")
