@@ -4,25 +4,49 @@ reads the environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal, cast
 
 from cdesk.core.checks import check_customer
-from cdesk.core.errors import ConfigurationError
+from cdesk.core.errors import ConfigurationError, shown
 
 Target = Literal["duckdb", "snowflake"]
 WorkerMode = Literal["auto", "off"]
 Durability = Literal["os", "disk"]
+RenderMode = Literal["auto", "off"]
+Encryption = Literal["AES256", "aws:kms", "none"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "target": ("duckdb", "snowflake"),
     "worker": ("auto", "off"),
     "durability": ("os", "disk"),
+    "render": ("auto", "off"),
+    "artifacts_encryption": ("AES256", "aws:kms", "none"),
 }
-SETTINGS = ("home", "customer", "target", "worker", "durability")
+SETTINGS = (
+    "home",
+    "customer",
+    "target",
+    "worker",
+    "durability",
+    "timezone",
+    "render",
+    "render_url",
+    "artifacts_url",
+    "artifacts_endpoint",
+    "artifacts_region",
+    "artifacts_encryption",
+    "artifacts_kms_key",
+)
 """Every setting; in the environment `CDESK_` and the upper-case name, in config.toml the name."""
+
+RENDER_URL = "http://127.0.0.1:8377"
+_WEB_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=/-]{0,200})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +64,51 @@ class Settings:
     target: Target = "duckdb"
     worker: WorkerMode = "auto"
     durability: Durability = "os"
+    timezone: str = "UTC"
+    """IANA name of the person's time zone, for days and hours in answers; stored times are UTC."""
+    render: RenderMode = "auto"
+    """`auto`: the worker starts the renderer of cards when there is a card to show."""
+    render_url: str = RENDER_URL
+    """Where cards and dashboard are served, as a browser reaches them; without a slash at its end."""
+    artifacts_url: str = ""
+    """`s3://bucket/prefix`; empty: results stay in the state directory."""
+    artifacts_endpoint: str = ""
+    """Address of an S3-compatible service; empty: Amazon's own."""
+    artifacts_region: str = ""
+    artifacts_encryption: Encryption = "AES256"
+    artifacts_kms_key: str = ""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The environment as it was read, for child processes and for the engines' own variables (never
     logged).
     """
+
+    @property
+    def zone(self) -> tzinfo:
+        """The person's time zone."""
+        return zone_named(self.timezone)
+
+    def card_url(self, artifact_id: str) -> str:
+        """Where the card of a stored result is, without the signature that opens it elsewhere."""
+        return f"{self.render_url}/c/{artifact_id}"
+
+
+def zone_named(name: str) -> tzinfo:
+    """The time zone of an IANA name.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    if name == "UTC":
+        return UTC
+    # Only here: most processes need no other zone than UTC.
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(
+            f"timezone is {shown(name)}; allowed: a name of the IANA time zone database, as Europe/Berlin"
+        ) from None
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -80,14 +145,37 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     except ValueError as error:
         problem, allowed = error.args
         raise ConfigurationError(f"customer: {problem}; allowed: {allowed}") from None
+    timezone = value("timezone", "UTC")
+    zone_named(timezone)
+    urls = {
+        name: _url(name, value(name, default), pattern, example)
+        for name, default, pattern, example in (
+            ("render_url", RENDER_URL, _WEB_URL, "https://cards.example.com"),
+            ("artifacts_url", "", _S3_URL, "s3://bucket/prefix"),
+            ("artifacts_endpoint", "", _WEB_URL, "https://s3.example.com"),
+        )
+    }
     return Settings(
         home=home,
         customer=customer,
         target=cast(Target, value("target", "duckdb")),
         worker=cast(WorkerMode, value("worker", "auto")),
         durability=cast(Durability, value("durability", "os")),
+        timezone=timezone,
+        render=cast(RenderMode, value("render", "auto")),
+        artifacts_region=value("artifacts_region", ""),
+        artifacts_encryption=cast(Encryption, value("artifacts_encryption", "AES256")),
+        artifacts_kms_key=value("artifacts_kms_key", ""),
+        **urls,
         environ=dict(environ),
     )
+
+
+def _url(name: str, text: str, pattern: re.Pattern[str], example: str) -> str:
+    text = text.rstrip("/")
+    if text and not pattern.fullmatch(text):
+        raise ConfigurationError(f"{name} is {shown(text)}; allowed: an address as {example}")
+    return text
 
 
 def _read_file(path: Path) -> dict[str, str]:

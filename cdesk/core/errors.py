@@ -9,6 +9,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── StateDirectoryError     CDESK_HOME cannot be read or written
 ├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
 ├── CatalogError          catalog.json is missing, unreadable or inconsistent
+├── ArtifactUnreadable      a stored result is gone, damaged or half-written
 ├── SnapshotError           context.db is missing or cannot be used
 │   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
 ├── KillSwitchActive        queries are refused by decision
@@ -81,6 +82,10 @@ class QueueWriteError(CdeskError):
 
 class CatalogError(CdeskError):
     code = "catalog_unavailable"
+
+
+class ArtifactUnreadable(CdeskError):
+    code = "artifact_unreadable"
 
 
 class SnapshotError(CdeskError):

@@ -103,18 +103,30 @@ def _python() -> Finding:
     return Finding("python", "ok", f"{version} ({sys.executable})")
 
 
+_WITHOUT: Final = {
+    "worker": "nothing lands from this computer",
+    "snowflake": "nothing lands from this computer",
+    "render": "no cards, charts or dashboard",
+    "s3": "results cannot be stored in S3",
+}
+"""Extra → what is not there without it."""
+
+
 def _parts(settings: Settings) -> Iterator[Finding]:
+    needed = "snowflake" if settings.target == "snowflake" else "worker"
     for extra, modules in EXTRAS.items():
-        if (extra == "snowflake") != (settings.target == "snowflake"):
+        if extra in ("worker", "snowflake") and extra != needed:
+            continue
+        if extra == "s3" and not settings.artifacts_url:
             continue
         missing = [name for name in modules if not _installed(name)]
         if not missing:
             yield Finding(f"part {extra}", "ok", "installed")
-        elif extra == "snowflake" or settings.worker == "auto":
+        elif extra in ("snowflake", "s3") or settings.worker == "auto":
             yield Finding(
                 f"part {extra}",
-                "failed" if extra == "snowflake" else "note",
-                f"not installed ({', '.join(missing)}): nothing lands from this computer",
+                "failed" if extra in ("snowflake", "s3") else "note",
+                f"not installed ({', '.join(missing)}): {_WITHOUT[extra]}",
                 f"pip install 'cdesk[{extra}]'",
             )
         else:

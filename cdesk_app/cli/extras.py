@@ -26,6 +26,8 @@ EXTRAS: Final = {
         "snowflake.ingest",
         "tqdm",
     ),
+    "render": ("duckdb", "jinja2", "pyarrow", "starlette", "uvicorn", "vl_convert"),
+    "s3": ("boto3", "botocore"),
 }
 """Extra → the modules that it brings and the base installation does not have. Each extra is whole:
 a module that two need stands in both.

@@ -73,3 +73,42 @@ def test_an_overlong_customer_is_refused(tmp_path: Path) -> None:
 
 def test_settings_never_show_the_environment(tmp_path: Path) -> None:
     assert "hush" not in repr(load(tmp_path, SNOWFLAKE_PASSWORD="hush"))
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/Argentina/Ushuaia", "UTC"])
+def test_a_time_zone_is_known_by_its_name(name: str, tmp_path: Path) -> None:
+    settings = load_settings({"CDESK_HOME": str(tmp_path), "CDESK_TIMEZONE": name})
+    assert str(settings.zone) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe", "CEST+2", "x\x00y"]
+)
+def test_an_unknown_time_zone_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"timezone is .*allowed: .*Europe/Berlin"
+    ) as caught:
+        load_settings({"CDESK_HOME": str(tmp_path), "CDESK_TIMEZONE": name})
+    assert ascii(name)[1:6] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("render_url", "javascript:alert(1)"),
+        ("render_url", "https://user:pass@example.com"),
+        ("artifacts_url", "https://bucket"),
+        ("artifacts_url", "s3://Bucket_Name"),
+        ("artifacts_endpoint", "s3.example.com"),
+        ("artifacts_encryption", "rot13"),
+        ("render", "maybe"),
+    ],
+)
+def test_an_address_of_another_form_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} is "):
+        load_settings({"CDESK_HOME": str(tmp_path), f"CDESK_{name.upper()}": value})
+
+
+def test_a_card_has_a_lasting_address(tmp_path: Path) -> None:
+    given = {"CDESK_HOME": str(tmp_path), "CDESK_RENDER_URL": "https://cards.example.com/"}
+    assert load_settings(given).card_url("a1") == "https://cards.example.com/c/a1"

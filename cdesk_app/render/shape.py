@@ -1,0 +1,186 @@
+"""Which chart a result's shape asks for: from its columns and a sample of its rows alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from cdesk_app.render.table import Column, Table, View
+
+ChartKind = Literal[
+    "series",
+    "events",
+    "bars",
+    "heatmap",
+    "boxes",
+    "histogram",
+    "funnel",
+    "retention",
+    "paths",
+    "figures",
+    "none",
+]
+
+SAMPLE_ROWS: Final = 2_000
+MAX_SERIES: Final = 8
+MAX_CATEGORIES: Final = 40
+_KEY = re.compile(r"(^|_)(id|hash|tag|key|uuid|place|rank|nth|occurrence|version)$|^_", re.I)
+_MEAN = re.compile(
+    r"(avg|average|mean|median|min|max|rate|share|ratio|pct|percent|retention|convert|latency|duration|"
+    r"seconds|coverage|score|price|temperature)|(^|_)p\d+(_|$)|_ms$",
+    re.I,
+)
+_LONG_TEXT: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What to draw, and of which columns (places). `by`: columns of categories, at most two.
+
+    additive: whether adding the measure up means something (counts, not percentiles).
+    """
+
+    kind: ChartKind
+    time: int | None = None
+    measure: int | None = None
+    by: tuple[int, ...] = ()
+    additive: bool = True
+    steps: tuple[int, ...] = field(default=())
+
+
+def shape_of(table: Table) -> Shape:
+    """The chart for a stored result; kind `none` where a table says it best."""
+    if table.row_count == 0 or not table.columns or len(table.columns) > 60:
+        return Shape("none")
+    rows = table.page(View(), 0, SAMPLE_ROWS).rows
+    return _named(table.columns) or _choose(table.columns, rows, table.row_count)
+
+
+def is_additive(name: str) -> bool:
+    return _MEAN.search(name) is None
+
+
+def _named(columns: Sequence[Column]) -> Shape | None:
+    """Results whose columns say what they are: retention, funnel, paths."""
+    place = {column.name: column.place for column in reversed(columns)}
+    numeric = {column.name for column in columns if column.type in ("integer", "number")}
+    if {"cohort_start", "period"} <= place.keys() and "retention" in numeric:
+        return Shape(
+            "retention",
+            measure=place["retention"],
+            by=(place["cohort_start"], place["period"]),
+            additive=False,
+        )
+    if {"step", "reached"} <= numeric:
+        name = next((place[n] for n in ("activity", "name", "label") if n in place), place["step"])
+        return Shape("funnel", measure=place["reached"], by=(name,))
+    steps = [place[f"step_{n}"] for n in range(1, 7) if f"step_{n}" in place]
+    if steps and "start_activity" in place and "occurrences" in numeric:
+        return Shape(
+            "paths",
+            measure=place["occurrences"],
+            steps=(place["start_activity"], *steps),
+        )
+    return None
+
+
+def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Shape:
+    times = [c for c in columns if c.type in ("timestamp", "date") and _filled(rows, c)]
+    measures = [
+        c
+        for c in columns
+        if c.type in ("integer", "number") and not _KEY.search(c.name) and _drawable(rows, c)
+    ]
+    categories = [c for c in columns if _is_category(c, rows)]
+    first = measures[0] if measures else None
+    if count == 1:
+        return Shape("figures") if measures else Shape("none")
+    if times and all(times[0].place < c.place for c in (*categories[:1], *measures[:1])):
+        shape = _over_time(times[0], categories, first, rows)
+        if shape is not None:
+            return shape
+    if first is None:
+        return Shape("none")
+    additive = is_additive(first.name)
+    if len(categories) >= 2:
+        a, b = categories[:2]
+        both = {(_key(row[a.place]), _key(row[b.place])) for row in rows}
+        if (
+            len(both) == len(rows)
+            and min(_distinct(rows, a), _distinct(rows, b)) >= 2
+            and len(both) > max(_distinct(rows, a), _distinct(rows, b))
+        ):
+            return Shape("heatmap", measure=first.place, by=(a.place, b.place), additive=additive)
+    for category in categories[:3]:
+        distinct = _distinct(rows, category)
+        if len(rows) >= 5 * distinct and distinct <= 12 and not _counts(first.name):
+            return Shape("boxes", measure=first.place, by=(category.place,), additive=additive)
+    if categories:
+        return Shape("bars", measure=first.place, by=(categories[0].place,), additive=additive)
+    if count >= 20 and _distinct(rows, first) > 5:
+        return Shape("histogram", measure=first.place, additive=additive)
+    return Shape("none")
+
+
+def _over_time(
+    time: Column, categories: Sequence[Column], measure: Column | None, rows: list[list[Any]]
+) -> Shape | None:
+    moments = _distinct(rows, time)
+    if moments < 3:
+        return None
+    by = next(
+        (c for c in categories if 2 <= _distinct(rows, c) <= MAX_SERIES and c.place != time.place),
+        None,
+    )
+    if measure is None:
+        return Shape("events", time=time.place, by=(by.place,) if by else ())
+    # A row a moment (and series) is a series already; more rows are added up or averaged.
+    return Shape(
+        "series",
+        time=time.place,
+        measure=measure.place,
+        by=(by.place,) if by and len(rows) > moments else (),
+        additive=is_additive(measure.name),
+    )
+
+
+def _counts(name: str) -> bool:
+    return bool(re.search(r"count|total|sum|number|occurrences", name, re.I))
+
+
+def _key(value: Any) -> str:
+    return repr(value)
+
+
+def _filled(rows: list[list[Any]], column: Column) -> bool:
+    empty = sum(row[column.place] is None for row in rows)
+    return empty * 2 < len(rows)
+
+
+def _drawable(rows: list[list[Any]], column: Column) -> bool:
+    """Whether the column has numbers, and none that a scale can't hold."""
+    seen = False
+    for row in rows:
+        value = row[column.place]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value) or abs(value) > 1e290:
+                return False
+            seen = True
+    return seen
+
+
+def _is_category(column: Column, rows: list[list[Any]]) -> bool:
+    if column.type not in ("string", "boolean") or _KEY.search(column.name):
+        return False
+    values = [row[column.place] for row in rows if row[column.place] is not None]
+    if not values or any(len(str(value)) > _LONG_TEXT for value in values[:200]):
+        return False
+    distinct = len(set(values))
+    return distinct <= MAX_CATEGORIES or distinct == len(rows)
+
+
+def _distinct(rows: list[list[Any]], column: Column) -> int:
+    return len({_key(row[column.place]) for row in rows})

@@ -1,0 +1,309 @@
+"""A stored result as a table: pages, sorting, filters and aggregates straight from its Parquet file.
+
+DuckDB reads that one file and nothing else: every other path is closed to it, the configuration is
+locked, identifiers are quoted and values bound. Columns are named by their place, since a result
+may have two of one name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cdesk.artifacts.formats import column_type, json_value
+from cdesk.core.errors import ArtifactUnreadable, InvalidField, QueryTimedOut
+
+PAGE_ROWS: Final = 100
+MAX_COLUMNS: Final = 200
+"""Columns that a page shows; a download has them all."""
+QUERY_SECONDS: Final = 10.0
+MEMORY: Final = "512MB"
+_THREADS: Final = 2
+
+Operator = Literal["contains", "eq", "ne", "lt", "le", "gt", "ge", "null", "not_null"]
+_COMPARISONS: Final[dict[str, str]] = {
+    "eq": "=",
+    "ne": "<>",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+}
+_CAST: Final[dict[str, str]] = {
+    "integer": "decimal(38, 10)",
+    "number": "double",
+    "timestamp": "timestamptz",
+    "date": "date",
+    "time": "time",
+    "boolean": "boolean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its place from 0, its name as stored, its type in words."""
+
+    place: int
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`value` is text as a person types it; it is compared as the column's type."""
+
+    column: int
+    operator: Operator
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is asked of a table: order (column's place, descending), filters, text anywhere."""
+
+    sort: int | None = None
+    descending: bool = False
+    filters: tuple[Filter, ...] = ()
+    text: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        return self.sort is None and not self.filters and not self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows from `offset`, as JSON carries them; `total`: rows that pass the filters."""
+
+    offset: int
+    total: int
+    rows: list[list[Any]]
+
+
+class Table:
+    """One Parquet file. Opening it reads its footer alone; safe to use from several threads.
+
+    Raises (every method):
+        ArtifactUnreadable: the file is no Parquet, cut off, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._literal = str(path).replace("'", "''")
+        with _readable():
+            schema = pq.read_schema(path)
+            meta = pq.read_metadata(path)
+        self.columns = [
+            Column(place, field.name, column_type(field.type)) for place, field in enumerate(schema)
+        ]
+        self.row_count = int(meta.num_rows)
+
+    # -- pages
+
+    def page(self, view: View, offset: int, limit: int = PAGE_ROWS) -> Page:
+        """`limit` rows from `offset` of what `view` asks for.
+
+        Raises:
+            InvalidField: a column that is not there, or an operator that its type does not have.
+            QueryTimedOut: it took longer than ten seconds.
+        """
+        offset = max(offset, 0)
+        if view.is_plain:
+            return Page(offset, self.row_count, self._slice(offset, limit))
+        where, values = self._where(view)
+        order = "file_row_number"
+        if view.sort is not None:
+            direction = "desc" if view.descending else "asc"
+            order = f"{self._sql_name(view.sort)} {direction} nulls last, file_row_number"
+        with self._connect() as query:
+            ((total,),) = query.rows(f"select count(*) from source where {where}", values)
+            found = query.arrow(
+                f"select * exclude (file_row_number) from source where {where} "
+                f"order by {order} limit ? offset ?",
+                [*values, limit, offset],
+            )
+        return Page(offset, int(total), _json_rows(found))
+
+    def _slice(self, offset: int, limit: int) -> list[list[Any]]:
+        """Rows in stored order: only the row groups that hold them are read."""
+        rows: list[list[Any]] = []
+        with _readable(), pq.ParquetFile(self._path) as file:
+            start = 0
+            for group in range(file.metadata.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                if start + count > offset and len(rows) < limit:
+                    inside = max(offset - start, 0)
+                    rows += self._part(file, group, inside, limit - len(rows))
+                start += count
+        return rows
+
+    @staticmethod
+    def _part(file: Any, group: int, offset: int, limit: int) -> list[list[Any]]:
+        rows: list[list[Any]] = []
+        seen = 0
+        for batch in file.iter_batches(batch_size=8_192, row_groups=[group]):
+            if seen + batch.num_rows > offset:
+                low = max(offset - seen, 0)
+                rows += _json_rows(batch.slice(low, limit - len(rows)))
+            seen += batch.num_rows
+            if len(rows) >= limit:
+                break
+        return rows
+
+    # -- aggregates
+
+    def aggregate(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a statement of ours over `source`, whose columns are named by `sql_name`.
+
+        Raises:
+            QueryTimedOut: it took longer than ten seconds.
+        """
+        with self._connect() as query:
+            return query.rows(sql, values)
+
+    def sql_name(self, place: int) -> str:
+        """The quoted name of a column in `source`."""
+        return self._sql_name(place)
+
+    # -- inside
+
+    def _sql_name(self, place: int) -> str:
+        if not 0 <= place < len(self.columns):
+            raise InvalidField("column", f"there is no column {place}", f"0 to {len(self.columns)}")
+        return f"c{place}"
+
+    def _where(self, view: View) -> tuple[str, list[Any]]:
+        tests: list[str] = []
+        values: list[Any] = []
+        for wanted in view.filters:
+            name = self._sql_name(wanted.column)
+            kind = self.columns[wanted.column].type
+            if wanted.operator == "null":
+                tests.append(f"{name} is null")
+            elif wanted.operator == "not_null":
+                tests.append(f"{name} is not null")
+            elif wanted.operator == "contains":
+                tests.append(f"contains(lower(cast({name} as varchar)), lower(?))")
+                values.append(wanted.value)
+            elif sign := _COMPARISONS.get(wanted.operator):
+                if (target := _CAST.get(kind)) is None:
+                    tests.append(f"cast({name} as varchar) {sign} ?")
+                else:
+                    tests.append(f"cast({name} as {target}) {sign} try_cast(? as {target})")
+                values.append(wanted.value)
+            else:
+                allowed = ", ".join(("contains", *_COMPARISONS, "null", "not_null"))
+                raise InvalidField("filter", f"unknown operator {wanted.operator[:20]!r}", allowed)
+        if view.text:
+            anywhere = " or ".join(
+                f"contains(lower(cast(c{column.place} as varchar)), lower(?))"
+                for column in self.columns
+            )
+            tests.append(f"({anywhere or 'false'})")
+            values += [view.text] * len(self.columns)
+        return " and ".join(tests) or "true", values
+
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[_Query]:
+        """To run statements over `source`, the file's rows with columns c0, c1, …"""
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "memory_limit": MEMORY,
+                "threads": _THREADS,
+            },
+        )
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            connection.interrupt()
+
+        timer = threading.Timer(QUERY_SECONDS, stop)
+        timer.daemon = True
+        try:
+            connection.execute(f"set allowed_paths = ['{self._literal}']")
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
+            timer.start()
+            with _readable():
+                self._name_columns(connection)
+                yield _Query(connection)
+        except duckdb.InterruptException:
+            if late.is_set():
+                raise QueryTimedOut(
+                    f"the table took longer than {QUERY_SECONDS:.0f} s; narrow the filter"
+                ) from None
+            raise
+        except duckdb.ConversionException as error:
+            raise InvalidField(
+                "filter", str(error).partition("\n")[0], "a value of its type"
+            ) from None
+        finally:
+            timer.cancel()
+            connection.close()
+
+    def _name_columns(self, connection: duckdb.DuckDBPyConnection) -> None:
+        names = ", ".join(f"c{column.place}" for column in self.columns)
+        connection.execute(
+            f"create temp view source({names}{', ' if names else ''}file_row_number) as "
+            f"select * from read_parquet('{self._literal}', file_row_number = true)"
+        )
+
+
+class _Query:
+    """Statements on one connection, with values bound."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, list(values)).fetchall()
+
+    def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
+        return self._connection.sql(sql, params=list(values)).to_arrow_table()
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """What a damaged file raises, as one error that says what to do."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise ArtifactUnreadable(
+                "the stored file is gone; run its query again with --fresh"
+            ) from None
+        raise ArtifactUnreadable(
+            "the stored file is damaged or half-written; run its query again with --fresh"
+        ) from error
+    except duckdb.Error as error:
+        if _is_damage(error):
+            raise ArtifactUnreadable(
+                "the stored file is damaged or half-written; run its query again with --fresh"
+            ) from error
+        raise
+
+
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether DuckDB could not make sense of the file; it has no class of errors for that."""
+    if isinstance(error, duckdb.InvalidInputException):
+        return "configuration" not in str(error)
+    return isinstance(error, duckdb.IOException) or type(error) is duckdb.Error
+
+
+def _json_rows(rows: pa.Table | pa.RecordBatch) -> list[list[Any]]:
+    """Rows as JSON carries them."""
+    columns = [column.to_pylist() for column in rows.columns]
+    return [[json_value(value) for value in row] for row in zip(*columns, strict=True)]

@@ -1,0 +1,557 @@
+"""Vega-Lite specifications of every chart, from one place: https://vega.github.io/vega-lite/docs/
+
+Field names are this module's own (`t`, `v`, `x`, `y`, `s`), and what comes from a result goes in as
+data or as a title, never into an expression. Moments are the person's wall clock written as UTC, so
+that nothing depends on the time zone of the process that draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Json = dict[str, Any]
+ThemeName = Literal["light", "dark"]
+
+SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
+WIDE: Final = 720
+NARROW: Final = 340
+FONT: Final = "Inter, 'Segoe UI', system-ui, -apple-system, 'Helvetica Neue', Arial, sans-serif"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colors of one scheme; each mark has a contrast of at least 3 to 1 against `surface`, each
+    text 4.5 to 1.
+    """
+
+    surface: str
+    ink: str
+    muted: str
+    grid: str
+    accent: str
+    soft: str
+    series: tuple[str, ...]
+    ramp: tuple[str, ...]
+
+
+THEMES: Final[dict[ThemeName, Theme]] = {
+    "light": Theme(
+        surface="#ffffff",
+        ink="#1f2328",
+        muted="#5d646d",
+        grid="#e8e6e1",
+        accent="#bf4b2c",
+        soft="#7d848c",
+        series=(
+            "#bf4b2c",
+            "#20766f",
+            "#a26a00",
+            "#4a5fa8",
+            "#8a4b86",
+            "#4f7d33",
+            "#8c5a3c",
+            "#68717c",
+        ),
+        ramp=("#fbe9e0", "#f2c3ae", "#e2937a", "#cc5f40", "#99381f", "#5f1f10"),
+    ),
+    "dark": Theme(
+        surface="#1b1d20",
+        ink="#eceae6",
+        muted="#a9adb3",
+        grid="#33363b",
+        accent="#f0916f",
+        soft="#8b9198",
+        series=(
+            "#f0916f",
+            "#56c2b6",
+            "#e3b34c",
+            "#93a7f0",
+            "#d292cd",
+            "#95c96f",
+            "#cfa184",
+            "#a3abb5",
+        ),
+        ramp=("#33241f", "#5c3427", "#8c4a35", "#c06a4c", "#ee9a79", "#ffd9c7"),
+    ),
+}
+
+
+def config(theme: Theme) -> Json:
+    """How every chart looks."""
+    label = {"labelColor": theme.muted, "labelFontSize": 12, "labelLimit": 190}
+    heading = {"titleColor": theme.muted, "titleFontSize": 12, "titleFontWeight": 500}
+    return {
+        "background": None,
+        "font": FONT,
+        "padding": 6,
+        "view": {"stroke": None},
+        "axis": {
+            **label,
+            **heading,
+            "gridColor": theme.grid,
+            "domainColor": theme.grid,
+            "tickColor": theme.grid,
+            "titlePadding": 10,
+            "labelPadding": 6,
+        },
+        "axisX": {"grid": False},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {**label, **heading, "orient": "top", "symbolType": "circle", "offset": 8},
+        "text": {"color": theme.ink, "fontSize": 12},
+        "range": {"category": list(theme.series), "heatmap": list(theme.ramp)},
+        "mark": {"color": theme.accent},
+        "rule": {"color": theme.soft},
+    }
+
+
+def themed(spec: Json, name: ThemeName) -> Json:
+    """The specification with the colors of one scheme filled in for the marks that name them."""
+    theme = THEMES[name]
+    colors = {
+        "$surface": theme.surface,
+        "$ink": theme.ink,
+        "$muted": theme.muted,
+        "$accent": theme.accent,
+        "$soft": theme.soft,
+    }
+
+    def fill(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                key: value if key == "values" else fill(value)  # data stays as it is
+                for key, value in node.items()
+            }
+        if isinstance(node, list):
+            return [fill(item) for item in node]
+        return colors.get(node, node) if isinstance(node, str) else node
+
+    return {"$schema": SCHEMA, "config": config(theme), **fill(spec)}
+
+
+def _frame(values: list[Json], *, height: int, **rest: Any) -> Json:
+    return {"data": {"values": values}, "width": WIDE, "height": height, **rest}
+
+
+def _quantity(field: str, title: str | None, **more: Any) -> Json:
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def series(
+    points: Sequence[Json],
+    *,
+    title: str,
+    date_format: str,
+    mean: float | None,
+    mean_text: str,
+    has_series: bool,
+) -> Json:
+    """Line (area below a single one) over time. Points: t (ISO, Z), v, and s with several series."""
+    x = {
+        "field": "t",
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc"},
+        "axis": {"format": date_format, "tickCount": 6, "labelFlush": True, "labelOverlap": True},
+    }
+    y = _quantity("v", title, axis={"tickCount": 5, "format": "~s"}, scale={"zero": True})
+    if has_series:
+        color = {"field": "s", "type": "nominal", "title": None, "sort": None}
+        line = {"type": "line", "strokeWidth": 2.25, "strokeJoin": "round"}
+        return _frame(
+            list(points), height=300, mark=line, encoding={"x": x, "y": y, "color": color}
+        )
+    layers: list[Json] = [
+        {
+            "mark": {
+                "type": "area",
+                "interpolate": "monotone",
+                "line": {"color": "$accent", "strokeWidth": 2.5},
+                "fillOpacity": 0.16,
+                "color": "$accent",
+            },
+            "encoding": {"x": x, "y": y},
+        }
+    ]
+    if len(points) <= 40:
+        layers.append(
+            {
+                "mark": {"type": "point", "filled": True, "size": 34, "color": "$accent"},
+                "encoding": {"x": x, "y": y},
+            }
+        )
+    if mean is not None:
+        at = {"datum": mean, "type": "quantitative"}
+        layers += [
+            {
+                "mark": {"type": "rule", "strokeDash": [5, 4], "color": "$soft"},
+                "encoding": {"y": at},
+            },
+            {
+                "mark": {
+                    "type": "text",
+                    "align": "right",
+                    "baseline": "bottom",
+                    "dy": -4,
+                    "color": "$muted",
+                    "text": mean_text,
+                    "x": "width",
+                },
+                "encoding": {"y": at},
+            },
+        ]
+    return _frame(list(points), height=300, layer=layers)
+
+
+def bars(points: Sequence[Json], *, title: str) -> Json:
+    """One bar a category, in the order given. Points: x (label), v, text."""
+    y = {
+        "field": "x",
+        "type": "nominal",
+        "title": None,
+        "sort": None,
+        "axis": {"labelLimit": 190, "ticks": False, "domain": False},
+    }
+    x = _quantity("v", title, axis=None, scale={"zero": True})
+    return _frame(
+        list(points),
+        height=max(30 * len(points), 60),
+        layer=[
+            {
+                "mark": {"type": "bar", "cornerRadiusEnd": 4, "height": {"band": 0.68}},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 6, "color": "$ink"},
+                "encoding": {"x": x, "y": y, "text": {"field": "text", "type": "nominal"}},
+            },
+        ],
+    )
+
+
+def funnel(points: Sequence[Json], *, title: str) -> Json:
+    """Centered bars, one a step. Points: x (label), low, high (share halves), text."""
+    y = {
+        "field": "x",
+        "type": "nominal",
+        "title": None,
+        "sort": None,
+        "axis": {"ticks": False, "domain": False, "labelFontSize": 13},
+    }
+    x = {**_quantity("low", title, axis=None), "scale": {"domain": [-0.5, 0.5]}}
+    return _frame(
+        list(points),
+        height=56 * len(points),
+        layer=[
+            {
+                "mark": {"type": "bar", "cornerRadius": 5, "height": {"band": 0.8}},
+                "encoding": {"x": x, "x2": {"field": "high"}, "y": y},
+            },
+            {
+                "mark": {
+                    "type": "text",
+                    "fontSize": 13,
+                    "fontWeight": 600,
+                    "color": "$ink",
+                    "dy": 0,
+                    "stroke": None,
+                },
+                "encoding": {
+                    "x": {"datum": 0, "type": "quantitative"},
+                    "y": y,
+                    "text": {"field": "text", "type": "nominal"},
+                    "color": {
+                        "condition": {
+                            "test": {"field": "inside", "equal": True},
+                            "value": "$surface",
+                        },
+                        "value": "$ink",
+                    },
+                },
+            },
+        ],
+    )
+
+
+def heatmap(
+    points: Sequence[Json],
+    *,
+    x_title: str | None,
+    y_title: str | None,
+    title: str,
+    rows: int,
+    text_format: str,
+    with_text: bool,
+) -> Json:
+    """Cells by two categories. Points: x, y (labels in the order given), v, strong (bool)."""
+    x = {
+        "field": "x",
+        "type": "ordinal",
+        "title": x_title,
+        "sort": None,
+        "axis": {
+            "labelAngle": 0,
+            "ticks": False,
+            "domain": False,
+            "labelOverlap": True,
+            "labelLimit": 90,
+        },
+    }
+    y = {
+        "field": "y",
+        "type": "ordinal",
+        "title": y_title,
+        "sort": None,
+        "axis": {"ticks": False, "domain": False},
+    }
+    color = {
+        **_quantity("v", title, legend={"format": text_format, "gradientLength": 160}),
+        "scale": {"range": "heatmap"},
+    }
+    cells = {
+        "mark": {"type": "rect", "cornerRadius": 3, "stroke": "$surface", "strokeWidth": 2},
+        "encoding": {"x": x, "y": y, "color": color},
+    }
+    height = min(max(30 * rows, 60), 620)
+    if not with_text:
+        return _frame(list(points), height=height, **cells)
+    words = {
+        "mark": {"type": "text", "fontSize": 11},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "text": {"field": "v", "type": "quantitative", "format": text_format},
+            "color": {
+                "condition": {"test": {"field": "strong", "equal": True}, "value": "$surface"},
+                "value": "$ink",
+            },
+        },
+    }
+    return _frame(list(points), height=height, layer=[cells, words])
+
+
+def histogram(
+    bins: Sequence[Json], *, title: str, median: float, median_text: str, count_title: str
+) -> Json:
+    """Counts by bin. Bins: low, high, v."""
+    layers: list[Json] = [
+        {
+            "mark": {"type": "rect", "stroke": "$surface", "strokeWidth": 1, "color": "$accent"},
+            "encoding": {
+                "x": _quantity("low", title, axis={"format": "~s", "tickCount": 8}),
+                "x2": {"field": "high"},
+                "y": _quantity("v", count_title, axis={"tickCount": 5, "format": "~s"}),
+                "y2": {"datum": 0},
+            },
+        },
+        {
+            "mark": {"type": "rule", "strokeDash": [5, 4], "color": "$ink"},
+            "encoding": {"x": {"datum": median, "type": "quantitative"}},
+        },
+        {
+            "mark": {
+                "type": "text",
+                "align": "left",
+                "dx": 6,
+                "y": 8,
+                "color": "$ink",
+                "text": median_text,
+            },
+            "encoding": {"x": {"datum": median, "type": "quantitative"}},
+        },
+    ]
+    return _frame(list(bins), height=280, layer=layers)
+
+
+def boxes(points: Sequence[Json], *, title: str) -> Json:
+    """Box plots from quantiles. Points: x (label), low, q1, mid, q3, high."""
+    y = {
+        "field": "x",
+        "type": "nominal",
+        "title": None,
+        "sort": None,
+        "axis": {"ticks": False, "domain": False},
+    }
+    scale = {"zero": False}
+    return _frame(
+        list(points),
+        height=max(38 * len(points), 76),
+        layer=[
+            {
+                "mark": {"type": "rule", "color": "$soft"},
+                "encoding": {
+                    "x": _quantity("low", title, scale=scale, axis={"format": "~s", "grid": True}),
+                    "x2": {"field": "high"},
+                    "y": y,
+                },
+            },
+            {
+                "mark": {"type": "bar", "height": {"band": 0.56}, "cornerRadius": 4},
+                "encoding": {
+                    "x": _quantity("q1", title, scale=scale),
+                    "x2": {"field": "q3"},
+                    "y": y,
+                },
+            },
+            {
+                "mark": {"type": "tick", "color": "$surface", "thickness": 3, "bandSize": 18},
+                "encoding": {"x": _quantity("mid", title, scale=scale), "y": y},
+            },
+        ],
+    )
+
+
+def sankey(links: Sequence[Json], nodes: Sequence[Json], *, depth: int, height: int) -> Json:
+    """Flows from left to right, laid out already.
+
+    Links: points of bands: id, x (0 to depth), y, y2. Nodes: x, x2, y, y2, ty, text.
+    """
+    scale = {"domain": [0, depth + 0.45], "nice": False}
+    x = {"field": "x", "type": "quantitative", "axis": None, "scale": scale}
+    y = {
+        "field": "y",
+        "type": "quantitative",
+        "axis": None,
+        "scale": {"domain": [0, 1], "reverse": True, "nice": False},
+    }
+    layers: list[Json] = [
+        {
+            "data": {"values": list(links)},
+            "mark": {"type": "area", "opacity": 0.32, "interpolate": "linear"},
+            "encoding": {
+                "x": x,
+                "y": {**y, "stack": None},
+                "y2": {"field": "y2"},
+                "detail": {"field": "id", "type": "nominal"},
+                "color": {"field": "s", "type": "nominal", "legend": None, "sort": None},
+            },
+        },
+        {
+            "data": {"values": list(nodes)},
+            "mark": {"type": "rect", "cornerRadius": 2},
+            "encoding": {
+                "x": x,
+                "x2": {"field": "x2"},
+                "y": y,
+                "y2": {"field": "y2"},
+                "color": {"field": "s", "type": "nominal", "legend": None, "sort": None},
+            },
+        },
+        {
+            "data": {"values": list(nodes)},
+            "mark": {
+                "type": "text",
+                "align": "left",
+                "baseline": "middle",
+                "dx": 6,
+                "limit": int(WIDE / (depth + 0.45) * 0.8),
+            },
+            "encoding": {
+                "x": {**x, "field": "x2"},
+                "y": {**y, "field": "ty"},
+                "text": {"field": "text", "type": "nominal"},
+            },
+        },
+    ]
+    return {"width": WIDE, "height": height, "layer": layers}
+
+
+def figures(items: Sequence[Json]) -> Json:
+    """Big numbers beside one another. Items: x (place), big, small."""
+    x = {"field": "x", "type": "ordinal", "axis": None}
+    return _frame(
+        list(items),
+        height=110,
+        layer=[
+            {
+                "mark": {
+                    "type": "text",
+                    "fontSize": 54 if len(items) == 1 else 30,
+                    "fontWeight": 700,
+                    "y": 56,
+                    "baseline": "alphabetic",
+                    "limit": WIDE // max(len(items), 1) - 12,
+                },
+                "encoding": {"x": x, "text": {"field": "big", "type": "nominal"}},
+            },
+            {
+                "mark": {
+                    "type": "text",
+                    "y": 82,
+                    "color": "$muted",
+                    "fontSize": 13,
+                    "limit": WIDE // max(len(items), 1) - 8,
+                },
+                "encoding": {"x": x, "text": {"field": "small", "type": "nominal"}},
+            },
+        ],
+    )
+
+
+def sparkline(points: Sequence[Json], *, target: float | None) -> Json:
+    """A small line over time, with its target. Points: t, v, s (which percentile)."""
+    x = {
+        "field": "t",
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc"},
+        "axis": {"format": "%-d %b", "tickCount": 4, "labelFlush": True, "labelOverlap": True},
+    }
+    y = _quantity("v", None, axis={"tickCount": 4, "format": "~s"}, scale={"zero": True})
+    layers: list[Json] = [
+        {
+            "mark": {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": {"field": "s", "type": "nominal", "title": None, "sort": None},
+            },
+        }
+    ]
+    if target is not None:
+        at = {"datum": target, "type": "quantitative"}
+        layers.append(
+            {"mark": {"type": "rule", "strokeDash": [4, 4], "color": "$ink"}, "encoding": {"y": at}}
+        )
+    return _frame(list(points), height=150, layer=layers)
+
+
+def calendar(days: Sequence[Json], *, title: str, months: Sequence[Json]) -> Json:
+    """A year of days, weeks from left to right. Days: week (place), day (0 Monday), v."""
+    x = {"field": "week", "type": "ordinal", "axis": None}
+    y = {
+        "field": "day",
+        "type": "ordinal",
+        "title": None,
+        "sort": None,
+        "axis": {"ticks": False, "domain": False},
+    }
+    return {
+        "width": WIDE,
+        "height": 7 * 15,
+        "layer": [
+            {
+                "data": {"values": list(days)},
+                "mark": {"type": "rect", "cornerRadius": 2, "stroke": "$surface", "strokeWidth": 2},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "color": {
+                        **_quantity("v", title, legend=None),
+                        "scale": {"range": "heatmap", "type": "sqrt"},
+                    },
+                },
+            },
+            {
+                "data": {"values": list(months)},
+                "mark": {"type": "text", "align": "left", "y": -8, "color": "$muted"},
+                "encoding": {"x": x, "text": {"field": "text", "type": "nominal"}},
+            },
+        ],
+    }
+
+
+def narrowed(spec: Json) -> Json:
+    """The same chart for a phone: narrower, with fewer labels."""
+    return {**spec, "width": NARROW}

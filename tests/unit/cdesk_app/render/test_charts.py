@@ -1,0 +1,300 @@
+"""Which chart a result gets, what its words say, and that what a result holds stays data."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdesk_app.render.charts import Chart, chart_of
+from cdesk_app.render.paint import Painter
+from cdesk_app.render.table import Table
+from cdesk_app.render.vega import THEMES, themed
+
+DAY = datetime(2026, 1, 5, tzinfo=UTC)
+ACTIVITIES = ["cdesk.user_asked", "cdesk.claude_responded", "cdesk.tool_called"]
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes columns, or (name, array) pairs, into a Parquet file."""
+
+    def make(columns: dict[str, Any] | list[tuple[str, Any]]) -> Path:
+        pairs = columns.items() if isinstance(columns, dict) else columns
+        names, values = zip(*pairs, strict=True)
+        arrays = [v if isinstance(v, pa.Array) else pa.array(v) for v in values]
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.parquet"
+        pq.write_table(pa.Table.from_arrays(arrays, names=list(names)), path)
+        return path
+
+    return make
+
+
+def chart(path: Path, zone: str = "UTC", **params: Any) -> Chart:
+    return chart_of(Table(path), params, ZoneInfo(zone))
+
+
+def days(count: int, step: timedelta = timedelta(days=1)) -> list[datetime]:
+    return [DAY + step * n for n in range(count)]
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "series": {"period_start": days(30), "activity_count": list(range(10, 40))},
+    "events": {"ts": days(60, timedelta(hours=5)), "activity": ACTIVITIES * 20},
+    "bars": {"activity": ACTIVITIES, "activity_count": [5, 3, 2]},
+    "heatmap": {
+        "weekday": [day for day in ("Mon", "Tue", "Wed") for _ in range(2)],
+        "tool": ["get_context", "log_event"] * 3,
+        "calls": [1, 2, 3, 4, 5, 6],
+    },
+    "boxes": {"tool": ["a", "b"] * 50, "latency_ms": [float(n % 17) for n in range(100)]},
+    "histogram": {"latency_ms": [float(n * n % 101) for n in range(200)]},
+    "funnel": {"step": [1, 2], "activity": ACTIVITIES[:2], "reached": [200, 50]},
+    "retention": {
+        "cohort_start": [day for day in days(3, timedelta(days=7)) for _ in range(3)],
+        "customers": [10, 10, 10, 20, 20, 20, 30, 30, 30],
+        "period": [0, 1, 2] * 3,
+        "returned": [5, 4, 3] * 3,
+        "retention": [0.9, 0.5, 0.25] * 3,
+    },
+    "paths": {
+        "start_activity": [ACTIVITIES[0]] * 3,
+        "step_1": [ACTIVITIES[1], ACTIVITIES[2], None],
+        "step_2": [ACTIVITIES[2], None, None],
+        "occurrences": [6, 3, 1],
+    },
+    "figures": {"questions": [412], "sessions": [38]},
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_the_shape_of_a_result_chooses_its_chart(kind: str, write: Write) -> None:
+    made = chart(write(SHAPES[kind]))
+    assert made.kind == kind
+    assert made.spec is not None
+    assert made.headline in made.alt
+    assert len(made.alt) > len(made.headline)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_every_chart_is_drawn_in_both_themes_and_for_a_phone(
+    kind: str, write: Write, painter: Painter
+) -> None:
+    made = chart(write(SHAPES[kind]))
+    assert made.spec is not None
+    light, dark = painter.svg(made.spec, "light"), painter.svg(made.spec, "dark")
+    assert light != dark
+    assert "<script" not in light
+    narrow = painter.svg(made.spec, "light", narrow=True)
+    assert width(narrow) < width(light)
+
+
+@pytest.fixture(scope="module")
+def painter() -> Painter:
+    return Painter()
+
+
+def width(svg: str) -> float:
+    found = re.search(r'width="([\d.]+)"', svg)
+    assert found is not None
+    return float(found.group(1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "headline"),
+    [
+        ("series", "735 activities in 30 days, 88 % more in the second half than in the first"),
+        ("bars", "user asked leads with 5: 50 % of 10 in activities"),
+        ("heatmap", "Wed and log_event stand out with 6 in calls"),
+        ("funnel", "25 % of 200 came as far as claude responded"),
+        ("retention", "50 % came back in period 1, 25 % in period 2"),
+        ("paths", "After user asked, 60 % go on to claude responded"),
+        ("figures", "questions: 412"),
+    ],
+)
+def test_the_headline_says_the_finding(kind: str, headline: str, write: Write) -> None:
+    assert chart(write(SHAPES[kind])).headline == headline
+
+
+def test_the_question_gives_the_headline_its_words(write: Write) -> None:
+    path = write(SHAPES["series"])
+    made = chart(path, activity="cdesk.user_asked", days_back=30)
+    assert made.headline.startswith("735 questions in 30 days")
+
+
+def test_a_day_without_a_row_counts_as_zero(write: Write) -> None:
+    gaps = [day for n, day in enumerate(days(10)) if n not in (3, 4)]
+    made = chart(write({"day": gaps, "activity_count": [7] * 8}))
+    assert made.spec is not None
+    values = [point["v"] for point in made.spec["data"]["values"]]
+    assert values == [7, 7, 7, 0, 0, 7, 7, 7, 7, 7]
+
+
+def test_percentiles_are_averaged_not_added(write: Write) -> None:
+    made = chart(write({"day": days(10), "latency_p95_ms": [10.0, 30.0] * 5}))
+    assert "20 on average" in made.headline
+
+
+def test_days_are_those_of_the_person(write: Write) -> None:
+    """23:30 in UTC is the next day in Berlin."""
+    late = [day + timedelta(hours=23, minutes=30) for day in days(3)]
+    path = write({"day": late, "activity_count": [1, 2, 3]})
+    first = {zone: chart(path, zone).spec for zone in ("UTC", "Europe/Berlin", "America/New_York")}
+    starts = {zone: spec["data"]["values"][0]["t"][:10] for zone, spec in first.items() if spec}
+    assert starts == {
+        "UTC": "2026-01-05",
+        "Europe/Berlin": "2026-01-06",
+        "America/New_York": "2026-01-05",
+    }
+
+
+def test_a_long_result_is_drawn_by_few_points(write: Write) -> None:
+    path = write({"ts": days(40_000, timedelta(minutes=7)), "activity_count": [1] * 40_000})
+    made = chart(path)
+    assert made.spec is not None
+    assert len(made.spec["data"]["values"]) <= 400
+    assert made.headline.startswith("40,000 ")
+
+
+def test_the_bars_of_many_categories_are_the_largest(write: Write) -> None:
+    made = chart(write({"name": [f"n{n}" for n in range(90)], "total": list(range(90))}))
+    assert made.spec is not None
+    assert [point["v"] for point in made.spec["data"]["values"]] == list(range(89, 74, -1))
+
+
+@pytest.mark.parametrize(
+    ("columns", "headline"),
+    [
+        ({"a": pa.array([], pa.int64())}, "Nothing was found: the result has no rows"),
+        ({"text": ["x" * 200, "y" * 200]}, "2 rows with 1 column"),
+        (
+            {
+                "ts": [datetime(9999, 12, 31, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), None],
+                "v": [1.0, 2.0, 3.0],
+            },
+            "3 rows with 2 columns",
+        ),
+        ({"name": ["a", "b"], "v": [1e308, -1e308]}, "2 rows with 2 columns"),
+        ({"name": ["a", "b"], "v": [math.nan, math.inf]}, "2 rows with 2 columns"),
+        ({f"c{n}": [n, n] for n in range(200)}, "2 rows with 200 columns"),
+    ],
+)
+def test_what_no_scale_holds_stays_a_table(
+    columns: dict[str, Any], headline: str, write: Write
+) -> None:
+    made = chart(write(columns))
+    assert (made.kind, made.spec, made.headline) == ("none", None, headline)
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</text><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "datum.v > 0 ? 'a' : warn('b')",
+    "{signal: 'width'}",
+    "\u202egnp.exe",
+    "a\x00b\x1b[31m",
+    "=HYPERLINK(1)",
+    "$accent",
+    "e" * 1_000_000,
+]
+
+
+def test_hostile_labels_are_drawn_as_text(write: Write, painter: Painter) -> None:
+    names = [text[:55] for text in HOSTILE]
+    made = chart(write({"name": names, "total": list(range(len(names), 0, -1))}))
+    assert made.kind == "bars"
+    assert made.spec is not None
+    svg = painter.svg(made.spec, "light")
+    assert not re.search(r"<(script|img|foreignObject|iframe)|onerror=(?!alert\(1\)&gt;)", svg)
+    assert "\u202e" not in svg
+    assert "⟨U+202E⟩" in svg
+    assert "datum.v &gt; 0 ?" in svg
+    assert "$accent" in svg
+
+
+def test_a_hostile_column_name_stays_a_title(write: Write, painter: Painter) -> None:
+    made = chart(write([("day", days(5)), ("<script>x</script>'\"];--_rate", [1.0] * 5)]))
+    assert made.spec is not None
+    assert "<script" not in painter.svg(made.spec, "dark")
+
+
+def test_a_specification_fetches_nothing(write: Write, painter: Painter) -> None:
+    made = chart(write(SHAPES["bars"]))
+    assert made.spec is not None
+    remote = {**made.spec, "data": {"url": "http://127.0.0.1:9/x.json"}}
+    with pytest.raises(ValueError, match="allow"):
+        painter.svg(remote, "light")
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(a: str, b: str) -> float:
+    """https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio"""
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_marks_and_texts_have_contrast(name: Any) -> None:
+    theme = THEMES[name]
+    for color in (theme.accent, theme.soft, *theme.series):
+        assert contrast(color, theme.surface) >= 3, color
+    for color in (theme.ink, theme.muted):
+        assert contrast(color, theme.surface) >= 4.5, color
+    for color in theme.ramp:
+        assert max(contrast(color, theme.ink), contrast(color, theme.surface)) >= 3, color
+
+
+def test_colors_are_filled_in_but_not_in_data() -> None:
+    spec = {"data": {"values": [{"x": "$accent"}]}, "mark": {"color": "$accent"}}
+    full = themed(spec, "light")
+    assert full["mark"]["color"] == THEMES["light"].accent
+    assert full["data"]["values"] == [{"x": "$accent"}]
+
+
+COLUMNS = st.sampled_from(["ts", "day", "name", "activity", "v", "total", "latency_ms", "x_id"])
+VALUES = st.one_of(
+    st.lists(st.integers(-(2**62), 2**62) | st.none(), min_size=12, max_size=12),
+    st.lists(st.floats() | st.none(), min_size=12, max_size=12),
+    st.lists(st.text(max_size=30) | st.none(), min_size=12, max_size=12),
+    st.lists(st.datetimes() | st.none(), min_size=12, max_size=12),
+    st.lists(st.dates() | st.none(), min_size=12, max_size=12),
+    st.lists(st.booleans() | st.none(), min_size=12, max_size=12),
+    st.lists(st.lists(st.integers(0, 9)), min_size=12, max_size=12),
+)
+
+
+@given(st.lists(st.tuples(COLUMNS, VALUES), min_size=1, max_size=5), st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_any_result_has_a_chart_that_json_carries_or_none(
+    columns: list[tuple[str, list[Any]]], count: int
+) -> None:
+    arrays = [pa.array(values[:count]) for _, values in columns]
+    table = pa.Table.from_arrays(arrays, names=[name for name, _ in columns])
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.parquet"
+        path.write_bytes(sink.getvalue().to_pybytes())
+        made = chart_of(Table(path), {}, ZoneInfo("Pacific/Apia"))
+    json.dumps(made.spec, allow_nan=False)
+    assert made.headline
+    assert made.spec is None or made.alt
