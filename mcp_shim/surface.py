@@ -193,7 +193,7 @@ _INPUTS: Final[dict[str, Json]] = {
     ),
 }
 
-_INSIGHT: Final = {
+_INSIGHT: Final[Json] = {
     "subject": {"type": "string"},
     "metric": {"type": "string"},
     "value": {"type": _SCALAR_TYPES},
@@ -201,6 +201,8 @@ _INSIGHT: Final = {
     "provenance_query_hash": _nullable("string"),
     "insight_id": {"type": "string"},
 }
+
+_PROVEN: Final[Json] = {"basis": {"enum": ["system", "reported"]}}
 
 _OUTPUTS: Final[dict[str, Json]] = {
     "get_context": _object(
@@ -215,7 +217,7 @@ _OUTPUTS: Final[dict[str, Json]] = {
                 "properties": {
                     "insights": {
                         "type": "array",
-                        "items": {"type": "object", "properties": _INSIGHT},
+                        "items": {"type": "object", "properties": _INSIGHT | _PROVEN},
                     },
                     "unverified": {
                         "type": "array",
@@ -325,8 +327,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "log_insight": (
         "Remember an insight",
         "Remember one finding: one value for one metric of one subject. With the query_hash of the result it comes from it is "
-        "checked against that result and becomes a verified fact; without, it is kept as unverified, and so it is (not_evidence) where the "
-        "result only repeats what was logged or remembered: insights, recent_activities, feature_values, the details of single activities. "
+        "checked against that result and becomes a verified fact where the value stands in a column with a `basis` (its evidence columns); "
+        "elsewhere, and without, it is kept as unverified: names, arguments and what was logged or remembered prove nothing. "
         "get_context shows it at once "
         "as pending.",
     ),

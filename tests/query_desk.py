@@ -35,7 +35,12 @@ CUSTOMER = "ada@example.com"
 
 
 def _template(
-    sql: str, *binds: str, scope: str = "customer", reuse: bool = True, **parameters: dict[str, Any]
+    sql: str,
+    *binds: str,
+    scope: str = "customer",
+    reuse: bool = True,
+    evidence: tuple[str, ...] = (),
+    **parameters: dict[str, Any],
 ) -> dict[str, Any]:
     return {
         "description": "For tests.",
@@ -48,6 +53,7 @@ def _template(
         "example": {},
         "hash": "0" * 16,
         "reuse": reuse,
+        "evidence_columns": dict.fromkeys(evidence, "system"),
     }
 
 
@@ -57,6 +63,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         "select i as n, 'row ' || i as label, ? as who from range(?) as t(i) order by i",
         "customer",
         "rows",
+        evidence=("n",),
         rows=_ROWS,
     ),
     "echo": _template("select ? as said", "text", text={"type": "string"}),

@@ -4,7 +4,8 @@ activities as (
 
     select
         {{ cdesk.truncate_to('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
-        _session_id
+        _session_id,
+        _source_system
     from {{ ref('events_live') }}
     where
         customer = {{ cdesk.bind('customer') }}
@@ -18,7 +19,8 @@ periods as (
     select
         period_start,
         count(*) as activity_count,
-        count(distinct _session_id) as session_count
+        count(distinct _session_id) as session_count,
+        {{ cdesk.basis_of_rows() }} as basis
     from activities
     group by period_start
 

@@ -5,8 +5,9 @@ activities as (
     select
         activity,
         count(*) as activity_count,
-        min(ts) as first_at,
-        max(ts) as last_at
+        min({{ cdesk.recorded_at() }}) as first_at,
+        max({{ cdesk.recorded_at() }}) as last_at,
+        {{ cdesk.basis_of_rows() }} as basis
     from {{ ref('events_live') }}
     where
         customer = {{ cdesk.bind('customer') }}

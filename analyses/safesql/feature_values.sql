@@ -9,7 +9,7 @@ chosen as (
 features as (
 
     select
-        events.ts,
+        {{ cdesk.recorded_at('events') }} as recorded_at,
         {{ cdesk.json_at('events._feature_json', 'chosen.feature_key') }} as feature
     from {{ ref('events_live') }} as events
     cross join chosen
@@ -25,8 +25,8 @@ feature_values as (
     select
         {{ cdesk.json_text('feature') }} as feature_value,
         count(*) as activity_count,
-        min(ts) as first_at,
-        max(ts) as last_at
+        min(recorded_at) as first_at,
+        max(recorded_at) as last_at
     from features
     where feature is not null
     group by {{ cdesk.json_text('feature') }}

@@ -4,8 +4,9 @@ activities as (
 
     select
         count(*) as activity_count,
-        max(ts) as last_activity_at,
-        max(_landed_at) as last_landed_at
+        max({{ cdesk.recorded_at() }}) as last_activity_at,
+        max(_landed_at) as last_landed_at,
+        {{ cdesk.basis_of_rows() }} as basis
     from {{ ref('events_live') }}
     where customer = {{ cdesk.bind('customer') }}
 
@@ -36,6 +37,7 @@ select
     insights.insight_count,
     insights.verified_insight_count,
     quarantined.quarantined_count,
+    activities.basis,
     {{ cdesk.utc_now() }} as as_of
 from activities
 cross join insights

@@ -5,13 +5,16 @@ insights as (
     select
         insight_id,
         ts,
+        recorded_at,
         value,
         is_current,
         superseded_at,
         verified,
         verification_reason,
+        basis,
         provenance_query_hash,
         provenance_template,
+        provenance_column,
         session_id
     from {{ ref('insight_atoms') }}
     where
@@ -22,4 +25,4 @@ insights as (
 )
 
 select * from insights
-{{ cdesk.first_rows('ts desc, insight_id desc') }}
+{{ cdesk.first_rows('recorded_at desc, insight_id desc') }}

@@ -5,13 +5,16 @@ insights as (
     select
         insight_id,
         ts,
+        recorded_at,
         subject,
         metric,
         value,
         verified,
         verification_reason,
+        basis,
         provenance_query_hash,
-        provenance_template
+        provenance_template,
+        provenance_column
     from {{ ref('insight_atoms') }}
     where
         customer = {{ cdesk.bind('customer') }}
@@ -22,4 +25,4 @@ insights as (
 )
 
 select * from insights
-{{ cdesk.first_rows('verified desc, ts desc, insight_id desc') }}
+{{ cdesk.first_rows('verified desc, recorded_at desc, insight_id desc') }}

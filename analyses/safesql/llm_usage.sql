@@ -7,7 +7,8 @@ calls as (
         coalesce({{ cdesk.json_string('_feature_json', 'model') }}, 'unknown') as model,
         {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,
         {{ cdesk.json_integer('_feature_json', 'output_tokens') }} as output_tokens,
-        {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms
+        {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms,
+        _source_system
     from {{ ref('events_live') }}
     where
         customer = {{ cdesk.bind('customer') }}
@@ -26,7 +27,8 @@ usage_by_period as (
         sum(output_tokens) as output_tokens,
         {{ cdesk.percentile(0.5, 'latency_ms') }} as latency_p50_ms,
         {{ cdesk.percentile(0.95, 'latency_ms') }} as latency_p95_ms,
-        {{ cdesk.percentile(0.99, 'latency_ms') }} as latency_p99_ms
+        {{ cdesk.percentile(0.99, 'latency_ms') }} as latency_p99_ms,
+        {{ cdesk.basis_of_rows() }} as basis
     from calls
     group by period_start, model
 

@@ -5,6 +5,7 @@ activities as (
     select
         _activity_id as activity_id,
         ts,
+        {{ cdesk.recorded_at() }} as recorded_at,
         activity,
         activity_occurrence,
         link,
@@ -14,8 +15,9 @@ activities as (
     where
         customer = {{ cdesk.bind('customer') }}
         and ts >= {{ cdesk.time_back('hour', 'hours_back') }}
+        and {{ cdesk.recorded_at() }} >= {{ cdesk.time_back('hour', 'hours_back') }}
 
 )
 
 select * from activities
-{{ cdesk.first_rows('ts desc, activity_id desc') }}
+{{ cdesk.first_rows('recorded_at desc, activity_id desc') }}

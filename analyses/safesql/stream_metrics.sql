@@ -7,6 +7,7 @@ events as (
         customer,
         activity,
         _session_id,
+        _source_system,
         {{ dbt.datediff('ts', '_landed_at', 'millisecond') }} / 1000.0 as lag_seconds,
         case when activity = 'cdesk.tool_called' then {{ cdesk.json_number('_feature_json', 'latency_ms') }} end as latency_ms
     from {{ ref('events_live') }}
@@ -27,7 +28,8 @@ hours as (
         {{ cdesk.percentile(0.5, 'latency_ms') }} as latency_p50_ms,
         {{ cdesk.percentile(0.95, 'latency_ms') }} as latency_p95_ms,
         {{ cdesk.percentile(0.5, 'lag_seconds') }} as ingestion_lag_p50_seconds,
-        {{ cdesk.percentile(0.95, 'lag_seconds') }} as ingestion_lag_p95_seconds
+        {{ cdesk.percentile(0.95, 'lag_seconds') }} as ingestion_lag_p95_seconds,
+        {{ cdesk.basis_of_rows() }} as basis
     from events
     group by hour_start
 

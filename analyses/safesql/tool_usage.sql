@@ -3,7 +3,8 @@ with
 calls as (
 
     select
-        ts,
+        {{ cdesk.recorded_at() }} as recorded_at,
+        _source_system,
         coalesce({{ cdesk.json_string('_feature_json', 'tool') }}, 'unknown') as tool,
         {{ cdesk.json_string('_feature_json', 'outcome') }} as outcome,
         {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms
@@ -24,7 +25,8 @@ tools as (
         {{ cdesk.percentile(0.5, 'latency_ms') }} as latency_p50_ms,
         {{ cdesk.percentile(0.95, 'latency_ms') }} as latency_p95_ms,
         {{ cdesk.percentile(0.99, 'latency_ms') }} as latency_p99_ms,
-        max(ts) as last_called_at
+        max(recorded_at) as last_called_at,
+        {{ cdesk.basis_of_rows() }} as basis
     from calls
     group by tool
 

@@ -33,7 +33,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdesk.contract.records import INT64_MAX, INT64_MIN, MAX_VALUE
 from cdesk.core.errors import WarehouseError
 
 Format = Literal["parquet", "csv", "json"]
@@ -41,10 +40,6 @@ Format = Literal["parquet", "csv", "json"]
 PREVIEW_ROWS: Final = 10
 PREVIEW_CELL: Final = 2_000
 """Characters of one text in the preview; a longer one is cut where everybody sees it."""
-VALUE_CELLS: Final = 10_000
-VALUE_BYTES: Final = 64 * 1024
-"""So many cells of a result, and so many bytes of distinct values, go into its `query_run` record.
-"""
 MAX_RESULT_BYTES: Final = 4 * 1024 * 1024 * 1024
 """A result larger than that is refused rather than spooled to a disk that it could fill."""
 _GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -131,80 +126,6 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-class ResultValues:
-    """Distinct scalars that stand in a result, for its `query_run` record: what an insight's value
-    is checked against.
-
-    `complete` turns False once a cell was left out for want of room. Texts that no insight can hold
-    are left out all the same. What a caller is shown (preview and totals) always finds room: a
-    value that was read in an answer can be verified, however long the result is.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, Any], Any] = {}
-        self._bytes = 2
-        self._cells = 0
-        self.complete = True
-
-    @property
-    def values(self) -> list[Any]:
-        return list(self._seen.values())
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        if not self.complete or not batch.num_columns:
-            return
-        room = (VALUE_CELLS - self._cells) // batch.num_columns
-        if batch.num_rows > room:
-            self.complete = False
-        for row in _rows(batch.slice(0, room)):
-            self._cells += len(row)
-            for value in row:
-                self._add(value)
-
-    def put_first(self, shown: Iterable[Any]) -> None:
-        """Make room for what the caller was shown, at the cost of the last values."""
-        streamed = self.values
-        self._seen, self._bytes = {}, 2
-        for value in shown:
-            self._add(value)
-        for value in streamed:
-            self._add(value)
-
-    def _add(self, value: Any) -> None:
-        if value is None:
-            return
-        if isinstance(value, Mapping):
-            for item in value.values():
-                self._add(item)
-            return
-        if isinstance(value, list | tuple):
-            for item in value:
-                self._add(item)
-            return
-        fact = (
-            value
-            if isinstance(value, int) and INT64_MIN <= value <= INT64_MAX
-            else json_value(value)
-        )
-        if (
-            isinstance(value, Decimal)
-            and value == value.to_integral_value()
-            and abs(value) <= INT64_MAX
-        ):
-            fact = int(value)
-        if isinstance(fact, str) and len(fact) > MAX_VALUE:
-            return
-        key = (type(fact).__name__, fact)
-        if key in self._seen:
-            return
-        size = len(orjson.dumps(fact)) + 1
-        if self._bytes + size > VALUE_BYTES:
-            self.complete = False
-            return
-        self._seen[key] = fact
-        self._bytes += size
-
-
 # -- the file
 
 
@@ -213,7 +134,8 @@ class Stored:
     """A result as it went into a Parquet file.
 
     row_count, byte_count: of the whole result (bytes as Arrow holds it in memory). kept_rows: in
-    the file. preview: its first rows, as JSON carries them. sampling_note: says n of m where the file
+    the file. shown, preview: its first rows, as the engine's values
+    and as JSON carries them. sampling_note: says n of m where the file
     is a sample.
     """
 
@@ -224,8 +146,7 @@ class Stored:
     kept_rows: int
     file_bytes: int
     cut: bool
-    values: list[Any]
-    values_complete: bool
+    shown: list[dict[str, Any]]
 
     @property
     def sampled(self) -> bool:
@@ -243,10 +164,11 @@ def store(
     *,
     query_hash: str,
     byte_cap: int,
+    watch: Callable[[pa.RecordBatch], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Stored:
     """Write the streamed answer to `path`; above `byte_cap` a sample of it, the same for the same
-    query_hash and rows.
+    query_hash and rows. `watch` sees each batch of the whole answer.
 
     Memory holds one row group (16 MiB or 100,000 rows) whatever the size of the answer.
 
@@ -254,7 +176,6 @@ def store(
         WarehouseError: the answer is beyond what is spooled at all.
     """
     written = _storable(schema)
-    values = ResultValues()
     row_count = byte_count = 0
     whole = path.with_name(path.name + ".whole")
     try:
@@ -266,7 +187,8 @@ def store(
                     raise WarehouseError(
                         f"the result is larger than {MAX_RESULT_BYTES:,} bytes; narrow the time range or lower the limit"
                     )
-                values.add(batch)
+                if watch is not None:
+                    watch(batch)
                 writer.add(_convert(batch, schema, written))
                 if progress is not None:
                     progress(row_count)
@@ -283,7 +205,6 @@ def store(
         whole.unlink(missing_ok=True)
     columns = [{"name": field.name, "type": column_type(field.type)} for field in schema]
     shown = list(_first_rows(path, PREVIEW_ROWS))
-    values.put_first([*(value for row in shown for value in row), row_count])
     rows = [[json_value(value) for value in row] for row in shown]
     preview = [[_cut(value) for value in row] for row in rows]
     return Stored(
@@ -294,8 +215,7 @@ def store(
         kept_rows=kept,
         file_bytes=path.stat().st_size,
         cut=preview != rows,
-        values=values.values,
-        values_complete=values.complete,
+        shown=[dict(zip(schema.names, row, strict=True)) for row in shown],
     )
 
 

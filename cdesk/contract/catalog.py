@@ -6,23 +6,33 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
 
-from cdesk.contract.records import ACTIVITY_PATTERN, INT64_MAX, INT64_MIN, check_activity_name
+from cdesk.contract.records import (
+    ACTIVITY_PATTERN,
+    INT64_MAX,
+    INT64_MIN,
+    check_activity_name,
+    proof_hash,
+)
 from cdesk.contract.vocabulary import SHED_PRIORITY
 from cdesk.core.clock import parse_ts
 from cdesk.core.errors import CatalogError, InvalidField, NotFound, shown
 
 Scope = Literal["customer", "caller", "org"]
+Basis = Literal["system", "reported", "row"]
+"""Whose word a column's values are: the system's, which recorded what is behind them; reported by the
+model or a source that was brought in; or as each row says in its column `basis`.
+"""
+BASIS_COLUMN: Final = "basis"
 TYPES: Final = (
     "string",
     "integer",
@@ -195,8 +205,8 @@ class Template:
     """One cataloged query. `sql` has a `?` for each name in `binds`, in order.
 
     `reuse`: whether an earlier answer to the same question may be given again (docs/safesql.md);
-    not where the template is asked to see the system as it is at this moment. `evidence`: whether a
-    value in its result can prove an insight; not where the result holds what callers wrote.
+    not where the template is asked to see the system as it is at this moment. `evidence_columns`:
+    the columns whose values can prove an insight, each with whose word they are (`Basis`).
     """
 
     name: str
@@ -208,7 +218,7 @@ class Template:
     example: Mapping[str, Any]
     hash: str
     reuse: bool = True
-    evidence: bool = True
+    evidence_columns: Mapping[str, Basis] = field(default_factory=dict)
 
     def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked, defaults filled in.
@@ -265,16 +275,15 @@ class Template:
         identity = {"customer": customer, "is_analyst": is_analyst}
         return [identity[name] if name in identity else params[name] for name in self.binds]
 
+    def bound(
+        self, params: Mapping[str, Any], *, customer: str, is_analyst: bool
+    ) -> dict[str, Any]:
+        """All that is bound, by name: the checked parameters and what the identity gives."""
+        identity = {"customer": customer, "is_analyst": is_analyst}
+        return {**params, **{name: identity[name] for name in self.binds if name in identity}}
+
     def query_hash(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> str:
-        bound = dict(params)
-        bound.update(
-            {
-                name: customer if name == "customer" else is_analyst
-                for name in self.binds
-                if name in IDENTITY_BINDS
-            }
-        )
-        return query_hash(self.sql, bound)
+        return query_hash(self.sql, self.bound(params, customer=customer, is_analyst=is_analyst))
 
 
 _TOKENS = re.compile(
@@ -298,8 +307,12 @@ def query_hash(sql: str, params: Mapping[str, Any]) -> str:
     """First 16 hex digits of SHA-256 over the normalised SQL, a line feed, and the parameters as
     JSON with keys sorted at every depth.
     """
-    text = orjson.dumps(params, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(normalise_sql(sql).encode() + b"\n" + text).hexdigest()[:16]
+    return proof_hash(normalise_sql(sql), canonical_params(params))
+
+
+def canonical_params(params: Mapping[str, Any]) -> str:
+    """Parameters as JSON text with keys sorted at every depth."""
+    return orjson.dumps(params, option=orjson.OPT_SORT_KEYS).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +370,7 @@ def load_catalog(path: Path) -> Catalog:
                 example=item.get("example") or {},
                 hash=item["hash"],
                 reuse=bool(item.get("reuse", True)),
-                evidence=bool(item.get("evidence", True)),
+                evidence_columns=dict(item.get("evidence_columns") or {}),
             )
             for name, item in data["templates"].items()
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ Scalar: TypeAlias = str | int | float | bool | None
 VERSION: Final = 1
 SOURCE_SYSTEM: Final = "claude_desktop"
 SOURCE_VERSION: Final = "2.0"
+REDACTED: Final = "[secret:"
+"""How a text begins that stands for a credential."""
 MAX_LINE_BYTES: Final = 256 * 1024
 MAX_FEATURE_BYTES: Final = 64 * 1024
 MAX_FEATURE_DEPTH: Final = 32
@@ -161,16 +164,38 @@ def check_feature_json(value: object) -> None:
 
 
 def _check_params(value: object) -> None:
-    if not isinstance(value, dict):
-        fail(f"is {type(value).__name__}", "an object")
-
-
-def _check_result_values(value: object) -> None:
-    if not isinstance(value, list):
-        fail(f"is {type(value).__name__}", "an array of scalars")
+    allowed = "an object as JSON text"
+    if not isinstance(value, str):
+        fail(f"is {type(value).__name__}", allowed)
+        return
+    try:
+        params = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        fail(f"is no JSON ({error.msg})", allowed)
     else:
-        for item in value:
-            _check_insight_value(item)
+        if not isinstance(params, dict):
+            fail(f"is {type(params).__name__}", allowed)
+
+
+def _check_evidence(value: object) -> None:
+    allowed = "an array of objects of column, basis, type and values"
+    if not isinstance(value, list):
+        fail(f"is {type(value).__name__}", allowed)
+        return
+    for item in value:
+        if not isinstance(item, dict) or item.keys() != _EVIDENCE.keys():
+            fail(f"holds {shown(item)}", allowed)
+        for name, check in _EVIDENCE.items():
+            check(item[name])
+
+
+def _check_texts(value: object) -> None:
+    allowed = f"an array of texts of at most {MAX_VALUE:,} characters"
+    if not isinstance(value, list):
+        fail(f"is {type(value).__name__}", allowed)
+        return
+    for item in value:
+        check_text(item, low=0, high=MAX_VALUE, allowed=allowed)
 
 
 def _one_of(*names: str) -> Callable[[object], None]:
@@ -194,6 +219,13 @@ def _bounded(high: int, *, low: int = 0) -> Callable[[object], None]:
         value, low=low, high=high, allowed=f"{low} to {high:,} characters"
     )
 
+
+_EVIDENCE: Final[dict[str, Callable[[object], None]]] = {
+    "column": _bounded(255, low=1),
+    "basis": _one_of("system", "reported"),
+    "type": _one_of("number", "text", "boolean"),
+    "values": _check_texts,
+}
 
 _Checks: TypeAlias = dict[str, Callable[[object], None]]
 
@@ -250,11 +282,29 @@ FIELDS: Final[dict[str, _Checks]] = {
         "elapsed_ms": _check_number,
         "as_of": _or_null(_check_ts),
         "artifact_id": _or_null(_check_id),
-        "result_values": _check_result_values,
-        "result_values_complete": _check_bool,
+        "evidence": _check_evidence,
+        "evidence_complete": _check_bool,
     },
 }
 """kind → field → check: the whole contract. A record has exactly these fields."""
+
+
+def proof_hash(sql: str, params: str) -> str:
+    """The `query_hash` of a `query_run`: `sql` normalised, `params` canonical JSON text."""
+    return hashlib.sha256(f"{sql}\n{params}".encode()).hexdigest()[:16]
+
+
+def _check_proof(record: Record) -> None:
+    """Whether a run's hash is that of the SQL and the parameters that it names.
+
+    Where a credential among the parameters was redacted it can't be told; the warehouse takes such
+    a run for no evidence.
+    """
+    if (
+        proof_hash(record["sql"], record["params"]) != record["query_hash"]
+        and REDACTED not in record["params"]
+    ):
+        fail("is not that of sql and params", "the hash of both (docs/contracts.md)")
 
 
 # -- birth
@@ -371,5 +421,12 @@ def parse_line(line: bytes) -> Record:
         except ValueError as error:
             raise Drift(
                 "wrong_value", f"{name}: {error.args[0]}; allowed: {error.args[1]}"
+            ) from None
+    if kind == "query_run":
+        try:
+            _check_proof(record)
+        except ValueError as error:
+            raise Drift(
+                "wrong_value", f"query_hash: {error.args[0]}; allowed: {error.args[1]}"
             ) from None
     return record

@@ -32,6 +32,7 @@ from cdesk.core.clock import NowNs, format_ts, to_ns
 from cdesk.core.errors import CdeskError, QueryCancelled, QueueWriteError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.query.dry_run import estimate
+from cdesk.query.evidence import Evidence, with_basis
 from cdesk.query.provenance import Provenance
 from cdesk.query.request import QueryRequest
 from cdesk.query.reuse import (
@@ -213,12 +214,15 @@ class Executor:
             ) as outcome,
             self.artifacts.write(uri) as path,
         ):
-            stored = _store(request, outcome, path, attempt)
+            evidence = Evidence(outcome.schema, request.template.evidence_columns)
+            stored = _store(request, outcome, path, attempt, evidence)
         as_of = None if outcome.as_of == _EPOCH else format_ts(to_ns(outcome.as_of))
         elapsed_ms = attempt.elapsed_ms
         artifact = self._artifact(request, stored, artifact_id, uri)
         result = _result(request, stored, artifact, as_of=as_of, elapsed_ms=elapsed_ms)
-        self.provenance.succeeded(request, stored, artifact, as_of=as_of, elapsed_ms=elapsed_ms)
+        self.provenance.succeeded(
+            request, stored, artifact, evidence, as_of=as_of, elapsed_ms=elapsed_ms
+        )
         with _transaction(state):
             keep_artifact(state, artifact)
             keep_answer(
@@ -226,7 +230,7 @@ class Executor:
                 request,
                 result,
                 fingerprint=fingerprint,
-                values_complete=stored.values_complete,
+                values_complete=evidence.complete,
                 finished_at=artifact.created_at,
             )
         return result
@@ -270,7 +274,13 @@ def _say_nothing(_: str) -> None:
     return
 
 
-def _store(request: QueryRequest, outcome: QueryOutcome, path: Path, attempt: _Attempt) -> Stored:
+def _store(
+    request: QueryRequest,
+    outcome: QueryOutcome,
+    path: Path,
+    attempt: _Attempt,
+    evidence: Evidence,
+) -> Stored:
     told = time.monotonic()
 
     def progress(rows: int) -> None:
@@ -279,14 +289,17 @@ def _store(request: QueryRequest, outcome: QueryOutcome, path: Path, attempt: _A
             told = time.monotonic()
             attempt.say(f"fetched {rows:,} rows")
 
-    return store(
+    stored = store(
         outcome.schema,
         outcome.batches,
         path,
         query_hash=request.query_hash,
         byte_cap=request.cap,
+        watch=evidence.add,
         progress=progress,
     )
+    evidence.put_first(stored.shown)
+    return stored
 
 
 def _result(
@@ -302,7 +315,7 @@ def _result(
         "query_hash": request.query_hash,
         "query_tag": request.query_tag,
         "as_of": as_of,
-        "columns": stored.columns,
+        "columns": with_basis(stored.columns, request.template.evidence_columns),
         "rows": stored.preview,
         "row_count": stored.row_count,
         "byte_count": stored.byte_count,

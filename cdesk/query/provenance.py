@@ -13,8 +13,10 @@ from typing import Any
 
 from cdesk.artifacts.formats import Stored
 from cdesk.artifacts.records import Artifact
+from cdesk.contract.catalog import canonical_params, normalise_sql
 from cdesk.contract.records import Kind, encode, make_record
 from cdesk.core.clock import IdSource, NowNs, format_ts
+from cdesk.query.evidence import Evidence
 from cdesk.query.request import QueryRequest
 from cdesk.queue.writer import QueueWriter
 
@@ -75,11 +77,12 @@ class Provenance:
         request: QueryRequest,
         stored: Stored,
         artifact: Artifact,
+        evidence: Evidence,
         *,
         as_of: str | None,
         elapsed_ms: float,
     ) -> None:
-        """The result is stored under `artifact`."""
+        """The result is stored under `artifact`, and `evidence` is what it can prove."""
         self._stored(request, artifact)
         end = {
             "status": "succeeded",
@@ -92,8 +95,8 @@ class Provenance:
         }
         proof = {
             "as_of": as_of,
-            "result_values": stored.values,
-            "result_values_complete": stored.values_complete,
+            "evidence": evidence.record(),
+            "evidence_complete": evidence.complete,
         }
         self._emit(request, "query_run", _query_run(request, end | proof))
         self._event(request, "cdesk.sql_completed", _about(request) | end)
@@ -172,13 +175,13 @@ def _query_run(request: QueryRequest, end: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "ticket_id": request.run_id,
         "template": request.template.name,
-        "sql": request.template.sql,
-        "params": dict(request.params),
+        "sql": normalise_sql(request.template.sql),
+        "params": canonical_params(request.bound),
         "query_hash": request.query_hash,
         "sampled": False,
         "as_of": None,
         "artifact_id": None,
-        "result_values": [],
-        "result_values_complete": False,
+        "evidence": [],
+        "evidence_complete": False,
         **end,
     }

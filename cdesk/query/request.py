@@ -37,6 +37,13 @@ class QueryRequest:
         return BYTE_CAP_DEFAULT if self.byte_cap is None else self.byte_cap
 
     @property
+    def bound(self) -> dict[str, Any]:
+        """All that is bound, by name, the caller's identity included: what `query_hash` is over."""
+        return self.template.bound(
+            self.params, customer=self.caller.customer, is_analyst=self.caller.is_analyst
+        )
+
+    @property
     def binds(self) -> list[Any]:
         """The values to bind, in order; the customer comes from the caller's identity."""
         return self.template.bind(

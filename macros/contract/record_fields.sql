@@ -20,9 +20,9 @@
             'expires_at': 'timestamp', 'legal_hold': 'boolean',
         },
         'query_run': {
-            'ticket_id': 'uuid', 'template': 'text', 'sql': 'string', 'params': 'object', 'query_hash': 'hash', 'rows': 'count',
+            'ticket_id': 'uuid', 'template': 'text', 'sql': 'string', 'params': 'object text', 'query_hash': 'hash', 'rows': 'count',
             'bytes': 'count', 'sampled': 'boolean', 'status': 'status', 'error_code': 'text or null', 'elapsed_ms': 'number',
-            'as_of': 'timestamp or null', 'artifact_id': 'uuid or null', 'result_values': 'array', 'result_values_complete': 'boolean',
+            'as_of': 'timestamp or null', 'artifact_id': 'uuid or null', 'evidence': 'array', 'evidence_complete': 'boolean',
         },
     } -%}
     {%- if kind is none -%}

@@ -16,6 +16,8 @@
         ({{ cdesk.json_is(value, 'null') }} or {{ cdesk.record_rule(value, rule[:-8]) }})
     {%- elif rule in ['object', 'array', 'boolean', 'string'] -%}
         {{ cdesk.json_is(value, rule) }}
+    {%- elif rule == 'object text' -%}
+        ({{ cdesk.json_is(value, 'string') }} and {{ cdesk.json_is(cdesk.try_parse_json(text), 'object') }})
     {%- elif rule == 'text' -%}
         ({{ cdesk.json_is(value, 'string') }} and length({{ text }}) >= 1)
     {%- elif rule == 'customer' -%}

@@ -21,6 +21,9 @@
                 {%- for field, rule in cdesk.record_fields(one).items() if field not in cdesk.record_fields('envelope') %}
                 when not {{ cdesk.record_rule(cdesk.json_field(fields, names, field), rule) }} then {{ cdesk._rejected_field(fields, names, field) }}
                 {%- endfor %}
+                {%- if one == 'query_run' %}
+                when not {{ cdesk._hash_agrees(fields, names) }} then 'wrong_value: query_hash'
+                {%- endif %}
                 when {{ cdesk.json_key_count(payload) }} > {{ cdesk.record_fields(one) | length }} then 'unknown_field: payload'
             end
         {%- endfor %}

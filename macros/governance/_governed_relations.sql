@@ -51,7 +51,7 @@
 
 {# From the project's own YAML, which a test holds to what is built. Where it gives no type, the names of our documents tell. #}
 {% macro _described_relations() -%}
-    {%- set documents = ['_feature_json', 'feature_json', 'value', 'params', 'result_values', 'payload'] -%}
+    {%- set documents = ['_feature_json', 'feature_json', 'value', 'params', 'evidence', 'payload'] -%}
     {%- set found = {
         'landing': {'kind': 'table', 'columns': [{'name': 'id', 'dtype': 'VARCHAR'}, {'name': 'payload', 'dtype': 'VARIANT'}]},
         'customer_access': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'principal', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},

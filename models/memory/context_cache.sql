@@ -1,9 +1,12 @@
 {#
-    A build writes the customers for whom something was landed since the newest that this table has seen, and, because counts are by UTC calendar day, once
-    a day those whose counts may have moved. `updated_at` moves only with `version`, `version` only with the text.
-    The newest activities and questions are those of the cached text together with what has landed since, so that no build goes back over history.
-    What a refresh itself records (`bookkeeping_activities`) is left out throughout: else each refresh would be the reason for the next.
-    The text is put together key by key: docs/contracts.md fixes the order of keys, which a native object would not keep.
+    A build writes the customers for whom something was landed since the newest that this table has seen, and, because
+    counts are by UTC calendar day, once a day those whose counts may have moved. `updated_at` moves only with
+    `version`, `version` only with the text. What a refresh itself records (`bookkeeping_activities`) is left out
+    throughout: else each refresh would be the reason for the next.
+
+    The newest activities and questions are those of the cached text together with what has landed since, so that no
+    build goes back over history. The text is put together key by key: docs/contracts.md fixes the order of keys, which
+    a native object would not keep. Each section is a macro of macros/memory.
 #}
 {{ config(incremental_strategy='merge', unique_key='customer') }}
 
@@ -55,6 +58,7 @@ new_events as (
         customer,
         activity,
         ts,
+        {{ cdesk.recorded_at() }} as recorded_at,
         _activity_id,
         _landed_at,
         case when activity = 'cdesk.user_asked' then {{ cdesk.json_string('_feature_json', 'question') }} end as question
@@ -79,15 +83,7 @@ new_event_state as (
 {% if is_incremental() %}
 cached as (
 
-    select
-        cache.customer,
-        cache.updated_at,
-        cache.version,
-        cache._last_event_at,
-        cache._events_landed_at,
-        {{ cdesk.json_value(cdesk.parse_json('cache.context'), 'last_activities') }} as last_activities,
-        {{ cdesk.json_value(cdesk.parse_json('cache.context'), 'recent_questions') }} as recent_questions,
-        {{ cdesk.parse_json('cache._question_ids') }} as question_ids
+    select cache.*
     from {{ this }} as cache
     inner join touched on cache.customer = touched.customer
 
@@ -95,83 +91,23 @@ cached as (
 
 cached_activities as (
 
-    select
-        customer,
-        {{ cdesk.json_string('element', 'activity') }} as activity,
-        {{ cdesk.try_timestamp(cdesk.json_string('element', 'ts')) }} as ts,
-        {{ cdesk.json_string('element', 'activity_id') }} as _activity_id
-    {{ cdesk.json_elements('cached', 'last_activities') }}
+    {{ cdesk.cached_activities('cached') | indent }}
 
 ),
 
-cached_question_ids as (
+cached_questions as (
 
-    select
-        customer,
-        position,
-        {{ cdesk.json_text('element') }} as _activity_id
-    {{ cdesk.json_elements('cached', 'question_ids') }}
-
-),
-
-cached_question_texts as (
-
-    select
-        customer,
-        position,
-        {{ cdesk.try_timestamp(cdesk.json_string('element', 'ts')) }} as ts,
-        {{ cdesk.json_string('element', 'question') }} as question
-    {{ cdesk.json_elements('cached', 'recent_questions') }}
+    {{ cdesk.cached_questions('cached') | indent }}
 
 ),
 {% endif %}
-
-activity_counts as (
-
-    select
-        customer,
-        activity,
-        sum(case when ts >= {{ today }} then 1 else 0 end) as d1,
-        sum(case when ts >= {{ dbt.dateadd('day', -6, today) }} then 1 else 0 end) as d7,
-        count(*) as d30
-    from {{ events }}
-    where
-        customer in (select touched.customer from touched)
-        and ts >= {{ dbt.dateadd('day', -29, today) }}
-        and ts < {{ dbt.dateadd('day', 1, today) }}
-    group by customer, activity
-
-),
-
-counts as (
-
-    select
-        customer,
-        {{ cdesk.json_object_agg('activity', cdesk.json_object([
-            ['d1', 'cast(d1 as varchar)'], ['d7', 'cast(d7 as varchar)'], ['d30', 'cast(d30 as varchar)'],
-        ])) }} as section
-    from activity_counts
-    group by customer
-
-),
-
-definitions as (
-
-    select
-        activity_counts.customer,
-        {{ cdesk.json_object_agg('activity_counts.activity', cdesk.json_quote('vocabulary.description')) }} as section
-    from activity_counts
-    inner join vocabulary on activity_counts.activity = vocabulary.activity
-    group by activity_counts.customer
-
-),
 
 activities as (
 
     select
         customer,
         activity,
-        ts,
+        recorded_at,
         _activity_id
     from new_events
     {% if is_incremental() %}
@@ -179,34 +115,10 @@ activities as (
     select
         customer,
         activity,
-        ts,
+        recorded_at,
         _activity_id
     from cached_activities
     {% endif %}
-
-),
-
--- what the person did, rather than what the system recorded about its own work
-newest_activities as (
-
-    select *
-    from activities
-    where activity not in {{ cdesk.system_activities() }}
-    qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 20
-
-),
-
-last_activities as (
-
-    select
-        customer,
-        {{ cdesk.json_array_agg(cdesk.json_object([
-            ['activity', cdesk.json_quote('activity')],
-            ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
-            ['activity_id', cdesk.json_quote('_activity_id')],
-        ]), 'ts desc, _activity_id desc') }} as section
-    from newest_activities
-    group by customer
 
 ),
 
@@ -214,46 +126,20 @@ questions as (
 
     select
         customer,
-        ts,
-        _activity_id,
-        question
+        question,
+        recorded_at,
+        _activity_id
     from new_events
     where question is not null
     {% if is_incremental() %}
     union
     select
-        cached_question_texts.customer,
-        cached_question_texts.ts,
-        cached_question_ids._activity_id,
-        cached_question_texts.question
-    from cached_question_texts
-    inner join cached_question_ids
-        on
-            cached_question_texts.customer = cached_question_ids.customer
-            and cached_question_texts.position = cached_question_ids.position
-    {% endif %}
-
-),
-
-newest_questions as (
-
-    select *
-    from questions
-    qualify row_number() over (partition by customer order by ts desc, _activity_id desc) <= 10
-
-),
-
-recent_questions as (
-
-    select
         customer,
-        {{ cdesk.json_array_agg(cdesk.json_object([
-            ['question', cdesk.json_quote('question')],
-            ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
-        ]), 'ts desc, _activity_id desc') }} as section,
-        {{ cdesk.json_array_agg(cdesk.json_quote('_activity_id'), 'ts desc, _activity_id desc') }} as question_ids
-    from newest_questions
-    group by customer
+        question,
+        recorded_at,
+        _activity_id
+    from cached_questions
+    {% endif %}
 
 ),
 
@@ -276,50 +162,27 @@ insight_state as (
 
 ),
 
-ranked_atoms as (
-
-    select
-        *,
-        row_number() over (partition by customer, verified order by ts desc, insight_id desc) as position
-    from customer_atoms
-    qualify row_number() over (partition by customer, subject, metric, verified order by ts desc, insight_id desc) = 1
-
-),
-
-{%- set atom_pairs = [
-    ['subject', cdesk.json_quote('subject')],
-    ['metric', cdesk.json_quote('metric')],
-    ['value', "coalesce(" ~ cdesk.json_compact('value') ~ ", 'null')"],
-    ['ts', cdesk.json_quote(cdesk.timestamp_text('ts'))],
-    ['provenance_query_hash', cdesk.json_quote('provenance_query_hash')],
-    ['insight_id', cdesk.json_quote('insight_id')],
-] %}
-
 insights as (
 
-    select
-        customer,
-        {{ cdesk.json_array_agg(
-            cdesk.json_object(atom_pairs + [['template', cdesk.json_quote('provenance_template')]]),
-            'ts desc, insight_id desc'
-        ) }} as section
-    from ranked_atoms
-    where verified and position <= 100
-    group by customer
+    {{ cdesk.context_insights('customer_atoms') | indent }}
 
 ),
 
-unverified as (
+counts as (
 
-    select
-        customer,
-        {{ cdesk.json_array_agg(
-            cdesk.json_object(atom_pairs + [['reason', cdesk.json_quote('verification_reason')]]),
-            'ts desc, insight_id desc'
-        ) }} as section
-    from ranked_atoms
-    where not verified and position <= 50
-    group by customer
+    {{ cdesk.context_counts(events, 'touched', 'vocabulary', today) | indent }}
+
+),
+
+last_activities as (
+
+    {{ cdesk.context_activities('activities') | indent }}
+
+),
+
+recent_questions as (
+
+    {{ cdesk.context_questions('questions') | indent }}
 
 ),
 
@@ -341,12 +204,12 @@ contexts as (
         coalesce(recent_questions.question_ids, '[]') as _question_ids,
         {{ cdesk.json_object([
             ['customer', cdesk.json_quote('touched.customer')],
-            ['insights', "coalesce(insights.section, '[]')"],
-            ['unverified', "coalesce(unverified.section, '[]')"],
-            ['counts', "coalesce(counts.section, '{}')"],
-            ['last_activities', "coalesce(last_activities.section, '[]')"],
-            ['recent_questions', "coalesce(recent_questions.section, '[]')"],
-            ['definitions', "coalesce(definitions.section, '{}')"],
+            ['insights', "coalesce(insights.insights, '[]')"],
+            ['unverified', "coalesce(insights.unverified, '[]')"],
+            ['counts', "coalesce(counts.counts, '{}')"],
+            ['last_activities', "coalesce(last_activities.last_activities, '[]')"],
+            ['recent_questions', "coalesce(recent_questions.recent_questions, '[]')"],
+            ['definitions', "coalesce(counts.definitions, '{}')"],
         ]) }} as context
     from touched
     left join new_event_state on touched.customer = new_event_state.customer
@@ -355,11 +218,9 @@ contexts as (
     {% endif %}
     left join insight_state on touched.customer = insight_state.customer
     left join insights on touched.customer = insights.customer
-    left join unverified on touched.customer = unverified.customer
     left join counts on touched.customer = counts.customer
     left join last_activities on touched.customer = last_activities.customer
     left join recent_questions on touched.customer = recent_questions.customer
-    left join definitions on touched.customer = definitions.customer
 
 ),
 

@@ -34,8 +34,8 @@ new_query_runs as (
         elapsed_ms,
         as_of,
         artifact_id,
-        result_values,
-        has_complete_result_values,
+        evidence,
+        has_complete_evidence,
         session_id,
         _landed_at
     from query_runs

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdesk.artifacts import formats as artifacts
+from cdesk.query import evidence
 from cdesk.query import executor as results
 from cdesk.state import tickets
 
@@ -34,5 +35,5 @@ def test_the_figures_on_the_page_are_those_of_the_code() -> None:
     assert f"ticket {tickets.KEEP_DAYS} days" in PAGE
     assert f"({tickets.BYTE_CAP_DEFAULT // 2**20} MiB unless" in PAGE
     assert f"over {artifacts.PREVIEW_CELL:,} characters" in PAGE
-    assert f"{artifacts.VALUE_CELLS:,} cells and {artifacts.VALUE_BYTES // 1024} KiB" in PAGE
+    assert f"{evidence.VALUE_CELLS:,} cells and {evidence.VALUE_BYTES // 1024} KiB" in PAGE
     assert f"over {artifacts.MAX_RESULT_BYTES // 2**30} GiB" in PAGE

@@ -6,7 +6,8 @@ What a template declares, in `config.meta` of its YAML entry:
     parameters: [{name, type, description, required, default, min, max, max_length, values}]     or a mapping name → the rest
     example: {hours_back: 24}
     reuse: false              optional
-    evidence: false           optional: its result holds what callers wrote
+    evidence_columns: {activity_count: system}    optional: what can prove an insight, and whose word
+                                                  it is (system, reported, or row)
 
 An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
 """
@@ -19,16 +20,25 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast, get_args
 
 import orjson
 
-from cdesk.contract.catalog import IDENTITY_BINDS, TYPES, Parameter, Scope, Template, load_catalog
+from cdesk.contract.catalog import (
+    BASIS_COLUMN,
+    IDENTITY_BINDS,
+    TYPES,
+    Basis,
+    Parameter,
+    Scope,
+    Template,
+    load_catalog,
+)
 from cdesk.core.errors import CatalogError, InvalidField
 from cdesk.core.home import write_private
 
 FOLDER: Final = "analyses/safesql/"
-_META: Final = frozenset(("scope", "parameters", "example", "reuse", "evidence"))
+_META: Final = frozenset(("scope", "parameters", "example", "reuse", "evidence_columns"))
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
 _BINDS_OF_SCOPE: Final[dict[str, frozenset[str]]] = {
     "customer": frozenset(("customer",)),
@@ -121,9 +131,9 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
     sql, binds = bind_positions(str(compiled), rules, dialect)
     _check_query(sql, rules, dialect)
     _check_binds(cast(Scope, scope), parameters, binds, rules)
-    for flag in ("reuse", "evidence"):
-        if not isinstance(meta.get(flag, True), bool):
-            rules.broken(f"{flag} is {meta[flag]!r:.30}; allowed: true, false")
+    evidence_columns = _evidence_columns(meta.get("evidence_columns"), parameters, sql, rules)
+    if not isinstance(meta.get("reuse", True), bool):
+        rules.broken(f"reuse is {meta['reuse']!r:.30}; allowed: true, false")
     example = meta.get("example") or {}
     template = Template(
         name=name,
@@ -135,7 +145,7 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         example=example,
         hash="",
         reuse=meta.get("reuse", True),
-        evidence=meta.get("evidence", True),
+        evidence_columns=evidence_columns,
     )
     try:
         template.check_params(example)
@@ -232,6 +242,38 @@ def _check_binds(
         rules.broken(f"scope {scope} must bind {name}")
     for name in sorted(identity - wanted):
         rules.broken(f"scope {scope} may not bind {name}")
+
+
+def _evidence_columns(
+    declared: object, parameters: tuple[Parameter, ...], sql: str, rules: _Rules
+) -> dict[str, Basis]:
+    """The declared evidence columns, as far as the text of the SQL says anything of them.
+
+    What a column is made of is followed by a test over all templates (tests/unit/test_evidence.py).
+    """
+    if declared is None:
+        return {}
+    if not isinstance(declared, Mapping) or not declared:
+        rules.broken(
+            "evidence_columns is no mapping of column to basis; leave it out where there is none"
+        )
+    words = {match.group().lower() for match in _LEXEMES.finditer(sql) if match.group("word")}
+    for name, basis in declared.items():
+        if basis not in get_args(Basis):
+            rules.broken(
+                f"evidence column {name} has basis {basis!r:.30}; allowed: {', '.join(get_args(Basis))}"
+            )
+        if name not in words:
+            rules.broken(f"evidence column {name} does not stand in its SQL")
+        if name == BASIS_COLUMN or name in {parameter.name for parameter in parameters}:
+            rules.broken(
+                f"evidence column {name} is a parameter or the basis itself, which proves nothing"
+            )
+        if basis == "row" and BASIS_COLUMN not in words:
+            rules.broken(
+                f"evidence column {name} has basis row, but no column is named {BASIS_COLUMN}"
+            )
+    return {str(name): cast(Basis, basis) for name, basis in declared.items()}
 
 
 # -- SQL
@@ -368,7 +410,7 @@ def _entry(template: Template) -> dict[str, Any]:
         "binds": list(template.binds),
         "example": dict(template.example),
         "reuse": template.reuse,
-        "evidence": template.evidence,
+        "evidence_columns": dict(template.evidence_columns),
     }
     return entry | ({"hash": template.hash} if template.hash else {})
 

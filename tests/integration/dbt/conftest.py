@@ -17,6 +17,8 @@ import duckdb
 import pytest
 from dbt.cli.main import dbtRunner
 
+from cdesk.contract.records import proof_hash
+
 PROJECT = Path(__file__).resolve().parents[3]
 FIRST_LANDING = datetime(2026, 3, 1)  # noqa: DTZ001  (the warehouse holds UTC without zone)
 _NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
@@ -158,25 +160,51 @@ def event(number: int, **fields: Any) -> dict[str, Any]:
     return envelope("event", number, **{**own, **fields})
 
 
+SQL = "select 42"
+
+
+def params_of(asked: str) -> str:
+    return json.dumps({"asked": asked, "customer": "ada@example.com"}, separators=(",", ":"))
+
+
+def hash_of(asked: str = "all") -> str:
+    """The query_hash of `query_run(…, asked=asked)`."""
+    return proof_hash(SQL, params_of(asked))
+
+
+def evidence(*values: object, basis: str = "system") -> list[dict[str, Any]]:
+    """Evidence of `activity_counts` that holds these values: of each type in a column of its own."""
+    columns = {"number": "activity_count", "text": "first_at", "boolean": "last_at"}
+    found: dict[str, list[str]] = {}
+    for value in values:
+        text = value if isinstance(value, str) else json.dumps(value)
+        kind = "boolean" if isinstance(value, bool) else "text" if value == text else "number"
+        found.setdefault(kind, []).append(text)
+    return [
+        {"column": columns[kind], "basis": basis, "type": kind, "values": texts}
+        for kind, texts in found.items()
+    ]
+
+
 def insight(number: int, **fields: Any) -> dict[str, Any]:
     """An insight of the value 42."""
     own = {
         "subject": "sales",
         "metric": "count",
         "value": 42,
-        "provenance_query_hash": "0123456789abcdef",
+        "provenance_query_hash": hash_of(),
     }
     return envelope("insight", number, **{**own, **fields})
 
 
-def query_run(number: int, **fields: Any) -> dict[str, Any]:
-    """A succeeded run that found 42."""
+def query_run(number: int, *, asked: str = "all", **fields: Any) -> dict[str, Any]:
+    """A succeeded run that found 42. Of another question it has another hash."""
     own = {
         "ticket_id": str(UUID(int=number + 10**6, version=4)),
         "template": "activity_counts",
-        "sql": "select 42",
-        "params": {"customer": "ada@example.com"},
-        "query_hash": "0123456789abcdef",
+        "sql": SQL,
+        "params": params_of(asked),
+        "query_hash": hash_of(asked),
         "rows": 1,
         "bytes": 8,
         "sampled": False,
@@ -185,8 +213,8 @@ def query_run(number: int, **fields: Any) -> dict[str, Any]:
         "elapsed_ms": 1.5,
         "as_of": None,
         "artifact_id": None,
-        "result_values": [42],
-        "result_values_complete": True,
+        "evidence": evidence(42),
+        "evidence_complete": True,
     }
     return envelope("query_run", number, **{**own, **fields})
 

@@ -8,7 +8,15 @@ import json
 import random
 from typing import Any
 
-from tests.integration.dbt.conftest import DbtWarehouse, envelope, event, insight, query_run
+from tests.integration.dbt.conftest import (
+    DbtWarehouse,
+    envelope,
+    event,
+    evidence,
+    hash_of,
+    insight,
+    query_run,
+)
 
 ATOMS = "select * from insight_atoms order by insight_id"
 CONTEXT = "select customer, context, version, _question_ids, _last_event_at, _events_landed_at from context_cache order by customer"
@@ -36,7 +44,7 @@ def test_an_insight_is_verified_once_its_query_has_landed(warehouse: DbtWarehous
         "sales42": (False, "unknown_query", True),
         "wrong43": (False, "unknown_query", True),
     }
-    warehouse.land([query_run(10, customer="bob@example.com", result_values=[42, 43])])
+    warehouse.land([query_run(10, customer="bob@example.com", evidence=evidence(42, 43))])
     warehouse.build()
     assert atoms(warehouse)["sales42"] == (False, "unknown_query", True), (
         "a run of somebody else proves nothing"
@@ -45,9 +53,9 @@ def test_an_insight_is_verified_once_its_query_has_landed(warehouse: DbtWarehous
     warehouse.build()
     assert atoms(warehouse) == {
         "sales42": (True, "verified", True),
-        "wrong43": (False, "value_not_in_result", True),
+        "wrong43": (False, "value_not_in_evidence", True),
     }
-    warehouse.land([query_run(12, result_values=[43])])
+    warehouse.land([query_run(12, evidence=evidence(43))])
     warehouse.build()
     assert atoms(warehouse)["wrong43"] == (True, "verified", True), (
         "asked again, the same query found it"
@@ -154,9 +162,7 @@ def test_a_value_of_the_memory_itself_proves_nothing(warehouse: DbtWarehouse) ->
     warehouse.land([insight(1, value=999_999, provenance_query_hash=None)])
     warehouse.build()
     runs = [
-        query_run(
-            10 + number, template=template, query_hash=f"{number:016x}", result_values=[999_999]
-        )
+        query_run(10 + number, template=template, asked=f"{number}", evidence=evidence(999_999))
         for number, template in enumerate(
             ("insights", "insight_history", "feature_values", "recent_activities")
         )
@@ -166,7 +172,7 @@ def test_a_value_of_the_memory_itself_proves_nothing(warehouse: DbtWarehouse) ->
             20 + number,
             subject=f"by_{number}_",
             value=999_999,
-            provenance_query_hash=f"{number:016x}",
+            provenance_query_hash=hash_of(f"{number}"),
         )
         for number in range(4)
     ]
@@ -197,7 +203,7 @@ def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(
     rng = random.Random(4)
     for _ in range(2):
         warehouse.empty()
-        batches = [[claim] for claim in claims] + [[query_run(10, result_values=[106, 107])]]
+        batches = [[claim] for claim in claims] + [[query_run(10, evidence=evidence(106, 107))]]
         rng.shuffle(batches)
         for batch in batches:
             warehouse.land(batch)

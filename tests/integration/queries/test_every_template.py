@@ -150,7 +150,7 @@ def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
     assert found["most_frequent"]["verified"] is True
     assert found["most_frequent"]["provenance_template"] == "activity_counts"
     assert found["made_up"]["verified"] is False
-    assert found["made_up"]["verification_reason"] == "value_not_in_result"
+    assert found["made_up"]["verification_reason"] == "value_not_in_evidence"
 
 
 def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:

@@ -7,6 +7,9 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
+from cdesk.contract.records import proof_hash
 from cdesk.warehouse.protocol import LandedLine
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456)  # noqa: DTZ001  # texts are made of it
@@ -52,17 +55,32 @@ def event(
     return envelope("event", number, seconds, customer, **(own | fields))
 
 
+SQL = "select 'ä' where x = ?"
+
+
+def params_of(asked: str) -> str:
+    """Canonical parameters, with what JSON writers escape in different ways."""
+    return orjson.dumps(
+        {"asked": asked, "days": 7.0, "deep": {"a": [1, None]}, "text": 'ß / \u0001 " 😀'},
+        option=orjson.OPT_SORT_KEYS,
+    ).decode()
+
+
+def hash_of(asked: str) -> str:
+    return proof_hash(SQL, params_of(asked))
+
+
 def query_run(
-    number: int, seconds: float, customer: str, query_hash: str, values: list[Any], **fields: Any
+    number: int, seconds: float, customer: str, asked: str, values: list[Any], **fields: Any
 ) -> dict[str, Any]:
     own: dict[str, Any] = {
         "ticket_id": uuid(900 + number),
         "template": "activity_counts",
-        "sql": "select ?",
-        "params": {"days": 7, "deep": {"a": [1]}},
+        "sql": SQL,
+        "params": params_of(asked),
     }
     own |= {
-        "query_hash": query_hash,
+        "query_hash": hash_of(asked),
         "rows": 3,
         "bytes": 120,
         "sampled": False,
@@ -73,8 +91,15 @@ def query_run(
         "elapsed_ms": 12.5,
         "as_of": ts(0),
         "artifact_id": None,
-        "result_values": values,
-        "result_values_complete": True,
+        "evidence": [
+            {
+                "column": "activity_count",
+                "basis": "system",
+                "type": "number",
+                "values": [json.dumps(v) for v in values],
+            }
+        ],
+        "evidence_complete": True,
     }
     return envelope("query_run", number, seconds, customer, **(own | fields))
 
@@ -97,6 +122,13 @@ def insight(
         value=value,
         provenance_query_hash=query_hash,
     )
+
+
+EDGES: list[Any] = [
+    1764171812255, 1764171813255, 9007199254740993, 9007199254740992, 9007199250000000, "18446744073709551616",
+    1e-13, 0, 0.0, -0.0, 1e17, 100000000000000001, 0.1 + 1e-12, 0.1001, "0.1", "1250", "1250.0", 1250.0, True,
+]  # fmt: skip
+"""What insights claim of the values of the run `aa`."""
 
 
 def first() -> list[dict[str, Any]]:
@@ -197,22 +229,26 @@ def first() -> list[dict[str, Any]]:
             revenue_impact=1e-7,
             anonymous_customer_id="anon-1",
         ),
-        query_run(20, 10, ada, "00000000000000aa", [1250, "1,250", True, 0.1]),
+        query_run(20, 10, ada, "aa", [1250, 0.1, 1764171812255, 2**64, 9007199254740993, 0, 1e17]),
         query_run(
             21,
             11,
             ada,
-            "00000000000000bb",
+            "bb",
             [],
             status="failed",
             error_code="warehouse_error",
             as_of=None,
-            result_values_complete=False,
+            evidence_complete=False,
         ),
-        insight(30, 12, ada, 1250, "00000000000000aa"),
-        insight(31, 13, ada, 1251, "00000000000000aa", "other"),
+        insight(30, 12, ada, 1250, hash_of("aa")),
+        insight(31, 13, ada, 1251, hash_of("aa"), "other"),
         insight(32, 14, zoe, "ça va", None),
-        insight(33, 15, zoe, None, "00000000000000cc", "void"),
+        *[
+            insight(60 + place, 12, ada, value, hash_of("aa"), f"edge {place}")
+            for place, value in enumerate(EDGES)
+        ],
+        insight(33, 15, zoe, None, hash_of("cc"), "void"),
         insight(34, 16, zoe, True, None, "flag"),
     ]
     artifact: dict[str, Any] = {
@@ -223,7 +259,7 @@ def first() -> list[dict[str, Any]]:
         "sampled": True,
     }
     artifact |= {
-        "query_hash": "00000000000000aa",
+        "query_hash": hash_of("aa"),
         "expires_at": ts(86400 * 90),
         "legal_hold": False,
     }
@@ -240,8 +276,8 @@ def second() -> list[dict[str, Any]]:
         event(51, 0, ada, feature_json={"question": "a tie with two stored ones"}),
         event(2, 0, ada, feature_json={"question": "a repeated id with another text"}),
         event(52, 7200, zoe, feature_json={"question": "later"}),
-        query_run(53, 20, ada, "00000000000000aa", [1251]),
-        insight(54, 21, ada, 1300.5, "00000000000000aa"),
+        query_run(53, 20, ada, "aa", [1251]),
+        insight(54, 21, ada, 1300.5, hash_of("aa")),
         insight(55, 11, ada, 1200, None),
         {**event(56, 1, ada), "unknown": 1},
         {**event(57, 1, ada), "v": 2},

@@ -16,6 +16,7 @@ from cdesk.contract.records import (
     encode,
     make_record,
     parse_line,
+    proof_hash,
 )
 from cdesk.core.errors import Drift, InvalidField
 
@@ -54,8 +55,8 @@ OWN: dict[Kind, dict[str, Any]] = {
         "ticket_id": "019b76da-a800-7000-8000-000000000002",
         "template": "health",
         "sql": "select 1",
-        "params": {"customer": "ada"},
-        "query_hash": "0123456789abcdef",
+        "params": '{"customer":"ada"}',
+        "query_hash": proof_hash("select 1", '{"customer":"ada"}'),
         "rows": 1,
         "bytes": 10,
         "sampled": False,
@@ -64,8 +65,10 @@ OWN: dict[Kind, dict[str, Any]] = {
         "elapsed_ms": 1.25,
         "as_of": None,
         "artifact_id": None,
-        "result_values": [1, "a", None],
-        "result_values_complete": True,
+        "evidence": [
+            {"column": "n", "basis": "system", "type": "number", "values": ["1", "2"]},
+        ],
+        "evidence_complete": True,
     },
 }
 
@@ -126,8 +129,21 @@ def test_a_record_reads_back_as_it_was_made(kind: Kind) -> None:
         ("artifact", "rows", -1),
         ("artifact", "sampled", 1),
         ("query_run", "status", "running"),
-        ("query_run", "result_values", [[1]]),
+        ("query_run", "evidence", [[1]]),
+        ("query_run", "evidence", [{"column": "n", "basis": "system", "values": []}]),
+        (
+            "query_run",
+            "evidence",
+            [{"column": "n", "basis": "mine", "type": "number", "values": []}],
+        ),
+        (
+            "query_run",
+            "evidence",
+            [{"column": "n", "basis": "system", "type": "number", "values": [1]}],
+        ),
         ("query_run", "params", None),
+        ("query_run", "params", "{"),
+        ("query_run", "params", "[]"),
     ],
 )
 def test_a_value_outside_its_limits_is_named_when_made_and_drift_when_read(
@@ -193,3 +209,24 @@ def test_a_field_too_many_is_drift() -> None:
 def test_no_bytes_do_anything_but_parse_or_drift(raw: bytes) -> None:
     with pytest.raises(Drift):
         parse_line(raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"query_hash": "0" * 16},
+        {"sql": "select 2"},
+        {"params": '{"customer":"bob"}'},
+        {"params": '{"customer": "ada"}'},
+    ],
+)
+def test_a_run_whose_hash_is_not_that_of_its_sql_and_parameters_is_drift(
+    changes: dict[str, Any],
+) -> None:
+    with pytest.raises(Drift, match="query_hash"):
+        parse_line(encode(made("query_run", **changes)))
+
+
+def test_a_run_whose_parameters_were_redacted_is_no_drift() -> None:
+    redacted = made("query_run", params='{"text":"[secret:github_token]"}')
+    assert parse_line(encode(redacted)) == redacted

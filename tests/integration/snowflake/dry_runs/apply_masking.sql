@@ -107,7 +107,7 @@ alter view CLAUDE_LOGS.ACTIVITIES.stg_insights modify column value set masking p
 
 alter view CLAUDE_LOGS.ACTIVITIES.stg_query_runs modify column params set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
-alter view CLAUDE_LOGS.ACTIVITIES.stg_query_runs modify column result_values set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
+alter view CLAUDE_LOGS.ACTIVITIES.stg_query_runs modify column evidence set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
 alter view CLAUDE_LOGS.ACTIVITIES.events_live modify column link set masking policy CLAUDE_LOGS.ACTIVITIES.mask_link force;
 
@@ -135,7 +135,7 @@ alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms modify column value_text set ma
 
 alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain modify column params set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
-alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain modify column result_values set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
+alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain modify column evidence set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
 alter table CLAUDE_LOGS.ACTIVITIES.context_cache modify column context set masking policy CLAUDE_LOGS.ACTIVITIES.mask_json_text force;
 

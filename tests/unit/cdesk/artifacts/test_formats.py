@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from cdesk.artifacts import formats as artifacts
 from cdesk.artifacts.formats import (
-    ResultValues,
     column_type,
     export,
     json_value,
@@ -192,61 +191,6 @@ def test_long_texts_are_cut_where_everybody_sees_it(tmp_path: Path) -> None:
     assert stored.cut
     assert stored.preview[0][0].endswith("… (5,000 characters)")
     assert next(read_rows(tmp_path / "a")) == ["x" * 5000]
-
-
-# -- values for verification
-
-
-def test_result_values_are_distinct_and_keep_big_integers_as_numbers() -> None:
-    values = ResultValues()
-    big = 2**60
-    values.add(
-        pa.record_batch([pa.array([big, big, 7]), pa.array(["a", "a", None])], names=["n", "t"])
-    )
-    assert values.values == [big, "a", 7]
-    assert values.complete
-
-
-def test_true_and_one_are_different_values() -> None:
-    values = ResultValues()
-    values.add(
-        pa.record_batch([pa.array([1]), pa.array([True]), pa.array([1.0])], names=["i", "b", "f"])
-    )
-    assert [type(value) for value in values.values] == [int, bool, float]
-
-
-def test_values_inside_lists_and_structs_count() -> None:
-    values = ResultValues()
-    values.add(pa.record_batch([pa.array([{"a": [1, 2], "b": "x"}])], names=["s"]))
-    assert values.values == [1, 2, "x"]
-
-
-def test_a_long_result_says_that_its_values_are_incomplete() -> None:
-    values = ResultValues()
-    for batch in batches(20_000):
-        values.add(batch)
-    assert not values.complete
-    assert len(orjson.dumps(values.values)) <= artifacts.VALUE_BYTES
-
-
-def test_what_the_caller_is_shown_is_among_the_values_however_long_the_result(
-    tmp_path: Path,
-) -> None:
-    stored = store(NUMBERS, batches(200_000), tmp_path / "a", query_hash=HASH, byte_cap=500)
-    assert stored.sampled
-    assert not stored.values_complete
-    shown = {value for row in stored.preview for value in row}
-    assert stored.preview[9][0] > 10_000, "beyond what is looked at while streaming"
-    assert shown <= set(stored.values)
-    assert 200_000 in stored.values
-    assert len(orjson.dumps(stored.values)) <= artifacts.VALUE_BYTES
-
-
-def test_texts_that_no_insight_can_hold_do_not_count_against_completeness() -> None:
-    values = ResultValues()
-    values.add(pa.record_batch([pa.array(["x" * 100_000, "y"])], names=["t"]))
-    assert values.values == ["y"]
-    assert values.complete
 
 
 # -- export

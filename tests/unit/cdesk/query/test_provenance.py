@@ -23,10 +23,13 @@ def test_every_run_is_on_record_before_its_answer_is_given(desk: Desk) -> None:
         request.run_id,
     )
     assert run["status"] == "succeeded"
-    assert run["params"] == {"rows": 3}
+    assert run["params"] == '{"customer":"ada@example.com","rows":3}'
     assert run["sql"] == request.template.sql
-    assert run["result_values"] == [0, "row 0", "ada@example.com", 1, "row 1", 2, "row 2", 3]
-    assert run["result_values_complete"] is True
+    assert run["evidence"] == [
+        {"column": "n", "basis": "system", "type": "number", "values": ["0", "1", "2"]}
+    ], "neither the label nor the caller's own name, nor how many rows were asked for"
+    assert run["evidence_complete"] is True
+    assert result["columns"][0] == {"name": "n", "type": "integer", "basis": "system"}
     (artifact,) = desk.records("artifact")
     assert artifact["id"] == run["artifact_id"] == result["artifact"]["artifact_id"]
     assert artifact["uri"] == result["artifact"]["uri"]

@@ -287,18 +287,39 @@ def test_a_question_mark_within_a_string_is_never_a_bind(parts: list[str]) -> No
             assert part in template.sql
 
 
-def test_a_template_says_whether_its_result_is_evidence(tmp_path: Path) -> None:
+def test_a_template_says_which_of_its_columns_are_evidence_and_without_that_none_is(
+    tmp_path: Path,
+) -> None:
     target = tmp_path / "catalog.json"
     export_catalog(
-        manifest(tmp_path, node(), node(name="insights", evidence=False)),
+        manifest(tmp_path, node(evidence_columns={"n": "system"}), node(name="insights")),
         target,
         dialect="duckdb",
         now=NOW,
     )
     catalog = load_catalog(target)
-    assert (catalog.get("activity_counts").evidence, catalog.get("insights").evidence) == (
-        True,
-        False,
-    )
-    with pytest.raises(CatalogError, match="evidence is 'no'"):
-        template_of(node(evidence="no"), "duckdb")
+    assert catalog.get("activity_counts").evidence_columns == {"n": "system"}
+    assert catalog.get("insights").evidence_columns == {}
+
+
+@pytest.mark.parametrize(
+    ("declared", "rule"),
+    [
+        ([], "no mapping"),
+        ({}, "no mapping"),
+        (True, "no mapping"),
+        ({"n": "mine"}, "basis 'mine'; allowed: system, reported, row"),
+        ({"m": "system"}, "m does not stand in its SQL"),
+        ({"hours_back": "system"}, "does not stand in its SQL"),
+        ({"n": "row"}, "no column is named basis"),
+    ],
+)
+def test_a_wrong_declaration_of_evidence_is_refused(declared: object, rule: str) -> None:
+    with pytest.raises(CatalogError, match=rule):
+        template_of(node(evidence_columns=declared), "duckdb")
+
+
+def test_a_parameter_is_no_evidence_whatever_the_column_is_called() -> None:
+    sql = f"{SQL} and hours_back is null"
+    with pytest.raises(CatalogError, match="hours_back is a parameter"):
+        template_of(node(sql, evidence_columns={"hours_back": "system"}), "duckdb")

@@ -1,0 +1,15 @@
+{#
+    How the runs of each (customer, query_hash) ended, all of them together, and whether their template declares any
+    evidence. `runs` is a CTE with the columns of provenance_chain.
+#}
+{% macro insight_runs(runs) -%}
+    select
+        customer,
+        query_hash,
+        max(_landed_at) as _landed_at,
+        max(case when status = 'succeeded' then 1 else 0 end) = 1 as has_succeeded,
+        max(case when status = 'succeeded' and template in {{ cdesk.evidence_templates() }} then 1 else 0 end) = 1 as has_evidence,
+        min(case when status = 'succeeded' and not has_complete_evidence then 0 else 1 end) = 1 as is_complete
+    from {{ runs }}
+    group by customer, query_hash
+{%- endmacro %}
