@@ -22,7 +22,7 @@ EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out act
 WHOLE: Final = ("json", "csv", "parquet")
 """Forms of a whole result."""
 USAGE: Final = 2
-"""The exit code of a wrong call (cli/main.py)."""
+"""The exit code of a wrong call (cdesk_app/cli/main.py)."""
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 

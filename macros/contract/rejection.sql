@@ -1,5 +1,5 @@
 {#
-    Why a landed record is refused, as `reason: detail` with the reasons of cdesk/records.py, or null where it keeps the contract.
+    Why a landed record is refused, as `reason: detail` with the reasons of cdesk/contract/records.py, or null where it keeps the contract.
     The uploader has checked the record already; this check is the warehouse's own, since other loaders may write to `landing`.
 
     Arguments: `fields` is a column made by `json_fields(payload, names)`, where `names` are all fields of `record_fields()`.

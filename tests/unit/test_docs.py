@@ -57,16 +57,6 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
     assert re.search(rf"`cdesk {name}\b", README)
 
 
-def test_the_readme_names_no_command_that_does_not_exist() -> None:
-    named = set(
-        re.findall(
-            r"\bcdesk ([a-z][a-z-]+)",
-            "\n".join(re.findall(r"`[^`]+`|^    .+$", README, re.MULTILINE)),
-        )
-    )
-    assert named <= set(COMMANDS)
-
-
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_stands_in_the_readme(name: str) -> None:
     assert f"`CDESK_{name.upper()}`" in README

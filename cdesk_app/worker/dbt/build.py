@@ -1,5 +1,5 @@
 """Building the warehouse with dbt, in a child process that stays warm between builds
-(worker/builder.py).
+(cdesk_app/worker/dbt/builder.py).
 """
 
 from __future__ import annotations

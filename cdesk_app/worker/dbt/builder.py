@@ -1,5 +1,5 @@
 """The child process that keeps dbt and the parsed project warm: `python -m
-cdesk_app.worker.dbt.builder`. Its parent is worker/build.py.
+cdesk_app.worker.dbt.builder`. Its parent is cdesk_app/worker/dbt/build.py.
 
 One JSON object a line in each direction, over standard input and what was standard output (dbt's
 own prints go to standard error):

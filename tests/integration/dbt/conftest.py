@@ -48,7 +48,9 @@ class DbtWarehouse:
             ]
         )
         assert answer.success, answer.exception or [
-            result.message for result in answer.result.results if result.status == "error"
+            f"{result.node.name}: {result.message}"
+            for result in answer.result.results
+            if result.status in ("error", "fail")
         ]
         return list(answer.result.results)
 

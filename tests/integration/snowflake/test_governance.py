@@ -31,13 +31,13 @@ SCHEMA = "CLAUDE_LOGS.ACTIVITIES"
 def test_the_dry_run_prints_what_the_snapshot_holds_and_touches_nothing(
     dbt: Dbt, account: FakeAccount
 ) -> None:
-    """UPDATE_SNAPSHOTS=1 writes them anew."""
+    """UPDATE_SNAPSHOT=1 renews the files; read the difference before you commit it."""
     before = len(account.statements())
     for operation, arguments in OPERATIONS.items():
         result = dbt.operation(operation, dry_run=True, **arguments)
         assert result.ok, result.failures
         file = SNAPSHOTS / f"{operation}.sql"
-        if os.environ.get("UPDATE_SNAPSHOTS"):
+        if os.environ.get("UPDATE_SNAPSHOT"):
             file.parent.mkdir(exist_ok=True)
             file.write_text(result.printed, encoding="utf-8")
         assert result.printed == file.read_text(encoding="utf-8"), operation
