@@ -249,7 +249,7 @@ def _evidence_columns(
 ) -> dict[str, Basis]:
     """The declared evidence columns, as far as the text of the SQL says anything of them.
 
-    What a column is made of is followed by a test over all templates (tests/unit/test_evidence.py).
+    What a column is made of is followed by a test over all templates (tests/integration/queries/test_evidence_columns.py).
     """
     if declared is None:
         return {}
