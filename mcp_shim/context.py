@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from cdesk.core.clock import parse_ts
+from cdesk.core.errors import SnapshotError, StateDirectoryError
+from cdesk.state.snapshot import ContextRow
+
+if TYPE_CHECKING:
+    from mcp_shim.app import Readers
+
 Json = dict[str, Any]
+
+MIN_CONTEXT_BYTES: Final = 2_048
+MAX_CONTEXT_BYTES: Final = 262_144
+DEFAULT_CONTEXT_BYTES: Final = 16_384
+LATE_SECONDS: Final = 15 * 60
+"""The snapshot is stale when something that landed, or was remembered, this long ago does not show
+in it.
+"""
+MAX_PENDING: Final = 200
+_PENDING: Final = """
+select
+    pending.id, pending.ts, pending.subject, pending.metric, pending.value,
+    pending.provenance_query_hash,
+    (select value from worker_status where key = 'last_landing')
+from (select 1)
+left join (
+    select * from pending_insights where customer = ? order by ts desc, id desc limit ?
+) as pending on true
+order by pending.ts desc, pending.id desc
+"""
 
 PRIORITY: Final = (
     "insights",
@@ -58,9 +86,8 @@ def trim(
 
     `head` holds what is never left out (customer, as_of, version, stale, stale_reason). Sections go
     in by PRIORITY; one that does not fit is left out whole, of insights and pending the newest that
-    fit stay. `omitted` names what is
-    missing: `section`, or
-    `section:n of m` for n entries kept of m.
+    fit stay. `omitted` names what is missing: `section`, or `section:n of m` for n entries kept of
+    m.
     """
     whole = {**head, "context": context, "pending": list(pending), "omitted": []}
     text = orjson.dumps(whole)
@@ -97,3 +124,125 @@ def trim(
     pending_kept = kept.pop("pending")
     answer = {**head, "context": kept, "pending": pending_kept, "omitted": omitted}
     return answer, orjson.dumps(answer)
+
+
+class CustomerContext:
+    """One customer's context, read afresh for every answer. Needs nothing but the readers.
+
+    `unsaved` are insights that state.db did not take: they are pending here until the snapshot
+    shows them.
+    """
+
+    def __init__(self, readers: Readers, customer: str) -> None:
+        self._readers = readers
+        self._customer = customer
+        self.unsaved: list[Json] = []
+        self._last: tuple[tuple[Any, ...], tuple[Json, bytes]] | None = None
+        """What the last answer was made of, and the answer."""
+
+    def answer(self, max_bytes: int = DEFAULT_CONTEXT_BYTES) -> tuple[Json, bytes]:
+        """What get_context answers, and the same as UTF-8 JSON of at most `max_bytes`.
+
+        Where nothing has changed that the last answer was made of, it is given again.
+        """
+        readers = self._readers
+        reasons: list[str] = []
+        row: ContextRow | None = None
+        as_of: str | None = None
+        try:
+            row, as_of = readers.snapshot.read(self._customer)
+        except SnapshotError as error:
+            reasons.append(str(error))
+        try:
+            rows, landing = readers.state.read(self._load_pending)
+        except StateDirectoryError:
+            rows, landing = [], None
+            reasons.append("insights on their way cannot be read")
+        if late := self._late(as_of, landing, rows):
+            reasons.append(late)
+        if reasons and (missing := readers.worker_missing()):
+            reasons.append(missing)
+        version = row.version if row else None
+        made_of = (version, as_of, rows, len(self.unsaved), reasons, max_bytes)
+        if self._last is not None and self._last[0] == made_of:
+            return self._last[1]
+        sections = empty_context()
+        if row is not None:
+            try:
+                sections = read_sections(row.context)
+            except ValueError:
+                reasons.append(
+                    "the snapshot holds a context that is no JSON; the worker rebuilds it"
+                )
+        self._forget_arrived(sections)
+        head = {
+            "customer": self._customer,
+            "as_of": as_of,
+            "version": version,
+            "stale": bool(reasons),
+            "stale_reason": "; ".join(reasons)[:600] or None,
+        }
+        answer = trim(head, sections, self._pending(rows), max_bytes=max_bytes)
+        self._last = (made_of, answer)
+        return answer
+
+    def _load_pending(self, connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], object]:
+        rows = connection.execute(_PENDING, (self._customer, MAX_PENDING)).fetchall()
+        landing = orjson.loads(rows[0][6]) if rows[0][6] else None
+        return [row[:6] for row in rows if row[0] is not None], landing
+
+    def _pending(self, rows: list[tuple[Any, ...]]) -> list[Json]:
+        """Insights on their way, newest first."""
+        pending = [
+            {
+                "subject": subject,
+                "metric": metric,
+                "value": orjson.loads(value),
+                "ts": ts,
+                "provenance_query_hash": query_hash,
+                "insight_id": id,
+            }
+            for id, ts, subject, metric, value, query_hash in rows
+        ]
+        if self.unsaved:
+            known = {item["insight_id"] for item in pending}
+            pending += [item for item in self.unsaved if item["insight_id"] not in known]
+            pending.sort(key=lambda item: (item["ts"], item["insight_id"]), reverse=True)
+        return pending
+
+    def _forget_arrived(self, sections: Json) -> None:
+        """Drop from `unsaved` what the snapshot shows, or shows a later value of."""
+        if not self.unsaved:
+            return
+        newest: dict[tuple[Any, Any], tuple[str, str]] = {}
+        for item in [*sections["insights"], *sections["unverified"]]:
+            key = (item.get("subject"), item.get("metric"))
+            newest[key] = max(
+                newest.get(key, ("", "")), (item.get("ts", ""), item.get("insight_id", ""))
+            )
+        self.unsaved = [
+            item
+            for item in self.unsaved
+            if (item["ts"], item["insight_id"])
+            > newest.get((item["subject"], item["metric"]), ("", ""))
+        ]
+
+    def _late(
+        self, as_of: str | None, landing: object, pending: list[tuple[Any, ...]]
+    ) -> str | None:
+        """Why the snapshot is late, or None. `pending` as `_load_pending` gives it."""
+        if as_of is None:
+            return None  # there is no snapshot, and that has been said
+        landed = landing.get("at") if isinstance(landing, dict) else None
+        for what, since in (
+            ("what landed", landed if isinstance(landed, str) and landed > as_of else None),
+            ("an insight", pending[-1][1] if pending else None),
+        ):
+            if since is None:
+                continue
+            seconds = self._readers.now_ns() / 1e9 - parse_ts(since).timestamp()
+            if seconds > LATE_SECONDS:
+                return (
+                    f"{what} {int(seconds // 60)} minutes ago is not in it yet; see 'cdesk status'"
+                )
+        return None

@@ -19,14 +19,13 @@ def main(settings: Settings) -> int:
         CdeskError: the state directory cannot be used.
     """
     home = StateDirectory(settings.home).ensure()
-    # an import makes much and drops little: looking for garbage meanwhile costs a tenth of the
-    # start
+    # An import makes much and drops little: looking for garbage meanwhile costs a tenth of the
+    # start.
     gc.disable()
     if lazy_sdk.install():
-        # Otherwise pydantic reads the metadata of every installed package, looking for plugins that
-        # watch validations.
+        # Otherwise pydantic reads the metadata of every installed package, looking for plugins.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from mcp_shim.serve import serve  # the SDK comes with it: not before `install`
+    from mcp_shim.transports.stdio import serve  # brings the SDK: not before `install`
 
     serve(settings, home)
     return 0

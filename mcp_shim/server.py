@@ -1,4 +1,6 @@
-"""The tools on the SDK's low-level server: handlers in, protocol by the SDK."""
+"""The tools on the SDK's low-level server: handlers in, protocol by the SDK. One server serves all
+callers of a process, over any transport.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,6 @@ import mcp_types as types
 import orjson
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
-from mcp.server.runner import serve_loop
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
@@ -26,11 +27,12 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from cdesk import __version__
 from cdesk.core.errors import CatalogError, CdeskError, NotFound
+from mcp_shim import tools
+from mcp_shim.app import App
 from mcp_shim.log import log
-from mcp_shim.recorder import Recorder
-from mcp_shim.service import Progress, Service, error_text
-from mcp_shim.surface import INSTRUCTIONS, TEMPLATES_URI, TOOLS, template_document, tool_list
-from mcp_shim.transports.stdio import MessageReader, MessageWriter
+from mcp_shim.session import Session
+from mcp_shim.tools.instructions import INSTRUCTIONS, template_document
+from mcp_shim.tools.tool import TEMPLATES_URI, Progress
 
 Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
@@ -41,34 +43,36 @@ WARM_SECONDS: Final = 0.02
 """After the answer to the first tools/list."""
 
 _LISTED: Final[dict[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-"""Of every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalog may
+"""In every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalog may
 change. Older versions never see it.
 """
 
 
-class ShimServer:
-    """One connection's server: answers by way of `Service`, and records what it was asked."""
+class McpServer:
+    """Answers by way of the tools, and records what it was asked.
+
+    `session_of` gives the caller's session for a request: over stdio always the same one, over
+    HTTP the one of the request's token. `fragments`: whether the transport writes
+    `orjson.Fragment`s in results as they stand (ours do, the SDK's own do not).
+    """
 
     def __init__(
-        self,
-        service: Service,
-        recorder: Recorder,
-        *,
-        after_call: Callable[[str | None], None] = lambda _tool: None,
+        self, app: App, session_of: Callable[[Context], Session], *, fragments: bool = False
     ) -> None:
-        self._service = service
-        self._recorder = recorder
-        self._after_call = after_call
+        self._app = app
+        self._session_of = session_of
+        self._fragments = fragments
         self._bus = InMemorySubscriptionBus()
-        self._session: ServerSession | None = None
-        self._started: float | None = None
+        self._connection: ServerSession | None = None
+        """Who hears of a changed catalog by a notification: the latest that finished a handshake.
+        Over HTTP, and from protocol 2026-07-28 on, clients subscribe instead.
+        """
         self._listed: str | None = None
+        """The content hash of the catalog that a client was shown last; empty for none."""
         self._answers: dict[int, bytes] = {}
         """Structured content on its way from the handler to `_around`, by the identity of the
         request's context.
         """
-        self.calls = 0
-        self.errors = 0
         self.sdk = Server(
             "cdesk",
             version=__version__,
@@ -77,8 +81,8 @@ class ShimServer:
             instructions=INSTRUCTIONS,
             on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=16),
         )
-        # Spans for an exporter that a process on somebody's desktop does not have; the stream
-        # itself says how long calls took.
+        # The SDK's own middleware makes spans for an exporter that a desktop process does not have;
+        # the stream itself says how long calls took.
         self.sdk.middleware[:] = [self._around]
         handle = self.sdk.add_request_handler
         handle("tools/list", types.PaginatedRequestParams, self._list_tools)
@@ -95,22 +99,6 @@ class ShimServer:
             NotificationOptions(tools_changed=True, resources_changed=True)
         )
 
-    async def run(self, reader: MessageReader, writer: MessageWriter) -> None:
-        """Serve the connection until its input ends.
-
-        The SDK's driver for both protocol eras relays every message through one more task, because
-        it must see the first request before it can choose. Here the transport shows it that
-        request, and the SDK's driver for the handshake era serves what opens with a handshake.
-        """
-        opening = await reader.first_request()
-        if opening is None or opening.method != "initialize":
-            await self.sdk.run(reader, writer, self.options)
-            return
-        async with self.sdk.lifespan(self.sdk) as state:
-            await serve_loop(
-                self.sdk, reader, writer, lifespan_state=state, init_options=self.options
-            )
-
     async def _around(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """The SDK's place for what happens around a message.
 
@@ -124,8 +112,8 @@ class ShimServer:
             and _has_envelope(ctx.params)
             and ctx.method != "initialize"
         ):
-            # As the SDK's driver for both eras does; the one for the handshake era, which `run`
-            # uses, leaves it to others.
+            # As the SDK's driver for both eras does; the one for the handshake era, which our
+            # stdio transport uses, leaves it to others.
             raise MCPError(
                 types.INVALID_REQUEST,
                 "this connection serves the handshake protocol era; "
@@ -137,62 +125,43 @@ class ShimServer:
             structured = self._answers.pop(id(ctx), None)
         if structured is not None and isinstance(result, dict):
             result["content"] = [{"type": "text", "text": structured.decode()}]
-            result["structuredContent"] = orjson.Fragment(structured)
+            result["structuredContent"] = (
+                orjson.Fragment(structured) if self._fragments else orjson.loads(structured)
+            )
         return result
 
     # -- session
 
     async def _initialized(self, ctx: Context, _: types.NotificationParams) -> None:
-        self._session = ctx.session
-        self._begin(ctx)
+        self._connection = ctx.session
+        self._session(ctx)
 
-    def _begin(self, ctx: Context) -> None:
-        """The session starts with the first thing that the client does on it."""
-        if self._started is not None:
-            return
-        self._started = time.monotonic()
-        client = ctx.session.client_params.client_info if ctx.session.client_params else None
-        self._recorder.note(
-            "cdesk.session_started",
-            {
-                "client_name": client.name[:200] if client else None,
-                "client_version": client.version[:200] if client else None,
-                "protocol_version": ctx.protocol_version,
-                "server_version": __version__,
-            },
-        )
-        self._after_call(None)
-
-    def end(self, reason: str) -> None:
-        """Record the end of a session that had begun."""
-        if self._started is None:
-            return
-        self._recorder.note(
-            "cdesk.session_ended",
-            {
-                "reason": reason,
-                "duration_ms": round((time.monotonic() - self._started) * 1000),
-                "calls": self.calls,
-                "errors": self.errors,
-            },
-        )
-        self._started = None
+    def _session(self, ctx: Context) -> Session:
+        """The caller's session, which begins with the first thing that the client does on it."""
+        session = self._session_of(ctx)
+        if not session.begun:
+            params = ctx.session.client_params
+            client = (params.client_info.name, params.client_info.version) if params else None
+            session.begin(client=client, protocol_version=ctx.protocol_version)
+        return session
 
     # -- tools
 
     async def _list_tools(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
-        self._begin(ctx)
-        catalog = self._service.catalog.look()
+        self._session(ctx)
+        catalog = self._app.readers.catalog.look()
         if self._listed is None:
-            asyncio.get_running_loop().call_later(WARM_SECONDS, self._warm, ctx.protocol_version)
+            asyncio.get_running_loop().call_later(
+                WARM_SECONDS, self._warm, self._session_of(ctx), ctx.protocol_version
+            )
         self._listed = catalog.content_hash if catalog else ""
-        return {"tools": tool_list(catalog), **_LISTED}
+        return {"tools": tools.tool_list(catalog), **_LISTED}
 
-    def _warm(self, version: str) -> None:
+    def _warm(self, session: Session, version: str) -> None:
         """After the tools have been listed and before one is called: build what the first call
         would have to build.
         """
-        call = {"name": TOOLS[0], "arguments": {}}
+        call = {"name": "get_context", "arguments": {}}
         # Each may refuse this empty call, a ValueError, when its validator has been built: which
         # was the purpose.
         with contextlib.suppress(ValueError):
@@ -203,20 +172,23 @@ class ShimServer:
             serialize_server_result(
                 "tools/call", version, {"content": [], "resultType": "complete"}
             )
-        self._service.warm()
+        # Opens and reads what the first call would have to open. What is wrong, that call says.
+        with contextlib.suppress(CdeskError):
+            session.context.answer()
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
         begun = time.perf_counter_ns()
         tool = params.name
-        if tool not in TOOLS:
+        if tool not in tools.TOOLS:
             raise MCPError(
-                types.INVALID_PARAMS, f"Unknown tool: {tool[:60]}; known: {', '.join(TOOLS)}"
+                types.INVALID_PARAMS,
+                f"Unknown tool: {tool[:60]}; known: {', '.join(tools.TOOLS)}",
             )
-        self._begin(ctx)
+        session = self._session(ctx)
         code: str | None = None
         try:
-            self._answers[id(ctx)] = await self._service.call(
-                tool, params.arguments, _progress(ctx)
+            self._answers[id(ctx)] = await tools.call(
+                session, tool, params.arguments, _progress(ctx)
             )
             answer: Result = {"content": [], "isError": False, "resultType": "complete"}
         except CdeskError as error:
@@ -229,31 +201,24 @@ class ShimServer:
         except Exception as error:  # noqa: BLE001 - the top of a call: the connection goes on
             code = "internal"
             log("call_failed", tool=tool, error=type(error).__name__)
-            said = f"internal: {tool} failed inside the server ({type(error).__name__}); try again, or see 'cdesk doctor'"
+            said = (
+                f"internal: {tool} failed inside the server ({type(error).__name__}); "
+                "try again, or see 'cdesk doctor'"
+            )
             answer = {
                 "content": [{"type": "text", "text": said}],
                 "isError": True,
                 "resultType": "complete",
             }
-        self.calls += 1
-        feature: dict[str, Any] = {
-            "tool": tool,
-            "latency_ms": (time.perf_counter_ns() - begun) / 1e6,
-            "outcome": "error" if code else "ok",
-            "error_code": code,
-        }
-        self._recorder.note("cdesk.tool_called", feature)
-        if code:
-            self.errors += 1
-            self._recorder.note("cdesk.error_encountered", {"tool": tool, "error_code": code})
-        self._after_call(tool)
+        session.called(tool, latency_ms=(time.perf_counter_ns() - begun) / 1e6, error_code=code)
+        self._app.after_call(needs_worker=tools.TOOLS[tool].needs_worker)
         return answer
 
     # -- resources
 
     async def _list_resources(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
-        self._begin(ctx)
-        catalog = self._service.catalog.look()
+        self._session(ctx)
+        catalog = self._app.readers.catalog.look()
         resources = [
             {
                 "uri": TEMPLATES_URI,
@@ -277,7 +242,7 @@ class ShimServer:
     async def _list_resource_templates(
         self, ctx: Context, _: types.PaginatedRequestParams
     ) -> Result:
-        self._begin(ctx)
+        self._session(ctx)
         return {
             "resourceTemplates": [
                 {
@@ -292,10 +257,10 @@ class ShimServer:
         }
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> Result:
-        self._begin(ctx)
+        self._session(ctx)
         uri = str(params.uri)
         try:
-            catalog = self._service.catalog.get()
+            catalog = self._app.readers.catalog.get()
             document: Any
             if uri == TEMPLATES_URI:
                 document = {
@@ -317,19 +282,25 @@ class ShimServer:
     # -- changes
 
     async def announce(self) -> None:
-        """Tell the client when the catalog is another than the one it was shown."""
+        """Tell clients when the catalog is another than the one that was shown last."""
         if self._listed is None:
             return
-        catalog = self._service.catalog.look()
+        catalog = self._app.readers.catalog.look()
         now = catalog.content_hash if catalog else ""
         if now == self._listed:
             return
         self._listed = now
-        if self._session is not None:
-            await self._session.send_tool_list_changed()
-            await self._session.send_resource_list_changed()
+        if self._connection is not None:
+            await self._connection.send_tool_list_changed()
+            await self._connection.send_resource_list_changed()
         await self._bus.publish(ToolsListChanged())
         await self._bus.publish(ResourcesListChanged())
+
+
+def error_text(error: CdeskError) -> str:
+    """`code: message` in one line, as a tool result says it."""
+    text = str(error)
+    return text if text.startswith(f"{error.code}:") else f"{error.code}: {text}"
 
 
 def _has_envelope(params: Mapping[str, Any] | None) -> bool:

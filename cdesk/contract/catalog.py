@@ -7,7 +7,9 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -379,3 +381,46 @@ def load_catalog(path: Path) -> Catalog:
         raise CatalogError(
             f"{path} is not of this version ({error!r}); run 'cdesk refresh'"
         ) from None
+
+
+class CatalogReader:
+    """The catalog of a state directory, read again when its file has changed. Safe to use from
+    several threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._catalog: Catalog | None = None
+        self._problem = ""
+
+    def look(self) -> Catalog | None:
+        """The catalog as it stands, or None where there is none that can be used."""
+        try:
+            return self.get()
+        except CatalogError:
+            return None
+
+    def get(self) -> Catalog:
+        """The catalog as it stands.
+
+        Raises:
+            CatalogError: it is missing or unusable.
+        """
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - on every call of submit_query
+        except OSError:
+            return load_catalog(self._path)  # says what to do
+        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+        with self._turn:
+            if seen != self._seen:
+                self._catalog = None
+                try:
+                    self._catalog = load_catalog(self._path)
+                except CatalogError as error:
+                    self._problem = str(error)
+                self._seen = seen
+            if self._catalog is None:
+                raise CatalogError(self._problem)
+            return self._catalog

@@ -26,7 +26,7 @@ import orjson
 from cdesk.artifacts.formats import Stored, store
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
-from cdesk.contract.catalog import Catalog, load_catalog
+from cdesk.contract.catalog import Catalog, CatalogReader
 from cdesk.core.backoff import FULL_JITTER, Backoff
 from cdesk.core.clock import NowNs, format_ts, to_ns
 from cdesk.core.errors import CdeskError, QueryCancelled, QueueWriteError, WarehouseUnavailable
@@ -78,9 +78,7 @@ class Executor:
         self._timeout = timeout_seconds
         self._patience = patience_seconds
         self._rng = rng or random.Random()
-        self._lock = threading.Lock()
-        self._catalog_path = home.catalog
-        self._catalog: tuple[tuple[int, int], Catalog] | None = None
+        self._catalog = CatalogReader(home.catalog)
         self.artifacts = LocalArtifacts(home.artifacts)
         self.provenance = Provenance(writer, now_ns)
 
@@ -96,15 +94,7 @@ class Executor:
         Raises:
             CatalogError: it is missing or unreadable.
         """
-        try:
-            stat = self._catalog_path.stat()
-        except OSError:
-            return load_catalog(self._catalog_path)
-        key = (stat.st_mtime_ns, stat.st_ino)
-        with self._lock:
-            if self._catalog is None or self._catalog[0] != key:
-                self._catalog = (key, load_catalog(self._catalog_path))
-            return self._catalog[1]
+        return self._catalog.get()
 
     def answer(
         self,

@@ -80,13 +80,14 @@ def is_kept(session_id: str, weight: int) -> bool:
 
 
 class Shedder:
-    """One process's view of the queue. `decide` costs a comparison; `tick` measures in a thread of
-    its own, every 2 s at most.
+    """One process's view of the queue, for all its callers. `decide` costs a comparison; `tick`
+    measures in a thread of its own, every 2 s at most.
 
-    decision = shedder.decide(activity, session_id)      # before a record is written
-    shedder.tick()                                       # now and then, off the turn path
-    if features := shedder.report(): …                   # one cdesk.fallback_triggered with these features, never shed
-        shedder.told()                                   # once it is written
+        decision = shedder.decide(activity, customer=…, session_id=…)   # before a record is written
+        shedder.tick()                           # now and then, off the turn path
+        for customer, features in shedder.report().items(): …
+                    # one cdesk.fallback_triggered of the customer with these features, never shed
+        shedder.told()                           # once they are written
     """
 
     def __init__(
@@ -105,11 +106,12 @@ class Shedder:
         self._thread: threading.Thread | None = None
         self._reported = float("-inf")
         self._since = monotonic()
-        self._counts: dict[str, list[int]] = {}
+        self._counts: dict[str, dict[str, list[int]]] = {}
+        """Customer → activity → kept, shed, greatest weight."""
         self.level = 0
         self.depth = 0
 
-    def decide(self, activity: str, session_id: str) -> Decision:
+    def decide(self, activity: str, *, customer: str, session_id: str) -> Decision:
         """Whether this activity is written. Counts what is shed and what is kept meanwhile."""
         if self.level == 0:
             return KEEP
@@ -117,7 +119,7 @@ class Shedder:
         if weight == 1:
             return KEEP
         keep = is_kept(session_id, weight)
-        counts = self._counts.setdefault(activity, [0, 0, 0])
+        counts = self._counts.setdefault(customer, {}).setdefault(activity, [0, 0, 0])
         counts[0 if keep else 1] += 1
         counts[2] = max(counts[2], weight)
         return Decision(keep=keep, weight=weight)
@@ -144,35 +146,40 @@ class Shedder:
         self.level = level_for(depth, current=self.level, limit=self._limit)
         return depth
 
-    def report(self, *, last: bool = False) -> dict[str, Any] | None:
-        """Features of the minute's `cdesk.fallback_triggered`, or None when nothing was shed or the
-        last one is under a minute ago.
+    def report(self, *, last: bool = False) -> dict[str, dict[str, Any]]:
+        """The minute's reports as `counted` gives them; empty when nothing was shed or the last one
+        is under a minute ago.
 
         `last` is for a process that ends: what has been counted is told now.
         """
         if not self._counts or (not last and self._monotonic() - self._reported < REPORT_SECONDS):
-            return None
+            return {}
         return self.counted()
 
     def told(self) -> None:
-        """The report has been written: counting begins anew."""
+        """The reports have been written: counting begins anew."""
         self._counts = {}
         self._since = self._reported = self._monotonic()
 
-    def counted(self) -> dict[str, Any]:
-        """The features of a report over what has been counted since the last one."""
-        seconds = self._monotonic() - self._since
+    def counted(self) -> dict[str, dict[str, Any]]:
+        """Customer → features of a `cdesk.fallback_triggered` over what has been counted since the
+        last report.
+        """
+        seconds = round(self._monotonic() - self._since, 3)
         return {
-            "from": "log",
-            "to": "sampled",
-            "reason": "queue_depth",
-            "depth": self.depth,
-            "level": self.level,
-            "seconds": round(seconds, 3),
-            "activities": {
-                name: {"kept": kept, "shed": shed, "weight": weight}
-                for name, (kept, shed, weight) in sorted(self._counts.items())
-            },
+            customer: {
+                "from": "log",
+                "to": "sampled",
+                "reason": "queue_depth",
+                "depth": self.depth,
+                "level": self.level,
+                "seconds": seconds,
+                "activities": {
+                    name: {"kept": kept, "shed": shed, "weight": weight}
+                    for name, (kept, shed, weight) in sorted(counts.items())
+                },
+            }
+            for customer, counts in self._counts.items()
         }
 
     def _depth(self) -> int:

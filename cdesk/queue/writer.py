@@ -136,15 +136,14 @@ class QueueWriter:
             else:
                 source.unlink(missing_ok=True)
 
-    def put_pending(self, line: bytes) -> None:
-        """Keep one line that will still change beside the queue, in place of the one before, which
-        must not be longer.
+    def put_pending(self, lines: bytes) -> None:
+        """Keep lines that will still change beside the queue, in place of those before.
 
-        It joins the queue by `join_pending`, or with this process's death: so it is neither lost
-        nor there twice.
+        They join the queue by `join_pending`, or with this process's death: so they are neither
+        lost nor there twice.
 
         Raises:
-            OSError: it could not be kept.
+            OSError: they could not be kept.
         """
         with self._turn:
             if self._pending is None:
@@ -154,20 +153,20 @@ class QueueWriter:
                 )
                 self._pending_size = 0
             self._pending_size = max(
-                self._pending_size, -(-len(line) // _PENDING_STEP) * _PENDING_STEP
+                self._pending_size, -(-len(lines) // _PENDING_STEP) * _PENDING_STEP
             )
             os.lseek(self._pending, 0, os.SEEK_SET)
             if (
-                os.write(self._pending, line[:-1].ljust(self._pending_size - 1) + b"\n")
+                os.write(self._pending, lines[:-1].ljust(self._pending_size - 1) + b"\n")
                 != self._pending_size
             ):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def join_pending(self) -> None:
-        """Make the pending line, if there is one, a file of the queue.
+        """Make the pending lines, if there are any, a file of the queue.
 
         Raises:
-            OSError: it could not be renamed; it joins when this process has ended.
+            OSError: the file could not be renamed; it joins when this process has ended.
         """
         with self._turn:
             if self._pending is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -22,40 +22,43 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-bytes",
-        type=int,
+        type=_max_bytes,
         metavar="N",
-        help="leave sections out until it takes at most N bytes",
+        help="leave sections out until it takes at most N bytes (2048 to 262144; default 16384)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, as a client gets it")
 
 
+def _max_bytes(text: str) -> int:
+    from mcp_shim.context import MAX_CONTEXT_BYTES, MIN_CONTEXT_BYTES
+
+    allowed = f"a number from {MIN_CONTEXT_BYTES:,} to {MAX_CONTEXT_BYTES:,}"
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise ArgumentTypeError(f"{text!r} is not {allowed}")
+    if not MIN_CONTEXT_BYTES <= (value := int(text)) <= MAX_CONTEXT_BYTES:
+        raise ArgumentTypeError(f"{value:,} is not {allowed}")
+    return value
+
+
 def run(args: Namespace) -> int:
-    from cdesk.core.clock import IdSource
-    from cdesk.core.identity import Caller, local_caller
-    from cdesk.core.wake import WakeSender
-    from cdesk.queue.writer import QueueWriter
-    from mcp_shim.recorder import Recorder
-    from mcp_shim.service import Service
-    from mcp_shim.state import SharedState
-    from mcp_shim.surface import DEFAULT_CONTEXT_BYTES
+    from cdesk.core.identity import local_caller
+    from mcp_shim.app import Readers
+    from mcp_shim.context import DEFAULT_CONTEXT_BYTES, CustomerContext
 
     settings, home = settings_and_home()
     caller = local_caller(settings)
     customer = args.customer or caller.customer
     if customer != caller.customer:
         caller.require_analyst(f"the context of {customer}")
-    recorder = Recorder(
-        QueueWriter(home.queue), WakeSender(home), customer=customer, ids=IdSource()
-    )
-    with closing(SharedState(home.state_db)) as state:
-        service = Service(home, Caller(customer, caller.roles), recorder, state)
-        answer = service.context(max_bytes=args.max_bytes or DEFAULT_CONTEXT_BYTES)
+    max_bytes = DEFAULT_CONTEXT_BYTES if args.max_bytes is None else args.max_bytes
+    with closing(Readers.of(home)) as readers:
+        answer, _ = CustomerContext(readers, customer).answer(max_bytes)
     print(to_json(answer) if args.json else told(answer))
     return 0
 
 
 def told(answer: Mapping[str, Any], *, rows: int = 10) -> str:
-    """An answer of get_context for a person, at most so many rows a section."""
+    """An answer of get_context for a person, at most `rows` rows a section."""
     context = answer["context"]
     head = pairs(
         (

@@ -1,11 +1,11 @@
-"""Standard input and output as the pair of message streams that the SDK serves.
+"""Standard input and output: serving one client over the pair of message streams that the SDK
+serves.
 
 Where both are pipes (a client that starts a server uses pipes) the event loop reads and writes them
-itself: no thread stands between
-a client and its answer. Everywhere else (Windows, a terminal, a file) one thread reads and one
-writes. The SDK's own `stdio_server` hops to a thread three times a call; what both sides of this
-module exchange with the SDK is the same (`ReadStream` and `WriteStream` of `SessionMessage`, its
-extension point for transports), and every message is parsed by the SDK's own models.
+itself: no thread stands between a client and its answer. Everywhere else (Windows, a terminal, a
+file) one thread reads and one writes. The SDK's own `stdio_server` hops to a thread three times a
+call; what this module exchanges with the SDK is the same (`ReadStream` and `WriteStream` of
+`SessionMessage`, its extension point for transports).
 """
 
 from __future__ import annotations
@@ -13,214 +13,133 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import json
+import gc
 import os
 import queue
-import re
+import signal
 import stat
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import anyio
-import orjson
+from mcp.server.runner import serve_loop
 from mcp.shared.message import SessionMessage
-from mcp_types.jsonrpc import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    jsonrpc_message_adapter,
-)
-from pydantic import ValidationError
+from mcp_types.jsonrpc import JSONRPCRequest
 
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.core.identity import local_caller
+from mcp_shim.app import App
 from mcp_shim.log import log
+from mcp_shim.server import McpServer
+from mcp_shim.session import Session
+from mcp_shim.transports.framing import (
+    LineSplitter,
+    MessageTooLong,
+    encode_message,
+    parse_message,
+    refuse_unreadable,
+)
 
 Mode = Literal["loop", "threads"]
 
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""A longer line is skipped up to its line feed; where it was a request, the answer says so."""
-HEAD_BYTES: Final = 4_096
-TAIL_BYTES: Final = 1_024
-"""What is kept of a line that is too long: a request's id stands before its parameters, or behind
-them.
-"""
+TICK_SECONDS: Final = 5.0
+END_SECONDS: Final = 5.0
+"""After a signal or the end of input, the process is gone by then."""
 READ_BYTES: Final = 256 * 1024
 MAX_WAITING: Final = 1_000
-"""So many messages read and not yet taken: then reading stops until the server has caught up."""
+"""Pause reading once this many messages are queued, until the server has caught up."""
 LAST_ANSWERS_SECONDS: Final = 2.0
-"""After the end of input, so long may the calls under way still take."""
+"""After the end of input, the calls under way may take this long."""
 
 
-class MessageTooLong(ValueError):
-    """A line longer than MAX_MESSAGE_BYTES; `head` and `tail` are its first and last bytes."""
-
-    def __init__(self, size: int, limit: int, head: bytes, tail: bytes) -> None:
-        super().__init__(f"a message of {size:,} bytes; at most {limit:,}")
-        self.head = head
-        self.tail = tail
+# -- serving
 
 
-# -- messages
-
-_AMBIGUOUS: Final = (b'"error"', b'"result"', b"\\u")
-"""A line without any of these that is a request or a notification is nothing else (the SDK's union
-tries every kind, which takes time).
-"""
+def serve(settings: Settings, home: StateDirectory) -> None:
+    """Serve one client until its input ends or a signal comes."""
+    asyncio.run(_serve(settings, home))
 
 
-def parse_message(line: bytes) -> SessionMessage | Exception:
-    """One line as the SDK's message, or the exception that its own transport would hand on."""
-    if not any(mark in line for mark in _AMBIGUOUS):
-        kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
-        try:
-            return SessionMessage(kind.model_validate_json(line, by_name=False))
-        except ValidationError:
-            pass  # none of the two: the SDK's union decides
+async def _serve(settings: Settings, home: StateDirectory) -> None:
+    loop = asyncio.get_running_loop()
+    app = App.open(settings, home)
+    session = Session(app, local_caller(settings))
+    server = McpServer(app, lambda _: session, fragments=True)
+    transport = open_transport(*claim_standard_streams())
+    reason = "end_of_input"
+
+    def stop(name: str) -> None:
+        nonlocal reason
+        reason = name
+        transport.stop()
+        _end_by_force()
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            app.tick()
+            await server.announce()
+
+    _on_signals(loop, stop)
+    # What has been made so far lives as long as the process: the collector need not look at it
+    # again.
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
+    ticker = asyncio.create_task(tick())
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError as error:
-        return error
+        await serve_streams(server, transport.reader, transport.writer)
+    finally:
+        ticker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ticker
+        session.end(reason)
+        app.close()
+        transport.close()
 
 
-_ID: Final = rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)'
-_SCALARS: Final = rb'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
-_ID_BEFORE: Final = re.compile(rb"\s*\{\s*(?:" + _SCALARS + rb"\s*,\s*)*" + _ID)
-_ID_BEHIND: Final = re.compile(
-    rb"[}\]]\s*,\s*(?:"
-    + _SCALARS
-    + rb"\s*,\s*)*"
-    + _ID
-    + rb"(?:\s*,\s*"
-    + _SCALARS
-    + rb")*\s*\}\s*\Z"
-)
+async def serve_streams(server: McpServer, reader: MessageReader, writer: MessageWriter) -> None:
+    """Serve the connection until its input ends.
 
-
-def refuse_unreadable(line: bytes | MessageTooLong, error: Exception) -> bytes | None:
-    """The error answer to a request that cannot be read (too long, a lone surrogate, nesting beyond
-    the parser's bound), or None.
-
-    The SDK drops such a line; whoever sent it would wait for ever, though it said which request it
-    was. Everything else that is dropped (no JSON, no request, no id) stays so.
+    The SDK's driver for both protocol eras relays every message through one more task, because it
+    must see the first request before it can choose. Here the transport shows it that request, and
+    the SDK's driver for the handshake era serves what opens with a handshake.
     """
-    if isinstance(line, MessageTooLong):
-        request_id = _scan_id(line.head, line.tail)
-        text = f"the request cannot be read: it is {line}"
-        code = INVALID_REQUEST
-    else:
-        if (
-            not isinstance(error, ValidationError)
-            or error.errors(include_url=False)[0]["type"] != "json_invalid"
-        ):
-            return None
-        request_id = _parsed_id(line)
-        text = "the request cannot be read: it holds a lone surrogate (\\ud800 to \\udfff), or is nested too deep"
-        code = PARSE_ERROR
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
-        return None
-    answer = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
-    with contextlib.suppress(ValueError):  # an id that UTF-8 cannot carry
-        return encode_message(answer)
-    return None
+    sdk = server.sdk
+    opening = await reader.first_request()
+    if opening is None or opening.method != "initialize":
+        await sdk.run(reader, writer, server.options)
+        return
+    async with sdk.lifespan(sdk) as state:
+        await serve_loop(sdk, reader, writer, lifespan_state=state, init_options=server.options)
 
 
-def _parsed_id(line: bytes) -> object:
-    try:
-        message = json.loads(line)
-    except RecursionError:
-        return _scan_id(line[:HEAD_BYTES], line[-TAIL_BYTES:])
-    except ValueError:
-        return None
-    return message.get("id") if isinstance(message, dict) and "method" in message else None
-
-
-def _scan_id(head: bytes, tail: bytes) -> object:
-    """The id of a request that cannot be parsed: a member of the outermost object, with none but
-    `jsonrpc` and `method` between it and the object's beginning, or its end.
-    """
-    found = _ID_BEFORE.match(head) or _ID_BEHIND.search(tail)
-    return json.loads(found[1]) if found else None
-
-
-def encode_message(message: JSONRPCMessage) -> bytes:
-    """The message as one line, its line feed included.
-
-    A result may hold `orjson.Fragment`s as values: JSON that is written as it stands.
-    """
-    if type(message) is JSONRPCResponse:
-        # The result is plain JSON data by now; orjson writes it several times as fast as the model
-        # does.
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
         try:
-            return orjson.dumps(
-                {"jsonrpc": "2.0", "id": message.id, "result": message.result},
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-        except TypeError:  # a number beyond 64 bits, the id perhaps: the model can write it
-            message = message.model_copy(update={"result": _without_fragments(message.result)})
-    return message.model_dump_json(by_alias=True, exclude_unset=True).encode("utf-8") + b"\n"
+            loop.add_signal_handler(number, stop, name)
+        except (NotImplementedError, RuntimeError):  # Windows
+            signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(stop, name))
 
 
-def _without_fragments(result: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: orjson.loads(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
-        for name, value in result.items()
-    }
+def _end_by_force() -> None:
+    """A watch that ends the process should its orderly end take longer than promised."""
 
+    def watch() -> None:
+        time.sleep(END_SECONDS - 0.5)
+        os._exit(1)
 
-class LineSplitter:
-    """Cuts a stream of bytes into lines; an overlong line becomes one `MessageTooLong`."""
-
-    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
-        self._limit = limit
-        self._rest = bytearray()
-        self._head: bytes | None = None
-        self._size = 0
-
-    def feed(self, data: bytes) -> Iterator[bytes | MessageTooLong]:
-        start = 0
-        while (end := data.find(b"\n", start)) >= 0:
-            piece = data[start:end]
-            start = end + 1
-            if self._rest or self._head is not None:
-                self._take(piece)
-                piece = bytes(self._rest)
-                self._rest.clear()
-            if self._head is not None:
-                yield MessageTooLong(self._size, self._limit, self._head, piece[-TAIL_BYTES:])
-                self._head = None
-            elif len(piece) > self._limit:
-                yield MessageTooLong(
-                    len(piece), self._limit, piece[:HEAD_BYTES], piece[-TAIL_BYTES:]
-                )
-            elif not piece.isspace() and piece:
-                yield piece
-        if start < len(data):
-            self._take(data[start:])
-
-    def _take(self, piece: bytes) -> None:
-        """Keep a part of a line; of one that is too long only its beginning and its end."""
-        self._rest += piece
-        if self._head is not None:
-            self._size += len(piece)
-        elif len(self._rest) > self._limit:
-            self._head, self._size = bytes(self._rest[:HEAD_BYTES]), len(self._rest)
-        if self._head is not None:
-            del self._rest[:-TAIL_BYTES]
-
-    def finish(self) -> bytes | None:
-        """What came after the last line feed, if it is a message without its end."""
-        rest = bytes(self._rest) if self._head is None else b""
-        self._rest.clear()
-        return rest if rest.strip() else None
+    threading.Thread(target=watch, name="end-by-force", daemon=True).start()
 
 
 # -- streams

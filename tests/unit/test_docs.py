@@ -21,7 +21,7 @@ from cdesk.contract.records import FIELDS
 from cdesk.core.config import SETTINGS
 from cdesk_app.cli.main import COMMANDS
 from cdesk_app.worker.dbt import project
-from mcp_shim.surface import TOOLS
+from mcp_shim.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -113,20 +113,3 @@ def test_a_blank_subject_is_refused_and_one_number_is_one_number(built: Built) -
             assert "integer within 64 bits" in str(beyond.content)
 
     asyncio.run(scenario())
-
-
-def test_an_insight_remembered_here_alone_is_forgotten_once_the_snapshot_shows_it() -> None:
-    from mcp_shim.service import Service
-
-    service = object.__new__(Service)
-    own = {"subject": "s", "metric": "m", "ts": "2026-02-01T00:00:00.000000Z", "insight_id": "b"}
-    later = {**own, "metric": "n"}
-    for shown, left in (
-        ([], ["b", "b"]),
-        ([{**own, "insight_id": "a"}], ["b", "b"]),
-        ([own], ["b"]),
-        ([{**own, "ts": "2026-02-02T00:00:00.000000Z", "insight_id": "c"}], ["b"]),
-    ):
-        service._unsaved = [own, later]
-        service._forget_arrived({"insights": [], "unverified": shown})
-        assert [item["insight_id"] for item in service._unsaved] == left

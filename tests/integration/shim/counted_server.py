@@ -21,7 +21,7 @@ from mcp_shim import lazy_sdk
 
 lazy_sdk.install()
 
-from mcp_shim import main, service  # noqa: E402 - the counts begin once everything is imported
+from mcp_shim import main, tools  # noqa: E402 - the counts begin once everything is imported
 
 counts: Counter[str] = Counter()
 rounds: list[dict[str, int]] = []
@@ -67,10 +67,10 @@ class Imports:
 sys.meta_path.insert(0, Imports())  # type: ignore[arg-type]
 
 slip = sys.argv[2]
-inner_call = service.Service.call
+inner_call = tools.call
 
 
-async def call(self: service.Service, tool: str, *rest: Any) -> bytes:
+async def call(*arguments: Any) -> bytes:
     rounds.append(dict(counts))
     counts.clear()
     if slip == "hop":
@@ -86,10 +86,10 @@ async def call(self: service.Service, tool: str, *rest: Any) -> bytes:
         descriptor = os.open(Path(sys.argv[1]).with_suffix(".sync"), os.O_CREAT | os.O_RDWR)
         os.fsync(descriptor)
         os.close(descriptor)
-    return await inner_call(self, tool, *rest)
+    return await inner_call(*arguments)
 
 
-service.Service.call = call  # type: ignore[method-assign]
+tools.call = call
 code = main.run_as_module()
 with Path(sys.argv[1]).open("w", encoding="utf-8") as file:
     json.dump({"rounds": rounds, "modules": sorted(sys.modules)}, file)

@@ -180,14 +180,14 @@ def test_the_import_guard_sees_the_sdk_imported_in_full(state_home: StateDirecto
 
 def test_calls_leave_no_memory_behind(state_home: StateDirectory) -> None:
     code = (
-        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlazy_sdk.install()\nfrom mcp_shim import main, service\n"
-        "inner = service.Service.call\nseen = []\n"
-        "async def call(self, *rest):\n"
+        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlazy_sdk.install()\nfrom mcp_shim import main, tools\n"
+        "inner = tools.call\nseen = []\n"
+        "async def call(*arguments):\n"
         "    seen.append(1)\n"
         "    if len(seen) in (200, 600):\n"
         "        gc.collect(); print(sys.getallocatedblocks(), file=sys.stderr)\n"
-        "    return await inner(self, *rest)\n"
-        "service.Service.call = call\nmain.run_as_module()"
+        "    return await inner(*arguments)\n"
+        "tools.call = call\nmain.run_as_module()"
     )
     with Wire(state_home, command=("-c", code)) as wire:
         wire.open()

@@ -136,14 +136,14 @@ STRAY = """
 import os, subprocess, sys
 from mcp_shim import lazy_sdk
 lazy_sdk.install()
-import mcp_shim.service as service
-inner = service.Service.call
-async def call(self, *arguments):
+from mcp_shim import tools
+inner = tools.call
+async def call(*arguments):
     print("a stray print", flush=True)
     os.write(1, b"a stray write\\n")
     subprocess.run([sys.executable, "-c", "print('a stray child'); print(repr(input()))"], check=False)
-    return await inner(self, *arguments)
-service.Service.call = call
+    return await inner(*arguments)
+tools.call = call
 from mcp_shim.main import run_as_module
 sys.exit(run_as_module())
 """

@@ -19,7 +19,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state, set_status
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.tickets import get_ticket
-from mcp_shim.surface import TOOLS
+from mcp_shim.tools import TOOLS
 from tests.integration.shim.harness import CUSTOMER, ERAS, EVENT, activities, connect, records
 
 INSIGHT = {"subject": "atlas", "metric": "open questions", "value": 3}
@@ -58,7 +58,7 @@ def test_everything_works_with_no_warehouse_no_snapshot_and_no_worker(
 ) -> None:
     async def run() -> None:
         async with connect(state_home, era) as client:
-            assert tuple(tool.name for tool in (await client.list_tools()).tools) == TOOLS
+            assert tuple(tool.name for tool in (await client.list_tools()).tools) == tuple(TOOLS)
             context = await answer(client, "get_context")
             assert context["stale"]
             assert context["as_of"] is None

@@ -85,38 +85,46 @@ def test_a_long_queue_sheds_counts_reports_and_recovers(tmp_path: Path) -> None:
     now = [0.0]
     shedder = Shedder(home, limit=10, monotonic=lambda: now[0])
     assert shedder.measure() == 0
-    assert shedder.decide("cdesk.tool_called", "s") is KEEP
+    assert shedder.decide("cdesk.tool_called", customer="ada", session_id="s") is KEEP
     writer = QueueWriter(home.queue)
     for _ in range(15):
         writer.append(event()[1])
     assert shedder.measure() == 15
     assert shedder.level == 1
     sessions = [f"session-{number}" for number in range(100)]
-    decisions = [shedder.decide("cdesk.tool_called", session) for session in sessions]
+    decisions = [
+        shedder.decide("cdesk.tool_called", customer="ada", session_id=session)
+        for session in sessions
+    ]
     kept = sum(decision.keep for decision in decisions)
     assert 0 < kept < 100
     assert {decision.weight for decision in decisions} == {4}
-    assert all(shedder.decide(activity, session).keep for activity in NEVER for session in sessions)
-    assert [shedder.decide("cdesk.tool_called", session).keep for session in sessions] == [
-        decision.keep for decision in decisions
-    ]
-    report = shedder.report()
-    assert report is not None
+    assert all(
+        shedder.decide(activity, customer="ada", session_id=session).keep
+        for activity in NEVER
+        for session in sessions
+    )
+    assert [
+        shedder.decide("cdesk.tool_called", customer="ada", session_id=session).keep
+        for session in sessions
+    ] == [decision.keep for decision in decisions]
+    assert list(shedder.report()) == ["ada"]
+    report = shedder.report()["ada"]
     assert report["activities"] == {
         "cdesk.tool_called": {"kept": 2 * kept, "shed": 200 - 2 * kept, "weight": 4}
     }
     shedder.told()
-    shedder.decide("cdesk.tool_called", "s")
-    assert shedder.report() is None  # once a minute
+    shedder.decide("cdesk.tool_called", customer="ada", session_id="s")
+    assert shedder.report() == {}  # once a minute
     now[0] += 60
-    assert shedder.report() is not None
+    assert shedder.report()
     with open_state(home.state_db) as state:
         size = sum(path.stat().st_size for path in home.queue.glob("*.ndjson"))
         name = next(home.queue.glob("*.ndjson")).name.replace(".open", "")
         state.execute("insert into checkpoints values (?, ?, 0, 15, 0, '')", (name, size))
     state.close()
     assert shedder.measure() == 0
-    assert shedder.decide("cdesk.tool_called", sessions[0]) is KEEP
+    assert shedder.decide("cdesk.tool_called", customer="ada", session_id=sessions[0]) is KEEP
     writer.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -9,8 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_shim.context import PRIORITY, SECTIONS, empty_context, read_sections, trim
-from mcp_shim.surface import MIN_CONTEXT_BYTES
+from cdesk.core.home import StateDirectory
+from mcp_shim.app import Readers
+from mcp_shim.context import (
+    MIN_CONTEXT_BYTES,
+    PRIORITY,
+    SECTIONS,
+    CustomerContext,
+    empty_context,
+    read_sections,
+    trim,
+)
 
 ENTRIES = st.lists(
     st.fixed_dictionaries(
@@ -69,3 +79,29 @@ def test_a_foreign_blob_is_read_as_far_as_it_goes() -> None:
     assert read_sections(blob) == empty_context() | {"insights": [1]}
     with pytest.raises(ValueError, match="object"):
         read_sections(b"[]")
+
+
+def test_an_insight_remembered_here_alone_is_forgotten_once_the_snapshot_shows_it(
+    state_home: StateDirectory,
+) -> None:
+    context = CustomerContext(Readers.of(state_home), "ada")
+    own = {"subject": "s", "metric": "m", "ts": "2026-02-01T00:00:00.000000Z", "insight_id": "b"}
+    later = {**own, "metric": "n"}
+    for shown, left in (
+        ([], ["b", "b"]),
+        ([{**own, "insight_id": "a"}], ["b", "b"]),
+        ([own], ["b"]),
+        ([{**own, "ts": "2026-02-02T00:00:00.000000Z", "insight_id": "c"}], ["b"]),
+    ):
+        context.unsaved = [own, later]
+        context._forget_arrived({"insights": [], "unverified": shown})
+        assert [item["insight_id"] for item in context.unsaved] == left
+
+
+def test_reading_a_context_leaves_no_trace_in_the_queue(state_home: StateDirectory) -> None:
+    """`cdesk context` reads without a queue writer."""
+    with closing(Readers.of(state_home)) as readers:
+        answer, text = CustomerContext(readers, "ada").answer()
+    assert answer["stale"]
+    assert orjson.loads(text) == answer
+    assert list(state_home.queue.iterdir()) == []

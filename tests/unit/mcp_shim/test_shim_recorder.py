@@ -17,22 +17,21 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.wake import WakeListener, WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
-from mcp_shim.recorder import Recorder
+from mcp_shim.app import RecordQueue
+from mcp_shim.session import Recorder
 
 
 def run(home: StateDirectory, test: Callable[[Recorder], Any]) -> list[Record]:
     """Run `test` with a recorder on a loop; the records that it left."""
 
     async def body() -> None:
-        recorder = Recorder(
-            QueueWriter(home.queue), WakeSender(home), customer="ada@example.com", ids=IdSource()
-        )
+        queue = RecordQueue(QueueWriter(home.queue), WakeSender(home), ids=IdSource())
         try:
-            done = test(recorder)
+            done = test(Recorder(queue, customer="ada@example.com"))
             if done is not None:
                 await done
         finally:
-            recorder.close()
+            queue.close()
 
     asyncio.run(body())
     return [
@@ -80,7 +79,7 @@ def test_the_worker_is_woken_once_for_a_burst(state_home: StateDirectory) -> Non
     woken = []
 
     async def test(recorder: Recorder) -> None:
-        recorder._wake.send = lambda: woken.append(1) is None  # type: ignore[method-assign]
+        recorder._records._wake.send = lambda: woken.append(1) is None  # type: ignore[method-assign]
         for _ in range(100):
             recorder.event("cdesk.user_asked", {})
         await asyncio.sleep(0.05)
@@ -101,10 +100,10 @@ def test_what_is_shed_is_counted_before_the_answer_and_told_once(
     shedder._reported = -60.0
 
     async def body() -> None:
-        queue = QueueWriter(state_home.queue)
-        recorder = Recorder(
-            queue, WakeSender(state_home), shedder, customer="ada@example.com", ids=IdSource()
+        queue = RecordQueue(
+            QueueWriter(state_home.queue), WakeSender(state_home), shedder, ids=IdSource()
         )
+        recorder = Recorder(queue, customer="ada@example.com")
         recorder.event("cdesk.user_asked", {})
         answers = [recorder.event("cdesk.tool_called", {})[2] for _ in range(5)]
         (pending,) = state_home.queue.glob("*.pending")
@@ -112,10 +111,10 @@ def test_what_is_shed_is_counted_before_the_answer_and_told_once(
             "cdesk.tool_called"
         ]
         assert counts == {"kept": sum(answers), "shed": 5 - sum(answers), "weight": 256}
-        recorder.tick()
+        queue.tick()
         assert not list(state_home.queue.glob("*.pending"))
         recorder.event("cdesk.tool_called", {})
-        recorder.close()
+        queue.close()
 
     asyncio.run(body())
     found = [
@@ -127,3 +126,45 @@ def test_what_is_shed_is_counted_before_the_answer_and_told_once(
     assert len({record["id"] for record in told}) == 2
     counted = [record["feature_json"]["activities"]["cdesk.tool_called"] for record in told]
     assert [one["kept"] + one["shed"] for one in counted] == [5, 1]
+
+
+def test_one_queue_serves_many_callers_each_under_its_own_name(
+    state_home: StateDirectory,
+) -> None:
+    """Their records, their notes, and the reports of what was shed of each."""
+    shedder = Shedder(state_home, monotonic=lambda: 0.0)
+    shedder.level, shedder._measured = 8, 0.0  # as measured just now
+    customers = [f"customer-{number}@example.com" for number in range(5)]
+
+    async def body() -> None:
+        queue = RecordQueue(
+            QueueWriter(state_home.queue), WakeSender(state_home), shedder, ids=IdSource()
+        )
+        recorders = [Recorder(queue, customer=customer) for customer in customers]
+        for number, recorder in enumerate(recorders):
+            recorder.event("cdesk.user_asked", {"number": number})
+            recorder.note("cdesk.insight_recorded", {"number": number})
+            for _ in range(number):
+                recorder.event("cdesk.tool_called", {})
+        await asyncio.sleep(0)
+        (pending,) = state_home.queue.glob("*.pending")
+        assert pending.read_bytes().count(b"\n") == 4, "a line for each of whom something was shed"
+        queue.close()
+
+    asyncio.run(body())
+    found = [
+        parse_line(line.rstrip())
+        for path in sorted(state_home.queue.glob("*.ndjson"))
+        for line in path.read_bytes().splitlines()
+    ]
+    for number, customer in enumerate(customers):
+        own = {
+            record["activity"]: record["feature_json"]
+            for record in found
+            if record["customer"] == customer
+        }
+        assert own["cdesk.user_asked"] == own["cdesk.insight_recorded"] == {"number": number}
+        counts = own.get("cdesk.fallback_triggered", {}).get("activities", {})
+        told = counts.get("cdesk.tool_called", {"kept": 0, "shed": 0})
+        assert told["kept"] + told["shed"] == number
+    assert len({record["session_id"] for record in found}) == len(customers)

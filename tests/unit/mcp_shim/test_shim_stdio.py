@@ -19,15 +19,13 @@ from mcp_types.jsonrpc import (
     jsonrpc_message_adapter,
 )
 
-from mcp_shim.transports.stdio import (
+from mcp_shim.transports.framing import (
     LineSplitter,
     MessageTooLong,
-    Mode,
-    Transport,
     encode_message,
-    open_transport,
     parse_message,
 )
+from mcp_shim.transports.stdio import Mode, Transport, open_transport
 
 MODES: list[Mode] = ["threads"] if os.name == "nt" else ["loop", "threads"]
 JSON = st.recursive(

@@ -1,9 +1,10 @@
-"""The tool surface as a client sees it is kept as a snapshot: a change is seen, and meant."""
+"""The tools as a client sees them are kept as a snapshot: a change is seen, and meant."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import jsonschema
@@ -12,12 +13,13 @@ import pytest
 from bench.turn_path import fixtures
 from cdesk.contract.catalog import load_catalog
 from cdesk.contract.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
-from mcp_shim.surface import INSTRUCTIONS, TOOLS, arguments_of, tool_list
+from mcp_shim.tools import TOOLS, tool_list
+from mcp_shim.tools.instructions import INSTRUCTIONS
 
-SNAPSHOT = Path(__file__).with_name("surface.json")
+SNAPSHOT = Path(__file__).with_name("tools.json")
 
 
-def test_the_surface_is_the_snapshot() -> None:
+def test_the_tools_are_the_snapshot() -> None:
     """UPDATE_SNAPSHOT=1 renews the file; read the difference before you commit it."""
     found = (
         json.dumps(
@@ -51,7 +53,7 @@ def test_bounds_are_those_of_the_record_contract() -> None:
     assert tools["log_event"]["activity"]["pattern"] == ACTIVITY_PATTERN
     assert tools["log_event"]["link"]["maxLength"] == MAX_LINK
     assert tools["log_insight"]["value"]["maxLength"] == MAX_VALUE
-    assert arguments_of("log_event") == ("activity", "feature_json", "link", "revenue_impact")
+    assert TOOLS["log_event"].arguments == ("activity", "feature_json", "link", "revenue_impact")
 
 
 def test_submit_query_lists_the_templates_with_their_parameters(tmp_path: Path) -> None:
@@ -67,6 +69,9 @@ def test_submit_query_lists_the_templates_with_their_parameters(tmp_path: Path) 
 
 
 def test_instructions_name_only_tools_that_exist() -> None:
-    for name in ("get_context", "log_event", "submit_query", "get_result", "log_insight"):
-        assert name in INSTRUCTIONS
-        assert name in TOOLS
+    named = set(re.findall(r"\b(?:get|log|submit)_[a-z]+\b", INSTRUCTIONS))
+    assert named == set(TOOLS)
+
+
+def test_a_tool_is_listed_under_its_name() -> None:
+    assert [tool["name"] for tool in tool_list(None)] == list(TOOLS)

@@ -1,0 +1,243 @@
+"""What a process has, whoever calls: the way into the queue, the shared files it reads, the worker
+it looks after. `session` holds what one caller has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from cdesk.contract.catalog import CatalogReader
+from cdesk.core.clock import IdSource, NowNs
+from cdesk.core.config import Settings
+from cdesk.core.errors import CdeskError
+from cdesk.core.home import StateDirectory
+from cdesk.core.wake import WakeSender
+from cdesk.queue.shedding import Shedder
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.snapshot import SnapshotReader
+from mcp_shim.log import log
+from mcp_shim.state import SharedState
+from mcp_shim.worker_start import WorkerStarter
+
+if TYPE_CHECKING:
+    from mcp_shim.session import Recorder
+
+WAKE_SECONDS: Final = 0.2
+"""The worker gets at most one datagram in this time."""
+AT_ONCE_SECONDS: Final = 0.001
+"""The delay of an urgent datagram: the answer leaves first."""
+LOOK_SECONDS: Final = 0.05
+"""After a call, so long until the process looks whether a worker runs."""
+
+
+class RecordQueue:
+    """A process's way into the queue, for the recorders of all its callers.
+
+    `append` returns once the line is in the file system; waking the worker, notes and the reports
+    of what was shed follow after the answer. Used on the event loop only.
+    """
+
+    def __init__(
+        self,
+        queue: QueueWriter,
+        wake: WakeSender,
+        shedder: Shedder | None = None,
+        *,
+        ids: IdSource,
+        now_ns: NowNs = time.time_ns,
+    ) -> None:
+        self.ids = ids
+        self.now_ns = now_ns
+        self._queue = queue
+        self._wake = wake
+        self._shedder = shedder
+        self._notes: list[tuple[Recorder, str, dict[str, Any]]] = []
+        self._wake_timer: asyncio.TimerHandle | None = None
+        self._woken = float("-inf")
+        self._shed: dict[str, tuple[Recorder, str]] = {}
+        """Customer → who will report what was shed of theirs, and the id of that report."""
+
+    def append(self, line: bytes) -> None:
+        """Put a line into the queue. Raises QueueWriteError."""
+        self._queue.append(line)
+        self.wake_worker()
+
+    def keeps(self, recorder: Recorder, activity: str) -> bool:
+        """Whether policy lets this activity be written. What is shed is counted in the file system
+        before the caller is answered: the counts survive this process.
+        """
+        if self._shedder is None:
+            return True
+        decision = self._shedder.decide(
+            activity, customer=recorder.customer, session_id=recorder.session_id
+        )
+        if decision.weight > 1:
+            self._shed.setdefault(recorder.customer, (recorder, self.ids.uuid7()))
+            # On a full disk the next report that can be written tells the counts.
+            with contextlib.suppress(OSError):
+                self._queue.put_pending(self._reports(self._shedder.counted()))
+        return decision.keep
+
+    # -- what nobody waits for
+
+    def note(self, recorder: Recorder, activity: str, feature_json: dict[str, Any]) -> None:
+        """Write an activity of the shim itself once the answer under way has left."""
+        if not self._notes:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._notes.append((recorder, activity, feature_json))
+
+    def flush(self) -> None:
+        """Write the notes that wait. A failure is logged: the records that somebody asked for had
+        their own answer.
+        """
+        notes, self._notes = self._notes, []
+        for recorder, activity, feature_json in notes:
+            if not self.keeps(recorder, activity):
+                continue
+            try:
+                self.append(recorder.own_line(activity, feature_json, id=self.ids.uuid7()))
+            except CdeskError as error:
+                log("note_lost", activity=activity, code=error.code)
+
+    def wake_worker(self, *, at_once: bool = False) -> None:
+        """Tell the worker that there is something to do: in a while and seldom, or at once where
+        somebody waits for it.
+        """
+        loop = asyncio.get_running_loop()
+        if at_once and self._wake_timer is not None:
+            self._wake_timer.cancel()
+            self._wake_timer = None
+        if self._wake_timer is None:
+            delay = (
+                AT_ONCE_SECONDS if at_once else max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
+            )
+            self._wake_timer = loop.call_later(delay, self._send_wake)
+
+    def _send_wake(self) -> None:
+        self._wake_timer = None
+        self._woken = asyncio.get_running_loop().time()
+        self._wake.send()
+
+    def tick(self) -> None:
+        """Seal the queue file when it is due, so that an idle process holds nothing back, and
+        measure how long the queue is.
+        """
+        if self._shedder is not None:
+            self._shedder.tick()
+            self._report_shed()
+        if self._queue.due:
+            try:
+                self._queue.seal()
+            except OSError as error:
+                log("seal_failed", reason=error.strerror or "")
+
+    def _report_shed(self, *, last: bool = False) -> None:
+        """Put the counts of what was shed into the stream, once a minute. A report itself is never
+        shed.
+        """
+        if self._shedder is None or not (counts := self._shedder.report(last=last)):
+            return
+        try:
+            self._queue.put_pending(self._reports(counts))
+            self._queue.join_pending()
+        except OSError as error:
+            log("report_put_off", activity="cdesk.fallback_triggered", reason=error.strerror or "")
+        else:
+            self._shed.clear()
+            self._shedder.told()
+            self.wake_worker()
+
+    def _reports(self, counts: dict[str, dict[str, Any]]) -> bytes:
+        """One line for each customer of whom something was shed."""
+        lines = []
+        for customer, features in counts.items():
+            recorder, id = self._shed[customer]
+            lines.append(recorder.own_line("cdesk.fallback_triggered", features, id=id))
+        return b"".join(lines)
+
+    def close(self) -> None:
+        """Write what waits, seal the file, tell the worker."""
+        self.flush()
+        self._report_shed(last=True)
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+        self._queue.close()
+        self._wake.send()
+        self._wake.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What answers without writing: the snapshot, the catalog and the shared state.
+
+    `worker_missing` says why no worker can run here, or gives None.
+    """
+
+    snapshot: SnapshotReader
+    catalog: CatalogReader
+    state: SharedState
+    worker_missing: Callable[[], str | None] = lambda: None
+    now_ns: NowNs = time.time_ns
+
+    @classmethod
+    def of(
+        cls, home: StateDirectory, worker_missing: Callable[[], str | None] = lambda: None
+    ) -> Readers:
+        """Readers of a state directory; each file is opened at its first use."""
+        return cls(
+            SnapshotReader(home.context_db),
+            CatalogReader(home.catalog),
+            SharedState(home.state_db),
+            worker_missing,
+        )
+
+    def close(self) -> None:
+        self.snapshot.close()
+        self.state.close()
+
+
+class App:
+    """One serving process: `records` to write with, `readers` to answer from. Sessions are made on
+    it (`session.Session(app, caller)`), as many as there are callers.
+    """
+
+    def __init__(self, records: RecordQueue, readers: Readers, starter: WorkerStarter) -> None:
+        self.records = records
+        self.readers = readers
+        self._starter = starter
+
+    @classmethod
+    def open(cls, settings: Settings, home: StateDirectory) -> App:
+        """The process's parts over a state directory that exists (`StateDirectory.ensure`)."""
+        ids = IdSource()
+        starter = WorkerStarter(settings, home)
+        records = RecordQueue(
+            QueueWriter(home.queue, durability=settings.durability, ids=ids),
+            WakeSender(home),
+            Shedder(home),
+            ids=ids,
+        )
+        return cls(records, Readers.of(home, lambda: starter.missing), starter)
+
+    def after_call(self, *, needs_worker: bool) -> None:
+        """Start a worker where none runs, once the answer has left; `needs_worker` where the caller
+        waits for one.
+        """
+        if self._starter.is_due(waited_for=needs_worker):
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._starter.look)
+
+    def tick(self) -> None:
+        """What has time: called every few seconds."""
+        self.records.tick()
+        self.readers.state.tick()
+
+    def close(self) -> None:
+        """Flush and seal the queue, let the worker live on, give the files back."""
+        self.records.close()
+        self.readers.close()
+        self._starter.release()

@@ -1,0 +1,198 @@
+"""What a caller has: an identity, a recorder for its records, its context and its insights that
+state.db did not take. `app` holds what the process has.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cdesk import __version__
+from cdesk.contract.records import (
+    FIELDS,
+    SOURCE_SYSTEM,
+    SOURCE_VERSION,
+    VERSION,
+    encode,
+    make_record,
+)
+from cdesk.core.checks import check_customer
+from cdesk.core.clock import format_ts
+from cdesk.core.errors import InvalidField
+from cdesk.core.identity import Caller
+from mcp_shim.app import App, RecordQueue
+from mcp_shim.context import CustomerContext
+
+Json = dict[str, Any]
+
+_EVENT: Final = FIELDS["event"]
+_GIVEN: Final = tuple(
+    (name, _EVENT[name]) for name in ("activity", "feature_json", "link", "revenue_impact")
+)
+
+
+class Recorder:
+    """Makes the records of one caller's session and hands them to the process's queue."""
+
+    def __init__(
+        self, records: RecordQueue, *, customer: str, session_id: str | None = None
+    ) -> None:
+        check_customer(customer)  # once: every record of the session bears it
+        self._records = records
+        self.customer = customer
+        self.session_id = session_id or records.ids.uuid7()
+
+    def stamp(self) -> tuple[str, str]:
+        """An identifier and a timestamp for something born now."""
+        return self._records.ids.uuid7(), format_ts(self._records.now_ns())
+
+    def query_tag(self) -> str:
+        return self._records.ids.query_tag()
+
+    def event(
+        self, activity: Any, feature_json: Any, *, link: Any = None, revenue_impact: Any = None
+    ) -> tuple[str, str, bool]:
+        """Record one activity: its id, its timestamp, and whether it was written (false where
+        policy sheds it, counted).
+
+        Raises:
+            InvalidField: a field outside its limits; nothing was written.
+            QueueWriteError: it could not be stored; nothing is left of it.
+        """
+        given = {
+            "activity": activity,
+            "feature_json": feature_json,
+            "link": link,
+            "revenue_impact": revenue_impact,
+        }
+        for name, check in _GIVEN:
+            try:
+                check(given[name])
+            except ValueError as error:
+                raise InvalidField(name, *error.args) from None
+        id, ts = self.stamp()
+        line = self._event_line(given, id=id, ts=ts)
+        kept = self._records.keeps(self, activity)
+        if kept:
+            self._records.append(line)
+        return id, ts, kept
+
+    def insight_line(self, fields: Mapping[str, Any], *, id: str, ts: str) -> bytes:
+        """A checked insight as its line, to be given to `append`. Raises InvalidField."""
+        return encode(
+            make_record(
+                "insight",
+                id=id,
+                ts=ts,
+                customer=self.customer,
+                session_id=self.session_id,
+                query_tag=self._records.ids.query_tag(),
+                fields=fields,
+            )
+        )
+
+    def append(self, line: bytes) -> None:
+        """Put a line into the queue. Raises QueueWriteError."""
+        self._records.append(line)
+
+    def note(self, activity: str, feature_json: Json) -> None:
+        """Record an activity of the shim itself once the answer under way has left: names, codes
+        and numbers only, no free text.
+        """
+        self._records.note(self, activity, feature_json)
+
+    def own_line(self, activity: str, feature_json: Json, *, id: str) -> bytes:
+        """The line of an activity of the shim itself, born now."""
+        given = {
+            "activity": activity,
+            "feature_json": feature_json,
+            "link": None,
+            "revenue_impact": None,
+        }
+        return self._event_line(given, id=id, ts=format_ts(self._records.now_ns()))
+
+    def _event_line(self, given: Json, *, id: str, ts: str) -> bytes:
+        """The line of an event whose own fields have been checked; the envelope is made here and
+        needs no check.
+        """
+        return encode(
+            {
+                "v": VERSION,
+                "kind": "event",
+                "id": id,
+                "ts": ts,
+                "customer": self.customer,
+                "session_id": self.session_id,
+                "anonymous_customer_id": None,
+                **given,
+                "query_tag": self._records.ids.query_tag(),
+                "source_system": SOURCE_SYSTEM,
+                "source_version": SOURCE_VERSION,
+            }
+        )
+
+
+class Session:
+    """One caller on one connection. It begins with the first thing that the client does, and its
+    beginning, calls and end are recorded.
+    """
+
+    def __init__(self, app: App, caller: Caller, *, session_id: str | None = None) -> None:
+        self.app = app
+        self.caller = caller
+        self.recorder = Recorder(app.records, customer=caller.customer, session_id=session_id)
+        self.context = CustomerContext(app.readers, caller.customer)
+        self.calls = 0
+        self.errors = 0
+        self._started: float | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._started is not None
+
+    def begin(self, *, client: tuple[str, str] | None, protocol_version: str) -> None:
+        """Record the beginning. `client`: its name and version, where it gave them."""
+        self._started = time.monotonic()
+        name, version = client or (None, None)
+        self.recorder.note(
+            "cdesk.session_started",
+            {
+                "client_name": name[:200] if name is not None else None,
+                "client_version": version[:200] if version is not None else None,
+                "protocol_version": protocol_version,
+                "server_version": __version__,
+            },
+        )
+        self.app.after_call(needs_worker=False)
+
+    def called(self, tool: str, *, latency_ms: float, error_code: str | None) -> None:
+        """Record a call that has been answered."""
+        self.calls += 1
+        self.recorder.note(
+            "cdesk.tool_called",
+            {
+                "tool": tool,
+                "latency_ms": latency_ms,
+                "outcome": "error" if error_code else "ok",
+                "error_code": error_code,
+            },
+        )
+        if error_code:
+            self.errors += 1
+            self.recorder.note("cdesk.error_encountered", {"tool": tool, "error_code": error_code})
+
+    def end(self, reason: str) -> None:
+        """Record the end of a session that has begun."""
+        if self._started is None:
+            return
+        self.recorder.note(
+            "cdesk.session_ended",
+            {
+                "reason": reason,
+                "duration_ms": round((time.monotonic() - self._started) * 1000),
+                "calls": self.calls,
+                "errors": self.errors,
+            },
+        )
+        self._started = None

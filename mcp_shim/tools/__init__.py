@@ -1,0 +1,54 @@
+"""The tools: names, schemas and texts for a model, and what each does. One module a tool."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from cdesk.contract.catalog import Catalog
+from cdesk.core.errors import InvalidField
+from mcp_shim.tools.get_context import GET_CONTEXT
+from mcp_shim.tools.get_result import GET_RESULT
+from mcp_shim.tools.log_event import LOG_EVENT
+from mcp_shim.tools.log_insight import LOG_INSIGHT
+from mcp_shim.tools.submit_query import SUBMIT_QUERY
+from mcp_shim.tools.tool import Json, Progress, Tool
+
+if TYPE_CHECKING:
+    from mcp_shim.session import Session
+
+TOOLS: Final[Mapping[str, Tool]] = {
+    tool.name: tool for tool in (GET_CONTEXT, LOG_EVENT, SUBMIT_QUERY, GET_RESULT, LOG_INSIGHT)
+}
+"""Every tool by its name, in the order in which they are listed."""
+
+
+def tool_list(catalog: Catalog | None) -> list[Json]:
+    """The tools as the protocol lists them. A tool that depends on the catalog shows what is in it,
+    as far as there is one.
+    """
+    return [tool.listed(catalog) for tool in TOOLS.values()]
+
+
+async def call(
+    session: Session, name: str, arguments: Mapping[str, Any] | None, progress: Progress | None
+) -> bytes:
+    """Run the tool `name` for the caller of `session`: its structured content as UTF-8 JSON.
+
+    Raises:
+        CdeskError: what is wrong and what to do; nothing half-written is left.
+    """
+    tool = TOOLS[name]
+    given = dict(arguments or {})
+    for argument in given:
+        if argument not in tool.arguments:
+            near = difflib.get_close_matches(argument[:100], tool.arguments, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise InvalidField(
+                argument[:60], f"unknown for {name}{hint}", ", ".join(tool.arguments)
+            )
+    answer = await tool.handler(session, given, progress)
+    return answer if isinstance(answer, bytes) else orjson.dumps(answer)

@@ -1,0 +1,181 @@
+"""`get_result`: the state of a ticket, and its result; waits where it is asked to, or cancels."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from cdesk.core.clock import format_ts
+from cdesk.core.errors import InvalidField
+from cdesk.state.tickets import (
+    ENDED,
+    EXPIRY_SECONDS,
+    Ticket,
+    cancel_ticket,
+    get_ticket,
+    queue_position,
+)
+from mcp_shim.tools.arguments import boolean, required, seconds
+from mcp_shim.tools.tool import HASH, Json, Progress, Tool, closed, nullable
+
+if TYPE_CHECKING:
+    from mcp_shim.session import Session
+
+MAX_WAIT_SECONDS: Final = 20.0
+PROGRESS_SECONDS: Final = 1.0
+PREVIEW_ROWS: Final = 10
+_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+
+async def _get_result(session: Session, given: Json, progress: Progress | None) -> Json:
+    ticket_id = required(given, "ticket_id", "the ticket_id that submit_query gave")
+    if not isinstance(ticket_id, str):
+        raise InvalidField(
+            "ticket_id", f"is {type(ticket_id).__name__}", "text, as submit_query gave it"
+        )
+    patience = seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
+    if boolean(given, "cancel"):
+        await _cancel(session, ticket_id)
+    customer, state = session.caller.customer, session.app.readers.state
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while True:
+        # Before the row is read: a change in between is then noticed.
+        seen = state.version() if patience else 0
+        ticket, waiting = state.read(lambda connection: _ticket(connection, ticket_id, customer))
+        left = begun + patience - loop.time()
+        if ticket.status in ENDED or left <= 0:
+            return _answer(session, ticket, waiting)
+        if progress is not None:
+            await progress(
+                loop.time() - begun, patience, ticket.progress or waiting or ticket.status
+            )
+        await state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
+
+
+def _ticket(
+    connection: sqlite3.Connection, ticket_id: str, customer: str
+) -> tuple[Ticket, str | None]:
+    """The caller's ticket, and where it stands while it is queued."""
+    ticket = get_ticket(connection, ticket_id, customer=customer)
+    if ticket.status != "queued":
+        return ticket, None
+    ahead = queue_position(connection, ticket)
+    return (
+        ticket,
+        f"queued, {ahead:,} of your queries before it" if ahead else "queued, next of yours",
+    )
+
+
+async def _cancel(session: Session, ticket_id: str) -> None:
+    readers = session.app.readers
+
+    def cancel(connection: sqlite3.Connection) -> None:
+        cancel_ticket(
+            connection,
+            ticket_id,
+            customer=session.caller.customer,
+            now=format_ts(readers.now_ns()),
+        )
+
+    await readers.state.write(cancel)
+    session.app.records.wake_worker(at_once=True)
+
+
+def _answer(session: Session, ticket: Ticket, waiting: str | None) -> Json:
+    readers = session.app.readers
+    status: str = ticket.status
+    error = (
+        {"code": ticket.error_code, "message": ticket.error_message or ticket.error_code}
+        if ticket.error_code
+        else None
+    )
+    if status == "queued" and format_ts(readers.now_ns()) > ticket.expires_at:
+        # No worker has come by to write it down.
+        status = "expired"
+        error = {
+            "code": "expired",
+            "message": readers.worker_missing()
+            or "no worker took it in time; see 'cdesk status', then submit again",
+        }
+    return {
+        "ticket_id": ticket.ticket_id,
+        "status": status,
+        "progress": ticket.progress or (waiting if status == "queued" else None),
+        "error": error,
+        "result": dict(ticket.result) if ticket.result is not None else None,
+    }
+
+
+GET_RESULT: Final = Tool(
+    name="get_result",
+    title="Get a query's result",
+    text=(
+        f"The state of a ticket, and once it has succeeded its result: up to {PREVIEW_ROWS} "
+        "rows, the row count, as_of, query_hash and the artifact_id of the whole result, which "
+        "the person opens with 'cdesk artifact ID --out result.csv' (or .json, .parquet). "
+        "While it waits, progress says how many go before it. Set wait_seconds to 10 rather "
+        f"than calling often. A ticket not started within {EXPIRY_SECONDS // 60} minutes "
+        "expires."
+    ),
+    input=closed(
+        {
+            "ticket_id": {
+                "type": "string",
+                "pattern": _UUID,
+                "description": "From submit_query.",
+            },
+            "wait_seconds": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": MAX_WAIT_SECONDS,
+                "default": 0,
+                "description": (
+                    "Wait up to so long for the end of the query. Other calls go on meanwhile."
+                ),
+            },
+            "cancel": {
+                "type": "boolean",
+                "default": False,
+                "description": (
+                    "Cancel the query instead: at once while it waits, within a moment while "
+                    "it runs. One that has ended stays as it is."
+                ),
+            },
+        },
+        ("ticket_id",),
+    ),
+    output=closed(
+        {
+            "ticket_id": {"type": "string"},
+            "status": {
+                "enum": ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+            },
+            "progress": nullable("string"),
+            "error": nullable(
+                "object",
+                properties={"code": {"type": "string"}, "message": {"type": "string"}},
+                required=["code", "message"],
+            ),
+            "result": nullable(
+                "object",
+                properties={
+                    "template": {"type": "string"},
+                    "query_hash": HASH,
+                    "as_of": nullable("string"),
+                    "columns": {"type": "array"},
+                    "rows": {"type": "array", "maxItems": PREVIEW_ROWS},
+                    "row_count": {"type": "integer"},
+                    "sampled": {"type": "boolean"},
+                    "sampling_note": nullable("string"),
+                    "artifact": nullable("object"),
+                },
+            ),
+        },
+        ("ticket_id", "status", "progress", "error", "result"),
+    ),
+    handler=_get_result,
+    idempotent=True,
+    needs_worker=True,
+)

@@ -1,0 +1,87 @@
+"""What a tool is, and the parts that the tools' schemas are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from cdesk.contract.catalog import Catalog
+from cdesk.contract.records import HASH_PATTERN
+
+if TYPE_CHECKING:
+    from mcp_shim.session import Session
+
+Json: TypeAlias = dict[str, Any]
+Progress: TypeAlias = Callable[[float, float, str], Awaitable[None]]
+"""(seconds waited, seconds to wait, what is going on)"""
+Handler: TypeAlias = Callable[["Session", Json, Progress | None], Awaitable[Json | bytes]]
+"""Runs a tool: (session, arguments by name, progress) to structured content, as an object or as
+UTF-8 JSON. Raises CdeskError.
+"""
+
+TEMPLATES_URI: Final = "cdesk://templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool.
+
+    `input` and `output` are JSON schemas of the arguments and of the structured content. `text` is
+    written for a model. `needs_worker`: the answer depends on a worker that runs. `dynamic` makes
+    the text and the input schema for a catalog, or for None where there is none yet.
+    """
+
+    name: str
+    title: str
+    text: str
+    input: Json
+    output: Json
+    handler: Handler
+    read_only: bool = False
+    idempotent: bool = False
+    needs_worker: bool = False
+    dynamic: Callable[[Tool, Catalog | None], tuple[str, Json]] | None = None
+    arguments: tuple[str, ...] = field(init=False)
+    """Every argument that the tool takes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", tuple(self.input["properties"]))
+
+    def listed(self, catalog: Catalog | None) -> Json:
+        """The tool as the protocol lists it."""
+        text, schema = self.dynamic(self, catalog) if self.dynamic else (self.text, self.input)
+        annotations: Json = {"title": self.title, "readOnlyHint": self.read_only}
+        if not self.read_only:
+            annotations["destructiveHint"] = False
+        annotations |= {"idempotentHint": self.idempotent, "openWorldHint": False}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": text,
+            "inputSchema": schema,
+            "outputSchema": self.output,
+            "annotations": annotations,
+        }
+
+
+# -- parts of schemas
+
+HASH: Final[Json] = {"type": "string", "pattern": HASH_PATTERN}
+TS: Final[Json] = {"type": "string", "format": "date-time"}
+SCALAR_TYPES: Final = ["string", "number", "boolean", "null"]
+
+
+def closed(properties: Json, required: tuple[str, ...] = ()) -> Json:
+    """The schema of an object with these properties and no other."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def nullable(kind: str, **more: Any) -> Json:
+    """The schema of a value of this kind, or null."""
+    return {"type": [kind, "null"], **more}
