@@ -132,7 +132,7 @@ class Reader:
 def idle_cpu(home: StateDirectory, environ: dict[str, str], seconds: float) -> dict[str, float]:
     """CPU share and memory of a worker, its builder included, over `seconds` with nothing to do."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cdesk_app.worker.main"],
+        [sys.executable, "-m", "cdesk_app.cli.main", "worker"],
         env={**environ, "CDESK_CUSTOMER": "customer-0"},
     )
     try:

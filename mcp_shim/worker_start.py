@@ -20,6 +20,7 @@ LOOK_SECONDS: Final = 60.0
 """How often, while there are calls, the shim looks whether a worker still runs."""
 WAITED_FOR_SECONDS: Final = 5.0
 """The same after a call whose answer only a worker can give."""
+WORKER_COMMAND: Final = (sys.executable, "-m", "cdesk_app.cli.main", "worker")
 _NEEDED: Final = {
     "duckdb": ("cdesk_app", "dbt", "duckdb"),
     "snowflake": ("cdesk_app", "dbt", "snowflake"),
@@ -37,7 +38,7 @@ class WorkerStarter:
         settings: Settings,
         home: StateDirectory,
         *,
-        command: Sequence[str] = (sys.executable, "-m", "cdesk_app.cli.main", "worker"),
+        command: Sequence[str] = WORKER_COMMAND,
     ) -> None:
         self._command = list(command)
         self._settings = settings

@@ -62,7 +62,7 @@ MOST_BYTES: Final = 12 * 1024 * 1024
 FAST_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 2.0
 """A landing quicker than the first doubles the next batch, one slower than the second halves it."""
-HOLD_SECONDS: Final = 0.5
+DEBOUNCE_SECONDS: Final = 0.5
 """At least this long between two small landings, so that a steady trickle is landed in batches."""
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
@@ -140,7 +140,7 @@ class Uploader:
         self._synced = False
         self._look_again = False
         self._last_landed_at: datetime | None = None
-        self._last_drain = -HOLD_SECONDS
+        self._last_drain = -DEBOUNCE_SECONDS
         self._last_batch = 0
         self._last_tidy = monotonic()
 
@@ -192,7 +192,7 @@ class Uploader:
             return self._counter.measure(delivered)
 
     @property
-    def hold_seconds(self) -> float:
+    def debounce_seconds(self) -> float:
         """How long the next drain is best put off: a pause after a failure, or a moment for a batch
         to gather. 0 = now.
         """
@@ -200,7 +200,7 @@ class Uploader:
             return self.breaker.wait
         if self._last_batch >= self._rows:
             return 0.0
-        return max(0.0, self._last_drain + HOLD_SECONDS - self._monotonic())
+        return max(0.0, self._last_drain + DEBOUNCE_SECONDS - self._monotonic())
 
     def close(self) -> None:
         self._checkpoints.close()

@@ -7,6 +7,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── NotFound                a ticket, template or file that does not exist for this caller
 ├── ConfigurationError      a setting that cannot be used
 ├── StateDirectoryError     CDESK_HOME cannot be read or written
+│   └── NewerVersion            a newer cdesk wrote it: upgrade this one
 ├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
 ├── CatalogError          catalog.json is missing, unreadable or inconsistent
 ├── ArtifactUnreadable      a stored result is gone, damaged or half-written
@@ -74,6 +75,10 @@ class ConfigurationError(CdeskError):
 
 class StateDirectoryError(CdeskError):
     code = "state_directory"
+
+
+class NewerVersion(StateDirectoryError):
+    code = "newer_version"
 
 
 class QueueWriteError(CdeskError):

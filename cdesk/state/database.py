@@ -8,9 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-import orjson
-
-from cdesk.core.errors import StateDirectoryError
+from cdesk.core.errors import NewerVersion, StateDirectoryError
 from cdesk.core.locks import FileLock
 
 SCHEMA_VERSION: Final = 3
@@ -123,11 +121,6 @@ _MIGRATIONS: Final = {
 
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
-QUARANTINE_STATUS: Final = "quarantine"
-"""The `worker_status` key under which lines stand that were quarantined and about which nobody has
-decided: at, lines, reasons.
-"""
-
 
 def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connection:
     """A connection in autocommit mode to `state.db`, made with its tables where it is missing.
@@ -136,7 +129,8 @@ def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connectio
     warehouse hold what matters.
 
     Raises:
-        StateDirectoryError: the file cannot be opened or mended, or was written by a newer version.
+        StateDirectoryError: the file cannot be opened or mended. NewerVersion: a newer cdesk wrote
+        it.
     """
     try:
         try:
@@ -194,12 +188,10 @@ def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
         path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        version = connection.execute("pragma user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StateDirectoryError(f"{path} was written by a newer cdesk; upgrade this one")
+        version = require_known_version(connection)
         if version < SCHEMA_VERSION:
             connection.execute("pragma journal_mode = wal")
-            connection.executescript(_upgrade(version))
+            _upgrade(connection, version)
         connection.execute("pragma synchronous = normal")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -208,11 +200,31 @@ def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-def _upgrade(version: int) -> str:
-    """The script from schema `version` to the present one; 0 is an empty file."""
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Bring schema `version` to the present one; 0 is an empty file."""
     steps = [_MIGRATIONS.get(step, "") for step in range(version + 1, SCHEMA_VERSION + 1)]
     script = " ".join([*(steps if version else []), _SCHEMA])
-    return f"begin immediate; {script} pragma user_version = {SCHEMA_VERSION}; commit;"
+    try:
+        connection.executescript(
+            f"begin immediate; {script} pragma user_version = {SCHEMA_VERSION}; commit;"
+        )
+    except sqlite3.OperationalError:  # another process was quicker, or it cannot be done
+        if connection.in_transaction:
+            connection.execute("rollback")
+        if require_known_version(connection) < SCHEMA_VERSION:
+            raise
+
+
+def require_known_version(connection: sqlite3.Connection) -> int:
+    """The schema version of a state.db.
+
+    Raises:
+        NewerVersion: this version of cdesk does not know it.
+    """
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise NewerVersion("state.db was written by a newer cdesk; upgrade this one")
+    return version
 
 
 def _is_sound(path: Path) -> bool:
@@ -252,18 +264,3 @@ def _salvage(damaged: Path, connection: sqlite3.Connection) -> None:
                     connection.execute(
                         f"insert or ignore into {table} ({names}) values ({marks})", row
                     )
-
-
-def set_status(connection: sqlite3.Connection, key: str, value: object, *, now: str) -> None:
-    """Keep a fact under `key` in worker_status; `now` is an RFC 3339 timestamp."""
-    connection.execute(
-        "insert into worker_status (key, value, updated_at) values (?, ?, ?) "
-        "on conflict (key) do update set value = excluded.value, updated_at = excluded.updated_at",
-        (key, orjson.dumps(value).decode(), now),
-    )
-
-
-def get_status(connection: sqlite3.Connection, key: str) -> object | None:
-    """The fact kept under `key`, or None."""
-    row = connection.execute("select value from worker_status where key = ?", (key,)).fetchone()
-    return orjson.loads(row[0]) if row else None

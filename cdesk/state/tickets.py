@@ -316,6 +316,15 @@ def cancel_all(connection: sqlite3.Connection, *, code: str, message: str, now: 
     return waiting + running
 
 
+def fail_open(connection: sqlite3.Connection, *, code: str, message: str, now: str) -> int:
+    """End all that waits or runs as failed, for a worker that can run none of it; how many."""
+    return connection.execute(
+        "update tickets set status = 'failed', finished_at = ?, error_code = ?, "
+        "error_message = ?, progress = null where status in ('queued', 'running')",
+        (now, code, message),
+    ).rowcount
+
+
 def running_tickets(connection: sqlite3.Connection, *, runner: str) -> set[str]:
     """Ids of what stands as running under `runner`."""
     rows = connection.execute(

@@ -25,10 +25,10 @@ from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.core.log import set_up_logging
+from cdesk.queue.overview import gather
 from cdesk_app.cli.connect import config_path, entry, server_command
 from cdesk_app.cli.context import told
 from cdesk_app.cli.output import pairs, size, table, to_json, waiting
-from cdesk_app.cli.status import gather
 
 FOLDER: Final = ".demo"
 CUSTOMER: Final = "ada@example.com"
@@ -319,9 +319,7 @@ async def _landed(settings: Settings, home: StateDirectory) -> float:
     """Wait until nothing is left in the queue; seconds."""
     started = time.monotonic()
     with waiting("landing"):
-        while (
-            gather(settings, home)["queue"]["records"] and time.monotonic() - started < WAIT_SECONDS
-        ):
+        while gather(settings, home).queue.records and time.monotonic() - started < WAIT_SECONDS:
             await asyncio.sleep(0.05)
     return time.monotonic() - started
 

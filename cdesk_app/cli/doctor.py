@@ -22,6 +22,7 @@ from cdesk_app.cli.output import age, size, to_json, waiting
 if TYPE_CHECKING:
     from cdesk.core.config import Settings
     from cdesk.core.home import StateDirectory
+    from cdesk.queue.overview import Overview
     from cdesk.warehouse.protocol import Warehouse
 
 EXAMPLE = "cdesk doctor"
@@ -93,7 +94,9 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
         directory = _directory(home)
         yield directory
         if directory.level != "failed":
-            for check in (_state, _worker, _queue, _quarantine, _warehouse, _catalog, _snapshot):
+            yield _state(settings, home)
+            yield from _overview(settings, home)
+            for check in (_warehouse, _catalog, _snapshot):
                 yield check(settings, home)
     yield _claude_desktop(settings)
 
@@ -172,6 +175,7 @@ def _directory(home: StateDirectory) -> Finding:
 
 
 def _state(settings: Settings, home: StateDirectory) -> Finding:
+    from cdesk.core.errors import NewerVersion
     from cdesk.state.database import open_state
     from cdesk.state.kill_switch import read_switch
 
@@ -179,7 +183,9 @@ def _state(settings: Settings, home: StateDirectory) -> Finding:
     try:
         with closing(open_state(home.state_db)) as state:
             switch = read_switch(state)
-    except CdeskError as error:
+    except NewerVersion as error:
+        return Finding("state.db", "failed", str(error), "pip install --upgrade cdesk")
+    except (CdeskError, sqlite3.Error) as error:
         return Finding(
             "state.db",
             "failed",
@@ -196,16 +202,18 @@ def _state(settings: Settings, home: StateDirectory) -> Finding:
     return Finding("state.db", "ok", "can be read and written")
 
 
-def _worker(settings: Settings, home: StateDirectory) -> Finding:
-    from cdesk.core.locks import is_held
-    from cdesk.core.wake import read_worker
+def _worker(overview: Overview, settings: Settings) -> Finding:
+    from cdesk_app.cli.status import worker_told
 
-    if is_held(home.worker_lock):
-        worker = read_worker(home) or {}
+    worker = overview.worker
+    if worker.running:
+        return Finding("worker", "ok", worker_told(worker))
+    if worker.problem:
         return Finding(
             "worker",
-            "ok",
-            f"runs (pid {worker.get('pid')}, started {age(worker.get('started_at'))})",
+            "failed",
+            worker_told(worker),
+            "upgrade the cdesk that Claude Desktop starts, then restart Claude Desktop",
         )
     if settings.worker == "off":
         return Finding(
@@ -217,31 +225,20 @@ def _worker(settings: Settings, home: StateDirectory) -> Finding:
     return Finding("worker", "ok", "none runs now; the server starts one when it is needed")
 
 
-def _queue(settings: Settings, home: StateDirectory) -> Finding:
-    from cdesk_app.cli.status import gather
-
-    try:
-        waiting_records = gather(settings, home)["queue"]
-    except (CdeskError, OSError) as error:
-        return Finding(
-            "queue",
-            "failed",
-            f"cannot be counted ({error})",
-            f"mend the permissions of {home.queue}",
-        )
-    count, oldest = waiting_records["records"], waiting_records["oldest"]
-    found = f"{count:,} records not landed yet" + (
-        f", the oldest from {age(oldest)}" if oldest else ""
+def _queue(overview: Overview, home: StateDirectory) -> Finding:
+    queue = overview.queue
+    found = f"{queue.records:,} records not landed yet" + (
+        f", the oldest from {age(queue.oldest)}" if queue.oldest else ""
     )
-    if waiting_records["foreign"]:
-        names = ", ".join(waiting_records["foreign"][:3])
+    if queue.foreign:
+        names, first = ", ".join(queue.foreign[:3]), home.queue / queue.foreign[0]
         return Finding(
             "queue",
             "note",
             f"{names} in {home.queue} is no file of the queue, so nothing lands it",
-            f"move it away, and bring its records in with cdesk import {home.queue / waiting_records['foreign'][0]}",
+            f"move it away, and bring its records in with cdesk import {first}",
         )
-    if count > DEEP_QUEUE:
+    if queue.records > DEEP_QUEUE:
         return Finding(
             "queue",
             "note",
@@ -249,6 +246,33 @@ def _queue(settings: Settings, home: StateDirectory) -> Finding:
             f"cdesk worker --once; if they stay, the reason stands in {home.worker_log}",
         )
     return Finding("queue", "ok", found)
+
+
+def _quarantine(overview: Overview) -> Finding:
+    from cdesk_app.cli.status import quarantined
+
+    found = quarantined(overview.quarantine)
+    if overview.quarantine.lines:
+        return Finding("quarantine", "note", found, "cdesk quarantine list")
+    return Finding("quarantine", "ok", found)
+
+
+def _overview(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
+    """What `cdesk status` shows, judged."""
+    from cdesk.queue.overview import gather
+
+    try:
+        overview = gather(settings, home)
+    except CdeskError as error:
+        yield Finding("queue", "failed", f"cannot be counted ({error})", "mend what is said above")
+        return
+    except OSError as error:
+        todo = f"mend the permissions of {home.queue}"
+        yield Finding("queue", "failed", f"cannot be counted ({error})", todo)
+        return
+    yield _worker(overview, settings)
+    yield _queue(overview, home)
+    yield _quarantine(overview)
 
 
 def _warehouse(settings: Settings, home: StateDirectory) -> Finding:
@@ -328,23 +352,6 @@ def _snapshot(settings: Settings, home: StateDirectory) -> Finding:
     if (datetime.now(UTC) - parse_ts(refreshed_at)).total_seconds() > OLD_SNAPSHOT_SECONDS:
         return Finding("snapshot", "note", found, "cdesk refresh")
     return Finding("snapshot", "ok", found)
-
-
-def _quarantine(settings: Settings, home: StateDirectory) -> Finding:
-    from cdesk.state.database import QUARANTINE_STATUS, get_status, open_state
-    from cdesk_app.cli.status import quarantined
-
-    del settings
-    try:
-        with closing(open_state(home.state_db)) as state:
-            fact = get_status(state, QUARANTINE_STATUS)
-    except (CdeskError, sqlite3.Error) as error:
-        return Finding(
-            "quarantine", "failed", f"cannot be asked ({error})", f"mend {home.state_db}"
-        )
-    if isinstance(fact, dict) and fact.get("lines"):
-        return Finding("quarantine", "note", quarantined(fact), "cdesk quarantine list")
-    return Finding("quarantine", "ok", "empty")
 
 
 def _claude_desktop(settings: Settings) -> Finding:

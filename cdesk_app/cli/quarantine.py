@@ -93,15 +93,13 @@ def _tell(room: Quarantine, state: sqlite3.Connection) -> None:
     import time
 
     from cdesk.core.clock import format_ts
-    from cdesk.state.database import QUARANTINE_STATUS, set_status
+    from cdesk.state.status import Quarantined, write_status
     from uploader.quarantine import MOST_ROWS
 
     left, now = room.lines(limit=MOST_ROWS), format_ts(time.time_ns())
     reasons = Counter(str(line.reason) for line in left)
     at = max((line.landed_at for line in left), default=now)
-    set_status(
-        state, QUARANTINE_STATUS, {"at": at, "lines": len(left), "reasons": dict(reasons)}, now=now
-    )
+    write_status(state, Quarantined(at=at, lines=len(left), reasons=dict(reasons)), now=now)
 
 
 def _list(room: Quarantine, args: Namespace) -> int:

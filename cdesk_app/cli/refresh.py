@@ -16,25 +16,23 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     import threading
+    from contextlib import closing
 
     from cdesk.core.locks import FileLock
     from cdesk.core.log import set_up_logging
     from cdesk_app.cli.worker import describe
     from cdesk_app.worker.main import run_once
-    from cdesk_app.worker.service import open_service
+    from cdesk_app.worker.pipeline import open_pipeline
 
     settings, home = settings_and_home()
     set_up_logging(home.worker_log, settings.environ)
     with waiting("refreshing") as say, FileLock(home.worker_lock) as free:
         if free:
-            service = open_service(settings, home, stop=threading.Event())
-            try:
+            with closing(open_pipeline(settings, home, stop=threading.Event())) as pipeline:
                 say("the context snapshot")
-                contexts = service.refresh(whole=True).changed
+                contexts = pipeline.refresh(whole=True).changed
                 say("the catalog")
-                templates = service.export(force=True)
-            finally:
-                service.close()
+                templates = pipeline.export(force=True)
             done = {"by": "this command", "contexts_changed": contexts, "templates": templates}
         else:  # two at once would compile into one another's files
             run_once(settings, progress=lambda *stage: say(describe(*stage)))

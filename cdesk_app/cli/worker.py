@@ -1,4 +1,4 @@
-"""`cdesk worker`: the background process, or with --once one whole round of its work."""
+"""`cdesk worker`: the background process, or with --once one cycle of its work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdesk_app.cli.settings import settings_and_home
 if TYPE_CHECKING:
     from cdesk.core.config import Settings
     from cdesk.core.home import StateDirectory
-    from cdesk_app.worker.round import OnceReport
+    from cdesk_app.worker.pipeline import CycleReport
 
 EXAMPLE = "cdesk worker --once"
 STOP_SECONDS = 15.0
@@ -48,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from cdesk.core.log import set_up_logging
 
+    os.umask(0o077)  # what this process makes is its user's own, whatever their shell says
     settings, home = settings_and_home()
     if args.stop:
         return _stop(home)
@@ -118,7 +119,7 @@ def describe(what: str, done: int, total: int) -> str:
     return f"{what}, {done} of {total}" if total else what
 
 
-def _told(report: OnceReport) -> str:
+def _told(report: CycleReport) -> str:
     if report.handed_over:
         return (
             f"The running worker did it, in {report.seconds:.1f} s; 'cdesk status' has the figures."

@@ -17,33 +17,36 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from cdesk.core.clock import IdSource, format_ts
-from cdesk.core.config import Settings, load_settings
-from cdesk.core.errors import BuildError, CdeskError, StateDirectoryError
+from cdesk.core.clock import format_ts
+from cdesk.core.config import Settings
+from cdesk.core.errors import CdeskError, NewerVersion, StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
-from cdesk.core.log import set_up_logging
-from cdesk.core.wake import WakeListener, WakeSender
-from cdesk.state.database import get_status, open_state, set_status
+from cdesk.core.wake import WakeListener
+from cdesk.state.status import WorkerState, write_status
+from cdesk.state.tickets import fail_open
+from cdesk_app.worker.cycle_requests import ask_for_cycle
 from cdesk_app.worker.loop import Loop
-from cdesk_app.worker.round import OnceReport, Stage, do_everything
-from cdesk_app.worker.service import open_service
+from cdesk_app.worker.pipeline import CycleReport, Pipeline, Stage, open_pipeline, run_cycle
+from cdesk_app.worker.version import require_current, running_version
 
 logger = logging.getLogger(__name__)
 
 IDLE_EXIT_SECONDS: Final = 900.0
-"""Nobody there for so long and nothing waiting: the process ends. The next shim starts another."""
-HANDED_OVER_SECONDS: Final = 600.0
+"""With nobody there for this long and nothing waiting the process ends. The next shim starts
+another.
+"""
 RUNNING_ALREADY: Final = "a worker runs already for this state directory"
+_TRIES: Final = 5
 
 # -- once
 
 
 def run_once(
     settings: Settings, *, full: bool = False, progress: Stage | None = None
-) -> OnceReport:
-    """Land what is queued, build, renew snapshot and catalog, run the queued tickets, land what
-    that made; then return.
+) -> CycleReport:
+    """One pipeline cycle: land what is queued, build, renew snapshot and catalog, run the queued
+    tickets, land what that made; then return.
 
     `full` builds seeds and every model and runs the data tests, as the first run for a project does
     anyway. Where a worker runs already it is asked to do the same, and waited for.
@@ -56,23 +59,18 @@ def run_once(
     home = StateDirectory(settings.home).ensure()
     tell = progress or (lambda _what, _done, _total: None)
     lock = FileLock(home.worker_lock)
-    if not _take(lock, home) and (report := _hand_over(home, lock, full, tell)) is not None:
-        return report
+    if not _take(lock, home):
+        report = ask_for_cycle(home, lock, full=full, tell=tell)
+        if report is not None:
+            return report
     try:
-        stop = threading.Event()
-        service = open_service(settings, home, stop=stop)
-        try:
-            service.resume()
-            report = do_everything(service, full=full, tell=tell)
-        finally:
-            service.close()
+        with contextlib.closing(_open(settings, home, threading.Event())) as pipeline:
+            pipeline.resume()
+            report = run_cycle(pipeline, full=full, tell=tell)
     finally:
         lock.release()
     report.seconds = time.monotonic() - started
     return report
-
-
-# -- a worker that is there already
 
 
 def _take(lock: FileLock, home: StateDirectory) -> bool:
@@ -80,7 +78,7 @@ def _take(lock: FileLock, home: StateDirectory) -> bool:
     tries are made.
     """
     try:
-        for _ in range(4):
+        for _ in range(_TRIES - 1):
             if lock.acquire():
                 return True
             time.sleep(0.05)
@@ -91,48 +89,49 @@ def _take(lock: FileLock, home: StateDirectory) -> bool:
         ) from None
 
 
-def _hand_over(home: StateDirectory, lock: FileLock, full: bool, tell: Stage) -> OnceReport | None:
-    """Ask the running worker for a whole round and wait for its report. None if it went away
-    before, and `lock` is ours now.
+def _open(
+    settings: Settings,
+    home: StateDirectory,
+    stop: threading.Event,
+    listener: WakeListener | None = None,
+) -> Pipeline:
+    """The pipeline, if this version may run here.
 
     Raises:
-        BuildError: it could not, in its own words; or it did not answer in time.
+        NewerVersion: it may not, and whoever waits has been told. Other CdeskErrors: it cannot be
+        started.
     """
-    sender = WakeSender(home)
-    request = IdSource().uuid7()
-    with contextlib.closing(open_state(home.state_db)) as state:
-        now = format_ts(time.time_ns())
-        before, done = get_status(state, "build_request"), get_status(state, "build_request_done")
-        waiting = before if isinstance(before, dict) and before.get("id") != _id_of(done) else {}
-        # There is one place for a request: what has not been answered is part of the one that takes
-        # it.
-        asked = {"id": request, "at": now, "full": full or bool(waiting.get("full"))}
-        set_status(state, "build_request", asked, now=now)
-        deadline = time.monotonic() + HANDED_OVER_SECONDS
-        tell("waiting for the running worker", 0, 0)
+    try:
+        notify = None if listener is None else listener.interrupt
+        pipeline = open_pipeline(settings, home, stop=stop, notify=notify)
         try:
-            while time.monotonic() < deadline:
-                sender.send()
-                for _ in range(20):
-                    done = get_status(state, "build_request_done")
-                    if isinstance(done, dict) and (
-                        done.get("id") == request or str(done.get("asked_at")) > now
-                    ):
-                        if done.get("ok"):
-                            return OnceReport.from_json(done.get("report"))
-                        raise BuildError(
-                            str(done.get("message") or "the running worker could not do it")
-                        )
-                    if lock.acquire():
-                        return None
-                    time.sleep(0.1)
-        finally:
-            sender.close()
-    raise BuildError(f"the running worker did not answer; its log is {home.worker_log}")
+            require_current(pipeline.state)
+        except BaseException:
+            pipeline.close()
+            raise
+    except NewerVersion as error:
+        tell_of_newer_version(home, error)
+        raise
+    return pipeline
 
 
-def _id_of(answer: object) -> object:
-    return answer.get("id") if isinstance(answer, dict) else None
+def tell_of_newer_version(home: StateDirectory, error: NewerVersion) -> None:
+    """Leave in state.db, as far as this version can write it, why no worker of it runs; tickets
+    that wait fail with the same words.
+    """
+    logger.error(
+        "worker is older than its state directory", extra={"facts": {"reason": str(error)}}
+    )
+    now = format_ts(time.time_ns())
+    fact = WorkerState(version=running_version(), reason="newer_version", problem=str(error))
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(
+            sqlite3.connect(home.state_db, timeout=5.0, isolation_level=None)
+        ) as state,
+    ):
+        write_status(state, fact, now=now)
+        fail_open(state, code=error.code, message=str(error), now=now)
 
 
 # -- stay
@@ -143,40 +142,52 @@ def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> 
     returns 0 at once.
 
     Raises:
-        CdeskError: it cannot be started.
+        CdeskError: it cannot be started, or a newer version of cdesk has taken the state directory
+        over.
     """
     home = StateDirectory(settings.home).ensure()
     lock = FileLock(home.worker_lock)
     if not _take(lock, home):
         sys.stderr.write(f"{RUNNING_ALREADY}\n")
         return 0
+    stop = threading.Event()
     try:
-        stop = threading.Event()
-        listener = WakeListener(home)
-        try:
-            with _signals(stop, listener):
-                service = open_service(settings, home, stop=stop, notify=listener.interrupt)
-                try:
-                    facts = {"pid": os.getpid(), "home": str(home.root), "target": settings.target}
-                    logger.info("worker started", extra={"facts": facts})
-                    service.status("worker", {"pid": os.getpid(), "state": "running"})
-                    service.resume()
-                    reason = Loop(
-                        service,
-                        listener.wait,
-                        stop,
-                        others_live=lambda: shims_live(home, own=service.writer),
-                        owned=lambda: lock.stands,
-                    ).run(idle_exit_seconds)
-                    logger.info("worker ends", extra={"facts": {"reason": reason}})
-                    service.status("worker", {"pid": None, "state": "ended", "reason": reason})
-                finally:
-                    service.close()
-        finally:
-            listener.close()
+        with (
+            contextlib.closing(WakeListener(home)) as listener,
+            _signals(stop, listener),
+            contextlib.closing(_open(settings, home, stop, listener)) as pipeline,
+        ):
+            _stay(pipeline, listener, lock, idle_exit_seconds)
+    except (CdeskError, sqlite3.Error, OSError) as error:
+        logger.error("worker failed", extra={"facts": {"reason": str(error)}})
+        raise
     finally:
         lock.release()
     return 0
+
+
+def _stay(
+    pipeline: Pipeline, listener: WakeListener, lock: FileLock, idle_exit_seconds: float
+) -> None:
+    home = pipeline.home
+    started = {"pid": os.getpid(), "home": str(home.root), "version": running_version()}
+    logger.info("worker started", extra={"facts": started})
+    pipeline.status.keep(WorkerState(pid=os.getpid(), state="running", version=running_version()))
+    pipeline.resume()
+    loop = Loop(
+        pipeline,
+        listener.wait,
+        pipeline.stop,
+        others_live=lambda: shims_live(home, own=pipeline.queue.writer),
+        owned=lambda: lock.stands,
+    )
+    ending = loop.run(idle_exit_seconds)
+    logger.info("worker ends", extra={"facts": {"reason": ending}})
+    if loop.problem is not None:
+        error = NewerVersion(loop.problem)
+        tell_of_newer_version(home, error)
+        raise error
+    pipeline.status.keep(WorkerState(version=running_version(), reason=ending))
 
 
 _WRITER_LOCK: Final = re.compile(r"[0-9a-f]{32}\.lock\Z")
@@ -229,30 +240,3 @@ def _signals(stop: threading.Event, listener: WakeListener) -> Iterator[None]:
         nudge.close()
         for name, old in before.items():
             signal.signal(getattr(signal, name), old)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """`python -m cdesk_app.worker.main [--once] [--foreground]`: what the shim starts. The log goes
-    to worker.log, with --foreground to stderr.
-    """
-    words = sys.argv[1:] if argv is None else argv
-    os.umask(0o077)
-    try:
-        settings = load_settings(os.environ)
-        home = StateDirectory(settings.home).ensure()
-        set_up_logging(None if "--foreground" in words else home.worker_log, settings.environ)
-        if "--once" not in words:
-            return run(settings)
-        report = run_once(settings)
-        if report.failed_tests:
-            raise BuildError(f"data tests failed: {', '.join(report.failed_tests)}")
-    except (CdeskError, sqlite3.Error, OSError) as error:
-        if logging.getLogger().handlers:
-            logger.error("worker failed", extra={"facts": {"reason": str(error)}})
-        sys.stderr.write(f"cdesk worker: {error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from cdesk.core.clock import NowNs, format_ts
-from cdesk.core.errors import SnapshotDamaged, SnapshotError
+from cdesk.core.errors import SnapshotDamaged
 from cdesk.core.home import StateDirectory
-from cdesk.state.snapshot import Renewal, SnapshotReader, SnapshotWriter
+from cdesk.state.snapshot import Renewal, SnapshotWriter
 from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.dbt.catalog_export import ExportReport, export_catalog
 
@@ -103,52 +100,3 @@ def refresh_catalog(
         CatalogError: a template breaks a rule; the catalog stays as it is.
     """
     return export_catalog(manifest, home.catalog, dialect=dialect, now=format_ts(now_ns()))
-
-
-def pending_insights(state: sqlite3.Connection) -> frozenset[str]:
-    """The ids of the insights that no snapshot shows yet."""
-    return frozenset(row[0] for row in state.execute("select id from pending_insights"))
-
-
-def settle_insights(
-    state: sqlite3.Connection, home: StateDirectory, *, built: Collection[str]
-) -> int:
-    """Forget the pending insights that the snapshot holds now; how many. Call it after
-    `refresh_context` has returned, never before.
-
-    An insight has arrived when its customer's context lists it, or when its id is in `built`: it
-    was in the warehouse before the last build, so what the context shows or leaves out (superseded,
-    trimmed, refused) is meant.
-    """
-    rows = state.execute("select id, customer from pending_insights order by customer").fetchall()
-    if not rows:
-        return 0
-    arrived = [id for id, _ in rows if id in built]
-    waiting: dict[str, list[str]] = {}
-    for id, customer in rows:
-        if id not in built:
-            waiting.setdefault(customer, []).append(id)
-    reader = SnapshotReader(home.context_db)
-    try:
-        for customer, ids in waiting.items():
-            listed = _listed(reader, customer)
-            arrived += [id for id in ids if id in listed]
-    finally:
-        reader.close()
-    for id in arrived:
-        state.execute("delete from pending_insights where id = ?", (id,))
-    return len(arrived)
-
-
-def _listed(reader: SnapshotReader, customer: str) -> set[str]:
-    """The ids of the insights in a customer's context; none where the context cannot be read."""
-    try:
-        row, _ = reader.read(customer)
-        context = orjson.loads(row.context) if row is not None else {}
-        return {
-            item["insight_id"]
-            for name in ("insights", "unverified")
-            for item in context.get(name, ())
-        }
-    except (SnapshotError, ValueError, KeyError, TypeError, AttributeError):
-        return set()

@@ -14,12 +14,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
-from cdesk.artifacts.retention import sweep_artifacts
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, KillSwitchActive
@@ -29,7 +27,7 @@ from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
 from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
-from cdesk.state.kill_switch import message, read_switch
+from cdesk.state.kill_switch import read_switch
 from cdesk.state.tickets import (
     Status,
     Ticket,
@@ -39,7 +37,6 @@ from cdesk.state.tickets import (
     count_open,
     expire_tickets,
     finish_ticket,
-    forget_tickets,
     recover_tickets,
     release_tickets,
     running_tickets,
@@ -142,15 +139,6 @@ class TicketRunner:
             threading.Thread(target=self._work, name="cdesk-ticket", daemon=True).start()
         self._end_orphans()
         return wanted
-
-    def tidy(self) -> int:
-        """Forget tickets that ended long ago and remove results past their retention; how many of
-        both. For once a day.
-        """
-        now = datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
-        return forget_tickets(self._state, now=now) + sweep_artifacts(
-            self._state, self._executor.artifacts, now=self._now()
-        )
 
     def wait_idle(self, seconds: float) -> bool:
         """Block until nothing runs, at most `seconds`; whether that came true."""
@@ -267,7 +255,7 @@ class TicketRunner:
         self, state: sqlite3.Connection, ticket: Ticket, error: CdeskError, *, cancelled: bool
     ) -> None:
         if isinstance(error, KillSwitchActive) or (cancelled and (switch := read_switch(state)).on):
-            text = str(error) if isinstance(error, KillSwitchActive) else message(switch)
+            text = str(error) if isinstance(error, KillSwitchActive) else switch.message
             self._end(state, ticket, "cancelled", code=KillSwitchActive.code, message=text)
         elif cancelled:
             self._end(state, ticket, "cancelled", code="cancelled", message="cancelled on request")
@@ -318,7 +306,7 @@ class TicketRunner:
         """Whether the kill switch is on; if so nothing waits or runs on."""
         switch = read_switch(state)
         if switch.on:
-            cancel_all(state, code=KillSwitchActive.code, message=message(switch), now=self._now())
+            cancel_all(state, code=KillSwitchActive.code, message=switch.message, now=self._now())
         return switch.on
 
     def _end_orphans(self) -> None:

@@ -42,7 +42,7 @@ _LOCKED: Final = (
 )
 _FAILED: Final = ("error", "fail", "runtime error", "partial success")
 
-OTHER_COLUMNS: Final = "schemas on this incremental model are out of sync"
+SCHEMA_MISMATCH: Final = "schemas on this incremental model are out of sync"
 """dbt's words for a table whose columns are no longer its model's."""
 
 Status = Literal["succeeded", "tests_failed"]
@@ -80,9 +80,9 @@ class Builder:
     own affair.
 
     Raises, from every command:
-        BuildError: dbt failed (which node, the first line of its error, where the log is), the
-        warehouse is held by another
-            process (`blocked` is true: worth trying again), or `stop` was set.
+        BuildError: dbt failed (which node, the first line of its error, where the log is),
+        or `stop` was set.
+        BuildBlocked: another process holds the warehouse file; worth trying again.
     """
 
     def __init__(

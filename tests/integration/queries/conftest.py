@@ -26,7 +26,7 @@ from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.direct import run_now
 from cdesk.queue.writer import QueueWriter
 from cdesk_app.worker.main import run_once
-from cdesk_app.worker.service import Service, open_service
+from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 
 ADA = Caller("ada@example.com", frozenset((ANALYST,)))
 BOB = Caller("bob@example.com", frozenset())
@@ -179,21 +179,21 @@ def copy(original: Built, root: Path) -> Built:
 class Living(Built):
     """A state directory with its worker's work at hand, dbt kept warm."""
 
-    service: Service
+    pipeline: Pipeline
 
     def settle(self) -> None:
         """Land what is queued, and build."""
-        self.service.drain()
-        self.service.build()
+        self.pipeline.drain()
+        self.pipeline.build()
 
 
 @pytest.fixture(scope="module")
 def living(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
     """One for a module: its tests each ask questions of their own."""
     built = copy(original, tmp_path_factory.mktemp("living") / "home")
-    service = open_service(built.settings, built.home, stop=threading.Event())
-    yield Living(built.home, built.settings, service)
-    service.close()
+    pipeline = open_pipeline(built.settings, built.home, stop=threading.Event())
+    yield Living(built.home, built.settings, pipeline)
+    pipeline.close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -197,7 +197,7 @@ def test_a_question_stands_through_what_its_own_asking_records(living: Living) -
     assert living.query("activity_counts", {"days_back": 20}) == {**first, "reused": True}
     with living.journal_of() as journal:
         journal.event("user_asked", {})
-    living.service.drain()
+    living.pipeline.drain()
     assert living.query("activity_counts", {"days_back": 20})["reused"] is False, (
         "landed is new, built or not"
     )
@@ -225,7 +225,7 @@ def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_lan
     with living.journal_of() as journal:
         for _ in range(5):
             journal.event("tool_called", {"tool": "get_context"})
-    living.service.drain()
+    living.pipeline.drain()
     again = living.query("feature_values", params)
     assert rows_of(again)[0]["activity_count"] == before + 5, "landed counts"
     living.settle()

@@ -16,7 +16,8 @@ from mcp import Client
 from bench.turn_path import fixtures
 from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
-from cdesk.state.database import open_state, set_status
+from cdesk.state.database import open_state
+from cdesk.state.kill_switch import turn_on
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.tickets import get_ticket
 from mcp_shim.tools import TOOLS
@@ -282,12 +283,7 @@ def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) 
 def test_the_kill_switch_refuses_queries_and_nothing_else(state_home: StateDirectory) -> None:
     fixtures.catalog(state_home.catalog)
     with closing(open_state(state_home.state_db)) as state:
-        switch = {
-            "on": True,
-            "reason": "credits are used up",
-            "since": "2026-01-01T00:00:00.000000Z",
-        }
-        set_status(state, "kill_switch", switch, now="2026-01-01T00:00:00.000000Z")
+        turn_on(state, reason="credits are used up", now="2026-01-01T00:00:00.000000Z")
 
     async def run() -> None:
         async with connect(state_home) as client:

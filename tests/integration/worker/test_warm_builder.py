@@ -16,7 +16,7 @@ import pytest
 
 from cdesk.core.errors import BuildError
 from cdesk.core.home import StateDirectory
-from cdesk_app.worker.dbt.build import OTHER_COLUMNS, BuildBlocked, Builder
+from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildBlocked, Builder
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment
 
 
@@ -142,7 +142,7 @@ def test_a_table_of_other_columns_is_told_by_dbts_words_and_rebuilt_on_demand(
         "{{ config(materialized='incremental', on_schema_change='fail') }}\nselect 1 as n, 2 as other\n",
     )
     try:
-        with pytest.raises(BuildError, match=OTHER_COLUMNS):
+        with pytest.raises(BuildError, match=SCHEMA_MISMATCH):
             builder.build(full=True)
         assert builder.build(full=True, rebuild=True).status == "succeeded"
         assert rows(home, "select n, other from activities.numbers") == [(1, 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -26,11 +27,14 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeSender, read_worker
 from cdesk.queue.writer import QueueWriter
-from cdesk.state.database import get_status, open_state
+from cdesk.state.database import SCHEMA_VERSION, open_state
 from cdesk.state.snapshot import SnapshotReader
+from cdesk.state.status import LastBuild, WorkerState, read_status
 from cdesk.state.tickets import expiry_of, get_ticket, submit_ticket
 from cdesk_app.cli.main import main
+from cdesk_app.cli.worker import stop_worker
 from cdesk_app.worker.main import RUNNING_ALREADY, run_once
+from mcp_shim.worker_start import WORKER_COMMAND, WorkerStarter
 
 ADA = "ada@example.com"
 
@@ -144,11 +148,11 @@ def worker(home: StateDirectory, shim: Shim) -> Iterator[subprocess.Popen[bytes]
     process.communicate()
 
 
-def start(home: StateDirectory, *words: str) -> subprocess.Popen[bytes]:
-    environ = {**os.environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": ADA}
+def start(home: StateDirectory, **environ: str) -> subprocess.Popen[bytes]:
+    """A worker by the arguments that the shim uses, its output at hand."""
     return subprocess.Popen(
-        [sys.executable, "-m", "cdesk_app.worker.main", *words],
-        env=environ,
+        WORKER_COMMAND,
+        env={**os.environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": ADA, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -187,7 +191,7 @@ def test_one_round_lands_builds_and_renews_what_the_turn_path_reads(
     assert [item["question"] for item in context(home)["recent_questions"]] == ["first"]
     assert [item["value"] for item in context(home)["unverified"]] == [1]
     assert shim.state.execute("select count(*) from pending_insights").fetchone() == (0,)
-    assert get_status(shim.state, "last_build")["status"] == "succeeded"  # type: ignore[index, call-overload]
+    assert read_status(shim.state, LastBuild).status == "succeeded"
 
 
 def test_a_second_round_is_short_runs_tickets_and_lands_their_records(
@@ -289,12 +293,87 @@ def test_a_killed_worker_leaves_nothing_that_the_next_round_does_not_mend(
         ).fetchall() == [(20, 20)]
 
 
+def test_a_shim_starts_a_worker_that_lands_what_waits(
+    home: StateDirectory, shim: Shim, settings: Settings
+) -> None:
+    id = shim.ask("asked while no worker ran")
+    starter = WorkerStarter(dataclasses.replace(settings, worker="auto"), home)
+    assert starter.look(), starter.missing
+    try:
+        wait_for(lambda: landed(home, id) == 1)
+        assert not starter.look(), "one runs"
+    finally:
+        starter.release()
+        assert stop_worker(home)
+
+
 def test_a_setting_that_cannot_be_used_is_one_line_and_exit_1(tmp_path: Path) -> None:
     home = StateDirectory(tmp_path / "home").ensure()
     (home.root / "config.toml").write_text('target = "oracle"\n', encoding="utf-8")
-    process = start(home, "--once")
+    process = start(home)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert err.decode().splitlines() == [
-        "cdesk worker: target is 'oracle'; allowed: duckdb, snowflake"
+    assert err.decode().splitlines() == ["cdesk: target is 'oracle'; allowed: duckdb, snowflake"]
+
+
+# -- versions
+
+
+def test_a_worker_that_a_newer_version_overtakes_ends_and_tells_who_waits(
+    worker: subprocess.Popen[bytes],
+    home: StateDirectory,
+    shim: Shim,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = "state.db was written by a newer cdesk; upgrade this one"
+    ticket = shim.submit("activity_counts")
+    shim.state.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
+    try:
+        shim.wake.send()
+        assert worker.wait(30) == 1
+        ended = get_ticket(shim.state, ticket, customer=ADA)
+        if ended.status != "succeeded":  # it may have been answered just before
+            assert (ended.status, ended.error_code) == ("failed", "newer_version")
+            assert ended.error_message == words
+        late = shim.submit("activity_counts")
+        again = start(home)
+        _, err = again.communicate(timeout=60)
+        assert again.returncode == 1, "one of the same version that starts now does not stay"
+        assert err.decode().splitlines() == [f"cdesk: {words}"]
+        ended = get_ticket(shim.state, late, customer=ADA)
+        assert (ended.status, ended.error_code) == ("failed", "newer_version")
+    finally:
+        shim.state.execute(f"pragma user_version = {SCHEMA_VERSION}")
+    assert read_status(shim.state, WorkerState).problem == words
+    lines = [
+        orjson.loads(line) for line in home.worker_log.read_bytes().splitlines() if line[:1] == b"{"
     ]
+    assert words in [line.get("reason") for line in lines]
+    monkeypatch.setenv("CDESK_HOME", str(home.root))
+    assert main(["status"]) == 0
+    assert f"ended: {words}" in capsys.readouterr().out
+    assert main(["doctor"]) == 1
+    assert f"ended: {words}" in capsys.readouterr().out
+
+
+def test_a_worker_ends_when_another_version_is_installed_under_it(
+    home: StateDirectory, shim: Shim, tmp_path: Path
+) -> None:
+    metadata = tmp_path / "site" / "cdesk-0.0.1.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: cdesk\nVersion: 0.0.1\n", encoding="utf-8")
+    shim.state.execute("delete from worker_status where key = 'project'")
+    process = start(home, PYTHONPATH=str(tmp_path / "site"))
+    try:
+        wait_for(lambda: (read_worker(home) or {}).get("pid") == process.pid)
+        wait_for(lambda: read_status(shim.state, WorkerState).version == "0.0.1")
+        id = shim.ask("asked just before the upgrade")
+        metadata.write_text(metadata.read_text().replace("0.0.1", "0.0.2"), encoding="utf-8")
+        shim.wake.send()
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert landed(home, id) == 1
+    assert read_status(shim.state, WorkerState).reason == "upgraded"

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.errors import InvalidField, StateDirectoryError
-from cdesk.state.database import open_state, set_status
+from cdesk.state.database import open_state
 from mcp_shim.state import SharedState
 
 NOW = "2026-01-01T00:00:00.000000Z"
 
 
 def put(connection: sqlite3.Connection, key: str = "a") -> None:
-    set_status(connection, key, 1, now=NOW)
+    connection.execute("insert into worker_status values (?, '1', ?)", (key, NOW))
 
 
 def keys(path: Path) -> list[str]:

@@ -22,15 +22,29 @@ from cdesk.core.errors import BuildError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.queue.writer import QueueWriter
-from cdesk.state.database import get_status, open_state, set_status
+from cdesk.state.database import SCHEMA_VERSION, open_state
+from cdesk.state.pending import pending_insights
 from cdesk.state.snapshot import SnapshotReader
+from cdesk.state.status import (
+    Backlog,
+    BreakerState,
+    CycleAnswer,
+    CycleRequest,
+    LastBuild,
+    LastCleanUp,
+    LastTest,
+    read_status,
+    write_status,
+)
 from cdesk.warehouse.duckdb import DuckDBWarehouse
-from cdesk_app.worker.dbt.build import OTHER_COLUMNS, BuildReport, NodeFailure
+from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildReport, NodeFailure
 from cdesk_app.worker.dbt.project import locate_project
-from cdesk_app.worker.loop import POLL_SECONDS, Loop
-from cdesk_app.worker.refresh import pending_insights
+from cdesk_app.worker.loop import Loop
+from cdesk_app.worker.pipeline import Pipeline
 from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
-from cdesk_app.worker.service import Service
+from cdesk_app.worker.tasks import POLL_SECONDS
+from cdesk_app.worker.version import release, running_version
 from uploader.uploader import Uploader
 
 NOON = 1_769_860_800_000_000_000
@@ -70,7 +84,7 @@ class SmallDbt:
     fingerprint: str
     calls: list[str] = field(default_factory=list)
     error: BuildError | None = None
-    other_columns: bool = False
+    schema_mismatch: bool = False
     failures: tuple[NodeFailure, ...] = ()
 
     def build(
@@ -83,8 +97,8 @@ class SmallDbt:
     ) -> BuildReport:
         del stop, progress
         self.calls.append("rebuild" if rebuild else "full" if full else "build")
-        if self.other_columns and not rebuild:
-            raise BuildError(f"model events failed: The source and target {OTHER_COLUMNS}!")
+        if self.schema_mismatch and not rebuild:
+            raise BuildError(f"model events failed: The source and target {SCHEMA_MISMATCH}!")
         if self.error is not None:
             raise self.error
         self.clock.seconds += 0.001
@@ -117,17 +131,12 @@ class NoTickets:
 
     busy = False
     polls = 0
-    tidied = 0
 
     def poll(self) -> int:
         self.polls += 1
         return 0
 
     def recover(self) -> int:
-        return 0
-
-    def tidy(self) -> int:
-        self.tidied += 1
         return 0
 
     def wait_idle(self, seconds: float) -> bool:
@@ -152,8 +161,9 @@ class Desk:
         self.shim = QueueWriter(home.queue)
         self.state = open_state(home.state_db)
         self.shims_live = True
+        self.installed: str | None = running_version()
         self.waits: list[float] = []
-        self.service = Service(
+        self.pipeline = Pipeline(
             settings,
             home,
             warehouse=self.warehouse,
@@ -170,10 +180,15 @@ class Desk:
             now_ns=self.clock.now_ns,
         )
         home.catalog.write_text("{}", encoding="utf-8")
-        self.service._keep(exported=project.fingerprint())
+        self.pipeline._keep_project(exported=project.fingerprint())
         self.loop = Loop(
-            self.service, self.wait, self.stop, others_live=lambda: self.shims_live, monotonic=self.clock.monotonic
-        )  # fmt: skip
+            self.pipeline,
+            self.wait,
+            self.stop,
+            others_live=lambda: self.shims_live,
+            installed=lambda: self.installed,
+            monotonic=self.clock.monotonic,
+        )
 
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
@@ -218,7 +233,7 @@ class Desk:
 def desk(state_home: StateDirectory) -> Iterator[Desk]:
     desk = Desk(state_home)
     yield desk
-    desk.service.close()
+    desk.pipeline.close()
     desk.shim.close()
     desk.state.close()
 
@@ -226,7 +241,7 @@ def desk(state_home: StateDirectory) -> Iterator[Desk]:
 @pytest.fixture
 def built(desk: Desk) -> Desk:
     """A desk whose first build and tests lie behind it, long ago."""
-    desk.service.look_at_project()
+    desk.pipeline.look_at_project()
     desk.spend(400)
     desk.dbt.calls.clear()
     desk.waits.clear()
@@ -235,7 +250,7 @@ def built(desk: Desk) -> Desk:
 
 def test_a_new_directory_is_built_in_full_then_tested_and_what_waited_lands(desk: Desk) -> None:
     desk.record()
-    desk.service.look_at_project()
+    desk.pipeline.look_at_project()
     desk.spend(10)
     assert desk.dbt.calls == ["full", "test", "build"]
     assert b'"events":1' in (desk.context() or b"")
@@ -292,10 +307,9 @@ def test_a_build_that_fails_keeps_insights_pending_and_is_tried_again(built: Des
     built.spend(20)
     assert built.builds() == ["build"]
     assert pending_insights(built.state) == {id}
-    status = get_status(built.state, "last_build")
-    assert isinstance(status, dict)
-    assert status["status"] == "build_failed"
-    assert "model events failed" in status["message"]
+    status = read_status(built.state, LastBuild)
+    assert status.status == "build_failed"
+    assert "model events failed" in status.message
     built.dbt.error = None
     built.spend(60)
     assert built.builds() == ["build", "build"]
@@ -322,7 +336,7 @@ def test_a_worker_ends_when_its_directory_is_removed_or_another_holds_it(built: 
     lock = FileLock(built.home.worker_lock)
     assert lock.acquire()
     loop = Loop(
-        built.service, built.wait, built.stop, others_live=lambda: True, owned=lambda: lock.stands, monotonic=built.clock.monotonic
+        built.pipeline, built.wait, built.stop, others_live=lambda: True, owned=lambda: lock.stands, monotonic=built.clock.monotonic
     )  # fmt: skip
     built.home.worker_lock.unlink()
     assert loop.run(60.0) == "removed"
@@ -358,9 +372,9 @@ def test_a_refresh_that_fails_is_made_up_for_without_another_build(
 
 
 def test_an_insight_that_landed_under_an_earlier_worker_is_built_by_the_next(desk: Desk) -> None:
-    desk.service.build(full=True)
+    desk.pipeline.build(full=True)
     id = desk.record("insight")
-    desk.service.uploader.drain()
+    desk.pipeline.uploader.drain()
     desk.clock.seconds += 3_600
     desk.loop.turn()
     desk.spend(10)
@@ -369,15 +383,15 @@ def test_an_insight_that_landed_under_an_earlier_worker_is_built_by_the_next(des
     assert id.encode() in (desk.context() or b"")
 
 
-def test_tables_of_other_columns_are_rebuilt_when_the_project_changed_and_not_otherwise(
+def test_tables_of_schema_mismatch_are_rebuilt_when_the_project_changed_and_not_otherwise(
     built: Desk,
 ) -> None:
-    built.dbt.other_columns = True
+    built.dbt.schema_mismatch = True
     built.record()
     built.spend(10)
     assert built.builds() == ["build"], "an ordinary build that fails so says so"
     built.dbt.calls.clear()
-    built.service._keep(built="another")
+    built.pipeline._keep_project(built="another")
     built.spend(120)
     assert built.builds() == ["full", "rebuild"]
     assert b'"events":1' in (built.context() or b"")
@@ -390,21 +404,19 @@ def test_an_unexpected_error_answers_a_request_too(
         raise ZeroDivisionError
 
     monkeypatch.setattr(built.dbt, "build", broken)
-    set_status(built.state, "build_request", {"id": "r1"}, now="x")
-    with pytest.raises(ZeroDivisionError):
-        built.loop.turn()
-    done = get_status(built.state, "build_request_done")
-    assert isinstance(done, dict)
-    assert (done["id"], done["ok"]) == ("r1", False)
+    write_status(built.state, CycleRequest(id="r1"), now="x")
+    built.loop.turn()
+    done = read_status(built.state, CycleAnswer)
+    assert (done.id, done.ok) == ("r1", False)
 
 
 def test_a_build_that_was_broken_off_by_a_stop_is_no_failure(built: Desk) -> None:
-    before = get_status(built.state, "last_build")
+    before = read_status(built.state, LastBuild)
     built.dbt.error = BuildError("dbt build was broken off")
     built.stop.set()
     with pytest.raises(BuildError):
-        built.service.build()
-    assert get_status(built.state, "last_build") == before
+        built.pipeline.build()
+    assert read_status(built.state, LastBuild) == before
 
 
 def test_a_warehouse_that_was_removed_is_built_in_full_again(built: Desk) -> None:
@@ -419,25 +431,21 @@ def test_a_held_warehouse_is_tried_again_with_pauses(built: Desk) -> None:
     with duckdb.connect(str(built.home.warehouse)):
         built.record()
         built.spend(120)
-        status = get_status(built.state, "queue")
-        assert isinstance(status, dict)
-        assert status["waiting"] == 1
-        breaker = get_status(built.state, "breaker")
-        assert isinstance(breaker, dict)
-        assert breaker["reason"]
+        status = read_status(built.state, Backlog)
+        assert status.waiting == 1
+        breaker = read_status(built.state, BreakerState)
+        assert breaker.reason
     built.spend(POLL_SECONDS * 4)
-    status = get_status(built.state, "queue")
-    assert isinstance(status, dict)
-    assert (status["waiting"], status["blocked"]) == (0, None)
+    status = read_status(built.state, Backlog)
+    assert (status.waiting, status.blocked) == (0, None)
 
 
 def test_a_request_is_carried_out_at_once_and_answered_once(built: Desk) -> None:
     built.record()
-    set_status(built.state, "build_request", {"id": "r1", "full": False}, now="x")
+    write_status(built.state, CycleRequest(id="r1", full=False), now="x")
     built.loop.turn()
-    done = get_status(built.state, "build_request_done")
-    assert isinstance(done, dict)
-    assert (done["id"], done["ok"], done["report"]["landed"] >= 1) == ("r1", True, True)
+    done = read_status(built.state, CycleAnswer)
+    assert (done.id, done.ok, done.report["landed"] >= 1) == ("r1", True, True)
     assert built.builds() == ["build"]
     built.spend(5)
     assert built.builds() == ["build"]
@@ -445,12 +453,11 @@ def test_a_request_is_carried_out_at_once_and_answered_once(built: Desk) -> None
 
 def test_a_request_that_cannot_be_met_is_answered_with_the_reason(built: Desk) -> None:
     built.dbt.error = BuildError("model events failed: no; the log is dbt.log")
-    set_status(built.state, "build_request", {"id": "r1", "full": True}, now="x")
+    write_status(built.state, CycleRequest(id="r1", full=True), now="x")
     built.loop.turn()
-    done = get_status(built.state, "build_request_done")
-    assert isinstance(done, dict)
-    assert (done["id"], done["ok"]) == ("r1", False)
-    assert "model events failed" in done["message"]
+    done = read_status(built.state, CycleAnswer)
+    assert (done.id, done.ok) == ("r1", False)
+    assert "model events failed" in done.message
 
 
 def test_data_tests_run_once_a_day_and_a_failure_is_shown(built: Desk) -> None:
@@ -460,20 +467,24 @@ def test_data_tests_run_once_a_day_and_a_failure_is_shown(built: Desk) -> None:
     assert built.dbt.calls == ["build"]
     built.spend(2 * 86_400 + 60)
     assert built.dbt.calls.count("test") == 2
-    status = get_status(built.state, "last_test")
-    assert isinstance(status, dict)
-    assert status["failed"] == ["unique_events"]
+    status = read_status(built.state, LastTest)
+    assert status.failed == ("unique_events",)
 
 
-def test_old_results_go_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
-    assert built.tickets.tidied == 1, "by the first worker"
-    built.service._tidied_ns = None  # as a worker that has just begun
-    built.loop.turn()
-    assert built.tickets.tidied == 1
-    built.service._tidied_ns = None
+def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
+    def cleaned_by_a_new_worker() -> str | None:
+        clean_up = CleanUp(built.home, built.state, built.pipeline.status, built.clock.now_ns)
+        if clean_up.due_in() == 0:
+            clean_up.run()
+        return read_status(built.state, LastCleanUp).at
+
+    first = read_status(built.state, LastCleanUp).at
+    assert first is not None, "by the first worker"
+    assert cleaned_by_a_new_worker() == first
     built.clock.seconds += 86_400
-    built.loop.turn()
-    assert built.tickets.tidied == 2
+    second = cleaned_by_a_new_worker()
+    assert second is not None
+    assert second > first
 
 
 def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None:
@@ -484,7 +495,7 @@ def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None
             built.shims_live = False
         return built.wait(seconds)
 
-    loop = Loop(built.service, wait, built.stop, others_live=lambda: built.shims_live, monotonic=built.clock.monotonic)  # fmt: skip
+    loop = Loop(built.pipeline, wait, built.stop, others_live=lambda: built.shims_live, monotonic=built.clock.monotonic)  # fmt: skip
     ends.append(loop.run(900))
     assert ends == ["idle"]
     assert built.clock.seconds > 40_000
@@ -508,4 +519,75 @@ def test_one_bad_turn_is_logged_and_survived(
     built.tickets.polls = 98
     monkeypatch.setattr(built.tickets, "poll", broken)
     assert built.loop.run(900) == "stopped"
-    assert "a turn failed" in caplog.text
+    assert "task tickets failed" in caplog.text
+
+
+def test_a_task_that_fails_keeps_no_other_from_its_turn(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> int:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(built.tickets, "poll", broken)
+    built.record()
+    built.spend(10)
+    assert built.builds() == ["build"]
+
+
+# -- a worker that does not belong here any more
+
+
+def test_a_worker_ends_when_a_newer_version_has_written_state_db(built: Desk) -> None:
+    built.state.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
+    assert built.loop.run(900) == "newer_version"
+    assert built.loop.problem == "state.db was written by a newer cdesk; upgrade this one"
+
+
+@pytest.mark.parametrize(
+    ("version", "ending"), [("999.1", "newer_version"), ("0.0.1", "stopped"), ("?", "stopped")]
+)
+def test_a_worker_ends_when_a_newer_version_has_built_the_tables(
+    built: Desk, version: str, ending: str
+) -> None:
+    built.pipeline._keep_project(version=version)
+    built.dbt.calls.clear()
+
+    def wait(_: float) -> bool:
+        built.stop.set()
+        return False
+
+    loop = Loop(
+        built.pipeline,
+        wait,
+        built.stop,
+        others_live=lambda: True,
+        installed=lambda: None,
+        monotonic=built.clock.monotonic,
+    )
+    assert loop.run(900) == ending
+    assert built.builds() == [], "nothing is built over the other's tables"
+
+
+def test_a_worker_that_an_upgrade_overtakes_finishes_and_ends(built: Desk) -> None:
+    id = built.record()
+    built.installed = "999.0.0"
+    assert built.loop.run(900) == "upgraded"
+    with duckdb.connect(str(built.home.warehouse), read_only=True) as connection:
+        landed = connection.execute(
+            "select count(*) from activities.landing where id = ?", [id]
+        ).fetchone()
+    assert landed == (1,)
+    assert built.loop.problem is None
+
+
+def test_in_the_middle_of_an_upgrade_the_worker_goes_on(built: Desk) -> None:
+    built.installed = None
+    built.spend(60)
+    assert built.dbt.calls == []
+
+
+def test_versions_compare_by_their_numbers() -> None:
+    assert release("0.10.0") > release("0.9.9")
+    assert release("1.0") == release("1.0.0") == release("1.0.0rc1")
+    assert release("2.0.0.dev1+abc") > release("1.99")
+    assert release("unknown") == ()

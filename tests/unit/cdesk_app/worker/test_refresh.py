@@ -8,7 +8,6 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 import pytest
@@ -18,7 +17,7 @@ from cdesk.core.errors import SnapshotError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import ContextRow, SnapshotReader, SnapshotWriter
-from cdesk_app.worker.refresh import pending_insights, refresh_context, settle_insights
+from cdesk_app.worker.refresh import refresh_context
 
 START = 1_769_860_800_000_000_000
 
@@ -84,13 +83,6 @@ def read(home: StateDirectory, customer: str) -> ContextRow | None:
         return reader.read(customer)[0]
     finally:
         reader.close()
-
-
-def keep_pending(state: sqlite3.Connection, id: str, customer: str = "ada") -> None:
-    state.execute(
-        "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, 's', 'm', '1')",
-        (id, customer, stamp(0)),
-    )
 
 
 def test_the_first_refresh_takes_all_and_the_next_only_what_is_later(
@@ -258,47 +250,3 @@ def test_readers_are_answered_all_through_a_refresh(
     thread.join()
     assert not errors
     assert seen <= {"v1", "v2", "v3", "v4", "v5"}
-
-
-def test_an_insight_that_the_snapshot_lists_is_no_longer_pending(
-    cache: Cache, state_home: StateDirectory, state: sqlite3.Connection
-) -> None:
-    for id in ("i1", "i2", "i3"):
-        keep_pending(state, id)
-    cache.put(row("ada", "a1", 5, "i1"), row("bob", "b1", 5, "i3"))
-    refresh(cache, state_home)
-    assert settle_insights(state, state_home, built=()) == 1
-    assert pending_insights(state) == {"i2", "i3"}, "another customer's list does not count"
-    cache.put(row("ada", "a2", 6, "i2", section="unverified"))
-    refresh(cache, state_home)
-    assert settle_insights(state, state_home, built=()) == 1
-    assert pending_insights(state) == {"i3"}
-
-
-def test_an_insight_that_was_built_is_settled_though_the_context_leaves_it_out(
-    cache: Cache, state_home: StateDirectory, state: sqlite3.Connection
-) -> None:
-    keep_pending(state, "superseded")
-    keep_pending(state, "later")
-    cache.put(row("ada", "a1", 5))
-    refresh(cache, state_home)
-    assert settle_insights(state, state_home, built={"superseded"}) == 1
-    assert pending_insights(state) == {"later"}
-
-
-@pytest.mark.parametrize("context", [b"{", b"[]", b'{"insights": [1]}', b'{"insights": {"a": 1}}'])
-def test_a_context_of_another_shape_settles_nothing(
-    state_home: StateDirectory, state: sqlite3.Connection, context: bytes
-) -> None:
-    keep_pending(state, "i1")
-    SnapshotWriter(state_home.context_db).apply(
-        [ContextRow("ada", context, "v", stamp(1))], refreshed_at=stamp(1)
-    )
-    assert settle_insights(state, state_home, built=()) == 0
-    assert pending_insights(state) == {"i1"}
-
-
-def test_without_a_snapshot_nothing_is_settled(state: sqlite3.Connection, tmp_path: Path) -> None:
-    keep_pending(state, "i1")
-    assert settle_insights(state, StateDirectory(tmp_path / "nowhere"), built=()) == 0
-    assert pending_insights(state) == {"i1"}

@@ -278,21 +278,3 @@ def test_a_missing_build_fails_the_ticket_and_says_so(desk: Desk) -> None:
     desk.home.warehouse.unlink()
     run_all(desk)
     assert desk.ticket(ticket_id).error_code == "warehouse_not_built"
-
-
-def test_tidying_forgets_old_tickets_and_results_but_not_those_on_hold(desk: Desk) -> None:
-    from cdesk.artifacts.local import LocalArtifacts
-    from cdesk.artifacts.records import hold_artifact
-
-    kept, gone = desk.submit("numbers", {"rows": 1}), desk.submit("numbers", {"rows": 2})
-    run_all(desk)
-    files = {ticket_id: desk.ticket(ticket_id).result["artifact"] for ticket_id in (kept, gone)}  # type: ignore[index]
-    hold_artifact(desk.state, files[kept]["artifact_id"], on=True)
-    desk.clock.forward(hours=91 * 24)
-    runner = desk.runner()
-    assert runner.tidy() == 3
-    runner.close()
-    folder = LocalArtifacts(desk.home.artifacts)
-    assert folder.exists(files[kept]["uri"])
-    assert not folder.exists(files[gone]["uri"])
-    assert count_open(desk.state) == {"queued": 0, "running": 0}

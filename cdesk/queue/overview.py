@@ -1,0 +1,173 @@
+"""Everything that `cdesk status` shows, gathered without a worker and without a warehouse."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from cdesk.contract.records import MAX_LINE_BYTES
+from cdesk.core.config import Settings
+from cdesk.core.errors import SnapshotError, StateDirectoryError
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import is_held
+from cdesk.core.wake import read_worker
+from cdesk.queue.depth import Delivered, DepthCounter, read_delivered
+from cdesk.queue.files import list_queue
+from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
+from cdesk.state.database import open_state
+from cdesk.state.snapshot import SnapshotReader
+from cdesk.state.status import (
+    BreakerState,
+    KillSwitch,
+    LastBuild,
+    LastCleanUp,
+    LastLanding,
+    LastRefresh,
+    LastTest,
+    Quarantined,
+    WorkerState,
+    read_status,
+)
+from cdesk.state.tickets import count_open
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Whether a worker runs, and what it said of itself. `problem` is why the last one had to end,
+    where somebody has to do something about it.
+    """
+
+    running: bool
+    pid: int | None = None
+    started_at: str | None = None
+    version: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What has not landed. `oldest` is when its first record was born; `foreign` names files that
+    are not of the queue.
+    """
+
+    records: int
+    bytes: int
+    files: int
+    oldest: str | None
+    foreign: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tickets:
+    queued: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of a state directory. Timestamps are RFC 3339 in UTC, None for what has never
+    happened.
+    """
+
+    home: str
+    customer: str
+    target: str
+    worker: Worker
+    queue: Queue
+    snapshot_at: str | None
+    tickets: Tickets
+    kill_switch: KillSwitch
+    last_landing: LastLanding
+    last_build: LastBuild
+    last_test: LastTest
+    last_refresh: LastRefresh
+    last_clean_up: LastCleanUp
+    breaker: BreakerState
+    quarantine: Quarantined
+
+
+def gather(settings: Settings, home: StateDirectory) -> Overview:
+    """Look at everything once.
+
+    Raises:
+        StateDirectoryError: state.db cannot be used. OSError: the queue cannot be read.
+    """
+    try:
+        with closing(open_state(home.state_db)) as state:
+            delivered = read_delivered(state)
+            counts = count_open(state)
+            return Overview(
+                home=str(home.root),
+                customer=settings.customer,
+                target=settings.target,
+                worker=_worker(home, read_status(state, WorkerState)),
+                queue=_queue(home, delivered),
+                snapshot_at=_snapshot_at(home.context_db, settings.customer),
+                tickets=Tickets(queued=counts["queued"], running=counts["running"]),
+                kill_switch=read_status(state, KillSwitch),
+                last_landing=read_status(state, LastLanding),
+                last_build=read_status(state, LastBuild),
+                last_test=read_status(state, LastTest),
+                last_refresh=read_status(state, LastRefresh),
+                last_clean_up=read_status(state, LastCleanUp),
+                breaker=read_status(state, BreakerState),
+                quarantine=read_status(state, Quarantined),
+            )
+    except sqlite3.Error as error:
+        raise StateDirectoryError(
+            f"{home.state_db} cannot be read ({error}); see 'cdesk doctor'"
+        ) from None
+
+
+def _worker(home: StateDirectory, fact: WorkerState) -> Worker:
+    if not is_held(home.worker_lock):
+        return Worker(running=False, version=fact.version, problem=fact.problem)
+    said = read_worker(home) or {}
+    return Worker(
+        running=True,
+        pid=said.get("pid"),
+        started_at=said.get("started_at"),
+        version=fact.version if fact.pid == said.get("pid") else None,
+    )
+
+
+def _queue(home: StateDirectory, delivered: Mapping[str, Delivered]) -> Queue:
+    depth = DepthCounter(home.queue).measure(delivered)
+    return Queue(
+        records=depth.lines,
+        bytes=depth.bytes,
+        files=depth.files,
+        oldest=min(_births(home.queue, delivered), default=None),
+        foreign=list_queue(home.queue).unknown,
+    )
+
+
+def _snapshot_at(path: Path, customer: str) -> str | None:
+    with closing(SnapshotReader(path)) as snapshot:
+        try:
+            return snapshot.read(customer)[1]
+        except SnapshotError:
+            return None
+
+
+def _births(queue: Path, delivered: Mapping[str, Delivered]) -> Iterator[str]:
+    """For each queue file, when its first undelivered record was born. A line that is no record has
+    no birth.
+    """
+    for path in queue.iterdir():
+        if not (match := FILE_NAME.match(path.name)):
+            continue
+        landed = delivered.get(f"{match['writer']}-{match['sequence']}{SEALED_SUFFIX}")
+        try:
+            with path.open("rb") as file:
+                file.seek(landed.next_offset if landed else 0)
+                ts = orjson.loads(file.readline(MAX_LINE_BYTES)).get("ts")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(ts, str):
+            yield ts

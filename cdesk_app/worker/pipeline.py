@@ -1,0 +1,531 @@
+"""The way of a record from the queue to the next conversation: land, build, renew what the turn
+path reads. `run_cycle` goes the whole way once; cdesk_app/worker/tasks.py runs the steps when they
+are due.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
+from cdesk.core.config import Settings
+from cdesk.core.errors import (
+    BuildError,
+    CatalogError,
+    CdeskError,
+    SnapshotDamaged,
+    WarehouseUnavailable,
+)
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state, repair_state
+from cdesk.state.pending import clear_insights, pending_insights
+from cdesk.state.snapshot import SnapshotWriter
+from cdesk.state.status import (
+    Backlog,
+    BreakerState,
+    BuiltProject,
+    LastBuild,
+    LastCatalog,
+    LastLanding,
+    LastRefresh,
+    LastTest,
+    Quarantined,
+)
+from cdesk.state.tickets import count_open
+from cdesk.warehouse.factory import open_warehouse
+from cdesk.warehouse.protocol import Warehouse
+from cdesk_app.worker.bookkeeping import Bookkeeping
+from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, Builder, BuildReport, Progress
+from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
+from cdesk_app.worker.refresh import (
+    DAMAGED_SUFFIX,
+    RefreshReport,
+    refresh_catalog,
+    refresh_context,
+)
+from cdesk_app.worker.schedule import BuildSchedule
+from cdesk_app.worker.status_board import StatusBoard
+from cdesk_app.worker.tickets import TicketRunner
+from cdesk_app.worker.version import running_version
+from uploader.uploader import DrainReport, Uploader
+
+logger = logging.getLogger(__name__)
+
+TEST_SECONDS: Final = 86_400.0
+"""Data tests run after the first build of a project, and once in this time."""
+CLOSE_SECONDS: Final = 1.5
+"""How long running queries are waited for at the end, after they were interrupted."""
+CHECK_BYTES: Final = 64 * 1024 * 1024
+"""A snapshot up to this size is read through once at the start of a worker."""
+TICKETS_SECONDS: Final = 120.0
+"""How long a cycle waits for the queries that were queued."""
+DRAIN_SECONDS: Final = 60.0
+"""How long a cycle waits for a warehouse that is held or down."""
+
+Stage = Callable[[str, int, int], None]
+"""Called with (what is being done, done, total); total is 0 where it is not known."""
+
+
+class Pipeline:
+    """The steps between queue and snapshot, for one thread; `stop` may be set from any.
+
+    Where builds happen elsewhere (`builds` is false), `build` and `test` are not called; the
+    builder then only compiles the catalog. A step's failure is kept in the status and raised.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: StateDirectory,
+        *,
+        warehouse: Warehouse,
+        uploader: Uploader,
+        runner: TicketRunner,
+        queue: QueueWriter,
+        state: sqlite3.Connection,
+        project: DbtProject,
+        builder: Builder,
+        schedule: BuildSchedule,
+        stop: threading.Event,
+        now_ns: NowNs = time.time_ns,
+        ids: IdSource | None = None,
+    ) -> None:
+        self._settings = settings
+        self.home = home
+        self.warehouse = warehouse
+        self.uploader = uploader
+        self.runner = runner
+        self.queue = queue
+        self.state = state
+        self._project = project
+        self._builder = builder
+        self.schedule = schedule
+        self.stop = stop
+        self.now_ns = now_ns
+        self.status = StatusBoard(state, now_ns)
+        self.clean_up = CleanUp(home, state, self.status, now_ns)
+        self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
+        self._landed: frozenset[str] = frozenset()
+        """Pending insights that have landed, still to be built."""
+        self._built: frozenset[str] = frozenset()
+        """Pending insights that are built, still to be in the snapshot."""
+        self.refresh_due = False
+        """A build has ended whose result the snapshot does not hold yet."""
+        self.last_templates: int | None = None
+        """How many templates the last export wrote."""
+        self.last_changed = 0
+        """How many contexts the last refresh changed."""
+
+    @property
+    def builds(self) -> bool:
+        """Whether this worker builds: on the embedded default. On Snowflake one place builds for
+        all.
+        """
+        return self._settings.target == "duckdb"
+
+    # -- landing
+
+    def drain(self) -> DrainReport:
+        """Land what is queued; note what that means for the next build."""
+        pending = pending_insights(self.state)
+        report = self.uploader.drain(self.stop)
+        own = self._books.take_landed(report.landed)
+        news = pending - self._landed - self._built
+        if report.blocked is None:
+            self._books.waiting = 0
+            if not report.held:
+                self._landed |= news
+        if report.blocked == "warehouse_not_built":
+            self.schedule.stale()
+        # An insight may have landed with an earlier drain or under an earlier worker: it waits for
+        # its build all the same.
+        insights = bool(news) and report.blocked is None
+        self.schedule.landed(max(report.landed - own, int(insights)), insights=insights)
+        self._tell_landing(report)
+        return report
+
+    def _tell_landing(self, report: DrainReport) -> None:
+        if report.landed:
+            facts = {
+                "rows": report.landed,
+                "quarantined": report.quarantined,
+                "waiting": report.waiting,
+            }
+            logger.info("landed", extra={"facts": facts})
+            self.status.keep(LastLanding(at=self._now(), rows=report.landed))
+        if report.quarantined:
+            self._alert(report.quarantined, report.reasons)
+        self.status.show(
+            Backlog(waiting=report.waiting, blocked=report.blocked, held=len(report.held))
+        )
+        breaker = self.uploader.breaker
+        until = (
+            format_ts(self.now_ns() + int(breaker.wait * 1e9)) if breaker.state == "open" else None
+        )
+        self.status.show(BreakerState(state=breaker.state, reason=breaker.reason, until=until))
+
+    def _alert(self, count: int, reasons: Mapping[str, int]) -> None:
+        """Say that lines were quarantined, in the status and the doctor's findings, until somebody
+        has decided about them.
+        """
+        known = self.status.read(Quarantined)
+        summed = Counter(known.reasons) + Counter(reasons)
+        self.status.keep(
+            Quarantined(at=self._now(), lines=known.lines + count, reasons=dict(summed))
+        )
+
+    # -- building
+
+    def look_at_project(self) -> None:
+        """Note whether the tables are missing or of another project than the one that lies here."""
+        missing = self.builds and not self.home.warehouse.exists()
+        if missing or self.status.read(BuiltProject).built != self._project.fingerprint():
+            self.schedule.stale()
+
+    def resume(self) -> None:
+        """Take up where the last worker of this directory stopped."""
+        with contextlib.suppress(CdeskError):
+            self.runner.recover()
+        last = self.status.read(LastBuild)
+        if last.at is not None and last.status in ("succeeded", "tests_failed"):
+            with contextlib.suppress(ValueError):
+                self.schedule.resume(to_ns(parse_ts(last.at)))
+        self.check_snapshot()
+
+    def build(self, *, full: bool = False, progress: Progress | None = None) -> BuildReport:
+        """dbt build, seeds included where the project is another than last time; then the catalog,
+        the snapshot, the insights.
+
+        Raises:
+            BuildError: dbt failed. The other errors of `refresh`.
+        """
+        self.look_at_project()
+        full = full or self.schedule.is_stale
+        reason = self.schedule.reason or "requested"
+        landed = self._landed
+        logger.info("build begins", extra={"facts": {"reason": reason, "full": full}})
+        if (failed := self.schedule.failed_with) is not None:
+            features = {"where": "build", "error_code": failed}
+            self._books.note(self._settings.customer, "cdesk.retry_attempted", features)
+        try:
+            report = self._run_build(full, progress)
+        except BuildError as error:
+            if not self.stop.is_set():
+                self.schedule.failed(error.code)
+                self._build_ended(LastBuild(status=error.code, message=str(error), reason=reason))
+            raise
+        self.schedule.succeeded()
+        self._build_ended(
+            LastBuild(
+                status=report.status, reason=reason, seconds=report.seconds, nodes=report.nodes
+            )
+        )
+        self._keep_project(built=report.fingerprint, version=running_version())
+        self._landed -= landed
+        self._built |= landed
+        self.refresh_due = True
+        self.refresh()
+        self.export()
+        return report
+
+    def _run_build(self, full: bool, progress: Progress | None) -> BuildReport:
+        try:
+            return self._builder.build(full=full, stop=self.stop, progress=progress)
+        except BuildError as error:
+            if not full or SCHEMA_MISMATCH not in str(error):
+                raise
+            logger.warning("tables are rebuilt", extra={"facts": {"reason": str(error)}})
+        return self._builder.build(full=True, rebuild=True, stop=self.stop, progress=progress)
+
+    def _build_ended(self, fact: LastBuild) -> None:
+        fact = dataclasses.replace(fact, at=self._now())
+        facts = dataclasses.asdict(fact)
+        facts["problem"] = facts.pop("message")  # a log line's own `message` is another thing
+        level = logging.INFO if fact.message is None else logging.ERROR
+        logger.log(level, "build ended", extra={"facts": facts})
+        self.status.keep(fact)
+
+    def test(self, *, progress: Progress | None = None) -> BuildReport:
+        """Run the data tests. Those that fail stand in the report and in the status; they are no
+        error.
+
+        Raises:
+            BuildError: the tests could not be run.
+        """
+        report = self._builder.test(stop=self.stop, progress=progress)
+        self._keep_project(tested=report.fingerprint, tested_at=self._now())
+        names = tuple(failure.name for failure in report.failures)
+        self.status.keep(
+            LastTest(at=self._now(), seconds=report.seconds, tests=report.nodes, failed=names)
+        )
+        if names:
+            logger.error("data tests failed", extra={"facts": {"failed": names}})
+        return report
+
+    @property
+    def test_due(self) -> bool:
+        known = self.status.read(BuiltProject)
+        if known.built is None or known.tested != known.built or known.tested_at is None:
+            return known.built is not None
+        return self.now_ns() - to_ns(parse_ts(known.tested_at)) > TEST_SECONDS * 1e9
+
+    # -- what the turn path reads
+
+    def refresh(self, *, whole: bool = False) -> RefreshReport:
+        """Renew the snapshot, then forget the pending insights that it holds; one
+        `cdesk.context_refreshed` a changed customer.
+
+        Raises:
+            WarehouseError, SnapshotError: the snapshot stays as it is, and so do the pending
+            insights.
+        """
+        report = refresh_context(self.warehouse, self.home, whole=whole, now_ns=self.now_ns)
+        cleared = clear_insights(self.state, self.home, built=self._built)
+        self._built = frozenset()
+        self.refresh_due = False
+        self.last_changed = report.changed
+        for customer, version in report.changed_customers:
+            features = {
+                "version": version,
+                "elapsed_ms": round(report.seconds * 1000, 1),
+                "rebuilt": report.rebuilt,
+            }
+            self._books.note(customer, "cdesk.context_refreshed", features)
+        fact = LastRefresh(
+            at=report.at,
+            changed=report.changed,
+            removed=report.removed,
+            whole=report.whole,
+            rebuilt=report.rebuilt,
+            seconds=report.seconds,
+            insights_cleared=cleared,
+            events_left_out=report.changed - len(report.changed_customers),
+        )
+        logger.info("snapshot refreshed", extra={"facts": dataclasses.asdict(fact)})
+        self.status.keep(fact)
+        return report
+
+    def check_snapshot(self) -> None:
+        """Set a damaged snapshot aside at the start, so that the first refresh makes a new one of
+        the whole.
+        """
+        with contextlib.suppress(CdeskError, OSError):
+            if not 0 < self.home.context_db.stat().st_size <= CHECK_BYTES:
+                return
+            writer = SnapshotWriter(self.home.context_db)
+            try:
+                writer.check()
+            except SnapshotDamaged as error:
+                logger.warning("snapshot set aside", extra={"facts": {"reason": str(error)}})
+                writer.set_aside(DAMAGED_SUFFIX)
+
+    def export(self, *, force: bool = False) -> int | None:
+        """Renew the catalog if the project is another than at the last export; how many templates,
+        None when nothing was to be done.
+
+        Raises:
+            BuildError, CatalogError: the catalog stays as it is.
+        """
+        exported = self.status.read(BuiltProject).exported
+        if not force and exported == self._project.fingerprint() and self.home.catalog.exists():
+            return None
+        try:
+            compiled = self._builder.compile(stop=self.stop)
+            report = refresh_catalog(
+                self._project.manifest, self.home, self.warehouse.dialect, now_ns=self.now_ns
+            )
+        except (BuildError, CatalogError) as error:
+            self.status.keep(LastCatalog(at=self._now(), error=str(error)))
+            raise
+        self._keep_project(exported=compiled.fingerprint)
+        self.last_templates = report.templates
+        fact = LastCatalog(
+            at=self._now(),
+            templates=report.templates,
+            content_hash=report.content_hash,
+            changed=report.changed,
+        )
+        logger.info("catalog refreshed", extra={"facts": dataclasses.asdict(fact)})
+        self.status.keep(fact)
+        return report.templates
+
+    # -- the rest
+
+    def queued_tickets(self) -> int:
+        return count_open(self.state)["queued"]
+
+    def close(self) -> None:
+        """Hand over: tickets go back, the child ends, the queue file is sealed."""
+        for step in (
+            functools.partial(self.runner.close, seconds=CLOSE_SECONDS),
+            self._builder.close,
+            self.queue.close,
+            self.uploader.close,
+            self.warehouse.close,
+            self.state.close,
+        ):
+            with contextlib.suppress(CdeskError, OSError, sqlite3.Error):
+                step()
+
+    def _keep_project(self, **changes: str) -> None:
+        self.status.keep(dataclasses.replace(self.status.read(BuiltProject), **changes))
+
+    def _now(self) -> str:
+        return self.status.now()
+
+
+def open_pipeline(
+    settings: Settings,
+    home: StateDirectory,
+    *,
+    stop: threading.Event,
+    notify: Callable[[], None] | None = None,
+) -> Pipeline:
+    """The pipeline of a state directory with its real parts. `notify` is called from any thread
+    when there is something new to land.
+
+    Raises:
+        ConfigurationError, StateDirectoryError: it cannot be started.
+    """
+    repair_state(home.state_db)
+    project = locate_project(settings, home)
+    warehouse = open_warehouse(settings, home)
+    queue = QueueWriter(home.queue, durability=settings.durability)
+    return Pipeline(
+        settings,
+        home,
+        warehouse=warehouse,
+        uploader=Uploader(home, warehouse),
+        runner=TicketRunner(settings, home, warehouse, queue, notify=notify),
+        queue=queue,
+        state=open_state(home.state_db),
+        project=project,
+        builder=Builder(project, dbt_environment(settings.environ, home)),
+        schedule=BuildSchedule(),
+        stop=stop,
+    )
+
+
+# -- the whole way, once
+
+
+@dataclass(slots=True)
+class CycleReport:
+    """What a cycle did. `templates` is None when the catalog was as it should be, `failed_tests`
+    names data tests.
+
+    handed_over: another worker runs here and did the work.
+    """
+
+    landed: int = 0
+    quarantined: int = 0
+    builds: int = 0
+    build_seconds: float = 0.0
+    contexts_changed: int = 0
+    templates: int | None = None
+    tickets: int = 0
+    waiting: int = 0
+    seconds: float = 0.0
+    failed_tests: tuple[str, ...] = ()
+    handed_over: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> CycleReport:
+        """The report of another worker, of which fields that this version does not know are left
+        out.
+        """
+        known = {one.name for one in dataclasses.fields(cls)}
+        values = {name: value for name, value in data.items() if name in known}
+        failed = values.get("failed_tests")
+        values["failed_tests"] = tuple(failed) if isinstance(failed, list | tuple) else ()
+        return dataclasses.replace(cls(**values), handed_over=True)  # type: ignore[arg-type]
+
+
+def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = None) -> CycleReport:
+    """Land what is queued, build, renew what the turn path reads, run the queued tickets, land what
+    that made.
+
+    `full` builds seeds and every model, and runs the data tests. Raises CdeskError.
+    """
+    started = time.monotonic()
+    say = tell or (lambda _what, _done, _total: None)
+    report = CycleReport()
+    pipeline.look_at_project()
+    if pipeline.builds and (full or pipeline.schedule.is_stale):
+        _build(pipeline, report, say, full=full)
+    say("landing", 0, 0)
+    _drain(pipeline, report)
+    if pipeline.builds and (report.builds == 0 or pipeline.schedule.reason is not None):
+        _build(pipeline, report, say, full=False)
+    if not pipeline.builds:
+        pipeline.refresh()
+        report.contexts_changed += pipeline.last_changed
+    pipeline.export()
+    report.templates = pipeline.last_templates
+    say("running tickets", 0, 0)
+    report.tickets = run_tickets(pipeline, seconds=TICKETS_SECONDS)
+    if pipeline.builds and (full or pipeline.test_due):
+        say("testing", 0, 0)
+        tests = pipeline.test(progress=lambda done, total, _name: say("testing", done, total))
+        report.failed_tests = tuple(failure.name for failure in tests.failures)
+    if pipeline.clean_up.due_in() == 0:
+        pipeline.clean_up.run()
+    say("landing", 0, 0)
+    _drain(pipeline, report)
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def run_tickets(pipeline: Pipeline, *, seconds: float) -> int:
+    """Run the tickets that wait, for at most `seconds`; how many wait no longer."""
+    waiting = pipeline.queued_tickets()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        pipeline.runner.poll()
+        if pipeline.runner.wait_idle(1.0) and not pipeline.queued_tickets():
+            break
+    return waiting - pipeline.queued_tickets()
+
+
+def _build(pipeline: Pipeline, report: CycleReport, say: Stage, *, full: bool) -> None:
+    say("building", 0, 0)
+    built = pipeline.build(
+        full=full, progress=lambda done, total, _name: say("building", done, total)
+    )
+    report.builds += 1
+    report.build_seconds += built.seconds
+    report.contexts_changed += pipeline.last_changed
+
+
+def _drain(pipeline: Pipeline, report: CycleReport) -> None:
+    """Drain to the end; raises what keeps it from that."""
+    patience = time.monotonic() + DRAIN_SECONDS
+    while True:
+        drained = pipeline.drain()
+        report.landed += drained.landed
+        report.quarantined += drained.quarantined
+        report.waiting = drained.waiting
+        if drained.blocked is None or drained.blocked == "stopped":
+            return
+        hopeless = drained.blocked in ("warehouse_not_built", "warehouse_error")
+        if hopeless or time.monotonic() > patience:
+            raise WarehouseUnavailable(
+                f"{drained.waiting:,} records wait, landing is blocked: "
+                f"{drained.message or drained.blocked}"
+            )
+        time.sleep(max(pipeline.uploader.debounce_seconds, 0.05))

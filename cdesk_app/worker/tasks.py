@@ -1,0 +1,257 @@
+"""What the worker does again and again: one table, each task with when it is due, what it runs and
+its period. The loop (cdesk_app/worker/loop.py) drives it.
+
+    version     every turn: a worker that does not belong here any more ends
+    tickets     every turn: start what waits, end what has expired
+    request     somebody asked for a whole cycle
+    drain       every turn, but for the uploader's debounce and its pause after a failure
+    build       as the build schedule says; not where builds happen elsewhere
+    tests       after the first build of a project and once a day, when no build is due
+    catalog     where builds happen elsewhere: every five minutes while a shim is there
+    refresh     the snapshot is behind the last build, or behind its period
+    clean up    once a day, whichever worker of the directory runs then
+    seal        the worker's own queue file has come of age
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cdesk.core.backoff import Backoff
+from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk_app.worker.cycle_requests import answer_request, take_request
+from cdesk_app.worker.pipeline import Pipeline, run_cycle
+from cdesk_app.worker.version import (
+    Upgraded,
+    installed_version,
+    require_current,
+    require_installed,
+)
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 30.0
+"""The longest pause between two turns: what a wake-up that got lost costs."""
+BUSY_POLL_SECONDS: Final = 1.0
+CATALOG_SECONDS: Final = 300.0
+QUERY_SECONDS: Final = 0.2
+"""How long a landing waits for queries that have just begun: on the embedded engine one keeps the
+other out.
+"""
+RETRY: Final = Backoff(5.0, 5.0, jitter=(0.5, 1.5))
+TEST_RETRY: Final = Backoff(600.0, 600.0)
+AT_ONCE: Final = Backoff(0.0, 0.0)
+"""For a task that knows itself when to try again."""
+
+
+def _at_the_next_poll() -> float:
+    return POLL_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One line of the table.
+
+    due: seconds until there is something to do, 0 for now, None where nothing is in sight; given
+        the seconds since the last run, infinite before the first.
+    run: does it; true where somebody had work for the worker, which keeps it from idling out.
+    period: seconds until it is worth another turn after a run.
+    retry: the pause after a run that failed.
+    """
+
+    name: str
+    due: Callable[[float], float | None]
+    run: Callable[[], bool]
+    period: Callable[[], float] = _at_the_next_poll
+    retry: Backoff = RETRY
+
+
+class TaskTable:
+    """Runs what is due, in the order of the table. A task that fails keeps no other from its turn.
+
+    active: called after a run that had something to do.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        monotonic: Callable[[], float],
+        active: Callable[[], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._monotonic = monotonic
+        self._active = active
+        self._rng = rng
+        self._ran_at: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+
+    def turn(self) -> float:
+        """Run what is due; seconds until the next turn is worth it, at most POLL_SECONDS.
+
+        Raises:
+            NewerVersion, Upgraded: this worker must end.
+        """
+        return min([POLL_SECONDS, *map(self._turn, self._tasks)])
+
+    def _turn(self, task: Task) -> float:
+        """Run `task` if it is due; seconds until it is worth another turn."""
+        try:
+            pause = self._pause(task)
+            if pause > 0:
+                return pause
+            self._ran_at[task.name] = self._monotonic()
+            if task.run():
+                self._active()
+            return task.period()
+        except (NewerVersion, Upgraded):
+            raise
+        except CdeskError as error:
+            self._active()
+            facts = {"task": task.name, "code": error.code, "reason": str(error)}
+            logger.warning("task put off", extra={"facts": facts})
+            return self._put_off(task, task.retry)
+        except Exception:  # the top of a loop: one bad task must not end the worker
+            logger.exception("task %s failed", task.name)
+            return self._put_off(task, RETRY)
+
+    def _pause(self, task: Task) -> float:
+        """Seconds until `task` is due and may run."""
+        now = self._monotonic()
+        due = task.due(now - self._ran_at.get(task.name, -math.inf))
+        if due is None:
+            return POLL_SECONDS
+        return max(due, self._not_before.get(task.name, 0.0) - now, 0.0)
+
+    def _put_off(self, task: Task, retry: Backoff) -> float:
+        pause = retry.pause(1, self._rng)
+        self._not_before[task.name] = self._monotonic() + pause
+        return self._pause(task) if retry is AT_ONCE else pause
+
+
+def periodic_tasks(
+    pipeline: Pipeline,
+    others_live: Callable[[], bool],
+    installed: Callable[[], str | None] = installed_version,
+) -> list[Task]:
+    """The table of a worker.
+
+    others_live: whether a shim is there. installed: which version a new process would have.
+    """
+    runner, schedule, uploader = pipeline.runner, pipeline.schedule, pipeline.uploader
+    blocked = False
+
+    def version() -> bool:
+        require_current(pipeline.state)
+        require_installed(installed())
+        return False
+
+    def tickets() -> bool:
+        if runner.poll():
+            runner.wait_idle(QUERY_SECONDS)
+        return busy()
+
+    def busy() -> bool:
+        return runner.busy or pipeline.queued_tickets() > 0
+
+    def drain() -> bool:
+        nonlocal blocked
+        report = pipeline.drain()
+        blocked = report.blocked not in (None, "warehouse_not_built", "stopped")
+        return report.landed > 0
+
+    def build() -> bool:
+        pipeline.build()
+        pipeline.drain()  # what waited for the tables, and what the build itself made
+        return True
+
+    def tests() -> bool:
+        pipeline.test()
+        return True
+
+    def tests_due(_: float) -> float | None:
+        wanted = pipeline.builds and pipeline.test_due and not pipeline.stop.is_set()
+        return 0.0 if wanted and schedule.due_in() != 0 else None
+
+    def catalog() -> bool:
+        pipeline.refresh_due = True
+        pipeline.export()
+        return False
+
+    def catalog_due(since: float) -> float | None:
+        if pipeline.builds or (since < math.inf and not others_live()):
+            return None
+        return max(CATALOG_SECONDS - since, 0.0)
+
+    def refresh() -> bool:
+        pipeline.refresh()
+        return False
+
+    def clean_up() -> bool:
+        pipeline.clean_up.run()
+        return False
+
+    def seal() -> bool:
+        with contextlib.suppress(OSError):
+            pipeline.queue.seal()
+        return False
+
+    return [
+        Task("version", _every_turn, version),
+        Task(
+            "tickets", _every_turn, tickets, lambda: BUSY_POLL_SECONDS if busy() else POLL_SECONDS
+        ),
+        Task(
+            "request",
+            lambda _: 0.0 if take_request(pipeline.status) is not None else None,
+            lambda: _answer_request(pipeline),
+        ),
+        Task(
+            "drain",
+            lambda _: uploader.debounce_seconds,
+            drain,
+            lambda: max(uploader.debounce_seconds, BUSY_POLL_SECONDS) if blocked else POLL_SECONDS,
+        ),
+        Task(
+            "build",
+            lambda _: schedule.due_in() if pipeline.builds else None,
+            build,
+            lambda: POLL_SECONDS if (due := schedule.due_in()) is None else due,
+            retry=AT_ONCE,
+        ),
+        Task("tests", tests_due, tests, retry=TEST_RETRY),
+        Task("catalog", catalog_due, catalog),
+        Task("refresh", lambda _: 0.0 if pipeline.refresh_due else None, refresh),
+        Task("clean up", lambda _: pipeline.clean_up.due_in(), clean_up),
+        Task("seal", lambda _: 0.0 if pipeline.queue.due else None, seal),
+    ]
+
+
+def _every_turn(_: float) -> float:
+    return 0.0
+
+
+def _answer_request(pipeline: Pipeline) -> bool:
+    """Run the cycle that somebody asked for, and tell them what came of it."""
+    request = take_request(pipeline.status)
+    if request is None:
+        return False
+    try:
+        report = run_cycle(pipeline, full=request.full)
+    except CdeskError as error:
+        logger.warning("request failed", extra={"facts": {"reason": str(error)}})
+        answer_request(pipeline.status, request, error=str(error))
+    except Exception as error:
+        text = f"{type(error).__name__}; the worker's log says more"
+        answer_request(pipeline.status, request, error=text)
+        raise
+    else:
+        answer_request(pipeline.status, request, report=report)
+    return True
