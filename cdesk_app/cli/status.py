@@ -55,6 +55,8 @@ def _lines(found: Overview) -> Iterator[tuple[str, object]]:
 
 def worker_told(worker: Worker) -> str:
     """Whether a worker runs, and if not why."""
+    if worker.running and worker.pid is None:
+        return "running, and has not said more of itself yet"
     if worker.running:
         version = f", version {worker.version}" if worker.version else ""
         return f"running (pid {worker.pid}, started {age(worker.started_at)}{version})"

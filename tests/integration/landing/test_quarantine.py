@@ -68,7 +68,7 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     alert = json.loads(cdesk(capsys, "status", "--json"))["quarantine"]
     assert (alert["lines"], alert["reasons"]) == (2, {"not_utf8": 1, "unknown_version": 1})
     assert "2 lines" in cdesk(capsys, "status")
-    assert main(["doctor"]) in (0, 1)
+    assert main(["doctor"]) == 0
     assert "cdesk quarantine list" in capsys.readouterr().out
 
     listed = {
@@ -110,7 +110,7 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     assert len(json.loads(cdesk(capsys, "quarantine", "list", "--done", "--json"))) == 3
     (state_home.queue / "records.ndjson").write_bytes(b"{}\n")
     assert "records.ndjson" in cdesk(capsys, "status")
-    assert main(["doctor"]) in (0, 1)
+    assert main(["doctor"]) == 0
     assert "is no file of the queue" in capsys.readouterr().out
     assert main(["quarantine", "show", "q-none"]) == 1
-    assert main(["quarantine", "replay"]) in (1, 2)
+    assert main(["quarantine", "replay"]) == 1
