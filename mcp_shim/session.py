@@ -6,30 +6,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from cdesk import __version__
-from cdesk.contract.records import (
-    FIELDS,
-    SOURCE_SYSTEM,
-    SOURCE_VERSION,
-    VERSION,
-    encode,
-    make_record,
-)
+from cdesk.contract.events import check_event, event_record
+from cdesk.contract.records import encode, make_record
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import format_ts
-from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
 from mcp_shim.app import App, RecordQueue
 from mcp_shim.context import CustomerContext
 
 Json = dict[str, Any]
-
-_EVENT: Final = FIELDS["event"]
-_GIVEN: Final = tuple(
-    (name, _EVENT[name]) for name in ("activity", "feature_json", "link", "revenue_impact")
-)
 
 
 class Recorder:
@@ -60,19 +48,11 @@ class Recorder:
             InvalidField: a field outside its limits; nothing was written.
             QueueWriteError: it could not be stored; nothing is left of it.
         """
-        given = {
-            "activity": activity,
-            "feature_json": feature_json,
-            "link": link,
-            "revenue_impact": revenue_impact,
-        }
-        for name, check in _GIVEN:
-            try:
-                check(given[name])
-            except ValueError as error:
-                raise InvalidField(name, *error.args) from None
+        check_event(activity, feature_json, link, revenue_impact)
         id, ts = self.stamp()
-        line = self._event_line(given, id=id, ts=ts)
+        line = self._event_line(
+            activity, feature_json, id=id, ts=ts, link=link, revenue_impact=revenue_impact
+        )
         kept = self._records.keeps(self, activity)
         if kept:
             self._records.append(line)
@@ -104,32 +84,31 @@ class Recorder:
 
     def own_line(self, activity: str, feature_json: Json, *, id: str) -> bytes:
         """The line of an activity of the shim itself, born now."""
-        given = {
-            "activity": activity,
-            "feature_json": feature_json,
-            "link": None,
-            "revenue_impact": None,
-        }
-        return self._event_line(given, id=id, ts=format_ts(self._records.now_ns()))
+        return self._event_line(activity, feature_json, id=id, ts=format_ts(self._records.now_ns()))
 
-    def _event_line(self, given: Json, *, id: str, ts: str) -> bytes:
-        """The line of an event whose own fields have been checked; the envelope is made here and
-        needs no check.
-        """
+    def _event_line(
+        self,
+        activity: str,
+        feature_json: Json,
+        *,
+        id: str,
+        ts: str,
+        link: str | None = None,
+        revenue_impact: float | None = None,
+    ) -> bytes:
+        """The line of an event whose own fields have been checked."""
         return encode(
-            {
-                "v": VERSION,
-                "kind": "event",
-                "id": id,
-                "ts": ts,
-                "customer": self.customer,
-                "session_id": self.session_id,
-                "anonymous_customer_id": None,
-                **given,
-                "query_tag": self._records.ids.query_tag(),
-                "source_system": SOURCE_SYSTEM,
-                "source_version": SOURCE_VERSION,
-            }
+            event_record(
+                activity,
+                feature_json,
+                id=id,
+                ts=ts,
+                customer=self.customer,
+                session_id=self.session_id,
+                query_tag=self._records.ids.query_tag(),
+                link=link,
+                revenue_impact=revenue_impact,
+            )
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from cdesk.artifacts.formats import Stored
 from cdesk.artifacts.records import Artifact
 from cdesk.contract.catalog import canonical_params, normalise_sql
+from cdesk.contract.events import make_event
 from cdesk.contract.records import Kind, encode, make_record
 from cdesk.core.clock import IdSource, NowNs, format_ts
 from cdesk.query.evidence import Evidence
@@ -132,14 +133,18 @@ class Provenance:
         *,
         link: str | None = None,
     ) -> None:
-        fields = {
-            "anonymous_customer_id": None,
-            "activity": activity,
-            "feature_json": features,
-            "link": link,
-            "revenue_impact": None,
-        }
-        self._emit(request, "event", fields)
+        with self._lock:
+            record = make_event(
+                activity,
+                features,
+                id=self._ids.uuid7(),
+                ts=format_ts(self._now_ns()),
+                customer=request.caller.customer,
+                session_id=request.session_id,
+                query_tag=request.query_tag,
+                link=link,
+            )
+            self._writer.append(encode(record))
 
     def _emit(
         self,

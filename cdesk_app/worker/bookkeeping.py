@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from cdesk.contract.records import encode, make_record
+from cdesk.contract.events import make_event
+from cdesk.contract.records import encode
 from cdesk.core.clock import IdSource, NowNs, format_ts
 from cdesk.core.errors import CdeskError
 from cdesk.queue.writer import QueueWriter
@@ -26,20 +27,14 @@ class Bookkeeping:
 
     def note(self, customer: str, activity: str, feature_json: dict[str, Any]) -> None:
         """One event; a queue that cannot be written loses it, and the log says so."""
-        record = make_record(
-            "event",
+        record = make_event(
+            activity,
+            feature_json,
             id=self._ids.uuid7(),
             ts=format_ts(self._now_ns()),
             customer=customer,
             session_id=None,
             query_tag=self._ids.query_tag(),
-            fields={
-                "anonymous_customer_id": None,
-                "activity": activity,
-                "feature_json": feature_json,
-                "link": None,
-                "revenue_impact": None,
-            },
         )
         try:
             self._queue.append(encode(record))

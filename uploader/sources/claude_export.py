@@ -27,7 +27,8 @@ from typing import Any, Final
 
 import orjson
 
-from cdesk.contract.records import MAX_FEATURE_BYTES, Record, make_record
+from cdesk.contract.events import make_event
+from cdesk.contract.records import MAX_FEATURE_BYTES, Record
 from cdesk.core.clock import format_ts, parse_ts, to_ns
 from cdesk.core.errors import InvalidField
 
@@ -211,20 +212,14 @@ class _Maker:
         """One record; none, and an entry in the tally, where a value is beyond the contract."""
         name = json.dumps([self._session_id, activity, *key])
         try:
-            yield make_record(
-                "event",
+            yield make_event(
+                f"cdesk.{activity}",
+                features,
                 id=str(uuid.uuid5(NAMESPACE, name)),
                 ts=ts,
                 customer=self._customer,
                 session_id=self._session_id,
                 query_tag=self._tag,
-                fields={
-                    "anonymous_customer_id": None,
-                    "activity": f"cdesk.{activity}",
-                    "feature_json": features,
-                    "link": None,
-                    "revenue_impact": None,
-                },
             )
         except InvalidField as error:
             self._tally.leave_out(where, str(error))

@@ -1,0 +1,60 @@
+"""Event records are made in one place, and the fast way makes what the checked way makes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from cdesk.contract.events import check_event, event_record, make_event
+from cdesk.contract.records import FIELDS, encode, parse_line
+from cdesk.core.errors import InvalidField
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVELOPE = {
+    "id": "0190a5f0-0000-7000-8000-000000000000",
+    "ts": "2026-01-31T12:00:00.123456Z",
+    "customer": "ada@example.com",
+    "session_id": "s",
+    "query_tag": "cdesk_1a2b3c4d",
+}
+
+
+def test_the_fast_way_makes_the_record_of_the_checked_way() -> None:
+    given = {"link": "https://a/b", "revenue_impact": 1.5}
+    fast = event_record("cdesk.user_asked", {"a": 1}, **ENVELOPE, **given)  # type: ignore[arg-type]
+    checked = make_event("cdesk.user_asked", {"a": 1}, **ENVELOPE, **given)  # type: ignore[arg-type]
+    assert fast == checked == parse_line(encode(fast))
+    assert fast.keys() == FIELDS["event"].keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("activity", "x"), ("feature_json", []), ("link", "a b"), ("revenue_impact", True)],
+)
+def test_what_a_caller_gave_is_checked_by_name(field: str, value: object) -> None:
+    good = {"activity": "cdesk.x", "feature_json": {}, "link": None, "revenue_impact": None}
+    check_event(**good)
+    with pytest.raises(InvalidField, match=f"^{field}: "):
+        check_event(**{**good, field: value})
+
+
+def test_no_other_module_makes_an_event_record() -> None:
+    """By hand, as a dictionary of the kind, or by `make_record`."""
+    found = []
+    for package in ("cdesk", "mcp_shim", "uploader", "cdesk_app"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path == ROOT / "cdesk" / "contract" / "events.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                keys = [ast.unparse(key) for key in getattr(node, "keys", []) or [] if key]
+                called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+                first = (
+                    ast.unparse(node.args[0]) if isinstance(node, ast.Call) and node.args else ""
+                )
+                if "'anonymous_customer_id'" in keys and path.name != "records.py":
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")  # type: ignore[attr-defined]
+                if called == "make_record" and first == "'event'":
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")  # type: ignore[attr-defined]
+    assert found == []
