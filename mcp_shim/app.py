@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +21,13 @@ from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.snapshot import SnapshotReader
-from mcp_shim.log import log
 from mcp_shim.state import SharedState
 from mcp_shim.worker_start import WorkerStarter
 
 if TYPE_CHECKING:
     from mcp_shim.session import Recorder
+
+logger = logging.getLogger(__name__)
 
 WAKE_SECONDS: Final = 0.2
 """The worker gets at most one datagram in this time."""
@@ -102,7 +104,8 @@ class RecordQueue:
             try:
                 self.append(recorder.own_line(activity, feature_json, id=self.ids.uuid7()))
             except CdeskError as error:
-                log("note_lost", activity=activity, code=error.code)
+                facts = {"activity": activity, "code": error.code}
+                logger.warning("note lost", extra={"facts": facts})
 
     def wake_worker(self, *, at_once: bool = False) -> None:
         """Tell the worker that there is something to do: in a while and seldom, or at once where
@@ -134,7 +137,7 @@ class RecordQueue:
             try:
                 self._queue.seal()
             except OSError as error:
-                log("seal_failed", reason=error.strerror or "")
+                logger.warning("seal failed", extra={"facts": {"reason": error.strerror}})
 
     def _report_shed(self, *, last: bool = False) -> None:
         """Put the counts of what was shed into the stream, once a minute. A report itself is never
@@ -146,7 +149,7 @@ class RecordQueue:
             self._queue.put_pending(self._reports(counts))
             self._queue.join_pending()
         except OSError as error:
-            log("report_put_off", activity="cdesk.fallback_triggered", reason=error.strerror or "")
+            logger.warning("report put off", extra={"facts": {"reason": error.strerror}})
         else:
             self._shed.clear()
             self._shedder.told()
@@ -162,13 +165,14 @@ class RecordQueue:
 
     def close(self) -> None:
         """Write what waits, seal the file, tell the worker."""
-        self.flush()
-        self._report_shed(last=True)
-        if self._wake_timer is not None:
-            self._wake_timer.cancel()
-        self._queue.close()
-        self._wake.send()
-        self._wake.close()
+        with contextlib.ExitStack() as end:  # each step runs, whatever another does
+            end.callback(self._wake.close)
+            end.callback(self._wake.send)
+            end.callback(self._queue.close)
+            if self._wake_timer is not None:
+                self._wake_timer.cancel()
+            end.callback(lambda: self._report_shed(last=True))
+            self.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,7 @@ class App:
 
     def close(self) -> None:
         """Flush and seal the queue, let the worker live on, give the files back."""
-        self.records.close()
-        self.readers.close()
-        self._starter.release()
+        with contextlib.ExitStack() as end:
+            end.callback(self._starter.release)
+            end.callback(self.readers.close)
+            end.callback(self.records.close)

@@ -9,6 +9,7 @@ import sys
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
+from cdesk.core.log import set_up_logging
 from mcp_shim import lazy_sdk
 
 
@@ -19,6 +20,7 @@ def main(settings: Settings) -> int:
         CdeskError: the state directory cannot be used.
     """
     home = StateDirectory(settings.home).ensure()
+    set_up_logging(None, settings.environ, only_ours=True)
     # An import makes much and drops little: looking for garbage meanwhile costs a tenth of the
     # start.
     gc.disable()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -29,10 +30,11 @@ from cdesk import __version__
 from cdesk.core.errors import CatalogError, CdeskError, NotFound
 from mcp_shim import tools
 from mcp_shim.app import App
-from mcp_shim.log import log
 from mcp_shim.session import Session
 from mcp_shim.tools.instructions import INSTRUCTIONS, template_document
 from mcp_shim.tools.tool import TEMPLATES_URI, Progress
+
+logger = logging.getLogger(__name__)
 
 Context = ServerRequestContext[Any, Any]
 Result = dict[str, Any]
@@ -200,7 +202,8 @@ class McpServer:
             }
         except Exception as error:  # noqa: BLE001 - the top of a call: the connection goes on
             code = "internal"
-            log("call_failed", tool=tool, error=type(error).__name__)
+            facts = {"tool": tool, "error": type(error).__name__}
+            logger.error("call failed", extra={"facts": facts})
             said = (
                 f"internal: {tool} failed inside the server ({type(error).__name__}); "
                 "try again, or see 'cdesk doctor'"

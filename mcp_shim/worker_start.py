@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from typing import Final
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
-from mcp_shim.log import log
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 60.0
 """How often, while there are calls, the shim looks whether a worker still runs."""
@@ -69,16 +71,18 @@ class WorkerStarter:
         if absent:
             extra = "worker" if self._settings.target == "duckdb" else "snowflake"
             if self.missing is None:
-                log("worker_missing", packages=", ".join(absent), extra=extra)
+                facts = {"packages": ", ".join(absent), "extra": extra}
+                logger.warning("no worker is installed", extra={"facts": facts})
             self.missing = f"no worker is installed here (pip install 'cdesk[{extra}]')"
             return False
         self.missing = None
         try:
             self._child = self._start()
         except OSError as error:
-            log("worker_not_started", reason=error.strerror or type(error).__name__)
+            facts = {"reason": error.strerror or type(error).__name__}
+            logger.warning("worker not started", extra={"facts": facts})
             return False
-        log("worker_started", pid=self._child.pid)
+        logger.info("worker started", extra={"facts": {"worker": self._child.pid}})
         return True
 
     def _start(self) -> subprocess.Popen[bytes]:

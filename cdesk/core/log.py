@@ -1,11 +1,17 @@
-"""The worker's log: one JSON object a line, to a file that is cut at its size or to a terminal.
-Values of secrets never stand in it.
+"""The log of every process: one JSON object a line, to a file that is cut at its size or to standard
+error. No secret's value stands in it.
+
+    logger.info("landed", extra={"facts": {"rows": 3}})
+    → {"ts": …, "level": "info", "logger": …, "message": "landed", "rows": 3}
+
+The server writes by it too, so nothing here is imported or compiled before the first line is
+written.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
-import logging.handlers
 import os
 import re
 import sys
@@ -18,15 +24,20 @@ import orjson
 from cdesk.core.clock import format_ts
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-SECRET_NAME: Final = re.compile(
-    r"PASS|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|_PAT\b", re.IGNORECASE
-)
-"""Found in the name of a variable whose value is one."""
-_SECRET_TEXT = re.compile(
-    r"(?i)\b(password|passphrase|secret|token|authorization|api_?key)\b(\"?\s*[=:]\s*\"?)(bearer\s+)?[^\s\",;]+"
-)
-_BEARER = re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}")
+OURS: Final = ("cdesk", "cdesk_app", "mcp_shim", "uploader")
+"""The loggers whose messages are ours: constant texts, with names and numbers as facts."""
+_SECRET_NAME: Final = r"PASS|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|_PAT\b"
 _HIDDEN: Final = "[hidden]"
+
+
+@functools.cache
+def _secret_name() -> re.Pattern[str]:
+    return re.compile(_SECRET_NAME, re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret."""
+    return _secret_name().search(name) is not None
 
 
 class Redactor:
@@ -35,57 +46,94 @@ class Redactor:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    @functools.cached_property
+    def _patterns(self) -> tuple[re.Pattern[str] | None, re.Pattern[str], re.Pattern[str]]:
+        """Values of secrets, bearer tokens, and what stands behind a secret's name."""
         values = {
-            value for name, value in environ.items() if SECRET_NAME.search(name) and len(value) >= 6
+            value
+            for name, value in self._environ.items()
+            if len(value) >= 6 and is_secret_name(name)
         }
         longest_first = sorted(values, key=lambda value: (-len(value), value))
-        self._values = re.compile("|".join(map(re.escape, longest_first))) if values else None
+        return (
+            re.compile("|".join(map(re.escape, longest_first))) if values else None,
+            re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}"),
+            re.compile(
+                r"(?i)\b(password|passphrase|secret|token|authorization|api_?key)\b"
+                r"(\"?\s*[=:]\s*\"?)(bearer\s+)?[^\s\",;]+"
+            ),
+        )
 
     def __call__(self, text: str) -> str:
-        if self._values is not None:
-            text = self._values.sub(_HIDDEN, text)
-        text = _BEARER.sub(f"Bearer {_HIDDEN}", text)
-        return _SECRET_TEXT.sub(rf"\1\2{_HIDDEN}", text)
+        values, bearer, named = self._patterns
+        if values is not None:
+            text = values.sub(_HIDDEN, text)
+        text = bearer.sub(f"Bearer {_HIDDEN}", text)
+        return named.sub(rf"\1\2{_HIDDEN}", text)
 
 
 class JsonLines(logging.Formatter):
     """`ts`, `level`, `logger`, `message`, and the `facts` that a call gave as `extra={"facts":
     {…}}` (numbers, names; never a payload).
+
+    `only_ours`: of other packages' lines only where they come from is told, and no text: a library
+    may put a payload into its message.
     """
 
-    def __init__(self, redact: Redactor) -> None:
+    def __init__(self, redact: Redactor, *, only_ours: bool = False) -> None:
         super().__init__()
         self._redact = redact
+        self._only_ours = only_ours
 
     def format(self, record: logging.LogRecord) -> str:
+        hidden = self._only_ours and record.name.partition(".")[0] not in OURS
         entry: dict[str, Any] = {
             "ts": format_ts(int(record.created * 1e9)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": f"{record.module}:{record.lineno}" if hidden else record.getMessage(),
             **getattr(record, "facts", {}),
         }
-        if record.exc_info:
+        if hidden and record.exc_info and record.exc_info[0]:
+            entry["error"] = record.exc_info[0].__name__
+        elif record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return self._redact(orjson.dumps(entry, default=str).decode())
 
 
+class _StandardError(logging.StreamHandler[Any]):
+    """Standard error that may be closed or full: that is no reason to stop."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        del record
+
+
 def set_up_logging(
-    path: Path | None, environ: Mapping[str, str], *, level: int = logging.INFO
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    level: int = logging.INFO,
+    only_ours: bool = False,
 ) -> None:
-    """Send the whole process's log to `path` (None: standard error)."""
+    """Send the whole process's log to `path` (None: standard error). `only_ours`: other packages
+    are heard from a warning on, without their texts.
+    """
     handler: logging.Handler
     if path is None:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _StandardError(sys.stderr)
     else:
+        from logging.handlers import RotatingFileHandler  # brings sockets and pickles along
+
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8"
-        )
-    handler.setFormatter(JsonLines(Redactor(environ)))
+        handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(JsonLines(Redactor(environ), only_ours=only_ours))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(max(level, logging.WARNING) if only_ours else level)
+    for name in OURS:
+        logging.getLogger(name).setLevel(level if only_ours else logging.NOTSET)

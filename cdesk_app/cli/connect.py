@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cdesk.core.config import SETTINGS, Settings, default_home
-from cdesk.core.log import SECRET_NAME
+from cdesk.core.log import is_secret_name
 
 CONFIG_NAME = "claude_desktop_config.json"
 _KEY_PATH = "PRIVATE_KEY_PATH"
@@ -68,7 +68,7 @@ def _environment(settings: Settings) -> dict[str, str]:
             env[f"CDESK_{name.upper()}"] = str(value)
     if settings.target == "snowflake":
         for name, value in sorted(settings.environ.items()):
-            is_secret = SECRET_NAME.search(name) and not name.endswith(_KEY_PATH)
+            is_secret = is_secret_name(name) and not name.endswith(_KEY_PATH)
             if name.startswith(("SNOWFLAKE_", "CDESK_SNOWFLAKE_")) and not is_secret:
                 env[name] = value
     return env

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import logging
 import os
 import queue
 import signal
@@ -36,7 +37,6 @@ from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from mcp_shim.app import App
-from mcp_shim.log import log
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.transports.framing import (
@@ -46,6 +46,8 @@ from mcp_shim.transports.framing import (
     parse_message,
     refuse_unreadable,
 )
+
+logger = logging.getLogger(__name__)
 
 Mode = Literal["loop", "threads"]
 
@@ -84,8 +86,12 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     async def tick() -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            app.tick()
-            await server.announce()
+            for step in (app.tick, server.announce):
+                try:
+                    if (waiting := step()) is not None:
+                        await waiting
+                except Exception:  # the top of a loop: the next round tries again
+                    logger.exception("tick failed")
 
     _on_signals(loop, stop)
     # What has been made so far lives as long as the process: the collector need not look at it
@@ -94,15 +100,12 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
     ticker = asyncio.create_task(tick())
-    try:
+    with contextlib.ExitStack() as end:  # each step runs, whatever another does
+        end.callback(transport.close)
+        end.callback(app.close)
+        end.callback(lambda: session.end(reason))
+        end.callback(ticker.cancel)
         await serve_streams(server, transport.reader, transport.writer)
-    finally:
-        ticker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticker
-        session.end(reason)
-        app.close()
-        transport.close()
 
 
 async def serve_streams(server: McpServer, reader: MessageReader, writer: MessageWriter) -> None:
@@ -210,7 +213,7 @@ class MessageReader(_Stream):
             self._pending.add(item.message.id)
         elif isinstance(item, Exception):
             if isinstance(line, MessageTooLong):
-                log("message_too_long", problem=str(line))
+                logger.warning("message too long", extra={"facts": {"problem": str(line)}})
             refusal = refuse_unreadable(line, item)
             if refusal is not None:
                 with contextlib.suppress(anyio.BrokenResourceError):

@@ -121,6 +121,44 @@ def test_a_signal_ends_the_process_within_five_seconds_and_flushes(
     assert not list(state_home.queue.glob("*.open.ndjson"))
 
 
+FAILS_ONCE = """
+import sys
+from cdesk.queue import writer
+from mcp_shim import app, lazy_sdk
+lazy_sdk.install()
+from mcp_shim.transports import stdio
+stdio.TICK_SECONDS = 0.05
+writer.SEAL_SECONDS = 0.2
+calls = []
+inner = app.App.tick
+def tick(self):
+    calls.append(1)
+    if len(calls) == 1:
+        raise RuntimeError("something that nobody thought of")
+    inner(self)
+app.App.tick = tick
+from mcp_shim.main import run_as_module
+sys.exit(run_as_module())
+"""
+
+
+def test_an_exception_in_a_tick_ends_neither_sealing_nor_the_orderly_end(
+    state_home: StateDirectory,
+) -> None:
+    wire = Wire(state_home, command=("-c", FAILS_ONCE)).open()
+    wire.call("log_event", EVENT)
+    deadline = time.monotonic() + 15
+    while not [path for path in state_home.queue.glob("*.ndjson") if ".open." not in path.name]:
+        assert time.monotonic() < deadline, "the queue file is never sealed"
+        time.sleep(0.02)
+    wire.end_input()
+    assert wire.process.wait(15) == 0
+    (line,) = wire.error_text().splitlines()
+    assert json.loads(line)["message"] == "tick failed"
+    wire.close()
+    assert activities(state_home)[-1] == "cdesk.session_ended"
+
+
 def test_a_client_that_goes_away_ends_the_process(state_home: StateDirectory) -> None:
     wire = Wire(state_home).open()
     assert wire.process.stdout is not None

@@ -1,4 +1,4 @@
-"""The worker's log: whole lines of JSON, no secret in any of them."""
+"""The log of every process: whole lines of JSON, no secret in any of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cdesk.core.log import Redactor, set_up_logging
+from cdesk.core.log import OURS, Redactor, set_up_logging
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,8 @@ def _own_logging() -> Iterator[None]:
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level)
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def test_a_line_is_json_with_its_facts(tmp_path: Path) -> None:
@@ -75,3 +77,34 @@ def test_ordinary_text_stays_as_it_is() -> None:
 def test_the_log_is_private(tmp_path: Path) -> None:
     set_up_logging(tmp_path / "worker.log", {})
     assert (tmp_path / "worker.log").stat().st_mode & 0o077 == 0
+
+
+def test_of_other_packages_the_server_tells_only_where_a_line_comes_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A library may put a payload into its message."""
+    set_up_logging(None, {}, only_ours=True)
+    logging.getLogger("mcp.server").warning("cannot read %s", "the person's own words")
+    logging.getLogger("mcp.server").info("not even that")
+    try:
+        raise ValueError("the person's own words")
+    except ValueError:
+        logging.getLogger("mcp.server").exception("failed on the person's own words")
+    logging.getLogger("mcp_shim.app").info("ours", extra={"facts": {"rows": 3}})
+    text = capsys.readouterr().err
+    lines = [orjson.loads(line) for line in text.splitlines()]
+    assert "own words" not in text
+    assert [line["level"] for line in lines] == ["warning", "error", "info"]
+    assert lines[0]["message"].startswith("test_log:")
+    assert lines[1]["error"] == "ValueError"
+    assert (lines[2]["message"], lines[2]["rows"]) == ("ours", 3)
+
+
+def test_a_standard_error_that_is_closed_is_no_reason_to_stop(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    closed = (tmp_path / "closed").open("w", encoding="utf-8")
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    set_up_logging(None, {}, only_ours=True)
+    logging.getLogger("mcp_shim.app").warning("into nothing")
