@@ -1,7 +1,8 @@
 {#
     Exact because every landed line gets one key, (kind, id), and the first line of a key wins: lines of earlier builds are in this table, and among
     those of this build the smallest (landed_at, source_file, source_offset) is taken. A line that is refused has the key of its place in its file,
-    so that a corrected record may be landed under the same id.
+    so that a corrected record may be landed under the same id; and so has a record whose id came before with other
+    content (`id_conflict`). The same content again is a repetition, and dropped.
 
     Everything downstream reads landing through this table: a line that lands while a build runs is left to the next build by all models alike.
 #}
@@ -14,6 +15,7 @@
 }}
 
 {%- set names = cdesk.record_fields() | list -%}
+{%- set in_order = 'partition by keyed.kind, keyed.id order by keyed.landed_at, keyed.source_file, keyed.source_offset, keyed.content_key' -%}
 {%- set since = cdesk.since(this, 'landed_at') if is_incremental() %}
 
 with
@@ -65,7 +67,8 @@ judged as (
         case
             when kind = 'quarantine' then coalesce({{ cdesk.json_string('payload', 'reason') }}, 'unknown')
             else {{ cdesk.rejection('kind', 'id', 'payload', 'fields', names) }}
-        end as rejection
+        end as rejection,
+        {{ cdesk.compact_key('left(' ~ cdesk.hash_text(cdesk.record_content('fields', names)) ~ ', 32)') }} as content_key
     from parsed
 
 ),
@@ -76,7 +79,9 @@ keyed as (
         case when rejection is null then kind else 'quarantine' end as kind,
         case when rejection is null then id else quarantine_id end as id,
         id as landing_id,
+        quarantine_id,
         rejection,
+        case when rejection is null then content_key end as content_key,
         source_file,
         source_offset,
         landed_at
@@ -84,17 +89,86 @@ keyed as (
 
 ),
 
+{% if is_incremental() %}
+held as (
+
+    select
+        known.kind,
+        known.id,
+        known.content_key
+    from {{ this }} as known
+    inner join (select distinct kind, {{ cdesk.compact_key('id') }} as id_key from keyed) as keys
+        on known.id_key = keys.id_key and known.kind = keys.kind
+
+),
+{% endif %}
+
 positions as (
 
     select
-        *,
-        row_number() over (partition by kind, id order by landed_at, source_file, source_offset) as position,
-        count(*) over (partition by kind, id, landed_at, source_file, source_offset) as copies
+        keyed.*,
+        {% if is_incremental() %}
+        held.id is not null as is_held,
+        coalesce(held.content_key, first_value(keyed.content_key) over ({{ in_order }})) as first_content_key,
+        {% else %}
+        first_value(keyed.content_key) over ({{ in_order }}) as first_content_key,
+        {% endif %}
+        row_number() over ({{ in_order }}) as position,
+        count(*) over (
+            partition by keyed.kind, keyed.id, keyed.landed_at, keyed.source_file, keyed.source_offset
+        ) as copies
     from keyed
+    {% if is_incremental() %}
+    left join held on keyed.kind = held.kind and keyed.id = held.id
+    {% endif %}
 
 ),
 
 first_landed as (
+
+    select * from positions
+    where position = 1 {% if is_incremental() %}and not is_held{% endif %}
+
+),
+
+-- the same id with other content; a loader that repeats a transaction at one place is told apart by `copies`
+conflicts as (
+
+    select positions.*
+    from positions
+    where
+        positions.content_key != positions.first_content_key
+        and not exists (
+            select 1
+            from first_landed
+            where
+                first_landed.kind = positions.kind
+                and first_landed.id = positions.id
+                and first_landed.landed_at = positions.landed_at
+                and first_landed.source_file = positions.source_file
+                and first_landed.source_offset = positions.source_offset
+        )
+
+),
+
+first_conflicts as (
+
+    select *
+    from conflicts
+    {% if is_incremental() %}
+    where not exists (
+        select 1
+        from {{ this }} as known
+        where
+            known.kind = 'quarantine'
+            and known.id_key = {{ cdesk.compact_key('conflicts.quarantine_id') }}
+    )
+    {% endif %}
+    qualify row_number() over (partition by quarantine_id order by landed_at, source_file, source_offset, content_key) = 1
+
+),
+
+new_ids as (
 
     select
         kind,
@@ -102,25 +176,25 @@ first_landed as (
         {{ cdesk.compact_key('id') }} as id_key,
         landing_id,
         rejection,
+        content_key,
         source_file,
         source_offset,
         landed_at,
         copies
-    from positions
-    where position = 1
-
-),
-
-new_ids as (
-
-    select * from first_landed
-    {% if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where known.id_key = first_landed.id_key and known.kind = first_landed.kind
-    )
-    {% endif %}
+    from first_landed
+    union all
+    select
+        'quarantine' as kind,
+        quarantine_id as id,
+        {{ cdesk.compact_key('quarantine_id') }} as id_key,
+        landing_id,
+        'id_conflict' as rejection,
+        nullif(content_key, content_key) as content_key,
+        source_file,
+        source_offset,
+        landed_at,
+        copies
+    from first_conflicts
 
 )
 

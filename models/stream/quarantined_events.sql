@@ -23,6 +23,21 @@ new_refused as (
 
 ),
 
+-- where the record stands that had the id before
+originals as (
+
+    select
+        conflicts.id,
+        firsts.kind,
+        'first landed as ' || min(firsts.source_file || ':' || cast(firsts.source_offset as varchar)) as detail
+    from new_refused as conflicts
+    inner join {{ ref('_ingest_ids') }} as firsts
+        on conflicts.landing_id = firsts.id
+    where conflicts.rejection = 'id_conflict' and firsts.kind != 'quarantine'
+    group by conflicts.id, firsts.kind
+
+),
+
 landing as (
 
     select * from {{ source('cdesk', 'landing') }}
@@ -37,6 +52,7 @@ lines as (
         landing.kind,
         {{ dbt.split_part('new_refused.rejection', "': '", 1) }} as reason,
         case
+            when new_refused.rejection = 'id_conflict' then originals.detail
             when landing.kind = 'quarantine' then {{ cdesk.json_string('landing.payload', 'detail') }}
             else {{ dbt.split_part('new_refused.rejection', "': '", 2) }}
         end as detail,
@@ -55,6 +71,7 @@ lines as (
             and new_refused.source_file = landing.source_file
             and new_refused.source_offset = landing.source_offset
             and new_refused.landing_id = landing.id
+    left join originals on new_refused.id = originals.id and landing.kind = originals.kind
     qualify
         row_number() over (
             partition by new_refused.id

@@ -112,6 +112,22 @@ def expected(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[Row]:
     return sorted(rows, key=lambda row: row[0])
 
 
+def conflicts(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[tuple[datetime, str]]:
+    """The definition: a valid line whose id came before with other content; the same content is no conflict."""
+    first: dict[str, dict[str, Any]] = {}
+    found = []
+    for landed_at, _, record in sorted(landed, key=lambda line: line[:2]):
+        if record["revenue_impact"] is None and first.setdefault(record["id"], record) != record:
+            found.append((landed_at, record["id"]))
+    return sorted(found)
+
+
+def quarantined(warehouse: DbtWarehouse) -> list[Row]:
+    return warehouse.query(
+        "select landed_at, landing_id from _ingest_ids where rejection = 'id_conflict' order by 1, 2"
+    )
+
+
 def stored(warehouse: DbtWarehouse, relation: str) -> list[Row]:
     return warehouse.query(f"select {COLUMNS} from {relation} order by _activity_id")
 
@@ -122,7 +138,8 @@ def check(warehouse: DbtWarehouse, batches: list[Batch]) -> None:
     instant = FIRST_LANDING
     for number, batch in enumerate(batches):
         instant += timedelta(seconds=0 if batch.same_instant else 1)
-        records = [line.record(len(landed) + place) for place, line in enumerate(batch.lines)]
+        # Few contents, so that an id comes again with the same one and with another.
+        records = [line.record((number + place) % 2) for place, line in enumerate(batch.lines)]
         # The name of the file decides between two lines of one instant.
         warehouse.land(records, source_file=f"{number:032x}-000001.ndjson", landed_at=instant)
         landed += [
@@ -137,8 +154,10 @@ def check(warehouse: DbtWarehouse, batches: list[Batch]) -> None:
     warehouse.build("_ingest_ids", "events")
     assert stored(warehouse, "events") == expected(landed)
     assert stored(warehouse, "events_live") == expected(landed)
+    assert quarantined(warehouse) == conflicts(landed)
     warehouse.build("_ingest_ids", "events", full=True)
     assert stored(warehouse, "events") == expected(landed)
+    assert quarantined(warehouse) == conflicts(landed)
 
 
 def schedules(examples: int) -> settings:

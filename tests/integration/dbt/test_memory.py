@@ -6,8 +6,13 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import datetime
 from typing import Any
 
+import pytest
+
+from mcp_shim.context import SECTIONS, read_sections
+from mcp_shim.tools import tool_list
 from tests.integration.dbt.conftest import (
     DbtWarehouse,
     envelope,
@@ -246,3 +251,133 @@ def test_a_refresh_is_no_reason_for_the_next_one(warehouse: DbtWarehouse) -> Non
     context = contexts(warehouse)["ada@example.com"]
     assert [row["activity"] for row in context["last_activities"]] == ["cdesk.user_asked"]
     assert "cdesk.context_refreshed" not in context["counts"]
+
+
+def test_a_metric_that_is_recorded_often_pushes_no_other_out_of_the_context(
+    warehouse: DbtWarehouse,
+) -> None:
+    """The superseded go before the entries are counted: verified and unverified alike."""
+    claims = [
+        insight(1, subject="old", ts="2026-02-01T00:00:00.000000Z"),
+        insight(2, subject="old guess", ts="2026-02-01T00:00:00.000000Z", value=7),
+    ]
+    for number in range(120):
+        ts = f"2026-02-02T00:{number // 60:02}:{number % 60:02}.000000Z"
+        claims.append(insight(100 + number, subject="busy", ts=ts))
+        claims.append(insight(300 + number, subject="busy guess", ts=ts, value=number + 1000))
+    warehouse.land([*claims, query_run(10)])
+    warehouse.build()
+    context = contexts(warehouse)["ada@example.com"]
+    assert [item["subject"] for item in context["insights"]] == ["busy", "old"]
+    assert [item["subject"] for item in context["unverified"]] == ["busy guess", "old guess"]
+    assert context["unverified"][0]["value"] == 1119
+
+
+def test_a_stamp_of_the_year_9999_hides_nothing_that_comes_later(warehouse: DbtWarehouse) -> None:
+    """An event and an insight of the far future, then newer ones: in the context, the atoms, and the templates' order."""
+    never = "9999-12-31T23:59:59.999999Z"
+    warehouse.land(
+        [
+            event(1, ts=never, feature_json={"question": "From the future?"}),
+            insight(2, ts=never, value=1),
+            insight(3, ts=never, subject="proven"),
+            query_run(10, evidence=evidence(42, 43)),
+        ]
+    )
+    warehouse.build()
+    instant = warehouse.land(
+        [
+            *(
+                event(
+                    20 + n,
+                    ts=f"2026-03-02T00:00:{n:02}.000000Z",
+                    feature_json={"question": f"{n}?"},
+                )
+                for n in range(25)
+            ),
+            insight(4, ts="2026-03-02T00:00:00.000000Z", value=2),
+            insight(5, ts="2026-03-02T00:00:00.000000Z", subject="proven", value=43),
+        ],
+        landed_at=datetime(2026, 3, 2, 1),  # noqa: DTZ001
+    )
+    warehouse.build()
+    context = contexts(warehouse)["ada@example.com"]
+    assert [row["question"] for row in context["recent_questions"]] == [
+        f"{n}?" for n in range(24, 14, -1)
+    ]
+    assert len(context["last_activities"]) == 20
+    assert all(row["ts"] < "2027" for row in context["last_activities"])
+    assert {item["subject"]: item["value"] for item in context["insights"]} == {"proven": 43}
+    assert {item["subject"]: item["value"] for item in context["unverified"]} == {"sales": 2}
+    current = warehouse.query("select insight_id from insight_atoms where is_current")
+    assert {id_ for (id_,) in current} == {insight(n)["id"] for n in (4, 5)}
+    assert instant.year == 2026
+    built = warehouse.query(ATOMS), warehouse.query(CONTEXT)
+    warehouse.build(full=True)
+    assert (warehouse.query(ATOMS), warehouse.query(CONTEXT)) == built
+
+
+def test_what_an_older_build_judged_by_other_columns_is_judged_anew(
+    warehouse: DbtWarehouse,
+) -> None:
+    """A template that stops declaring a column takes back what it verified, at the next build."""
+    warehouse.land([insight(1), query_run(10)])
+    warehouse.build()
+    assert atoms(warehouse)["sales42"][:2] == (True, "verified")
+    with warehouse.connect() as connection:
+        connection.execute(
+            "update insight_atoms set _judged_by = 'older', verified = false, verification_reason = 'not_evidence', basis = null"
+        )
+    warehouse.build()
+    assert warehouse.query("select verified, basis, _judged_by != 'older' from insight_atoms") == [
+        (True, "system", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ({"column": "activity"}, False),
+        ({"column": "activity_count"}, True),
+        ({"column": None}, False),
+        ({"column": "activity_count", "values": "42"}, False),
+        ({"column": "activity_count", "values": [["42"]]}, False),
+        ({"column": "activity_count", "basis": "mine"}, True),
+    ],
+)
+def test_a_record_proves_only_what_its_template_declares(
+    warehouse: DbtWarehouse, column: dict[str, Any], expected: bool
+) -> None:
+    made = {"basis": "system", "type": "number", "values": ["42"], **column}
+    warehouse.land([insight(1), query_run(10, evidence=[made])])
+    warehouse.build()
+    assert warehouse.query("select verified, basis from insight_atoms") == [
+        (expected, ("reported" if column.get("basis") else "system") if expected else None)
+    ]
+
+
+def test_the_context_has_the_sections_and_keys_that_its_reader_knows(
+    warehouse: DbtWarehouse,
+) -> None:
+    """What Python reads of `context` (mcp_shim.context, the tool's schema) is what dbt writes."""
+    warehouse.land(
+        [
+            event(1, feature_json={"question": "Why?"}),
+            insight(2),
+            insight(3, subject="guess", provenance_query_hash=None),
+            query_run(10),
+        ]
+    )
+    warehouse.build()
+    ((text,),) = warehouse.query("select context from context_cache")
+    context = json.loads(text)
+    assert list(context) == ["customer", *SECTIONS]
+    assert read_sections(text.encode()) == {name: context[name] for name in SECTIONS}
+    (tool,) = [tool for tool in tool_list(None) if tool["name"] == "get_context"]
+    schema = tool["outputSchema"]["properties"]["context"]["properties"]
+    assert set(schema) == set(SECTIONS)
+    for section in ("insights", "unverified"):
+        own = {"insights": {"template"}, "unverified": {"reason"}}[section]
+        assert set(context[section][0]) == set(schema[section]["items"]["properties"]) | own
+    assert set(context["last_activities"][0]) == {"activity", "ts", "activity_id"}
+    assert set(context["recent_questions"][0]) == {"question", "ts"}

@@ -11,7 +11,14 @@ import pytest
 
 from cdesk.contract.records import parse_line
 from cdesk.core.errors import Drift
-from tests.integration.dbt.conftest import DbtWarehouse, envelope, event, insight, query_run
+from tests.integration.dbt.conftest import (
+    DbtWarehouse,
+    Row,
+    envelope,
+    event,
+    insight,
+    query_run,
+)
 
 ARTIFACT = {
     "uri": "s3://bucket/key",
@@ -144,3 +151,81 @@ def test_a_line_landed_twice_at_one_place_counts_once(warehouse: DbtWarehouse) -
         "context_cache",
     ):
         assert warehouse.query(f"select count(*) from {relation}") == [(1,)], relation
+
+
+def refused(warehouse: DbtWarehouse) -> list[Row]:
+    return warehouse.query(
+        "select kind, record_id, reason, detail, customer, source_offset from quarantined_events order by landed_at, source_offset"
+    )
+
+
+def test_the_same_id_with_other_content_is_quarantined_and_the_first_stays(
+    warehouse: DbtWarehouse,
+) -> None:
+    """Of every kind; in one batch, in a later one, and again: nothing is lost in silence, nothing twice."""
+    artifact = envelope("artifact", 9, **ARTIFACT)
+    first = [event(1), insight(2), query_run(3), artifact]
+    others = [
+        event(1, revenue_impact=7),
+        insight(2, value=43),
+        query_run(3, status="failed"),
+        {**artifact, "legal_hold": True},
+    ]
+    warehouse.land([*first, others[0], first[1]], source_file="one")
+    warehouse.build()
+    warehouse.land([*others, *first], source_file="two")
+    warehouse.build()
+    found = refused(warehouse)
+    assert [(kind, id_, reason) for kind, id_, reason, *_ in found] == [
+        ("event", event(1)["id"], "id_conflict"),
+        *((record["kind"], record["id"], "id_conflict") for record in others),
+    ]
+    assert [row[3] for row in found] == [
+        f"first landed as one:{at * 500}" for at in (0, 0, 1, 2, 3)
+    ]
+    assert warehouse.query("select revenue_impact from events") == [(None,)]
+    assert warehouse.query("select value_text from insight_atoms") == [("42",)]
+    assert warehouse.query("select status from provenance_chain") == [("succeeded",)]
+    assert warehouse.query("select has_legal_hold from artifacts") == [(False,)]
+    warehouse.build()
+    assert refused(warehouse) == found
+    ids = "select * from _ingest_ids order by kind, id"
+    built = warehouse.query(ids)
+    warehouse.build(full=True)
+    assert refused(warehouse) == found
+    assert warehouse.query(ids) == built
+
+
+def test_the_same_content_again_is_a_repetition_whatever_its_keys_order_and_who_brings_it(
+    warehouse: DbtWarehouse,
+) -> None:
+    """An import stamps `source_system` anew: the record that it brings in once more is the same."""
+    record = event(1, feature_json={"question": "Why?"})
+    warehouse.land([record])
+    warehouse.build()
+    turned = dict(reversed(record.items()))
+    warehouse.land([turned, {**record, "source_system": "import"}, record])
+    warehouse.build()
+    assert refused(warehouse) == []
+    assert warehouse.query("select count(*), min(_source_system) from events") == [
+        (1, "claude_desktop")
+    ]
+
+
+def test_an_id_is_one_of_its_kind(warehouse: DbtWarehouse) -> None:
+    warehouse.land([event(1), insight(1)])
+    warehouse.build()
+    assert refused(warehouse) == []
+
+
+def test_an_id_claimed_before_the_genuine_record_came_is_shown(warehouse: DbtWarehouse) -> None:
+    """Who guesses the id of a record of an export (UUIDv5) keeps it out of the stream, and everybody sees it."""
+    genuine = event(1, source_system="claude_export", feature_json={"question": "genuine"})
+    warehouse.land([{**genuine, "feature_json": {"question": "made up"}}])
+    warehouse.build()
+    warehouse.land([genuine])
+    warehouse.build()
+    ((kind, id_, reason, *_),) = refused(warehouse)
+    assert (kind, id_, reason) == ("event", genuine["id"], "id_conflict")
+    ((raw,),) = warehouse.query("select raw from quarantined_events")
+    assert json.loads(raw) == genuine
