@@ -1,9 +1,11 @@
 {#
-    What is built, and what has landed since: a template that reads the live stream changes with the second, one that reads built tables
-    with the first. The lines that wait are counted as they came, unchecked: this runs before every query that could be answered from an
-    earlier one, and has to be cheaper than that.
+    What is built, and what has landed since: a template that reads the live stream changes with the
+    second, one that reads built tables with the first. The lines that wait are counted as they
+    came, unchecked: this runs before every query that could be answered from an earlier one, and
+    has to be cheaper than that.
 
-    What the system records of its own work is left out, but for the activities in `named` (between commas: `,cdesk.tool_called,`): those the question asks for.
+    What the system records of its own work is left out, but for the activities in `named` (between
+    commas: `,cdesk.tool_called,`): those the question asks for.
 #}
 with
 
@@ -14,7 +16,10 @@ built as (
         max(_landed_at) as last_landed_at
     from {{ ref('events') }}
     where
-        (customer = {{ cdesk.bind('customer') }} or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }}))
+        (
+            customer = {{ cdesk.bind('customer') }}
+            or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
+        )
         and (
             activity not in {{ cdesk.system_activities() }}
             or {{ cdesk.named_in('activity', 'named') }}
@@ -31,7 +36,10 @@ pending as (
     where
         lines.kind = 'event'
         and lines.landed_at >= (
-            select coalesce(max(newest._landed_at), cast('0001-01-01' as {{ dbt.type_timestamp() }}))
+            select
+                coalesce(
+                    max(newest._landed_at), cast('0001-01-01' as {{ dbt.type_timestamp() }})
+                )
             from {{ ref('events') }} as newest
         )
         and (
@@ -39,7 +47,8 @@ pending as (
             or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
         )
         and (
-            {{ cdesk.json_string('lines.payload', 'activity') }} not in {{ cdesk.system_activities() }}
+            {{ cdesk.json_string('lines.payload', 'activity') }}
+            not in {{ cdesk.system_activities() }}
             or {{ cdesk.named_in(cdesk.json_string('lines.payload', 'activity'), 'named') }}
         )
         and not exists (
@@ -57,7 +66,9 @@ insights as (
         coalesce(sum(case when verified then 1 else 0 end), 0) as verified_insight_count,
         max(_landed_at) as last_insight_landed_at
     from {{ ref('insight_atoms') }}
-    where (customer = {{ cdesk.bind('customer') }} or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }}))
+    where
+        customer = {{ cdesk.bind('customer') }}
+        or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
 
 )
 

@@ -1,4 +1,7 @@
-{#- Step by step, each customer's first time at a step after the one before, within the days since the first step. -#}
+{#-
+    Step by step, each customer's first time at a step after the one before, within the days since
+    the first step.
+-#}
 {%- set steps = range(1, 9) -%}
 with
 
@@ -49,7 +52,9 @@ step_{{ step }}_nearest as (
         c.started_at,
         c._ts as previous_at,
         a._ts
-    {{ cdesk._as_asof_left_join('step_' ~ (step - 1), 'rows_of_step_' ~ step, 'c._who = a._who', 'c._ts < a._ts') }}
+    {{ cdesk._as_asof_left_join(
+        'step_' ~ (step - 1), 'rows_of_step_' ~ step, 'c._who = a._who', 'c._ts < a._ts'
+    ) }}
 
 ),
 
@@ -87,8 +92,10 @@ converted as (
         step,
         activity,
         reached,
-        reached / nullif(cast(lag(reached) over (order by step) as double), 0) as converted_from_previous,
-        reached / nullif(cast(first_value(reached) over (order by step) as double), 0) as converted_from_first,
+        reached / nullif(cast(lag(reached) over (order by step) as double), 0)
+            as converted_from_previous,
+        reached / nullif(cast(first_value(reached) over (order by step) as double), 0)
+            as converted_from_first,
         median_seconds
     from reached
     where activity is not null

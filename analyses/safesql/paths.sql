@@ -1,4 +1,6 @@
-{#- What follows an activity: the next activities of the same customer, in order, as far as `depth`. -#}
+{#-
+    What follows an activity: the next activities of the same customer, in order, as far as `depth`.
+-#}
 {%- set steps = range(1, 7) -%}
 with
 
@@ -8,7 +10,9 @@ activities as (
         customer,
         activity,
         {% for step in steps %}
-        lead(activity, {{ step }}) over (partition by customer order by ts, _activity_id) as next_{{ step }},
+        lead(activity, {{ step }}) over (
+            partition by customer order by ts, _activity_id
+        ) as next_{{ step }},
         {% endfor %}
         ts
     from {{ ref('events') }}
@@ -23,7 +27,9 @@ starts as (
     select
         customer,
         {% for step in steps %}
-        case when {{ cdesk.bind_as('depth', 'integer') }} >= {{ step }} then next_{{ step }} end as step_{{ step }},
+        case
+            when {{ cdesk.bind_as('depth', 'integer') }} >= {{ step }} then next_{{ step }}
+        end as step_{{ step }},
         {% endfor %}
         activity as start_activity
     from activities

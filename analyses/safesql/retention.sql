@@ -1,4 +1,7 @@
-{#- Customers by the period of their first time, and how many of them came back in each period after. -#}
+{#-
+    Customers by the period of their first time, and how many of them came back in each period
+    after.
+-#}
 with
 
 firsts as (
@@ -35,7 +38,8 @@ sizes as (
 
 ),
 
--- A return is strictly after the first time: in period 0 a second time counts, the first itself doesn't.
+-- A return is strictly after the first time: in period 0 a second time counts, the first itself
+-- doesn't.
 returned as (
 
     select

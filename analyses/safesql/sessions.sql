@@ -6,7 +6,9 @@ sessions as (
         _session_id as session_id,
         min({{ cdesk.recorded_at() }}) as first_activity_at,
         max({{ cdesk.recorded_at() }}) as last_activity_at,
-        {{ dbt.datediff('min(' ~ cdesk.recorded_at() ~ ')', 'max(' ~ cdesk.recorded_at() ~ ')', 'second') }} as duration_seconds,
+        {{ dbt.datediff(
+            'min(' ~ cdesk.recorded_at() ~ ')', 'max(' ~ cdesk.recorded_at() ~ ')', 'second'
+        ) }} as duration_seconds,
         count(*) as activity_count,
         sum(case when activity = 'cdesk.user_asked' then 1 else 0 end) as question_count,
         sum(case when activity = 'cdesk.claude_responded' then 1 else 0 end) as answer_count,

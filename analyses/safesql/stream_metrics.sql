@@ -9,7 +9,10 @@ events as (
         _session_id,
         _source_system,
         {{ dbt.datediff('ts', '_landed_at', 'millisecond') }} / 1000.0 as lag_seconds,
-        case when activity = 'cdesk.tool_called' then {{ cdesk.json_number('_feature_json', 'latency_ms') }} end as latency_ms
+        case
+            when activity = 'cdesk.tool_called'
+                then {{ cdesk.json_number('_feature_json', 'latency_ms') }}
+        end as latency_ms
     from {{ ref('events_live') }}
     where ts >= {{ cdesk.time_back('hour', 'hours_back') }}
 

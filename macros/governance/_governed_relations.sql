@@ -1,6 +1,6 @@
 {#
-    Every relation of the schema with its protection: as it stands in the warehouse, or, for a dry run, as the project describes it.
-    One entry: name, full_name, kind (table or view), protection.
+    Every relation of the schema with its protection: as it stands in the warehouse, or, for a dry
+    run, as the project describes it. One entry: name, full_name, kind (table or view), protection.
 #}
 {% macro _governed_relations(dry_run) -%}
     {%- set relations = [] -%}
@@ -49,7 +49,10 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{# From the project's own YAML, which a test holds to what is built. Where it gives no type, the names of our documents tell. #}
+{#
+    From the project's own YAML, which a test holds to what is built. Where it gives no type, the
+    names of our documents tell.
+#}
 {% macro _described_relations() -%}
     {%- set documents = ['_feature_json', 'feature_json', 'value', 'params', 'evidence', 'payload'] -%}
     {%- set found = {

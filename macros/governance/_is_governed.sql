@@ -1,4 +1,7 @@
-{# False only in a development target that has said so: policies need Enterprise Edition, and a sandbox may have none. #}
+{#
+    False only in a development target that has said so: policies need Enterprise Edition, and a
+    sandbox may have none.
+#}
 {% macro _is_governed() -%}
     {%- if var('cdesk__governed', true) -%}
         {{ return(true) }}

@@ -1,9 +1,13 @@
 {#
-    What guards a relation, worked out from its real columns: every relation with `customer` shows each reader their own rows; any other shows readers
-    nothing, unless it is declared to be for everyone (`meta: {audience: everyone}`). So a relation that nobody thought of is closed, not open.
+    What guards a relation, worked out from its real columns: every relation with `customer` shows
+    each reader their own rows; any other shows readers nothing, unless it is declared to be for
+    everyone (`meta: {audience: everyone}`). So a relation that nobody thought of is closed, not
+    open.
 
-    Arguments: `identifier`, and `columns`, a list of dbt columns (name, dtype) or none in a relation's own `config.meta`.
-    Returns: `row_access`, the clause after `row access policy` or none; `masks`, column → policy; `columns`, the column names.
+    Arguments: `identifier`, and `columns`, a list of dbt columns (name, dtype) or none in a
+    relation's own `config.meta`.
+    Returns: `row_access`, the clause after `row access policy` or none; `masks`, column → policy;
+    `columns`, the column names.
 #}
 {% macro _protection(identifier, columns, meta=none) -%}
     {%- if not cdesk._is_governed() -%}
@@ -41,7 +45,10 @@
     {{ return({'row_access': row_access, 'masks': masks, 'columns': column_names}) }}
 {%- endmacro %}
 
-{# Which masking policy a column has, by type and name, or none. Every VARIANT is masked: it may hold anything. #}
+{#
+    Which masking policy a column has, by type and name, or none. Every VARIANT is masked: it may
+    hold anything.
+#}
 {% macro _masking_policy(name, data_type, is_everyones=false) -%}
     {%- set documents = ['context', 'raw'] -%}
     {%- set texts = ['value_text', 'detail', 'message', 'question', 'path'] + (['subject', 'metric'] if not is_everyones else []) -%}

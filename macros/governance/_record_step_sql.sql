@@ -1,4 +1,7 @@
-{# Remembers which text of a step is in force, so that a build can tell an older set-up from the one that it was written for. #}
+{#
+    Remembers which text of a step is in force, so that a build can tell an older set-up from the
+    one that it was written for.
+#}
 {% macro _record_step_sql(step, statements) -%}
     {%- set names = cdesk._snowflake_names() -%}
     {{ return([

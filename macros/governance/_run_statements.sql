@@ -1,4 +1,7 @@
-{# Runs `statements` in order, or prints them when `dry_run`; says what it did. A statement that fails stops the rest: each macro can be run again. #}
+{#
+    Runs `statements` in order, or prints them when `dry_run`; says what it did. A statement that
+    fails stops the rest: each macro can be run again.
+#}
 {% macro _run_statements(operation, statements, dry_run) -%}
     {%- if execute -%}
         {%- for statement in statements -%}

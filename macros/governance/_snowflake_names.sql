@@ -1,6 +1,7 @@
 {#
-    The names of everything that the governance macros make, in one place. Policies stand beside the tables that they guard.
-    `var('cdesk__snowflake_prefix')` (default CDESK) begins the account-level names, so that two installations fit into one account.
+    The names of everything that the governance macros make, in one place. Policies stand beside the
+    tables that they guard. `var('cdesk__snowflake_prefix')` (default CDESK) begins the
+    account-level names, so that two installations fit into one account.
 #}
 {% macro _snowflake_names() -%}
     {%- set schema = target.database ~ '.' ~ target.schema -%}

@@ -1,7 +1,10 @@
 {#
-    Deletes events and what was landed for them after `events_days`, and expired artifacts after `artifacts_days`, counted from landing; every night from
-    then on. A legal hold wins: on an artifact (its own flag) or on a customer (a row in legal_holds); what names no customer may be the held one's, and is
-    kept while there is any hold. Insights, query runs and the ids that have been seen are kept. Occurrence numbers stay as they are. Run it as the transformer or the administrator role.
+    Deletes events and what was landed for them after `events_days`, and expired artifacts after
+    `artifacts_days`, counted from landing; every night from then on. A legal hold wins: on an
+    artifact (its own flag) or on a customer (a row in legal_holds); what names no customer may be
+    the held one's, and is kept while there is any hold. Insights, query runs and the ids that have
+    been seen are kept. Occurrence numbers stay as they are. Run it as the transformer or the
+    administrator role.
 
     dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
 #}
@@ -49,7 +52,10 @@
         {%- do statements.append(start ~ " and " ~ customer ~ " not in " ~ held) -%}
         {%- do statements.append(start ~ " and " ~ customer ~ " is null and " ~ nothing_is_held) -%}
     {%- endfor -%}
-    {# An artifact's line goes before the artifact: from it, a table that was emptied would be filled again. #}
+    {#
+        An artifact's line goes before the artifact: from it, a table that was emptied would be
+        filled again.
+    #}
     {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < sysdate() and not has_legal_hold and customer not in " ~ held -%}
     {%- do statements.extend([
         "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end ~ " and id in (select artifact_id from "

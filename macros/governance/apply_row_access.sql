@@ -1,6 +1,7 @@
 {#
-    Row access policies: `customer_rows` on every table and view with `customer`, `internal_rows` on everything else that isn't for everyone. Changed
-    text replaces the body of the policy in force, so there is no moment without it. Run it as the administrator role.
+    Row access policies: `customer_rows` on every table and view with `customer`, `internal_rows` on
+    everything else that isn't for everyone. Changed text replaces the body of the policy in force,
+    so there is no moment without it. Run it as the administrator role.
 
     dbt run-operation apply_row_access --target snowflake --args '{dry_run: true}'
 #}
@@ -20,13 +21,15 @@
 {%- endmacro %}
 
 {#
-    customer_rows: builds and administrators see all rows (the explicit bypass); the service sees the customer whom the query executor has set for this
-    session, or all of them for an org template; a person sees the customers that customer_access gives their user or role ('*' is all). Null is no.
-    internal_rows: what only the pipeline reads. invoker_role is the owner of the view that reads it, so our own views work for readers.
-    landing_rows: as internal_rows, and the rows, not their payload, for the loader, which asks what has landed already.
-    access_rows: customer_access itself shows everybody what is said of them, and no more. customer_rows reads it on their behalf, and its policy
-    applies there, too.
-    current_role and not is_role_in_session decides who sees more: a user's other roles, in force beside the one asked for, add nothing.
+    customer_rows: builds and administrators see all rows (the explicit bypass); the service sees
+    the customer whom the query executor has set for this session, or all of them for an org
+    template; a person sees the customers that customer_access gives their user or role ('*' is
+    all). Null is no. internal_rows: what only the pipeline reads. invoker_role is the owner of the
+    view that reads it, so our own views work for readers. landing_rows: as internal_rows, and the
+    rows, not their payload, for the loader, which asks what has landed already. access_rows:
+    customer_access itself shows everybody what is said of them, and no more. customer_rows reads it
+    on their behalf, and its policy applies there, too. current_role and not is_role_in_session
+    decides who sees more: a user's other roles, in force beside the one asked for, add nothing.
     https://docs.snowflake.com/en/user-guide/security-row-using
 #}
 {% macro _row_access_sql() -%}
@@ -66,7 +69,10 @@
     {{ return(statements) }}
 {%- endmacro %}
 
-{# Who sees everything: the role that builds and the administrator's, each where it is the role that the session was opened with. #}
+{#
+    Who sees everything: the role that builds and the administrator's, each where it is the role
+    that the session was opened with.
+#}
 {% macro _is_privileged() -%}
     {%- set names = cdesk._snowflake_names() -%}
     current_role() in ('{{ names.transformer }}', '{{ names.admin }}')
@@ -77,7 +83,9 @@
     (({{ kind }} = 'user' and upper({{ principal }}) = current_user()) or ({{ kind }} = 'role' and is_role_in_session({{ principal }})))
 {%- endmacro %}
 
-{# What is already right is left alone; one policy is exchanged for another in a single statement. #}
+{#
+    What is already right is left alone; one policy is exchanged for another in a single statement.
+#}
 {% macro _row_access_attachments_sql(dry_run) -%}
     {%- set attached = {} if dry_run else cdesk._attached_row_access() -%}
     {%- set statements = [] -%}

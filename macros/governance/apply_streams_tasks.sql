@@ -1,6 +1,7 @@
 {#
-    Builds inside Snowflake when something has landed: a stream on landing, and a task that it triggers, which runs this project as a dbt project object
-    (`snow dbt deploy`). Suspended before it is changed and resumed after. `suspend: true` only suspends. Run it as the transformer role.
+    Builds inside Snowflake when something has landed: a stream on landing, and a task that it
+    triggers, which runs this project as a dbt project object (`snow dbt deploy`). Suspended before
+    it is changed and resumed after. `suspend: true` only suspends. Run it as the transformer role.
 
     dbt run-operation apply_streams_tasks --target snowflake --args '{dry_run: true}'
 #}
@@ -13,9 +14,10 @@
 {%- endmacro %}
 
 {#
-    The stream is read (and so emptied) before the build: a line that lands during the build triggers the next one. A build that failed is tried once more at
-    once, and made up for by the next arrival after that, since models go by what they hold. An existing stream is kept: a new one would forget what it has seen.
-    https://docs.snowflake.com/en/user-guide/tasks-triggered
+    The stream is read (and so emptied) before the build: a line that lands during the build
+    triggers the next one. A build that failed is tried once more at once, and made up for by the
+    next arrival after that, since models go by what they hold. An existing stream is kept: a new
+    one would forget what it has seen. https://docs.snowflake.com/en/user-guide/tasks-triggered
 #}
 {% macro snowflake__apply_streams_tasks(every_seconds, suspend, dry_run) -%}
     {%- if every_seconds is not integer or not 10 <= every_seconds <= 604800 -%}

@@ -1,6 +1,7 @@
 {#
-    At the start of every build on Snowflake: is the set-up there, and is it the one that this project was written for? One error, naming the command that
-    mends it, instead of twenty from the middle of the build. Does nothing on other engines.
+    At the start of every build on Snowflake: is the set-up there, and is it the one that this
+    project was written for? One error, naming the command that mends it, instead of twenty from the
+    middle of the build. Does nothing on other engines.
 #}
 {% macro check_setup() -%}
     {%- if execute -%}{{ return(adapter.dispatch('check_setup', 'cdesk')()) }}{%- endif -%}
@@ -43,7 +44,10 @@
     {%- if execute and not dry_run -%}{%- do cdesk._applied_steps() -%}{%- endif -%}
 {%- endmacro %}
 
-{# step → fingerprint of the text in force; raises where the set-up was never run or this role can't see it #}
+{#
+    step → fingerprint of the text in force; raises where the set-up was never run or this role
+    can't see it
+#}
 {% macro _applied_steps() -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set sql -%}

@@ -1,5 +1,6 @@
 {#
-    Database, schema, warehouses and roles. Run it as ACCOUNTADMIN, as often as you like: what exists is brought to what stands here.
+    Database, schema, warehouses and roles. Run it as ACCOUNTADMIN, as often as you like: what
+    exists is brought to what stands here.
 
     dbt run-operation setup_snowflake --target snowflake --args '{dry_run: true}'
 #}
@@ -22,7 +23,10 @@
     {%- for role in [names.loader, names.transformer, names.reader, names.service, names.admin] -%}
         {%- do statements.append("create role if not exists " ~ role) -%}
     {%- endfor -%}
-    {# the service reads as a reader does; the administrator can do what each of the others can, and SYSADMIN what the administrator can #}
+    {#
+        the service reads as a reader does; the administrator can do what each of the others can,
+        and SYSADMIN what the administrator can
+    #}
     {%- do statements.append("grant role " ~ names.reader ~ " to role " ~ names.service) -%}
     {%- for role in [names.loader, names.transformer, names.reader] -%}
         {%- do statements.append("grant role " ~ role ~ " to role " ~ names.admin) -%}
@@ -51,7 +55,10 @@
             "grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role
             ~ (" copy current grants" if grant.privilege == 'ownership' else "")) -%}
     {%- endfor -%}
-    {# A pipe keeps the owner that made it: to hand it over it would have to be paused, and with it everybody's landing. #}
+    {#
+        A pipe keeps the owner that made it: to hand it over it would have to be paused, and with it
+        everybody's landing.
+    #}
     {%- do statements.append("use role " ~ names.admin) -%}
     {%- do statements.append(cdesk._landing_pipe_sql()) -%}
     {%- for grant in cdesk.snowflake_grants('landing_pipe') -%}
@@ -61,11 +68,13 @@
 {%- endmacro %}
 
 {#
-    What Snowpipe Streaming lands through. The payload comes as text and is parsed here, so that no number in it passes through a client's own types
-    ('d': of a key that stands twice the last value counts, as where the record was checked).
-    It doesn't stamp rows: Snowflake advises against SYSDATE and its like in a pipe, since their values may be hours old
-    (https://docs.snowflake.com/en/sql-reference/sql/create-pipe). The loader stamps them by the account's clock.
-    Never replaced: a pipe's channels, and the offsets that uploaders resume from, go with it.
+    What Snowpipe Streaming lands through. The payload comes as text and is parsed here, so that no
+    number in it passes through a client's own types ('d': of a key that stands twice the last value
+    counts, as where the record was checked). It doesn't stamp rows: Snowflake advises against
+    SYSDATE and its like in a pipe, since their values may be hours old
+    (https://docs.snowflake.com/en/sql-reference/sql/create-pipe). The loader stamps them by the
+    account's clock. Never replaced: a pipe's channels, and the offsets that uploaders resume from,
+    go with it.
     https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
 #}
 {% macro _landing_pipe_sql() -%}

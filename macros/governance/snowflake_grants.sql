@@ -1,6 +1,8 @@
 {#
-    Every privilege that an installation gives, and why: the macros grant these and no others, but for the ownership of what setup_snowflake makes, docs/snowflake.md lists them.
-    One entry: step (the macro that grants it, or landing_pipe), privilege, on, role, why. `step` selects; none gives all.
+    Every privilege that an installation gives, and why: the macros grant these and no others, but
+    for the ownership of what setup_snowflake makes, docs/snowflake.md lists them. One entry: step
+    (the macro that grants it, or landing_pipe), privilege, on, role, why. `step` selects; none
+    gives all.
 #}
 {% macro snowflake_grants(step=none) -%}
     {%- set names = cdesk._snowflake_names() -%}

@@ -1,6 +1,6 @@
 {#
-    Takes everything away that setup_snowflake and its companions have made. Asks: `confirm` has to be the name of the database. The data stays unless
-    `drop_data` is true. Run it as ACCOUNTADMIN.
+    Takes everything away that setup_snowflake and its companions have made. Asks: `confirm` has to
+    be the name of the database. The data stays unless `drop_data` is true. Run it as ACCOUNTADMIN.
 
     dbt run-operation teardown --target snowflake --args '{confirm: CLAUDE_LOGS, dry_run: true}'
 #}

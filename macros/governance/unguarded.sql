@@ -1,4 +1,7 @@
-{# One row per relation or column of the schema that lacks the policy it should have; none where the engine has no policies. #}
+{#
+    One row per relation or column of the schema that lacks the policy it should have; none where
+    the engine has no policies.
+#}
 {% macro unguarded() -%}
     {{ return(adapter.dispatch('unguarded', 'cdesk')()) }}
 {%- endmacro %}

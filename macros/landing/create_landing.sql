@@ -1,6 +1,6 @@
 {#
-    Makes `landing`, the one table that is written from outside dbt, where it doesn't exist yet. Runs at the start of every dbt run, and by
-    `dbt run-operation create_landing`.
+    Makes `landing`, the one table that is written from outside dbt, where it doesn't exist yet.
+    Runs at the start of every dbt run, and by `dbt run-operation create_landing`.
 #}
 {% macro create_landing() -%}
     {% if execute %}{{ adapter.dispatch('create_landing', 'cdesk')() }}{% endif %}
@@ -12,8 +12,13 @@
     {% do run_query(cdesk.create_landing_sql(relation)) %}
 {%- endmacro %}
 
-{# setup_snowflake has made schema and table; in a sandbox without it dbt has made the schema. To ask for it again would need CREATE SCHEMA all the same. #}
+{#
+    setup_snowflake has made schema and table; in a sandbox without it dbt has made the schema. To
+    ask for it again would need CREATE SCHEMA all the same.
+#}
 {% macro snowflake__create_landing() -%}
     {% set relation = cdesk._landing() %}
-    {% if load_relation(relation) is none %}{% do run_query(cdesk.create_landing_sql(relation)) %}{% endif %}
+    {% if load_relation(relation) is none %}
+        {% do run_query(cdesk.create_landing_sql(relation)) %}
+    {% endif %}
 {%- endmacro %}

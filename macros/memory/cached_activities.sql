@@ -1,6 +1,6 @@
 {#
-    What a context cache remembers of the newest activities, to be joined with what has landed since. `cached` is a CTE
-    with the column `context`.
+    What a context cache remembers of the newest activities, to be joined with what has landed
+    since. `cached` is a CTE with the column `context`.
 #}
 {% macro cached_activities(cached) -%}
     with

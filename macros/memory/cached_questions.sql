@@ -1,6 +1,7 @@
 {#
-    What a context cache remembers of the newest questions, to be joined with what has landed since. `cached` is a CTE
-    with the columns `context` and `_question_ids`; the ids stand beside the text, which doesn't show them.
+    What a context cache remembers of the newest questions, to be joined with what has landed since.
+    `cached` is a CTE with the columns `context` and `_question_ids`; the ids stand beside the text,
+    which doesn't show them.
 #}
 {% macro cached_questions(cached) -%}
     with

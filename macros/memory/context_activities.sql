@@ -1,6 +1,7 @@
 {#
-    The newest activities of a context, one row per customer: `last_activities`, what the person did rather than what
-    the system recorded about its own work. `activities` is a CTE of (customer, activity, recorded_at, _activity_id).
+    The newest activities of a context, one row per customer: `last_activities`, what the person did
+    rather than what the system recorded about its own work. `activities` is a CTE of (customer,
+    activity, recorded_at, _activity_id).
 #}
 {% macro context_activities(activities) -%}
     {%- set order = 'recorded_at desc, _activity_id desc' -%}

@@ -1,7 +1,8 @@
 {#
-    The counts of a context, one row per customer of `customers` with any: `counts` by activity for one, seven and
-    thirty UTC calendar days up to `today` (SQL of a date), and `definitions` of the activities counted.
-    `events` is SQL of a relation, since a CTE that is read several times would be read whole.
+    The counts of a context, one row per customer of `customers` with any: `counts` by activity for
+    one, seven and thirty UTC calendar days up to `today` (SQL of a date), and `definitions` of the
+    activities counted. `events` is SQL of a relation, since a CTE that is read several times would
+    be read whole.
 #}
 {% macro context_counts(events, customers, vocabulary, today) -%}
     with

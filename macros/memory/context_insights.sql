@@ -1,7 +1,8 @@
 {#
-    The insights of a context, one row per customer of `atoms` (a CTE with the columns of insight_atoms): `insights`,
-    the verified ones, and `unverified`, each the latest of its (subject, metric), newest first. They are numbered
-    after the superseded ones have gone: a subject that is recorded often must not push the others out.
+    The insights of a context, one row per customer of `atoms` (a CTE with the columns of
+    insight_atoms): `insights`, the verified ones, and `unverified`, each the latest of its
+    (subject, metric), newest first. They are numbered after the superseded ones have gone: a
+    subject that is recorded often must not push the others out.
 #}
 {% macro context_insights(atoms) -%}
     {%- set order = 'recorded_at desc, insight_id desc' -%}

@@ -1,6 +1,6 @@
 {#
-    The newest questions of a context, one row per customer: `recent_questions`, and `question_ids` in the same order.
-    `questions` is a CTE of (customer, question, recorded_at, _activity_id).
+    The newest questions of a context, one row per customer: `recent_questions`, and `question_ids`
+    in the same order. `questions` is a CTE of (customer, question, recorded_at, _activity_id).
 #}
 {% macro context_questions(questions) -%}
     {%- set order = 'recorded_at desc, _activity_id desc' -%}

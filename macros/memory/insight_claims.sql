@@ -1,6 +1,7 @@
 {#
-    What each insight of `insights` (a CTE with the columns of stg_insights) says, by type: `value_type`, `value_text`,
-    and of a number `value_number` and, where it has no fraction, `value_integer`.
+    What each insight of `insights` (a CTE with the columns of stg_insights) says, by type:
+    `value_type`, `value_text`, and of a number `value_number` and, where it has no fraction,
+    `value_integer`.
 #}
 {% macro insight_claims(insights) -%}
     with

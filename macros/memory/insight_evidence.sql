@@ -1,6 +1,7 @@
 {#
-    The values that stand in the evidence columns of succeeded runs, one row per run, column and value. `runs` is a CTE
-    with the columns of provenance_chain. What a run says of its columns counts only as far as the templates declare it.
+    The values that stand in the evidence columns of succeeded runs, one row per run, column and
+    value. `runs` is a CTE with the columns of provenance_chain. What a run says of its columns
+    counts only as far as the templates declare it.
 #}
 {% macro insight_evidence(runs) -%}
     {%- set declared = cdesk.evidence_columns() -%}

@@ -1,7 +1,8 @@
 {#
-    The first run that holds what an insight says, one row per insight that is proven. Text is equal as it was shown,
-    whatever its type there. Numbers without a fraction are equal exactly, at any size; two with one within 1e-9 of the
-    larger. Beyond 2^53 a double has no fraction, so that no tolerance is left.
+    The first run that holds what an insight says, one row per insight that is proven. Text is equal
+    as it was shown, whatever its type there. Numbers without a fraction are equal exactly, at any
+    size; two with one within 1e-9 of the larger. Beyond 2^53 a double has no fraction, so that no
+    tolerance is left.
 #}
 {% macro insight_proofs(claims, evidence) -%}
     select

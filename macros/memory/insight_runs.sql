@@ -1,6 +1,6 @@
 {#
-    How the runs of each (customer, query_hash) ended, all of them together, and whether their template declares any
-    evidence. `runs` is a CTE with the columns of provenance_chain.
+    How the runs of each (customer, query_hash) ended, all of them together, and whether their
+    template declares any evidence. `runs` is a CTE with the columns of provenance_chain.
 #}
 {% macro insight_runs(runs) -%}
     select

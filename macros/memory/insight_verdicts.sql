@@ -1,6 +1,6 @@
 {#
-    Whether each insight is verified, and why not: one row per row of `claims`, with what proves it. `runs` is of
-    `insight_runs`, `proofs` of `insight_proofs`.
+    Whether each insight is verified, and why not: one row per row of `claims`, with what proves it.
+    `runs` is of `insight_runs`, `proofs` of `insight_proofs`.
 #}
 {% macro insight_verdicts(claims, runs, proofs) -%}
     select

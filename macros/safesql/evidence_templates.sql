@@ -1,4 +1,7 @@
-{# The templates that declare evidence columns, as a list for `in`. What any other finds proves nothing. #}
+{#
+    The templates that declare evidence columns, as a list for `in`. What any other finds proves
+    nothing.
+#}
 {% macro evidence_templates() -%}
     {%- set names = [] -%}
     {%- for name, _ in cdesk.evidence_columns() -%}

@@ -1,6 +1,7 @@
 {#
-    The end of a template: its order, and as many rows as the bound parameter says.
-    Snowflake wants a constant after `limit` (https://docs.snowflake.com/en/sql-reference/constructs/limit), hence the row number there.
+    The end of a template: its order, and as many rows as the bound parameter says. Snowflake wants
+    a constant after `limit` (https://docs.snowflake.com/en/sql-reference/constructs/limit), hence
+    the row number there.
 #}
 {% macro first_rows(order_by, name='limit') -%}
     {{ return(adapter.dispatch('first_rows', 'cdesk')(order_by, name)) }}

@@ -1,4 +1,7 @@
-{# A percentile of a number within its group, interpolated: `share` from 0 to 1. Null where the group has no value. #}
+{#
+    A percentile of a number within its group, interpolated: `share` from 0 to 1. Null where the
+    group has no value.
+#}
 {% macro percentile(share, expression) -%}
     {%- if share < 0 or share > 1 -%}
         {{ exceptions.raise_compiler_error("percentile: share " ~ share ~ " is not from 0 to 1") }}

@@ -1,8 +1,9 @@
-{# The instant that lies as many hours, days, … before now as the bound parameter says; `part` is a date part of dbt's `dateadd`. #}
+{#
+    The instant that lies as many hours, days, … before now as the bound parameter says; `part` is a
+    date part of dbt's `dateadd`.
+#}
 {% macro time_back(part, name) -%}
     {%- set parts = ['minute', 'hour', 'day', 'week', 'month'] -%}
-    {%- if part not in parts -%}
-        {{ exceptions.raise_compiler_error("time_back: part '" ~ part ~ "' is none of " ~ (parts | join(', '))) }}
-    {%- endif -%}
+    {%- do cdesk._check_one_of('time_back', 'part', part, parts) -%}
     {{ dbt.dateadd(part, "-1 * " ~ cdesk.bind_as(name, 'integer'), cdesk.utc_now()) }}
 {%- endmacro %}

@@ -1,7 +1,8 @@
 {#
-    dbt-snowflake's own, plus protection that stands in the statement that makes the table: `create or replace` drops every policy of the old one, and
-    `copy grants` lets readers in at once, so a policy attached afterwards would come too late.
-    A column with a policy and a clustering key each need the definitions of all columns.
+    dbt-snowflake's own, plus protection that stands in the statement that makes the table: `create
+    or replace` drops every policy of the old one, and `copy grants` lets readers in at once, so a
+    policy attached afterwards would come too late. A column with a policy and a clustering key each
+    need the definitions of all columns.
     https://docs.snowflake.com/en/sql-reference/sql/create-table#create-table-as-select-also-referred-to-as-ctas
 #}
 {% macro snowflake__create_table_as(temporary, relation, compiled_code, language='sql') -%}

@@ -1,6 +1,7 @@
 {#
-    A record id in the form that is cheapest to look up: DuckDB compares 16 bytes instead of 36, which is most of the cost of finding 10,000 ids
-    among 10 million. `q-` and 32 hex digits (a quarantined line) are 16 bytes, too.
+    A record id in the form that is cheapest to look up: DuckDB compares 16 bytes instead of 36,
+    which is most of the cost of finding 10,000 ids among 10 million. `q-` and 32 hex digits (a
+    quarantined line) are 16 bytes, too.
 #}
 {% macro compact_key(id) -%}
     {{ return(adapter.dispatch('compact_key', 'cdesk')(id)) }}

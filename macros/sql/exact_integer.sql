@@ -1,6 +1,7 @@
 {#
-    Text of a number without a fraction (`42`, `42.0`, `4.2e17`), exactly, in 38 digits; null for one with a fraction, and
-    for what is no number. A double would take 9007199254740993 for 9007199254740992.
+    Text of a number without a fraction (`42`, `42.0`, `4.2e17`), exactly, in 38 digits; null for
+    one with a fraction, and for what is no number. A double would take 9007199254740993 for
+    9007199254740992.
 #}
 {% macro exact_integer(text) -%}
     case

@@ -1,8 +1,9 @@
-{# The JSON value of one of the `names` that `json_fields` read into `fields`; null where the object has no such field. #}
+{#
+    The JSON value of one of the `names` that `json_fields` read into `fields`; null where the
+    object has no such field.
+#}
 {% macro json_field(fields, names, name) -%}
-    {%- if name not in names -%}
-        {{ exceptions.raise_compiler_error("json_field: '" ~ name ~ "' is not among " ~ (names | join(', '))) }}
-    {%- endif -%}
+    {%- do cdesk._check_one_of('json_field', 'name', name, names) -%}
     {{ return(adapter.dispatch('json_field', 'cdesk')(fields, names, name)) }}
 {%- endmacro %}
 

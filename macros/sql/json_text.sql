@@ -1,4 +1,7 @@
-{# A JSON value as text: a string without its quotes, anything else as JSON writes it; null for JSON null. #}
+{#
+    A JSON value as text: a string without its quotes, anything else as JSON writes it; null for
+    JSON null.
+#}
 {% macro json_text(value) -%}
     {{ return(adapter.dispatch('json_text', 'cdesk')(value)) }}
 {%- endmacro %}

@@ -1,4 +1,7 @@
-{# Text as `2026-01-31T12:00:00.123456Z` to a timestamp in UTC, without zone; null where it is none. #}
+{#
+    Text as `2026-01-31T12:00:00.123456Z` to a timestamp in UTC, without zone; null where it is
+    none.
+#}
 {% macro try_timestamp(text) -%}
     {{ return(adapter.dispatch('try_timestamp', 'cdesk')(text)) }}
 {%- endmacro %}

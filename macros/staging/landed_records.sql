@@ -1,9 +1,11 @@
 {#
-    The accepted lines of one kind, each once, with its position and `fields` to read with `json_field`. The join is on `landed_at` too, so that a
-    filter on it reaches both sides and an incremental model reads only what is new.
+    The accepted lines of one kind, each once, with its position and `fields` to read with
+    `json_field`. The join is on `landed_at` too, so that a filter on it reaches both sides and an
+    incremental model reads only what is new.
 
-    A loader that repeats a whole transaction may land a line twice at one position and instant. Those few (`copies` > 1) are told apart by their
-    text, so that every build chooses alike, and only they pay for it.
+    A loader that repeats a whole transaction may land a line twice at one position and instant.
+    Those few (`copies` > 1) are told apart by their text, so that every build chooses alike, and
+    only they pay for it.
 #}
 {% macro landed_records(kind) -%}
     {{ cdesk._landed_records(kind) }}

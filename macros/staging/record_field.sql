@@ -1,12 +1,11 @@
 {#
-    A field of a record of `kind`, typed by the rule of its contract: timestamps and numbers as such, objects, arrays and scalars of any type as
-    JSON, anything else as text. Reads the column `fields` of `landed_records`.
+    A field of a record of `kind`, typed by the rule of its contract: timestamps and numbers as
+    such, objects, arrays and scalars of any type as JSON, anything else as text. Reads the column
+    `fields` of `landed_records`.
 #}
 {% macro record_field(kind, field) -%}
     {%- set rules = cdesk.record_fields(kind) -%}
-    {%- if field not in rules -%}
-        {{ exceptions.raise_compiler_error("record_field: '" ~ kind ~ "' has no field '" ~ field ~ "', only " ~ (rules | join(', '))) }}
-    {%- endif -%}
+    {%- do cdesk._check_one_of('record_field', 'field', field, rules) -%}
     {%- set rule = rules[field] | replace(' or null', '') -%}
     {%- set value = cdesk.json_field('fields', rules | list, field) -%}
     {%- set text = cdesk.json_text(value) -%}

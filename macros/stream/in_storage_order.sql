@@ -1,6 +1,7 @@
 {#
-    The order in which a table is first written. DuckDB prunes by the smallest and largest value of each block of rows, so that history in the order of
-    time is what a build never reads; Snowflake orders by the model's cluster_by.
+    The order in which a table is first written. DuckDB prunes by the smallest and largest value of
+    each block of rows, so that history in the order of time is what a build never reads; Snowflake
+    orders by the model's cluster_by.
 #}
 {% macro in_storage_order(columns) -%}
     {{ return(adapter.dispatch('in_storage_order', 'cdesk')(columns)) }}

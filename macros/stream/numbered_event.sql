@@ -1,6 +1,6 @@
 {#
-    The columns of `events` for rows that `renumber` numbered. What a renumbered row is known by comes
-    from `numbered`, which has it for stored rows too; the rest from `rows`.
+    The columns of `events` for rows that `renumber` numbered. What a renumbered row is known by
+    comes from `numbered`, which has it for stored rows too; the rest from `rows`.
 #}
 {% macro numbered_event(rows) -%}
     {%- set known = ['activity', 'customer', 'ts', 'activity_repeated_at', '_activity_id'] -%}

@@ -1,10 +1,12 @@
 {#
-    Occurrence numbers and next instants of `new_events`, and of those `stored` rows that they change; `stored` is a relation with the columns
-    of `events`, `new_events` a CTE that holds none of its rows. One row per changed or new activity.
+    Occurrence numbers and next instants of `new_events`, and of those `stored` rows that they
+    change; `stored` is a relation with the columns of `events`, `new_events` a CTE that holds none
+    of its rows. One row per changed or new activity.
 
-    The stored rows of a touched (customer, activity) that can change are those whose next instant is not before the first new one
-    (or that have none): the row just before the first new one, and all from there on. They are a tail of the group's order, so
-    the tail's smallest stored number says how many rows stand before it.
+    The stored rows of a touched (customer, activity) that can change are those whose next instant
+    is not before the first new one (or that have none): the row just before the first new one, and
+    all from there on. They are a tail of the group's order, so the tail's smallest stored number
+    says how many rows stand before it.
 #}
 {% macro renumber(stored, new_events) -%}
     with
@@ -20,9 +22,10 @@
 
     ),
 
-    {#- Two reads and not one with `or`: each then skips the blocks of history that hold no such row. #}
+    {#- Two reads and not one with `or`: each skips the blocks of history that hold no such row. #}
     tails as (
 
+        {%- for condition in ['>= touched.first_ts', 'is null'] %}
         select
             stored.customer,
             stored.activity,
@@ -30,18 +33,11 @@
             stored._activity_id,
             stored.activity_occurrence
         from {{ stored }} as stored
-        inner join touched on stored.customer = touched.customer and stored.activity = touched.activity
-        where stored.activity_repeated_at >= touched.first_ts
-        union all
-        select
-            stored.customer,
-            stored.activity,
-            stored.ts,
-            stored._activity_id,
-            stored.activity_occurrence
-        from {{ stored }} as stored
-        inner join touched on stored.customer = touched.customer and stored.activity = touched.activity
-        where stored.activity_repeated_at is null
+        inner join touched
+            on stored.customer = touched.customer and stored.activity = touched.activity
+        where stored.activity_repeated_at {{ condition }}
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
 
     ),
 
@@ -71,8 +67,12 @@
         ts,
         _activity_id,
         activity_occurrence is null as is_new,
-        lead(ts) over (partition by customer, activity order by ts, _activity_id) as activity_repeated_at,
+        lead(ts) over (
+            partition by customer, activity order by ts, _activity_id
+        ) as activity_repeated_at,
         coalesce(min(activity_occurrence) over (partition by customer, activity) - 1, 0)
-        + row_number() over (partition by customer, activity order by ts, _activity_id) as activity_occurrence
+        + row_number() over (
+            partition by customer, activity order by ts, _activity_id
+        ) as activity_occurrence
     from moving
 {%- endmacro %}

@@ -1,4 +1,7 @@
-{# Exact because an artifact never changes: a build adds those at or after its own newest that it doesn't hold yet. #}
+{#
+    Exact because an artifact never changes: a build adds those at or after its own newest that it
+    doesn't hold yet.
+#}
 {{ config(incremental_strategy='append', unique_key='artifact_id') }}
 
 {%- set since = cdesk.since(this) if is_incremental() %}

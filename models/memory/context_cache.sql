@@ -1,16 +1,21 @@
 {#
-    A build writes the customers for whom something was landed since the newest that this table has seen, and, because
-    counts are by UTC calendar day, once a day those whose counts may have moved. `updated_at` moves only with
-    `version`, `version` only with the text. What a refresh itself records (`bookkeeping_activities`) is left out
-    throughout: else each refresh would be the reason for the next.
+    A build writes the customers for whom something was landed since the newest that this table has
+    seen, and, because counts are by UTC calendar day, once a day those whose counts may have moved.
+    `updated_at` moves only with `version`, `version` only with the text. What a refresh itself
+    records (`bookkeeping_activities`) is left out throughout: else each refresh would be the reason
+    for the next.
 
-    The newest activities and questions are those of the cached text together with what has landed since, so that no
-    build goes back over history. The text is put together key by key: docs/contracts.md fixes the order of keys, which
-    a native object would not keep. Each section is a macro of macros/memory.
+    The newest activities and questions are those of the cached text together with what has landed
+    since, so that no build goes back over history. The text is put together key by key:
+    docs/contracts.md fixes the order of keys, which a native object would not keep. Each section is
+    a macro of macros/memory.
 #}
 {{ config(incremental_strategy='merge', unique_key='customer') }}
 
-{#- Not a common table expression: read in three places, it would be read once and whole. Each of these skips what its bound rules out. -#}
+{#-
+    Not a common table expression: read in three places, it would be read once and whole. Each of
+    these skips what its bound rules out.
+-#}
 {%- set events = '(select * from ' ~ ref('events') ~ ' where activity not in ' ~ cdesk.bookkeeping_activities() ~ ') as events' -%}
 
 {%- set events_since = cdesk.since(this, '_events_landed_at') if is_incremental() -%}

@@ -1,13 +1,14 @@
 {#
-    Exact at any order of arrival. A build writes three sorts of atoms: those landed since the newest of this table;
-    those whose standing may have changed (unverified ones whose query has been run again or has landed only now, and all
-    that were judged by other evidence columns than the templates declare now); and stored ones that either supersede or
-    are superseded by them, which are the tail of their (customer, subject, metric) from the first change on. What an
-    atom says is worked out for all three alike.
+    Exact at any order of arrival. A build writes three sorts of atoms: those landed since the
+    newest of this table; those whose standing may have changed (unverified ones whose query has
+    been run again or has landed only now, and all that were judged by other evidence columns than
+    the templates declare now); and stored ones that either supersede or are superseded by them,
+    which are the tail of their (customer, subject, metric) from the first change on. What an atom
+    says is worked out for all three alike.
 
-    A verified atom is superseded by a later verified one alone, an unverified one by whatever comes later. So the current
-    verified atom and the latest of all never have a `superseded_at`, and every build has them at hand to say which of
-    them is current. "Later" goes by `recorded_at`.
+    A verified atom is superseded by a later verified one alone, an unverified one by whatever comes
+    later. So the current verified atom and the latest of all never have a `superseded_at`, and
+    every build has them at hand to say which of them is current. "Later" goes by `recorded_at`.
 #}
 {{ config(incremental_strategy='merge', unique_key='insight_id', cluster_by=['customer', 'ts']) }}
 

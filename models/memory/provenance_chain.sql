@@ -1,5 +1,14 @@
-{# Exact because a query run never changes: a build adds those at or after its own newest that it doesn't hold yet. #}
-{{ config(incremental_strategy='append', unique_key='query_run_id', cluster_by=['customer', 'executed_at']) }}
+{#
+    Exact because a query run never changes: a build adds those at or after its own newest that it
+    doesn't hold yet.
+#}
+{{
+    config(
+        incremental_strategy='append',
+        unique_key='query_run_id',
+        cluster_by=['customer', 'executed_at'],
+    )
+}}
 
 {%- set since = cdesk.since(this) if is_incremental() %}
 

@@ -1,6 +1,7 @@
 {#
-    An answer is a query that came to a good end (`cdesk.sql_completed`, written by the runner). It is traceable where its own run stands in
-    the chain, with the SQL and parameters that its query_hash is over, and the stored result that it links to is known.
+    An answer is a query that came to a good end (`cdesk.sql_completed`, written by the runner). It
+    is traceable where its own run stands in the chain, with the SQL and parameters that its
+    query_hash is over, and the stored result that it links to is known.
 #}
 {{ config(materialized='view') }}
 

@@ -1,9 +1,11 @@
 {#
-    Exact at any order of arrival. A build takes what was landed since the newest row of this very table, and writes the new rows together with
-    the stored rows that they renumber (`renumber`); nothing else of the history is touched. For a stored row only
-    the two numbering columns are written, the others are null here: the merge doesn't read them.
+    Exact at any order of arrival. A build takes what was landed since the newest row of this very
+    table, and writes the new rows together with the stored rows that they renumber (`renumber`);
+    nothing else of the history is touched. For a stored row only the two numbering columns are
+    written, the others are null here: the merge doesn't read them.
 
-    `customer` and `ts` of an id never change, so they stand in the merge key only to let the engine skip history by them.
+    `customer` and `ts` of an id never change, so they stand in the merge key only to let the engine
+    skip history by them.
 #}
 {{
     config(
@@ -43,8 +45,12 @@ numbered as (
     {% else %}
     select
         *,
-        lead(ts) over (partition by customer, activity order by ts, _activity_id) as activity_repeated_at,
-        row_number() over (partition by customer, activity order by ts, _activity_id) as activity_occurrence
+        lead(ts) over (
+            partition by customer, activity order by ts, _activity_id
+        ) as activity_repeated_at,
+        row_number() over (
+            partition by customer, activity order by ts, _activity_id
+        ) as activity_occurrence
     from new_events
     {% endif %}
 

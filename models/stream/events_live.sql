@@ -1,6 +1,7 @@
 {#
-    `events` and what has landed since, numbered as the next build will. What is pending is worked out from landing itself, in this order so that
-    nothing pending costs nothing: lines at or after the newest stored instant, without those stored, without repeated ids, checked, typed.
+    `events` and what has landed since, numbered as the next build will. What is pending is worked
+    out from landing itself, in this order so that nothing pending costs nothing: lines at or after
+    the newest stored instant, without those stored, without repeated ids, checked, typed.
 #}
 {{ config(materialized='view') }}
 
