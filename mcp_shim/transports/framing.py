@@ -4,10 +4,9 @@ models.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -15,8 +14,6 @@ from mcp.shared.message import SessionMessage
 from mcp_types.jsonrpc import (
     INVALID_REQUEST,
     PARSE_ERROR,
-    ErrorData,
-    JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
@@ -52,7 +49,10 @@ tries every kind, which takes time).
 
 
 def parse_message(line: bytes) -> SessionMessage | Exception:
-    """One line as the SDK's message, or the exception that its own transport would hand on."""
+    """One line as the SDK's message, or the exception that its own transport would hand on.
+
+    Bytes that are no UTF-8 become U+FFFD, as they do in the SDK's transport.
+    """
     if not any(mark in line for mark in _AMBIGUOUS):
         kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
         try:
@@ -62,9 +62,19 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError as error:
+        if (readable := line.decode("utf-8", "replace").encode()) != line:
+            return parse_message(readable)
         return error
 
 
+def normalise(line: bytes) -> bytes:
+    """The line without a byte-order mark and blanks before it."""
+    return line.removeprefix(_BYTE_ORDER_MARK).lstrip() if line[:1] != b"{" else line
+
+
+# -- what cannot be served
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ID: Final = rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)'
 _SCALARS: Final = rb'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
 _ID_BEFORE: Final = re.compile(rb"\s*\{\s*(?:" + _SCALARS + rb"\s*,\s*)*" + _ID)
@@ -77,52 +87,149 @@ _ID_BEHIND: Final = re.compile(
     + _SCALARS
     + rb")*\s*\}\s*\Z"
 )
+_UNREADABLE: Final = (
+    "the request cannot be read: it is no whole JSON, is nested too deep, or holds a lone surrogate "
+    "(\\ud800 to \\udfff) or a number of more than 4,300 digits"
+)
+_INVALID: Final = (
+    'the request is not valid: jsonrpc is to be "2.0", id text or an integer, method text, '
+    "params an object"
+)
 
 
-def refuse_unreadable(line: bytes | MessageTooLong, error: Exception) -> bytes | None:
-    """The error answer to a request that cannot be read (too long, a lone surrogate, nesting beyond
-    the parser's bound), or None.
+class _Digits(str):
+    """A number as it is written: Python reads no integer of more than 4,300 digits."""
 
-    The SDK drops such a line; whoever sent it would wait for ever, though it said which request it
-    was. Everything else that is dropped (no JSON, no request, no id) stays so.
+    __slots__ = ()
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_Digits, parse_float=_Digits)
+
+
+def refuse(line: bytes | MessageTooLong, item: SessionMessage | Exception) -> bytes | None:
+    """The error answer to a request that cannot be served, or None where the line is none.
+
+    The SDK drops a request that it cannot read (too long, a lone surrogate, a huge number, nested
+    too deep) and takes one with an id of the wrong type for a notification. Whoever sent it would
+    wait for ever, though it said which request it was. What is no request stays dropped.
     """
     if isinstance(line, MessageTooLong):
-        request_id = _scan_id(line.head, line.tail)
-        text = f"the request cannot be read: it is {line}"
-        code = INVALID_REQUEST
-    else:
-        if (
-            not isinstance(error, ValidationError)
-            or error.errors(include_url=False)[0]["type"] != "json_invalid"
-        ):
+        return refusal(_scan_id(line.head, line.tail), INVALID_REQUEST, f"{_TOO_LONG} {line}")
+    if isinstance(item, SessionMessage):
+        if type(item.message) is not JSONRPCNotification or b'"id"' not in line:
             return None
-        request_id = _parsed_id(line)
-        text = "the request cannot be read: it holds a lone surrogate (\\ud800 to \\udfff), or is nested too deep"
-        code = PARSE_ERROR
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
+        return refusal(_written_id(line), INVALID_REQUEST, _INVALID)
+    if b'"method"' not in line:
         return None
-    answer = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
-    with contextlib.suppress(ValueError):  # an id that UTF-8 cannot carry
-        return encode_message(answer)
-    return None
+    unreadable = (
+        isinstance(item, ValidationError)
+        and item.errors(include_url=False)[0]["type"] == "json_invalid"
+    )
+    code, text = (PARSE_ERROR, _UNREADABLE) if unreadable else (INVALID_REQUEST, _INVALID)
+    return refusal(_written_id(line), code, text)
 
 
-def _parsed_id(line: bytes) -> object:
+_TOO_LONG: Final = "the request cannot be read: it is"
+
+
+def refusal(written_id: bytes | None, code: int, text: str) -> bytes | None:
+    """An error answer to the request of this id, as JSON; None where there is no id."""
+    if written_id is None:
+        return None
+    error = orjson.dumps({"code": code, "message": text})
+    return b'{"jsonrpc":"2.0","id":' + written_id + b',"error":' + error + b"}\n"
+
+
+def _written_id(line: bytes) -> bytes | None:
+    """The id of a request as JSON; `null` for one that no answer can bear, None where there is no
+    request or it has no id.
+    """
     try:
-        message = json.loads(line)
-    except RecursionError:
+        message = _DECODER.decode(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return _scan_id(line[:HEAD_BYTES], line[-TAIL_BYTES:])
-    except ValueError:
+    if not isinstance(message, dict) or "method" not in message or "id" not in message:
         return None
-    return message.get("id") if isinstance(message, dict) and "method" in message else None
+    request_id = message["id"]
+    if isinstance(request_id, _Digits):
+        return request_id.encode()
+    return json.dumps(request_id).encode() if isinstance(request_id, str) else b"null"
 
 
-def _scan_id(head: bytes, tail: bytes) -> object:
+def _scan_id(head: bytes, tail: bytes) -> bytes | None:
     """The id of a request that cannot be parsed: a member of the outermost object, with none but
     `jsonrpc` and `method` between it and the object's beginning, or its end.
     """
     found = _ID_BEFORE.match(head) or _ID_BEHIND.search(tail)
-    return json.loads(found[1]) if found else None
+    return found[1] if found and _is_utf8(found[1]) else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+# -- batches (protocol 2025-03-26; served whatever the version)
+
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+
+
+def split_batch(line: bytes) -> list[bytes] | None:
+    """The messages of a JSON array as they are written, or None where it is none."""
+    text = line.decode("utf-8", "replace")
+    found: list[bytes] = []
+    place = _skip(text, 1)
+    while text[place : place + 1] != "]" or found:
+        try:
+            _, end = _DECODER.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return None
+        found.append(text[place:end].encode("utf-8", "replace"))
+        place = _skip(text, end)
+        if text[place : place + 1] != ",":
+            break
+        place = _skip(text, place + 1)
+    return found if text[place : place + 1] == "]" and not text[place + 1 :].strip() else None
+
+
+def _skip(text: str, place: int) -> int:
+    found = _BLANKS.match(text, place)
+    return found.end() if found else place
+
+
+class Batch:
+    """The answers to one batch, sent as one array once all have come."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._answers: list[bytes] = []
+        self.waiting: set[object] = set()
+        """Ids of its requests that have not been answered."""
+
+    def add(self, answer: bytes | None) -> None:
+        """Keep one answer (None for a request that nobody waits for any more)."""
+        if answer is not None:
+            self._answers.append(answer.rstrip(b"\n"))
+
+    def finish(self) -> None:
+        """Send the array if it is whole; a batch of notifications has none."""
+        if not self.waiting and self._answers:
+            self._send(b"[" + b",".join(self._answers) + b"]\n")
+            self._answers = []
+
+
+def refuse_batch(problem: str) -> bytes:
+    """The answer to a batch that cannot be taken apart, or to a part of one that is no message."""
+    text = f"{problem}: a batch is an array of requests and notifications"
+    answer = refusal(b"null", INVALID_REQUEST, text)
+    assert answer is not None
+    return answer
+
+
+# -- writing
 
 
 def encode_message(message: JSONRPCMessage) -> bytes:

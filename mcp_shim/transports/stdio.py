@@ -31,7 +31,12 @@ from typing import Final, Literal, Self
 import anyio
 from mcp.server.runner import serve_loop
 from mcp.shared.message import SessionMessage
-from mcp_types.jsonrpc import JSONRPCRequest
+from mcp_types.jsonrpc import (
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
@@ -40,11 +45,15 @@ from mcp_shim.app import App
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.transports.framing import (
+    Batch,
     LineSplitter,
     MessageTooLong,
     encode_message,
+    normalise,
     parse_message,
-    refuse_unreadable,
+    refuse,
+    refuse_batch,
+    split_batch,
 )
 
 logger = logging.getLogger(__name__)
@@ -55,6 +64,7 @@ TICK_SECONDS: Final = 5.0
 END_SECONDS: Final = 5.0
 """After a signal or the end of input, the process is gone by then."""
 READ_BYTES: Final = 256 * 1024
+CANCELLED: Final = "notifications/cancelled"
 MAX_WAITING: Final = 1_000
 """Pause reading once this many messages are queued, until the server has caught up."""
 LAST_ANSWERS_SECONDS: Final = 2.0
@@ -208,17 +218,50 @@ class MessageReader(_Stream):
         self._wake()
 
     def _take(self, line: bytes | MessageTooLong) -> None:
+        if isinstance(line, MessageTooLong):
+            logger.warning("message too long", extra={"facts": {"problem": str(line)}})
+            self._parse(line, self._say)
+            return
+        line = normalise(line)
+        if line[:1] == b"[":
+            self._take_batch(line)
+        elif line:
+            self._parse(line, self._say)
+
+    def _parse(
+        self,
+        line: bytes | MessageTooLong,
+        answer: Callable[[bytes], None],
+        batch: Batch | None = None,
+    ) -> None:
+        """Queue the message in a line for the server; what cannot be served gets an error answer."""
         item = line if isinstance(line, MessageTooLong) else parse_message(line)
-        if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
-            self._pending.add(item.message.id)
-        elif isinstance(item, Exception):
-            if isinstance(line, MessageTooLong):
-                logger.warning("message too long", extra={"facts": {"problem": str(line)}})
-            refusal = refuse_unreadable(line, item)
-            if refusal is not None:
-                with contextlib.suppress(anyio.BrokenResourceError):
-                    self.answer(refusal)
+        message = item.message if isinstance(item, SessionMessage) else None
+        if isinstance(message, JSONRPCRequest):
+            self._pending.add(message.id, batch)
+        elif (refusal := refuse(line, item)) is not None:
+            answer(refusal)
+            return
+        elif batch is not None and message is None:
+            answer(refuse_batch("a part of the batch is no message"))
+        elif isinstance(message, JSONRPCNotification) and message.method == CANCELLED:
+            # A cancelled call is never answered: nobody waits for it any more.
+            self._pending.answered((message.params or {}).get("requestId"), None)
         self._items.append(item)
+
+    def _take_batch(self, line: bytes) -> None:
+        parts = split_batch(line)
+        if not parts:
+            self._say(refuse_batch("the batch cannot be read" if parts is None else "it is empty"))
+            return
+        batch = Batch(self._say)
+        for part in parts:
+            self._parse(part, batch.add, batch)
+        batch.finish()
+
+    def _say(self, line: bytes) -> None:
+        with contextlib.suppress(anyio.BrokenResourceError):
+            self.answer(line)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -267,25 +310,41 @@ class MessageReader(_Stream):
 
 
 class Pending:
-    """Which requests have not been answered: at the end of input they are given a moment, so that
-    `… | cdesk mcp` gets its answers.
+    """Which requests have not been answered, and which of them belong to a batch.
+
+    At the end of input they are given a moment, so that `… | cdesk mcp` gets its answers.
     """
 
     def __init__(self) -> None:
-        self._ids: set[object] = set()
+        self._ids: dict[object, Batch | None] = {}
         self._waiter: asyncio.Future[None] | None = None
 
-    def add(self, request_id: object) -> None:
-        self._ids.add(request_id)
+    def add(self, request_id: object, batch: Batch | None = None) -> None:
+        self._ids[request_id] = batch
+        if batch is not None:
+            batch.waiting.add(request_id)
 
-    def discard(self, request_id: object) -> None:
-        self._ids.discard(request_id)
+    def batch_of(self, request_id: object) -> Batch | None:
+        return self._ids.get(request_id)
+
+    def answered(self, request_id: object, answer: bytes | None) -> None:
+        """Forget a request. `answer` goes into its batch, if it has one (None: it gets none)."""
+        if not isinstance(request_id, str | int):
+            return
+        batch = self._ids.pop(request_id, None)
+        if batch is not None:
+            batch.waiting.discard(request_id)
+            batch.add(answer)
+            batch.finish()
+        self._tell()
+
+    def _tell(self) -> None:
         if not self._ids and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def clear(self) -> None:
         self._ids.clear()
-        self.discard(None)
+        self._tell()
 
     async def empty(self, seconds: float) -> None:
         """Return once all are answered, or after `seconds`."""
@@ -314,10 +373,13 @@ class MessageWriter(_Stream):
         if self._closed:
             raise anyio.ClosedResourceError
         message = item.message
-        self._output.write(encode_message(message))
-        if not self._output.idle:
-            await self._output.drained()
-        self._pending.discard(getattr(message, "id", None))
+        line = encode_message(message)
+        answered = message.id if isinstance(message, JSONRPCResponse | JSONRPCError) else None
+        if answered is None or self._pending.batch_of(answered) is None:
+            self._output.write(line)
+            if not self._output.idle:
+                await self._output.drained()
+        self._pending.answered(answered, line)
 
     async def aclose(self) -> None:
         self._closed = True

@@ -95,6 +95,12 @@ class Wire:
 
     def receive(self, seconds: float = 30.0) -> dict[str, Any]:
         """The next line, which must be a JSON-RPC message."""
+        message: dict[str, Any] = json.loads(self.receive_line(seconds))
+        assert message["jsonrpc"] == "2.0"
+        return message
+
+    def receive_line(self, seconds: float = 30.0) -> bytes:
+        """The next line, whatever it is."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
@@ -105,9 +111,7 @@ class Wire:
                 assert data, f"the server ended: {self.error_text()}"
                 self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
-        assert message["jsonrpc"] == "2.0"
-        return message
+        return line
 
     def ask(self, method: str, params: Mapping[str, Any] | None = None) -> int:
         """Send a request; its id."""
@@ -125,12 +129,12 @@ class Wire:
         assert answer["id"] == number
         return answer
 
-    def open(self) -> Self:
+    def open(self, version: str = "2025-11-25") -> Self:
         """The handshake."""
         client = {"name": "wire", "version": "1"}
         self.request(
             "initialize",
-            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client},
+            {"protocolVersion": version, "capabilities": {}, "clientInfo": client},
         )
         self.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
         return self

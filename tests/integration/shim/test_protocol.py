@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
-from tests.integration.shim.harness import EVENT, Wire
+from tests.integration.shim.harness import EVENT, Wire, records
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -77,6 +78,8 @@ COMMON = [
     b'"feature_json":{"n":NaN}}}}',
 ]
 LAST = request("last", "ping")
+DROPPED_BY_THE_SDK = (None, 1.5, 22, 24)
+"""Ids in COMMON of requests that the SDK's own transport never answers; `None` for `[]`."""
 
 
 def enveloped(line: bytes) -> bytes:
@@ -144,8 +147,10 @@ def test_answers_are_those_of_the_sdk_imported_in_full_on_its_own_transport(
         home = StateDirectory(tmp_path / variant).ensure()
         fixtures.catalog(home.catalog)
         found[variant] = transcript(home, command, CONVERSATIONS[name])
-    assert found["ours"] == found["stock"]
-    assert found["full"] == found["stock"]
+    assert found["full"] == found["ours"]
+    refused = [answer for answer in found["ours"] if answer["id"] in DROPPED_BY_THE_SDK]
+    assert all(answer["error"]["code"] in (-32700, -32600) for answer in refused)
+    assert [answer for answer in found["ours"] if answer not in refused] == found["stock"]
     assert len(found["ours"]) > 2
 
 
@@ -184,3 +189,115 @@ def test_a_line_beyond_all_bounds_costs_only_itself(state_home: StateDirectory) 
         refusal = wire.receive()
         assert (refusal["id"], refusal["error"]["code"]) == (99, -32600)
         assert wire.request("ping")["result"] == {}
+
+
+DIGITS = b"9" * 5_000
+UNSERVED = {
+    "an integer of 5,000 digits": (b'"odd"', b'"params":{"n":' + DIGITS + b"}", -32700),
+    "an id of 5,000 digits": (DIGITS, b'"params":{}', -32700),
+    "a lone surrogate": (b"7", b'"params":{"n":"\\ud800"}', -32700),
+    "nested 400 deep": (b"7", b'"params":' + b'{"a":' * 400 + b"1" + b"}" * 400, -32700),
+    "no whole JSON": (b'"odd"', b'"params":{"n":', -32700),
+    "an id with a fraction": (b"1.5", b'"params":{}', -32600),
+    "an id that is null": (b"null", b'"params":{}', -32600),
+    "parameters in an array": (b"7", b'"params":[1]', -32600),
+}
+
+
+@pytest.fixture(scope="module")
+def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    with Wire(StateDirectory(tmp_path_factory.mktemp("wire")).ensure()) as wire:
+        yield wire.open("2025-03-26")
+
+
+@pytest.mark.parametrize("name", UNSERVED)
+def test_a_request_that_cannot_be_served_is_answered_under_its_id(wire: Wire, name: str) -> None:
+    id, rest, code = UNSERVED[name]
+    end = b"" if name == "no whole JSON" else b"}"
+    wire.send(b'{"jsonrpc":"2.0","id":' + id + b',"method":"ping",' + rest + end)
+    line = wire.receive_line()
+    assert b'"id":' + id + b"," in line
+    assert json.loads(line.replace(DIGITS, b"9"))["error"]["code"] == code
+    assert wire.request("ping")["result"] == {}
+
+
+def test_a_byte_that_is_no_utf8_becomes_the_replacement_character(
+    state_home: StateDirectory,
+) -> None:
+    """As in the SDK's own transport."""
+    with Wire(state_home) as wire:
+        wire.open()
+        call = request(9, "tools/call", {"name": "log_event", "arguments": {**EVENT}})
+        wire.send(call.replace(b"why?", b"why\xff\xfe?"))
+        assert wire.receive()["result"]["isError"] is False
+        asked = [item for item in records(state_home) if item.get("activity") == EVENT["activity"]]
+        assert asked[0]["feature_json"]["question"] == "why\ufffd\ufffd?"
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\xef\xbb\xbf \t", b"  ", b"\r"])
+def test_a_byte_order_mark_or_blanks_before_a_request_are_skipped(
+    wire: Wire, before: bytes
+) -> None:
+    wire.send(before + request("marked", "ping"))
+    answer = wire.receive()
+    assert (answer["id"], answer["result"]) == ("marked", {})
+
+
+def test_a_byte_order_mark_before_the_first_request_is_skipped(state_home: StateDirectory) -> None:
+    with Wire(state_home) as wire:
+        wire.send(b"\xef\xbb\xbf" + initialize())
+        assert wire.receive()["result"]["serverInfo"]["name"] == "cdesk"
+
+
+def test_a_batch_is_answered_by_one_array(wire: Wire) -> None:
+    """Protocol 2025-03-26 demands it; other versions get the same."""
+    parts = [
+        request("a", "ping"),
+        INITIALIZED,
+        request("b", "tools/call", {"name": "log_event", "arguments": EVENT}),
+        b"7",
+        b"[]",
+        b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}',
+        request("c", "no/such/method"),
+        b'{"jsonrpc":"2.0","id":"d","method":"ping","params":{"n":' + DIGITS + b"}}",
+    ]
+    wire.send(b" [" + b" ,\t".join(parts) + b"] ")
+    answers = json.loads(wire.receive_line())
+    assert isinstance(answers, list)
+    by_id = {answer["id"]: answer for answer in answers if answer["id"] is not None}
+    assert by_id.keys() == {"a", "b", "c", "d", 1.5}
+    assert by_id["a"]["result"] == {}
+    assert by_id["b"]["result"]["structuredContent"]["accepted"] == "queued"
+    assert by_id["c"]["error"]["code"] == -32601
+    assert sum(answer["id"] is None for answer in answers) == 2
+    assert wire.request("ping")["result"] == {}
+
+
+@pytest.mark.parametrize("batch", [b"[]", b"[1", b"[1]]", b"[" * 200_000, b'[{"a":1},]'])
+def test_a_batch_that_is_none_is_answered_without_an_id(wire: Wire, batch: bytes) -> None:
+    wire.send(batch)
+    answer = json.loads(wire.receive_line())
+    assert (answer["id"], answer["error"]["code"]) == (None, -32600)
+    assert wire.request("ping")["result"] == {}
+
+
+def test_a_batch_of_notifications_has_no_answer(wire: Wire) -> None:
+    wire.send(b"[" + INITIALIZED + b"," + INITIALIZED + b"]")
+    assert wire.request("ping")["result"] == {}
+
+
+def test_a_batch_with_a_cancelled_call_is_answered_without_it(state_home: StateDirectory) -> None:
+    fixtures.catalog(state_home.catalog)
+    with Wire(state_home) as wire:
+        wire.open()
+        query = {"template": "recent_activities"}
+        ticket = wire.call("submit_query", query)["structuredContent"]["ticket_id"]
+        wait = {"name": "get_result", "arguments": {"ticket_id": ticket, "wait_seconds": 20}}
+        batch = b",".join((request("slow", "tools/call", wait), request("fast", "ping")))
+        wire.send(b"[" + batch + b"]")
+        wire.request("ping")
+        wire.send(
+            b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"slow"}}'
+        )
+        answers = json.loads(wire.receive_line())
+        assert [answer["id"] for answer in answers] == ["fast"]
