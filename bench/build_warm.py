@@ -170,7 +170,7 @@ def main(argv: list[str] | None = None) -> int:
         home = StateDirectory(Path(folder)).ensure()
         settings = Settings(home=home.root, customer="customer-0", environ=dict(os.environ))
         first = timed(lambda: run_once(settings))
-        environ = dbt_environment(os.environ, home)
+        environ = dbt_environment(os.environ)
         project = locate_project(settings, home)
         warehouse = open_warehouse(settings, home)
         uploader = Uploader(home, warehouse)

@@ -72,7 +72,7 @@ def state_home(tmp_path: Path) -> StateDirectory:
 
 @pytest.fixture(scope="session")
 def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory after the first round of its worker, with nothing in it yet: made once for
+    """A state directory after the first pipeline cycle, with nothing in it yet: made once for
     all processes of a test run. Copy it.
     """
     from cdesk_app.worker.main import run_once
@@ -85,11 +85,13 @@ def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         if not made.exists():
             home = base / "first_round_in_work"
-            run_once(
-                Settings(
-                    home=home, customer="ada@example.com", worker="off", environ=dict(os.environ)
-                )
+            settings = Settings(
+                home=home, customer="ada@example.com", worker="off", environ=dict(os.environ)
             )
+            report = run_once(settings)
+            assert report.builds == 1
+            assert report.templates
+            assert report.failed_tests == (), "the data tests of a new directory"
             shutil.copytree(home, shared / "first_round_copy")
             (shared / "first_round_copy").rename(made)
     finally:

@@ -412,7 +412,7 @@ def open_pipeline(
         queue=queue,
         state=open_state(home.state_db),
         project=project,
-        builder=Builder(project, dbt_environment(settings.environ, home)),
+        builder=Builder(project, dbt_environment(settings.environ)),
         schedule=BuildSchedule(),
         stop=stop,
     )

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,9 +52,10 @@ def conversations() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
+def built(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
     """Imported and built by the commands themselves, in processes of their own."""
     folder = tmp_path_factory.mktemp("built")
+    shutil.copytree(first_round, folder / "home")
     export = folder / "conversations.json"
     export.write_text(json.dumps(conversations()), encoding="utf-8")
     environ = {

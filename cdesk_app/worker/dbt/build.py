@@ -202,6 +202,7 @@ class _Child:
     ) -> None:
         self._log = project.log
         arguments = {
+            "home_dir": str(project.home_dir),
             "project_dir": str(project.project_dir),
             "profiles_dir": str(project.profiles_dir),
             "target_dir": str(project.target_dir),

@@ -197,12 +197,14 @@ def main() -> int:
     os.umask(0o077)  # the warehouse file is the person's own, whatever their shell says
     given = orjson.loads(sys.argv[1])
     project = DbtProject(
+        home_dir=Path(given["home_dir"]),
         project_dir=Path(given["project_dir"]),
         profiles_dir=Path(given["profiles_dir"]),
         target_dir=Path(given["target_dir"]),
         log_dir=Path(given["log_dir"]),
         target=given["target"],
     )
+    os.chdir(project.home_dir)
     return serve(project, idle_seconds=float(given["idle_seconds"]))
 
 

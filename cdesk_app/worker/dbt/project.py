@@ -4,6 +4,7 @@ working directory.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,8 +33,12 @@ _FOLDERS: Final = (
 class DbtProject:
     """One dbt project and where dbt writes. All paths are absolute; `target` names the profile's
     output.
+
+    home_dir: the state directory, where dbt runs: its profile names the warehouse file relative to
+        that, so that what dbt remembers of a parse stands in a moved or copied directory too.
     """
 
+    home_dir: Path
     project_dir: Path
     profiles_dir: Path
     target_dir: Path
@@ -49,29 +54,32 @@ class DbtProject:
         """dbt's own log: the whole text of an error stands here."""
         return self.log_dir / "dbt.log"
 
-    def files(self) -> Iterator[Path]:
-        """Every file that a parse of the project could read."""
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Every file that a parse of the project could read, and its name within the project."""
+        yield "profiles.yml", self.profiles_dir / "profiles.yml"
         for name in _FILES:
             path = self.project_dir / name
             if path.is_file():
-                yield path
-        yield self.profiles_dir / "profiles.yml"
+                yield name, path
         for folder in _FOLDERS:
             for path in sorted((self.project_dir / folder).rglob("*")):
                 if path.is_file() and path.suffix != ".pyc":
-                    yield path
+                    yield path.relative_to(self.project_dir).as_posix(), path
 
     def fingerprint(self) -> str:
-        """16 hex digits over name, size and modification time of every project file: another one
-        means parse again.
+        """16 hex digits over name and content of every project file: another one means parse again.
+
+        No absolute path and no time of a file goes into it: a state directory that was moved or
+        copied, and a project that was installed again as it was, have the same one.
         """
         digest = hashlib.sha256(self.target.encode())
-        for path in self.files():
+        for name, path in self.files():
             try:
                 stat = path.stat()
+                content = _content_hash(path, stat.st_size, stat.st_mtime_ns)
             except OSError:  # gone since it was listed: the next look sees a settled folder
                 continue
-            digest.update(f"\n{path.as_posix()}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+            digest.update(f"\n{name}\t{content}".encode())
         return digest.hexdigest()[:16]
 
     def options(self) -> list[str]:
@@ -89,6 +97,13 @@ class DbtProject:
             "--no-send-anonymous-usage-stats",
             "--no-version-check",
         ]
+
+
+@functools.lru_cache(maxsize=4_096)
+def _content_hash(path: Path, size: int, mtime_ns: int) -> str:
+    """SHA-256 of a file, read again only when its size or time has changed."""
+    del size, mtime_ns
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def locate_project(settings: Settings, home: StateDirectory) -> DbtProject:
@@ -116,6 +131,7 @@ def prepare_project(
     profiles are read or needed.
     """
     project = DbtProject(
+        home_dir=home.root,
         project_dir=project_dir,
         profiles_dir=home.dbt / "profiles",
         target_dir=home.dbt / "target",
@@ -130,13 +146,13 @@ def prepare_project(
     return project
 
 
-def dbt_environment(environ: Mapping[str, str], home: StateDirectory) -> dict[str, str]:
-    """The environment for a dbt process: the user's own, without DBT_* (which would override our
-    options), without telemetry.
+def dbt_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a dbt process that runs in the state directory: the user's own, without
+    DBT_* (which would override our options), without telemetry.
     """
     kept = {name: value for name, value in environ.items() if not name.upper().startswith("DBT_")}
     return kept | {
-        "CDESK_HOME": str(home.root),
+        "CDESK_HOME": ".",
         "DO_NOT_TRACK": "1",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "PYTHONUTF8": "1",

@@ -67,7 +67,7 @@ def project(home: StateDirectory, tmp_path_factory: pytest.TempPathFactory) -> D
 
 
 @pytest.fixture(scope="module")
-def builder(project: DbtProject, home: StateDirectory) -> Iterator[Builder]:
-    builder = Builder(project, dbt_environment(os.environ, home), lock_wait_seconds=2.0)
+def builder(project: DbtProject) -> Iterator[Builder]:
+    builder = Builder(project, dbt_environment(os.environ), lock_wait_seconds=2.0)
     yield builder
     builder.close()

@@ -4,7 +4,9 @@ survives the death of its child.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -14,10 +16,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from cdesk.core.config import Settings
 from cdesk.core.errors import BuildError
 from cdesk.core.home import StateDirectory
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildBlocked, Builder
-from cdesk_app.worker.dbt.project import DbtProject, dbt_environment
+from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, prepare_project
 
 
 def write(path: Path, text: str) -> None:
@@ -196,10 +199,10 @@ def test_a_killed_child_is_replaced_and_the_next_build_repairs(
 
 
 def test_a_build_that_is_told_to_stop_is_broken_off(
-    project: DbtProject, home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+    project: DbtProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cdesk_app.worker.dbt.build.STOP_GRACE_SECONDS", 0.0)
-    builder = Builder(project, dbt_environment(os.environ, home))
+    builder = Builder(project, dbt_environment(os.environ))
     stop = threading.Event()
     stop.set()
     with pytest.raises(BuildError, match="broken off"):
@@ -208,9 +211,9 @@ def test_a_build_that_is_told_to_stop_is_broken_off(
 
 
 def test_the_child_ends_with_its_parents_pipe_in_the_middle_of_a_build_too(
-    project: DbtProject, home: StateDirectory
+    project: DbtProject,
 ) -> None:
-    builder = Builder(project, dbt_environment(os.environ, home))
+    builder = Builder(project, dbt_environment(os.environ))
 
     def cut(_done: int, _total: int, _name: str) -> None:
         builder._child._pipe(builder._child._process.stdin).close()  # type: ignore[union-attr]
@@ -220,8 +223,8 @@ def test_the_child_ends_with_its_parents_pipe_in_the_middle_of_a_build_too(
     builder.close()
 
 
-def test_an_idle_child_ends_itself(project: DbtProject, home: StateDirectory) -> None:
-    builder = Builder(project, dbt_environment(os.environ, home), idle_seconds=0.2)
+def test_an_idle_child_ends_itself(project: DbtProject) -> None:
+    builder = Builder(project, dbt_environment(os.environ), idle_seconds=0.2)
     builder.compile()
     deadline = time.monotonic() + 20
     while builder.pid is not None and time.monotonic() < deadline:
@@ -241,7 +244,7 @@ def test_no_telemetry_is_switched_on_and_nothing_is_written_outside_the_state_di
     }
     assert written == small_files.keys()
     assert not list(home.root.rglob(".user.yml"))
-    environ = dbt_environment({"DBT_TARGET": "elsewhere", "PATH": "p"}, home)
+    environ = dbt_environment({"DBT_TARGET": "elsewhere", "PATH": "p"})
     assert environ["DO_NOT_TRACK"] == "1"
     assert "DBT_TARGET" not in environ
 
@@ -250,3 +253,22 @@ def test_no_telemetry_is_switched_on_and_nothing_is_written_outside_the_state_di
 def test_dbts_folders_are_private(project: DbtProject) -> None:
     for folder in (project.profiles_dir, project.target_dir, project.log_dir):
         assert Path(folder).stat().st_mode & 0o077 == 0
+
+
+def test_a_moved_state_directory_is_not_parsed_again(
+    builder: Builder, project: DbtProject, home: StateDirectory, tmp_path: Path
+) -> None:
+    before = builder.build()
+    shutil.copytree(home.root, tmp_path / "moved")
+    moved = StateDirectory(tmp_path / "moved")
+    settings = Settings(home=moved.root, customer="ada@example.com")
+    copy = prepare_project(
+        project.project_dir, project.project_dir / "profiles.example.yml", settings, moved
+    )
+    copy.log.unlink()
+    with contextlib.closing(Builder(copy, dbt_environment(os.environ))) as other:
+        report = other.build()
+    assert report.fingerprint == before.fingerprint
+    assert "partial parsing" not in copy.log.read_text(encoding="utf-8"), "dbt says why it cannot"
+    count = "select max(n) from activities.numbers"
+    assert rows(moved, count)[0][0] == rows(home, count)[0][0] + 1  # type: ignore[operator]

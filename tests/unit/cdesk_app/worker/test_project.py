@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -84,10 +85,10 @@ def test_the_fingerprint_moves_with_any_file_of_the_project_and_with_nothing_els
     assert small.fingerprint() == first
     small.target_dir.joinpath("manifest.json").write_text("{}", encoding="utf-8")
     small.project_dir.joinpath("README.md").write_text("x", encoding="utf-8")
-    assert small.fingerprint() == first
     model = small.project_dir / "models" / "a.sql"
-    model.write_text("select 2\n", encoding="utf-8")
     os.utime(model, ns=(1, 1))
+    assert small.fingerprint() == first, "a new time alone is no change"
+    model.write_text("select 2\n", encoding="utf-8")
     second = small.fingerprint()
     assert second != first
     model.rename(model.with_name("b.sql"))
@@ -95,6 +96,14 @@ def test_the_fingerprint_moves_with_any_file_of_the_project_and_with_nothing_els
     assert third not in (first, second)
     (small.project_dir / "selectors.yml").write_text("selectors: []\n", encoding="utf-8")
     assert small.fingerprint() not in (first, second, third)
+
+
+def test_the_fingerprint_of_a_copy_is_the_same(small: DbtProject, tmp_path: Path) -> None:
+    project_dir, home = tmp_path / "elsewhere", StateDirectory(tmp_path / "moved").ensure()
+    shutil.copytree(small.project_dir, project_dir, copy_function=shutil.copyfile)
+    settings = Settings(home=home.root, customer="ada")
+    copy = prepare_project(project_dir, project_dir / "profiles.yml", settings, home)
+    assert copy.fingerprint() == small.fingerprint()
 
 
 def test_a_new_profile_replaces_the_copy(
@@ -116,16 +125,16 @@ def test_the_options_name_every_place_and_switch_the_network_off(small: DbtProje
     assert "--no-version-check" in options
 
 
-def test_dbts_own_variables_are_kept_out_of_the_child(state_home: StateDirectory) -> None:
+def test_dbts_own_variables_are_kept_out_of_the_child() -> None:
     given = {
         "DBT_TARGET_PATH": "x",
         "dbt_profiles_dir": "y",
         "SNOWFLAKE_USER": "u",
         "CDESK_HOME": "old",
     }
-    environ = dbt_environment(given, state_home)
+    environ = dbt_environment(given)
     assert environ["SNOWFLAKE_USER"] == "u"
-    assert environ["CDESK_HOME"] == str(state_home.root)
+    assert environ["CDESK_HOME"] == "."
     assert {name for name in environ if name.upper().startswith("DBT_")} == {
         "DBT_SEND_ANONYMOUS_USAGE_STATS"
     }
