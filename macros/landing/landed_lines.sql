@@ -18,7 +18,9 @@
 {% macro snowflake__landed_lines() -%}
     select
         landing.*,
-        landing.landed_by is not null and any_customer.principal is null and one_customer.principal is null as is_foreign
+        landing.landed_by is not null
+        and any_customer.principal is null
+        and one_customer.principal is null as is_foreign
     from {{ source('cdesk', 'landing') }} as landing
     left join (
         select distinct upper(access.principal) as principal
