@@ -62,6 +62,7 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CDESK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CDESK_CUSTOMER", "ada@example.com")
     monkeypatch.setenv("CDESK_WORKER", "off")
+    monkeypatch.setenv("CDESK_RENDER", "off")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ SHED_PRIORITY: Final[dict[str, int]] = {
     "cdesk.sql_executed": 40,
     "cdesk.sql_completed": 40,
     "cdesk.artifact_created": 30,
+    "cdesk.card_ready": 70,
     "cdesk.insight_recorded": 0,
     "cdesk.error_encountered": 0,
     "cdesk.retry_attempted": 70,

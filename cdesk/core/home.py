@@ -56,6 +56,34 @@ class StateDirectory:
     def worker_log(self) -> Path:
         return self.root / "worker.log"
 
+    @property
+    def render_json(self) -> Path:
+        """Where the running renderer listens."""
+        return self.root / "render.json"
+
+    @property
+    def render_lock(self) -> Path:
+        return self.root / "render.lock"
+
+    @property
+    def render_log(self) -> Path:
+        return self.root / "render.log"
+
+    @property
+    def link_keys(self) -> Path:
+        """Keys that sign the links of cards, and which links are revoked."""
+        return self.root / "link_keys.json"
+
+    @property
+    def charts(self) -> Path:
+        """Charts of stored results, painted ahead."""
+        return self.root / "charts"
+
+    @property
+    def dashboard(self) -> Path:
+        """What the dashboard shows, as the worker last exported it."""
+        return self.root / "dashboard.json"
+
     def ensure(self) -> StateDirectory:
         """Make the directory and its queue where they are missing.
 

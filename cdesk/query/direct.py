@@ -36,8 +36,7 @@ def run_now(
     """Run a catalogued template in this process, with the hash, tag, records and proof of a ticket.
 
     Returns what get_result answers. With `format` and `out` every stored row goes to `out` as well
-    (not for a dry run), and the answer says in `exported_rows` how many those are: fewer than
-    `row_count` where the result is a sample.
+    (not for a dry run).
 
     Raises:
         CdeskError: as `make_request` and `Executor.answer`.
@@ -46,7 +45,7 @@ def run_now(
     writer = QueueWriter(home.queue, durability=settings.durability)
     warehouse = open_warehouse(settings, home)
     try:
-        executor = Executor(home, warehouse, writer)
+        executor = Executor(home, warehouse, writer, card_url=settings.card_url)
         request = make_request(
             executor.catalog(),
             caller,
@@ -61,8 +60,7 @@ def run_now(
         with contextlib.closing(open_state(home.state_db)) as state:
             result = executor.answer(request, state, cancel=cancel, progress=progress)
         if format is not None and out is not None and not dry_run:
-            path = executor.artifacts.path(result["artifact"]["uri"])
-            result = {**result, "exported_rows": export(path, out, format, result=result)}
+            export(executor.artifacts.path(result["artifact"]["uri"]), out, format, result=result)
     finally:
         warehouse.close()
         writer.close()

@@ -72,6 +72,7 @@ class Executor:
         timeout_seconds: float = TIMEOUT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
         rng: random.Random | None = None,
+        card_url: Callable[[str], str] | None = None,
     ) -> None:
         self._warehouse = warehouse
         self._now_ns = now_ns
@@ -80,7 +81,7 @@ class Executor:
         self._rng = rng or random.Random()
         self._catalog = CatalogReader(home.catalog)
         self.artifacts = LocalArtifacts(home.artifacts)
-        self.provenance = Provenance(writer, now_ns)
+        self.provenance = Provenance(writer, now_ns, card_url=card_url)
 
     def new_id(self) -> str:
         return self.provenance.new_id()
@@ -305,6 +306,7 @@ def _result(
         "query_hash": request.query_hash,
         "query_tag": request.query_tag,
         "as_of": as_of,
+        "params": dict(request.params),
         "columns": with_basis(stored.columns, request.template.evidence_columns),
         "rows": stored.preview,
         "row_count": stored.row_count,

@@ -8,7 +8,7 @@ query_run, cdesk.sql_completed               at the end, whatever came of it
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cdesk.artifacts.formats import Stored
@@ -28,7 +28,15 @@ class Provenance:
     Every method raises QueueWriteError where a record cannot be written.
     """
 
-    def __init__(self, writer: QueueWriter, now_ns: NowNs) -> None:
+    def __init__(
+        self,
+        writer: QueueWriter,
+        now_ns: NowNs,
+        *,
+        card_url: Callable[[str], str] | None = None,
+    ) -> None:
+        """card_url: where the card of an artifact_id is, which a stored result then links to."""
+        self._card_url = card_url
         self._writer = writer
         self._now_ns = now_ns
         self._ids = IdSource(now_ns)
@@ -122,7 +130,7 @@ class Provenance:
             request,
             "cdesk.artifact_created",
             {"artifact_id": artifact.artifact_id, **about},
-            link=artifact.uri,
+            link=self._card_url(artifact.artifact_id) if self._card_url else artifact.uri,
         )
 
     def _event(

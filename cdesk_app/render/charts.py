@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any, Final
@@ -56,15 +56,22 @@ class Chart:
     totals: tuple[tuple[str, str], ...] = field(default=())
 
 
-def chart_of(table: Table, params: Mapping[str, Any], zone: tzinfo) -> Chart:
-    """Choose, aggregate and describe. `params` are the question's, for the words alone.
+def chart_of(
+    table: Table, params: Mapping[str, Any], zone: tzinfo, *, sampled: bool = False
+) -> Chart:
+    """Choose, aggregate and describe. `params` are the question's, for the words alone; `sampled`
+    makes the words speak of a sample.
 
     Raises:
         ArtifactUnreadable, QueryTimedOut: as Table.
     """
     shape = shape_of(table)
     draw = _DRAWERS.get(shape.kind, _no_chart)
-    return draw(table, shape, params, zone) or _no_chart(table, shape, params, zone)
+    chart = draw(table, shape, params, zone) or _no_chart(table, shape, params, zone)
+    if not sampled:
+        return chart
+    sample = f"In a sample of {plural(table.row_count, 'row')}: "
+    return replace(chart, headline=sample + chart.headline, alt=chart.alt and sample + chart.alt)
 
 
 # -- over time
@@ -95,11 +102,14 @@ def _series(table: Table, shape: Shape, params: Mapping[str, Any], zone: tzinfo)
                 "as many in the second half than", "as many in the second half as"
             )
     else:
-        headline = f"{what}: {number(values[-1])} at last, {number(mean)} on average over {span}"
+        headline = (
+            f"{what}: {number(values[-1])} most recently, {number(mean)} on average over {span}"
+        )
     finding = (
         f"Highest at {number(high['v'])} ({_day(high['t'], step)}), lowest at {number(low['v'])} "
-        f"({_day(low['t'], step)}); {number(mean)} a {step} on average."
+        f"({_day(low['t'], step)})"
     )
+    finding += f"; {number(mean)} a {step} on average." if shape.additive else "."
     spec = vega.series(
         points,
         title=what,
@@ -250,8 +260,9 @@ def _day(text: str, step: str) -> str:
 
 def _span(points: Sequence[Json], step: str, params: Mapping[str, Any]) -> str:
     for name, unit in (("days_back", "day"), ("hours_back", "hour")):
-        if isinstance(params.get(name), int):
-            return plural(params[name], unit)
+        if isinstance(asked := params.get(name), int):
+            whole_days = unit == "hour" and asked >= 48 and asked % 24 == 0
+            return plural(asked // 24, "day") if whole_days else plural(asked, unit)
     low, high = (datetime.fromisoformat(points[i]["t"]) for i in (0, -1))
     length = dict(zip(_UNITS, _UNIT_SECONDS, strict=True))[step]
     return plural(round((high - low).total_seconds() / length) + 1, step)

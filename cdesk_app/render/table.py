@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import duckdb
 import pyarrow as pa
@@ -29,6 +29,7 @@ MEMORY: Final = "512MB"
 _THREADS: Final = 2
 
 Operator = Literal["contains", "eq", "ne", "lt", "le", "gt", "ge", "null", "not_null"]
+OPERATORS: Final = get_args(Operator)
 _COMPARISONS: Final[dict[str, str]] = {
     "eq": "=",
     "ne": "<>",
@@ -96,7 +97,7 @@ class Table:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._literal = str(path).replace("'", "''")
         with _readable():
             schema = pq.read_schema(path)
@@ -135,7 +136,7 @@ class Table:
     def _slice(self, offset: int, limit: int) -> list[list[Any]]:
         """Rows in stored order: only the row groups that hold them are read."""
         rows: list[list[Any]] = []
-        with _readable(), pq.ParquetFile(self._path) as file:
+        with _readable(), pq.ParquetFile(self.path) as file:
             start = 0
             for group in range(file.metadata.num_row_groups):
                 count = file.metadata.row_group(group).num_rows

@@ -134,6 +134,26 @@ def _frame(values: list[Json], *, height: int, **rest: Any) -> Json:
     return {"data": {"values": values}, "width": WIDE, "height": height, **rest}
 
 
+def _marked(axis: str, at: float, text: str, **place: Any) -> list[Json]:
+    """A dashed rule across the chart at `at`, with its name on a halo of the surface."""
+    value = {axis: {"datum": at, "type": "quantitative"}}
+    words = {"type": "text", "baseline": "bottom", "dy": -3, "text": text, **place}
+    once: Json = {"values": [{}]}
+    return [
+        {
+            "data": once,
+            "mark": {"type": "rule", "strokeDash": [5, 4], "color": "$soft"},
+            "encoding": value,
+        },
+        {
+            "data": once,
+            "mark": {**words, "stroke": "$surface", "strokeWidth": 5, "strokeJoin": "round"},
+            "encoding": value,
+        },
+        {"data": once, "mark": {**words, "color": "$ink"}, "encoding": value},
+    ]
+
+
 def _quantity(field: str, title: str | None, **more: Any) -> Json:
     return {"field": field, "type": "quantitative", "title": title, **more}
 
@@ -182,25 +202,7 @@ def series(
             }
         )
     if mean is not None:
-        at = {"datum": mean, "type": "quantitative"}
-        layers += [
-            {
-                "mark": {"type": "rule", "strokeDash": [5, 4], "color": "$soft"},
-                "encoding": {"y": at},
-            },
-            {
-                "mark": {
-                    "type": "text",
-                    "align": "right",
-                    "baseline": "bottom",
-                    "dy": -4,
-                    "color": "$muted",
-                    "text": mean_text,
-                    "x": "width",
-                },
-                "encoding": {"y": at},
-            },
-        ]
+        layers += _marked("y", mean, mean_text, align="left", x=4)
     return _frame(list(points), height=300, layer=layers)
 
 
@@ -345,21 +347,7 @@ def histogram(
                 "y2": {"datum": 0},
             },
         },
-        {
-            "mark": {"type": "rule", "strokeDash": [5, 4], "color": "$ink"},
-            "encoding": {"x": {"datum": median, "type": "quantitative"}},
-        },
-        {
-            "mark": {
-                "type": "text",
-                "align": "left",
-                "dx": 6,
-                "y": 8,
-                "color": "$ink",
-                "text": median_text,
-            },
-            "encoding": {"x": {"datum": median, "type": "quantitative"}},
-        },
+        *_marked("x", median, median_text, align="left", dx=6, y=8),
     ]
     return _frame(list(bins), height=280, layer=layers)
 
@@ -489,7 +477,7 @@ def figures(items: Sequence[Json]) -> Json:
     )
 
 
-def sparkline(points: Sequence[Json], *, target: float | None) -> Json:
+def sparkline(points: Sequence[Json], *, target: float | None, target_text: str) -> Json:
     """A small line over time, with its target. Points: t, v, s (which percentile)."""
     x = {
         "field": "t",
@@ -510,10 +498,7 @@ def sparkline(points: Sequence[Json], *, target: float | None) -> Json:
         }
     ]
     if target is not None:
-        at = {"datum": target, "type": "quantitative"}
-        layers.append(
-            {"mark": {"type": "rule", "strokeDash": [4, 4], "color": "$ink"}, "encoding": {"y": at}}
-        )
+        layers += _marked("y", target, target_text, align="left", x=4)
     return _frame(list(points), height=150, layer=layers)
 
 

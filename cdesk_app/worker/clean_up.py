@@ -19,6 +19,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.query.reuse import forget_answers
 from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import forget_tickets
+from cdesk_app.render.pictures import forget_pictures
 from cdesk_app.worker.status_board import StatusBoard
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class CleanUp:
     def __init__(
         self, home: StateDirectory, state: sqlite3.Connection, status: StatusBoard, now_ns: NowNs
     ) -> None:
+        self._home = home
         self._store = LocalArtifacts(home.artifacts)
         self._state = state
         self._status = status
@@ -49,7 +51,9 @@ class CleanUp:
     def run(self) -> int:
         """Remove what may go; how much went. What cannot be removed now waits for tomorrow."""
         self._last_ns = self._now_ns()
-        removed = sum(map(self._step, (self._tickets, self._artifacts, self._answers)))
+        removed = sum(
+            map(self._step, (self._tickets, self._artifacts, self._answers, self._pictures))
+        )
         self._status.keep(LastCleanUp(at=self._status.now(), removed=removed))
         return removed
 
@@ -65,6 +69,9 @@ class CleanUp:
 
     def _artifacts(self) -> int:
         return sweep_artifacts(self._state, self._store, now=format_ts(self._now_ns()))
+
+    def _pictures(self) -> int:
+        return forget_pictures(self._home)
 
     def _answers(self) -> int:
         return forget_answers(self._state, now_ns=self._now_ns(), keep_days=RETENTION_DAYS)

@@ -408,7 +408,9 @@ def open_pipeline(
         home,
         warehouse=warehouse,
         uploader=Uploader(home, warehouse),
-        runner=TicketRunner(settings, home, warehouse, queue, notify=notify),
+        runner=TicketRunner(
+            settings, home, warehouse, queue, notify=notify, stays=notify is not None
+        ),
         queue=queue,
         state=open_state(home.state_db),
         project=project,

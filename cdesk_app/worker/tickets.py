@@ -43,6 +43,7 @@ from cdesk.state.tickets import (
     set_progress,
 )
 from cdesk.warehouse.protocol import Warehouse
+from cdesk_app.worker.presentation import Presentation, Presented
 
 MAX_RUNNING: Final = 4
 _LOOK_SECONDS: Final = 0.1
@@ -62,7 +63,8 @@ class TicketRunner:
     """Runs the tickets of a state directory; one a directory, in its worker.
 
     `poll`, `recover` and `close` are for one thread, the worker's. notify: called (from any thread)
-    when tickets have ended, so that the worker can land their records.
+    when tickets have ended, so that the worker can land their records. stays: the worker lives on
+    after them, and may start the renderer of their cards.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class TicketRunner:
         patience_seconds: float = PATIENCE_SECONDS,
         now_ns: NowNs = time.time_ns,
         notify: Callable[[], None] | None = None,
+        stays: bool = False,
     ) -> None:
         self._settings = settings
         self._home = home
@@ -90,7 +93,9 @@ class TicketRunner:
             now_ns=now_ns,
             timeout_seconds=timeout_seconds,
             patience_seconds=patience_seconds,
+            card_url=settings.card_url,
         )
+        self._presentation = Presentation(settings, home, self._executor.artifacts, starts=stays)
         self._name = self._executor.new_id()
         self._state = open_state(home.state_db)
         self._lock = threading.Lock()
@@ -202,8 +207,9 @@ class TicketRunner:
             return ticket, cancel
 
     def _run(self, state: sqlite3.Connection, ticket: Ticket, cancel: threading.Event) -> None:
+        presented: Presented | None = None
         try:
-            result = self._answer(state, ticket, cancel)
+            presented = self._answer(state, ticket, cancel)
         except CdeskError as error:
             if not self._closing.is_set():  # on closing, close() gives the ticket back
                 self._fail(state, ticket, error, cancelled=cancel.is_set())
@@ -217,14 +223,17 @@ class TicketRunner:
                 message=f"{type(error).__name__}; the worker's log has the details",
             )
         else:
-            self._end(state, ticket, "succeeded", result=result)
+            self._end(state, ticket, "succeeded", result=presented.answer)
         finally:
             with self._lock:
                 del self._running[ticket.ticket_id]
+        if presented is not None:
+            self._notify()
+            presented.paint()
 
     def _answer(
         self, state: sqlite3.Connection, ticket: Ticket, cancel: threading.Event
-    ) -> dict[str, Any]:
+    ) -> Presented:
         def progress(text: str) -> None:
             set_progress(state, ticket.ticket_id, runner=self._name, progress=text)
 
@@ -235,7 +244,8 @@ class TicketRunner:
             raise CatalogChanged(
                 f"template {ticket.template} was changed after this ticket; submit the query again"
             )
-        return self._executor.answer(request, state, cancel=cancel, progress=progress)
+        answer = self._executor.answer(request, state, cancel=cancel, progress=progress)
+        return self._presentation.present(request, answer)
 
     def _request(self, ticket: Ticket) -> QueryRequest:
         return make_request(

@@ -9,8 +9,7 @@
         payload json not null,
         source_file varchar not null,
         source_offset bigint not null,
-        landed_at timestamp not null,
-        landed_by varchar
+        landed_at timestamp not null
     )
 {%- endmacro %}
 
@@ -22,8 +21,7 @@
         payload variant not null,
         source_file varchar not null,
         source_offset number(38, 0) not null,
-        landed_at timestamp_ntz not null,
-        landed_by varchar
+        landed_at timestamp_ntz not null
     )
     cluster by (landed_at)
 {%- endmacro %}

@@ -7,11 +7,14 @@ the wheel and its dependencies declare, so nothing is downloaded and nothing und
 from __future__ import annotations
 
 import ast
+import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
 import tomllib
+import urllib.request
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -156,6 +159,25 @@ def test_the_worker_extra_alone_builds_and_answers(wheel: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stderr
     asked = cdesk(python, tmp_path, "query", "activity_counts", "--format", "json")
     assert asked.returncode == 0, asked.stderr
+
+
+def test_the_render_extra_alone_serves_cards(wheel: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / "venv", wheel, "render")
+    ran = cdesk(
+        python,
+        tmp_path,
+        "dashboard",
+        CDESK_RENDER="auto",
+        CDESK_RENDER_URL="http://127.0.0.1:18377",
+    )
+    assert ran.returncode == 0, ran.stderr
+    try:
+        base = ran.stdout.partition("/?")[0]
+        with urllib.request.urlopen(f"{base}/static/page.css", timeout=30) as page:
+            assert page.status == 200
+    finally:
+        started = json.loads((tmp_path / "state" / "render.json").read_text(encoding="utf-8"))
+        os.kill(started["pid"], signal.SIGTERM)
 
 
 def test_the_snowflake_extra_alone_gets_as_far_as_the_connection(

@@ -1,0 +1,211 @@
+"""What a card shows of one stored result: from state.db, the catalog, and the file itself."""
+
+from __future__ import annotations
+
+import hmac
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import tzinfo
+from threading import Lock
+from typing import Any, Final
+
+import orjson
+
+from cdesk.artifacts.local import LocalArtifacts, customer_key
+from cdesk.artifacts.records import Artifact, get_artifact
+from cdesk.contract.catalog import load_catalog
+from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.errors import CatalogError, CdeskError, NotFound
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
+from cdesk_app.render.charts import Chart, chart_of
+from cdesk_app.render.links import Grant
+from cdesk_app.render.table import Table
+from cdesk_app.render.words import cell, moment, plural, shown_text, title
+
+KEPT: Final = 64
+
+
+class Gone(CdeskError):
+    """A result that was there: past its retention, or its file removed."""
+
+    code = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One stored result, opened. `answer` is what get_result answered, empty where that is
+    forgotten.
+    """
+
+    artifact: Artifact
+    table: Table
+    answer: Mapping[str, Any]
+    params: Mapping[str, Any]
+    template: str | None
+    description: str | None
+    asked_at: str | None
+    finished_at: str | None
+
+    @property
+    def artifact_id(self) -> str:
+        return self.artifact.artifact_id
+
+    def preview(self, zone: tzinfo) -> list[list[str | None]]:
+        """The first rows as the page shows them; none where the answer is forgotten."""
+        kinds = [column.type for column in self.table.columns]
+        rows = self.answer.get("rows") or []
+        if any(len(row) != len(kinds) for row in rows):
+            return []
+        return [[cell(v, k, zone) for v, k in zip(row, kinds, strict=True)] for row in rows]
+
+    def asked(self) -> list[tuple[str, str]]:
+        """The parameters of the question, in words."""
+        return [
+            (
+                title(name),
+                ", ".join(map(str, value))
+                if isinstance(value, list)
+                else shown_text(str(value), limit=200),
+            )
+            for name, value in self.params.items()
+            if value is not None
+        ]
+
+    def _basis(self) -> str | None:
+        """Whether the figures come from what the system recorded or from what was reported."""
+        found = {column.get("basis") for column in self.answer.get("columns") or []} - {None}
+        return " and ".join(sorted(map(str, found))) or None
+
+    def sampling_note(self) -> str | None:
+        if not self.artifact.sampled:
+            return None
+        note = self.answer.get("sampling_note")
+        text = str(note) if note else f"a sample of {plural(self.artifact.rows, 'row')}"
+        return text[:1].upper() + text[1:]
+
+    def provenance(self, zone: tzinfo) -> list[tuple[str, str]]:
+        """Where the figures come from."""
+        answer, artifact = self.answer, self.artifact
+        rows = answer.get("row_count", artifact.rows)
+        pairs = (
+            ("template", self.template),
+            ("query_hash", artifact.query_hash),
+            ("query_tag", answer.get("query_tag")),
+            ("as of", moment(answer["as_of"], zone) if answer.get("as_of") else None),
+            ("asked by", artifact.customer),
+            ("stored", moment(artifact.created_at, zone)),
+            ("kept until", "on hold" if artifact.legal_hold else moment(artifact.expires_at, zone)),
+            ("rows", f"{rows:,}"),
+            ("basis", self._basis()),
+            ("artifact", artifact.artifact_id),
+        )
+        return [(name, str(value)) for name, value in pairs if value is not None]
+
+
+class Cards:
+    """Opens the cards of one state directory; charts made lately are kept. For several threads."""
+
+    def __init__(self, home: StateDirectory, zone: tzinfo, *, now_ns: NowNs = time.time_ns) -> None:
+        self._home = home
+        self._store = LocalArtifacts(home.artifacts)
+        self._zone = zone
+        self._now_ns = now_ns
+        self._charts: OrderedDict[str, Chart] = OrderedDict()
+        self._lock = Lock()
+
+    def open(self, artifact_id: str, grant: Grant) -> Card:
+        """The card that `grant` is for.
+
+        Raises:
+            NotFound: there is no such result for this link's customer.
+            Gone: it is past its retention, or its file is gone.
+            ArtifactUnreadable: its file is damaged. StateDirectoryError: state.db is unusable.
+        """
+        with closing(open_state(self._home.state_db)) as state:
+            artifact = self._artifact(state, artifact_id, grant)
+            answer, params, asked_at, finished_at = _answer(state, artifact)
+        if artifact.expires_at <= format_ts(self._now_ns()) and not artifact.legal_hold:
+            raise Gone(f"it was kept until {artifact.expires_at}; run its query again")
+        if not self._store.exists(artifact.uri):
+            raise Gone("its file was removed; run its query again with --fresh")
+        template = answer.get("template")
+        return Card(
+            artifact=artifact,
+            table=Table(self._store.path(artifact.uri)),
+            answer=answer,
+            params=params,
+            template=template,
+            description=self._description(template),
+            asked_at=asked_at,
+            finished_at=finished_at,
+        )
+
+    def chart(self, card: Card) -> Chart:
+        """The card's chart, made once.
+
+        Raises:
+            ArtifactUnreadable, QueryTimedOut: as chart_of.
+        """
+        if (known := self.known_chart(card)) is not None:
+            return known
+        made = chart_of(card.table, card.params, self._zone, sampled=card.artifact.sampled)
+        with self._lock:
+            self._charts[card.artifact_id] = made
+            while len(self._charts) > KEPT:
+                self._charts.popitem(last=False)
+        return made
+
+    def known_chart(self, card: Card) -> Chart | None:
+        """The chart where it was made already."""
+        with self._lock:
+            return self._charts.get(card.artifact_id)
+
+    def _artifact(self, state: sqlite3.Connection, artifact_id: str, grant: Grant) -> Artifact:
+        row = state.execute(
+            "select customer from artifacts where artifact_id = ?", (artifact_id,)
+        ).fetchone()
+        key = customer_key(row[0]) if row else ""
+        if not hmac.compare_digest(key.encode(), grant.customer_key.encode()):
+            raise NotFound("there is no such result; run its query again")
+        return get_artifact(state, artifact_id, customer=row[0])
+
+    def _description(self, template: str | None) -> str | None:
+        if template is None:
+            return None
+        try:
+            found = load_catalog(self._home.catalog).templates.get(template)
+        except CatalogError:
+            return None
+        return found.description if found else None
+
+
+def _answer(
+    state: sqlite3.Connection, artifact: Artifact
+) -> tuple[dict[str, Any], dict[str, Any], str | None, str | None]:
+    """The answer that the artifact belongs to, its parameters, when it was asked and answered."""
+    ticket = state.execute(
+        "select params, submitted_at, finished_at, result from tickets where customer = ? and query_hash = ? "
+        "and json_extract(result, '$.artifact.artifact_id') = ? order by finished_at limit 1",
+        (artifact.customer, artifact.query_hash, artifact.artifact_id),
+    ).fetchone()
+    kept = state.execute(
+        "select result, finished_at from query_runs where customer = ? and query_hash = ? "
+        "and json_extract(result, '$.artifact.artifact_id') = ?",
+        (artifact.customer, artifact.query_hash, artifact.artifact_id),
+    ).fetchone()
+    answer = {
+        **(orjson.loads(kept[0]) if kept else {}),
+        **(orjson.loads(ticket[3]) if ticket else {}),
+    }
+    params = answer.get("params") or (orjson.loads(ticket[0]) if ticket else {})
+    return (
+        answer,
+        params,
+        ticket[1] if ticket else None,
+        ticket[2] if ticket else (kept[1] if kept else None),
+    )

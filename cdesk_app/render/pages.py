@@ -1,0 +1,49 @@
+"""The pages' templates, with everything that goes into them escaped."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+STATIC: Final = {
+    "card.js": "text/javascript",
+    "dashboard.js": "text/javascript",
+    "page.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+
+
+@cache
+def environment() -> Environment:
+    """Autoescape is on for every template, whatever its name."""
+    return Environment(
+        loader=PackageLoader("cdesk_app.render", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def page(name: str, **values: Any) -> str:
+    """The HTML of a template."""
+    return environment().get_template(name).render(asset=asset, **values)
+
+
+@cache
+def static(name: str) -> bytes:
+    """One of our own files. KeyError for a name that is none of STATIC."""
+    if name not in STATIC:
+        raise KeyError(name)
+    return files("cdesk_app.render").joinpath("static", name).read_bytes()
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of one of our own files, another one when its content changes."""
+    return f"/static/{name}?v={hashlib.sha256(static(name)).hexdigest()[:12]}"

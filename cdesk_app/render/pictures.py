@@ -1,0 +1,49 @@
+"""Charts painted ahead, for clients that show them inside the conversation:
+
+    charts/<customer key>/<artifact_id>.<theme>.svg, .png
+
+A customer's folder can be removed as a whole, and any picture can be painted again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Final
+
+from cdesk.artifacts.local import customer_key
+from cdesk.core.home import StateDirectory, write_private
+from cdesk_app.render.paint import Painter
+from cdesk_app.render.vega import THEMES, Json
+
+KEEP_SECONDS: Final = 7 * 24 * 3600
+"""As long as a ticket is remembered."""
+
+
+def keep_pictures(
+    home: StateDirectory, customer: str, artifact_id: str, spec: Json, painter: Painter
+) -> None:
+    """Paint and keep the chart of a result: SVG, light and dark, and PNG.
+
+    Raises:
+        OSError: they cannot be written. ValueError: the specification cannot be drawn.
+    """
+    folder = home.charts / customer_key(customer)
+    for one in (home.charts, folder):
+        one.mkdir(mode=0o700, exist_ok=True)
+    for theme in THEMES:
+        drawn = painter.svg(spec, theme).encode()
+        write_private(folder / f"{artifact_id}.{theme}.svg", drawn)
+    write_private(folder / f"{artifact_id}.png", painter.png(spec, "light"))
+
+
+def forget_pictures(home: StateDirectory, *, older_than_seconds: float = KEEP_SECONDS) -> int:
+    """Remove pictures older than that; how many."""
+    removed = 0
+    limit = time.time() - older_than_seconds
+    for path in home.charts.glob("*/*.*"):
+        with contextlib.suppress(OSError):
+            if path.suffix in (".svg", ".png") and path.lstat().st_mtime < limit:
+                path.unlink()
+                removed += 1
+    return removed

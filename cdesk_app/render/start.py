@@ -1,0 +1,141 @@
+"""Starting the renderer where none runs, and links to what it serves. Needs no extra itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from cdesk.core.config import Settings
+from cdesk.core.errors import ConfigurationError
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import is_held
+from cdesk_app.render.links import LINK_SECONDS, Links
+
+START_SECONDS: Final = 20.0
+NEEDED: Final = ("duckdb", "jinja2", "pyarrow", "starlette", "uvicorn", "vl_convert")
+_children: list[subprocess.Popen[bytes]] = []
+"""What this process started and has not seen the end of."""
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address that opens one page until `expires_at` (RFC 3339)."""
+
+    url: str
+    expires_at: str
+
+
+def missing() -> list[str]:
+    """The packages without which no renderer can run here."""
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
+
+
+def card_link(
+    settings: Settings,
+    home: StateDirectory,
+    *,
+    artifact_id: str,
+    customer: str,
+    seconds: int = LINK_SECONDS,
+) -> Link:
+    """A signed link to the card of a stored result."""
+    signed = Links(home).sign("card", customer=customer, subject=artifact_id, seconds=seconds)
+    return Link(
+        f"{base_url(settings, home)}/c/{artifact_id}?{urlencode({'t': signed.token})}",
+        signed.expires_at,
+    )
+
+
+def dashboard_link(
+    settings: Settings, home: StateDirectory, *, customer: str, seconds: int = LINK_SECONDS
+) -> Link:
+    """A signed link to the dashboard."""
+    signed = Links(home).sign("dashboard", customer=customer, seconds=seconds)
+    return Link(f"{base_url(settings, home)}/?{urlencode({'t': signed.token})}", signed.expires_at)
+
+
+def base_url(settings: Settings, home: StateDirectory) -> str:
+    """Where the renderer listens, or will."""
+    try:
+        return str(orjson.loads(home.render_json.read_bytes())["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return settings.render_url
+
+
+def is_ours_to_start(settings: Settings) -> bool:
+    """Whether cards are served from this computer; a team's service is run by whoever runs it."""
+    return settings.render == "auto" and urlsplit(settings.render_url).hostname in _LOOPBACK
+
+
+def start(settings: Settings, home: StateDirectory) -> bool:
+    """Start a renderer if none runs; whether one was started. Does not wait for it.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+    _children[:] = [child for child in _children if child.poll() is None]
+    if is_held(home.render_lock):
+        return False
+    environ = {
+        **settings.environ,
+        "CDESK_HOME": str(settings.home),
+        "CDESK_CUSTOMER": settings.customer,
+        "CDESK_TARGET": settings.target,
+    }
+    command = [sys.executable, "-m", "cdesk_app.render.server"]
+    # Beside our own packages: a package of the same name elsewhere is not ours.
+    beside = Path(__file__).resolve().parents[2]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    output = os.open(home.render_log, flags, 0o600)
+    try:
+        if sys.platform == "win32":
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environ,
+                cwd=beside,
+                creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW,
+            )
+        else:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environ,
+                cwd=beside,
+                start_new_session=True,
+            )
+    finally:
+        os.close(output)
+    _children.append(child)
+    return True
+
+
+def ensure(settings: Settings, home: StateDirectory) -> None:
+    """Start a renderer if none runs, and wait until it listens.
+
+    Raises:
+        ConfigurationError: it did not come up; its log says why.
+    """
+    if not is_ours_to_start(settings):
+        return
+    start(settings, home)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if home.render_json.exists() and is_held(home.render_lock):
+            return
+        time.sleep(0.05)
+    raise ConfigurationError(f"the renderer did not start; its log is {home.render_log}")
