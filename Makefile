@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test lint bench chaos load lock clean
+.PHONY: venv demo test lint lint-sdk bench chaos load lock clean
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -27,6 +27,10 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint models analyses tests/data
+
+# The protocol tests against the newest MCP SDK, with the lazy import on though it was not measured.
+lint-sdk: venv
+	$(BIN)/python scripts/lint_sdk.py
 
 bench: venv
 	$(BIN)/python -m bench

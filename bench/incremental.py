@@ -116,7 +116,7 @@ _ROWS = """
     from range({first}, {first} + {rows}) as numbers (i)
 """
 _LAND = """
-    insert into landing
+    insert into landing (id, kind, payload, source_file, source_offset, landed_at)
     with born as ({born})
     select
         id,
@@ -199,7 +199,8 @@ def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, round_: int, id_
     warehouse.execute("begin")
     warehouse.execute(_LAND.format(born=born, file=f"batch{round_}", landed_at=now))
     warehouse.execute(
-        f"insert into landing select id, kind, payload, 'again{round_}', source_offset, {now} from landing "
+        f"insert into landing (id, kind, payload, source_file, source_offset, landed_at) "
+        f"select id, kind, payload, 'again{round_}', source_offset, {now} from landing "
         f"where source_file = 'history' order by hash(source_offset, landed_at, {round_}) limit {rows // 100}"
     )
     warehouse.execute("commit")

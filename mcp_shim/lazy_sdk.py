@@ -76,26 +76,35 @@ as right.
 
 def install() -> bool:
     """Put the rest of the SDK off for this process. False where it is loaded already, or of a
-    version that was not measured.
+    version that was not measured (`unmeasured` says which).
+
+    For the process on standard input and output alone: what serves HTTP needs what this leaves out.
     """
-    if "mcp" in sys.modules or "mcp_types" in sys.modules or not _known():
+    if "mcp" in sys.modules or "mcp_types" in sys.modules or unmeasured():
         return False
     sys.meta_path.insert(0, _Finder())
     return True
 
 
-def _known() -> bool:
-    """Whether KNOWN_VERSIONS are installed; seen by their metadata folders, as importlib.metadata
-    is slow to import.
+def unmeasured() -> str | None:
+    """Which installed version was not measured, in a few words; None where all were."""
+    for name, measured in KNOWN_VERSIONS.items():
+        version = _version(name)
+        if not version.startswith(measured):
+            return f"{name} {version} was not measured ({measured}x was)"
+    return None
+
+
+def _version(name: str) -> str:
+    """The installed version of a package, by its metadata folder (importlib.metadata is slow to
+    import); `?` where there is none.
     """
-    for name, version in KNOWN_VERSIONS.items():
-        spec = PathFinder.find_spec(name)
-        if spec is None or not spec.submodule_search_locations:
-            return False
-        site = Path(next(iter(spec.submodule_search_locations))).parent
-        if next(site.glob(f"{name}-{version}*.dist-info"), None) is None:
-            return False
-    return True
+    spec = PathFinder.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return "?"
+    site = Path(next(iter(spec.submodule_search_locations))).parent
+    folder = next(site.glob(f"{name}-*.dist-info"), None)
+    return folder.name.removesuffix(".dist-info").partition("-")[2] if folder else "?"
 
 
 class _Finder(MetaPathFinder):
@@ -162,7 +171,8 @@ class _Placeholder:
 
     def __call__(self, *_: object, **__: object) -> Any:
         raise NotLoaded(
-            f"{type(self).__module__}.{type(self).__name__} is not loaded in the stdio server (mcp_shim.lazy_sdk)"
+            f"{type(self).__module__}.{type(self).__name__} is not loaded in the stdio server "
+            "(mcp_shim.lazy_sdk)"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 
@@ -11,6 +12,8 @@ from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.core.log import set_up_logging
 from mcp_shim import lazy_sdk
+
+logger = logging.getLogger(__name__)
 
 
 def main(settings: Settings) -> int:
@@ -27,6 +30,8 @@ def main(settings: Settings) -> int:
     if lazy_sdk.install():
         # Otherwise pydantic reads the metadata of every installed package, looking for plugins.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    elif (reason := lazy_sdk.unmeasured()) is not None:
+        logger.warning("the SDK is imported in full", extra={"facts": {"reason": reason}})
     from mcp_shim.transports.stdio import serve  # brings the SDK: not before `install`
 
     serve(settings, home)

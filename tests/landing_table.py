@@ -25,6 +25,15 @@ def landing_ddl() -> str:
     return re.sub(r"{{\s*relation\s*}}", "activities.landing", found[1])
 
 
+def land_lines_ddl(landing: str = "landing", name: str = "land_lines") -> str:
+    """The procedure by which Snowflake's connector lands, as the macro has it."""
+    text = (MACRO.parent / "land_lines_sql.sql").read_text(encoding="utf-8")
+    found = re.search(r"macro land_lines_sql.*?%}(.*?){%-? endmacro", text, re.DOTALL)
+    assert found is not None
+    named = re.sub(r"{{\s*name\s*}}", name, found[1])
+    return re.sub(r"{{\s*landing\s*}}", landing, named).strip()
+
+
 def make_landing(path: Path) -> Path:
     """A warehouse in which only `landing` stands."""
     with duckdb.connect(path) as connection:

@@ -134,9 +134,8 @@ class Stored:
     """A result as it went into a Parquet file.
 
     row_count, byte_count: of the whole result (bytes as Arrow holds it in memory). kept_rows: in
-    the file. shown, preview: its first rows, as the engine's values
-    and as JSON carries them. sampling_note: says n of m where the file
-    is a sample.
+    the file. shown, preview: its first rows, as the engine's values and as JSON carries them.
+    sampling_note: says n of m where the file is a sample.
     """
 
     columns: list[dict[str, str]]
@@ -154,7 +153,15 @@ class Stored:
 
     @property
     def sampling_note(self) -> str | None:
-        return f"sampled {self.kept_rows:,} of {self.row_count:,} rows" if self.sampled else None
+        return _note(self.kept_rows, self.row_count) if self.sampled else None
+
+
+def _note(kept: int, total: int) -> str:
+    return f"sampled {kept:,} of {total:,} rows"
+
+
+NOTE_KEY: Final = "cdesk.sampling_note"
+"""Key of a Parquet file's own metadata: there where the file is a sample, and says n of m."""
 
 
 def store(
@@ -199,6 +206,7 @@ def store(
             with _Writer(path, written) as writer:
                 for batch in _pick(whole, sample_positions(query_hash, kept, row_count)):
                     writer.add(batch)
+                writer.tell({NOTE_KEY: _note(kept, row_count)})
         else:
             whole.replace(path)
     finally:
@@ -284,6 +292,10 @@ class _Writer:
         if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._flush()
 
+    def tell(self, metadata: Mapping[str, str]) -> None:
+        """Add to the file's own metadata."""
+        self._writer.add_key_value_metadata(dict(metadata))
+
     def _flush(self) -> None:
         if self._waiting:
             self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema))
@@ -308,6 +320,13 @@ def parquet_columns(path: Path) -> list[dict[str, str]]:
     return [{"name": field.name, "type": column_type(field.type)} for field in pq.read_schema(path)]
 
 
+def sampling_note(path: Path) -> str | None:
+    """What a stored result says of itself where it is a sample, None where it is whole."""
+    metadata = pq.read_metadata(path).metadata or {}
+    found = metadata.get(NOTE_KEY.encode())
+    return None if found is None else found.decode()
+
+
 def read_rows(path: Path, *, limit: int | None = None) -> Iterator[list[Any]]:
     """The file's rows in order, at most `limit`, as JSON carries them."""
     for row in _first_rows(path, limit):
@@ -321,38 +340,50 @@ def _first_rows(path: Path, limit: int | None) -> Iterator[tuple[Any, ...]]:
         yield from itertools.islice(rows, limit)
 
 
-def export(path: Path, out: BinaryIO, format: Format, *, result: Mapping[str, Any]) -> None:
+def export(path: Path, out: BinaryIO, format: Format, *, result: Mapping[str, Any]) -> int:
     """Write the stored rows to `out`: `parquet` as it is, `csv` (RFC 4180, header, null as nothing,
-    UTF-8), or `json`.
+    UTF-8), or `json`. How many rows that were.
 
     `json` is one object: `result` (what get_result answers) with all stored rows in place of the
-    preview.
+    preview; `truncated` where they are a sample.
     """
     if format == "parquet":
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 out.write(chunk)
-        return
+        return int(pq.read_metadata(path).num_rows)
     if format == "csv":
-        text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-        try:
-            writer = csv.writer(text)
-            writer.writerow([column["name"] for column in result["columns"]])
-            for row in read_rows(path):
-                writer.writerow([_csv_cell(value) for value in row])
-        finally:
-            text.flush()
-            text.detach()
-        return
+        return _write_csv(path, out, [column["name"] for column in result["columns"]])
+    return _write_json(path, out, result)
+
+
+def _write_csv(path: Path, out: BinaryIO, header: list[str]) -> int:
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    count = 0
+    try:
+        writer = csv.writer(text)
+        writer.writerow(header)
+        for count, row in enumerate(read_rows(path), start=1):  # noqa: B007
+            writer.writerow([_csv_cell(value) for value in row])
+    finally:
+        text.flush()
+        text.detach()
+    return count
+
+
+def _write_json(path: Path, out: BinaryIO, result: Mapping[str, Any]) -> int:
     rest = {
         name: value
         for name, value in result.items()
         if name not in ("columns", "rows", "truncated")
     }
+    truncated = b"true" if result.get("sampled") else b"false"
+    count = 0
     out.write(b'{"columns":' + orjson.dumps(result["columns"]) + b',"rows":[')
-    for number, row in enumerate(read_rows(path)):
-        out.write((b",\n" if number else b"\n") + orjson.dumps(row))
-    out.write(b'],"truncated":false,' + orjson.dumps(rest)[1:] + b"\n")
+    for count, row in enumerate(read_rows(path), start=1):
+        out.write((b",\n" if count > 1 else b"\n") + orjson.dumps(row))
+    out.write(b'],"truncated":' + truncated + b"," + orjson.dumps(rest)[1:] + b"\n")
+    return count
 
 
 def _csv_cell(value: Any) -> Any:

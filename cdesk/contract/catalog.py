@@ -25,6 +25,7 @@ from cdesk.contract.records import (
     check_activity_name,
     proof_hash,
 )
+from cdesk.contract.redaction import redact_value
 from cdesk.contract.vocabulary import SHED_PRIORITY
 from cdesk.core.clock import parse_ts
 from cdesk.core.errors import CatalogError, InvalidField, NotFound, shown
@@ -250,7 +251,8 @@ class Template:
             raise InvalidField(
                 "params", f"{size:,} bytes", f"at most {MAX_PARAMS_BYTES:,} bytes in all"
             )
-        return checked
+        # What is searched for has been redacted where it was recorded.
+        return dict(redact_value(checked))
 
     def hints(self, checked: Mapping[str, Any]) -> list[str]:
         """A sentence for each activity that the vocabulary doesn't hold though it holds one much

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
+from cdesk.contract.redaction import redact_fields
 from cdesk.core.checks import CONTROL, check_customer, check_text, fail
 from cdesk.core.errors import Drift, InvalidField, shown
 
@@ -356,13 +357,39 @@ def _run(check: Callable[[object], None], name: str, value: object) -> None:
         raise InvalidField(name, problem, allowed) from None
 
 
+WRITTEN_BY_CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "event": ("feature_json", "link"),
+    "insight": ("subject", "metric", "value"),
+    "query_run": ("params", "evidence"),
+}
+"""kind → fields that hold what somebody wrote, and so may hold a credential."""
+
+
+def without_credentials(kind: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record, or its own fields alone, with credentials replaced by what they were; the same
+    object where there are none.
+
+    Raises:
+        InvalidField: a field is beyond its limits with what stands in for a credential.
+    """
+    given = {name: record[name] for name in WRITTEN_BY_CALLERS.get(kind, ())}
+    redacted = redact_fields(given, orjson.dumps(given))
+    if redacted is given:
+        return record
+    for name in given:
+        if redacted[name] is not given[name]:
+            _run(FIELDS[kind][name], name, redacted[name])
+    return {**record, **redacted}
+
+
 def encode(record: Record) -> bytes:
-    """The record as one line, `\\n` included.
+    """The record as one line, `\\n` included, without credentials.
 
     Raises:
         InvalidField: the line would be longer than 256 KiB, or holds what JSON cannot carry.
     """
     try:
+        record = dict(without_credentials(record["kind"], record))
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except (orjson.JSONEncodeError, TypeError) as error:
         raise InvalidField("record", str(error), "values that JSON can carry") from None

@@ -36,7 +36,8 @@ def run_now(
     """Run a catalogued template in this process, with the hash, tag, records and proof of a ticket.
 
     Returns what get_result answers. With `format` and `out` every stored row goes to `out` as well
-    (not for a dry run).
+    (not for a dry run), and the answer says in `exported_rows` how many those are: fewer than
+    `row_count` where the result is a sample.
 
     Raises:
         CdeskError: as `make_request` and `Executor.answer`.
@@ -60,7 +61,8 @@ def run_now(
         with contextlib.closing(open_state(home.state_db)) as state:
             result = executor.answer(request, state, cancel=cancel, progress=progress)
         if format is not None and out is not None and not dry_run:
-            export(executor.artifacts.path(result["artifact"]["uri"]), out, format, result=result)
+            path = executor.artifacts.path(result["artifact"]["uri"])
+            result = {**result, "exported_rows": export(path, out, format, result=result)}
     finally:
         warehouse.close()
         writer.close()

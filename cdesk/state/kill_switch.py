@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from cdesk.contract.redaction import redact_text
 from cdesk.core.errors import KillSwitchActive
 from cdesk.state.status import KillSwitch, read_status, write_status
 from cdesk.state.tickets import cancel_all
@@ -19,11 +20,11 @@ def read_switch(connection: sqlite3.Connection) -> KillSwitch:
 
 def turn_on(connection: sqlite3.Connection, *, reason: str | None, now: str) -> int:
     """Refuse queries from now on, cancel what waits and ask what runs to stop; how many tickets
-    that touches.
+    that touches. A credential in the reason is taken out.
 
     Wake the worker afterwards (cdesk/core/wake.py), so that it stops at once what runs.
     """
-    switch = KillSwitch(on=True, reason=reason, since=now)
+    switch = KillSwitch(on=True, reason=redact_text(reason) if reason else reason, since=now)
     connection.execute("begin immediate")
     try:
         write_status(connection, switch, now=now)

@@ -81,6 +81,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", f"customer {settings.customer}, warehouse {settings.target}")
     yield from _parts(settings)
+    yield _sdk()
     home = StateDirectory(settings.home)
     yield _disk(settings.home)
     if not settings.home.exists():
@@ -134,6 +135,21 @@ def _parts(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"part {extra}", "ok", "not installed, and the worker is off here")
+
+
+def _sdk() -> Finding:
+    from mcp_shim.lazy_sdk import KNOWN_VERSIONS, unmeasured
+
+    reason = unmeasured()
+    if reason is None:
+        return Finding("MCP SDK", "ok", "of a version whose quick start was measured")
+    pins = " ".join(f"'{name}=={version}*'" for name, version in KNOWN_VERSIONS.items())
+    return Finding(
+        "MCP SDK",
+        "note",
+        f"{reason}: it is imported in full, and the server starts some three times as slowly",
+        f"nothing is wrong; for the quick start, pip install {pins}",
+    )
 
 
 def _installed(module: str) -> bool:

@@ -29,7 +29,7 @@ COMMANDS: Final = {
         "the background process: lands what is queued, builds, refreshes, runs queries",
     ),
     "query": ("cdesk_app.cli.query", "run a cataloged query and print or save its result"),
-    "artifact": ("cdesk_app.cli.artifact", "open the whole stored result that an answer links to"),
+    "artifact": ("cdesk_app.cli.artifact", "open the stored result that an answer links to"),
     "card": ("cdesk_app.cli.card", "the link to the card of a stored result; --open shows it"),
     "dashboard": ("cdesk_app.cli.dashboard", "the link to the dashboard; --open shows it"),
     "render": ("cdesk_app.cli.render", "serve cards and the dashboard on this computer"),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cdesk.contract.catalog import Template
 
 EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out activities.csv"
-WHOLE: Final = ("json", "csv", "parquet")
-"""Forms of a whole result."""
+EXPORTS: Final = ("json", "csv", "parquet")
+"""Forms of every stored row."""
 USAGE: Final = 2
 """The exit code of a wrong call (cdesk_app/cli/main.py)."""
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -42,8 +42,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_output_arguments(
         parser,
-        ("table", *WHOLE),
-        "table (the default): ten rows to read; json, csv, parquet: the whole result",
+        ("table", *EXPORTS),
+        "table (the default): ten rows to read; json, csv, parquet: every stored row",
+    )
+    parser.add_argument(
+        "--byte-cap",
+        metavar="BYTES",
+        type=int,
+        help="above so many bytes a sample of the result is stored, which says so (64 MiB)",
     )
     parser.add_argument(
         "--fresh",
@@ -78,7 +84,7 @@ def chosen_format(args: Namespace, default: str) -> Any:
         InvalidField: Parquet would go to a terminal.
     """
     suffix = args.out.suffix[1:].lower() if args.out else ""
-    chosen = args.format or (suffix if suffix in WHOLE else default)
+    chosen = args.format or (suffix if suffix in EXPORTS else default)
     if chosen == "parquet" and args.out is None and sys.stdout.isatty():
         raise InvalidField(
             "--out", "missing", "a file to write Parquet to, as in --out result.parquet"
@@ -96,6 +102,7 @@ def run(args: Namespace) -> int:
     try:
         params = parameters(template, args.params)
         checked = template.check_params(params)
+        _check_cap(args.byte_cap)
     except InvalidField as error:
         print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
@@ -110,6 +117,7 @@ def run(args: Namespace) -> int:
             local_caller(settings),
             None if chosen == "table" else chosen,
             out,
+            byte_cap=args.byte_cap,
             fresh=args.fresh,
             dry_run=args.dry_run,
             progress=say,
@@ -118,9 +126,29 @@ def run(args: Namespace) -> int:
             out.write((_plan(result) + "\n").encode())
         elif chosen == "table":
             out.write((_told(result) + "\n").encode())
-    if args.out is not None:
-        print(f"{args.out}: {result.get('row_count', 0):,} rows, {size(args.out.stat().st_size)}")
+    if chosen == "table" or args.dry_run:
+        if args.out is not None:
+            print(f"{args.out}: {size(args.out.stat().st_size)}")
+    else:
+        tell_export(args.out, result["exported_rows"], result["sampling_note"])
     return 0
+
+
+def tell_export(out: Path | None, rows: int, note: str | None) -> None:
+    """Say what went where: on standard error that it is a sample, and of a file its rows."""
+    if note:
+        print(f"cdesk: not the whole result: {note}", file=sys.stderr)
+    if out is not None:
+        told = f"{rows:,} rows" if note is None else f"{rows:,} rows ({note})"
+        print(f"{out}: {told}, {size(out.stat().st_size)}")
+
+
+def _check_cap(cap: int | None) -> None:
+    from cdesk.state.tickets import BYTE_CAP_MAX, BYTE_CAP_MIN
+
+    if cap is not None and not BYTE_CAP_MIN <= cap <= BYTE_CAP_MAX:
+        allowed = f"{BYTE_CAP_MIN:,} to {BYTE_CAP_MAX:,} bytes"
+        raise InvalidField("--byte-cap", f"{cap:,} is not allowed", allowed)
 
 
 def parameters(template: Template, given: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -190,18 +218,22 @@ def target(path: Path | None) -> Iterator[BinaryIO]:
 
 
 def _told(result: Mapping[str, Any]) -> str:
-    rows, count = result["rows"], result["row_count"]
+    rows, count, note = result["rows"], result["row_count"], result["sampling_note"]
+    shown = (
+        f"{len(rows):,} of {count:,} rows" if note is None else f"{len(rows):,} rows of a sample"
+    )
     lines = [
         table([column["name"] for column in result["columns"]], rows) if rows else "No rows.",
         "",
-        f"{len(rows):,} of {count:,} rows"
+        shown
         + (f", as of {result['as_of']}" if result["as_of"] else ", nothing has landed yet")
         + f", query_hash {result['query_hash']}"
         + (", from an earlier run (--fresh asks again)" if result["reused"] else ""),
     ]
-    if result["sampling_note"]:
-        lines.append(result["sampling_note"])
-    if count > len(rows):
+    if note is not None:
+        lines.append(f"Not the whole result: {note}.")
+        lines.append("All rows of the sample: --format csv, json or parquet; more: --byte-cap.")
+    elif count > len(rows):
         lines.append("The whole result: --format csv, json or parquet.")
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@
         {%- for field, rule in cdesk.record_fields('envelope').items() if field not in ['v', 'kind'] %}
         when not {{ cdesk.record_rule(cdesk.json_field(fields, names, field), rule) }} then {{ cdesk._rejected_field(fields, names, field) }}
         {%- endfor %}
+        {{ cdesk.foreign_line() }}
         {%- for one in kinds %}
         when {{ kind }} = '{{ one }}' then
             case

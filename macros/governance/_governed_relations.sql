@@ -58,6 +58,7 @@
     {%- set found = {
         'landing': {'kind': 'table', 'columns': [{'name': 'id', 'dtype': 'VARCHAR'}, {'name': 'payload', 'dtype': 'VARIANT'}]},
         'customer_access': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'principal', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},
+        'added_people': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'principal', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},
         'legal_holds': {'kind': 'table', 'columns': [{'name': 'customer', 'dtype': 'VARCHAR'}]},
     } -%}
     {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot') and node.config.materialized != 'ephemeral' -%}

@@ -32,7 +32,7 @@
         {%- set row_access = names.access_rows ~ ' on (principal_kind, principal)' -%}
     {%- elif relation == names.landing -%}
         {%- set row_access = names.landing_rows ~ ' on (id)' -%}
-    {%- elif found.customer and relation != names.holds -%}
+    {%- elif found.customer and relation not in (names.holds, names.people) -%}
         {%- set row_access = names.customer_rows ~ ' on (customer)' -%}
     {%- elif meta.get('audience') == 'everyone' -%}
         {%- set row_access = none -%}

@@ -28,8 +28,9 @@
     view that reads it, so our own views work for readers. landing_rows: as internal_rows, and the
     rows, not their payload, for the loader, which asks what has landed already. access_rows:
     customer_access itself shows everybody what is said of them, and no more. customer_rows reads it
-    on their behalf, and its policy applies there, too. current_role and not is_role_in_session
-    decides who sees more: a user's other roles, in force beside the one asked for, add nothing.
+    on their behalf, and its policy applies there, too. Our own views read all of it: whether a line
+    is foreign is not for its reader to decide. current_role and not is_role_in_session decides who
+    sees more: a user's other roles, in force beside the one asked for, add nothing.
     https://docs.snowflake.com/en/user-guide/security-row-using
 #}
 {% macro _row_access_sql() -%}
@@ -52,7 +53,7 @@
     {{ cdesk._is_privileged() }} or invoker_role() = '{{ names.transformer }}'
     {%- endset -%}
     {%- set landing_rows = internal_rows ~ " or current_role() = '" ~ names.loader ~ "'" -%}
-    {%- set access_rows = cdesk._is_privileged() ~ " or " ~ cdesk._is_about_session('row_kind', 'row_principal') -%}
+    {%- set access_rows = internal_rows ~ " or " ~ cdesk._is_about_session('row_kind', 'row_principal') -%}
     {%- set statements = [] -%}
     {%- for name, signature, body in [
         (names.customer_rows, 'row_customer varchar', customer_rows),

@@ -44,10 +44,13 @@
     {# it did not exist when this session began #}
     {%- do statements.append("use warehouse " ~ names.build_warehouse) -%}
     {%- do statements.append(cdesk.create_landing_sql(cdesk._landing()) | trim) -%}
+    {# a table of an earlier version #}
+    {%- do statements.append("alter table " ~ names.landing ~ " add column if not exists landed_by varchar") -%}
     {%- do statements.append("create table if not exists " ~ names.access ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
     {%- do statements.append("create table if not exists " ~ names.steps ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
     {%- do statements.append("create table if not exists " ~ names.holds ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
-    {%- for table in [names.landing, names.access, names.holds, names.steps] -%}
+    {%- do statements.append("create table if not exists " ~ names.people ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
+    {%- for table in [names.landing, names.access, names.people, names.holds, names.steps] -%}
         {%- do statements.append("grant ownership on table " ~ table ~ " to role " ~ names.transformer ~ " copy current grants") -%}
     {%- endfor -%}
     {%- for grant in cdesk.snowflake_grants('setup_snowflake') -%}
@@ -55,12 +58,19 @@
             "grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role
             ~ (" copy current grants" if grant.privilege == 'ownership' else "")) -%}
     {%- endfor -%}
+    {# who lands calls the procedure; an earlier version let them insert #}
+    {%- do statements.append("revoke insert on table " ~ names.landing ~ " from role " ~ names.loader) -%}
+    {%- do statements.append("use role " ~ names.transformer) -%}
+    {%- do statements.append(cdesk.land_lines_sql(names.land, names.landing)) -%}
+    {%- for grant in cdesk.snowflake_grants('land_lines') -%}
+        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+    {%- endfor -%}
     {#
         A pipe keeps the owner that made it: to hand it over it would have to be paused, and with it
         everybody's landing.
     #}
     {%- do statements.append("use role " ~ names.admin) -%}
-    {%- do statements.append(cdesk._landing_pipe_sql()) -%}
+    {%- do statements.append(cdesk._landing_pipe_sql(names.pipe, 'LANDING_PIPE')) -%}
     {%- for grant in cdesk.snowflake_grants('landing_pipe') -%}
         {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
     {%- endfor -%}
@@ -70,17 +80,18 @@
 {#
     What Snowpipe Streaming lands through. The payload comes as text and is parsed here, so that no
     number in it passes through a client's own types ('d': of a key that stands twice the last value
-    counts, as where the record was checked). It doesn't stamp rows: Snowflake advises against
-    SYSDATE and its like in a pipe, since their values may be hours old
+    counts, as where the record was checked). `loader` is who lands through it, a constant: a pipe
+    knows no user. So each loader has a pipe of its own (add_person), and the shared service
+    LANDING_PIPE. It doesn't stamp times: Snowflake advises against SYSDATE and its like in a pipe, since their values may be hours old
     (https://docs.snowflake.com/en/sql-reference/sql/create-pipe). The loader stamps them by the
     account's clock. Never replaced: a pipe's channels, and the offsets that uploaders resume from,
     go with it.
     https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-overview
 #}
-{% macro _landing_pipe_sql() -%}
+{% macro _landing_pipe_sql(pipe, loader) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    create pipe if not exists {{ names.pipe }} as
-    copy into {{ names.landing }} (id, kind, payload, source_file, source_offset, landed_at)
+    create pipe if not exists {{ pipe }} as
+    copy into {{ names.landing }} (id, kind, payload, source_file, source_offset, landed_at, landed_by)
     from (
         select
             $1:id::varchar,
@@ -88,7 +99,8 @@
             parse_json($1:payload::varchar, 'd'),
             $1:source_file::varchar,
             $1:source_offset::number(38, 0),
-            $1:landed_at::timestamp_ntz
+            $1:landed_at::timestamp_ntz,
+            '{{ loader }}'
         from table(data_source(type => 'STREAMING'))
     )
 {%- endmacro %}

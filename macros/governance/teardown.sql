@@ -33,6 +33,11 @@
     {%- for monitor in ['DAILY', 'MONTHLY', 'ACCOUNT'] -%}
         {%- do statements.append("drop resource monitor if exists " ~ var('cdesk__snowflake_prefix', 'CDESK') ~ '_' ~ monitor) -%}
     {%- endfor -%}
+    {%- if execute and not dry_run -%}
+        {%- for row in run_query("show roles like '" ~ names.pipe_role_prefix ~ "%'").rows -%}
+            {%- do statements.append("drop role if exists " ~ row['name']) -%}
+        {%- endfor -%}
+    {%- endif -%}
     {# the roles that can read go first; policies stay with the data that they guard #}
     {%- for role in [names.service, names.reader, names.loader, names.transformer, names.admin] -%}
         {%- do statements.append("drop role if exists " ~ role) -%}

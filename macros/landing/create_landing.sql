@@ -10,6 +10,8 @@
     {% set relation = cdesk._landing() %}
     {% do adapter.create_schema(relation) %}
     {% do run_query(cdesk.create_landing_sql(relation)) %}
+    {# a table of an earlier version #}
+    {% do run_query('alter table ' ~ relation ~ ' add column if not exists landed_by varchar') %}
 {%- endmacro %}
 
 {#

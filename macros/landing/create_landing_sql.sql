@@ -9,7 +9,8 @@
         payload json not null,
         source_file varchar not null,
         source_offset bigint not null,
-        landed_at timestamp not null
+        landed_at timestamp not null,
+        landed_by varchar
     )
 {%- endmacro %}
 
@@ -21,7 +22,8 @@
         payload variant not null,
         source_file varchar not null,
         source_offset number(38, 0) not null,
-        landed_at timestamp_ntz not null
+        landed_at timestamp_ntz not null,
+        landed_by varchar
     )
     cluster by (landed_at)
 {%- endmacro %}

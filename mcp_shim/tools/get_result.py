@@ -113,7 +113,7 @@ GET_RESULT: Final = Tool(
     title="Get a query's result",
     text=(
         f"The state of a ticket, and once it has succeeded its result: up to {PREVIEW_ROWS} "
-        "rows, the row count, as_of, query_hash and the artifact_id of the whole result, which "
+        "rows, the row count, as_of, query_hash and the artifact_id of what was stored, which "
         "the person opens with 'cdesk artifact ID --out result.csv' (or .json, .parquet). "
         "While it waits, progress says how many go before it. Set wait_seconds to 10 rather "
         f"than calling often. A ticket not started within {EXPIRY_SECONDS // 60} minutes "

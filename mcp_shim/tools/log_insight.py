@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from cdesk.contract.records import MAX_NAME, MAX_VALUE
+from cdesk.contract.records import MAX_NAME, MAX_VALUE, without_credentials
 from cdesk.core.errors import InvalidField, StateDirectoryError
 from mcp_shim.tools.arguments import named
 from mcp_shim.tools.tool import HASH, SCALAR_TYPES, TS, Json, Progress, Tool, closed
@@ -33,6 +33,7 @@ async def _log_insight(session: Session, given: Json, _: Progress | None) -> Jso
     recorder = session.recorder
     insight_id, ts = recorder.stamp()
     line = recorder.insight_line(fields, id=insight_id, ts=ts)
+    fields = dict(without_credentials("insight", fields))  # as in the line
     row = (
         insight_id,
         session.caller.customer,

@@ -33,7 +33,7 @@ read_before as (
 landing as (
 
     select lines.*
-    from {{ source('cdesk', 'landing') }} as lines
+    from ({{ cdesk.landed_lines() }}) as lines
     {% if is_incremental() %}
     where
         lines.landed_at >= {{ since }}

@@ -14,7 +14,7 @@ with
 lines as (
 
     select landing.*
-    from {{ source('cdesk', 'landing') }} as landing
+    from ({{ cdesk.landed_lines() }}) as landing
     where
         landing.kind = 'event'
         and landing.landed_at >= (

@@ -1,51 +1,34 @@
-"""Landing by the plain connector: a bulk bind into a temporary table and one statement that takes
-over what is missing, in one transaction.
+"""Landing by the plain connector: lines go as JSON text to the procedure `land_lines`, which stamps
+them with the session's user and adds what is missing, in one transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from cdesk.core.clock import NowNs
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandedLine, LandResult, require_after
 from cdesk.warehouse.snowflake.driver import errors as sf
-from cdesk.warehouse.snowflake.refusal import refuse, refusing
+from cdesk.warehouse.snowflake.refusal import refuse_landing, refusing
 from cdesk.warehouse.snowflake.sessions import SessionPool
-from cdesk.warehouse.snowflake.times import EPOCH, TICK, naive_text, utc
+from cdesk.warehouse.snowflake.times import EPOCH, utc
 
-BATCH_TABLE: Final = (
-    "create temporary table if not exists landing_batch "
-    "(id varchar, kind varchar, payload varchar, source_file varchar, source_offset number(38, 0))"
-)
-_CLEAR_BATCH: Final = "delete from landing_batch"
-_FILL_BATCH: Final = "insert into landing_batch (id, kind, payload, source_file, source_offset) values (?, ?, ?, ?, ?)"
-# With the account's clock, since each client has its own.
-_LAST_LANDED_TODAY: Final = (
-    "select max(landed_at), sysdate() from landing where landed_at >= dateadd(day, -1, sysdate())"
-)
+_LAND: Final = "call land_lines(?, ?)"
 _LAST_LANDED: Final = "select max(landed_at) from landing"
 _NOW: Final = "select sysdate()"
-# A batch is sent again when its answer got lost: the same lines at the same places, so they are
-# looked for among the recent ones only, which prunes. 'd': of a key that stands twice the last
-# value counts, as it does where the record was checked.
-_MERGE: Final = (
-    "merge into landing using (select id, kind, parse_json(payload, 'd') as payload, source_file, source_offset, "
-    "cast(? as timestamp_ntz) as landed_at from landing_batch) as batch "
-    "on landing.landed_at >= dateadd(day, -3, batch.landed_at) and landing.id = batch.id "
-    "and landing.source_file = batch.source_file and landing.source_offset = batch.source_offset "
-    "when not matched then insert (id, kind, payload, source_file, source_offset, landed_at) "
-    "values (batch.id, batch.kind, batch.payload, batch.source_file, batch.source_offset, batch.landed_at)"
+_POSITIONS: Final = (
+    "select source_file, max(source_offset) from landing "
+    "where source_file in ({places}) group by source_file"
 )
-_POSITIONS: Final = "select source_file, max(source_offset) from landing where source_file in ({places}) group by source_file"
-_BULK_ROWS: Final = 10_000
-"""Below the connector's threshold of 65,280 values, above which it would stage a file, for which
-the loader has no privilege.
-"""
+_CALL_BYTES: Final = 4 * 1024 * 1024
+"""Of one bound text, well below what a VARCHAR holds."""
 
 
 class ConnectorLoader:
@@ -58,40 +41,33 @@ class ConnectorLoader:
         self._now_ns = now_ns
 
     def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
+        """As `Warehouse.land`. Only a documented error in the data is the data's fault: it raises
+        WarehouseError, and everything else that can be tried again WarehouseUnavailable.
+        """
         batch = LineBatch.of(lines)
-        rows = [
-            (id_, kind, payload.decode("utf-8"), source_file, offset)
-            for id_, kind, payload, source_file, offset in zip(
-                batch.ids,
-                batch.kinds,
-                batch.payloads,
-                batch.source_files,
-                batch.offsets,
-                strict=True,
-            )
-        ]
+        stamp, before = "", ""
         with self._loaders.borrow() as connection, connection.cursor() as cursor:
             try:
                 cursor.execute("begin")
-                cursor.execute(_CLEAR_BATCH)
-                for start in range(0, len(rows), _BULK_ROWS):
-                    cursor.executemany(_FILL_BATCH, rows[start : start + _BULK_ROWS])
-                previous, landed_at = map(utc, cursor.execute(_LAST_LANDED_TODAY).fetchone())
-                assert landed_at is not None
-                if previous is None:
-                    previous = utc(cursor.execute(_LAST_LANDED).fetchone()[0])
+                for text in _texts(batch):
+                    answer = cursor.execute(_LAND, (text, stamp or None)).fetchone()[0]
+                    first, _, previous_text = str(answer).partition("|")
+                    if not stamp:
+                        stamp, before = first, previous_text
+                previous = _instant(before)
+                if previous is None and after is not None:  # nothing for some days
+                    previous = _before(cursor, stamp)
                 require_after(previous, after)
-                if previous is not None and landed_at <= previous:
-                    landed_at = previous + TICK
-                cursor.execute(_MERGE, (naive_text(landed_at),))
                 cursor.execute("commit")
             except BaseException as error:
                 with contextlib.suppress(sf.Error):
                     cursor.execute("rollback")
                 if isinstance(error, sf.Error | OSError):
-                    refuse(error)
+                    refuse_landing(error)
                 raise
-        return LandResult(rows=len(rows), landed_at=landed_at, previous=previous)
+        landed_at = _instant(stamp)
+        assert landed_at is not None
+        return LandResult(rows=len(batch), landed_at=landed_at, previous=previous)
 
     def clock_distance(self) -> timedelta:
         """How far the account's clock is ahead of this machine's."""
@@ -102,6 +78,7 @@ class ConnectorLoader:
         return theirs - (EPOCH + timedelta(microseconds=ours // 1000))
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
+        """As `Warehouse.positions`."""
         found: dict[str, int] = {}
         with self._loaders.borrow() as connection, connection.cursor() as cursor, refusing():
             for start in range(0, len(source_files), 500):
@@ -111,5 +88,33 @@ class ConnectorLoader:
         return found
 
     def last_landing(self) -> datetime | None:
+        """As `Warehouse.last_landing`."""
         with self._loaders.borrow() as connection, connection.cursor() as cursor, refusing():
             return utc(cursor.execute(_LAST_LANDED).fetchone()[0])
+
+
+_BEFORE: Final = "select max(landed_at) from landing where landed_at < cast(? as timestamp_ntz)"
+
+
+def _before(cursor: Any, stamp: str) -> datetime | None:
+    return utc(cursor.execute(_BEFORE, (stamp,)).fetchone()[0])
+
+
+def _instant(text: str) -> datetime | None:
+    return utc(datetime.fromisoformat(text)) if text else None
+
+
+def _texts(batch: LineBatch) -> Iterator[str]:
+    """The calls' JSON texts; one for an empty batch, which is a landing, too."""
+    rows: list[tuple[str, str, str, str, int]] = []
+    size = 0
+    for id_, kind, payload, source_file, offset in zip(
+        batch.ids, batch.kinds, batch.payloads, batch.source_files, batch.offsets, strict=True
+    ):
+        weight = len(payload) + 200
+        if rows and size + weight > _CALL_BYTES:
+            yield orjson.dumps(rows).decode()
+            rows, size = [], 0
+        rows.append((id_, kind, payload.decode("utf-8"), source_file, offset))
+        size += weight
+    yield orjson.dumps(rows).decode()

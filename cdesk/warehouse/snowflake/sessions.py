@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from cdesk.warehouse.snowflake.driver import errors as sf
@@ -45,15 +45,12 @@ class SessionPool:
         warehouse: str,
         session_parameters: dict[str, object],
         monotonic: Callable[[], float],
-        *,
-        prepare: Sequence[str] = (),
     ) -> None:
         self._login = login
         self._role = role
         self._warehouse = warehouse
         self._session_parameters = session_parameters
         self._monotonic = monotonic
-        self._prepare = prepare
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Any]] = []
 
@@ -86,8 +83,7 @@ class SessionPool:
             role=self._role, warehouse=self._warehouse, session_parameters=self._session_parameters
         )
         try:
-            for statement in (NO_OTHER_ROLE, *self._prepare):
-                connection.cursor().execute(statement)
+            connection.cursor().execute(NO_OTHER_ROLE)
         except sf.Error as error:
             close_quietly(connection)
             refuse(error)

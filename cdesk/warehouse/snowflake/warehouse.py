@@ -18,7 +18,7 @@ from cdesk.core.clock import NowNs
 from cdesk.core.config import Settings
 from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome
-from cdesk.warehouse.snowflake.landing import BATCH_TABLE, ConnectorLoader
+from cdesk.warehouse.snowflake.landing import ConnectorLoader
 from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.queries import Reader
 from cdesk.warehouse.snowflake.sessions import (
@@ -49,9 +49,7 @@ class SnowflakeWarehouse:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._readers = SessionPool(login, reader_role, warehouse, READER_SESSION, monotonic)
-        self._loaders = SessionPool(
-            login, loader_role, warehouse, LOADER_SESSION, monotonic, prepare=(BATCH_TABLE,)
-        )
+        self._loaders = SessionPool(login, loader_role, warehouse, LOADER_SESSION, monotonic)
         self._loader = ConnectorLoader(self._loaders, now_ns=now_ns)
         self._reader = Reader(self._readers, monotonic=monotonic)
 

@@ -108,7 +108,7 @@ class DbtWarehouse:
         with self.connect() as connection:
             connection.execute("begin")
             if rows:
-                connection.executemany("insert into landing values (?, ?, ?, ?, ?, ?)", rows)
+                connection.executemany("insert into landing values (?, ?, ?, ?, ?, ?, null)", rows)
             connection.execute("commit")
         return instant
 

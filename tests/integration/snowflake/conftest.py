@@ -61,7 +61,7 @@ def land_on_snowflake(account: FakeAccount, landed: list[LandedLine], at: dateti
     with connection.cursor() as cursor:
         for line in landed:
             cursor.execute(
-                "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as timestamp_ntz)",
+                "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as timestamp_ntz), null",
                 (
                     line.id,
                     line.kind,
@@ -77,7 +77,7 @@ def land_on_snowflake(account: FakeAccount, landed: list[LandedLine], at: dateti
 def land_on_duckdb(file: Path, landed: list[LandedLine], at: datetime) -> None:
     with duckdb.connect(file) as connection:
         connection.executemany(
-            "insert into activities.landing values (?, ?, ?, ?, ?, ?)",
+            "insert into activities.landing values (?, ?, ?, ?, ?, ?, null)",
             [
                 (line.id, line.kind, line.payload, line.source_file, line.source_offset, at)
                 for line in landed
@@ -108,7 +108,7 @@ def both_built(built: Dbt) -> Dbt:
         connection.execute("create schema activities")
         connection.execute(
             "create table activities.landing (id varchar not null, kind varchar not null, payload json not null, "
-            "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null)"
+            "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null, landed_by varchar)"
         )
     land_on_duckdb(file, lines(first(), "a-000001.ndjson"), FIRST_LANDING)
     land_on_duckdb(file, lines(second(), "b-000001.ndjson"), SECOND_LANDING)

@@ -49,7 +49,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.integration.snowflake import dialect_gaps
+from tests.integration.snowflake import dialect_gaps, procedures
 from tests.integration.snowflake.refused_forms import refusal_of
 
 NOTHING_TO_DO = re.compile(
@@ -57,7 +57,7 @@ NOTHING_TO_DO = re.compile(
         (grant|revoke)\s
       |
       (create|alter|drop)\s+(or\s+replace\s+)?
-        (role|warehouse|resource\s+monitor|user|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
+        (role|warehouse|resource\s+monitor|user|procedure|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
       | (create|alter|drop)\s+database\s+(if\s+(not\s+)?exists\s+)?\S+\s+set\b
       | alter\s+(database|schema)\b
       | alter\s+table\s+\S+\s+(set|unset)\s+(tag|data_retention|change_tracking)
@@ -73,6 +73,10 @@ SESSION = re.compile(
 ASSIGNMENT = re.compile(r"(\w+)\s*=\s*('(?:[^']|'')*'|[^\s,]+)")
 RESULT_SCAN = re.compile(
     r"\s*select\s+\*\s+from\s+table\(\s*result_scan\(\s*'([^']+)'\s*\)\s*\)", re.IGNORECASE
+)
+WRITES_LANDING = re.compile(
+    r"\s*(insert\s+into|merge\s+into|delete\s+from|update|truncate\s+table)\s+([\w$\"]+\.)*landing\b",
+    re.IGNORECASE,
 )
 SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
 NAME = r'(?P<name>[\w$."]+)'
@@ -95,6 +99,11 @@ NO_TYPE_OF_SNOWFLAKE = re.compile(
     r"(?:\bas\s+|::\s*)(json|uuid|hugeint|ubigint)\b\s*(?:\)|,|$)|[(,]\s*\w+\s+(json|uuid|hugeint)\b",
     re.IGNORECASE,
 )
+PIPE = re.compile(
+    rf"\s*(?P<verb>create|drop)\s+(or\s+replace\s+)?pipe\s+(if\s+(not\s+)?exists\s+)?{NAME}",
+    re.IGNORECASE,
+)
+SHOW_NAMES = re.compile(r"\s*show\s+(pipes|roles)\s+like\b", re.IGNORECASE)
 SHOW_POLICIES = re.compile(
     r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)",
     re.IGNORECASE,
@@ -127,6 +136,9 @@ class Account:
     """(relation, column) → policy"""
     statements: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    pipes: set[str] = field(default_factory=set)
+    """All of them load landing."""
+    procedures: dict[str, procedures.Procedure] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach_masking(self, relation: str, column: str, policy: str, *, force: bool) -> None:
@@ -423,6 +435,37 @@ def dispatch(
         command,
         flags=re.DOTALL,
     )
+    if found := PIPE.match(bare):
+        name = name_of(found["name"], conn)
+        if found["verb"].lower() == "drop":
+            ACCOUNT.pipes.discard(name)
+        elif name not in ACCOUNT.pipes and len(ACCOUNT.pipes) >= 10:
+            raise refused(
+                "a table has at most 10 pipes for Snowpipe Streaming [https://docs.snowflake.com/en/"
+                "user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-limitations]",
+                90_180,
+            )
+        else:
+            ACCOUNT.pipes.add(name)
+        return nothing(self)
+    if found := SHOW_NAMES.match(bare):
+        names = [name.rsplit(".", 1)[-1] for name in ACCOUNT.pipes if found[1].lower() == "pipes"]
+        rows = ", ".join(f"('{name}')" for name in names) or "(null)"
+        return answer(
+            self, f'select "name" from (values {rows}) as r ("name") where "name" is not null'
+        )
+    if (made := procedures.created(bare)) is not None:
+        ACCOUNT.procedures[name_of(made[0], conn)] = made[1]
+        return nothing(self)
+    if (name := procedures.called(bare)) is not None:
+        return call(self, name_of(name, conn), kwargs["binding_params"])
+    if WRITES_LANDING.match(bare) and conn.__dict__.get("cdesk_role", "").endswith("_LOADER"):
+        raise refused(
+            "SQL access control error: Insufficient privileges to operate on table 'LANDING' "
+            "[https://docs.snowflake.com/en/user-guide/security-access-control-privileges]",
+            3001,
+            "42501",
+        )
     if (refusal := refusal_of(bare)) is not None:
         raise refused(refusal.text, refusal.errno, refusal.sqlstate)
     if found := RESULT_SCAN.match(bare):
@@ -505,6 +548,28 @@ def dispatch(
         value = pretended.get(name) or conn.__dict__.get("cdesk_" + name, "")
         bare = re.sub(rf"\bcurrent_{name}\(\)", f"'{value}'", bare, flags=re.IGNORECASE)
     return original_execute(self, bare, params, *args, **kwargs)
+
+
+def call(cursor: Any, name: str, binds: tuple[Any, ...]) -> Any:
+    """Run a procedure as its owner; the caller's user stays."""
+    conn = cursor._conn
+    procedure = ACCOUNT.procedures.get(name)
+    if procedure is None:
+        raise refused(f"SQL compilation error: Unknown user-defined function {name}.", 2141)
+    role = conn.__dict__.get("cdesk_role", "")
+
+    def run(statement: str) -> Any:
+        inner = conn.cursor()
+        inner.execute(statement)
+        rows = inner.fetchall()
+        return rows[0][0] if rows else None
+
+    conn.__dict__["cdesk_role"] = "CDESK_TRANSFORMER"
+    try:
+        answered = procedures.run(procedure, tuple(binds), run)
+    finally:
+        conn.__dict__["cdesk_role"] = role
+    return answer(cursor, "select " + procedures._literal(answered) + " as answer")
 
 
 def shuffled(cursor: Any, query_id: str) -> Any:

@@ -18,6 +18,7 @@ from tests.integration.snowflake.sqlfluff_parse import unparsable
 SNAPSHOTS = Path(__file__).parent / "dry_runs"
 OPERATIONS: dict[str, dict[str, Any]] = {
     "setup_snowflake": {},
+    "add_person": {"user": "ADA", "customer": "ada@example.com", "streaming": True},
     "apply_row_access": {},
     "apply_masking": {},
     "apply_resource_monitors": {"account_monthly_credits": 200},
@@ -100,7 +101,7 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
             assert (
                 policy == f"{SCHEMA}.{'ACCESS' if table == 'CUSTOMER_ACCESS' else 'LANDING'}_ROWS"
             ), table
-        elif table == "LEGAL_HOLDS":
+        elif table in ("LEGAL_HOLDS", "ADDED_PEOPLE"):
             assert policy == f"{SCHEMA}.INTERNAL_ROWS", table
         elif "CUSTOMER" in names:
             assert (policy, column) == (f"{SCHEMA}.CUSTOMER_ROWS", "CUSTOMER"), table
@@ -467,13 +468,16 @@ def test_each_role_may_do_what_it_is_asked_to_do() -> None:
         ),  # in managed access only the schema's owner grants `apply`
         ("apply masking policy", "account", "CDESK_ADMIN"),  # alter tag … set masking policy
         ("create table", schema, "CDESK_TRANSFORMER"),
-        ("insert", f"table {SCHEMA}.landing", LOADER),
-        ("select", f"table {SCHEMA}.landing", LOADER),  # the MERGE's key
+        ("usage", f"procedure {SCHEMA}.land_lines(varchar, varchar)", LOADER),
+        ("create procedure", schema, "CDESK_TRANSFORMER"),
+        ("select", f"table {SCHEMA}.landing", LOADER),  # what has landed already
     } <= grants
     assert not {privilege for privilege, on, _ in grants if on == "account"} - {
         "execute task",
         "apply masking policy",
     }
+    # who may insert may say who they are
+    assert not [grant for grant in grants if grant[0] == "insert"]
     assert not [
         grant for grant in grants if grant[0] in ("create schema", "manage grants", "create pipe")
     ]
@@ -507,11 +511,13 @@ def test_the_documentation_lists_every_privilege_and_operation() -> None:
         wanted.add(
             (
                 privilege,
-                re.sub(rf"^(table|pipe|warehouse) |{SCHEMA}\.", "", name).replace(f"{SCHEMA}.", ""),
+                re.sub(rf"^(table|pipe|warehouse|procedure) |{SCHEMA}\.", "", name).replace(
+                    f"{SCHEMA}.", ""
+                ),
                 role,
             )
         )
     assert wanted - listed == set()
-    assert {entry for entry in listed if entry[2] != SERVICE} - wanted == set()
+    assert listed - wanted == set()
     for operation in OPERATIONS:
         assert f"dbt run-operation {operation}" in page, operation

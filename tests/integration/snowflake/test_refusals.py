@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from landing_table import land_lines_ddl
 
 from cdesk.contract.catalog import Template
 from cdesk.core.errors import (
@@ -117,12 +118,13 @@ def test_a_landing_that_fails_half_way_leaves_nothing_and_can_be_repeated(
     cursor = connection.cursor()
     cursor.execute(
         "create table if not exists landing (id varchar, kind varchar, payload variant, source_file varchar, "
-        "source_offset number(38, 0), landed_at timestamp_ntz)"
+        "source_offset number(38, 0), landed_at timestamp_ntz, landed_by varchar)"
     )
+    cursor.execute(land_lines_ddl())
     message = "Authentication token has expired."
     failure = {
         "on": "statement",
-        "pattern": "^merge into landing",
+        "pattern": r"^\s*insert into landing",
         "code": "390114",
         "message": message,
     }

@@ -39,10 +39,10 @@ alter row access policy CLAUDE_LOGS.ACTIVITIES.landing_rows set body ->
 current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER' or current_role() = 'CDESK_LOADER';
 
 create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.access_rows as (row_kind varchar, row_principal varchar) returns boolean ->
-current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or ((row_kind = 'user' and upper(row_principal) = current_user()) or (row_kind = 'role' and is_role_in_session(row_principal)));
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER' or ((row_kind = 'user' and upper(row_principal) = current_user()) or (row_kind = 'role' and is_role_in_session(row_principal)));
 
 alter row access policy CLAUDE_LOGS.ACTIVITIES.access_rows set body ->
-current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or ((row_kind = 'user' and upper(row_principal) = current_user()) or (row_kind = 'role' and is_role_in_session(row_principal)));
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER' or ((row_kind = 'user' and upper(row_principal) = current_user()) or (row_kind = 'role' and is_role_in_session(row_principal)));
 
 grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows to role CDESK_TRANSFORMER;
 
@@ -55,6 +55,8 @@ grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.access_rows to role CDES
 alter table CLAUDE_LOGS.ACTIVITIES.landing add row access policy CLAUDE_LOGS.ACTIVITIES.landing_rows on (id);
 
 alter table CLAUDE_LOGS.ACTIVITIES.customer_access add row access policy CLAUDE_LOGS.ACTIVITIES.access_rows on (principal_kind, principal);
+
+alter table CLAUDE_LOGS.ACTIVITIES.added_people add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (principal_kind);
 
 alter table CLAUDE_LOGS.ACTIVITIES.legal_holds add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (customer);
 
@@ -94,5 +96,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts add row access policy CLAUDE_LOGS.A
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_row_access';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '876d7d4fdb56faa09316323f680172ed', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '1189acbbd19b1c3be73a52a818d4293f', sysdate();
 

@@ -40,9 +40,12 @@ create table if not exists CLAUDE_LOGS.ACTIVITIES.landing (
         payload variant not null,
         source_file varchar not null,
         source_offset number(38, 0) not null,
-        landed_at timestamp_ntz not null
+        landed_at timestamp_ntz not null,
+        landed_by varchar
     )
     cluster by (landed_at);
+
+alter table CLAUDE_LOGS.ACTIVITIES.landing add column if not exists landed_by varchar;
 
 create table if not exists CLAUDE_LOGS.ACTIVITIES.customer_access (principal_kind varchar, principal varchar, customer varchar);
 
@@ -50,9 +53,13 @@ create table if not exists CLAUDE_LOGS.ACTIVITIES.applied_setup (step varchar, f
 
 create table if not exists CLAUDE_LOGS.ACTIVITIES.legal_holds (customer varchar, reason varchar, placed_at timestamp_ntz);
 
+create table if not exists CLAUDE_LOGS.ACTIVITIES.added_people (principal_kind varchar, principal varchar, customer varchar);
+
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_TRANSFORMER copy current grants;
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_TRANSFORMER copy current grants;
+
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.added_people to role CDESK_TRANSFORMER copy current grants;
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.legal_holds to role CDESK_TRANSFORMER copy current grants;
 
@@ -80,7 +87,9 @@ grant operate, monitor on warehouse CDESK_WH to role CDESK_ADMIN;
 
 grant operate, monitor on warehouse CDESK_BUILD_WH to role CDESK_ADMIN;
 
-grant select, insert on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_LOADER;
+grant select on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_LOADER;
+
+grant create procedure on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 
 grant create table, create view on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 
@@ -100,10 +109,57 @@ grant imported privileges on database snowflake to role CDESK_TRANSFORMER;
 
 grant ownership on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_ADMIN copy current grants;
 
+revoke insert on table CLAUDE_LOGS.ACTIVITIES.landing from role CDESK_LOADER;
+
+use role CDESK_TRANSFORMER;
+
+create or replace procedure CLAUDE_LOGS.ACTIVITIES.land_lines(lines varchar, same_landing varchar)
+returns varchar
+language sql
+execute as owner
+as
+$$
+begin
+    let previous timestamp_ntz := (
+        select max(landed_at) from CLAUDE_LOGS.ACTIVITIES.landing where landed_at >= dateadd(day, -3, sysdate())
+    );
+    let stamp timestamp_ntz := (
+        select
+            case
+                when try_cast(:same_landing as timestamp_ntz) between dateadd(minute, -10, sysdate()) and dateadd(minute, 1, sysdate())
+                    then try_cast(:same_landing as timestamp_ntz)
+                else greatest(sysdate(), coalesce(dateadd(microsecond, 1, :previous), sysdate()))
+            end
+    );
+    insert into CLAUDE_LOGS.ACTIVITIES.landing (id, kind, payload, source_file, source_offset, landed_at, landed_by)
+    select
+        cast(get(line.value, 0) as varchar),
+        cast(get(line.value, 1) as varchar),
+        parse_json(cast(get(line.value, 2) as varchar), 'd'),
+        cast(get(line.value, 3) as varchar),
+        cast(get(line.value, 4) as number(38, 0)),
+        :stamp,
+        current_user()
+    from table(flatten(input => parse_json(:lines))) as line
+    where not exists (
+        select 1
+        from CLAUDE_LOGS.ACTIVITIES.landing as landed
+        where
+            landed.landed_at >= dateadd(day, -3, :stamp)
+            and landed.id = cast(get(line.value, 0) as varchar)
+            and landed.source_file = cast(get(line.value, 3) as varchar)
+            and landed.source_offset = cast(get(line.value, 4) as number(38, 0))
+    );
+    return to_varchar(:stamp, 'YYYY-MM-DD HH24:MI:SS.FF6') || '|' || coalesce(to_varchar(:previous, 'YYYY-MM-DD HH24:MI:SS.FF6'), '');
+end
+$$;
+
+grant usage on procedure CLAUDE_LOGS.ACTIVITIES.land_lines(varchar, varchar) to role CDESK_LOADER;
+
 use role CDESK_ADMIN;
 
 create pipe if not exists CLAUDE_LOGS.ACTIVITIES.landing_pipe as
-    copy into CLAUDE_LOGS.ACTIVITIES.landing (id, kind, payload, source_file, source_offset, landed_at)
+    copy into CLAUDE_LOGS.ACTIVITIES.landing (id, kind, payload, source_file, source_offset, landed_at, landed_by)
     from (
         select
             $1:id::varchar,
@@ -111,13 +167,14 @@ create pipe if not exists CLAUDE_LOGS.ACTIVITIES.landing_pipe as
             parse_json($1:payload::varchar, 'd'),
             $1:source_file::varchar,
             $1:source_offset::number(38, 0),
-            $1:landed_at::timestamp_ntz
+            $1:landed_at::timestamp_ntz,
+            'LANDING_PIPE'
         from table(data_source(type => 'STREAMING'))
     );
 
-grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK_LOADER;
+grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK_SERVICE;
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'setup_snowflake';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', 'ba066f07d2119e4e87bb039f01942f04', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', 'fd743aece0bb7a0756d0f1aae9d1fc28', sysdate();
 

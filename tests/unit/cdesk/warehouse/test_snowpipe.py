@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -18,18 +20,20 @@ from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
 from cdesk.warehouse.protocol import LandedLine, LandResult
 from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.snowpipe_sdk import sdk_client
 from cdesk.warehouse.snowflake.streaming import (
     SnowpipeWarehouse,
     channel_name,
     offset_token,
     open_snowflake,
-    parse_offset_token,
-    sdk_client,
+    parse_sequence,
+    writer_id,
 )
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.warehouse_contract.fake_snowpipe import FakeSnowpipe
 
 FILE = "0" * 32 + "-000001.ndjson"
+CHANNEL = "cdesk-writer"
 POISON = '{"n":1e999999}'
 
 
@@ -91,7 +95,11 @@ class Bench:
 
         plain = cast(SnowflakeWarehouse, self.plain)
         return SnowpipeWarehouse(
-            plain, self.service.client, monotonic=lambda: self.now, sleep=sleep, **options
+            plain,
+            self.service.client,
+            monotonic=lambda: self.now,
+            sleep=sleep,
+            **{"channel": CHANNEL, **options},
         )
 
     def offsets(self) -> list[int]:
@@ -110,7 +118,7 @@ def bench() -> Iterator[Bench]:
 def test_a_landing_is_committed_when_it_returns(bench: Bench) -> None:
     bench.warehouse().land([line(0), line(10)])
     assert [row["source_offset"] for row in bench.rows] == [0, 10]
-    assert bench.service.channels[channel_name(FILE)].token == offset_token(FILE, 10)
+    assert bench.service.channels[CHANNEL].token == offset_token(1, 10)
 
 
 def test_the_payload_travels_as_the_text_that_it_was(bench: Bench) -> None:
@@ -119,11 +127,15 @@ def test_the_payload_travels_as_the_text_that_it_was(bench: Bench) -> None:
     assert bench.rows[0]["payload"] == text
 
 
-def test_a_restart_resumes_behind_the_last_committed_line(bench: Bench) -> None:
+def test_a_restart_goes_on_with_the_channel_that_was_left_behind(bench: Bench) -> None:
     bench.warehouse().land([line(0), line(10)])
     again = bench.warehouse()
-    again.land([line(0), line(10), line(20)])
-    assert [row["source_offset"] for row in bench.rows] == [0, 10, 20]
+    assert again.positions([FILE]) == {FILE: 10}
+    assert bench.now >= 15  # what the earlier process had committed is in the table by then
+    again.land([line(20)])
+    assert bench.offsets() == [0, 10, 20]
+    assert list(bench.service.channels) == [CHANNEL]
+    assert parse_sequence(bench.service.channels[CHANNEL].token) == 2
 
 
 def test_a_commit_whose_answer_got_lost_is_not_repeated(bench: Bench) -> None:
@@ -134,9 +146,10 @@ def test_a_commit_whose_answer_got_lost_is_not_repeated(bench: Bench) -> None:
     bench.service.polls = 1
     # the service had the rows all along and commits them now
     bench.rows.append({"source_file": FILE, "source_offset": 0})
-    bench.service.channels[channel_name(FILE)].token = offset_token(FILE, 0)
     warehouse.land([line(0), line(5)])
-    assert [row["source_offset"] for row in bench.rows] == [0, 5]
+    assert bench.offsets() == [0, 5]
+    warehouse.land([line(10)])
+    assert bench.plain.landed == [0]  # only what was in doubt
 
 
 def test_rows_that_were_lost_with_their_channel_are_sent_again(bench: Bench) -> None:
@@ -165,7 +178,85 @@ def test_a_channel_cut_off_by_another_client_is_opened_again(bench: Bench) -> No
     with pytest.raises(WarehouseUnavailable, match="another client"):
         first.land([line(20)])
     first.land([line(20)])
-    assert [row["source_offset"] for row in bench.rows] == [0, 10, 20]
+    assert bench.offsets() == [0, 10, 20]
+
+
+def test_a_writer_drops_its_channel_at_the_end_and_loses_nothing(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    warehouse.land([line(0)])
+    warehouse.close()
+    assert bench.service.channels == {}
+    assert bench.service.closed == 1
+    warehouse.land([line(10)])
+    assert bench.offsets() == [0, 10]
+    assert list(bench.service.channels) == [CHANNEL]
+
+
+def test_a_thousand_desktops_for_a_month_stay_below_the_channels_of_a_pipe() -> None:
+    """Each works one day in five and has a queue file of its own for it; every third of them ends
+    its day in a crash, which leaves the channel behind until its next start. On the last day all of
+    them work at once.
+    """
+    bench = Bench(polls=1)
+    most, files = 0, 0
+    for day in range(30):
+        at_work = [desktop for desktop in range(1_000) if day == 29 or (day + desktop) % 5 == 0]
+        running = []
+        for desktop in at_work:
+            warehouse = bench.warehouse(channel=f"cdesk-{desktop}")
+            name = f"{desktop:016x}{day:016x}-000001.ndjson"
+            warehouse.land([LandedLine(name, "event", "{}", name, 0)])
+            files += 1
+            running.append((desktop, warehouse))
+        most = max(most, len(bench.service.channels))
+        for desktop, warehouse in running:
+            if (day + desktop) % 3:
+                warehouse.close()
+    assert len(bench.rows) == files > 3 * bench.service.limit
+    assert most == 1_000 < bench.service.limit
+
+
+def test_the_service_refuses_a_channel_past_its_limit() -> None:
+    bench = Bench(limit=3)
+    for number in range(3):
+        bench.warehouse(channel=f"cdesk-{number}").land([line(number * 10)])
+    with pytest.raises(WarehouseUnavailable, match="high-performance-limitations"):
+        bench.warehouse(channel="cdesk-3").land([line(30)])
+    bench.warehouse(channel="cdesk-0").land([line(40)])
+
+
+def test_one_channel_serves_all_files_of_a_writer(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    for number in range(300):
+        warehouse.land([line(0, f"{number:032x}-000001.ndjson")])
+    assert len(bench.rows) == 300
+    assert list(bench.service.channels) == [CHANNEL]
+    assert len(warehouse._committed) <= 256
+
+
+@pytest.mark.parametrize("when", ["opening", "landing", "closing"])
+def test_a_client_that_hangs_is_given_up(bench: Bench, when: str) -> None:
+    """Without a network the SDK tries for minutes; the uploader has other work, and an end."""
+    network = threading.Event()
+    warehouse = bench.warehouse(call_seconds=0.1)
+    if when != "opening":
+        warehouse.land([line(0)])
+    bench.service.hangs = network
+    if when == "closing":
+        warehouse.close()
+    else:
+        for says in ("has not answered", "still doesn't answer"):
+            with pytest.raises(WarehouseUnavailable, match=says):
+                warehouse.land([line(10)])
+    network.set()
+    for thread in threading.enumerate():
+        if thread.name == "cdesk-snowpipe":
+            thread.join(timeout=20)
+    bench.service.hangs = None
+    warehouse.land([line(10)])
+    assert bench.offsets()[-1] == 10
+    if when == "opening":
+        assert bench.service.closed == 1  # the client that came too late
 
 
 def test_a_landing_that_was_put_back_is_filled_again(bench: Bench) -> None:
@@ -174,8 +265,9 @@ def test_a_landing_that_was_put_back_is_filled_again(bench: Bench) -> None:
     """
     lines = [line(0), line(10), line(20)]
     warehouse = bench.warehouse()
-    for loader in (warehouse, bench.warehouse()):
+    for fresh in (False, True):
         warehouse.land(lines)
+        loader = bench.warehouse() if fresh else warehouse
         del bench.rows[1:]
         assert loader.positions([FILE]) == {FILE: 0}
         loader.land(lines[1:])
@@ -183,8 +275,7 @@ def test_a_landing_that_was_put_back_is_filled_again(bench: Bench) -> None:
         loader.land([line(30)])
         assert bench.offsets() == [0, 10, 20, 30]
         bench.rows.clear()
-        bench.service.channels.clear()
-        warehouse.close()
+        loader.close()
 
 
 def test_what_the_pipe_refuses_comes_to_light_as_its_own_error(bench: Bench) -> None:
@@ -196,9 +287,8 @@ def test_what_the_pipe_refuses_comes_to_light_as_its_own_error(bench: Bench) -> 
     with pytest.raises(WarehouseError, match="can't take") as caught:
         warehouse.land(batch)
     assert not isinstance(caught.value, WarehouseUnavailable)
-    for one in (warehouse, bench.warehouse()):
-        with pytest.raises(WarehouseError, match="can't take"):
-            one.land(batch[1:2])
+    with pytest.raises(WarehouseError, match="can't take"):
+        warehouse.land(batch[1:2])
     warehouse.land(batch[:1])
     warehouse.land(batch[2:])
     warehouse.land([line(10)])  # as the uploader does: in its place what says why it was refused
@@ -207,14 +297,28 @@ def test_what_the_pipe_refuses_comes_to_light_as_its_own_error(bench: Bench) -> 
     assert bench.plain.landed[-1] != 30  # errors of the past make nothing slow
 
 
-def test_what_never_gets_through_the_service_lands_without_it(bench: Bench) -> None:
+def test_a_landing_that_broke_off_is_made_up_for_without_the_service(bench: Bench) -> None:
+    """It may have been committed, or be lines that the SDK can't take."""
     warehouse = bench.warehouse()
+    bench.service.dies.append(RuntimeError("SchemaError: a row that the SDK cannot encode"))
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.land([line(0)])
+    warehouse.land([line(0)])
+    assert bench.plain.landed == [0]
+    warehouse.land([line(10)])
+    assert bench.plain.landed == [0]
+    assert bench.offsets() == [0, 10]
+
+
+def test_a_service_that_cannot_be_opened_is_done_without(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    bench.service.limit = 0
     for _ in range(3):
-        bench.service.dies.append(RuntimeError("SchemaError: a row that the SDK cannot encode"))
         with pytest.raises(WarehouseUnavailable):
             warehouse.land([line(0)])
     warehouse.land([line(0)])
     assert bench.plain.landed == [0]
+    bench.service.limit = 1
     warehouse.land([line(10)])
     assert bench.plain.landed == [0]
     assert bench.offsets() == [0, 10]
@@ -278,14 +382,6 @@ def test_the_account_is_asked_for_its_time_seldom_and_whenever_the_clock_was_set
     assert bench.plain.asked == 3
 
 
-def test_many_files_keep_few_channels_open(bench: Bench) -> None:
-    warehouse = bench.warehouse()
-    for number in range(100):
-        warehouse.land([line(0, f"{number:032x}-000001.ndjson")])
-    assert len(bench.rows) == 100
-    assert len(warehouse._channels) <= 64
-
-
 @given(cuts=st.lists(st.integers(0, 30), max_size=6), crashes=st.sets(st.integers(0, 6)))
 def test_every_line_is_committed_once_whatever_breaks(cuts: list[int], crashes: set[int]) -> None:
     """An uploader that sends overlapping batches, a process that dies now and then with what it had
@@ -297,28 +393,32 @@ def test_every_line_is_committed_once_whatever_breaks(cuts: list[int], crashes: 
     for number, cut in enumerate([*cuts, 30]):
         if number in crashes:
             bench.service.stalled = True
-            with (
-                pytest.raises(WarehouseUnavailable)
-                if lines[: cut + 1] and _fresh(bench, lines[: cut + 1])
-                else nullcontext()
-            ):
-                warehouse.land(lines[: cut + 1])
+            with contextlib.suppress(WarehouseUnavailable):
+                warehouse.land([one for one in lines[: cut + 1] if _is_new(bench, one)])
             bench.service.stalled = False
             warehouse = bench.warehouse()
-        warehouse.land(lines[: cut + 1])
-    assert [row["source_offset"] for row in bench.rows] == [found.source_offset for found in lines]
+        warehouse.land([one for one in lines[: cut + 1] if _is_new(bench, one)])
+    assert bench.offsets() == [found.source_offset for found in lines]
 
 
-def _fresh(bench: Bench, lines: list[LandedLine]) -> bool:
-    stored = bench.service.channels.get(channel_name(FILE))
-    committed = parse_offset_token(FILE, stored.token) if stored else -1
-    return any(found.source_offset > committed for found in lines)
+def _is_new(bench: Bench, one: LandedLine) -> bool:
+    """What the uploader sends: what lies behind the place that the table says."""
+    return one.source_offset > max(bench.offsets(), default=-1)
 
 
-def test_a_token_of_another_file_is_refused() -> None:
-    with pytest.raises(WarehouseError, match="drop the channel"):
-        parse_offset_token(FILE, "other.ndjson:5")
-    assert parse_offset_token(FILE, None) == -1
+@pytest.mark.parametrize(
+    ("token", "sequence"), [(None, 0), ("7:120", 7), ("a.ndjson:5", 0), ("", 0), (":", 0)]
+)
+def test_a_token_says_the_number_of_its_landing(token: str | None, sequence: int) -> None:
+    assert parse_sequence(token) == sequence
+
+
+def test_a_state_directory_is_one_writer(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    for home in (first, second):
+        home.mkdir()
+    assert writer_id(first) == writer_id(first) != writer_id(second)
+    assert channel_name(writer_id(first)) != channel_name(writer_id(second))
 
 
 def opened(tmp_path: Path, **environ: str) -> object:
@@ -330,9 +430,12 @@ def opened(tmp_path: Path, **environ: str) -> object:
 def test_the_environment_chooses_how_to_land(tmp_path: Path) -> None:
     assert isinstance(opened(tmp_path, SNOWFLAKE_ACCOUNT="a"), SnowflakeWarehouse)
     key = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_PRIVATE_KEY_PATH": "k"}
-    assert isinstance(opened(tmp_path, **key), SnowpipeWarehouse)
+    assert isinstance(opened(tmp_path, **key), SnowflakeWarehouse)
+    assert isinstance(opened(tmp_path, **key, CDESK_SNOWFLAKE_PIPE="P"), SnowpipeWarehouse)
+    assert isinstance(opened(tmp_path, CDESK_SNOWFLAKE_LANDING="streaming"), SnowpipeWarehouse)
     assert isinstance(
-        opened(tmp_path, **key, CDESK_SNOWFLAKE_LANDING="connector"), SnowflakeWarehouse
+        opened(tmp_path, **key, CDESK_SNOWFLAKE_PIPE="P", CDESK_SNOWFLAKE_LANDING="connector"),
+        SnowflakeWarehouse,
     )
     with pytest.raises(ConfigurationError, match="allowed: streaming, connector"):
         opened(tmp_path, CDESK_SNOWFLAKE_LANDING="carrier-pigeon")
@@ -346,18 +449,25 @@ def test_a_key_pair_in_connections_toml_is_enough_for_streaming(
         "plain": {"account": "a", "user": "u", "authenticator": "externalbrowser"},
     }
     monkeypatch.setattr("cdesk.warehouse.snowflake.login.connections", lambda: connections)
-    keyed = {"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "keyed"}
+    keyed = {"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "keyed", "CDESK_SNOWFLAKE_PIPE": "P"}
     assert isinstance(opened(tmp_path, **keyed), SnowpipeWarehouse)
     assert isinstance(
-        opened(tmp_path, SNOWFLAKE_DEFAULT_CONNECTION_NAME="plain"), SnowflakeWarehouse
+        opened(tmp_path, **{**keyed, "SNOWFLAKE_DEFAULT_CONNECTION_NAME": "plain"}),
+        SnowflakeWarehouse,
     )
     assert isinstance(
-        opened(tmp_path, SNOWFLAKE_DEFAULT_CONNECTION_NAME="missing"), SnowflakeWarehouse
+        opened(tmp_path, **{**keyed, "SNOWFLAKE_DEFAULT_CONNECTION_NAME": "missing"}),
+        SnowflakeWarehouse,
     )
     with pytest.raises(ConfigurationError, match=r"none\.p8 cannot be read"):
-        sdk_client(Login(keyed), "CDESK_LOADER")
+        sdk_client(Login(keyed), role="CDESK_LOADER", pipe="P", name="cdesk")
     with pytest.raises(ConfigurationError, match="CDESK_SNOWFLAKE_LANDING=connector"):
-        sdk_client(Login({"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "plain"}), "CDESK_LOADER")
+        sdk_client(
+            Login({"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "plain"}),
+            role="CDESK_LOADER",
+            pipe="P",
+            name="cdesk",
+        )
 
 
 def test_importing_the_real_sdk_leaves_standard_output_clean() -> None:
@@ -365,7 +475,7 @@ def test_importing_the_real_sdk_leaves_standard_output_clean() -> None:
         "snowflake.ingest.streaming", reason="the SDK has no wheel for this platform"
     )
     code = (
-        "from cdesk.warehouse.snowflake.streaming import standard_output_kept\n"
+        "from cdesk.warehouse.snowflake.snowpipe_sdk import standard_output_kept\n"
         "with standard_output_kept():\n    import snowflake.ingest.streaming\n"
         "print('the only line')\n"
     )

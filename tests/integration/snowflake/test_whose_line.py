@@ -1,0 +1,177 @@
+"""A loader lands for the customers that the account gives it, and for no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cdesk.core.errors import WarehouseUnavailable
+from cdesk.warehouse.protocol import LandedLine
+from cdesk.warehouse.snowflake.login import Login
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from tests.integration.snowflake.account import FakeAccount
+from tests.integration.snowflake.conftest import SECOND_LANDING, succeeded
+from tests.integration.snowflake.dbt_process import Dbt
+from tests.integration.snowflake.records import first
+
+VICTIM = "victim@example.com"
+TABLES = ("landing", "_ingest_ids", "quarantined_events", "events")
+
+
+def event(number: int) -> LandedLine:
+    """A record that keeps the contract, of VICTIM."""
+    genuine = next(record for record in first() if record["kind"] == "event")
+    id_ = f"01890a5d-ac96-7b2e-bd3c-{number:012x}"
+    record = {**genuine, "id": id_, "customer": VICTIM, "session_id": None, "link": None}
+    return LandedLine(id_, "event", json.dumps(record), "whose-000001.ndjson", number * 10)
+
+
+@pytest.fixture
+def cursor(account: FakeAccount, built: Dbt) -> Iterator[Any]:  # noqa: ARG001  # the tables are there
+    """Cleans up: other tests compare the whole of these tables."""
+    connection = account.connect()
+    cursor = connection.cursor()
+    yield cursor
+    cursor.execute("delete from landing where source_file like 'whose%'")
+    cursor.execute("delete from _ingest_ids where source_file like 'whose%'")
+    cursor.execute("delete from quarantined_events where source_file like 'whose%'")
+    cursor.execute(f"delete from events where customer = '{VICTIM}'")
+    cursor.execute("delete from customer_access where principal in ('VICTIM', 'CDESK_TEST')")
+    cursor.execute("delete from added_people")
+    cursor.execute("drop pipe if exists landing_pipe_victim")
+    connection.close()
+
+
+def land_as(cursor: Any, line: LandedLine, loader: str | None) -> None:
+    at = (SECOND_LANDING + timedelta(seconds=1)).isoformat(sep=" ")
+    cursor.execute(
+        "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as timestamp_ntz), ?",
+        (line.id, line.kind, line.payload, line.source_file, line.source_offset, at, loader),
+    )
+
+
+def test_a_line_for_somebody_elses_customer_is_quarantined(cursor: Any, built: Dbt) -> None:
+    cursor.execute(f"insert into customer_access values ('user', 'VICTIM', '{VICTIM}')")
+    loaders = ("MALLORY", "VICTIM", "LANDING_PIPE", None, "VICTIM2")
+    for number, loader in enumerate(loaders):
+        land_as(cursor, event(number), loader)
+    cursor.execute(f"select count(*) from events_live where customer = '{VICTIM}'")
+    assert cursor.fetchone() == (3,)
+    succeeded(built("run", "--select", "_ingest_ids", "quarantined_events", "events"))
+    cursor.execute(f"select _activity_id from events where customer = '{VICTIM}' order by 1")
+    assert [row[0] for row in cursor.fetchall()] == [event(number).id for number in (1, 2, 3)]
+    cursor.execute(
+        "select record_id, reason, detail, customer from quarantined_events "
+        "where source_file like 'whose%' order by record_id"
+    )
+    assert cursor.fetchall() == [
+        (event(number).id, "foreign_customer", "customer", VICTIM) for number in (0, 4)
+    ]
+
+
+def test_a_session_cannot_say_that_it_is_another(account: FakeAccount, cursor: Any) -> None:
+    """Who lands calls the procedure; to insert the loader has no privilege."""
+    loader = account.connect(role="CDESK_LOADER")
+    with pytest.raises(Exception, match="Insufficient privileges"):
+        land_as(loader.cursor(), event(0), "VICTIM")
+    loader.close()
+    warehouse = SnowflakeWarehouse(Login(account.environ))
+    warehouse.land([event(1)])
+    warehouse.close()
+    cursor.execute("select id, landed_by from landing where source_file like 'whose%'")
+    assert cursor.fetchall() == [(event(1).id, "CDESK_TEST")]
+
+
+def test_a_person_is_let_in_once_and_stays_after_the_seed_ran(cursor: Any, built: Dbt) -> None:
+    for _ in range(2):
+        succeeded(built.operation("add_person", user="victim", customer=VICTIM, streaming=True))
+    succeeded(built("seed", "--select", "customer_access"))
+    cursor.execute("select principal_kind, principal, customer from customer_access order by 1")
+    assert cursor.fetchall() == [("loader", "LANDING_PIPE", "*"), ("user", "VICTIM", VICTIM)]
+
+
+def test_the_eleventh_pipe_is_refused_with_what_to_do_instead(cursor: Any, built: Dbt) -> None:
+    for number in range(9):
+        cursor.execute(f"create pipe if not exists landing_pipe_p{number} as copy into landing")
+    try:
+        result = built.operation("add_person", user="late", customer="late", streaming=True)
+        assert not result.ok
+        assert "Snowflake allows 10 a table" in result.printed
+        succeeded(built.operation("add_person", user="late", customer="late"))
+        with pytest.raises(Exception, match="high-performance-limitations"):
+            cursor.execute("create pipe landing_pipe_late as copy into landing")
+    finally:
+        for number in range(9):
+            cursor.execute(f"drop pipe landing_pipe_p{number}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"user": "ada; drop table landing", "customer": "ada"}, "user is"),
+        ({"user": "ADA", "customer": "a' or '1'='1"}, "customer is"),
+        ({"user": "ADA", "customer": ""}, "customer is"),
+    ],
+)
+def test_a_name_that_is_no_name_is_refused(
+    built: Dbt, arguments: dict[str, str], says: str
+) -> None:
+    result = built.operation("add_person", **arguments)
+    assert not result.ok
+    assert says in result.printed
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (625, "Statement aborted because the number of waiters for this lock exceeds the 20 limit"),
+        (630, "Statement reached its statement or warehouse timeout of 30 second(s)"),
+        (604, "SQL execution canceled"),
+        (300010, "Processing aborted by error 300010"),
+        (370001, "Processing aborted by error 370001"),
+        (3001, "Insufficient privileges to operate on procedure 'LAND_LINES'"),
+        (606, "No active warehouse selected in the current session"),
+        (999_999, "something that nobody has heard of"),
+    ],
+)
+def test_what_is_not_the_datas_fault_is_tried_again(
+    account: FakeAccount, cursor: Any, code: int, message: str
+) -> None:
+    """The uploader quarantines lines only for what is the data's fault."""
+    warehouse = SnowflakeWarehouse(Login(account.environ))
+    failure = {
+        "on": "statement",
+        "pattern": r"^\s*insert into .*landing",
+        "code": str(code),
+        "message": message,
+        "sqlstate": "57014",
+    }
+    with account.failing(failure), pytest.raises(WarehouseUnavailable):
+        warehouse.land([event(1)])
+    assert warehouse.land([event(1)]).rows == 1
+    warehouse.close()
+    cursor.execute("select count(*) from landing where source_file like 'whose%'")
+    assert cursor.fetchone() == (1,)
+
+
+def test_no_landing_waits_for_a_lock(account: FakeAccount, cursor: Any) -> None:
+    """Only an insert: https://docs.snowflake.com/en/sql-reference/transactions#resource-locking"""
+    mark = len(account.statements())
+    warehouse = SnowflakeWarehouse(Login(account.environ))
+    locked = {
+        "on": "statement",
+        "pattern": r"^\s*(merge into|update|delete from)\b",
+        "code": "625",
+        "message": "Statement aborted: the number of waiters for this lock exceeds the 20 limit",
+        "times": 99,
+    }
+    with account.failing(locked):
+        warehouse.land([event(1), event(2)])
+    warehouse.close()
+    assert any("insert into" in ran["sql"] for ran in account.statements(mark))
+    cursor.execute("select count(*) from landing where source_file like 'whose%'")
+    assert cursor.fetchone() == (2,)

@@ -1,0 +1,68 @@
+"""The lazy import of the SDK: on for versions that were measured, for stdio alone, and said where it
+is off. What it leaves out is tested on the wire (tests/integration/shim/test_protocol.py).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cdesk.core.home import StateDirectory
+from cdesk_app.cli import doctor
+from mcp_shim import lazy_sdk
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_pinned_versions_were_measured() -> None:
+    assert lazy_sdk.unmeasured() is None
+    assert doctor._sdk().level == "ok"
+
+
+def test_a_version_that_was_not_measured_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lazy_sdk, "KNOWN_VERSIONS", {"mcp": "1.0.", "pydantic": "1.0."})
+    reason = lazy_sdk.unmeasured()
+    assert reason is not None
+    assert reason.startswith("mcp 2.")
+    finding = doctor._sdk()
+    assert finding.level == "note"
+    assert reason in finding.found
+    assert "'mcp==1.0.*'" in str(finding.todo)
+
+
+def test_the_log_says_that_the_sdk_is_imported_in_full(state_home: StateDirectory) -> None:
+    code = (
+        "from mcp_shim import lazy_sdk\n"
+        "lazy_sdk.KNOWN_VERSIONS = {'mcp': '1.0.'}\n"
+        "from mcp_shim.main import run_as_module\n"
+        "run_as_module()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+        env={**os.environ, "CDESK_HOME": str(state_home.root), "CDESK_WORKER": "off"},
+    )
+    (line,) = done.stderr.splitlines()
+    assert orjson.loads(line)["message"] == "the SDK is imported in full"
+    assert "mcp 2." in orjson.loads(line)["reason"]
+
+
+def test_only_the_way_into_stdio_installs_it() -> None:
+    callers = [
+        path.relative_to(ROOT).as_posix()
+        for package in ("cdesk", "mcp_shim", "uploader", "cdesk_app")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_sdk.install"
+    ]
+    assert callers == ["mcp_shim/main.py"]
