@@ -8,13 +8,17 @@ files still waits in the queue or has landed.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+import orjson
+
+from cdesk.contract.records import Record
 from cdesk.core.errors import StateDirectoryError
 
 Exists = Callable[[Sequence[str]], Iterable[str]]
@@ -23,8 +27,27 @@ Exists = Callable[[Sequence[str]], Iterable[str]]
 _SCHEMA: Final = """
 create table if not exists imports (import_id integer primary key);
 create table if not exists files (source_file text primary key, import_id integer not null) without rowid;
-create table if not exists ids (id blob primary key, import_id integer not null) without rowid;
+drop table if exists ids;
+create table if not exists records (
+    id blob, kind text, content blob, source text not null, is_first integer not null, import_id integer not null,
+    primary key (id, kind, content)
+) without rowid;
 """
+
+
+Standing = Literal["new", "known", "conflict", "noted", "changed"]
+"""How a record stands to those of the same id and kind that imports brought in.
+
+new: there is none. known: the same. conflict: another content, for the first time. noted: a conflict
+that an earlier import has noted. changed: another content from the same kind of source, an export,
+which may have been taken in with less in it, or renamed since.
+"""
+
+
+def content_hash(record: Record) -> bytes:
+    """A record's content, all but where it comes from, which an import stamps itself."""
+    content = {name: value for name, value in record.items() if name != "source_system"}
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
 
 class Ledger:
@@ -47,14 +70,24 @@ class Ledger:
             self._connection.close()
             raise
 
-    def add(self, id: str) -> bool:
-        """Note a record of this import: True if it is new, False if it is there already."""
+    def add(self, record: Record, *, source: str) -> Standing:
+        """Note a record of this import, and say how it stands to what came before."""
+        key = (uuid.UUID(record["id"]).bytes, record["kind"])
+        content = content_hash(record)
         with self._guard():
-            cursor = self._connection.execute(
-                "insert or ignore into ids (id, import_id) values (?, ?)",
-                (uuid.UUID(id).bytes, self._import_id),
+            noted = self._connection.execute(
+                "select content, source, is_first from records where id = ? and kind = ?", key
+            ).fetchall()
+            if any(known == content for known, _, _ in noted):
+                return "known" if (content, 1) in {(row[0], row[2]) for row in noted} else "noted"
+            self._connection.execute(
+                "insert into records (id, kind, content, source, is_first, import_id) values (?, ?, ?, ?, ?, ?)",
+                (*key, content, source, int(not noted), self._import_id),
             )
-        return cursor.rowcount == 1
+        if not noted:
+            return "new"
+        (first,) = (row[1] for row in noted if row[2])
+        return "changed" if source == first == "claude_export" else "conflict"
 
     def commit(self, files: Iterable[str]) -> None:
         """Keep what was noted; `files` are the queue files that hold this import's records."""
@@ -78,7 +111,7 @@ class Ledger:
         )
         for import_id in lost:
             for statement in (
-                "delete from ids where import_id = ?",
+                "delete from records where import_id = ?",
                 "delete from files where import_id = ?",
                 "delete from imports where import_id = ?",
             ):

@@ -111,6 +111,8 @@ class Quarantine:
             return Replay(
                 line.quarantine_id, "not_whole", "its bytes stand in the shipped queue file only"
             )
+        if line.reason == "id_conflict":
+            return Replay(line.quarantine_id, "still_refused", f"its id is taken: {line.detail}")
         raw = line.raw.encode("utf-8")
         try:
             parse_line(raw)

@@ -45,7 +45,7 @@ _EVENT = re.compile(
         r'"link":(?:null|"(?:https?|s3|cdesk)://[!#-\[\]-~]{1,1990}"),'
         r'"revenue_impact":(?:null|-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?),'
         r'"query_tag":"cdesk_[0-9a-f]{8}",'
-        r'"source_system":"claude_desktop","source_version":"2\.0"\}'
+        r'"source_system":"(?:claude_desktop|claude_code|cowork|claude_export|import)","source_version":"2\.0"\}'
     ).encode("ascii")
 ).fullmatch
 _Integer = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]

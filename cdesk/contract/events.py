@@ -11,8 +11,10 @@ from cdesk.contract.records import (
     SOURCE_VERSION,
     VERSION,
     Record,
+    SourceSystem,
     make_record,
 )
+from cdesk.contract.vocabulary import check_recordable
 from cdesk.core.errors import InvalidField
 
 _EVENT: Final = FIELDS["event"]
@@ -22,7 +24,7 @@ _GIVEN: Final = tuple(
 
 
 def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any) -> None:
-    """Check an event's own fields, as a caller gave them.
+    """Check an event's own fields, as a caller gave them; the system's activities are none of its.
 
     Raises:
         InvalidField: a value outside its limits, naming field, problem and what is allowed.
@@ -31,6 +33,8 @@ def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any
     for (name, check), value in zip(_GIVEN, given, strict=True):
         try:
             check(value)
+            if name == "activity":
+                check_recordable(value)
         except ValueError as error:
             raise InvalidField(name, *error.args) from None
 
@@ -79,8 +83,9 @@ def make_event(
     query_tag: str,
     link: str | None = None,
     revenue_impact: float | None = None,
+    source_system: SourceSystem = SOURCE_SYSTEM,
 ) -> Record:
-    """A whole event record, every field checked.
+    """A whole event record, every field checked. `source_system` says where it comes from.
 
     Raises:
         InvalidField: a value outside its limits, naming field, problem and what is allowed.
@@ -92,6 +97,7 @@ def make_event(
         customer=customer,
         session_id=session_id,
         query_tag=query_tag,
+        source_system=source_system,
         fields={
             "anonymous_customer_id": None,
             "activity": activity,

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import orjson
 
@@ -20,7 +20,9 @@ Record: TypeAlias = dict[str, Any]
 Scalar: TypeAlias = str | int | float | bool | None
 
 VERSION: Final = 1
-SOURCE_SYSTEM: Final = "claude_desktop"
+SourceSystem = Literal["claude_desktop", "claude_code", "cowork", "claude_export", "import"]
+"""Where a record comes from: this server, a history that was brought in, or a file of records."""
+SOURCE_SYSTEM: Final[SourceSystem] = "claude_desktop"
 SOURCE_VERSION: Final = "2.0"
 REDACTED: Final = "[secret:"
 """How a text begins that stands for a credential."""
@@ -238,7 +240,7 @@ _ENVELOPE: Final[_Checks] = {
     "customer": check_customer,
     "session_id": _or_null(_bounded(255, low=1)),
     "query_tag": _check_tag,
-    "source_system": _one_of(SOURCE_SYSTEM),
+    "source_system": _one_of(*get_args(SourceSystem)),
     "source_version": _one_of(SOURCE_VERSION),
 }
 FIELDS: Final[dict[str, _Checks]] = {
@@ -320,6 +322,7 @@ def make_record(
     session_id: str | None,
     query_tag: str,
     fields: Mapping[str, Any],
+    source_system: SourceSystem = SOURCE_SYSTEM,
 ) -> Record:
     """A whole, checked record of `kind`; `fields` are the kind's own.
 
@@ -335,7 +338,7 @@ def make_record(
         "session_id": session_id,
         **fields,
         "query_tag": query_tag,
-        "source_system": SOURCE_SYSTEM,
+        "source_system": source_system,
         "source_version": SOURCE_VERSION,
     }
     checks = FIELDS[kind]

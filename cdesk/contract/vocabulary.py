@@ -4,30 +4,60 @@ that the two agree).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
-SHED_PRIORITY: Final[dict[str, int]] = {
-    "cdesk.user_asked": 0,
-    "cdesk.claude_responded": 0,
-    "cdesk.llm_called": 40,
-    "cdesk.session_started": 20,
-    "cdesk.session_ended": 20,
-    "cdesk.tool_called": 90,
-    "cdesk.context_refreshed": 80,
-    "cdesk.file_read": 60,
-    "cdesk.file_written": 50,
-    "cdesk.sql_executed": 40,
-    "cdesk.sql_completed": 40,
-    "cdesk.artifact_created": 30,
-    "cdesk.card_ready": 70,
-    "cdesk.insight_recorded": 0,
-    "cdesk.error_encountered": 0,
-    "cdesk.retry_attempted": 70,
-    "cdesk.fallback_triggered": 30,
+RecordedBy = Literal["system", "caller", "either"]
+
+
+class Known(NamedTuple):
+    """An activity of the vocabulary.
+
+    shed_priority: who goes first when the queue is too long; 0 is never shed, 100 first. Records
+    that are no events (insights, query runs) never are. recorded_by: `system` is this server alone.
+    """
+
+    shed_priority: int
+    recorded_by: RecordedBy
+
+
+VOCABULARY: Final[dict[str, Known]] = {
+    "cdesk.user_asked": Known(0, "caller"),
+    "cdesk.claude_responded": Known(0, "caller"),
+    "cdesk.llm_called": Known(40, "caller"),
+    "cdesk.session_started": Known(20, "system"),
+    "cdesk.session_ended": Known(20, "system"),
+    "cdesk.tool_called": Known(90, "system"),
+    "cdesk.context_refreshed": Known(80, "system"),
+    "cdesk.file_read": Known(60, "caller"),
+    "cdesk.file_written": Known(50, "caller"),
+    "cdesk.sql_executed": Known(40, "system"),
+    "cdesk.sql_completed": Known(40, "system"),
+    "cdesk.artifact_created": Known(30, "system"),
+    "cdesk.card_ready": Known(70, "system"),
+    "cdesk.insight_recorded": Known(0, "system"),
+    "cdesk.error_encountered": Known(0, "either"),
+    "cdesk.retry_attempted": Known(70, "either"),
+    "cdesk.fallback_triggered": Known(30, "either"),
 }
-"""Who goes first when the queue is too long: 0 is never shed, 100 first. Records that are no events
-(insights, query runs) never are.
-"""
+SHED_PRIORITY: Final = {name: known.shed_priority for name, known in VOCABULARY.items()}
+SYSTEM_ACTIVITIES: Final = frozenset(
+    name for name, known in VOCABULARY.items() if known.recorded_by == "system"
+)
+"""What only this server records, about its own work: callers and imported files are refused."""
 
 UNKNOWN_PRIORITY: Final = 50
 """For activities that the vocabulary does not hold."""
+
+
+def check_recordable(activity: str) -> None:
+    """Refuse an activity that only this server records.
+
+    Raises:
+        ValueError: (problem, what is allowed).
+    """
+    if activity in SYSTEM_ACTIVITIES:
+        raise ValueError(
+            f"{activity} is recorded by the system itself, about its own work",
+            "an activity of the conversation such as cdesk.user_asked, or your own as "
+            "cdesk.<verb in the past>",
+        )

@@ -82,22 +82,31 @@ def _told(report: ImportReport, *, running: bool) -> str:
         lines.append(
             f"{report.added:,} records{source}, from {report.first_ts} to {report.last_ts}, are in the queue."
         )
-    elif not report.known and not report.left_out:
+    elif not (report.known or report.left_out or report.conflicts or report.changed):
         lines.append("It holds nothing: no conversation, no record.")
     else:
         lines.append(f"Nothing new{source}: {report.known:,} records had come in before.")
     if report.added and report.known:
         lines.append(f"{report.known:,} more had come in before and were left as they are.")
+    if report.conflicts:
+        lines.append(
+            f"{report.conflicts:,} have an id that came in before with other content: the first ones stay, these are quarantined "
+            "(id_conflict). 'cdesk quarantine list' shows them once they are built."
+        )
+    if report.changed:
+        lines.append(
+            f"{report.changed:,} say something else than when an earlier export brought them in, and were left as they were."
+        )
     if report.cut:
         lines.append(
             f"{report.cut:,} texts were longer than a record may be and were cut; each says how long it was."
         )
     if report.left_out:
-        lines.append(f"{report.left_out:,} parts of the file are no record and were left out:")
+        lines.append(f"{report.left_out:,} parts of the file cannot be taken in and were left out:")
         lines += [f"  {reason}" for reason in report.reasons]
         if report.left_out > len(report.reasons):
             lines.append(f"  and {report.left_out - len(report.reasons):,} more")
-    if report.added:
+    if report.added or report.conflicts:
         lines.append(
             "The worker is landing them; 'cdesk status' shows how far it is."
             if running

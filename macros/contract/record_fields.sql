@@ -5,7 +5,7 @@
 {% macro record_fields(kind=none) -%}
     {%- set envelope = {
         'v': 'count', 'kind': 'text', 'id': 'uuid', 'ts': 'timestamp', 'customer': 'customer', 'session_id': 'text or null',
-        'query_tag': 'query_tag', 'source_system': 'text', 'source_version': 'text',
+        'query_tag': 'query_tag', 'source_system': 'source', 'source_version': 'text',
     } -%}
     {%- set kinds = {
         'event': {

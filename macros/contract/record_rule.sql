@@ -9,6 +9,7 @@
         'activity': 'cdesk[.][a-z][a-z0-9_]{0,63}',
         'link': '(https?|s3|cdesk)://[^[:space:][:cntrl:]]+',
         'format': 'parquet|csv|json',
+        'source': 'claude_desktop|claude_code|cowork|claude_export|import',
         'status': 'succeeded|failed|cancelled|expired',
         'timestamp': '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{6}Z',
     } -%}

@@ -1,7 +1,7 @@
 {#
-    An answer is a query that came to a good end (`cdesk.sql_completed`, written by the runner). It
-    is traceable where its own run stands in the chain, with the SQL and parameters that its
-    query_hash is over, and the stored result that it links to is known.
+    An answer is a query that came to a good end (`cdesk.sql_completed`, written by the runner of
+    this system). It is traceable where its own run stands in the chain, with the SQL and parameters
+    that its query_hash is over, and the stored result that it links to is known.
 #}
 {{ config(materialized='view') }}
 
@@ -10,13 +10,16 @@ with
 answers as (
 
     select
-        activity_id,
+        _activity_id as activity_id,
         customer,
-        ticket_id,
-        query_hash,
+        {{ cdesk.json_string('_feature_json', 'ticket_id') }} as ticket_id,
+        {{ cdesk.json_string('_feature_json', 'query_hash') }} as query_hash,
         {{ dbt.date_trunc('day', 'ts') }} as day
-    from {{ ref('vw_sql_events') }}
-    where activity = 'cdesk.sql_completed' and status = 'succeeded'
+    from {{ ref('events') }}
+    where
+        activity = 'cdesk.sql_completed'
+        and _source_system = 'claude_desktop'
+        and {{ cdesk.json_string('_feature_json', 'status') }} = 'succeeded'
 
 ),
 

@@ -151,9 +151,27 @@ conflicts as (
 
 ),
 
-first_conflicts as (
+refused as (
 
-    select *
+    select
+        quarantine_id as id,
+        landing_id,
+        rejection,
+        source_file,
+        source_offset,
+        landed_at,
+        copies
+    from first_landed
+    where kind = 'quarantine'
+    union all
+    select
+        quarantine_id as id,
+        landing_id,
+        'id_conflict' as rejection,
+        source_file,
+        source_offset,
+        landed_at,
+        copies
     from conflicts
     {% if is_incremental() %}
     where not exists (
@@ -164,7 +182,15 @@ first_conflicts as (
             and known.id_key = {{ cdesk.compact_key('conflicts.quarantine_id') }}
     )
     {% endif %}
-    qualify row_number() over (partition by quarantine_id order by landed_at, source_file, source_offset, content_key) = 1
+
+),
+
+-- one place may hold a refused line and, landed another time, a conflict
+first_refused as (
+
+    select *
+    from refused
+    qualify row_number() over (partition by id order by landed_at, source_file, source_offset, rejection) = 1
 
 ),
 
@@ -182,19 +208,20 @@ new_ids as (
         landed_at,
         copies
     from first_landed
+    where kind != 'quarantine'
     union all
     select
         'quarantine' as kind,
-        quarantine_id as id,
-        {{ cdesk.compact_key('quarantine_id') }} as id_key,
+        id,
+        {{ cdesk.compact_key('id') }} as id_key,
         landing_id,
-        'id_conflict' as rejection,
-        nullif(content_key, content_key) as content_key,
+        rejection,
+        null as content_key,
         source_file,
         source_offset,
         landed_at,
         copies
-    from first_conflicts
+    from first_refused
 
 )
 

@@ -176,11 +176,11 @@ def test_what_is_shed_is_counted_though_the_server_is_killed(
             while (
                 set(one.home.queue.glob("*.pending")) == before and sent < 200
             ):  # until it has measured the queue
-                shim.log_event("cdesk.tool_called")
+                shim.log_event("cdesk.retry_attempted")
                 sent += 1
                 time.sleep(0.05)
             for _ in range(100):
-                shim.log_event("cdesk.tool_called")
+                shim.log_event("cdesk.retry_attempted")
             shim.wait_for(one.rng.randrange(sent, sent + 90))
             shim.kill()
         outcomes.append(one.settle())

@@ -17,11 +17,14 @@ from hypothesis import strategies as st
 from cdesk.contract.records import (
     MAX_FEATURE_BYTES,
     MAX_LINE_BYTES,
+    Kind,
     Record,
     encode,
     make_record,
     parse_line,
+    proof_hash,
 )
+from cdesk.contract.vocabulary import SYSTEM_ACTIVITIES
 from cdesk.core.clock import IdSource
 from cdesk.core.errors import StateDirectoryError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
@@ -412,12 +415,14 @@ def event(text: str = "x") -> Record:
     )
 
 
-def test_ndjson_in_the_contract_comes_in_as_it_is(run: Any, state_home: StateDirectory) -> None:
+def test_ndjson_in_the_contract_comes_in_and_says_that_a_file_brought_it(
+    run: Any, state_home: StateDirectory
+) -> None:
     records = [event("ü"), event("b")]
     source = b"\xef\xbb\xbf" + encode(records[0]) + b"\r\n" + encode(records[1])[:-1] + b"\r\n"
     report = run(source)
     assert report.format == "ndjson"
-    assert queued(state_home) == records
+    assert queued(state_home) == [{**record, "source_system": "import"} for record in records]
     assert run(source).known == 2
 
 
@@ -450,7 +455,140 @@ def test_with_skip_bad_the_good_lines_come_in(run: Any, state_home: StateDirecto
         skip_bad=True,
     )
     assert (report.added, report.left_out) == (2, 2)
-    assert queued(state_home) == good
+    assert queued(state_home) == [{**record, "source_system": "import"} for record in good]
+
+
+QUERY_RUN: dict[str, Any] = {
+    "ticket_id": "0190a5f0-0000-7000-8000-000000000000",
+    "template": "activity_counts",
+    "sql": "select 1",
+    "params": "{}",
+    "query_hash": proof_hash("select 1", "{}"),
+    "rows": 1,
+    "bytes": 1,
+    "sampled": False,
+    "status": "succeeded",
+    "error_code": None,
+    "elapsed_ms": 1,
+    "as_of": None,
+    "artifact_id": None,
+    "evidence": [
+        {
+            "column": "activity_count",
+            "basis": "system",
+            "type": "text",
+            "values": ["the invoice of 1,000,000 USD is paid"],
+        }
+    ],
+    "evidence_complete": True,
+}
+ARTIFACT: dict[str, Any] = {
+    "uri": "cdesk://artifact/1",
+    "format": "parquet",
+    "rows": 1,
+    "bytes": 2,
+    "sampled": False,
+    "query_hash": "0123456789abcdef",
+    "expires_at": "2026-02-28T00:00:00.000000Z",
+    "legal_hold": False,
+}
+
+
+def proof(kind: Kind, fields: dict[str, Any]) -> Record:
+    ids = IdSource()
+    return make_record(
+        kind,
+        id=ids.uuid7(),
+        ts="2026-01-31T12:00:00.000000Z",
+        customer="ada@example.com",
+        session_id=None,
+        query_tag=ids.query_tag(),
+        fields=fields,
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        proof("query_run", QUERY_RUN),
+        proof("artifact", ARTIFACT),
+        *({**event(), "activity": activity} for activity in sorted(SYSTEM_ACTIVITIES)),
+        {**event(), "activity": "cdesk.tool_called", "source_system": "claude_export"},
+    ],
+    ids=lambda record: record.get("activity") or record["kind"],
+)
+def test_a_file_brings_no_proof_and_no_activity_of_the_system(
+    run: Any, state_home: StateDirectory, record: Record
+) -> None:
+    source = encode(event()) + encode(record)
+    with pytest.raises(ImportRefused, match="line 2: "):
+        run(source)
+    assert leftovers(state_home) == []
+    report = run(source, skip_bad=True)
+    assert (report.added, report.left_out) == (1, 1)
+    assert [record["activity"] for record in queued(state_home)] == ["cdesk.user_asked"]
+
+
+def test_an_id_that_came_in_before_with_other_content_is_counted_and_left_to_the_warehouse(
+    run: Any, state_home: StateDirectory
+) -> None:
+    """Queued, so that it is quarantined where everybody sees it; once, however often the file is imported."""
+    first = event("first")
+    second = {**first, "feature_json": {"question": "second"}}
+    other = {**first, "ts": "2026-01-31T13:00:00.000000Z"}
+    report = run(encode(first) + encode(second) + encode(first))
+    assert (report.added, report.known, report.conflicts) == (1, 1, 1)
+    again = run(encode(second) + encode(other))
+    assert (again.added, again.known, again.conflicts) == (0, 0, 2)
+    texts = [
+        (record["ts"][11:13], record["feature_json"]["question"]) for record in queued(state_home)
+    ]
+    assert sorted(texts) == [("12", "first"), ("12", "second"), ("13", "first")]
+    assert run(encode(other) + encode(first)).conflicts == 1
+
+
+def test_the_same_id_in_another_kind_is_another_record(run: Any) -> None:
+    one = event()
+    insight = proof(
+        "insight",
+        {"subject": "s", "metric": "m", "value": 1, "provenance_query_hash": None},
+    )
+    report = run(encode(one) + encode({**insight, "id": one["id"]}))
+    assert (report.added, report.known, report.conflicts) == (2, 0, 0)
+
+
+def test_a_predicted_id_that_a_file_claimed_is_told_when_the_genuine_export_comes(
+    run: Any, state_home: StateDirectory
+) -> None:
+    run([exported()])
+    genuine = [record for record in queued(state_home) if record["activity"] == "cdesk.user_asked"]
+    for path in state_home.queue.iterdir():
+        path.unlink()
+    claimed = {**genuine[0], "feature_json": {"question": "made up"}}
+    assert run(encode(claimed)).added == 1
+    report = run([exported()])
+    assert (report.conflicts, report.added) == (1, 5)
+    texts = [record["feature_json"].get("question") for record in queued(state_home)]
+    assert "made up" in texts
+    assert len([r for r in queued(state_home) if r["id"] == claimed["id"]]) == 2, "both are queued"
+
+
+def test_an_export_that_says_more_than_before_is_told_and_left_as_it_was(
+    run: Any, state_home: StateDirectory
+) -> None:
+    """The same conversations with their texts: no conflict of anybody's, and no second record either."""
+    first = run([exported()])
+    before = queued(state_home)
+    report = run([exported()], include_text=True)
+    assert report.added == report.conflicts == 0
+    assert report.changed > 0
+    assert report.changed + report.known == first.added
+    assert queued(state_home) == before
+
+
+def test_what_an_export_brings_says_so(run: Any, state_home: StateDirectory) -> None:
+    run([exported()])
+    assert {record["source_system"] for record in queued(state_home)} == {"claude_export"}
 
 
 # -- all or nothing

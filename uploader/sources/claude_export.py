@@ -220,6 +220,7 @@ class _Maker:
                 customer=self._customer,
                 session_id=self._session_id,
                 query_tag=self._tag,
+                source_system="claude_export",
             )
         except InvalidField as error:
             self._tally.leave_out(where, str(error))

@@ -19,11 +19,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Literal
 
-from cdesk.contract.records import MAX_LINE_BYTES, Record, encode, parse_line
+from cdesk.contract.records import MAX_LINE_BYTES, SOURCE_SYSTEM, Record, encode, parse_line
+from cdesk.contract.vocabulary import check_recordable
 from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
-from uploader.import_index import Ledger
+from uploader.import_index import Ledger, Standing
 from uploader.sources.claude_export import Tally, conversation_records, is_conversation
 
 Format = Literal["claude_export", "ndjson"]
@@ -48,6 +49,9 @@ it does not know.
 """
 
 
+_PROOF: Final = frozenset(("query_run", "artifact"))
+
+
 class ImportRefused(CdeskError):
     """The source cannot be imported; nothing of it was."""
 
@@ -64,7 +68,11 @@ class ImportReport:
     conversations: int
     added: int
     known: int
-    """Records that an earlier import had brought in already."""
+    """Records that had come in already, the same."""
+    conflicts: int
+    """Records whose id had come in with other content: the first stays, the warehouse quarantines these."""
+    changed: int
+    """Records of an export that an earlier one had brought in with other content: left as they were."""
     by_kind: Mapping[str, int]
     """Activity (or the kind of a record that is no event) → records added."""
     first_ts: str | None
@@ -90,7 +98,8 @@ def import_file(
 
     A Claude export becomes events of `customer`; NDJSON keeps the customers that it names. With
     `include_text` questions, answers, titles and file names go in as well. With `skip_bad` lines of
-    an NDJSON file that are no record are left out, without it they refuse the whole file.
+    an NDJSON file that are no record, or that this system alone may write, are left out, without it
+    they refuse the whole file.
 
     Raises:
         ImportRefused: the file cannot be read, has another shape, or holds bad lines; nothing was
@@ -110,7 +119,7 @@ def import_file(
             report = _write(source, writer, ledger, customer, include_text, tally)
         if source.format == "ndjson" and tally.left_out and not skip_bad:
             raise ImportRefused(_bad_lines(path, source.parts, tally))
-        if report.added:
+        if report.added or report.conflicts:
             ledger.commit(_publish(folder, home.queue))
     return report
 
@@ -225,14 +234,16 @@ def _write(
         else _ndjson_records(source, tally)
     )
     by_kind: Counter[str] = Counter()
-    known = 0
+    standings: Counter[Standing] = Counter()
     first: str | None = None
     last: str | None = None
     for record in records:
-        if not ledger.add(record["id"]):
-            known += 1
+        standing = ledger.add(record, source=source.format)
+        standings[standing] += 1
+        if standing in ("new", "conflict"):
+            writer.append(encode(record))
+        if standing != "new":
             continue
-        writer.append(encode(record))
         by_kind[record.get("activity") or record["kind"]] += 1
         ts = record["ts"]
         first = ts if first is None or ts < first else first
@@ -241,7 +252,9 @@ def _write(
         format=source.format,
         conversations=source.parts if is_export else 0,
         added=by_kind.total(),
-        known=known,
+        known=standings["known"],
+        conflicts=standings["conflict"] + standings["noted"],
+        changed=standings["changed"],
         by_kind=dict(by_kind.most_common()),
         first_ts=first,
         last_ts=last,
@@ -324,11 +337,33 @@ def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
             continue
         try:
             record = parse_line(line.rstrip(b"\r\n") if len(line) <= MAX_LINE_BYTES else line)
+            _check_importable(record)
+            if record["source_system"] == SOURCE_SYSTEM:
+                record["source_system"] = "import"  # a file's word, not this server's
             encode(record)
         except (Drift, InvalidField) as error:
             tally.leave_out(f"line {source.parts:,}", str(error))
         else:
             yield record
+
+
+def _check_importable(record: Record) -> None:
+    """Refuse what this system alone writes: proof, and activities about its own work.
+
+    Raises:
+        InvalidField: saying what a file may bring.
+    """
+    if record["kind"] in _PROOF:
+        raise InvalidField(
+            "kind",
+            f"a {record['kind']} is proof, which this system's executor alone writes",
+            "event, insight",
+        )
+    if record["kind"] == "event":
+        try:
+            check_recordable(record["activity"])
+        except ValueError as error:
+            raise InvalidField("activity", *error.args) from None
 
 
 def _bad_lines(path: Path, lines: int, tally: Tally) -> str:
@@ -337,7 +372,7 @@ def _bad_lines(path: Path, lines: int, tally: Tally) -> str:
     shown = "; ".join(tally.reasons[:3])
     more = f"; and {tally.left_out - 3:,} more" if tally.left_out > 3 else ""
     return (
-        f"{tally.left_out:,} of {lines:,} lines of {path} are no records, so nothing was imported ({shown}{more}); "
+        f"{tally.left_out:,} of {lines:,} lines of {path} cannot be taken in, so nothing was imported ({shown}{more}); "
         "mend them, or leave them out with --skip-bad"
     )
 

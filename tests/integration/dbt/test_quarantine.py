@@ -52,6 +52,8 @@ GOOD: list[dict[str, Any]] = [
         evidence=[],
     ),
     envelope("artifact", 8, **ARTIFACT),
+    event(9, source_system="import"),
+    event(10, source_system="claude_export", activity="cdesk.tool_called"),
 ]
 BAD: list[dict[str, Any]] = [
     event(21, v=2),
@@ -91,6 +93,7 @@ BAD: list[dict[str, Any]] = [
     envelope("artifact", 51, **{**ARTIFACT, "expires_at": None}),
     envelope("note", 52),
     event(53, id="53"),
+    event(58, source_system="elsewhere"),
 ]
 
 
@@ -229,3 +232,18 @@ def test_an_id_claimed_before_the_genuine_record_came_is_shown(warehouse: DbtWar
     assert (kind, id_, reason) == ("event", genuine["id"], "id_conflict")
     ((raw,),) = warehouse.query("select raw from quarantined_events")
     assert json.loads(raw) == genuine
+
+
+def test_a_place_that_was_landed_with_several_contents_is_quarantined_once(
+    warehouse: DbtWarehouse,
+) -> None:
+    """A file that was written anew under its name: a conflict and a refused line share a place."""
+    warehouse.land([event(1)], source_file="one")
+    warehouse.build()
+    warehouse.land([event(1, revenue_impact=2)], source_file="two")
+    warehouse.build()
+    warehouse.land([event(2, revenue_impact="much")], source_file="two")
+    warehouse.build()
+    assert [row[2] for row in refused(warehouse)] == ["id_conflict"]
+    warehouse.build(full=True)
+    assert [row[2] for row in refused(warehouse)] == ["id_conflict"]

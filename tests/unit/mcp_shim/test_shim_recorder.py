@@ -105,15 +105,15 @@ def test_what_is_shed_is_counted_before_the_answer_and_told_once(
         )
         recorder = Recorder(queue, customer="ada@example.com")
         recorder.event("cdesk.user_asked", {})
-        answers = [recorder.event("cdesk.tool_called", {})[2] for _ in range(5)]
+        answers = [recorder.event("cdesk.retry_attempted", {})[2] for _ in range(5)]
         (pending,) = state_home.queue.glob("*.pending")
         counts = parse_line(pending.read_bytes().rstrip())["feature_json"]["activities"][
-            "cdesk.tool_called"
+            "cdesk.retry_attempted"
         ]
         assert counts == {"kept": sum(answers), "shed": 5 - sum(answers), "weight": 256}
         queue.tick()
         assert not list(state_home.queue.glob("*.pending"))
-        recorder.event("cdesk.tool_called", {})
+        recorder.event("cdesk.retry_attempted", {})
         queue.close()
 
     asyncio.run(body())
@@ -124,7 +124,7 @@ def test_what_is_shed_is_counted_before_the_answer_and_told_once(
     ]
     told = [record for record in found if record["activity"] == "cdesk.fallback_triggered"]
     assert len({record["id"] for record in told}) == 2
-    counted = [record["feature_json"]["activities"]["cdesk.tool_called"] for record in told]
+    counted = [record["feature_json"]["activities"]["cdesk.retry_attempted"] for record in told]
     assert [one["kept"] + one["shed"] for one in counted] == [5, 1]
 
 
@@ -145,7 +145,7 @@ def test_one_queue_serves_many_callers_each_under_its_own_name(
             recorder.event("cdesk.user_asked", {"number": number})
             recorder.note("cdesk.insight_recorded", {"number": number})
             for _ in range(number):
-                recorder.event("cdesk.tool_called", {})
+                recorder.event("cdesk.retry_attempted", {})
         await asyncio.sleep(0)
         (pending,) = state_home.queue.glob("*.pending")
         assert pending.read_bytes().count(b"\n") == 4, "a line for each of whom something was shed"
@@ -165,6 +165,6 @@ def test_one_queue_serves_many_callers_each_under_its_own_name(
         }
         assert own["cdesk.user_asked"] == own["cdesk.insight_recorded"] == {"number": number}
         counts = own.get("cdesk.fallback_triggered", {}).get("activities", {})
-        told = counts.get("cdesk.tool_called", {"kept": 0, "shed": 0})
+        told = counts.get("cdesk.retry_attempted", {"kept": 0, "shed": 0})
         assert told["kept"] + told["shed"] == number
     assert len({record["session_id"] for record in found}) == len(customers)
