@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from cdesk.contract.catalog import CatalogReader
 from cdesk.core.clock import IdSource, NowNs
 from cdesk.core.config import Settings
-from cdesk.core.errors import CdeskError
+from cdesk.core.errors import CatalogError, CdeskError, StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.snapshot import SnapshotReader
+from cdesk.state.status import CatalogSeal, read_status
 from mcp_shim.state import SharedState
 from mcp_shim.worker_start import WorkerStarter
 
@@ -193,16 +194,25 @@ class Readers:
         cls, home: StateDirectory, worker_missing: Callable[[], str | None] = lambda: None
     ) -> Readers:
         """Readers of a state directory; each file is opened at its first use."""
+        state = SharedState(home.state_db)
         return cls(
             SnapshotReader(home.context_db),
-            CatalogReader(home.catalog),
-            SharedState(home.state_db),
+            CatalogReader(home.catalog, seal=lambda: _read_seal(state)),
+            state,
             worker_missing,
         )
 
     def close(self) -> None:
         self.snapshot.close()
         self.state.close()
+
+
+def _read_seal(state: SharedState) -> str | None:
+    """The digest that catalog.json must have. Raises CatalogError."""
+    try:
+        return state.read(lambda connection: read_status(connection, CatalogSeal)).digest
+    except StateDirectoryError as error:
+        raise CatalogError(f"the catalog cannot be checked: {error}") from None
 
 
 class App:

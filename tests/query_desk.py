@@ -26,6 +26,7 @@ from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.executor import Executor
 from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk.state.tickets import Ticket, expiry_of, get_ticket, submit_ticket
 from cdesk.warehouse.duckdb import DuckDBWarehouse
@@ -120,17 +121,14 @@ class Desk:
         return load_catalog(self.home.catalog)
 
     def write_catalog(self, templates: dict[str, dict[str, Any]]) -> None:
-        self.home.catalog.write_bytes(
-            orjson.dumps(
-                {
-                    "v": 1,
-                    "dialect": "duckdb",
-                    "content_hash": "0" * 16,
-                    "generated_at": format_ts(time.time_ns()),
-                    "templates": {name: {"name": name, **item} for name, item in templates.items()},
-                }
-            )
-        )
+        document = {
+            "v": 1,
+            "dialect": "duckdb",
+            "content_hash": "0" * 16,
+            "generated_at": format_ts(time.time_ns()),
+            "templates": {name: {"name": name, **item} for name, item in templates.items()},
+        }
+        write_catalog(self.home, self.state, document, now=format_ts(time.time_ns()))
 
     def land(self, kind: str = "event") -> None:
         """One more line in landing."""

@@ -13,6 +13,7 @@ import orjson
 
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.home import StateDirectory
+from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import ContextRow, SnapshotWriter
 
@@ -93,8 +94,8 @@ def customers(count: int, *, seed: int = 0) -> Iterator[ContextRow]:
         )
 
 
-def catalog(path: Path) -> None:
-    """A catalog of one template, enough to submit."""
+def catalog(home: StateDirectory, **changes: Any) -> None:
+    """A sealed catalog of one template, enough to submit; `changes` to the template."""
     template = {
         "name": "recent_activities",
         "description": "The latest activities",
@@ -121,20 +122,22 @@ def catalog(path: Path) -> None:
         "binds": ["customer", "hours_back", "limit"],
         "example": {"hours_back": 24},
         "hash": "0123456789abcdef",
+        **changes,
     }
-    data = {
+    document = {
         "v": 1,
         "dialect": "duckdb",
         "content_hash": "fedcba9876543210",
         "generated_at": format_ts(time.time_ns()),
         "templates": {"recent_activities": template},
     }
-    path.write_bytes(orjson.dumps(data))
+    with closing(open_state(home.state_db)) as state:
+        write_catalog(home, state, document, now=format_ts(time.time_ns()))
 
 
 def state_directory(root: Path, *, contexts: int) -> StateDirectory:
     home = StateDirectory(root).ensure()
-    catalog(home.catalog)
+    catalog(home)
     SnapshotWriter(home.context_db).apply(
         customers(contexts), refreshed_at=format_ts(time.time_ns())
     )

@@ -147,7 +147,7 @@ def measure_snapshot(base: Path, count: int, calls: int) -> dict[str, Any]:
     reader looking on.
     """
     writer_home = StateDirectory(base / "large").ensure()
-    fixtures.catalog(writer_home.catalog)
+    fixtures.catalog(writer_home)
     writer = SnapshotWriter(writer_home.context_db)
     begun = time.perf_counter()
     writer.apply(fixtures.customers(count), refreshed_at=format_ts(time.time_ns()))

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import math
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -344,22 +345,34 @@ class Catalog:
         return template
 
 
-def load_catalog(path: Path) -> Catalog:
-    """Read `catalog.json`.
+def catalog_digest(dialect: object, templates: object) -> str:
+    """SHA-256 over what can run and how, in 64 hex digits; whatever the file says of itself."""
+    document = {"dialect": dialect, "templates": templates}
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) -> Catalog:
+    """Read `catalog.json`. `seal` gives the digest of the catalog that the installed project was
+    compiled to (cdesk/state/catalog.py): without it the file is believed.
 
     Raises:
-        CatalogError: it is missing (no build has run yet) or not of the contract.
+        CatalogError: it is missing (no build has run yet), not of the contract, or not the one that
+            this installation compiled.
     """
     try:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         raise CatalogError(
-            "the query catalog is not there yet: the worker writes it with its first build; try again in half a minute, "
-            "or run 'cdesk worker --once'"
+            "the query catalog is not there yet: the worker writes it with its first build; "
+            "try again in half a minute, or run 'cdesk worker --once'"
         ) from None
     except (OSError, ValueError) as error:
         raise CatalogError(f"{path} cannot be read ({error}); run 'cdesk refresh'") from None
     try:
+        if seal is not None and catalog_digest(data["dialect"], data["templates"]) != seal():
+            raise CatalogError(
+                f"{path} is not the catalog that this installation compiled; run 'cdesk refresh'"
+            )
         templates = {
             name: Template(
                 name=name,
@@ -387,15 +400,15 @@ def load_catalog(path: Path) -> Catalog:
 
 class CatalogReader:
     """The catalog of a state directory, read again when its file has changed. Safe to use from
-    several threads.
+    several threads. `seal` as in `load_catalog`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, seal: Callable[[], str | None]) -> None:
         self._path = path
+        self._seal = seal
         self._turn = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._catalog: Catalog | None = None
-        self._problem = ""
 
     def look(self) -> Catalog | None:
         """The catalog as it stands, or None where there is none that can be used."""
@@ -416,13 +429,9 @@ class CatalogReader:
             return load_catalog(self._path)  # says what to do
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._turn:
-            if seen != self._seen:
+            if self._catalog is None or seen != self._seen:
+                # What cannot be used is read again each time: the seal may follow the file.
                 self._catalog = None
-                try:
-                    self._catalog = load_catalog(self._path)
-                except CatalogError as error:
-                    self._problem = str(error)
+                self._catalog = load_catalog(self._path, seal=self._seal)
                 self._seen = seen
-            if self._catalog is None:
-                raise CatalogError(self._problem)
             return self._catalog

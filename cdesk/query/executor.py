@@ -26,7 +26,7 @@ import orjson
 from cdesk.artifacts.formats import Stored, store
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
-from cdesk.contract.catalog import Catalog, CatalogReader
+from cdesk.contract.catalog import Catalog
 from cdesk.core.backoff import FULL_JITTER, Backoff
 from cdesk.core.clock import NowNs, format_ts, to_ns
 from cdesk.core.errors import CdeskError, QueryCancelled, QueueWriteError, WarehouseUnavailable
@@ -42,6 +42,7 @@ from cdesk.query.reuse import (
     keep_answer,
 )
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.catalog import open_catalog
 from cdesk.state.kill_switch import read_switch
 from cdesk.warehouse.protocol import QueryOutcome, Warehouse
 
@@ -79,7 +80,7 @@ class Executor:
         self._timeout = timeout_seconds
         self._patience = patience_seconds
         self._rng = rng or random.Random()
-        self._catalog = CatalogReader(home.catalog)
+        self._catalog = open_catalog(home)
         self.artifacts = LocalArtifacts(home.artifacts)
         self.provenance = Provenance(writer, now_ns, card_url=card_url)
 

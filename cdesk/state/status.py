@@ -137,6 +137,16 @@ class LastCatalog(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogSeal(Fact):
+    """What catalog.json has to be: its digest (`catalog_digest`), and the fingerprint of the dbt
+    project that it was compiled from.
+    """
+
+    digest: str | None = None
+    project: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LastCleanUp(Fact):
     """`removed` counts what went: tickets, answers, stored results."""
 
@@ -201,6 +211,7 @@ KEYS: Final[dict[type[Fact], str]] = {
     LastTest: "last_test",
     LastRefresh: "last_refresh",
     LastCatalog: "last_catalog",
+    CatalogSeal: "catalog_seal",
     LastCleanUp: "last_clean_up",
     CycleRequest: "build_request",
     CycleAnswer: "build_request_done",

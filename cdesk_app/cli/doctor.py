@@ -335,16 +335,42 @@ def _impatient(settings: Settings, home: StateDirectory) -> Warehouse:
 
 
 def _catalog(settings: Settings, home: StateDirectory) -> Finding:
-    from cdesk.contract.catalog import load_catalog
+    from cdesk.core.errors import CatalogError
+    from cdesk.state.catalog import read_seal, sealed_catalog
 
-    del settings
     if not home.catalog.exists():
         return Finding("catalog", "note", "no query templates yet", "cdesk worker --once")
     try:
-        found = load_catalog(home.catalog)
-    except CdeskError as error:
-        return Finding("catalog", "failed", str(error), "cdesk refresh")
-    return Finding("catalog", "ok", f"{len(found.templates)} templates")
+        found = sealed_catalog(home)
+        seal = read_seal(home)
+    except CatalogError as error:
+        aside = home.catalog.with_name(f"{home.catalog.name}.refused")
+        home.catalog.replace(aside)
+        return Finding(
+            "catalog",
+            "failed",
+            f"{error}. It stands now in {aside}; no query runs until it is compiled anew",
+            "cdesk refresh",
+        )
+    installed = _project_fingerprint(settings, home)
+    if installed is not None and seal.project not in (None, installed):
+        return Finding(
+            "catalog",
+            "note",
+            f"{len(found.templates)} templates, of another version than the one installed",
+            "cdesk refresh",
+        )
+    return Finding("catalog", "ok", f"{len(found.templates)} templates, as installed")
+
+
+def _project_fingerprint(settings: Settings, home: StateDirectory) -> str | None:
+    from cdesk.core.errors import ConfigurationError
+    from cdesk_app.worker.dbt.project import locate_project
+
+    try:
+        return locate_project(settings, home).fingerprint()
+    except ConfigurationError:  # a small installation has no project
+        return None
 
 
 def _snapshot(settings: Settings, home: StateDirectory) -> Finding:

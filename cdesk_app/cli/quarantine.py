@@ -51,9 +51,9 @@ def _count(text: str) -> int:
 
 
 def run(args: Namespace) -> int:
-    from cdesk.contract.catalog import load_catalog
     from cdesk.core.errors import CdeskError
     from cdesk.core.identity import local_caller
+    from cdesk.state.catalog import sealed_catalog
     from cdesk.state.database import open_state
     from cdesk.warehouse.factory import open_warehouse
     from uploader.quarantine import TEMPLATE, Quarantine
@@ -66,7 +66,7 @@ def run(args: Namespace) -> int:
         )
     caller = local_caller(settings)
     caller.require_analyst("the quarantine")
-    template = load_catalog(home.catalog).get(TEMPLATE)
+    template = sealed_catalog(home).get(TEMPLATE)
     with closing(open_state(home.state_db)) as state:
         room = Quarantine(open_warehouse(settings, home), template, state, customer=caller.customer)
         if args.action == "list":

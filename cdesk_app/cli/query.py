@@ -93,12 +93,12 @@ def chosen_format(args: Namespace, default: str) -> Any:
 
 
 def run(args: Namespace) -> int:
-    from cdesk.contract.catalog import load_catalog
     from cdesk.core.identity import local_caller
     from cdesk.query.direct import run_now
+    from cdesk.state.catalog import sealed_catalog
 
     settings, home = settings_and_home()
-    template = load_catalog(home.catalog).get(args.template)
+    template = sealed_catalog(home).get(args.template)
     try:
         params = parameters(template, args.params)
         checked = template.check_params(params)

@@ -22,10 +22,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from cdesk.contract.catalog import load_catalog
+    from cdesk.state.catalog import sealed_catalog
 
     _, home = settings_and_home()
-    catalog = load_catalog(home.catalog)
+    catalog = sealed_catalog(home)
     if args.name is None:
         found = [catalog.templates[name] for name in sorted(catalog.templates)]
         if args.json:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cdesk.contract.catalog import CatalogReader
 from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import Settings
 from cdesk.core.errors import (
@@ -35,6 +36,7 @@ from cdesk.state.status import (
     Backlog,
     BreakerState,
     BuiltProject,
+    CatalogSeal,
     LastBuild,
     LastCatalog,
     LastLanding,
@@ -115,6 +117,9 @@ class Pipeline:
         self.stop = stop
         self.now_ns = now_ns
         self.status = StatusBoard(state, now_ns)
+        self.catalog = CatalogReader(
+            home.catalog, seal=lambda: self.status.read(CatalogSeal).digest
+        )
         self.clean_up = CleanUp(home, state, self.status, now_ns)
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
         self._landed: frozenset[str] = frozenset()
@@ -332,14 +337,15 @@ class Pipeline:
                 writer.set_aside(DAMAGED_SUFFIX)
 
     def export(self, *, force: bool = False) -> int | None:
-        """Renew the catalog if the project is another than at the last export; how many templates,
-        None when nothing was to be done.
+        """Renew the catalog if the project is another than at the last export, or catalog.json
+        another than what came of that; how many templates, None when nothing was to be done.
 
         Raises:
             BuildError, CatalogError: the catalog stays as it is.
         """
         exported = self.status.read(BuiltProject).exported
-        if not force and exported == self._project.fingerprint() and self.home.catalog.exists():
+        as_it_was = exported == self._project.fingerprint() and self.catalog.look() is not None
+        if as_it_was and not force:
             return None
         try:
             compiled = self._builder.compile(stop=self.stop)
@@ -349,6 +355,7 @@ class Pipeline:
         except (BuildError, CatalogError) as error:
             self.status.keep(LastCatalog(at=self._now(), error=str(error)))
             raise
+        self.status.keep(CatalogSeal(digest=report.digest, project=compiled.fingerprint))
         self._keep_project(exported=compiled.fingerprint)
         self.last_templates = report.templates
         fact = LastCatalog(

@@ -7,7 +7,8 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     drain       every turn, but for the uploader's debounce and its pause after a failure
     build       as the build schedule says; not where builds happen elsewhere
     tests       after the first build of a project and once a day, when no build is due
-    catalog     where builds happen elsewhere: every five minutes while a shim is there
+    catalog     where builds happen elsewhere: every five minutes while a shim is there;
+                everywhere where it is not what was compiled
     refresh     the snapshot is behind the last build, or behind its period
     clean up    once a day, whichever worker of the directory runs then
     seal        the worker's own queue file has come of age
@@ -181,11 +182,13 @@ def periodic_tasks(
         return 0.0 if wanted and schedule.due_in() != 0 else None
 
     def catalog() -> bool:
-        pipeline.refresh_due = True
+        pipeline.refresh_due = pipeline.refresh_due or not pipeline.builds
         pipeline.export()
         return False
 
     def catalog_due(since: float) -> float | None:
+        if pipeline.home.catalog.exists() and pipeline.catalog.look() is None:
+            return 0.0  # somebody changed it, or it is of another version
         if pipeline.builds or (since < math.inf and not others_live()):
             return None
         return max(CATALOG_SECONDS - since, 0.0)

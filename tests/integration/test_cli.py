@@ -17,6 +17,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from bench.turn_path import fixtures
 from cdesk.core.config import load_settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
@@ -333,6 +334,20 @@ def test_doctor_fails_on_a_directory_that_others_can_read(
 ) -> None:
     state_home.root.chmod(0o755)
     assert doctor_of(capsys, code=1)["state directory"]["todo"] == f"chmod 700 '{state_home.root}'"
+
+
+def test_doctor_sets_a_catalog_aside_that_was_edited(
+    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixtures.catalog(state_home)
+    assert doctor_of(capsys, code=0)["catalog"]["level"] == "ok"
+    edited = state_home.catalog.read_bytes().replace(b"where customer = ?", b"where ? is not null")
+    state_home.catalog.write_bytes(edited)
+    found = doctor_of(capsys, code=1)["catalog"]
+    assert "not the catalog that this installation compiled" in found["found"]
+    assert found["todo"] == "cdesk refresh"
+    assert not state_home.catalog.exists()
+    assert state_home.catalog.with_name("catalog.json.refused").read_bytes() == edited
 
 
 def test_doctor_fails_on_damaged_files_and_names_them(

@@ -32,6 +32,7 @@ from cdesk.contract.catalog import (
     Parameter,
     Scope,
     Template,
+    catalog_digest,
     load_catalog,
 )
 from cdesk.core.errors import CatalogError, InvalidField
@@ -51,11 +52,14 @@ _RENDERS_A_VALUE = re.compile(r"\b(?:env_var|var)\s*\(")
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """`changed` says whether catalog.json was written; `content_hash` is the catalog's either way."""
+    """`changed` says whether catalog.json was written; `content_hash` is the catalog's either way,
+    `digest` the same in full (`catalog_digest`).
+    """
 
     templates: int
     content_hash: str
     changed: bool
+    digest: str
 
 
 def export_catalog(manifest_path: Path, target: Path, *, dialect: str, now: str) -> ExportReport:
@@ -77,9 +81,10 @@ def export_catalog(manifest_path: Path, target: Path, *, dialect: str, now: str)
         for template in [template_of(node, dialect)]
     }
     entries = {name: _entry(templates[name]) for name in sorted(templates)}
-    content_hash = _hash({"dialect": dialect, "templates": entries})
-    report = ExportReport(len(entries), content_hash, changed=False)
-    if _current_hash(target) == content_hash:
+    digest = catalog_digest(dialect, entries)
+    content_hash = digest[:16]
+    report = ExportReport(len(entries), content_hash, changed=False, digest=digest)
+    if _current_digest(target) == digest:
         return report
     document = {
         "v": 1,
@@ -419,8 +424,11 @@ def _hash(document: object) -> str:
     return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-def _current_hash(path: Path) -> str | None:
+def _current_digest(path: Path) -> str | None:
+    """The digest of what stands in the file, not what the file says of itself."""
     try:
-        return load_catalog(path).content_hash
-    except CatalogError:
+        load_catalog(path)
+        data = orjson.loads(path.read_bytes())
+        return catalog_digest(data["dialect"], data["templates"])
+    except (CatalogError, OSError, ValueError):
         return None

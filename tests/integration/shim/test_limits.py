@@ -84,7 +84,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
     home = StateDirectory(tmp_path_factory.mktemp("limits")).ensure()
-    fixtures.catalog(home.catalog)
+    fixtures.catalog(home)
     return home
 
 

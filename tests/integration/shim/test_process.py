@@ -101,7 +101,7 @@ def test_a_signal_ends_the_process_within_five_seconds_and_flushes(
 ) -> None:
     from bench.turn_path import fixtures
 
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
     wire = Wire(state_home).open()
     ticket = wire.call("submit_query", {"template": "recent_activities"})["structuredContent"][
         "ticket_id"

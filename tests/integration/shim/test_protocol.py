@@ -145,7 +145,7 @@ def test_answers_are_those_of_the_sdk_imported_in_full_on_its_own_transport(
     found = {}
     for variant, command in {"ours": ("-m", "mcp_shim"), "full": FULL, "stock": STOCK}.items():
         home = StateDirectory(tmp_path / variant).ensure()
-        fixtures.catalog(home.catalog)
+        fixtures.catalog(home)
         found[variant] = transcript(home, command, CONVERSATIONS[name])
     assert found["full"] == found["ours"]
     refused = [answer for answer in found["ours"] if answer["id"] in DROPPED_BY_THE_SDK]
@@ -157,7 +157,7 @@ def test_answers_are_those_of_the_sdk_imported_in_full_on_its_own_transport(
 def test_a_cancelled_call_is_never_answered_and_the_connection_goes_on(
     state_home: StateDirectory,
 ) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
     with Wire(state_home) as wire:
         wire.open()
         ticket = wire.call("submit_query", {"template": "recent_activities"})["structuredContent"][
@@ -287,7 +287,7 @@ def test_a_batch_of_notifications_has_no_answer(wire: Wire) -> None:
 
 
 def test_a_batch_with_a_cancelled_call_is_answered_without_it(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
     with Wire(state_home) as wire:
         wire.open()
         query = {"template": "recent_activities"}

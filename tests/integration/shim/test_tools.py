@@ -163,7 +163,7 @@ def test_another_customers_context_is_forbidden_whether_or_not_it_exists(
 
 
 def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
 
     async def run() -> None:
         heard: list[tuple[float, str | None]] = []
@@ -214,7 +214,7 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
 def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(
     state_home: StateDirectory,
 ) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
 
     async def run() -> None:
         async with connect(state_home) as client:
@@ -237,15 +237,13 @@ def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(
 def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(
     state_home: StateDirectory,
 ) -> None:
-    fixtures.catalog(state_home.catalog)
-    document = orjson.loads(state_home.catalog.read_bytes())
-    document["templates"]["recent_activities"] |= {
-        "parameters": [{"name": "activity", "type": "activity", "required": True}],
-        "sql": "select ts from events where customer = ? and activity = ?",
-        "binds": ["customer", "activity"],
-        "example": {"activity": "cdesk.user_asked"},
-    }
-    state_home.catalog.write_bytes(orjson.dumps(document))
+    fixtures.catalog(
+        state_home,
+        parameters=[{"name": "activity", "type": "activity", "required": True}],
+        sql="select ts from events where customer = ? and activity = ?",
+        binds=["customer", "activity"],
+        example={"activity": "cdesk.user_asked"},
+    )
 
     async def run() -> None:
         async with connect(state_home) as client:
@@ -266,8 +264,24 @@ def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(
     asyncio.run(run())
 
 
+def test_an_edited_catalog_answers_no_query(state_home: StateDirectory) -> None:
+    fixtures.catalog(state_home)
+    text = state_home.catalog.read_bytes()
+    state_home.catalog.write_bytes(text.replace(b"where customer = ?", b"where ? is not null"))
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+            assert "Templates:" not in (listed["submit_query"].description or "")
+            said = await refusal(client, "submit_query", {"template": "recent_activities"})
+            assert said.startswith("catalog_unavailable: ")
+            assert "cdesk refresh" in said
+
+    asyncio.run(run())
+
+
 def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
 
     async def run() -> None:
         async with connect(state_home) as client:
@@ -281,7 +295,7 @@ def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) 
 
 
 def test_the_kill_switch_refuses_queries_and_nothing_else(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
     with closing(open_state(state_home.state_db)) as state:
         turn_on(state, reason="credits are used up", now="2026-01-01T00:00:00.000000Z")
 
@@ -299,7 +313,7 @@ def test_the_kill_switch_refuses_queries_and_nothing_else(state_home: StateDirec
 def test_fifty_pipelined_calls_answer_as_they_finish_and_a_waiting_one_delays_nobody(
     state_home: StateDirectory,
 ) -> None:
-    fixtures.catalog(state_home.catalog)
+    fixtures.catalog(state_home)
 
     async def run() -> None:
         async with connect(state_home) as client:
@@ -342,7 +356,7 @@ def test_the_catalog_is_told_of_when_it_appears_and_is_a_resource(
         async with connect(state_home, message_handler=hear) as client:
             before = {tool.name: tool for tool in (await client.list_tools()).tools}["submit_query"]
             assert "is being built" in (before.description or "")
-            fixtures.catalog(state_home.catalog)
+            fixtures.catalog(state_home)
             await asyncio.wait_for(changed.wait(), 30)
             resources = {str(item.uri) for item in (await client.list_resources()).resources}
             assert resources == {"cdesk://templates", "cdesk://templates/recent_activities"}

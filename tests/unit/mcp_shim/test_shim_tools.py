@@ -13,6 +13,7 @@ import pytest
 from bench.turn_path import fixtures
 from cdesk.contract.catalog import load_catalog
 from cdesk.contract.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
+from cdesk.core.home import StateDirectory
 from mcp_shim.tools import TOOLS, tool_list
 from mcp_shim.tools.instructions import INSTRUCTIONS
 
@@ -56,9 +57,11 @@ def test_bounds_are_those_of_the_record_contract() -> None:
     assert TOOLS["log_event"].arguments == ("activity", "feature_json", "link", "revenue_impact")
 
 
-def test_submit_query_lists_the_templates_with_their_parameters(tmp_path: Path) -> None:
-    fixtures.catalog(tmp_path / "catalog.json")
-    tool = {tool["name"]: tool for tool in tool_list(load_catalog(tmp_path / "catalog.json"))}[
+def test_submit_query_lists_the_templates_with_their_parameters(
+    state_home: StateDirectory,
+) -> None:
+    fixtures.catalog(state_home)
+    tool = {tool["name"]: tool for tool in tool_list(load_catalog(state_home.catalog))}[
         "submit_query"
     ]
     assert tool["inputSchema"]["properties"]["template"]["enum"] == ["recent_activities"]

@@ -95,6 +95,20 @@ def test_a_damaged_catalog_is_written_anew(tmp_path: Path) -> None:
     load_catalog(target)
 
 
+def test_an_edited_catalog_is_written_anew_though_its_own_hashes_say_nothing(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "catalog.json"
+    export_catalog(manifest(tmp_path, node()), target, dialect="duckdb", now=NOW)
+    whole = target.read_bytes()
+    document = orjson.loads(whole)
+    document["templates"]["activity_counts"]["sql"] = "select 1"
+    document["templates"]["mine"] = document["templates"]["activity_counts"]
+    target.write_bytes(orjson.dumps(document))
+    assert export_catalog(manifest(tmp_path, node()), target, dialect="duckdb", now=NOW).changed
+    assert target.read_bytes() == whole
+
+
 def test_a_broken_template_keeps_the_catalog_that_is_there(tmp_path: Path) -> None:
     target = tmp_path / "catalog.json"
     export_catalog(manifest(tmp_path, node()), target, dialect="duckdb", now=NOW)

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import duckdb
+import orjson
 import pytest
 
 from cdesk.contract.records import encode, make_record
@@ -22,6 +23,7 @@ from cdesk.core.errors import BuildError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.catalog import write_catalog
 from cdesk.state.database import SCHEMA_VERSION, open_state
 from cdesk.state.pending import pending_insights
 from cdesk.state.snapshot import SnapshotReader
@@ -179,7 +181,8 @@ class Desk:
             stop=self.stop,
             now_ns=self.clock.now_ns,
         )
-        home.catalog.write_text("{}", encoding="utf-8")
+        catalog = {"dialect": "duckdb", "content_hash": "0", "generated_at": "-", "templates": {}}
+        write_catalog(home, self.pipeline.state, catalog, now=format_ts(self.clock.now_ns()))
         self.pipeline._keep_project(exported=project.fingerprint())
         self.loop = Loop(
             self.pipeline,
@@ -591,3 +594,13 @@ def test_versions_compare_by_their_numbers() -> None:
     assert release("1.0") == release("1.0.0") == release("1.0.0rc1")
     assert release("2.0.0.dev1+abc") > release("1.99")
     assert release("unknown") == ()
+
+
+def test_a_catalog_that_somebody_changed_is_compiled_anew(built: Desk) -> None:
+    built.spend(10)
+    assert "compile" not in built.dbt.calls
+    document = orjson.loads(built.home.catalog.read_bytes())
+    document["templates"]["mine"] = {}
+    built.home.catalog.write_bytes(orjson.dumps(document))
+    built.spend(10)
+    assert "compile" in built.dbt.calls
