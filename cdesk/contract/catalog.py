@@ -426,7 +426,7 @@ class CatalogReader:
         try:
             status = os.stat(self._path)  # noqa: PTH116 - on every call of submit_query
         except OSError:
-            return load_catalog(self._path)  # says what to do
+            return load_catalog(self._path, seal=self._seal)  # says what to do
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._turn:
             if self._catalog is None or seen != self._seen:

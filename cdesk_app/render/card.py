@@ -17,10 +17,10 @@ import orjson
 
 from cdesk.artifacts.local import LocalArtifacts, customer_key
 from cdesk.artifacts.records import Artifact, get_artifact
-from cdesk.contract.catalog import load_catalog
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.errors import CatalogError, CdeskError, NotFound
 from cdesk.core.home import StateDirectory
+from cdesk.state.catalog import sealed_catalog
 from cdesk.state.database import open_state
 from cdesk_app.render.charts import Chart, chart_of
 from cdesk_app.render.links import Grant
@@ -178,7 +178,7 @@ class Cards:
         if template is None:
             return None
         try:
-            found = load_catalog(self._home.catalog).templates.get(template)
+            found = sealed_catalog(self._home).templates.get(template)
         except CatalogError:
             return None
         return found.description if found else None

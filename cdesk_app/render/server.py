@@ -21,7 +21,8 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cdesk.contract.records import encode, make_record
+from cdesk.contract.events import make_event
+from cdesk.contract.records import encode
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError, ConfigurationError, QueueWriteError
@@ -60,20 +61,14 @@ class ReadyRecorder:
             "elapsed_ms": round(elapsed_ms, 3),
         }
         with self._lock:
-            record = make_record(
-                "event",
+            record = make_event(
+                "cdesk.card_ready",
+                features,
                 id=self._ids.uuid7(),
                 ts=format_ts(time.time_ns()),
                 customer=card.artifact.customer,
                 session_id=None,
                 query_tag=self._ids.query_tag(),
-                fields={
-                    "anonymous_customer_id": None,
-                    "activity": "cdesk.card_ready",
-                    "feature_json": features,
-                    "link": None,
-                    "revenue_impact": None,
-                },
             )
             try:
                 self._writer.append(encode(record))
