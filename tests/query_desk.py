@@ -78,6 +78,15 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "clock": _template("select now() as at, ? as who", "customer"),
     "live": _template("select now() as at, ? as who", "customer", reuse=False),
     "everyone": _template("select count(*) as n from activities.landing", scope="org"),
+    "expired_artifacts": _template(
+        "select uri from activities.expired where contains(?, ',' || uri || ',') "
+        "and (? is not null or ?)",
+        "uris",
+        "customer",
+        "is_analyst",
+        scope="caller",
+        uris={"type": "string", "max_length": 9_000},
+    ),
     "data_fingerprint": _template(
         "select count(*) as n from activities.landing where kind = 'event' and (? is not null or ? or ?)",
         "customer",
@@ -137,6 +146,13 @@ class Desk:
                 "insert into activities.landing values (uuid()::varchar, ?, '{}', 'f', 0, now()::timestamp)",
                 [kind],
             )
+
+    def expire(self, *results: dict[str, Any]) -> None:
+        """Have the warehouse say of these results that they may go."""
+        with duckdb.connect(str(self.home.warehouse)) as connection:
+            for result in results:
+                uri = result["artifact"]["uri"]
+                connection.execute("insert into activities.expired values (?)", [uri])
 
     @contextlib.contextmanager
     def held_by_another_process(self) -> Iterator[None]:
@@ -243,6 +259,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     home = StateDirectory(tmp_path / "desk").ensure()
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute("create schema activities")
+        connection.execute("create table activities.expired (uri varchar)")
         connection.execute(
             "create table activities.landing (id varchar, kind varchar, payload json, source_file varchar, source_offset bigint, "
             "landed_at timestamp)"

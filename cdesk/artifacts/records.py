@@ -1,7 +1,7 @@
 """What state.db knows of stored results: enough to open one without asking the warehouse.
 
 A cache: the warehouse's table `artifacts` decides what has expired and what is held
-(cdesk/artifacts/retention.py).
+(cdesk/query/retention.py).
 """
 
 from __future__ import annotations
@@ -64,11 +64,9 @@ def get_artifact(connection: sqlite3.Connection, artifact_id: str, *, customer: 
     return Artifact(**values)
 
 
-def hold_artifact(connection: sqlite3.Connection, artifact_id: str, *, on: bool) -> bool:
-    """Put a stored result under legal hold (it outlives its retention date), or free it. Whether it
-    is known.
-    """
-    cursor = connection.execute(
-        "update artifacts set legal_hold = ? where artifact_id = ?", (on, artifact_id)
-    )
-    return cursor.rowcount == 1
+def is_held(connection: sqlite3.Connection, uri: str) -> bool:
+    """Whether a legal hold on the result is known here."""
+    found = connection.execute(
+        "select 1 from artifacts where uri = ? and legal_hold limit 1", (uri,)
+    ).fetchone()
+    return found is not None

@@ -1,8 +1,8 @@
 """The records of a run: what goes into the queue so that every answer can be traced to its query.
 
-cdesk.sql_executed                           before the engine is asked
-artifact, cdesk.artifact_created             once the result is stored
-query_run, cdesk.sql_completed               at the end, whatever came of it
+cdesk.sql_executed                  before the engine is asked
+artifact, cdesk.artifact_created    once the result is stored
+query_run, cdesk.sql_completed      at the end, whatever came of it
 """
 
 from __future__ import annotations
@@ -110,22 +110,26 @@ class Provenance:
         self._emit(request, "query_run", _query_run(request, end | proof))
         self._event(request, "cdesk.sql_completed", _about(request) | end)
 
+    def held(self, artifact: Artifact) -> None:
+        """A legal hold on a stored result was placed or freed: its record once more, the latest
+        counts.
+        """
+        with self._lock:
+            record = make_record(
+                "artifact",
+                id=self._ids.uuid7(),
+                ts=format_ts(self._now_ns()),
+                customer=artifact.customer,
+                session_id=None,
+                query_tag=self._ids.query_tag(),
+                fields=_artifact_fields(artifact),
+            )
+            self._writer.append(encode(record))
+
     def _stored(self, request: QueryRequest, artifact: Artifact) -> None:
-        about = {
-            "format": artifact.format,
-            "rows": artifact.rows,
-            "bytes": artifact.bytes,
-            "sampled": artifact.sampled,
-            "query_hash": artifact.query_hash,
-            "expires_at": artifact.expires_at,
-        }
-        self._emit(
-            request,
-            "artifact",
-            {"uri": artifact.uri, **about, "legal_hold": artifact.legal_hold},
-            id=artifact.artifact_id,
-            ts=artifact.created_at,
-        )
+        fields = _artifact_fields(artifact)
+        self._emit(request, "artifact", fields, id=artifact.artifact_id, ts=artifact.created_at)
+        about = {name: fields[name] for name in fields if name not in ("uri", "legal_hold")}
         self._event(
             request,
             "cdesk.artifact_created",
@@ -174,6 +178,19 @@ class Provenance:
                 fields=fields,
             )
             self._writer.append(encode(record))
+
+
+def _artifact_fields(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "uri": artifact.uri,
+        "format": artifact.format,
+        "rows": artifact.rows,
+        "bytes": artifact.bytes,
+        "sampled": artifact.sampled,
+        "query_hash": artifact.query_hash,
+        "expires_at": artifact.expires_at,
+        "legal_hold": artifact.legal_hold,
+    }
 
 
 def _about(request: QueryRequest) -> dict[str, Any]:

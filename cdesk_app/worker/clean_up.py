@@ -12,13 +12,18 @@ from typing import Final
 
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS
-from cdesk.artifacts.retention import sweep_artifacts
-from cdesk.core.clock import NowNs, format_ts, parse_ts, to_ns
+from cdesk.core.clock import IdSource, NowNs, parse_ts, to_ns
+from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import ANALYST, Caller
+from cdesk.query.retention import TEMPLATE as EXPIRED
+from cdesk.query.retention import sweep_artifacts
 from cdesk.query.reuse import forget_answers
+from cdesk.state.catalog import open_catalog
 from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import forget_tickets
+from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.render.pictures import forget_pictures
 from cdesk_app.worker.status_board import StatusBoard
 
@@ -31,8 +36,20 @@ class CleanUp:
     """Cleans one state directory up, once a day whichever worker of it runs then."""
 
     def __init__(
-        self, home: StateDirectory, state: sqlite3.Connection, status: StatusBoard, now_ns: NowNs
+        self,
+        settings: Settings,
+        home: StateDirectory,
+        warehouse: Warehouse,
+        state: sqlite3.Connection,
+        status: StatusBoard,
+        now_ns: NowNs,
     ) -> None:
+        # On the embedded default the directory holds everybody's results; on Snowflake a role
+        # sees, and a directory holds, one customer's.
+        roles = frozenset((ANALYST,)) if settings.target == "duckdb" else frozenset[str]()
+        self._caller = Caller(settings.customer, roles)
+        self._catalog = open_catalog(home)
+        self._warehouse = warehouse
         self._home = home
         self._store = LocalArtifacts(home.artifacts)
         self._state = state
@@ -68,7 +85,14 @@ class CleanUp:
         return forget_tickets(self._state, now=datetime.fromtimestamp(self._now_ns() / 1e9, UTC))
 
     def _artifacts(self) -> int:
-        return sweep_artifacts(self._state, self._store, now=format_ts(self._now_ns()))
+        return sweep_artifacts(
+            self._state,
+            self._store,
+            self._warehouse,
+            self._catalog.get().get(EXPIRED),
+            self._caller,
+            query_tag=IdSource().query_tag(),
+        )
 
     def _pictures(self) -> int:
         return forget_pictures(self._home)

@@ -120,7 +120,7 @@ class Pipeline:
         self.catalog = CatalogReader(
             home.catalog, seal=lambda: self.status.read(CatalogSeal).digest
         )
-        self.clean_up = CleanUp(home, state, self.status, now_ns)
+        self.clean_up = CleanUp(settings, home, warehouse, state, self.status, now_ns)
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
         self._landed: frozenset[str] = frozenset()
         """Pending insights that have landed, still to be built."""

@@ -54,9 +54,10 @@
     {%- endfor -%}
     {#
         An artifact's line goes before the artifact: from it, a table that was emptied would be
-        filled again.
+        filled again. Both go 30 days after the artifact expires: until then a desktop can still
+        ask whether its file may go.
     #}
-    {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < sysdate() and not has_legal_hold and customer not in " ~ held -%}
+    {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < dateadd(day, -30, sysdate()) and not has_legal_hold and customer not in " ~ held -%}
     {%- do statements.extend([
         "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end ~ " and id in (select artifact_id from "
         ~ names.schema ~ ".artifacts where " ~ of_artifacts ~ ")",

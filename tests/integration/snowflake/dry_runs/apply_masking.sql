@@ -133,6 +133,8 @@ alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms modify column value set masking
 
 alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms modify column value_text set masking policy CLAUDE_LOGS.ACTIVITIES.mask_text force;
 
+alter view CLAUDE_LOGS.ACTIVITIES.artifact_retention modify column uri set masking policy CLAUDE_LOGS.ACTIVITIES.mask_link force;
+
 alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain modify column params set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;
 
 alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain modify column evidence set masking policy CLAUDE_LOGS.ACTIVITIES.mask_document force;

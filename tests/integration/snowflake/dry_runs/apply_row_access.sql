@@ -88,6 +88,8 @@ alter view CLAUDE_LOGS.ACTIVITIES.customer_stream add row access policy CLAUDE_L
 
 alter table CLAUDE_LOGS.ACTIVITIES.insight_atoms add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
+alter view CLAUDE_LOGS.ACTIVITIES.artifact_retention add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
 alter table CLAUDE_LOGS.ACTIVITIES.provenance_chain add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
 alter table CLAUDE_LOGS.ACTIVITIES.context_cache add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);

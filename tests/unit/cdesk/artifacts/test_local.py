@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.local import LocalArtifacts, customer_key
 from cdesk.artifacts.records import Artifact, get_artifact, keep_artifact
-from cdesk.artifacts.retention import sweep_artifacts
 from cdesk.core.errors import NotFound
 from cdesk.state.database import open_state
 
@@ -80,13 +80,69 @@ def test_a_stored_result_is_its_customers_alone(tmp_path: Path, state: sqlite3.C
     assert "ada" not in kept.uri
 
 
-def test_the_sweep_takes_what_has_expired(tmp_path: Path, state: sqlite3.Connection) -> None:
+def strangers(root: Path) -> list[Path]:
+    """Files that are none of ours, old enough for any sweep."""
+    made = []
+    for name in (
+        "report.docx",
+        f"{ID}.parquet",
+        f"{'0' * 16}/notes.txt",
+        f"{'0' * 16}/{ID}.parquet.bak",
+        f"{'0' * 16}/{ID.upper()}.parquet",
+        f"{'0' * 16}/.{ID}.parquet.part.mine",
+        f"holidays/{ID}.parquet",
+        f"{'0' * 16}/folder/{ID}.parquet",
+    ):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a stranger's")
+        os.utime(path, (0, 0))
+        made.append(path)
+    return made
+
+
+def test_files_that_are_none_of_ours_are_neither_listed_nor_removed(tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    made = strangers(root)
+    store = LocalArtifacts(root)
+    assert list(store.artifact_ids()) == []
+    assert store.remove_abandoned() == 0
+    assert [path for path in made if not path.exists()] == []
+
+
+def test_an_abandoned_temporary_file_goes_after_a_day_and_not_before(tmp_path: Path) -> None:
     store = LocalArtifacts(tmp_path / "artifacts")
-    kept = artifact(store, ID)
-    with store.write(kept.uri) as path:
-        path.write_bytes(b"x")
-    keep_artifact(state, kept)
-    assert sweep_artifacts(state, store, now=NOW) == 0
-    assert store.exists(kept.uri)
-    assert sweep_artifacts(state, store, now=LATER) == 1
-    assert not store.exists(kept.uri)
+    folder = tmp_path / "artifacts" / customer_key("ada")
+    folder.mkdir(parents=True)
+    old, new = folder / f".{ID}.parquet.part", folder / f".{ID.replace('0', '1')}.parquet.part"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert store.remove_abandoned() == 1
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
+@pytest.mark.parametrize("linked", ["artifacts", "folder", "file"])
+def test_nothing_is_listed_or_removed_through_a_link(tmp_path: Path, linked: str) -> None:
+    real = tmp_path / "somebody's"
+    store, elsewhere = LocalArtifacts(tmp_path / "artifacts"), LocalArtifacts(real)
+    uri = store.uri("ada", ID)
+    with elsewhere.write(uri) as path:
+        path.write_bytes(b"precious")
+    half = elsewhere.path(uri).with_name(f".{ID}.parquet.part")
+    half.write_bytes(b"precious, too")
+    os.utime(half, (0, 0))
+    if linked == "artifacts":
+        (tmp_path / "artifacts").symlink_to(real)
+    elif linked == "folder":
+        (tmp_path / "artifacts").mkdir()
+        (tmp_path / "artifacts" / customer_key("ada")).symlink_to(real / customer_key("ada"))
+    else:
+        store.path(uri).parent.mkdir(parents=True)
+        store.path(uri).symlink_to(elsewhere.path(uri))
+    assert list(store.artifact_ids()) == []
+    assert store.remove_abandoned() == 0
+    assert store.remove(uri) is False
+    assert elsewhere.path(uri).read_bytes() == b"precious"
+    assert half.exists()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pytest
 from query_desk import answer
 
 from cdesk.artifacts.local import LocalArtifacts
-from cdesk.artifacts.records import hold_artifact
+from cdesk.core.errors import NotFound
+from cdesk.query import retention
+from cdesk.query.retention import hold_artifact
+from cdesk.state.database import open_state
 from cdesk.state.status import LastCleanUp, read_status
 from cdesk.state.tickets import KEEP_DAYS
 from cdesk_app.worker.clean_up import CleanUp
@@ -18,8 +26,14 @@ if TYPE_CHECKING:
 
 
 def clean_up(desk: Desk) -> int:
-    status = StatusBoard(desk.state, desk.clock)
-    return CleanUp(desk.home, desk.state, status, desk.clock).run()
+    with closing(open_state(desk.home.state_db)) as state:
+        status = StatusBoard(state, desk.clock)
+        worker = CleanUp(desk.settings, desk.home, desk.warehouse, state, status, desk.clock)
+        return worker.run()
+
+
+def is_there(desk: Desk, result: dict[str, Any]) -> bool:
+    return LocalArtifacts(desk.home.artifacts).exists(result["artifact"]["uri"])
 
 
 def count(desk: Desk, table: str) -> int:
@@ -37,14 +51,92 @@ def test_tickets_go_after_a_week(desk: Desk) -> None:
     assert read_status(desk.state, LastCleanUp).removed == 1
 
 
-def test_results_and_answers_go_after_ninety_days_but_not_those_on_hold(desk: Desk) -> None:
-    kept, gone = (answer(desk, "numbers", {"rows": rows}) for rows in (1, 2))
-    hold_artifact(desk.state, kept["artifact"]["artifact_id"], on=True)
-    desk.clock.forward(hours=24 * 91)
+def test_a_result_goes_when_the_warehouse_says_that_it_has_expired(desk: Desk) -> None:
+    stays, goes = (answer(desk, "numbers", {"rows": rows}) for rows in (1, 2))
+    desk.expire(goes)
+    assert clean_up(desk) == 2, "the file, and the answer that it was for"
+    assert (is_there(desk, stays), is_there(desk, goes)) == (True, False)
+    assert count(desk, "query_runs") == 1
+
+
+def test_more_results_than_are_asked_about_at_once_go_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+    results = [answer(desk, "numbers", {"rows": rows}) for rows in range(5)]
+    desk.expire(*results[1:])
     clean_up(desk)
-    store = LocalArtifacts(desk.home.artifacts)
-    assert store.exists(kept["artifact"]["uri"])
-    assert not store.exists(gone["artifact"]["uri"])
+    assert [is_there(desk, result) for result in results] == [True, *[False] * 4]
+
+
+def test_a_result_on_hold_stays_and_the_hold_is_on_record(desk: Desk) -> None:
+    result = answer(desk, "numbers", {"rows": 1})
+    id, customer = result["artifact"]["artifact_id"], desk.settings.customer
+    desk.expire(result)
+    held = hold_artifact(desk.state, desk.executor().provenance, id, customer=customer, on=True)
+    clean_up(desk)
+    assert is_there(desk, result)
+    stored, placed = desk.records("artifact")
+    assert placed["id"] != stored["id"] == held.artifact_id
+    assert {**placed, "id": 0, "ts": 0, "query_tag": 0, "session_id": 0} == {
+        **stored, "id": 0, "ts": 0, "query_tag": 0, "session_id": 0, "legal_hold": True,
+    }  # fmt: skip
+    hold_artifact(desk.state, desk.executor().provenance, id, customer=customer, on=False)
+    assert [record["legal_hold"] for record in desk.records("artifact")] == [False, True, False]
+    clean_up(desk)
+    assert not is_there(desk, result)
+
+
+def test_a_hold_is_its_customers_own(desk: Desk) -> None:
+    result = answer(desk, "numbers", {"rows": 1})
+    id = result["artifact"]["artifact_id"]
+    with pytest.raises(NotFound):
+        hold_artifact(desk.state, desk.executor().provenance, id, customer="bob", on=True)
+
+
+@pytest.mark.parametrize("lost", ["random bytes", "no rows", "expired there"])
+def test_what_state_db_has_lost_or_says_makes_no_result_go(
+    desk: Desk, lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = answer(desk, "numbers", {"rows": 1})
+    for path in desk.home.artifacts.rglob("*.parquet"):
+        os.utime(path, (0, 0))
+    desk.clock.forward(hours=24 * 400)
+    if lost == "random bytes":
+        desk.state.execute("pragma wal_checkpoint(truncate)")
+        desk.home.state_db.write_bytes(os.urandom(desk.home.state_db.stat().st_size))
+    elif lost == "no rows":
+        desk.state.execute("delete from artifacts")
+    clean_up(desk)
+    assert is_there(desk, result)
+    assert "put off" not in caplog.text, "the warehouse was asked"
+
+
+@pytest.mark.parametrize("why", ["held", "gone", "not built", "no catalog"])
+def test_a_warehouse_that_cannot_be_asked_makes_no_result_go(desk: Desk, why: str) -> None:
+    result = answer(desk, "numbers", {"rows": 1})
+    desk.expire(result)
+    with contextlib.ExitStack() as meanwhile:
+        if why == "held":
+            meanwhile.enter_context(desk.held_by_another_process())
+        elif why == "gone":
+            desk.home.warehouse.unlink()
+        elif why == "not built":
+            with duckdb.connect(str(desk.home.warehouse)) as connection:
+                connection.execute("drop table activities.expired")
+        else:
+            desk.home.catalog.unlink()
+        clean_up(desk)
+    assert is_there(desk, result)
+
+
+def test_answers_go_after_ninety_days(desk: Desk) -> None:
+    answer(desk, "numbers", {"rows": 1})
+    desk.clock.forward(hours=24 * 90 - 1)
+    clean_up(desk)
+    assert count(desk, "query_runs") == 1
+    desk.clock.forward(hours=2)
+    clean_up(desk)
     assert count(desk, "query_runs") == 0
 
 

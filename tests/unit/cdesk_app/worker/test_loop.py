@@ -154,6 +154,7 @@ class Desk:
     def __init__(self, home: StateDirectory) -> None:
         self.home, self.clock = home, Clock()
         settings = Settings(home=home.root, customer="ada", environ=dict(os.environ))
+        self.settings = settings
         project = locate_project(settings, home)
         self.dbt = SmallDbt(home, self.clock, project.fingerprint())
         self.warehouse = DuckDBWarehouse(home.warehouse, land_wait=0.0, read_wait=0.0)
@@ -476,7 +477,14 @@ def test_data_tests_run_once_a_day_and_a_failure_is_shown(built: Desk) -> None:
 
 def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
     def cleaned_by_a_new_worker() -> str | None:
-        clean_up = CleanUp(built.home, built.state, built.pipeline.status, built.clock.now_ns)
+        clean_up = CleanUp(
+            built.settings,
+            built.home,
+            built.warehouse,
+            built.state,
+            built.pipeline.status,
+            built.clock.now_ns,
+        )
         if clean_up.due_in() == 0:
             clean_up.run()
         return read_status(built.state, LastCleanUp).at

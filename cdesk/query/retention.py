@@ -1,0 +1,90 @@
+"""When a stored result goes: once the warehouse says that it has expired and that no legal hold
+keeps it (template `expired_artifacts`). What the warehouse does not know, or cannot be asked about,
+stays, whatever state.db says or has lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.records import Artifact, get_artifact, is_held, keep_artifact
+from cdesk.contract.catalog import Template
+from cdesk.core.identity import Caller
+from cdesk.query.executor import TIMEOUT_SECONDS
+from cdesk.query.provenance import Provenance
+from cdesk.warehouse.protocol import Warehouse
+
+TEMPLATE: Final = "expired_artifacts"
+_AT_ONCE: Final = 100
+
+
+def sweep_artifacts(
+    state: sqlite3.Connection,
+    store: LocalArtifacts,
+    warehouse: Warehouse,
+    template: Template,
+    caller: Caller,
+    *,
+    query_tag: str,
+) -> int:
+    """Remove the results that have expired, and temporary files that nobody writes to any more;
+    how many files.
+
+    A hold that this directory knows of counts even before it has landed.
+
+    Raises:
+        WarehouseError: the warehouse could not be asked; what was not asked about stays.
+    """
+    removed = store.remove_abandoned()
+    stored = store.artifact_ids()
+    while some := dict(itertools.islice(stored, _AT_ONCE)):
+        ids = {uri: artifact_id for artifact_id, uri in some.items()}
+        for uri in _expired(warehouse, template, caller, list(ids), query_tag):
+            if uri not in ids or is_held(state, uri):
+                continue
+            removed += store.remove(uri)
+            if not store.exists(uri):  # one that is held open (Windows) waits for the next sweep
+                state.execute("delete from artifacts where artifact_id = ?", (ids[uri],))
+    return removed
+
+
+def _expired(
+    warehouse: Warehouse, template: Template, caller: Caller, uris: Sequence[str], query_tag: str
+) -> list[str]:
+    params = template.check_params({"uris": f",{','.join(uris)},"})
+    with warehouse.run_template(
+        template,
+        template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+        query_tag=query_tag,
+        timeout_seconds=TIMEOUT_SECONDS,
+    ) as outcome:
+        rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+    return [str(next(iter(row.values()))) for row in rows]
+
+
+def hold_artifact(
+    state: sqlite3.Connection,
+    provenance: Provenance,
+    artifact_id: str,
+    *,
+    customer: str,
+    on: bool,
+) -> Artifact:
+    """Put a stored result under legal hold (it outlives its retention date), or free it: here at
+    once, and on record, so that it counts wherever its retention is decided.
+
+    Raises:
+        NotFound: there is none of that id for this customer.
+        QueueWriteError: it could not be put on record, and nothing has changed.
+    """
+    artifact = dataclasses.replace(
+        get_artifact(state, artifact_id, customer=customer), legal_hold=on
+    )
+    provenance.held(artifact)
+    keep_artifact(state, artifact)
+    return artifact
