@@ -27,11 +27,20 @@ from cdesk.core.errors import NotFound, StateDirectoryError
 SCHEME: Final = "cdesk://artifacts/"
 ABANDONED_SECONDS: Final = 24 * 3600
 """A temporary file that nobody has written to for this long is left over from a process that died."""
-_ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({_ID})\.parquet\Z")
+ID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({ID_PATTERN})\.parquet\Z")
 _FOLDER = re.compile(r"[0-9a-f]{16}\Z")
-_FILE = re.compile(rf"({_ID})\.parquet\Z")
-_TEMPORARY = re.compile(rf"\.{_ID}\.parquet\.part(\.whole)?\Z")
+_FILE = re.compile(rf"({ID_PATTERN})\.parquet\Z")
+_TEMPORARY = re.compile(rf"\.{ID_PATTERN}\.parquet\.part(\.whole)?\Z")
+
+
+def own_files(root: Path) -> Iterator[Path]:
+    """Regular files in the customers' folders under `root`. Links are left alone, and so is
+    everything where `root` itself is one.
+    """
+    for folder in _entries(root):
+        if _FOLDER.match(folder.name):
+            yield from (path for path in _entries(folder) if _is_regular(path))
 
 
 def customer_key(customer: str) -> str:
@@ -105,14 +114,14 @@ class LocalArtifacts:
 
     def artifact_ids(self) -> Iterator[tuple[str, str]]:
         """(artifact_id, URI) of every stored result."""
-        for path in self._files():
+        for path in own_files(self._root):
             if match := _FILE.match(path.name):
                 yield match.group(1), f"{SCHEME}{path.parent.name}/{path.name}"
 
     def remove_abandoned(self) -> int:
         """Remove temporary files that no process writes to any more; how many."""
         removed = 0
-        for path in self._files():
+        for path in own_files(self._root):
             if not _TEMPORARY.match(path.name):
                 continue
             with contextlib.suppress(OSError):
@@ -120,14 +129,6 @@ class LocalArtifacts:
                     path.unlink()
                     removed += 1
         return removed
-
-    def _files(self) -> Iterator[Path]:
-        """Regular files in the folders of customers; links are left alone, and so is everything
-        where `artifacts/` itself is one.
-        """
-        for folder in _entries(self._root):
-            if _FOLDER.match(folder.name):
-                yield from (path for path in _entries(folder) if _is_regular(path))
 
     def _is_ours(self, path: Path) -> bool:
         return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)

@@ -8,16 +8,18 @@ A customer's folder can be removed as a whole, and any picture can be painted ag
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from typing import Final
 
-from cdesk.artifacts.local import customer_key
+from cdesk.artifacts.local import ID_PATTERN, customer_key, own_files
 from cdesk.core.home import StateDirectory, write_private
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.vega import THEMES, Json
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
 """As long as a ticket is remembered."""
+_PICTURE: Final = re.compile(rf"{ID_PATTERN}\.(?:(?:{'|'.join(THEMES)})\.svg|png)\Z")
 
 
 def keep_pictures(
@@ -38,12 +40,14 @@ def keep_pictures(
 
 
 def forget_pictures(home: StateDirectory, *, older_than_seconds: float = KEEP_SECONDS) -> int:
-    """Remove pictures older than that; how many."""
+    """Remove pictures older than that; how many. Other files, and links, are left alone."""
     removed = 0
     limit = time.time() - older_than_seconds
-    for path in home.charts.glob("*/*.*"):
+    for path in own_files(home.charts):
+        if not _PICTURE.match(path.name):
+            continue
         with contextlib.suppress(OSError):
-            if path.suffix in (".svg", ".png") and path.lstat().st_mtime < limit:
+            if path.lstat().st_mtime < limit:
                 path.unlink()
                 removed += 1
     return removed
