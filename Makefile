@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test lint lint-sdk bench chaos load lock clean
+.PHONY: venv demo test lint lint-sdk snapshots bench chaos load lock clean
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -27,6 +27,12 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint models analyses tests/data
+
+# Renews the files that tests compare with, what takes seconds before what needs the Snowflake
+# stand-in. Read the difference before you commit it.
+snapshots: venv
+	UPDATE_SNAPSHOT=1 $(BIN)/python -m pytest -q -m snapshot --ignore tests/integration/snowflake
+	UPDATE_SNAPSHOT=1 $(BIN)/python -m pytest -q -m snapshot tests/integration/snowflake
 
 # The protocol tests against the newest MCP SDK, with the lazy import on though it was not measured.
 lint-sdk: venv

@@ -150,14 +150,14 @@ class McpServer:
     # -- tools
 
     async def _list_tools(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
-        self._session(ctx)
+        session = self._session(ctx)
         catalog = self._app.readers.catalog.look()
         if self._listed is None:
             asyncio.get_running_loop().call_later(
-                WARM_SECONDS, self._warm, self._session_of(ctx), ctx.protocol_version
+                WARM_SECONDS, self._warm, session, ctx.protocol_version
             )
         self._listed = catalog.content_hash if catalog else ""
-        return {"tools": tools.tool_list(catalog), **_LISTED}
+        return {"tools": tools.tool_list(catalog, session.caller), **_LISTED}
 
     def _warm(self, session: Session, version: str) -> None:
         """After the tools have been listed and before one is called: build what the first call

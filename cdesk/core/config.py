@@ -27,9 +27,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "render": ("auto", "off"),
     "artifacts_encryption": ("AES256", "aws:kms", "none"),
 }
+ROLES = ("analyst",)
+"""What a session over stdio may do beside its own data."""
 SETTINGS = (
     "home",
     "customer",
+    "roles",
     "target",
     "worker",
     "durability",
@@ -53,14 +56,15 @@ _S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=/-]{0
 class Settings:
     """What a process of cdesk needs to know before it starts.
 
-    home: the state directory. customer: whose records these are (stdio has one customer). target:
-        the warehouse engine.
+    home: the state directory. customer: whose records these are (stdio has one customer). roles:
+        what a session over stdio may do beside its own data. target: the warehouse engine.
     worker: `auto` starts a worker where none runs. durability: `os` survives the death of the
         process, `disk` the loss of power.
     """
 
     home: Path
     customer: str
+    roles: tuple[str, ...] = ()
     target: Target = "duckdb"
     worker: WorkerMode = "auto"
     durability: Durability = "os"
@@ -158,6 +162,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         home=home,
         customer=customer,
+        roles=_roles(value("roles", "")),
         target=cast(Target, value("target", "duckdb")),
         worker=cast(WorkerMode, value("worker", "auto")),
         durability=cast(Durability, value("durability", "os")),
@@ -169,6 +174,15 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         **urls,
         environ=dict(environ),
     )
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    """Roles from a text that names them with commas between."""
+    names = sorted({name.strip() for name in text.split(",")} - {""})
+    for name in names:
+        if name not in ROLES:
+            raise ConfigurationError(f"roles names {shown(name)}; allowed: {', '.join(ROLES)}")
+    return tuple(names)
 
 
 def _url(name: str, text: str, pattern: re.Pattern[str], example: str) -> str:

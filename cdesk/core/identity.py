@@ -35,10 +35,16 @@ class Caller:
             raise Forbidden(f"forbidden: {what} needs the {ANALYST} role")
 
 
+def stdio_caller(settings: Settings) -> Caller:
+    """Who asks over stdio: the configured customer, with the roles of CDESK_ROLES and no other."""
+    return Caller(settings.customer, frozenset(settings.roles))
+
+
 def local_caller(settings: Settings) -> Caller:
-    """Who asks over stdio or at the command line: the configured customer, on the embedded default
-    with the analyst role.
+    """Who asks by the `cdesk` command: the configured customer. On the embedded default the person
+    can read the files anyway and has the analyst role.
     """
-    return Caller(
-        settings.customer, frozenset((ANALYST,)) if settings.target == "duckdb" else frozenset()
-    )
+    caller = stdio_caller(settings)
+    if settings.target != "duckdb":
+        return caller
+    return Caller(caller.customer, caller.roles | {ANALYST})

@@ -65,7 +65,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     for name in SETTINGS:
         value, default = getattr(settings, name), getattr(plain, name)
         if value != default:
-            env[f"CDESK_{name.upper()}"] = str(value)
+            env[f"CDESK_{name.upper()}"] = ",".join(value) if name == "roles" else str(value)
     if settings.target == "snowflake":
         for name, value in sorted(settings.environ.items()):
             is_secret = is_secret_name(name) and not name.endswith(_KEY_PATH)

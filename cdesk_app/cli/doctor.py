@@ -100,6 +100,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
             for check in (_warehouse, _catalog, _snapshot):
                 yield check(settings, home)
     yield _claude_desktop(settings)
+    yield _roles(settings)
 
 
 def _python() -> Finding:
@@ -394,6 +395,23 @@ def _snapshot(settings: Settings, home: StateDirectory) -> Finding:
     if (datetime.now(UTC) - parse_ts(refreshed_at)).total_seconds() > OLD_SNAPSHOT_SECONDS:
         return Finding("snapshot", "note", found, "cdesk refresh")
     return Finding("snapshot", "ok", found)
+
+
+def _roles(settings: Settings) -> Finding:
+    """What Claude may ask, and to a single person the offer to let it ask everything."""
+    if settings.roles:
+        found = (
+            f"Claude has the role {', '.join(settings.roles)}: it may ask over all customers of this "
+            "warehouse"
+        )
+        return Finding("roles", "ok", found)
+    found = f"Claude sees the data of {settings.customer} alone"
+    if settings.target == "duckdb":
+        found += (
+            "; where all that is recorded here is yours, CDESK_ROLES=analyst lets it ask over all "
+            "customers too, and see every row here that anybody records under another name"
+        )
+    return Finding("roles", "ok", found)
 
 
 def _claude_desktop(settings: Settings) -> Finding:

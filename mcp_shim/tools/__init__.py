@@ -10,6 +10,7 @@ import orjson
 
 from cdesk.contract.catalog import Catalog
 from cdesk.core.errors import InvalidField
+from cdesk.core.identity import Caller
 from mcp_shim.tools.get_context import GET_CONTEXT
 from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
@@ -26,11 +27,11 @@ TOOLS: Final[Mapping[str, Tool]] = {
 """Every tool by its name, in the order in which they are listed."""
 
 
-def tool_list(catalog: Catalog | None) -> list[Json]:
-    """The tools as the protocol lists them. A tool that depends on the catalog shows what is in it,
-    as far as there is one.
+def tool_list(catalog: Catalog | None, caller: Caller) -> list[Json]:
+    """The tools as the protocol lists them to `caller`. A tool that depends on the catalog shows
+    what the caller may use of it, as far as there is one.
     """
-    return [tool.listed(catalog) for tool in TOOLS.values()]
+    return [tool.listed(catalog, caller) for tool in TOOLS.values()]
 
 
 async def call(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from cdesk.contract.catalog import FORMS, Catalog, Template
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import InvalidField
+from cdesk.core.identity import Caller
 from cdesk.state.kill_switch import read_switch
 from cdesk.state.tickets import (
     BYTE_CAP_DEFAULT,
@@ -82,7 +84,7 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
     return answer
 
 
-def describe_template(template: Template) -> str:
+def describe_template(template: Template, *, is_analyst: bool) -> str:
     """One line on a template: name, parameters with bounds and defaults, what it answers."""
     parts = []
     for parameter in template.parameters:
@@ -90,34 +92,49 @@ def describe_template(template: Template) -> str:
         if not parameter.required:
             text += f" = {parameter.default}"
         parts.append(text)
-    scope = " [analyst]" if template.scope == "org" else ""
+    scope = " [all customers]" if template.scope != "customer" and is_analyst else ""
     return f"- {template.name}({'; '.join(parts)}){scope}: {template.description}"
 
 
-def _forms(catalog: Catalog) -> str:
+def _forms(templates: Iterable[Template]) -> str:
     """What values of the types look like that the templates take."""
     types = {
         parameter.type.removeprefix("list[").removesuffix("]")
-        for template in catalog.templates.values()
+        for template in templates
         for parameter in template.parameters
     }
     forms = "; ".join(f"{name}: {form}" for name, form in FORMS.items() if name in types)
     return f"Values: {forms}." if forms else ""
 
 
-def _with_templates(tool: Tool, catalog: Catalog | None) -> tuple[str, Json]:
-    """Text and input schema that name the templates of the catalog."""
+_OWN: Final = "they see this person's data alone"
+_ALL: Final = (
+    "they see this person's data alone, but for those marked [all customers], which see everybody's "
+    "(this connection has the analyst role): say whose data an answer is about"
+)
+
+
+def _for_caller(tool: Tool, catalog: Catalog | None, caller: Caller) -> tuple[str, Json]:
+    """Text and input schema that name the templates which the caller may ask."""
+    text = tool.text.replace(_OWN, _ALL) if caller.is_analyst else tool.text
     if catalog is None:
         return (
-            f"{tool.text} The catalog is being built: its templates appear here within a minute.",
+            f"{text} The catalog is being built: its templates appear here within a minute.",
             tool.input,
         )
-    lines = "\n".join(describe_template(item) for item in catalog.templates.values())
+    templates = [
+        template
+        for template in catalog.templates.values()
+        if template.scope != "org" or caller.is_analyst
+    ]
+    lines = "\n".join(
+        describe_template(template, is_analyst=caller.is_analyst) for template in templates
+    )
     properties = tool.input["properties"]
-    template = {**properties["template"], "enum": list(catalog.templates)}
+    names = {**properties["template"], "enum": [template.name for template in templates]}
     return (
-        f"{tool.text}\n\n{_forms(catalog)}\n\nTemplates:\n{lines}",
-        {**tool.input, "properties": {**properties, "template": template}},
+        f"{text}\n\n{_forms(templates)}\n\nTemplates:\n{lines}",
+        {**tool.input, "properties": {**properties, "template": names}},
     )
 
 
@@ -183,5 +200,5 @@ SUBMIT_QUERY: Final = Tool(
     handler=_submit_query,
     idempotent=True,
     needs_worker=True,
-    dynamic=_with_templates,
+    dynamic=_for_caller,
 )

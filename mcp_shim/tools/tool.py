@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cdesk.contract.catalog import Catalog
 from cdesk.contract.records import HASH_PATTERN
+from cdesk.core.identity import Caller
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -29,7 +30,7 @@ class Tool:
 
     `input` and `output` are JSON schemas of the arguments and of the structured content. `text` is
     written for a model. `needs_worker`: the answer depends on a worker that runs. `dynamic` makes
-    the text and the input schema for a catalog, or for None where there is none yet.
+    the text and the input schema for a catalog (None where there is none yet) and a caller.
     """
 
     name: str
@@ -41,16 +42,18 @@ class Tool:
     read_only: bool = False
     idempotent: bool = False
     needs_worker: bool = False
-    dynamic: Callable[[Tool, Catalog | None], tuple[str, Json]] | None = None
+    dynamic: Callable[[Tool, Catalog | None, Caller], tuple[str, Json]] | None = None
     arguments: tuple[str, ...] = field(init=False)
     """Every argument that the tool takes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", tuple(self.input["properties"]))
 
-    def listed(self, catalog: Catalog | None) -> Json:
-        """The tool as the protocol lists it."""
-        text, schema = self.dynamic(self, catalog) if self.dynamic else (self.text, self.input)
+    def listed(self, catalog: Catalog | None, caller: Caller) -> Json:
+        """The tool as the protocol lists it to `caller`."""
+        text, schema = self.text, self.input
+        if self.dynamic is not None:
+            text, schema = self.dynamic(self, catalog, caller)
         annotations: Json = {"title": self.title, "readOnlyHint": self.read_only}
         if not self.read_only:
             annotations["destructiveHint"] = False

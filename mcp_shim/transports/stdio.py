@@ -40,7 +40,7 @@ from mcp_types.jsonrpc import (
 
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
-from cdesk.core.identity import local_caller
+from cdesk.core.identity import stdio_caller
 from mcp_shim.app import App
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
@@ -82,7 +82,7 @@ def serve(settings: Settings, home: StateDirectory) -> None:
 async def _serve(settings: Settings, home: StateDirectory) -> None:
     loop = asyncio.get_running_loop()
     app = App.open(settings, home)
-    session = Session(app, local_caller(settings))
+    session = Session(app, stdio_caller(settings))
     server = McpServer(app, lambda _: session, fragments=True)
     transport = open_transport(*claim_standard_streams())
     reason = "end_of_input"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.queries.conftest import copy, example
+from tests.integration.queries.conftest import BOB, SECRET, copy, example
 from tests.integration.shim.harness import ROOT, connect
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def ask(
 
 def test_every_template_answers_a_model(served: Built) -> None:
     async def scenario() -> None:
-        async with connect(served.home) as client:
+        async with connect(served.home, roles="analyst") as client:
             for template in served.catalog.templates.values():
                 answer = await ask(client, template.name, example(template))
                 assert answer["status"] == "succeeded", (template.name, answer)
@@ -76,6 +76,27 @@ def test_every_template_answers_a_model(served: Built) -> None:
                 assert len(result["query_hash"]) == 16
                 assert len(result["rows"]) <= 10
                 assert all(len(row) == len(result["columns"]) for row in result["rows"])
+
+    asyncio.run(scenario())
+
+
+def test_without_a_role_a_model_sees_its_persons_data_alone(served: Built) -> None:
+    """Another customer's records are in the same warehouse; a secret stands in each of them."""
+
+    async def scenario() -> None:
+        async with connect(served.home) as client:
+            for template in served.catalog.templates.values():
+                params = example(template)
+                if template.scope == "org":
+                    given = {"template": template.name, "params": params}
+                    refused = await client.call_tool("submit_query", given)
+                    assert refused.is_error
+                    assert "forbidden" in str(refused.content)
+                    continue
+                answer = await ask(client, template.name, params, fresh=True)
+                assert answer["status"] == "succeeded", (template.name, answer)
+                assert SECRET not in str(answer), template.name
+                assert BOB.customer not in str(answer), template.name
 
     asyncio.run(scenario())
 

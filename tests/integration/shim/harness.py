@@ -40,11 +40,14 @@ def environment(home: StateDirectory, **more: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def connect(
-    home: StateDirectory, mode: str = LEGACY, **options: Any
+    home: StateDirectory, mode: str = LEGACY, *, roles: str = "", **options: Any
 ) -> AsyncIterator[Client]:
     """The SDK's client on a server of its own."""
     command = StdioServerParameters(
-        command=sys.executable, args=["-m", "mcp_shim"], env=environment(home), cwd=ROOT
+        command=sys.executable,
+        args=["-m", "mcp_shim"],
+        env=environment(home, CDESK_ROLES=roles),
+        cwd=ROOT,
     )
     async with Client(command, mode=mode, **options) as client:
         yield client

@@ -185,7 +185,7 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
             with closing(open_state(state_home.state_db)) as state:
                 row = get_ticket(state, ticket["ticket_id"], customer=CUSTOMER)
             assert row.params == {"hours_back": 2, "limit": 100}
-            assert row.is_analyst
+            assert not row.is_analyst
             assert row.session_id == records(state_home)[0]["session_id"]
 
             async def work() -> None:

@@ -4,7 +4,6 @@ sqlfluff's snowflake dialect.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.sqlfluff_parse import unparsable
+from tests.snapshots import assert_kept
 
 SNAPSHOTS = Path(__file__).parent / "dry_runs"
 OPERATIONS: dict[str, dict[str, Any]] = {
@@ -29,19 +29,15 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 SCHEMA = "CLAUDE_LOGS.ACTIVITIES"
 
 
-def test_the_dry_run_prints_what_the_snapshot_holds_and_touches_nothing(
+@pytest.mark.snapshot
+def test_the_dry_run_prints_what_is_kept_and_touches_nothing(
     dbt: Dbt, account: FakeAccount
 ) -> None:
-    """UPDATE_SNAPSHOT=1 renews the files; read the difference before you commit it."""
     before = len(account.statements())
     for operation, arguments in OPERATIONS.items():
         result = dbt.operation(operation, dry_run=True, **arguments)
         assert result.ok, result.failures
-        file = SNAPSHOTS / f"{operation}.sql"
-        if os.environ.get("UPDATE_SNAPSHOT"):
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(result.printed, encoding="utf-8")
-        assert result.printed == file.read_text(encoding="utf-8"), operation
+        assert_kept(SNAPSHOTS / f"{operation}.sql", result.printed)
     assert len(account.statements()) == before
 
 

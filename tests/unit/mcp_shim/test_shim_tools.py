@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -14,26 +13,24 @@ from bench.turn_path import fixtures
 from cdesk.contract.catalog import load_catalog
 from cdesk.contract.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import ANALYST, Caller
 from mcp_shim.tools import TOOLS, tool_list
 from mcp_shim.tools.instructions import INSTRUCTIONS
+from mcp_shim.tools.submit_query import SUBMIT_QUERY
+from tests.snapshots import assert_kept
 
+USER = Caller("ada")
+ANALYST_CALLER = Caller("ada", frozenset((ANALYST,)))
 SNAPSHOT = Path(__file__).with_name("tools.json")
 
 
-def test_the_tools_are_the_snapshot() -> None:
-    """UPDATE_SNAPSHOT=1 renews the file; read the difference before you commit it."""
-    found = (
-        json.dumps(
-            {"instructions": INSTRUCTIONS, "tools": tool_list(None)}, indent=1, ensure_ascii=False
-        )
-        + "\n"
-    )
-    if os.environ.get("UPDATE_SNAPSHOT"):
-        SNAPSHOT.write_text(found, encoding="utf-8")
-    assert found == SNAPSHOT.read_text(encoding="utf-8")
+@pytest.mark.snapshot
+def test_the_tools_are_the_kept_ones() -> None:
+    shown = {"instructions": INSTRUCTIONS, "tools": tool_list(None, USER)}
+    assert_kept(SNAPSHOT, json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
 
 
-@pytest.mark.parametrize("tool", tool_list(None), ids=TOOLS)
+@pytest.mark.parametrize("tool", tool_list(None, USER), ids=TOOLS)
 def test_every_tool_and_argument_is_described_and_bounded(tool: dict[str, object]) -> None:
     for name in ("inputSchema", "outputSchema"):
         schema = tool[name]
@@ -50,7 +47,7 @@ def test_every_tool_and_argument_is_described_and_bounded(tool: dict[str, object
 
 
 def test_bounds_are_those_of_the_record_contract() -> None:
-    tools = {tool["name"]: tool["inputSchema"]["properties"] for tool in tool_list(None)}
+    tools = {tool["name"]: tool["inputSchema"]["properties"] for tool in tool_list(None, USER)}
     assert tools["log_event"]["activity"]["pattern"] == ACTIVITY_PATTERN
     assert tools["log_event"]["link"]["maxLength"] == MAX_LINK
     assert tools["log_insight"]["value"]["maxLength"] == MAX_VALUE
@@ -61,7 +58,7 @@ def test_submit_query_lists_the_templates_with_their_parameters(
     state_home: StateDirectory,
 ) -> None:
     fixtures.catalog(state_home)
-    tool = {tool["name"]: tool for tool in tool_list(load_catalog(state_home.catalog))}[
+    tool = {tool["name"]: tool for tool in tool_list(load_catalog(state_home.catalog), USER)}[
         "submit_query"
     ]
     assert tool["inputSchema"]["properties"]["template"]["enum"] == ["recent_activities"]
@@ -71,10 +68,26 @@ def test_submit_query_lists_the_templates_with_their_parameters(
     )
 
 
+@pytest.mark.parametrize("scope", ["customer", "caller", "org"])
+def test_what_submit_query_says_of_whose_data_it_shows_is_true_for_the_caller(
+    state_home: StateDirectory, scope: str
+) -> None:
+    fixtures.catalog(state_home, scope=scope)
+    catalog = load_catalog(state_home.catalog)
+    own, all_of = (
+        SUBMIT_QUERY.listed(catalog, caller)["description"] for caller in (USER, ANALYST_CALLER)
+    )
+    assert "they see this person's data alone." in own
+    assert ("- recent_activities(" in own) is (scope != "org")
+    assert "[all customers]" not in own
+    assert "analyst role" in all_of
+    assert ("[all customers]: The latest" in all_of) is (scope != "customer")
+
+
 def test_instructions_name_only_tools_that_exist() -> None:
     named = set(re.findall(r"\b(?:get|log|submit)_[a-z]+\b", INSTRUCTIONS))
     assert named == set(TOOLS)
 
 
 def test_a_tool_is_listed_under_its_name() -> None:
-    assert [tool["name"] for tool in tool_list(None)] == list(TOOLS)
+    assert [tool["name"] for tool in tool_list(None, USER)] == list(TOOLS)

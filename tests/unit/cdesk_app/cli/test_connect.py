@@ -52,6 +52,7 @@ def test_the_entry_carries_the_settings_in_force_and_no_secret() -> None:
         target="snowflake",
         worker="off",
         durability="disk",
+        roles=("analyst",),
         environ=environ,
     )
     assert entry(settings)["mcpServers"]["cdesk"]["env"] == {
@@ -60,6 +61,7 @@ def test_the_entry_carries_the_settings_in_force_and_no_secret() -> None:
         "CDESK_TARGET": "snowflake",
         "CDESK_WORKER": "off",
         "CDESK_DURABILITY": "disk",
+        "CDESK_ROLES": "analyst",
         "CDESK_SNOWFLAKE_LANDING": "connector",
         "SNOWFLAKE_ACCOUNT": "account",
         "SNOWFLAKE_PRIVATE_KEY_PATH": "/keys/key.p8",
