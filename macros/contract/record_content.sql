@@ -1,6 +1,7 @@
 {#
-    A record's content as text, to tell whether an id came again with other content: its fields in a fixed order, all but
-    `source_system`, which an import stamps anew. `fields` is a column made by `json_fields(payload, names)`.
+    A record's content as text, to tell whether an id came again with other content: its fields in a
+    fixed order, all but `source_system`, which an import stamps anew. `fields` is a column made by
+    `json_fields(payload, names)`.
 #}
 {% macro record_content(fields, names) -%}
     {{ return(adapter.dispatch('record_content', 'cdesk')(fields, names)) }}
@@ -10,7 +11,8 @@
 {% macro default__record_content(fields, names) -%}
     {%- set texts = [] -%}
     {%- for name in names if name != 'source_system' -%}
-        {%- do texts.append("coalesce(" ~ cdesk.json_compact(cdesk.json_field(fields, names, name)) ~ ", '')") -%}
+        {%- set text = cdesk.json_compact(cdesk.json_field(fields, names, name)) -%}
+        {%- do texts.append("coalesce(" ~ text ~ ", '')") -%}
     {%- endfor -%}
     {{ texts | join(' || chr(31) || ') }}
 {%- endmacro %}

@@ -1,4 +1,7 @@
-{# A boolean expression, never null: does the JSON value keep the rule? A rule `<rule> or null` allows JSON null as well. #}
+{#
+    A boolean expression, never null: does the JSON value keep the rule? A rule `<rule> or null`
+    allows JSON null as well.
+#}
 {% macro record_rule(value, rule) -%}
     {%- set text = cdesk.json_text(value) -%}
     {%- set hex = '[0-9a-f]' -%}
@@ -18,7 +21,10 @@
     {%- elif rule in ['object', 'array', 'boolean', 'string'] -%}
         {{ cdesk.json_is(value, rule) }}
     {%- elif rule == 'object text' -%}
-        ({{ cdesk.json_is(value, 'string') }} and {{ cdesk.json_is(cdesk.try_parse_json(text), 'object') }})
+        (
+            {{ cdesk.json_is(value, 'string') }}
+            and {{ cdesk.json_is(cdesk.try_parse_json(text), 'object') }}
+        )
     {%- elif rule == 'text' -%}
         ({{ cdesk.json_is(value, 'string') }} and length({{ text }}) >= 1)
     {%- elif rule == 'customer' -%}
@@ -29,7 +35,10 @@
     {%- elif rule == 'number' -%}
         ({{ cdesk.json_is(value, 'number') }} and {{ cdesk.try_double(text) }} is not null)
     {%- elif rule == 'count' -%}
-        ({{ cdesk.json_is(value, 'integer') }} and coalesce({{ cdesk.try_bigint(text) }} >= 0, false))
+        (
+            {{ cdesk.json_is(value, 'integer') }}
+            and coalesce({{ cdesk.try_bigint(text) }} >= 0, false)
+        )
     {%- elif rule == 'scalar' -%}
         (
             {{ cdesk.json_is(value, 'null') }} or {{ cdesk.json_is(value, 'boolean') }}
@@ -42,7 +51,10 @@
             and {{ cdesk.try_timestamp(text) }} is not null
         )
     {%- elif rule == 'link' -%}
-        ({{ cdesk.json_is(value, 'string') }} and {{ cdesk.matches(text, patterns[rule]) }} and length({{ text }}) <= 2000)
+        (
+            {{ cdesk.json_is(value, 'string') }} and {{ cdesk.matches(text, patterns[rule]) }}
+            and length({{ text }}) <= 2000
+        )
     {%- elif rule in patterns -%}
         ({{ cdesk.json_is(value, 'string') }} and {{ cdesk.matches(text, patterns[rule]) }})
     {%- else -%}

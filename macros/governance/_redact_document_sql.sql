@@ -1,6 +1,7 @@
 {#
-    The function behind the masking of documents: at any depth, the value of a sensitive key becomes '[masked]', and what `pii_patterns` find in a text
-    becomes what it was. Python, since SQL cannot walk a document; the same text is run by our tests.
+    The function behind the masking of documents: at any depth, the value of a sensitive key becomes
+    '[masked]', and what `pii_patterns` find in a text becomes what it was. Python, since SQL cannot
+    walk a document; the same text is run by our tests.
     https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-creating
 #}
 {% macro _redact_document_sql() -%}

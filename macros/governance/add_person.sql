@@ -1,9 +1,10 @@
 {#
     Lets a user in: their rows of `customer`, and landing for that customer and no other. With
-    `streaming` they get a pipe of their own, which writes their name into what lands through it, and
-    the role that may use it. Run it as ACCOUNTADMIN, as often as you like.
+    `streaming` they get a pipe of their own, which writes their name into what lands through it,
+    and the role that may use it. Run it as ACCOUNTADMIN, as often as you like.
 
-    dbt run-operation add_person --target snowflake --args '{user: ADA, customer: ada@example.com, dry_run: true}'
+    dbt run-operation add_person --target snowflake --args '{user: ADA, customer: ada@example.com,
+    dry_run: true}'
 #}
 {% macro add_person(user, customer, streaming=false, dry_run=false) -%}
     {{ return(adapter.dispatch('add_person', 'cdesk')(user, customer, streaming, dry_run)) }}

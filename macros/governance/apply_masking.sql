@@ -1,7 +1,9 @@
 {#
-    Masking policies on every column that may hold what a person typed or a query found: readers see sensitive keys, e-mail addresses, phone and card numbers
-    and tokens masked; builds and administrators see all. With `tags` (the default) every VARIANT column of the schema is masked through
-    a tag as well, also one that somebody makes outside this project. Run it as the administrator role.
+    Masking policies on every column that may hold what a person typed or a query found: readers see
+    sensitive keys, e-mail addresses, phone and card numbers and tokens masked; builds and
+    administrators see all. With `tags` (the default) every VARIANT column of the schema is masked
+    through a tag as well, also one that somebody makes outside this project. Run it as the
+    administrator role.
 
     dbt run-operation apply_masking --target snowflake --args '{dry_run: true}'
 #}
@@ -19,7 +21,10 @@
     {%- set statements = policies + (cdesk._masking_tag_sql() if tags else []) -%}
     {%- for relation in cdesk._governed_relations(dry_run) -%}
         {%- for column, policy in relation.protection.masks.items() -%}
-            {# `force` exchanges one policy for another in one step; unset and set would leave a gap #}
+            {#
+                `force` exchanges one policy for another in one step; unset and set would leave a
+                gap
+            #}
             {%- do statements.append(
                 "alter " ~ relation.kind ~ " " ~ relation.full_name ~ " modify column " ~ column ~ " set masking policy " ~ policy ~ " force") -%}
         {%- endfor -%}
@@ -28,8 +33,9 @@
 {%- endmacro %}
 
 {#
-    mask_landing: a landed line is whole for builds, administrators and our own views (whose columns are masked themselves), and nothing to anybody
-    else, the loader included: a MERGE writes what it was given, whatever it may read.
+    mask_landing: a landed line is whole for builds, administrators and our own views (whose columns
+    are masked themselves), and nothing to anybody else, the loader included: a MERGE writes what it
+    was given, whatever it may read.
     https://docs.snowflake.com/en/user-guide/security-column-ddm-use
 #}
 {% macro _masking_sql() -%}
@@ -53,7 +59,10 @@
     {{ return(statements) }}
 {%- endmacro %}
 
-{# https://docs.snowflake.com/en/user-guide/tag-based-masking-policies: a policy that stands on the column itself takes precedence over the tag's. #}
+{#
+    https://docs.snowflake.com/en/user-guide/tag-based-masking-policies: a policy that stands on the
+    column itself takes precedence over the tag's.
+#}
 {% macro _masking_tag_sql() -%}
     {%- set names = cdesk._snowflake_names() -%}
     {{ return([

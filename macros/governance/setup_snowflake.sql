@@ -82,7 +82,8 @@
     number in it passes through a client's own types ('d': of a key that stands twice the last value
     counts, as where the record was checked). `loader` is who lands through it, a constant: a pipe
     knows no user. So each loader has a pipe of its own (add_person), and the shared service
-    LANDING_PIPE. It doesn't stamp times: Snowflake advises against SYSDATE and its like in a pipe, since their values may be hours old
+    LANDING_PIPE. It doesn't stamp times: Snowflake advises against SYSDATE and its like in a pipe,
+    since their values may be hours old
     (https://docs.snowflake.com/en/sql-reference/sql/create-pipe). The loader stamps them by the
     account's clock. Never replaced: a pipe's channels, and the offsets that uploaders resume from,
     go with it.

@@ -9,7 +9,8 @@
 
         select
             customer,
-            {{ cdesk.json_value(cdesk.parse_json('context'), 'last_activities') }} as last_activities
+            {{ cdesk.json_value(cdesk.parse_json('context'), 'last_activities') }}
+                as last_activities
         from {{ cached }}
 
     )

@@ -10,7 +10,8 @@
 
         select
             customer,
-            {{ cdesk.json_value(cdesk.parse_json('context'), 'recent_questions') }} as recent_questions,
+            {{ cdesk.json_value(cdesk.parse_json('context'), 'recent_questions') }}
+                as recent_questions,
             {{ cdesk.parse_json('_question_ids') }} as question_ids
         from {{ cached }}
 

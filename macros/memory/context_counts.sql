@@ -30,7 +30,9 @@
             activity_counts.*,
             case
                 when vocabulary.activity is not null
-                    then {{ cdesk.json_quote('activity_counts.activity') }} || ':' || {{ cdesk.json_quote('vocabulary.description') }}
+                    then
+                        {{ cdesk.json_quote('activity_counts.activity') }} || ':'
+                        || {{ cdesk.json_quote('vocabulary.description') }}
             end as definition
         from activity_counts
         left join {{ vocabulary }} as vocabulary on activity_counts.activity = vocabulary.activity
@@ -40,9 +42,11 @@
     select
         customer,
         {{ cdesk.json_object_agg('activity', cdesk.json_object([
-            ['d1', 'cast(d1 as varchar)'], ['d7', 'cast(d7 as varchar)'], ['d30', 'cast(d30 as varchar)'],
+            ['d1', 'cast(d1 as varchar)'], ['d7', 'cast(d7 as varchar)'],
+            ['d30', 'cast(d30 as varchar)'],
         ])) }} as counts,
-        '{' || coalesce({{ dbt.listagg('definition', "','", 'order by activity') }}, '') || '}' as definitions
+        '{' || coalesce({{ dbt.listagg('definition', "','", 'order by activity') }}, '') || '}'
+            as definitions
     from defined
     group by customer
 {%- endmacro %}

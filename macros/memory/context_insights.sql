@@ -20,7 +20,10 @@
 
         select *
         from {{ atoms }}
-        qualify row_number() over (partition by customer, subject, metric, verified order by {{ order }}) = 1
+        qualify
+            row_number() over (
+                partition by customer, subject, metric, verified order by {{ order }}
+            ) = 1
 
     ),
 
@@ -48,7 +51,9 @@
             end as verified_entry,
             case
                 when not verified and position <= 50 then
-                    {{ cdesk.json_object(keys + [['reason', cdesk.json_quote('verification_reason')]]) }}
+                    {{ cdesk.json_object(
+                        keys + [['reason', cdesk.json_quote('verification_reason')]]
+                    ) }}
             end as unverified_entry
         from numbered
 

@@ -24,7 +24,9 @@
     select
         *,
         {{ cdesk.recorded_at() }} as recorded_at,
-        case when value_type = 'number' then {{ cdesk.try_double('value_text') }} end as value_number,
-        case when value_type = 'number' then {{ cdesk.exact_integer('value_text') }} end as value_integer
+        case when value_type = 'number' then {{ cdesk.try_double('value_text') }} end
+            as value_number,
+        case when value_type = 'number' then {{ cdesk.exact_integer('value_text') }} end
+            as value_integer
     from typed
 {%- endmacro %}

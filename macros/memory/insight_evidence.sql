@@ -66,12 +66,17 @@
         column_name,
         _landed_at,
         case
-            when basis = 'system' and template || '.' || column_name not in ('{{ reported | join("', '") }}') then 'system'
+            when
+                basis = 'system'
+                and template || '.' || column_name not in ('{{ reported | join("', '") }}')
+                then 'system'
             else 'reported'
         end as basis,
         value_type,
         value_text,
-        case when value_type = 'number' then {{ cdesk.try_double('value_text') }} end as value_number,
-        case when value_type = 'number' then {{ cdesk.exact_integer('value_text') }} end as value_integer
+        case when value_type = 'number' then {{ cdesk.try_double('value_text') }} end
+            as value_number,
+        case when value_type = 'number' then {{ cdesk.exact_integer('value_text') }} end
+            as value_integer
     from shown
 {%- endmacro %}

@@ -36,6 +36,8 @@
     qualify
         row_number() over (
             partition by claims.insight_id
-            order by evidence._landed_at, evidence.query_run_id, evidence.basis desc, evidence.column_name
+            order by
+                evidence._landed_at, evidence.query_run_id, evidence.basis desc,
+                evidence.column_name
         ) = 1
 {%- endmacro %}

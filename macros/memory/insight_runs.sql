@@ -8,8 +8,15 @@
         query_hash,
         max(_landed_at) as _landed_at,
         max(case when status = 'succeeded' then 1 else 0 end) = 1 as has_succeeded,
-        max(case when status = 'succeeded' and template in {{ cdesk.evidence_templates() }} then 1 else 0 end) = 1 as has_evidence,
-        min(case when status = 'succeeded' and not has_complete_evidence then 0 else 1 end) = 1 as is_complete
+        max(
+            case
+                when status = 'succeeded' and template in {{ cdesk.evidence_templates() }} then 1
+                else 0
+            end
+        ) = 1 as has_evidence,
+        min(
+            case when status = 'succeeded' and not has_complete_evidence then 0 else 1 end
+        ) = 1 as is_complete
     from {{ runs }}
     group by customer, query_hash
 {%- endmacro %}

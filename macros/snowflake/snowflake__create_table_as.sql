@@ -7,18 +7,24 @@
 #}
 {% macro snowflake__create_table_as(temporary, relation, compiled_code, language='sql') -%}
     {%- if language != 'sql' -%}
-        {{ exceptions.raise_compiler_error("create_table_as: language '" ~ language ~ "' is not protected; allowed: sql") }}
+        {{ exceptions.raise_compiler_error(
+            "create_table_as: language '" ~ language ~ "' is not protected; allowed: sql"
+        ) }}
     {%- elif temporary -%}
         {# session-private, and gone when the build is #}
         {{ snowflake__create_table_temporary_sql(relation, compiled_code) }}
     {%- else -%}
         {%- set catalog_relation = adapter.build_catalog_relation(config.model) -%}
-        {%- set protection = cdesk._protection(relation.identifier, get_column_schema_from_query(compiled_code)) -%}
+        {%- set protection = cdesk._protection(
+            relation.identifier, get_column_schema_from_query(compiled_code)
+        ) -%}
         {%- set contract = config.get('contract') -%}
         {%- if contract.enforced -%}
             {{ get_assert_columns_equivalent(compiled_code) }}
             {%- set compiled_code = get_select_subquery(compiled_code) -%}
-            {%- set definitions = adapter.render_raw_columns_constraints(raw_columns=cdesk.native_columns(model['columns'])) -%}
+            {%- set definitions = adapter.render_raw_columns_constraints(
+                raw_columns=cdesk.native_columns(model['columns'])
+            ) -%}
         {%- elif protection.masks or catalog_relation.cluster_by is not none -%}
             {%- set definitions = cdesk._typed_columns(relation, compiled_code) -%}
         {%- endif %}
@@ -49,7 +55,8 @@
     {%- do run_query(snowflake__create_view_as_with_temp_flag(probe, sql, True)) -%}
     {%- set definitions = [] -%}
     {%- for column in adapter.get_columns_in_relation(probe) -%}
-        {%- do definitions.append(column.name | lower ~ ' ' ~ ('varchar' if column.is_string() else column.data_type | lower)) -%}
+        {%- set type = 'varchar' if column.is_string() else column.data_type | lower -%}
+        {%- do definitions.append(column.name | lower ~ ' ' ~ type) -%}
     {%- endfor -%}
     {%- do adapter.drop_relation(probe) -%}
     {{ return(definitions) }}

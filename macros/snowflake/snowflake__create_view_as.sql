@@ -2,7 +2,9 @@
     dbt-snowflake's own, with its protection in the same statement (see snowflake__create_table_as).
 #}
 {% macro snowflake__create_view_as(relation, sql) -%}
-    {%- set protection = cdesk._protection(relation.identifier, get_column_schema_from_query(sql)) -%}
+    {%- set protection = cdesk._protection(
+        relation.identifier, get_column_schema_from_query(sql)
+    ) -%}
     {%- if config.get('contract').enforced -%}
         {{ get_assert_columns_equivalent(sql) }}
     {%- endif %}

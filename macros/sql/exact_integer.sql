@@ -5,7 +5,9 @@
 #}
 {% macro exact_integer(text) -%}
     case
-        when {{ cdesk.matches(text, '-?[0-9]{1,38}([.]0*)?') }} then {{ cdesk._try_digits(dbt.split_part(text, "'.'", 1)) }}
-        when {{ cdesk.matches(text, '-?[0-9]([.][0-9]{1,16})?e[+]?(1[6-9]|2[0-9]|3[0-6])') }} then {{ cdesk._try_digits(text) }}
+        when {{ cdesk.matches(text, '-?[0-9]{1,38}([.]0*)?') }}
+            then {{ cdesk._try_digits(dbt.split_part(text, "'.'", 1)) }}
+        when {{ cdesk.matches(text, '-?[0-9]([.][0-9]{1,16})?e[+]?(1[6-9]|2[0-9]|3[0-6])') }}
+            then {{ cdesk._try_digits(text) }}
     end
 {%- endmacro %}

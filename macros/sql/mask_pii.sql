@@ -1,6 +1,6 @@
 {#
-    Free text with e-mail addresses, card numbers, phone numbers and access tokens replaced by what they were. Errs on the side of masking:
-    ten digits in a row are taken for a phone number.
+    Free text with e-mail addresses, card numbers, phone numbers and access tokens replaced by what
+    they were. Errs on the side of masking: ten digits in a row are taken for a phone number.
 #}
 {% macro mask_pii(text) -%}
     {{ return(adapter.dispatch('mask_pii', 'cdesk')(text)) }}
@@ -14,7 +14,10 @@
     {{ masked.sql }}
 {%- endmacro %}
 
-{# [pattern, replacement] in the order in which they apply: tokens first, since one may hold ten digits. No look-around: neither engine has it. #}
+{#
+    [pattern, replacement] in the order in which they apply: tokens first, since one may hold ten
+    digits. No look-around: neither engine has it.
+#}
 {% macro pii_patterns() -%}
     {{ return([
         ['eyJ[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]*', '[token]'],

@@ -30,9 +30,7 @@
     from {{ source('cdesk', 'landing') }} as landing
     inner join {{ ref('_ingest_ids') }} as ingest_ids
         on
-            landing.landed_at = ingest_ids.landed_at
-            and landing.source_file = ingest_ids.source_file
-            and landing.source_offset = ingest_ids.source_offset
+            {{ cdesk.same_line('landing', 'ingest_ids') }}
             and landing.id = ingest_ids.id
     where
         landing.kind = '{{ kind }}'

@@ -16,7 +16,10 @@
     Not a common table expression: read in three places, it would be read once and whole. Each of
     these skips what its bound rules out.
 -#}
-{%- set events = '(select * from ' ~ ref('events') ~ ' where activity not in ' ~ cdesk.bookkeeping_activities() ~ ') as events' -%}
+{%- set events = (
+    '(select * from ' ~ ref('events')
+    ~ ' where activity not in ' ~ cdesk.bookkeeping_activities() ~ ') as events'
+) -%}
 
 {%- set events_since = cdesk.since(this, '_events_landed_at') if is_incremental() -%}
 {%- set today = "cast(" ~ cdesk.cdesk_now() ~ " as date)" %}
@@ -51,7 +54,9 @@ touched as (
     select customer from {{ this }}
     where
         _as_of_day != {{ today }}
-        and _last_event_at >= {{ dbt.dateadd('day', -30, 'cast(_as_of_day as ' ~ dbt.type_timestamp() ~ ')') }}
+        and _last_event_at >= {{ dbt.dateadd(
+            'day', -30, 'cast(_as_of_day as ' ~ dbt.type_timestamp() ~ ')'
+        ) }}
     {% endif %}
 
 ),
@@ -66,7 +71,10 @@ new_events as (
         {{ cdesk.recorded_at() }} as recorded_at,
         _activity_id,
         _landed_at,
-        case when activity = 'cdesk.user_asked' then {{ cdesk.json_string('_feature_json', 'question') }} end as question
+        case
+            when activity = 'cdesk.user_asked'
+                then {{ cdesk.json_string('_feature_json', 'question') }}
+        end as question
     from {{ events }}
     {% if is_incremental() %}
     where _landed_at >= {{ events_since }}
@@ -198,8 +206,10 @@ contexts as (
         {% if is_incremental() %}
         cached.updated_at as cached_updated_at,
         cached.version as cached_version,
-        {{ cdesk.later('new_event_state._events_landed_at', 'cached._events_landed_at') }} as _events_landed_at,
-        {{ cdesk.later('new_event_state._last_event_at', 'cached._last_event_at') }} as _last_event_at,
+        {{ cdesk.later('new_event_state._events_landed_at', 'cached._events_landed_at') }}
+            as _events_landed_at,
+        {{ cdesk.later('new_event_state._last_event_at', 'cached._last_event_at') }}
+            as _last_event_at,
         {% else %}
         new_event_state._events_landed_at,
         new_event_state._last_event_at,
@@ -244,7 +254,9 @@ final as (
         customer,
         context,
         {% if is_incremental() %}
-        case when cached_version = version then cached_updated_at else {{ cdesk.cdesk_now() }} end as updated_at,
+        case
+            when cached_version = version then cached_updated_at else {{ cdesk.cdesk_now() }}
+        end as updated_at,
         {% else %}
         {{ cdesk.cdesk_now() }} as updated_at,
         {% endif %}

@@ -67,7 +67,10 @@ judged_again as (
             and known.provenance_query_hash = provenance_chain.query_hash
     where
         not known.verified
-        and (known._provenance_landed_at is null or known._provenance_landed_at < provenance_chain._landed_at)
+        and (
+            known._provenance_landed_at is null
+            or known._provenance_landed_at < provenance_chain._landed_at
+        )
     union all
     select
         customer,
@@ -190,7 +193,9 @@ followed as (
             partition by customer, subject, metric, verified
             order by recorded_at, insight_id
         ) as next_alike_recorded_at,
-        max(case when verified then 1 else 0 end) over (partition by customer, subject, metric) = 1 as is_known
+        max(case when verified then 1 else 0 end) over (
+            partition by customer, subject, metric
+        ) = 1 as is_known
     from judged
 
 ),

@@ -27,7 +27,8 @@ typed as (
         {{ cdesk.record_field('query_run', 'as_of') }} as as_of,
         {{ cdesk.record_field('query_run', 'artifact_id') }} as artifact_id,
         case
-            when contains({{ cdesk.record_field('query_run', 'params') }}, '[secret:') then {{ cdesk.parse_json("'[]'") }}
+            when contains({{ cdesk.record_field('query_run', 'params') }}, '[secret:')
+                then {{ cdesk.parse_json("'[]'") }}
             else {{ cdesk.record_field('query_run', 'evidence') }}
         end as evidence,
         {{ cdesk.record_field('query_run', 'evidence_complete') }} as has_complete_evidence,

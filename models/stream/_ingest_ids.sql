@@ -1,10 +1,13 @@
 {#
-    Exact because every landed line gets one key, (kind, id), and the first line of a key wins: lines of earlier builds are in this table, and among
-    those of this build the smallest (landed_at, source_file, source_offset) is taken. A line that is refused has the key of its place in its file,
-    so that a corrected record may be landed under the same id; and so has a record whose id came before with other
-    content (`id_conflict`). The same content again is a repetition, and dropped.
+    Exact because every landed line gets one key, (kind, id), and the first line of a key wins:
+    lines of earlier builds are in this table, and among those of this build the smallest
+    (landed_at, source_file, source_offset) is taken. A line that is refused has the key of its
+    place in its file, so that a corrected record may be landed under the same id; and so has a
+    record whose id came before with other content (`id_conflict`). The same content again is a
+    repetition, and dropped.
 
-    Everything downstream reads landing through this table: a line that lands while a build runs is left to the next build by all models alike.
+    Everything downstream reads landing through this table: a line that lands while a build runs is
+    left to the next build by all models alike.
 #}
 {{
     config(
@@ -15,7 +18,11 @@
 }}
 
 {%- set names = cdesk.record_fields() | list -%}
-{%- set in_order = 'partition by keyed.kind, keyed.id order by keyed.landed_at, keyed.source_file, keyed.source_offset, keyed.content_key' -%}
+{%- set content_hash = cdesk.hash_text(cdesk.record_content('fields', names)) -%}
+{%- set in_order = (
+    'partition by keyed.kind, keyed.id '
+    ~ 'order by keyed.landed_at, keyed.source_file, keyed.source_offset, keyed.content_key'
+) -%}
 {%- set since = cdesk.since(this, 'landed_at') if is_incremental() %}
 
 with
@@ -41,9 +48,7 @@ landing as (
             select 1
             from read_before
             where
-                read_before.landed_at = lines.landed_at
-                and read_before.source_file = lines.source_file
-                and read_before.source_offset = lines.source_offset
+                {{ cdesk.same_line('read_before', 'lines') }}
                 and read_before.landing_id = lines.id
         )
     {% endif %}
@@ -65,10 +70,11 @@ judged as (
     select
         *,
         case
-            when kind = 'quarantine' then coalesce({{ cdesk.json_string('payload', 'reason') }}, 'unknown')
+            when kind = 'quarantine'
+                then coalesce({{ cdesk.json_string('payload', 'reason') }}, 'unknown')
             else {{ cdesk.rejection('kind', 'id', 'payload', 'fields', names) }}
         end as rejection,
-        {{ cdesk.compact_key('left(' ~ cdesk.hash_text(cdesk.record_content('fields', names)) ~ ', 32)') }} as content_key
+        {{ cdesk.compact_key('left(' ~ content_hash ~ ', 32)') }} as content_key
     from parsed
 
 ),
@@ -109,13 +115,16 @@ positions as (
         keyed.*,
         {% if is_incremental() %}
         held.id is not null as is_held,
-        coalesce(held.content_key, first_value(keyed.content_key) over ({{ in_order }})) as first_content_key,
+        coalesce(
+            held.content_key, first_value(keyed.content_key) over ({{ in_order }})
+        ) as first_content_key,
         {% else %}
         first_value(keyed.content_key) over ({{ in_order }}) as first_content_key,
         {% endif %}
         row_number() over ({{ in_order }}) as position,
         count(*) over (
-            partition by keyed.kind, keyed.id, keyed.landed_at, keyed.source_file, keyed.source_offset
+            partition by
+                keyed.kind, keyed.id, keyed.landed_at, keyed.source_file, keyed.source_offset
         ) as copies
     from keyed
     {% if is_incremental() %}
@@ -131,7 +140,8 @@ first_landed as (
 
 ),
 
--- the same id with other content; a loader that repeats a transaction at one place is told apart by `copies`
+-- the same id with other content; a loader that repeats a transaction at one place is told apart by
+-- `copies`
 conflicts as (
 
     select positions.*
@@ -144,9 +154,7 @@ conflicts as (
             where
                 first_landed.kind = positions.kind
                 and first_landed.id = positions.id
-                and first_landed.landed_at = positions.landed_at
-                and first_landed.source_file = positions.source_file
-                and first_landed.source_offset = positions.source_offset
+                and {{ cdesk.same_line('first_landed', 'positions') }}
         )
 
 ),
@@ -190,7 +198,10 @@ first_refused as (
 
     select *
     from refused
-    qualify row_number() over (partition by id order by landed_at, source_file, source_offset, rejection) = 1
+    qualify
+        row_number() over (
+            partition by id order by landed_at, source_file, source_offset, rejection
+        ) = 1
 
 ),
 

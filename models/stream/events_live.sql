@@ -65,9 +65,7 @@ checked as (
         from repeated
         where
             repeated.id = unstored.id
-            and repeated.landed_at = unstored.landed_at
-            and repeated.source_file = unstored.source_file
-            and repeated.source_offset = unstored.source_offset
+            and {{ cdesk.same_line('repeated', 'unstored') }}
     )
 
 ),

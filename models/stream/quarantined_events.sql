@@ -1,5 +1,6 @@
 {#
-    Exact because `_ingest_ids` holds each refused line once, and this table takes those at or after its own newest that it doesn't hold yet.
+    Exact because `_ingest_ids` holds each refused line once, and this table takes those at or after
+    its own newest that it doesn't hold yet.
 #}
 {{ config(incremental_strategy='append', unique_key='quarantine_id') }}
 
@@ -29,7 +30,8 @@ originals as (
     select
         conflicts.id,
         firsts.kind,
-        'first landed as ' || min(firsts.source_file || ':' || cast(firsts.source_offset as varchar)) as detail
+        'first landed as '
+        || min(firsts.source_file || ':' || cast(firsts.source_offset as varchar)) as detail
     from new_refused as conflicts
     inner join {{ ref('_ingest_ids') }} as firsts
         on conflicts.landing_id = firsts.id
@@ -53,23 +55,25 @@ lines as (
         {{ dbt.split_part('new_refused.rejection', "': '", 1) }} as reason,
         case
             when new_refused.rejection = 'id_conflict' then originals.detail
-            when landing.kind = 'quarantine' then {{ cdesk.json_string('landing.payload', 'detail') }}
+            when landing.kind = 'quarantine'
+                then {{ cdesk.json_string('landing.payload', 'detail') }}
             else {{ dbt.split_part('new_refused.rejection', "': '", 2) }}
         end as detail,
         case
             when landing.kind = 'quarantine' then {{ cdesk.json_string('landing.payload', 'raw') }}
             else {{ cdesk.json_compact('landing.payload') }}
         end as raw,
-        case when landing.kind != 'quarantine' then {{ cdesk.json_string('landing.payload', 'customer') }} end as customer,
+        case
+            when landing.kind != 'quarantine'
+                then {{ cdesk.json_string('landing.payload', 'customer') }}
+        end as customer,
         landing.source_file,
         landing.source_offset,
         landing.landed_at
     from new_refused
     inner join landing
         on
-            new_refused.landed_at = landing.landed_at
-            and new_refused.source_file = landing.source_file
-            and new_refused.source_offset = landing.source_offset
+            {{ cdesk.same_line('new_refused', 'landing') }}
             and new_refused.landing_id = landing.id
     left join originals on new_refused.id = originals.id and landing.kind = originals.kind
     qualify

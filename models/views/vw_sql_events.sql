@@ -42,7 +42,10 @@ costed as (
         query_costs.bytes_scanned,
         query_costs.credits
     from sql_events
-    left join query_costs on sql_events.query_tag = query_costs.query_tag and sql_events.activity = 'cdesk.sql_completed'
+    left join query_costs
+        on
+            sql_events.query_tag = query_costs.query_tag
+            and sql_events.activity = 'cdesk.sql_completed'
 
 )
 

@@ -24,7 +24,10 @@ tool_events as (
     from events
     where
         activity in (
-            'cdesk.tool_called', 'cdesk.error_encountered', 'cdesk.retry_attempted', 'cdesk.fallback_triggered'
+            'cdesk.tool_called',
+            'cdesk.error_encountered',
+            'cdesk.retry_attempted',
+            'cdesk.fallback_triggered'
         )
 
 )

@@ -174,21 +174,8 @@ def test_every_macro_is_called() -> None:
 # -- lines
 
 WIDTH = 100
-# Longer lines that stand in these are counted nowhere yet.
-WIDER = (
-    "macros/activity_schema/",
-    "macros/contract/",
-    "macros/governance/",
-    "macros/memory/",
-    "macros/snowflake/",
-    "macros/sql/exact_integer.sql",
-    "macros/sql/mask_pii.sql",
-    "models/memory/",
-    "models/staging/stg_query_runs.sql",
-    "models/stream/",
-    "models/views/",
-    "tests/data/",
-)
+# Not worked through yet.
+WIDER = ("macros/activity_schema/", "macros/governance/", "macros/sql/mask_pii.sql")
 
 
 def test_a_line_of_sql_has_at_most_100_columns() -> None:
@@ -196,6 +183,6 @@ def test_a_line_of_sql_has_at_most_100_columns() -> None:
         f"{file}:{number}"
         for file, text in sources("*.sql").items()
         for number, line in enumerate(text.splitlines(), start=1)
-        if len(line) > WIDTH and not file.startswith(WIDER)
+        if len(line) > WIDTH and not file.startswith(WIDER) and "https://" not in line
     ]
     assert long == []
