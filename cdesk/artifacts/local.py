@@ -130,6 +130,9 @@ class LocalArtifacts:
                     removed += 1
         return removed
 
+    def download_url(self, uri: str, *, filename: str, seconds: int = 900) -> str | None:
+        """None: a local result has no address of its own."""
+
     def _is_ours(self, path: Path) -> bool:
         return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)
 

@@ -24,7 +24,7 @@ class ArtifactStore(Protocol):
         nothing is left of it after an error.
 
         Raises:
-            StateDirectoryError: it cannot be stored.
+            StateDirectoryError, ArtifactStoreError: it cannot be stored.
         """
 
     def path(self, uri: str) -> Path:
@@ -39,3 +39,9 @@ class ArtifactStore(Protocol):
 
     def artifact_ids(self) -> Iterator[tuple[str, str]]:
         """(artifact_id, URI) of every stored result."""
+
+    def remove_abandoned(self) -> int:
+        """Remove what was begun and never finished; how much."""
+
+    def download_url(self, uri: str, *, filename: str, seconds: int = 900) -> str | None:
+        """An address that downloads the result without this computer; None where there is none."""

@@ -10,6 +10,7 @@ CdeskError                  code, message for a person, and what to do about it
 │   └── NewerVersion            a newer cdesk wrote it: upgrade this one
 ├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
 ├── CatalogError          catalog.json is missing, unreadable or inconsistent
+├── ArtifactStoreError      the place where results are stored does not answer, or refuses
 ├── ArtifactUnreadable      a stored result is gone, damaged or half-written
 ├── SnapshotError           context.db is missing or cannot be used
 │   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
@@ -87,6 +88,10 @@ class QueueWriteError(CdeskError):
 
 class CatalogError(CdeskError):
     code = "catalog_unavailable"
+
+
+class ArtifactStoreError(CdeskError):
+    code = "artifact_store_unavailable"
 
 
 class ArtifactUnreadable(CdeskError):

@@ -40,6 +40,11 @@ class StateDirectory:
         return self.root / "artifacts"
 
     @property
+    def artifacts_cache(self) -> Path:
+        """Copies of results that are stored elsewhere."""
+        return self.root / "artifacts_cache"
+
+    @property
     def dbt(self) -> Path:
         """dbt's own target and log folders."""
         return self.root / "dbt"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.formats import Format, export
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
@@ -46,7 +47,13 @@ def run_now(
     writer = QueueWriter(home.queue, durability=settings.durability)
     warehouse = open_warehouse(settings, home)
     try:
-        executor = Executor(home, warehouse, writer, card_url=settings.card_url)
+        executor = Executor(
+            home,
+            warehouse,
+            writer,
+            artifacts=open_artifacts(settings, home),
+            card_url=settings.card_url,
+        )
         request = make_request(
             executor.catalog(),
             caller,

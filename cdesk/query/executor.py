@@ -26,6 +26,7 @@ import orjson
 from cdesk.artifacts.formats import Stored, store
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
+from cdesk.artifacts.store import ArtifactStore
 from cdesk.contract.catalog import Catalog
 from cdesk.core.backoff import FULL_JITTER, Backoff
 from cdesk.core.clock import NowNs, format_ts, to_ns
@@ -73,6 +74,7 @@ class Executor:
         timeout_seconds: float = TIMEOUT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
         rng: random.Random | None = None,
+        artifacts: ArtifactStore | None = None,
         card_url: Callable[[str], str] | None = None,
     ) -> None:
         self._warehouse = warehouse
@@ -81,7 +83,7 @@ class Executor:
         self._patience = patience_seconds
         self._rng = rng or random.Random()
         self._catalog = open_catalog(home)
-        self.artifacts = LocalArtifacts(home.artifacts)
+        self.artifacts = artifacts or LocalArtifacts(home.artifacts)
         self.provenance = Provenance(writer, now_ns, card_url=card_url)
 
     def new_id(self) -> str:

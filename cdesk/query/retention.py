@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import Artifact, get_artifact, is_held, keep_artifact
+from cdesk.artifacts.store import ArtifactStore
 from cdesk.contract.catalog import Template
 from cdesk.core.identity import Caller
 from cdesk.query.executor import TIMEOUT_SECONDS
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 100
 
 def sweep_artifacts(
     state: sqlite3.Connection,
-    store: LocalArtifacts,
+    store: ArtifactStore,
     warehouse: Warehouse,
     template: Template,
     caller: Caller,

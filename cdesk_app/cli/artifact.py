@@ -30,8 +30,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from cdesk.artifacts.factory import open_artifacts
     from cdesk.artifacts.formats import export, parquet_columns
-    from cdesk.artifacts.local import LocalArtifacts
     from cdesk.artifacts.records import get_artifact
     from cdesk.core.clock import format_ts
     from cdesk.core.identity import local_caller
@@ -39,7 +39,7 @@ def run(args: Namespace) -> int:
 
     settings, home = settings_and_home()
     chosen: Literal["json", "csv", "parquet"] = chosen_format(args, "csv")
-    store = LocalArtifacts(home.artifacts)
+    store = open_artifacts(settings, home)
     with closing(open_state(home.state_db)) as state:
         artifact = get_artifact(state, args.id, customer=local_caller(settings).customer)
     if artifact.expires_at <= format_ts(time.time_ns()) and not artifact.legal_hold:

@@ -23,7 +23,7 @@ from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -70,6 +70,7 @@ _PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "not_found": (404, "Nothing lies here"),
     "gone": (410, "This result is gone"),
     "artifact_unreadable": (500, "This result cannot be read"),
+    "artifact_store_unavailable": (503, "This result cannot be fetched now"),
     "query_timeout": (503, "This took too long"),
     "invalid_argument": (400, "This cannot be shown"),
     "state_directory": (503, "The state directory cannot be used"),
@@ -340,6 +341,8 @@ class _Pages:
         name = f"{card.template or 'result'}_{card.artifact_id[:8]}.{format}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         if format == "parquet":
+            if (url := self._renderer.cards.download_url(card, name)) is not None:
+                return RedirectResponse(url, 302)
             return FileResponse(card.table.path, headers=headers, media_type=_MEDIA[format])
         chunks = exported(card, format)
         return StreamingResponse(chunks, headers=headers, media_type=_MEDIA[format])

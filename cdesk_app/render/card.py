@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import orjson
 
-from cdesk.artifacts.local import LocalArtifacts, customer_key
+from cdesk.artifacts.local import customer_key
 from cdesk.artifacts.records import Artifact, get_artifact
+from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.errors import CatalogError, CdeskError, NotFound
 from cdesk.core.home import StateDirectory
@@ -110,9 +111,16 @@ class Card:
 class Cards:
     """Opens the cards of one state directory; charts made lately are kept. For several threads."""
 
-    def __init__(self, home: StateDirectory, zone: tzinfo, *, now_ns: NowNs = time.time_ns) -> None:
+    def __init__(
+        self,
+        home: StateDirectory,
+        store: ArtifactStore,
+        zone: tzinfo,
+        *,
+        now_ns: NowNs = time.time_ns,
+    ) -> None:
         self._home = home
-        self._store = LocalArtifacts(home.artifacts)
+        self._store = store
         self._zone = zone
         self._now_ns = now_ns
         self._charts: OrderedDict[str, Chart] = OrderedDict()
@@ -159,6 +167,10 @@ class Cards:
             while len(self._charts) > KEPT:
                 self._charts.popitem(last=False)
         return made
+
+    def download_url(self, card: Card, filename: str) -> str | None:
+        """Where the store itself hands the file out; None where it does not."""
+        return self._store.download_url(card.artifact.uri, filename=filename)
 
     def known_chart(self, card: Card) -> Chart | None:
         """The chart where it was made already."""

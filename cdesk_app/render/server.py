@@ -21,6 +21,7 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cdesk.artifacts.factory import open_artifacts
 from cdesk.contract.events import make_event
 from cdesk.contract.records import encode
 from cdesk.core.clock import IdSource, format_ts
@@ -86,7 +87,7 @@ def make_renderer(settings: Settings, home: StateDirectory) -> Renderer:
     """What the pages of a state directory are made from."""
     host = urlsplit(settings.render_url).hostname or ""
     return Renderer(
-        cards=Cards(home, settings.zone),
+        cards=Cards(home, open_artifacts(settings, home), settings.zone),
         links=Links(home),
         painter=Painter(),
         zone=settings.zone,
@@ -155,6 +156,9 @@ class _Watched:
         self.open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":  # as long as the server itself
+            await self._app(scope, receive, send)
+            return
         self.last = time.monotonic()
         self.open += 1
         try:

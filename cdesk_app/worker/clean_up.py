@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS
+from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.clock import IdSource, NowNs, parse_ts, to_ns
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError
@@ -40,6 +40,7 @@ class CleanUp:
         settings: Settings,
         home: StateDirectory,
         warehouse: Warehouse,
+        store: ArtifactStore,
         state: sqlite3.Connection,
         status: StatusBoard,
         now_ns: NowNs,
@@ -51,7 +52,7 @@ class CleanUp:
         self._catalog = open_catalog(home)
         self._warehouse = warehouse
         self._home = home
-        self._store = LocalArtifacts(home.artifacts)
+        self._store = store
         self._state = state
         self._status = status
         self._now_ns = now_ns

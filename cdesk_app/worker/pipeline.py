@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cdesk.artifacts.factory import open_artifacts
 from cdesk.contract.catalog import CatalogReader
 from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import Settings
@@ -120,7 +121,9 @@ class Pipeline:
         self.catalog = CatalogReader(
             home.catalog, seal=lambda: self.status.read(CatalogSeal).digest
         )
-        self.clean_up = CleanUp(settings, home, warehouse, state, self.status, now_ns)
+        self.clean_up = CleanUp(
+            settings, home, warehouse, open_artifacts(settings, home), state, self.status, now_ns
+        )
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
         self._landed: frozenset[str] = frozenset()
         """Pending insights that have landed, still to be built."""

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import orjson
 
+from cdesk.artifacts.factory import open_artifacts
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, KillSwitchActive
@@ -93,6 +94,7 @@ class TicketRunner:
             now_ns=now_ns,
             timeout_seconds=timeout_seconds,
             patience_seconds=patience_seconds,
+            artifacts=open_artifacts(settings, home),
             card_url=settings.card_url,
         )
         self._presentation = Presentation(settings, home, self._executor.artifacts, starts=stays)

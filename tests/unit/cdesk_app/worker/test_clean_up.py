@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 def clean_up(desk: Desk) -> int:
     with closing(open_state(desk.home.state_db)) as state:
         status = StatusBoard(state, desk.clock)
-        worker = CleanUp(desk.settings, desk.home, desk.warehouse, state, status, desk.clock)
+        worker = CleanUp(
+            desk.settings,
+            desk.home,
+            desk.warehouse,
+            LocalArtifacts(desk.home.artifacts),
+            state,
+            status,
+            desk.clock,
+        )
         return worker.run()
 
 

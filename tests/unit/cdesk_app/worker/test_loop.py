@@ -16,6 +16,7 @@ import duckdb
 import orjson
 import pytest
 
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.contract.records import encode, make_record
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings
@@ -481,6 +482,7 @@ def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) 
             built.settings,
             built.home,
             built.warehouse,
+            LocalArtifacts(built.home.artifacts),
             built.state,
             built.pipeline.status,
             built.clock.now_ns,

@@ -1,0 +1,339 @@
+"""Results in a bucket: a real client against a service on loopback, its faults included."""
+
+from __future__ import annotations
+
+import secrets
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.config import Config
+
+from cdesk.artifacts.factory import open_artifacts
+from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.s3 import RETENTION_TAG, S3Artifacts, lifecycle_rule
+from cdesk.core.config import Settings
+from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, ConfigurationError, NotFound
+from cdesk.core.home import StateDirectory
+from tests.s3_service import Fault, S3Service, s3_service
+
+ID = "0190a5f0-0000-7000-8000-000000000001"
+BUCKET = "results"
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[S3Service]:
+    with s3_service() as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: S3Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an own bucket; keys are made up for the run."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", secrets.token_hex(8))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secrets.token_hex(16))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    made = boto3.client(
+        "s3",
+        endpoint_url=service.url,
+        region_name="us-east-1",
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": 3},
+            connect_timeout=1,
+            read_timeout=0.5,
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+        ),
+    )
+    made.create_bucket(Bucket=BUCKET)
+    service.asked.clear()
+    yield made
+    service.faults.clear()
+    for entry in made.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        made.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    made.delete_bucket(Bucket=BUCKET)
+    made.close()
+
+
+def store(client: Any, home: Path, **options: Any) -> S3Artifacts:
+    given = {"part_bytes": 5 * MIB, **options}
+    return S3Artifacts(
+        client,
+        bucket=BUCKET,
+        prefix="team/a",
+        cache=home / "cache",
+        local=LocalArtifacts(home / "artifacts"),
+        **given,
+    )
+
+
+def put(artifacts: S3Artifacts, rows: int = 10, id: str = ID, customer: str = "ada") -> str:
+    uri = artifacts.uri(customer, id)
+    with artifacts.write(uri) as path:
+        pq.write_table(pa.table({"n": range(rows)}), path)
+    return uri
+
+
+def elsewhere(client: Any, tmp_path: Path) -> S3Artifacts:
+    """The store of another computer: it has nothing in its cache."""
+    return store(client, tmp_path / "elsewhere")
+
+
+def key(artifacts: S3Artifacts, uri: str) -> str:
+    del artifacts
+    return uri.removeprefix(f"s3://{BUCKET}/")
+
+
+def keys(client: Any) -> list[str]:
+    return [entry["Key"] for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+def test_a_result_is_read_elsewhere_as_it_was_written(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    uri = put(artifacts)
+    assert uri.startswith(f"s3://{BUCKET}/team/a/")
+    assert "ada" not in uri
+    other = elsewhere(client, tmp_path)
+    assert other.exists(uri)
+    assert pq.read_table(other.path(uri)).column("n").to_pylist() == list(range(10))
+    assert list(other.artifact_ids()) == [(ID, uri)]
+
+
+def test_an_object_is_encrypted_checked_and_tagged(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    uri = put(artifacts)
+    found = client.head_object(Bucket=BUCKET, Key=key(artifacts, uri), ChecksumMode="ENABLED")
+    assert found["ServerSideEncryption"] == "AES256"
+    assert found["ChecksumSHA256"] == found["Metadata"]["sha256"]
+    tags = client.get_object_tagging(Bucket=BUCKET, Key=key(artifacts, uri))["TagSet"]
+    assert tags == [{"Key": RETENTION_TAG, "Value": "expires"}]
+    artifacts.hold(uri, on=True)
+    tags = client.get_object_tagging(Bucket=BUCKET, Key=key(artifacts, uri))["TagSet"]
+    assert tags == [{"Key": RETENTION_TAG, "Value": "hold"}]
+    rules = {"Rules": [lifecycle_rule(90)]}
+    client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=rules)
+
+
+def test_a_key_of_ones_own_encrypts(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path, encryption="aws:kms", kms_key="alias/results")
+    found = client.head_object(Bucket=BUCKET, Key=key(artifacts, put(artifacts)))
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "alias/results")
+
+
+def test_a_large_result_goes_in_parts(client: Any, service: S3Service, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    uri = artifacts.uri("ada", ID)
+    content = secrets.token_bytes(12 * MIB)
+    with artifacts.write(uri) as path:
+        path.write_bytes(content)
+    assert sum(method == "PUT" for method, _ in service.asked) == 3
+    assert elsewhere(client, tmp_path).path(uri).read_bytes() == content
+
+
+def test_nothing_is_left_of_a_result_that_was_not_finished(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+
+    def interrupted() -> None:
+        with artifacts.write(artifacts.uri("ada", ID)) as path:
+            path.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert keys(client) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("SlowDown", 503),
+        Fault("InternalError", 500),
+        Fault("RequestTimeout", 400),
+        Fault("x", 200, seconds=1.0),
+    ],
+    ids=["slow down", "internal error", "request timeout", "no answer in time"],
+)
+def test_a_passing_fault_is_tried_again(
+    client: Any, service: S3Service, tmp_path: Path, fault: Fault
+) -> None:
+    service.faults.append(fault)
+    uri = put(store(client, tmp_path))
+    assert service.faults == []
+    assert elsewhere(client, tmp_path).path(uri).is_file()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("SlowDown", 503, "slow down"),
+        ("ExpiredToken", 400, "expired; renew"),
+        ("RequestTimeTooSkewed", 403, "clock is wrong"),
+        ("AccessDenied", 403, "access is denied"),
+        ("InvalidAccessKeyId", 403, "access key is unknown"),
+        ("NoSuchBucket", 404, "no such bucket"),
+        ("Teapot", 418, "'Teapot'"),
+    ],
+)
+def test_a_lasting_fault_says_what_to_do_and_leaves_nothing(
+    client: Any, service: S3Service, tmp_path: Path, code: str, status: int, said: str
+) -> None:
+    artifacts = store(client, tmp_path)
+    service.faults += [Fault(code, status) for _ in range(20)]
+    with pytest.raises(ArtifactStoreError, match=said) as caught:
+        put(artifacts)
+    assert f"s3://{BUCKET}" in str(caught.value)
+    service.faults.clear()
+    assert keys(client) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_part_that_cannot_be_put_leaves_no_upload(
+    client: Any, service: S3Service, tmp_path: Path
+) -> None:
+    artifacts = store(client, tmp_path)
+    service.faults += [
+        Fault("AccessDenied", 403, when=lambda method, _: method == "PUT") for _ in range(20)
+    ]
+
+    def write() -> None:
+        with artifacts.write(artifacts.uri("ada", ID)) as path:
+            path.write_bytes(secrets.token_bytes(12 * MIB))
+
+    with pytest.raises(ArtifactStoreError, match="access is denied"):
+        write()
+    service.faults.clear()
+    assert keys(client) == []
+    assert client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
+def test_a_service_that_is_not_there_says_so(client: Any, tmp_path: Path) -> None:
+    del client
+    nobody = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:9",
+        region_name="us-east-1",
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=1),
+    )
+    with pytest.raises(ArtifactStoreError, match="does not answer"):
+        put(store(nobody, tmp_path))
+    nobody.close()
+
+
+def test_what_came_is_what_was_put(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    uri = put(artifacts)
+    about = client.head_object(Bucket=BUCKET, Key=key(artifacts, uri))
+    client.put_object(
+        Bucket=BUCKET, Key=key(artifacts, uri), Body=b"PAR1other", Metadata=about["Metadata"]
+    )
+    with pytest.raises(ArtifactUnreadable, match="not what was put"):
+        elsewhere(client, tmp_path).path(uri)
+    assert list((tmp_path / "elsewhere").rglob("*.parquet*")) == []
+
+
+def test_what_was_removed_is_gone(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    uri = put(artifacts)
+    assert artifacts.remove(uri)
+    assert not artifacts.exists(uri)
+    assert not artifacts.remove(uri)
+    with pytest.raises(NotFound):
+        artifacts.path(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"s3://other/team/a/{'0' * 16}/{ID}.parquet",
+        f"s3://{BUCKET}/team/b/{'0' * 16}/{ID}.parquet",
+        f"s3://{BUCKET}/team/a/../{ID}.parquet",
+        f"s3://{BUCKET}/team/a/{'0' * 16}/{ID}.parquet/x",
+    ],
+)
+def test_what_is_none_of_ours_is_never_touched(client: Any, tmp_path: Path, uri: str) -> None:
+    artifacts = store(client, tmp_path)
+    assert not artifacts.exists(uri)
+    assert not artifacts.remove(uri)
+    with pytest.raises(NotFound):
+        artifacts.path(uri)
+    client.put_object(Bucket=BUCKET, Key="team/a/notes.txt", Body=b"theirs")
+    assert list(artifacts.artifact_ids()) == []
+    assert artifacts.remove_abandoned() == 0
+    assert keys(client) == ["team/a/notes.txt"]
+
+
+def test_a_link_downloads_under_a_name_and_for_a_time(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    url = artifacts.download_url(put(artifacts), filename='x"\r\ny.parquet', seconds=60)
+    assert url is not None
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="x___y.parquet"'
+        assert answer.read().startswith(b"PAR1")
+    assert "X-Amz-Expires=60" in url
+    with pytest.raises(HTTPError), urllib.request.urlopen(url.partition("?")[0], timeout=10):
+        pass
+
+
+def test_the_cache_keeps_its_bounds(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path, cache_bytes=3 * MIB)
+    ids = [f"{ID[:-1]}{n}" for n in range(4)]
+    for id in ids:
+        with artifacts.write(artifacts.uri("ada", id)) as path:
+            path.write_bytes(secrets.token_bytes(MIB))
+    artifacts.remove_abandoned()
+    assert len(list((tmp_path / "cache").rglob("*.parquet"))) == 3
+    for id in ids:
+        assert artifacts.path(artifacts.uri("ada", id)).stat().st_size == MIB
+    assert len(list((tmp_path / "cache").rglob("*.parquet"))) <= 3
+
+
+def test_results_of_before_are_found(client: Any, tmp_path: Path) -> None:
+    local = LocalArtifacts(tmp_path / "artifacts")
+    uri = local.uri("ada", ID)
+    with local.write(uri) as path:
+        path.write_bytes(b"PAR1")
+    artifacts = store(client, tmp_path)
+    assert artifacts.exists(uri)
+    assert artifacts.path(uri).read_bytes() == b"PAR1"
+    assert artifacts.download_url(uri, filename="x") is None
+    assert artifacts.remove(uri)
+
+
+def test_the_settings_choose_the_store(
+    client: Any, service: S3Service, state_home: StateDirectory
+) -> None:
+    del client
+    settings = Settings(
+        home=state_home.root,
+        customer="ada",
+        artifacts_url=f"s3://{BUCKET}/x",
+        artifacts_endpoint=service.url,
+        artifacts_region="us-east-1",
+    )
+    made = open_artifacts(settings, state_home)
+    assert isinstance(made, S3Artifacts)
+    uri = put(made)
+    assert uri.startswith(f"s3://{BUCKET}/x/")
+    assert made.path(uri).is_relative_to(state_home.root)
+    plain = Settings(home=state_home.root, customer="ada")
+    assert isinstance(open_artifacts(plain, state_home), LocalArtifacts)
+
+
+def test_an_endpoint_that_is_none_is_refused(state_home: StateDirectory) -> None:
+    settings = Settings(
+        home=state_home.root,
+        customer="ada",
+        artifacts_url="s3://results",
+        artifacts_endpoint="http://exa mple",
+        artifacts_region="us-east-1",
+    )
+    with pytest.raises(ConfigurationError, match="artifacts_endpoint"):
+        open_artifacts(settings, state_home)
