@@ -339,7 +339,7 @@ def test_lone_surrogates_and_odd_types_do_not_break_an_import(
         (b"hello", "of another shape"),
         (b'[{"title": "chat", "mapping": {}}]', "of another shape"),
         (b"[1]", "of another shape"),
-        (b'{"conversations": []}', "of another shape"),
+        (b'{"conversations": []}', "line 1: unknown_version: v is None"),
         (
             b'[{"uuid": "u", "chat_messages": ' + b"[" * 200_000 + b"]" * 200_000 + b"}]",
             "nests deeper than 200 levels",

@@ -368,7 +368,7 @@ def _check_importable(record: Record) -> None:
 
 def _bad_lines(path: Path, lines: int, tally: Tally) -> str:
     if tally.left_out == lines and lines <= 1:
-        return f"{path} is JSON of another shape; {_EXPECTED}"
+        return f"{path} holds no record, so nothing was imported ({tally.reasons[0]}); {_EXPECTED}"
     shown = "; ".join(tally.reasons[:3])
     more = f"; and {tally.left_out - 3:,} more" if tally.left_out > 3 else ""
     return (
