@@ -1,11 +1,15 @@
 {#
-    Says which relation is the stream and what its columns are called there. Columns that aren't named keep the specification's names.
+    Says which relation is the stream and what its columns are called there. Columns that aren't
+    named keep the specification's names; a stream may lack anonymous_customer_id, feature_json,
+    revenue_impact and link.
 
-    `activity_occurrence` and `activity_repeated_at` may be given where the stream holds them, numbered for each customer (or, without one, anonymous
-    customer) and activity by (ts, activity_id); relationships on unfiltered activities then read them and sort less. Further columns of the
-    stream become usable by being named, as a string or as {'column': …, 'type': …}.
+    `activity_occurrence` and `activity_repeated_at` may be given where the stream holds them,
+    numbered for each customer (or, without one, anonymous customer) and activity by (ts,
+    activity_id); relationships on unfiltered activities then read them and sort less. Further
+    columns of the stream become usable by being named, as a string or as
+    {'column': …, 'type': …}. `typed` says that both customer columns are text.
 #}
-{% macro stream(relation, columns={}) -%}
+{% macro stream(relation, columns={}, typed=false) -%}
     {% set known = {
         'activity_id': {'column': 'activity_id', 'type': 'string'},
         'ts': {'column': 'ts', 'type': 'timestamp'},
@@ -18,40 +22,39 @@
         'activity_occurrence': {'column': none, 'type': 'integer'},
         'activity_repeated_at': {'column': none, 'type': 'timestamp'},
     } %}
+    {% if columns is not mapping %}
+        {% do cdesk._as_raise(
+            'stream', 'columns', columns, "the specification's names to the stream's"
+        ) %}
+    {% endif %}
     {% for name, given in columns.items() %}
         {% do cdesk._as_check_name('stream', 'columns', name) %}
         {% set given = given if given is mapping else {'column': given} %}
         {% set kind = given.get('type', known.get(name, {}).get('type', 'string')) %}
         {% do cdesk._as_check_one_of('stream', 'type of ' ~ name, kind, cdesk._as_types()) %}
-        {% do known.update({name: {'column': given.column, 'type': kind}}) %}
+        {% do known.update({name: {'column': given.get('column', name), 'type': kind}}) %}
     {% endfor %}
     {% for name in ['activity_id', 'ts', 'customer', 'activity'] %}
-        {% if not known[name].column %}{% do cdesk._as_raise('stream', 'columns', name ~ ' without a column', 'a column name') %}{% endif %}
+        {% if not known[name].column %}
+            {% do cdesk._as_raise(
+                'stream', 'columns', name ~ ' without a column', 'a column name'
+            ) %}
+        {% endif %}
     {% endfor %}
-    {{ return({'kind': 'stream', 'relation': relation, 'columns': known}) }}
-{%- endmacro %}
-
-{# The default: the model that the var `cdesk__activity_schema_stream` names, with the var `cdesk__activity_schema_columns`; without them, this project's `events`. #}
-{% macro default_stream() -%}
-    {% set name = var('cdesk__activity_schema_stream', none) %}
-    {% if name %}
-        {{ return(cdesk.stream(ref(name), var('cdesk__activity_schema_columns', {}))) }}
+    {% set anonymous = 'anonymous_customer_id' %}
+    {% if anonymous not in columns and cdesk._as_lacks(relation, anonymous) %}
+        {% do known.update({anonymous: {'column': none, 'type': 'string'}}) %}
     {% endif %}
-    {{ return(cdesk.events_stream()) }}
+    {{ return({'kind': 'stream', 'relation': relation, 'columns': known, 'typed': typed}) }}
 {%- endmacro %}
 
-{# This project's own stream. `relation` may be `ref('events_live')`, which has the same columns. #}
-{% macro events_stream(relation=none) -%}
-    {{ return(cdesk.stream(relation or ref('events'), {
-        'activity_id': '_activity_id',
-        'anonymous_customer_id': '_anonymous_customer_id',
-        'feature_json': '_feature_json',
-        'activity_occurrence': 'activity_occurrence',
-        'activity_repeated_at': 'activity_repeated_at',
-        'session_id': '_session_id',
-        'query_tag': '_query_tag',
-        'source_system': '_source_system',
-        'source_version': '_source_version',
-        'landed_at': {'column': '_landed_at', 'type': 'timestamp'},
-    })) }}
+{# Whether a relation that stands in the warehouse has no column of that name. #}
+{% macro _as_lacks(relation, name) -%}
+    {% if not execute or relation is string or relation.identifier is not defined %}
+        {{ return(false) }}
+    {% endif %}
+    {% set found = adapter.get_relation(relation.database, relation.schema, relation.identifier) %}
+    {% if found is none %}{{ return(false) }}{% endif %}
+    {% set names = adapter.get_columns_in_relation(found) | map(attribute='name') | list %}
+    {{ return(names | length > 0 and name not in names | map('lower')) }}
 {%- endmacro %}

@@ -1,90 +1,97 @@
+{# The operators that compare two values, as words or signs, and the SQL of each. #}
+{% macro _as_comparisons() -%}
+    {{ return({
+        'equals': '=', 'not equals': '!=', 'less than': '<', 'at most': '<=', 'greater than': '>',
+        'at least': '>=', '=': '=', '!=': '!=', '<': '<', '<=': '<=', '>': '>', '>=': '>=',
+    }) }}
+{%- endmacro %}
+
 {# The SQL conditions of an activity's filters, each to be joined by `and`. #}
-{% macro _as_filters_sql(where, filters, stream) -%}
-    {% do cdesk._as_check_list(where, 'filters', filters, 'a list of cdesk.filter(…)') %}
+{% macro _as_filters_sql(where, filters, stream, numbering=none, argument='filters') -%}
+    {% set allowed = 'a list of cdesk.filter(…), cdesk.any_of(…) and cdesk.all_of(…)' %}
     {% set conditions = [] %}
-    {% for given in filters %}
-        {% if given is not mapping or given.kind != 'filter' %}{% do cdesk._as_raise(where, 'filters', given, 'a list of cdesk.filter(…)') %}{% endif %}
-        {% do cdesk._as_check_one_of(where, 'filter operator', given.operator, ['equals', 'in', 'between', 'is null', 'is not null']) %}
-        {% set value = cdesk._as_value(where, given.value, stream) %}
-        {% set operand = given.operand %}
-        {% if value.type == 'json' and not given.operator.startswith('is ') %}
-            {% do cdesk._as_raise(where, 'filter on ' ~ value.name, given.operator, 'is null, is not null: it is JSON; name a key with cdesk.feature(…)') %}
+    {% for given in cdesk._as_list_of(where, argument, filters, allowed) %}
+        {% if given is not mapping or given.kind not in ['filter', 'group'] %}
+            {% do cdesk._as_raise(where, argument, given, allowed) %}
         {% endif %}
-        {% if given.operator.startswith('is ') %}
-            {% if operand is not none %}{% do cdesk._as_raise(where, given.operator ~ ' ' ~ value.name, operand, 'nothing') %}{% endif %}
-            {% do conditions.append(value.sql ~ ' ' ~ given.operator) %}
-        {% elif given.operator == 'equals' %}
-            {% do conditions.append(value.sql ~ ' = ' ~ cdesk._as_literal(where, value, operand)) %}
-        {% else %}
-            {% set between = given.operator == 'between' %}
-            {% if operand is string or operand is mapping or operand is not sequence or not operand or (between and operand | length != 2) %}
-                {% do cdesk._as_raise(where, given.operator ~ ' on ' ~ value.name, operand, 'a list of two' if between else 'a list of at least one') %}
-            {% endif %}
-            {% set literals = [] %}
-            {% for item in operand %}{% do literals.append(cdesk._as_literal(where, value, item)) %}{% endfor %}
-            {% do conditions.append(value.sql ~ (' between ' ~ literals | join(' and ') if between else ' in (' ~ literals | join(', ') ~ ')')) %}
-        {% endif %}
+        {% do conditions.append(cdesk._as_filter_sql(where, given, stream, numbering)) %}
     {% endfor %}
     {{ return(conditions) }}
 {%- endmacro %}
 
-{# A literal of the value's type; a mapping {'sql': …} stands for itself. #}
-{% macro _as_literal(where, value, operand) -%}
-    {% if operand is mapping %}{{ return(operand.sql) }}{% endif %}
-    {% set argument = 'filter on ' ~ value.name %}
-    {% if value.type in ['integer', 'number'] %}
-        {% if operand is not number or operand is boolean or (value.type == 'integer' and operand is not integer) %}
-            {% do cdesk._as_raise(where, argument, operand, 'an ' ~ value.type if value.type == 'integer' else 'a number') %}
+{# One filter or group of filters. #}
+{% macro _as_filter_sql(where, given, stream, numbering=none) -%}
+    {% if given is mapping and given.kind == 'group' %}
+        {% set parts = cdesk._as_filters_sql(where, given['items'], stream, numbering, 'group') %}
+        {% if not parts %}
+            {% do cdesk._as_raise(where, 'group', 'no filter', 'at least one filter') %}
         {% endif %}
-        {{ return(operand | string) }}
-    {% elif value.type == 'boolean' %}
-        {% if operand is not boolean %}{% do cdesk._as_raise(where, argument, operand, 'true or false') %}{% endif %}
-        {{ return('true' if operand else 'false') }}
+        {{ return('(' ~ parts | join(' ' ~ given.word ~ ' ') ~ ')') }}
     {% endif %}
-    {% if operand is not string %}{% do cdesk._as_raise(where, argument, operand, 'text') %}{% endif %}
-    {% if value.type == 'timestamp' %}
-        {% do cdesk._as_check_timestamp(where, argument, operand) %}
-        {{ return(cdesk._as_timestamp(operand)) }}
-    {% elif value.type == 'date' %}
-        {% if not modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}\\Z', operand) %}{% do cdesk._as_raise(where, argument, operand, 'a date, YYYY-MM-DD') %}{% endif %}
-        {% do cdesk._as_check_calendar(where, argument, operand) %}
-        {{ return("cast('" ~ operand ~ "' as date)") }}
+    {% set lists = ['in', 'not in', 'between', 'not between'] %}
+    {% set words = lists + ['like', 'not like', 'is null', 'is not null'] %}
+    {% set comparisons = cdesk._as_comparisons() %}
+    {% set operator = given.operator %}
+    {% do cdesk._as_check_one_of(
+        where, 'filter operator', operator, comparisons.keys() | list + words
+    ) %}
+    {% set value = cdesk._as_value(where, given.value, stream, numbering) %}
+    {% set about = operator ~ ' on ' ~ value.name %}
+    {% if value.function is defined %}
+        {% do cdesk._as_raise(where, 'filter', value.name, 'a column or feature') %}
+    {% elif operator.startswith('is ') %}
+        {% if given.operand is not none %}
+            {% do cdesk._as_raise(where, about, given.operand, 'nothing') %}
+        {% endif %}
+        {{ return(value.sql ~ ' ' ~ operator) }}
+    {% elif value.type == 'json' %}
+        {% do cdesk._as_raise(
+            where, 'filter on ' ~ value.name, operator,
+            'is null, is not null: it is JSON; name a key with cdesk.feature(…)',
+        ) %}
+    {% elif operator in lists %}
+        {{ return(cdesk._as_list_filter(where, value, operator, given.operand)) }}
+    {% elif operator.endswith('like') and value.type != 'string' %}
+        {% do cdesk._as_raise(where, about, value.type, 'a value of type string') %}
     {% endif %}
-    {{ return(cdesk._as_string_literal(operand)) }}
-{%- endmacro %}
-
-{% macro _as_check_timestamp(where, argument, text) -%}
-    {% if text is not string or not modules.re.match('[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?)?\\Z', text) %}
-        {% do cdesk._as_raise(where, argument, text, 'a UTC timestamp, YYYY-MM-DD or YYYY-MM-DD HH:MM:SS') %}
+    {% set operand = given.operand %}
+    {% if operand is mapping and operand.kind is defined %}
+        {% set other = cdesk._as_value(where, operand, stream, numbering) %}
+        {% do cdesk._as_check_comparable(where, value, other) %}
+        {% set literal = other.sql %}
+    {% else %}
+        {% set literal = cdesk._as_literal(where, value, operand) %}
     {% endif %}
-    {% do cdesk._as_check_calendar(where, argument, text) %}
+    {{ return(value.sql ~ ' ' ~ comparisons.get(operator, operator) ~ ' ' ~ literal) }}
 {%- endmacro %}
 
-{# Whether there is such a day and such a time; Jinja can't catch what a parser would raise. #}
-{% macro _as_check_calendar(where, argument, text) -%}
-    {% set parts = modules.re.findall('[0-9]+', text) | map('int') | list %}
-    {% set year, month, day = parts[0], parts[1], parts[2] %}
-    {% set leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) %}
-    {% set days = [31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] %}
-    {% set time = parts[3:6] + [0, 0, 0] %}
-    {% if year < 1 or month < 1 or month > 12 or day < 1 or day > days[month - 1] or time[0] > 23 or time[1] > 59 or time[2] > 59 %}
-        {% do cdesk._as_raise(where, argument, text, 'a day and time of the calendar') %}
+{% macro _as_list_filter(where, value, operator, operand) -%}
+    {% set between = operator.endswith('between') %}
+    {% set listed = operand is sequence and operand is not string and operand is not mapping %}
+    {% if not listed or not operand or (between and operand | length != 2) %}
+        {% do cdesk._as_raise(
+            where, operator ~ ' on ' ~ value.name, operand,
+            'a list of two' if between else 'a list of at least one',
+        ) %}
     {% endif %}
+    {% set literals = [] %}
+    {% for item in operand %}
+        {% do literals.append(cdesk._as_literal(where, value, item)) %}
+    {% endfor %}
+    {% set given = literals | join(' and ') if between else '(' ~ literals | join(', ') ~ ')' %}
+    {% set sql = value.sql ~ ' ' ~ operator ~ ' ' ~ given %}
+    {{ return('(' ~ sql ~ ')' if between else sql) }}
 {%- endmacro %}
 
-{% macro _as_timestamp(text) -%}
-    {{ return("cast('" ~ (text ~ ' 00:00:00' if text | length == 10 else text.replace('T', ' ')) ~ "' as " ~ dbt.type_timestamp() ~ ')') }}
-{%- endmacro %}
-
-{% macro _as_string_literal(text) -%}
-    {{ return(adapter.dispatch('_as_string_literal', 'cdesk')(text)) }}
-{%- endmacro %}
-
-{% macro default___as_string_literal(text) -%}
-    {{ return("'" ~ text.replace("'", "''") ~ "'") }}
-{%- endmacro %}
-
-{# A backslash escapes in a Snowflake literal: https://docs.snowflake.com/en/sql-reference/data-types-text #}
-{% macro snowflake___as_string_literal(text) -%}
-    {{ return("'" ~ text.replace('\\', '\\\\').replace("'", "''") ~ "'") }}
+{# Numbers compare with numbers, everything else with its own type. #}
+{% macro _as_check_comparable(where, left, right) -%}
+    {% set kinds = {'integer': 'number'} %}
+    {% set kind = kinds.get(left.type, left.type) %}
+    {% set other = kinds.get(right.type, right.type) %}
+    {% if right.function is defined or kind != other or kind == 'json' %}
+        {% do cdesk._as_raise(
+            where, 'comparison of ' ~ left.name ~ ' (' ~ left.type ~ ')',
+            right.name ~ ' (' ~ right.type ~ ')', 'a value of the same type',
+        ) %}
+    {% endif %}
 {%- endmacro %}

@@ -1,27 +1,50 @@
 {#
-    The one form that joins rows with rows: a condition of order (less than, at most, …, not equals) between appended and cohort values, outside a window
-    between two cohort rows. No order of rows answers two inequalities at once, so its cost is the product of a customer's two activities; equality
-    conditions narrow it first.
+    The one form that joins rows with rows, for conditions that no order of rows answers, and for
+    aggregates between two limits. Equality conditions narrow it; so does time, where both limits
+    lie in a fixed distance of the cohort row: rows then meet only in the same or the next slice of
+    time, so that the cost follows the rows within the limits and not a customer's history.
 #}
 {% macro _as_pairs(plan, previous) -%}
 {%- set i = plan.index -%}
-{%- set last = plan.relationship.startswith('last_') -%}
+{%- set seconds = cdesk._as_slice_seconds(plan) -%}
+{%- set conditions = [cdesk._as_same(plan, 'c', 'a')] -%}
+{%- for bound in [plan.low, plan.high] if bound %}
+    {%- do conditions.append(cdesk._as_bound_sql(bound, 'a._ts')) %}
+{%- endfor -%}
+{%- for check in plan.checks %}
+    {%- do conditions.append(cdesk._as_check_sql(check, 'a.', 'c.')) %}
+{%- endfor -%}
+{%- if seconds -%}
+{%- set slice = cdesk._as_slice(plan.low.sql, seconds) -%}
+{%- do conditions.insert(1, 'c._slice = a._slice') -%}
+append_{{ i }}_slices as (
+    select
+        *,
+        {{ cdesk._as_slice('_ts', seconds) }} as _slice
+    from append_{{ i }}_rows
+),
+
+step_{{ i }}_slices as (
+    select
+        c.*,
+        {{ slice }} as _slice
+    from {{ previous }} as c
+    union all
+    select
+        c.*,
+        {{ slice }} + 1 as _slice
+    from {{ previous }} as c
+),
+
+{% endif -%}
 append_{{ i }}_pairs as (
     select
         c._row as _cohort_row,
         a.*
-    from cohort as c
-    inner join append_{{ i }}_rows as a
+    from {{ 'step_' ~ i ~ '_slices' if seconds else previous }} as c
+    inner join append_{{ i }}_{{ 'slices' if seconds else 'rows' }} as a
         on
-            {{ cdesk._as_same(plan, 'c', 'a') }}
-            {%- if plan.relationship.endswith('_before') %}
-            and a._ts < c._ts
-            {%- elif plan.relationship.endswith('_after') %}
-            and a._ts > c._ts
-            {%- endif %}
-            {%- for condition in plan.conditions if condition.operator != 'equals' %}
-            and a.{{ condition.name }} {{ cdesk._as_comparisons()[condition.operator] }} c.{{ condition.name }}
-            {%- endfor %}
+            {{ conditions | join('\n            and ') }}
 ),
 
 append_{{ i }} as (
@@ -34,8 +57,10 @@ append_{{ i }} as (
         {%- else %}
         *
     from append_{{ i }}_pairs
-    {%- set direction = ' desc' if last else '' %}
-    qualify row_number() over (partition by _cohort_row order by _ts{{ direction }}, _activity_id{{ direction }}) = {{ plan.nth or 1 }}
+    {%- set direction = ' desc' if plan.pick == 'last' else '' %}
+    qualify row_number() over (
+        partition by _cohort_row order by _ts{{ direction }}, _activity_id{{ direction }}
+    ) = {{ cdesk._as_position(plan) }}
         {%- endif %}
 ),
 
@@ -47,4 +72,33 @@ step_{{ i }} as (
     left join append_{{ i }} as a
         on c._row = a._cohort_row
 )
+{%- endmacro %}
+
+{# The seconds between the two limits at most, where both lie in a fixed distance; else none. #}
+{% macro _as_slice_seconds(plan) -%}
+    {% if not plan.low or not plan.high or not plan.low.offset or not plan.high.offset %}
+        {{ return(none) }}
+    {% endif %}
+    {% set units = cdesk._as_interval_units() %}
+    {% set low = plan.low.offset[0] * units[plan.low.offset[1]] %}
+    {% set high = plan.high.offset[0] * units[plan.high.offset[1]] %}
+    {% set lengths = [(high - low) | abs, low | abs, high | abs, 1] %}
+    {{ return(lengths | max) }}
+{%- endmacro %}
+
+{#
+    The number of the slice of time, of so many seconds, in which an instant lies; null for
+    infinity, which is within no distance of anything. In whole numbers, so that nothing rounds.
+#}
+{% macro _as_slice(ts, seconds) -%}
+    {{ return(adapter.dispatch('_as_slice', 'cdesk')(ts, seconds)) }}
+{%- endmacro %}
+
+{% macro default___as_slice(ts, seconds) -%}
+    {{ return('epoch_us(' ~ ts ~ ') // ' ~ seconds * 1000000) }}
+{%- endmacro %}
+
+{% macro snowflake___as_slice(ts, seconds) -%}
+    {% set epoch = 'date_part(epoch_second, ' ~ ts ~ ')' %}
+    {{ return('(' ~ epoch ~ ' - mod(' ~ epoch ~ ', ' ~ seconds ~ ')) / ' ~ seconds) }}
 {%- endmacro %}

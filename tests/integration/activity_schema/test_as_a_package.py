@@ -1,16 +1,20 @@
-"""Another dbt project depends on this one by a local path and relates the activities of its own
-stream.
+"""Another dbt project depends on this one and relates the activities of its own stream.
+
+It holds what docs/relationships.md tells a newcomer to write, and is built whole: nothing is
+selected, nothing of ours is switched off.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,48 +23,79 @@ name: shop
 version: 0.1.0
 profile: shop
 flags: {send_anonymous_usage_stats: false}
-vars:
-  cdesk__activity_schema_stream: shop_stream
-  cdesk__activity_schema_columns: {activity_id: event_id, ts: happened_at, link: null, store: {column: store_number, type: integer}}
-  cdesk__activity_schema_activities: [visited, bought]
-models:
-  cdesk: {+enabled: false}
-seeds:
-  cdesk: {+enabled: false}
-data_tests:
-  cdesk: {+enabled: false}
 """
 STREAM = """
 select * from (
     values
-    ('1', timestamp '2026-01-01 09:00', 'ada', null, 'visited', json('{"page": "home"}'), null, 1),
-    ('2', timestamp '2026-01-01 10:00', 'ada', null, 'bought', json('{"items": 2}'), 5.5, 2),
-    ('3', timestamp '2026-01-02 09:00', 'ada', null, 'visited', json('{"page": "sale"}'), null, 1),
-    ('4', timestamp '2026-01-02 09:00', null, 'cookie-1', 'visited', json('{"page": "home"}'), null, 1),
-    ('5', timestamp '2026-01-02 09:30', null, 'cookie-1', 'bought', json('{"items": 1}'), 1.0, 3)
-) as t (event_id, happened_at, customer, anonymous_customer_id, activity, feature_json, revenue_impact, store_number)
+    ('1', timestamp '2026-01-01 09:00', 7, 'visited', json('{"page": "home"}'), null),
+    ('2', timestamp '2026-01-01 10:00', 7, 'bought', json('{"items": 2}'), 5.5),
+    ('3', timestamp '2026-01-02 09:00', 7, 'visited', json('{"page": "sale"}'), null),
+    ('1', timestamp '2026-01-02 10:00', 8, 'bought', json('{"items": 1}'), 1.0)
+) as t (activity_id, ts, customer, activity, feature_json, revenue_impact)
 """
 VISITS = """
 {{ cdesk.dataset(
     cohort=cdesk.activity('visited', columns=['activity_id', cdesk.feature('page', as='page')]),
     appends=[
-        cdesk.first_in_between('bought', columns=['activity_id', cdesk.feature('items', 'integer'), 'store']),
-        cdesk.aggregate_before('bought', columns=[cdesk.agg('count', as='purchases'), cdesk.agg('sum', 'revenue_impact', as='spent')]),
+        cdesk.first_in_between('bought', columns=['activity_id', cdesk.feature('items', 'integer')]),
+        cdesk.aggregate_before('bought', columns=[
+            cdesk.agg('count', as='purchases'), cdesk.agg('sum', 'revenue_impact', as='spent'),
+        ]),
     ],
 ) }}
 """
+ANONYMOUS = """
+select
+    event_id,
+    timestamp '2026-01-01' + to_seconds(event_id) as happened_at,
+    customer,
+    cookie,
+    name,
+    'store-' || event_id as store
+from (values (1, null, 'c', 'visited'), (2, 'ada', 'c', 'login'), (1, 'bob', 'd', 'login'))
+    as t (event_id, customer, cookie, name)
+"""
+COLUMNS = """
+  cdesk:
+    cdesk__activity_schema_stream: our_stream
+    cdesk__activity_schema_columns:
+      activity_id: event_id
+      ts: happened_at
+      activity: name
+      anonymous_customer_id: cookie
+      feature_json: null
+      link: null
+      revenue_impact: null
+      store: {column: store, type: string}
+    cdesk__activity_schema_stitch: true
+    cdesk__activity_schema_activities: [visited, login]
+"""
+
+
+def snippet(name: str) -> str:
+    """The YAML that docs/relationships.md gives for a file of the other project."""
+    page = (ROOT / "docs" / "relationships.md").read_text(encoding="utf-8")
+    found = re.search(rf"```yaml\n# {re.escape(name)}\n(.*?)```", page, re.DOTALL)
+    assert found, f"docs/relationships.md has no snippet for {name}"
+    return found[1]
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     project = tmp_path / "shop"
     (project / "models").mkdir(parents=True)
+    packages = yaml.safe_load(snippet("packages.yml"))
+    assert [sorted(package) for package in packages["packages"]] == [["git", "revision"]]
     path = Path(os.path.relpath(ROOT, project)).as_posix()
     files = {
-        "dbt_project.yml": PROJECT,
+        "dbt_project.yml": PROJECT + snippet("dbt_project.yml"),
+        # The repository as it stands here, in place of the one on the server.
         "packages.yml": f"packages:\n  - local: {path}\n",
         "profiles.yml": "shop: {target: here, outputs: {here: {type: duckdb, path: shop.duckdb, schema: main}}}\n",
-        "models/shop_stream.sql": STREAM,
+        "models/our_stream.sql": STREAM,
+        # Names that models of ours have, too.
+        "models/events.sql": "select 1 as one",
+        "models/stitched_stream.sql": "select 1 as one",
         "models/visits.sql": VISITS,
     }
     for name, text in files.items():
@@ -89,23 +124,70 @@ def dbt(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_another_project_uses_the_macros_on_its_own_stream(shop: Path) -> None:
-    deps = dbt(shop, "deps")
-    assert deps.returncode == 0, deps.stdout + deps.stderr
-    built = dbt(shop, "build", "--select", "shop")
-    assert built.returncode == 0, built.stdout + built.stderr
-    with duckdb.connect(str(shop / "shop.duckdb"), read_only=True) as connection:
-        rows = connection.execute("select * from visits order by activity_id").fetchall()
-    assert [tuple(map(str, row)) for row in rows] == [
-        ("1", "home", "2", "2", "2", "0", "None"),
-        ("3", "sale", "None", "None", "None", "1", "5.5"),
-        ("4", "home", "5", "1", "3", "0", "None"),
+def succeed(project: Path, *arguments: str) -> None:
+    done = dbt(project, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def relations(project: Path) -> list[str]:
+    with duckdb.connect(str(project / "shop.duckdb"), read_only=True) as connection:
+        found = connection.execute(
+            "select table_schema || '.' || table_name from information_schema.tables order by 1"
+        )
+        return [name for (name,) in found.fetchall()]
+
+
+def rows(project: Path, sql: str) -> list[tuple[str, ...]]:
+    with duckdb.connect(str(project / "shop.duckdb"), read_only=True) as connection:
+        return [tuple(map(str, row)) for row in connection.execute(sql).fetchall()]
+
+
+def test_a_newcomer_builds_everything_and_gets_nothing_but_the_own_models(shop: Path) -> None:
+    """The stream has whole numbers for customers, and no anonymous_customer_id or link."""
+    succeed(shop, "deps")
+    succeed(shop, "build")
+    assert relations(shop) == [
+        "main.events",
+        "main.our_stream",
+        "main.stitched_stream",
+        "main.visits",
+    ]
+    assert rows(shop, "select * from visits order by activity_id") == [
+        ("1", "home", "2", "2", "0", "None"),
+        ("3", "sale", "None", "None", "1", "5.5"),
     ]
 
     (shop / "models" / "visits.sql").write_text(
-        "{{ cdesk.dataset('visited', [cdesk.first_after('bougth')]) }}", encoding="utf-8"
+        "{{ cdesk.dataset('visited', [cdesk.first_aftre('bought')]) }}", encoding="utf-8"
     )
     refused = dbt(shop, "compile", "--select", "visits")
     assert refused.returncode != 0
     assert "in model visits" in refused.stdout
-    assert "'bougth' (did you mean 'bought'?)" in refused.stdout
+    assert "cdesk.first_aftre" in refused.stdout
+    assert "first_after, " in refused.stdout
+
+
+def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop: Path) -> None:
+    (shop / "dbt_project.yml").write_text(PROJECT + "vars:" + COLUMNS, encoding="utf-8")
+    (shop / "models" / "our_stream.sql").write_text(ANONYMOUS, encoding="utf-8")
+    (shop / "models" / "visits.sql").write_text(
+        "{{ cdesk.dataset(cdesk.activity('visited', columns=['activity_id', 'store']), "
+        "[cdesk.first_after('login', columns=['activity_id'])], stream=cdesk.stitched_stream()) }}",
+        encoding="utf-8",
+    )
+    succeed(shop, "deps")
+    succeed(shop, "build")
+    assert "main.cdesk_stitched_stream" in relations(shop)
+    assert rows(shop, "select * from cdesk_stitched_stream order by activity, activity_id") == [
+        ("1", "2026-01-01 00:00:01", "bob", "login", "d", "store-1"),
+        ("2", "2026-01-01 00:00:02", "ada", "login", "c", "store-2"),
+        ("1", "2026-01-01 00:00:01", "ada", "visited", "c", "store-1"),
+    ]
+    assert rows(shop, "select * from visits") == [("1", "store-1", "2")]
+
+    (shop / "models" / "visits.sql").write_text(
+        "{{ cdesk.dataset('visited', [cdesk.first_after('logni')]) }}", encoding="utf-8"
+    )
+    refused = dbt(shop, "compile", "--select", "visits")
+    assert refused.returncode != 0
+    assert "'logni'; allowed: visited, login" in refused.stdout

@@ -20,7 +20,14 @@ from hypothesis import strategies as st
 
 from tests.integration.snowflake.account import running_account
 from tests.unit.activity_schema import reference
-from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append, Row, Value
+from tests.unit.activity_schema.reference import (
+    RELATIONSHIPS,
+    Activity,
+    Aggregate,
+    Append,
+    Row,
+    Value,
+)
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import (
     COLUMNS,
@@ -35,7 +42,7 @@ from tests.unit.activity_schema.streams import (
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 relaxed = settings(
-    max_examples=3,
+    max_examples=2,
     phases=[
         Phase.explicit,
         Phase.reuse,
@@ -137,7 +144,7 @@ def test_a_list_is_the_beginning_or_end_of_the_customers_list(
             "activity_repeated_at": after and after["ts"],
         }
     everything = Activity("b", "all", None, ())
-    append = Append(relationship, everything, (("list", Value("link")),), None, ())
+    append = Append(relationship, everything, (Aggregate("list", Value("link")),), None, ())
     check(render, cursor, stream, everything, [append], stored=True)
 
 

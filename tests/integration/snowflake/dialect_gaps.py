@@ -88,6 +88,26 @@ def array_slice(node: exp.ArraySlice) -> exp.Expression:
     return as_json(call("list_slice", items, start, node.args["end"]))
 
 
+def array_to_string(node: exp.ArrayToString) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/array_to_string, of texts."""
+    items = call("from_json", as_json(node.this), text('["VARCHAR"]'))
+    return call("array_to_string", items, node.expression)
+
+
+def array_sort(node: exp.SortArray) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/array_sort. DuckDB sorts JSON as text:
+    as Snowflake does where all items are texts, or numbers of one digit before the point.
+    """
+    return as_json(call("list_sort", call("from_json", as_json(node.this), text('["JSON"]'))))
+
+
+def try_to_timestamp_tz(node: exp.Anonymous) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/try_to_timestamp, of ISO 8601."""
+    return exp.TryCast(
+        this=node.expressions[0], to=exp.DataType.build("timestamptz", dialect="duckdb")
+    )
+
+
 def to_timestamp(node: exp.StrToTime) -> exp.Expression:
     """The one format in use, YYYY-MM-DD"T"HH24:MI:SS.FF6"Z", whose quoted letters are rendered with
     their quotes.
@@ -155,6 +175,8 @@ REWRITES: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
     exp.Cast: cast,
     exp.ArraySize: array_size,
     exp.ArraySlice: array_slice,
+    exp.ArrayToString: array_to_string,
+    exp.SortArray: array_sort,
     exp.StrToTime: to_timestamp,
     exp.ToChar: to_char,
     exp.RegexpInstr: regexp_instr,
@@ -207,6 +229,8 @@ def install() -> None:
         def rewrite(node: exp.Expression) -> exp.Expression:
             if isinstance(node, exp.Anonymous) and node.name.lower() == "getvariable":
                 return getvariable(node, variables)
+            if isinstance(node, exp.Anonymous) and node.name.lower() == "try_to_timestamp_tz":
+                return try_to_timestamp_tz(node)
             change = REWRITES.get(type(node))
             return change(node) if change else node
 

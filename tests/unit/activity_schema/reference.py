@@ -1,31 +1,82 @@
-"""The relationships in plain Python, straight from their definitions in docs/relationships.md:
-every row compared with every row.
+"""The relationships in plain Python, straight from their definitions in docs/relationships.md.
+
+Every row is compared with every row.
 """
 
 from __future__ import annotations
 
+import operator
+import re
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 Row = dict[str, Any]
-"""A row of the stream under the specification's names; `feature_json` is a dict, `ts` anything that
-orders.
-"""
+"""A row of the stream under the specification's names; `feature_json` is a dict."""
 
-RELATIONSHIPS: Final = (
-    "first_ever", "last_ever", "nth_ever", "first_before", "last_before", "first_after", "last_after", "nth_before", "nth_after",
-    "first_in_between", "last_in_between", "aggregate_before", "aggregate_after", "aggregate_in_between", "aggregate_all_ever",
-)  # fmt: skip
+PICKS: Final = ("first", "last", "nth", "aggregate")
+SPANS: Final = (
+    *("ever", "before", "at_or_before", "after", "at_or_after"),
+    *("in_between", "between_before"),
+)
+RELATIONSHIPS: Final = tuple(
+    f"{pick}_{'all_' if (pick, span) == ('aggregate', 'ever') else ''}{span}"
+    for span in SPANS
+    for pick in PICKS
+)
+TEMPLATES: Final = (
+    *("first_ever", "last_ever", "nth_ever", "aggregate_all_ever"),
+    *("first_before", "last_before", "nth_before", "aggregate_before"),
+    *("first_after", "last_after", "nth_after", "aggregate_after"),
+    *("first_in_between", "last_in_between", "nth_in_between", "aggregate_in_between"),
+    *("first_between_before", "last_between_before", "nth_between_before"),
+    "aggregate_between_before",
+)
+"""The relationships that are SafeSQL templates, too."""
 
 COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "equals": lambda a, b: a == b,
-    "not equals": lambda a, b: a != b,
-    "less than": lambda a, b: a < b,
-    "at most": lambda a, b: a <= b,
-    "greater than": lambda a, b: a > b,
-    "at least": lambda a, b: a >= b,
+    "equals": operator.eq,
+    "not equals": operator.ne,
+    "less than": operator.lt,
+    "at most": operator.le,
+    "greater than": operator.gt,
+    "at least": operator.ge,
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
+LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001 -- UTC without zone
+
+
+def typed(value: Any, kind: str) -> Any:
+    """A JSON value as a declared type: null where it isn't of it, whether as JSON or spelt out."""
+    if value is None:
+        return None
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+    if kind == "string":
+        return text
+    if kind == "integer":
+        return int(text.split(".")[0]) if re.fullmatch(r"-?\d+(\.0+)?", text) else None
+    if kind == "number":
+        return float(text) if re.fullmatch(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", text) else None
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text)
+    if kind == "date" and not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        return None
+    if kind == "timestamp" and not re.match(r"\d{4}-\d\d-\d\d([T ]|\Z)", text):
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if kind == "date":
+        return instant.date()
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
 @dataclass(frozen=True)
@@ -38,18 +89,24 @@ class Value:
     def of(self, row: Row) -> Any:
         if self.type is None:
             return row[self.name]
-        value = (row["feature_json"] or {}).get(self.name)
-        if self.type == "integer":
-            return value if isinstance(value, int) and not isinstance(value, bool) else None
-        if self.type == "number":
-            return (
-                float(value)
-                if isinstance(value, int | float) and not isinstance(value, bool)
-                else None
-            )
-        if value is None or isinstance(value, str):
-            return value
-        return str(value)
+        return typed((row["feature_json"] or {}).get(self.name), self.type)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A value plus an amount: a number, or for timestamps seconds."""
+
+    value: Value
+    amount: float | timedelta
+
+    def of(self, row: Row) -> Any:
+        found = self.value.of(row)
+        if found is None:
+            return None
+        try:
+            return found + self.amount
+        except OverflowError:
+            return LATEST  # the amounts of the tests are positive
 
 
 @dataclass(frozen=True)
@@ -64,33 +121,97 @@ class Filter:
             return value is None
         if self.operator == "is not null":
             return value is not None
-        if value is None:
+        operand = self.operand.of(row) if isinstance(self.operand, Value) else self.operand
+        if value is None or operand is None:
             return False
-        if self.operator == "equals":
-            return bool(value == self.operand)
-        if self.operator == "in":
-            return value in self.operand
-        low, high = self.operand
-        return bool(low <= value <= high)
+        if self.operator in COMPARISONS:
+            return COMPARISONS[self.operator](value, operand)
+        if self.operator.endswith("like"):
+            pattern = re.escape(operand).replace("%", ".*").replace("_", ".")
+            found = re.fullmatch(pattern, value, re.DOTALL) is not None
+        elif self.operator.endswith("in"):
+            found = value in operand
+        else:
+            found = operand[0] <= value <= operand[1]
+        return found != self.operator.startswith("not ")
 
 
 @dataclass(frozen=True)
 class Condition:
-    append: Value
+    append: Value | Moved
     operator: str
-    cohort: Value
+    cohort: Value | Moved
 
-    def holds(self, appended: Row, cohort: Row) -> bool:
+    def holds(self, appended: Row, cohort: Row, span: str) -> bool:
+        del span
         a, c = self.append.of(appended), self.cohort.of(cohort)
         return a is not None and c is not None and COMPARISONS[self.operator](a, c)
 
 
 @dataclass(frozen=True)
+class Within:
+    """So far from the cohort row at most, and so far at least."""
+
+    seconds: int
+    at_least: int | None = None
+
+    def holds(self, appended: Row, cohort: Row, span: str) -> bool:
+        distance = (appended["ts"] - cohort["ts"]).total_seconds()
+        if span == "ever":
+            return abs(distance) <= self.seconds
+        if span.endswith("before"):
+            distance = -distance
+        return distance <= self.seconds and (self.at_least is None or distance >= self.at_least)
+
+
+@dataclass(frozen=True)
+class Group:
+    """`any_of` or `all_of` of filters, or of conditions."""
+
+    word: str
+    items: tuple[Any, ...]
+
+    def passes(self, row: Row) -> bool:
+        return (any if self.word == "any_of" else all)(item.passes(row) for item in self.items)
+
+    def holds(self, appended: Row, cohort: Row, span: str) -> bool:
+        found = (
+            item.passes(appended)
+            if isinstance(item, Filter)
+            else item.holds(appended, cohort, span)
+            for item in self.items
+        )
+        return (any if self.word == "any_of" else all)(found)
+
+
+@dataclass(frozen=True)
 class Activity:
-    name: str
+    name: str | tuple[str, ...]
+    """A name, several, or `*`."""
     occurrence: str = "all"
     nth: int | None = None
-    filters: tuple[Filter, ...] = ()
+    filters: tuple[Any, ...] = ()
+    at_most: int | None = None
+    """Of the counted occurrences only those up to this one."""
+
+    def has(self, row: Row) -> bool:
+        names = (self.name,) if isinstance(self.name, str) else self.name
+        named = self.name == "*" or row["activity"] in names
+        return named and all(f.passes(row) for f in self.filters)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    function: str
+    of: Any = None
+    """A value, or for `count_if`, `any`, `all` a filter."""
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    numerator: Aggregate
+    denominator: Aggregate
 
 
 @dataclass(frozen=True)
@@ -98,107 +219,191 @@ class Append:
     relationship: str
     activity: Activity
     columns: tuple[Any, ...]
-    """Values; for an aggregate, pairs of function and value (or None)."""
+    """Values, or aggregates and ratios."""
     nth: int | None = None
-    conditions: tuple[Condition, ...] = field(default=())
+    conditions: tuple[Any, ...] = field(default=())
+
+    @property
+    def pick(self) -> str:
+        return self.relationship.split("_")[0]
+
+    @property
+    def span(self) -> str:
+        return self.relationship.partition("_")[2].removeprefix("all_")
 
 
-def who(row: Row) -> Any:
+def who(row: Row, entity: Value | None = None) -> Any:
+    """By what the row relates; a row without a time relates to nothing."""
+    if row["ts"] is None:
+        return None
+    if entity is not None:
+        return entity.of(row)
     return row["customer"] if row["customer"] is not None else row["anonymous_customer_id"]
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row["ts"], row["activity_id"]))
-
-
-def occurrences(stream: Sequence[Row], activity: Activity) -> list[Row]:
-    """The activity's rows in order, each with its occurrence, and with the instant of the next one.
-    A row of nobody has neither.
-    """
-    rows = in_order(
-        row
-        for row in stream
-        if row["activity"] == activity.name and all(f.passes(row) for f in activity.filters)
+    return sorted(
+        rows,
+        key=lambda row: (
+            row["ts"] is None,
+            row["ts"] or LATEST,
+            row["activity_id"],
+            row["activity"],
+        ),
     )
+
+
+def occurrences(
+    stream: Sequence[Row], activity: Activity, entity: Value | None = None
+) -> list[Row]:
+    """The activity's rows in order, each with its occurrence and the instants of its neighbours.
+
+    A row of nobody has none of them.
+    """
+    rows = in_order(row for row in stream if activity.has(row))
     numbered = []
     for index, row in enumerate(rows):
-        before = [other for other in rows[:index] if who(other) == who(row)]
-        later = [other for other in rows[index + 1 :] if who(other) == who(row)]
-        known = who(row) is not None
+        own = who(row, entity)
+        before = [other for other in rows[:index] if who(other, entity) == own]
+        later = [other for other in rows[index + 1 :] if who(other, entity) == own]
+        known = own is not None
         numbered.append(
             {
                 **row,
                 "activity_occurrence": len(before) + 1 if known else None,
                 "activity_repeated_at": later[0]["ts"] if known and later else None,
+                "previous": before[-1]["ts"] if known and before else None,
             }
         )
     return numbered
 
 
-def cohort_rows(stream: Sequence[Row], cohort: Activity) -> list[Row]:
-    rows = occurrences(stream, cohort)
+def cohort_rows(stream: Sequence[Row], cohort: Activity, entity: Value | None = None) -> list[Row]:
+    rows = occurrences(stream, cohort, entity)
+    if cohort.at_most is not None:
+        rows = [
+            row
+            for row in rows
+            if row["activity_occurrence"] is not None
+            and row["activity_occurrence"] <= cohort.at_most
+        ]
     if cohort.occurrence == "first":
         return [row for row in rows if row["activity_occurrence"] == 1]
     if cohort.occurrence == "nth":
         return [row for row in rows if row["activity_occurrence"] == cohort.nth]
     if cohort.occurrence == "last":
-        return [row for row in rows if who(row) is not None and row["activity_repeated_at"] is None]
+        return [
+            row
+            for row in rows
+            if who(row, entity) is not None and row["activity_repeated_at"] is None
+        ]
     return rows
 
 
-def related(stream: Sequence[Row], cohort: Row, append: Append) -> list[Row]:
+def in_span(span: str, ts: datetime, cohort: Row) -> bool:
+    """A spine's windows hold their own start; a window between activities doesn't."""
+    at, spine = cohort["ts"], cohort.get("spine", False)
+    if span == "in_between":
+        end = cohort["activity_repeated_at"]
+        return (ts >= at if spine else ts > at) and (end is None or ts < end)
+    if span == "between_before":
+        start = cohort["previous"]
+        return ts < at and (start is None or (ts >= start if spine else ts > start))
+    return {
+        "ever": True,
+        "before": ts < at,
+        "at_or_before": ts <= at,
+        "after": ts > at,
+        "at_or_after": ts >= at,
+    }[span]
+
+
+def related(
+    stream: Sequence[Row], cohort: Row, append: Append, entity: Value | None = None
+) -> list[Row]:
     """The appended activity's rows that stand in the relation to one cohort row, in order."""
-    found = []
-    for row in occurrences(stream, append.activity):
-        if who(row) is None or who(row) != who(cohort):
-            continue
-        if append.relationship.endswith("_before") and not row["ts"] < cohort["ts"]:
-            continue
-        if append.relationship.endswith("_after") and not row["ts"] > cohort["ts"]:
-            continue
-        if append.relationship.endswith("_in_between"):
-            end = cohort["activity_repeated_at"]
-            if not (row["ts"] > cohort["ts"] and (end is None or row["ts"] < end)):
-                continue
-        if all(condition.holds(row, cohort) for condition in append.conditions):
-            found.append(row)
-    return found
+    own = cohort["who"] if "who" in cohort else who(cohort, entity)
+    return [
+        row
+        for row in occurrences(stream, append.activity, entity)
+        if own is not None
+        and who(row, entity) == own
+        and in_span(append.span, row["ts"], cohort)
+        and all(condition.holds(row, cohort, append.span) for condition in append.conditions)
+    ]
 
 
-def aggregate(function: str, value: Value | None, rows: Sequence[Row]) -> Any:
-    if value is None:
+def percentile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    position = share * (len(ordered) - 1)
+    low = int(position)
+    high = ordered[min(low + 1, len(ordered) - 1)]
+    return ordered[low] + (high - ordered[low]) * (position - low)
+
+
+def _truth(of: Any, row: Row) -> Any:
+    """A condition as SQL has it, null where its value is null."""
+    if isinstance(of, Value):
+        return of.of(row)
+    return None if of.value.of(row) is None else of.passes(row)
+
+
+def aggregate(asked: Aggregate | Ratio, rows: Sequence[Row]) -> Any:
+    if isinstance(asked, Ratio):
+        top, bottom = aggregate(asked.numerator, rows), aggregate(asked.denominator, rows)
+        return top / bottom if top is not None and bottom else None
+    if asked.of is None:
         return len(rows)
-    values = [v for v in (value.of(row) for row in rows) if v is not None]
+    values = [v for v in (_truth(asked.of, row) for row in rows) if v is not None]
+    function = asked.function
     if function == "count":
         return len(values)
     if function == "count_distinct":
         return len(set(values))
+    if function == "count_if":
+        return sum(values)
     if not values:
         return None
-    if function == "list":
-        return values
-    if function == "avg":
-        return sum(values) / len(values)
-    return {"sum": sum, "min": min, "max": max}[function](values)
+    if function == "percentile":
+        return percentile(values, asked.share or 0.0)
+    functions: dict[str, Callable[[list[Any]], Any]] = {
+        "list": list,
+        "list_distinct": lambda items: sorted(set(items)),
+        "text": ", ".join,
+        "avg": lambda items: sum(items) / len(items),
+        "median": statistics.median,
+        "first_value": lambda items: items[0],
+        "last_value": lambda items: items[-1],
+        "sum": sum,
+        "min": min,
+        "max": max,
+        "any": any,
+        "all": all,
+    }
+    return functions[function](values)
 
 
-def appended(stream: Sequence[Row], cohort: Row, append: Append) -> list[Any]:
-    rows = related(stream, cohort, append)
-    if append.relationship.startswith("aggregate_"):
-        return [aggregate(function, value, rows) for function, value in append.columns]
-    position = {"first": 0, "last": len(rows) - 1}.get(
-        append.relationship.split("_")[0], (append.nth or 1) - 1
-    )
+def appended(
+    stream: Sequence[Row], cohort: Row, append: Append, entity: Value | None = None
+) -> list[Any]:
+    rows = related(stream, cohort, append, entity)
+    if append.pick == "aggregate":
+        return [aggregate(column, rows) for column in append.columns]
+    position = {"first": 0, "last": len(rows) - 1}.get(append.pick, (append.nth or 1) - 1)
     row = rows[position] if 0 <= position < len(rows) else None
     return [None if row is None else value.of(row) for value in append.columns]
 
 
 def dataset(
-    stream: Sequence[Row], cohort: Activity, columns: Sequence[Value], appends: Sequence[Append]
+    stream: Sequence[Row],
+    cohort: Activity,
+    columns: Sequence[Value],
+    appends: Sequence[Append],
+    entity: Value | None = None,
 ) -> list[list[Any]]:
     """One list of values a cohort row."""
     return [
         [column.of(row) for column in columns]
-        + [value for append in appends for value in appended(stream, row, append)]
-        for row in cohort_rows(stream, cohort)
+        + [value for append in appends for value in appended(stream, row, append, entity)]
+        for row in cohort_rows(stream, cohort, entity)
     ]

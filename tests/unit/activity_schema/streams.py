@@ -15,11 +15,16 @@ from tests.unit.activity_schema.reference import (
     COMPARISONS,
     RELATIONSHIPS,
     Activity,
+    Aggregate,
     Append,
     Condition,
     Filter,
+    Group,
+    Moved,
+    Ratio,
     Row,
     Value,
+    Within,
     occurrences,
     who,
 )  # fmt: skip
@@ -38,34 +43,52 @@ class Connection(Protocol):
 
 
 # Few customers, few instants and short ids on purpose: ties, repeats and shared identities on most
-# draws. `it's` is both a customer and an anonymous customer, and has to be quoted.
+# draws. `it's` is both a customer and an anonymous customer, and has to be quoted. The last day of
+# the calendar and no time at all stand for what no sentinel may be mistaken for.
+LAST_DAY = datetime(9999, 12, 31)  # noqa: DTZ001
+_instants = st.integers(0, 6).map(lambda seconds: START + timedelta(seconds=seconds))
+_features = st.sampled_from(
+    [
+        *(None, 1, 2, 3, "x", "y", "it's"),
+        # Each is nearly of some type: nothing is rounded, guessed, or torn from its offset.
+        *(2.5, 2.0, "0.6", "3", 0, True, False, "true", "yes", "t"),
+        *("2026-01-01T00:30:00+02:00", "2026-01-01 00:00:03", "2026-01-01", "infinity", "NaN"),
+    ]
+)
 _rows = st.fixed_dictionaries(
     {
         "activity": st.sampled_from(["a", "b", "b", "c"]),
         "customer": st.sampled_from(["ada", "ada", "bob", None, "it's"]),
         "anonymous_customer_id": st.sampled_from(["x", None, "it's"]),
-        "ts": st.integers(0, 6).map(lambda seconds: START + timedelta(seconds=seconds)),
+        "ts": st.one_of(_instants, _instants, _instants, st.sampled_from([LAST_DAY, None])),
         "revenue_impact": st.sampled_from([None, -1.5, 0.0, 0.25, 2.0, 7.75]),
         "link": st.sampled_from([None, "s3://x", "it's"]),
         "feature_json": st.dictionaries(
-            st.sampled_from(["n", "s", "it's/a key"]),
-            st.sampled_from([None, 1, 2, 3, "x", "y", "it's"]),
-            max_size=3,
+            st.sampled_from(["n", "s", "it's/a key"]), _features, max_size=3
         ),
     }
 )
 
 
 @st.composite
-def streams(draw: st.DrawFn, max_size: int = 30, *, anonymous: bool = True) -> list[Row]:
-    """Rows in no order, with distinct ids except where a whole row stands twice. `events` requires
-    a customer: not `anonymous`.
+def streams(
+    draw: st.DrawFn, max_size: int = 30, *, anonymous: bool = True, timeless: bool = True
+) -> list[Row]:
+    """Rows in no order, with ids that differ within an activity except where a row stands twice.
+
+    `events` requires a customer and a time: not `anonymous`, not `timeless`.
     """
     rows: list[Row] = draw(st.lists(_rows, max_size=max_size))
     if not anonymous:
         rows = [{**row, "customer": row["customer"] or "bob"} for row in rows]
-    ids = draw(st.permutations([f"id{index:02}" for index in range(len(rows))]))
+    if not timeless:
+        rows = [
+            {**row, "ts": START if row["ts"] in (None, LAST_DAY) else row["ts"]} for row in rows
+        ]
+    ids = draw(st.permutations([f"id{index // 2:02}" for index in range(len(rows))]))
     rows = [{**row, "activity_id": name} for row, name in zip(rows, ids, strict=True)]
+    unique = {(row["activity"], row["activity_id"]): row for row in rows}
+    rows = list(unique.values())
     again = draw(st.lists(st.sampled_from(rows), max_size=3)) if rows else []
     rows = draw(st.permutations(rows + again))
     numbered: list[Row] = []
@@ -78,13 +101,18 @@ FEATURES = [
     Value("n", "integer"),
     Value("s", "string"),
     Value("it's/a key", "string"),
-    Value("n", "number"),
+    *(Value("n", kind) for kind in ("number", "boolean", "timestamp")),
 ]
 VALUES = [
     Value(name)
-    for name in ("activity_id", "ts", "customer", "anonymous_customer_id", "revenue_impact", "link")
+    for name in (
+        *("activity_id", "ts", "customer", "anonymous_customer_id", "revenue_impact", "link"),
+    )
 ] + FEATURES
 NUMBERS = [Value("revenue_impact"), Value("n", "integer"), Value("n", "number")]
+TEXTS = [Value("link"), Value("s", "string"), Value("customer")]
+ENTITIES = [Value("link"), Value("s", "string"), Value("n", "integer")]
+_COMPARED = ["equals", "not equals", "less than", "at most", "greater than", "at least"]
 
 
 @st.composite
@@ -94,7 +122,10 @@ def filters(draw: st.DrawFn) -> Filter:
             [Value("revenue_impact"), Value("link"), Value("n", "integer"), Value("s", "string")]
         )
     )
-    operator = draw(st.sampled_from(["equals", "in", "between", "is null", "is not null"]))
+    lists = ["in", "not in", "between", "not between"]
+    words = [*_COMPARED, *lists, "is null", "is not null"]
+    texts = ["like", "not like"] if value.name in ("link", "s") else []
+    operator = draw(st.sampled_from([*words, *texts]))
     operand = {
         "revenue_impact": st.sampled_from([-1.5, 0.0, 0.25, 2]),
         "link": st.sampled_from(["s3://x", "it's"]),
@@ -103,22 +134,42 @@ def filters(draw: st.DrawFn) -> Filter:
     }[value.name]
     if operator.startswith("is "):
         return Filter(value, operator)
-    if operator == "equals":
-        return Filter(value, operator, draw(operand))
-    if operator == "in":
+    if operator.endswith("like"):
+        return Filter(value, operator, draw(st.sampled_from(["%x", "_", "it's%", "%"])))
+    if operator in _COMPARED:
+        others = {"revenue_impact": [Value("n", "number")], "link": [Value("s", "string")]}
+        other = st.sampled_from(others.get(value.name, [value]))
+        return Filter(value, operator, draw(st.one_of(operand, operand, other)))
+    if operator.endswith("in"):
         return Filter(value, operator, tuple(draw(st.lists(operand, min_size=1, max_size=3))))
     return Filter(value, operator, tuple(sorted(draw(st.tuples(operand, operand)))))
 
 
-def _filter_lists() -> st.SearchStrategy[tuple[Filter, ...]]:
-    return st.one_of(st.just(()), st.just(()), st.lists(filters(), max_size=2).map(tuple))
+def _groups(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Single items, and groups of them in groups."""
+    words = st.sampled_from(["any_of", "all_of"])
+    return st.recursive(
+        items,
+        lambda inner: st.builds(Group, words, st.lists(inner, min_size=1, max_size=3).map(tuple)),
+        max_leaves=3,
+    )
+
+
+def _filter_lists() -> st.SearchStrategy[tuple[Any, ...]]:
+    some = st.lists(_groups(filters()), max_size=2).map(tuple)
+    return st.one_of(st.just(()), st.just(()), some)
+
+
+def _names(*single: str) -> st.SearchStrategy[Any]:
+    return st.sampled_from([*single, *single, ("a", "b"), ("c", "b"), "*"])
 
 
 @st.composite
 def cohorts(draw: st.DrawFn) -> Activity:
     occurrence = draw(st.sampled_from(["all", "all", "first", "last", "nth"]))
     nth = draw(st.integers(1, 3)) if occurrence == "nth" else None
-    return Activity(draw(st.sampled_from(["a", "b"])), occurrence, nth, draw(_filter_lists()))
+    at_most = draw(st.sampled_from([None, None, None, 2]))
+    return Activity(draw(_names("a", "b")), occurrence, nth, draw(_filter_lists()), at_most)
 
 
 def _same(value: Value) -> st.SearchStrategy[Condition]:
@@ -126,36 +177,82 @@ def _same(value: Value) -> st.SearchStrategy[Condition]:
 
 
 _revenue = Value("revenue_impact")
-_conditions = st.lists(
-    st.one_of(
-        _same(Value("link")),
-        _same(Value("n", "integer")),
-        st.sampled_from(sorted(COMPARISONS)).map(
-            lambda operator: Condition(_revenue, operator, _revenue)
-        ),
+_ordered = st.one_of(
+    st.sampled_from(sorted(COMPARISONS)).map(lambda word: Condition(_revenue, word, _revenue)),
+    st.sampled_from(_COMPARED).map(
+        lambda word: Condition(_revenue, word, Moved(Value("n", "number"), 1.5))
     ),
-    max_size=2,
+    st.sampled_from(_COMPARED).map(
+        lambda word: Condition(Value("ts"), word, Moved(Value("ts"), timedelta(seconds=2)))
+    ),
+    st.sampled_from(_COMPARED).map(
+        lambda word: Condition(Value("ts"), word, Value("n", "timestamp"))
+    ),
+)
+_within = st.builds(Within, st.integers(0, 4))
+_near_and_far = st.builds(Within, st.integers(0, 4), st.integers(0, 2))
+
+
+def _conditions(span: str) -> st.SearchStrategy[list[Any]]:
+    limits = _within if span == "ever" else st.one_of(_within, _near_and_far)
+    grouped = _groups(st.one_of(_ordered, limits, filters()))
+    leaf = st.one_of(_same(Value("link")), _same(Value("n", "integer")), _ordered, limits)
+    return st.lists(st.one_of(leaf, leaf, limits, grouped.filter(_is_group)), max_size=2)
+
+
+def _is_group(item: Any) -> bool:
+    return isinstance(item, Group)
+
+
+_aggregates: st.SearchStrategy[Any] = st.one_of(
+    st.just(Aggregate("count")),
+    st.builds(
+        Aggregate,
+        st.sampled_from(
+            [
+                *("count", "count_distinct", "min", "max", "list", "list_distinct"),
+                *("first_value", "last_value"),
+            ]
+        ),
+        st.sampled_from(VALUES),
+    ),
+    st.builds(Aggregate, st.sampled_from(["sum", "avg", "median"]), st.sampled_from(NUMBERS)),
+    st.builds(
+        Aggregate,
+        st.just("percentile"),
+        st.sampled_from(NUMBERS),
+        st.sampled_from([0.0, 0.25, 0.9]),
+    ),
+    st.builds(Aggregate, st.just("text"), st.sampled_from(TEXTS)),
+    st.builds(
+        Aggregate,
+        st.sampled_from(["any", "all", "count_if"]),
+        st.sampled_from([Value("n", "boolean"), Filter(_revenue, "greater than", 0)]),
+    ),
+)
+_ratios = st.builds(
+    Ratio,
+    st.sampled_from([Aggregate("sum", _revenue), Aggregate("count", Value("link"))]),
+    st.sampled_from([Aggregate("count"), Aggregate("sum", Value("n", "integer"))]),
 )
 
 
 @st.composite
 def appends(draw: st.DrawFn, relationship: str | None = None, conditions: bool = True) -> Append:
     relationship = relationship or draw(st.sampled_from(RELATIONSHIPS))
-    chosen = tuple(draw(st.one_of(st.just([]), st.just([]), _conditions))) if conditions else ()
+    span = Append(relationship, Activity("a"), ()).span
+    chosen = (
+        tuple(draw(st.one_of(st.just([]), st.just([]), _conditions(span)))) if conditions else ()
+    )
     # Rows that stand twice differ in nothing but their numbering, which partitions by a condition
     # needn't order alike.
     numbering = [] if chosen else [Value("activity_occurrence"), Value("activity_repeated_at")]
     columns: st.SearchStrategy[Any] = st.sampled_from([*VALUES, *numbering])
     if relationship.startswith("aggregate_"):
-        functions = ["count", "count_distinct", "min", "max", "list"]
-        columns = st.one_of(
-            st.just(("count", None)),
-            st.tuples(st.sampled_from(functions), st.sampled_from(VALUES)),
-            st.tuples(st.sampled_from(["sum", "avg"]), st.sampled_from(NUMBERS)),
-        )
+        columns = st.one_of(_aggregates, _aggregates, _aggregates, _ratios)
     return Append(
         relationship,
-        Activity(draw(st.sampled_from(["a", "b", "c", "never"])), filters=draw(_filter_lists())),
+        Activity(draw(_names("a", "b", "c", "never")), filters=draw(_filter_lists())),
         tuple(draw(st.lists(columns, min_size=1, max_size=3))),
         draw(st.integers(1, 3)) if relationship.startswith("nth_") else None,
         chosen,
@@ -170,21 +267,56 @@ def _jinja(value: Any) -> str:
     return json.dumps(value)
 
 
-def _value(value: Value, name: str | None = None) -> str:
+def value_text(value: Any, name: str | None = None) -> str:
+    if isinstance(value, Moved):
+        right = repr(value.amount)
+        if isinstance(value.amount, timedelta):
+            right = f"cdesk.interval({int(value.amount.total_seconds())}, 'second')"
+        return f"cdesk.calc({value_text(value.value)}, '+', {right})"
     if value.type is None:
+        if name is None:
+            return _jinja(value.name)
         return f"cdesk.column({_jinja(value.name)}, as={_jinja(name)})"
     return f"cdesk.feature({_jinja(value.name)}, {_jinja(value.type)}, as={_jinja(name)})"
 
 
+def item_text(item: Any) -> str:
+    """A filter, a condition, or a group of them."""
+    if isinstance(item, Group):
+        return f"cdesk.{item.word}([{', '.join(item_text(inner) for inner in item.items)}])"
+    if isinstance(item, Within):
+        nearest = f", at_least=cdesk.interval({item.at_least}, 'second')"
+        return (
+            f"cdesk.within({item.seconds}, 'second'{nearest if item.at_least is not None else ''})"
+        )
+    if isinstance(item, Condition):
+        sides = (value_text(item.append), _jinja(item.operator), value_text(item.cohort))
+        return f"cdesk.condition({', '.join(sides)})"
+    operand = value_text(item.operand) if isinstance(item.operand, Value) else _jinja(item.operand)
+    if isinstance(item.operand, Value) and item.operand.type is None:
+        operand = f"cdesk.column({operand})"
+    return f"cdesk.filter({value_text(item.value)}, {_jinja(item.operator)}, {operand})"
+
+
 def _activity(activity: Activity, columns: str = "none") -> str:
-    given = ", ".join(
-        f"cdesk.filter({_value(f.value)}, {_jinja(f.operator)}, {_jinja(f.operand)})"
-        for f in activity.filters
-    )
+    given = ", ".join(item_text(f) for f in activity.filters)
+    at_most = activity.at_most
+    where = f"cdesk.filter('activity_occurrence', 'at most', {at_most})" if at_most else ""
     return (
-        f"cdesk.activity({_jinja(activity.name)}, occurrence={_jinja(activity.occurrence)}, nth={_jinja(activity.nth)}, "
-        f"filters=[{given}], columns={columns})"
+        f"cdesk.activity({_jinja(activity.name)}, occurrence={_jinja(activity.occurrence)}, "
+        f"nth={_jinja(activity.nth)}, filters=[{given}], columns={columns}, where=[{where}])"
     )
+
+
+def _aggregate(asked: Any, name: str | None) -> str:
+    if isinstance(asked, Ratio):
+        parts = f"{_aggregate(asked.numerator, None)}, {_aggregate(asked.denominator, None)}"
+        return f"cdesk.ratio({parts}, as={_jinja(name)})"
+    of = "none"
+    if asked.of is not None:
+        of = value_text(asked.of) if isinstance(asked.of, Value) else item_text(asked.of)
+    share = f", share={asked.share}" if asked.share is not None else ""
+    return f"cdesk.agg({_jinja(asked.function)}, {of}, as={_jinja(name)}{share})"
 
 
 def append_text(append: Append, index: int) -> str:
@@ -192,21 +324,13 @@ def append_text(append: Append, index: int) -> str:
     columns = []
     for position, column in enumerate(append.columns):
         name = f"out_{index}_{position}"
-        if isinstance(column, Value):
-            columns.append(_value(column, name))
-        else:
-            function, of = column
-            columns.append(
-                f"cdesk.agg({_jinja(function)}, {_value(of) if of else 'none'}, as={_jinja(name)})"
-            )
-    conditions = ", ".join(
-        f"cdesk.condition({_value(c.append)}, {_jinja(c.operator)}, {_value(c.cohort)})"
-        for c in append.conditions
-    )
+        write = value_text if isinstance(column, Value) else _aggregate
+        columns.append(write(column, name))
+    conditions = ", ".join(item_text(condition) for condition in append.conditions)
     nth = f", nth={append.nth}" if append.nth else ""
     return (
-        f"cdesk.{append.relationship}({_activity(append.activity)}, columns=[{', '.join(columns)}], "
-        f"conditions=[{conditions}]{nth})"
+        f"cdesk.{append.relationship}({_activity(append.activity)}, "
+        f"columns=[{', '.join(columns)}], conditions=[{conditions}]{nth})"
     )
 
 
@@ -217,16 +341,19 @@ def macro_text(
     *,
     stored: bool,
     relation: str = "stream",
+    entity: Value | None = None,
 ) -> str:
     """The question as a model would hold it."""
     named = (
         "["
-        + ", ".join(_value(column, f"cohort_{index}") for index, column in enumerate(columns))
+        + ", ".join(value_text(column, f"cohort_{index}") for index, column in enumerate(columns))
         + "]"
     )
     parts = ", ".join(append_text(append, index) for index, append in enumerate(asked))
     mapping = STORED if stored else ""
-    return f"{{{{ cdesk.dataset({_activity(cohort, named)}, [{parts}], stream=cdesk.stream('{relation}'{mapping})) }}}}"
+    by = f", entity={value_text(entity)}" if entity else ""
+    stream = f"stream=cdesk.stream('{relation}'{mapping})"
+    return f"{{{{ cdesk.dataset({_activity(cohort, named)}, [{parts}], {stream}{by}) }}}}"
 
 
 def create_stream(connection: Connection, rows: Sequence[Row], json_type: str = "json") -> None:
@@ -277,6 +404,7 @@ def create_events(connection: Connection, rows: Sequence[Row], json_type: str = 
     """The table `events`: the stream as this project's own model names its columns."""
     create_stream(connection, rows, json_type)
     columns = ", ".join(f"{name} as {EVENTS.get(name, name)}" for name in COLUMNS)
+    columns += ", link as _session_id, 'claude_desktop' as _source_system"
     connection.execute(f"create or replace table events as select {columns} from stream")
 
 
@@ -304,5 +432,6 @@ __all__ = [
     "filters",
     "macro_text",
     "streams",
+    "value_text",
     "who",
 ]

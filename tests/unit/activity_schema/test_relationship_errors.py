@@ -21,7 +21,7 @@ def dataset(cohort: str, appends: str = "[]", rest: str = STREAM) -> str:
 CASES = {
     "a misspelt relationship": (
         dataset("'a'", "[cdesk.append('frist_before', 'b')]"),
-        ["relationship", "'frist_before'", "did you mean 'first_before'?", "last_in_between"],
+        ["relationship", "'frist_before'", "first_before, ", "last_in_between"],
     ),
     "a misspelt column": (
         dataset("'a'", "[cdesk.first_ever('b', columns=['revenue_impct'])]"),
@@ -29,13 +29,12 @@ CASES = {
             "first_ever(b)",
             "column",
             "'revenue_impct'",
-            "did you mean 'revenue_impact'?",
             "feature_json",
         ],
     ),
     "a misspelt cohort column": (
         dataset("cdesk.activity('a', columns=['custmer'])"),
-        ["cohort", "'custmer'", "'customer'"],
+        ["cohort", "'custmer'", "customer, "],
     ),
     "a column that the stream lacks": (
         dataset(
@@ -53,15 +52,79 @@ CASES = {
         dataset("cdesk.time_spine('day', '2026-01-01', '2026-13-01')"),
         ["time_spine", "until", "2026-13-01", "of the calendar"],
     ),
-    "appends without a list": (
-        dataset("'a'", "cdesk.first_ever('b')"),
-        ["dataset", "appends", "a list"],
-    ),
+    "appends that are text": (dataset("'a'", "'b'"), ["dataset", "appends", "given b", "a list"]),
     "no appends at all": (dataset("'a'", "none"), ["dataset", "appends", "None", "a list"]),
-    "filters without a list": (
-        dataset("cdesk.activity('a', filters=cdesk.filter('ts', 'is null'))"),
-        ["filters", "a list of cdesk.filter"],
+    "filters that are text": (
+        dataset("cdesk.activity('a', filters='link')"),
+        ["filters", "given link", "a list of cdesk.filter"],
     ),
+    "an empty group": (
+        dataset("cdesk.activity('a', filters=cdesk.any_of([]))"),
+        ["group", "no filter", "at least one"],
+    ),
+    "a pattern for a number": (
+        dataset("cdesk.activity('a', filters=[cdesk.filter('revenue_impact', 'like', '3%')])"),
+        ["like on revenue_impact", "number", "type string"],
+    ),
+    "a comparison of two types": (
+        dataset("'a'", "[cdesk.first_ever('b', conditions=[cdesk.condition('ts', '<', 'link')])]"),
+        ["comparison of ts (timestamp)", "link (string)", "the same type"],
+    ),
+    "an interval of no known unit": (
+        dataset("'a'", "[cdesk.first_after('b', conditions=[cdesk.within(7, 'days')])]"),
+        ["interval", "unit", "'days'", "day, week"],
+    ),
+    "a span below zero": (
+        dataset("'a'", "[cdesk.first_after('b', conditions=[cdesk.within(-7, 'day')])]"),
+        ["interval", "amount", "-7", "at least 0"],
+    ),
+    "a least distance either way": (
+        dataset(
+            "'a'",
+            "[cdesk.first_ever('b', conditions=[cdesk.within(7, 'day', cdesk.interval(1, 'day'))])]",
+        ),
+        ["first_ever(b)", "at_least", "nothing for"],
+    ),
+    "an interval added to a number": (
+        dataset(
+            "'a'",
+            "[cdesk.first_ever('b', columns=[cdesk.calc('revenue_impact', '+', cdesk.interval(1, 'day'))])]",
+        ),
+        ["calc", "revenue_impact + an interval", "a timestamp"],
+    ),
+    "arithmetic with text": (
+        dataset("'a'", "[cdesk.first_ever('b', columns=[cdesk.calc('link', '*', 2)])]"),
+        ["calc", "link of type string", "numbers"],
+    ),
+    "a share beyond the whole": (
+        dataset(
+            "'a'",
+            "[cdesk.aggregate_before('b', cdesk.agg('percentile', 'revenue_impact', share=90))]",
+        ),
+        ["share of percentile", "90", "from 0 to 1"],
+    ),
+    "a ratio of texts": (
+        dataset(
+            "'a'",
+            "[cdesk.aggregate_before('b', cdesk.ratio(cdesk.agg('max', 'link'), cdesk.agg('count')))]",
+        ),
+        ["ratio", "max_link", "numbers"],
+    ),
+    "a column that comes later": (
+        dataset(
+            "'a'", "[cdesk.derive('d', cdesk.output('first_ever_b_ts')), cdesk.first_ever('b')]"
+        ),
+        ["derive", "'first_ever_b_ts'", "activity_id, customer, ts"],
+    ),
+    "an entity that is none": (
+        dataset("'a'", "[]", STREAM + ", entity='session'"),
+        ["dataset", "'session'", "customer, "],
+    ),
+    "a zone that is none": (
+        dataset("cdesk.time_spine('day', '2026-01-01', '2026-02-01', time_zone='Lisbon')"),
+        ["time_zone", "Lisbon", "Europe/Lisbon"],
+    ),
+    "no activity": (dataset("cdesk.activity([])"), ["name", "a list of them"]),
     "nth of zero": (
         dataset("'a'", "[cdesk.nth_before('b', 0)]"),
         ["nth_before", "nth", "given 0", "at least 1"],
@@ -84,7 +147,7 @@ CASES = {
     ),
     "an unknown occurrence": (
         dataset("cdesk.activity('a', occurrence='frist')"),
-        ["occurrence", "'frist'", "did you mean 'first'?", "all, first, last, nth"],
+        ["occurrence", "'frist'", "all, first, last, nth"],
     ),
     "an occurrence on an appended activity": (
         dataset("'a'", "[cdesk.first_ever(cdesk.activity('b', 'last'))]"),
@@ -95,15 +158,15 @@ CASES = {
             "'a'",
             "[cdesk.aggregate_before('b', [cdesk.agg('sum', cdesk.feature('name', 'string'))])]",
         ),
-        ["aggregate_before(b)", "sum", "name of type string", "integer or number"],
+        ["aggregate_before(b)", "sum", "name of type string", "integer, number"],
     ),
     "an average of times": (
         dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('avg', 'ts')])]"),
-        ["avg", "ts of type timestamp", "integer or number"],
+        ["avg", "ts of type timestamp", "integer, number"],
     ),
     "an unknown aggregate": (
         dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('summ', 'ts')])]"),
-        ["aggregate", "'summ'", "did you mean 'sum'?"],
+        ["aggregate", "'summ'"],
     ),
     "an aggregate of nothing": (
         dataset("'a'", "[cdesk.aggregate_before('b', [cdesk.agg('max')])]"),
@@ -119,11 +182,11 @@ CASES = {
     ),
     "an unknown type of feature": (
         dataset("'a'", "[cdesk.first_before('b', [cdesk.feature('n', 'integr')])]"),
-        ["type of feature n", "'integr'", "did you mean 'integer'?"],
+        ["type of feature n", "'integr'"],
     ),
     "an unknown filter operator": (
         dataset("cdesk.activity('a', filters=[cdesk.filter('link', 'equal', 'x')])"),
-        ["filter operator", "'equal'", "did you mean 'equals'?", "between"],
+        ["filter operator", "'equal'", "between"],
     ),
     "a filter of another type": (
         dataset("cdesk.activity('a', filters=[cdesk.filter('revenue_impact', 'equals', '3')])"),
@@ -153,7 +216,7 @@ CASES = {
         dataset(
             "'a'", "[cdesk.first_ever('b', conditions=[cdesk.condition('link', 'equalz', 'link')])]"
         ),
-        ["condition operator", "'equalz'", "did you mean 'equals'?"],
+        ["condition operator", "'equalz'"],
     ),
     "a condition that is none": (
         dataset("'a'", "[cdesk.first_ever('b', conditions=['x'])]"),
@@ -174,19 +237,15 @@ CASES = {
     ),
     "a dimension on no column": (
         dataset("'a'", "[]", STREAM + ", dims=[cdesk.dim('d', ['x'], on='custmer')]"),
-        ["dim", "on", "'custmer'", "did you mean 'customer'?"],
+        ["dim", "on", "'custmer'"],
     ),
     "an unknown period": (
         dataset("cdesk.time_spine('mnth', '2026-01-01', '2026-02-01')"),
-        ["period", "'mnth'", "did you mean 'month'?"],
+        ["period", "'mnth'"],
     ),
-    "a spine without an instant": (
-        dataset("cdesk.time_spine('month', '2026-01-02', '2026-01-03')"),
-        ["since and until", "at least one month begins"],
-    ),
-    "a spine without end": (
-        dataset("cdesk.time_spine('hour', '2020-01-01', '2026-01-01')"),
-        ["since and until", "10,000 periods"],
+    "a spine that ends before it begins": (
+        dataset("cdesk.time_spine('month', '2026-01-02', '2026-01-01')"),
+        ["since and until", "2026-01-02 to 2026-01-01"],
     ),
 }
 
@@ -204,19 +263,34 @@ def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(
         assert part in message
 
 
-def test_an_unknown_activity_names_the_nearest_where_the_project_lists_its_activities(
-    tmp_path: Path,
-) -> None:
+def test_an_unknown_activity_is_told_those_that_the_project_lists(tmp_path: Path) -> None:
     render = Renderer(
         tmp_path / "listed",
         "duckdb",
         "{cdesk__activity_schema_activities: [opened_email, placed_order]}",
     )
     with pytest.raises(
-        CompilationError, match=r"'placed_ordr' .did you mean 'placed_order'"
-    ) as error:
+        CompilationError, match=r"'placed_ordr'; allowed: opened_email, placed_order"
+    ):
         render(dataset("'opened_email'", "[cdesk.first_after('placed_ordr')]"))
-    assert "opened_email, placed_order" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "several"),
+    [
+        (
+            "cdesk.activity('a', filters=cdesk.filter('link', 'is null'))",
+            "cdesk.activity('a', filters=[cdesk.filter('link', 'is null')])",
+        ),
+        ("cdesk.activity('a', columns='ts')", "cdesk.activity('a', columns=['ts'])"),
+    ],
+)
+def test_a_list_of_one_may_be_the_one_alone(render: Renderer, one: str, several: str) -> None:
+    appends = "cdesk.first_ever('b', columns={}, conditions={})"
+    condition = "cdesk.condition('link', '=', 'link')"
+    assert render(dataset(one, appends.format("'ts'", condition))) == render(
+        dataset(several, "[" + appends.format("['ts']", f"[{condition}]") + "]")
+    )
 
 
 def test_output_names_say_relationship_activity_and_column(render: Renderer) -> None:

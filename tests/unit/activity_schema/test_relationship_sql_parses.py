@@ -7,13 +7,20 @@ import re
 import pytest
 from sqlfluff.core import Linter
 
-from tests.unit.activity_schema.reference import RELATIONSHIPS
+from tests.unit.activity_schema import reference
 from tests.unit.activity_schema.rendering import Renderer
 
-TEMPLATES = (*RELATIONSHIPS, "funnel", "retention", "time_to_convert", "paths")
+TEMPLATES = (*reference.TEMPLATES, "funnel", "retention", "time_to_convert", "paths")
+# `at_or_` differs from its strict namesake by one sign.
+RELATIONSHIPS = [name for name in reference.RELATIONSHIPS if "at_or_" not in name]
 FILTERED = "cdesk.activity('b', filters=[cdesk.filter('link', 'in', ['x', 'it\\'s'])])"
 COLUMNS = "['activity_id', cdesk.feature('n', 'integer'), cdesk.feature('at', 'timestamp')]"
-AGGREGATES = "[cdesk.agg('count'), cdesk.agg('list', 'link'), cdesk.agg('count_distinct', 'link'), cdesk.agg('avg', 'revenue_impact')]"
+AGGREGATES = (
+    "[cdesk.agg('count'), cdesk.agg('list', 'link'), cdesk.agg('count_distinct', 'link'), "
+    "cdesk.agg('text', 'link'), cdesk.agg('list_distinct', 'link'), cdesk.agg('first_value', 'link'), "
+    "cdesk.agg('any', cdesk.filter('link', 'like', 'h%')), cdesk.agg('median', 'revenue_impact'), "
+    "cdesk.ratio(cdesk.agg('sum', 'revenue_impact'), cdesk.agg('count'))]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +56,9 @@ def test_a_template_parses(render_snowflake: Renderer, template: str) -> None:
             "[cdesk.condition('revenue_impact', 'greater than', 'revenue_impact')]",
             "cdesk.events_stream('events')",
         ),
+        ("'b'", "[cdesk.within(7, 'day')]", "cdesk.events_stream('events')"),
     ],
-    ids=["numbered", "filtered", "equality", "order"],
+    ids=["numbered", "filtered", "equality", "order", "within"],
 )
 def test_a_form_parses(
     render_snowflake: Renderer, relationship: str, activity: str, conditions: str, stream: str
@@ -63,7 +71,8 @@ def test_a_form_parses(
 
 def test_a_spine_with_dimensions_and_a_stitched_stream_parse(render_snowflake: Renderer) -> None:
     spine = (
-        "{{ cdesk.dataset(cdesk.time_spine('week', '2026-01-01', '2026-03-01', activity='a'), [cdesk.aggregate_in_between('b')], "
+        "{{ cdesk.dataset(cdesk.time_spine('week', '2026-01-01', 'now', activity='a', "
+        "time_zone='Europe/Lisbon'), [cdesk.aggregate_in_between('b')], "
         "dims=[cdesk.customer_dim('customers', ['country'])], stream=cdesk.stream('stream')) }}"
     )
     assert violations(render_snowflake(spine)) == []

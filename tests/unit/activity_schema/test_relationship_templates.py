@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tests.unit.activity_schema import reference
 from tests.unit.activity_schema.reference import (
-    RELATIONSHIPS,
+    TEMPLATES,
     Activity,
+    Aggregate,
     Append,
     Row,
     Value,
@@ -27,7 +28,7 @@ from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import START, comparable, create_events, streams
 
 relaxed = settings(
-    max_examples=20,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -36,11 +37,12 @@ PICKED = tuple(
     Value(name) for name in ("activity_id", "ts", "revenue_impact", "link", "feature_json")
 )
 AGGREGATED = (
-    ("count", None),
-    ("sum", Value("revenue_impact")),
-    ("min", Value("ts")),
-    ("max", Value("ts")),
+    Aggregate("count"),
+    Aggregate("sum", Value("revenue_impact")),
+    Aggregate("min", Value("ts")),
+    Aggregate("max", Value("ts")),
 )
+ONE = Value("source_system")
 activities = st.sampled_from(["a", "b", "c", "never"])
 instants = st.one_of(
     st.none(), st.integers(0, 7).map(lambda seconds: START + timedelta(seconds=seconds))
@@ -56,7 +58,8 @@ def run(
     **given: Any,
 ) -> list[list[Any]]:
     sql, binds = render.template(name)
-    values = {"customer": caller[0], "is_analyst": caller[1], "since": None, "until": None, **given}
+    identity = {"customer": caller[0], "is_analyst": caller[1]}
+    values = {**identity, "since": None, "until": None, **given}
     bound = [
         value.isoformat() + "+00:00" if isinstance(value := values[bind], datetime) else value
         for bind in binds
@@ -76,15 +79,16 @@ def nulls_last(*values: Any) -> list[tuple[bool, Any]]:
     return [(value is None, "" if value is None else value) for value in values]
 
 
-@pytest.mark.parametrize("relationship", RELATIONSHIPS)
+@pytest.mark.parametrize("relationship", TEMPLATES)
 @relaxed
 @given(
-    stream=streams(anonymous=False),
+    stream=streams(anonymous=False, timeless=False),
     cohort=activities,
     append=activities,
     occurrence=st.sampled_from(["all", "first", "last", "nth"]),
     nth=st.integers(1, 3),
     append_nth=st.one_of(st.none(), st.integers(1, 3)),
+    entity=st.sampled_from(["customer", "customer", "session", "source_system"]),
     since=instants,
     until=instants,
     caller=callers,
@@ -99,6 +103,7 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
     occurrence: str,
     nth: int,
     append_nth: int | None,
+    entity: str,
     since: datetime | None,
     until: datetime | None,
     caller: tuple[str, bool],
@@ -107,23 +112,24 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
     got = run(
         render, connection, relationship, caller,
         cohort_activity=cohort, append_activity=append, cohort_occurrence=occurrence, nth=nth, append_nth=append_nth,
-        since=since, until=until,
+        entity=entity, since=since, until=until,
     )  # fmt: skip
     aggregated = relationship.startswith("aggregate_")
     if not aggregated:
         got = [
             [*row[:-1], row[-1] and json.dumps(json.loads(row[-1]), sort_keys=True)] for row in got
         ]
-    seen = visible(stream, caller)
+    seen = [{**row, ONE.name: "claude_desktop"} for row in visible(stream, caller)]
     which = (append_nth or nth) if relationship.startswith("nth_") else None
+    by = {"session": Value("link"), "source_system": ONE}.get(entity)
     asked = Append(relationship, Activity(append), AGGREGATED if aggregated else PICKED, which)
     chosen = [
         row
-        for row in reference.cohort_rows(seen, Activity(cohort, occurrence, nth))
+        for row in reference.cohort_rows(seen, Activity(cohort, occurrence, nth), by)
         if inside(row["ts"], since, until)
     ]
     expected = [
-        [column.of(row) for column in COHORT] + reference.appended(seen, row, asked)
+        [column.of(row) for column in COHORT] + reference.appended(seen, row, asked, by)
         for row in sorted(
             chosen, key=lambda row: nulls_last(row["customer"], row["ts"], row["activity_id"])
         )
@@ -139,7 +145,7 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
 
 @relaxed
 @given(
-    stream=streams(anonymous=False),
+    stream=streams(anonymous=False, timeless=False),
     steps=st.lists(activities, min_size=2, max_size=8),
     days=st.integers(1, 4),
     since=instants,
@@ -220,7 +226,7 @@ def test_the_funnel_follows_each_customer_step_by_step(
 
 @relaxed
 @given(
-    stream=streams(anonymous=False),
+    stream=streams(anonymous=False, timeless=False),
     first=activities,
     back=activities,
     period=st.sampled_from(["day", "week", "month"]),
@@ -293,7 +299,7 @@ def test_retention_counts_each_returning_customer_once_a_period(
 
 @relaxed
 @given(
-    stream=streams(anonymous=False),
+    stream=streams(anonymous=False, timeless=False),
     start=activities,
     end=activities,
     since=instants,
@@ -355,7 +361,7 @@ def test_time_to_convert_runs_from_the_first_time_to_the_next_conversion(
 
 @relaxed
 @given(
-    stream=streams(anonymous=False),
+    stream=streams(anonymous=False, timeless=False),
     start=activities,
     depth=st.integers(1, 6),
     limit=st.integers(1, 5),

@@ -13,6 +13,7 @@ from tests.unit.activity_schema import reference
 from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append, Row, Value
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import (
+    ENTITIES,
     appends,
     cohorts,
     comparable,
@@ -29,7 +30,7 @@ COHORT_COLUMNS = [
     Value("n", "integer"),
 ]
 relaxed = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -42,10 +43,11 @@ def check(
     cohort: Activity,
     asked: list[Append],
     stored: bool,
+    entity: Value | None = None,
 ) -> None:
     create_stream(connection, stream)
-    sql = render(macro_text(cohort, COHORT_COLUMNS, asked, stored=stored))
-    expected = reference.dataset(stream, cohort, COHORT_COLUMNS, asked)
+    sql = render(macro_text(cohort, COHORT_COLUMNS, asked, stored=stored, entity=entity))
+    expected = reference.dataset(stream, cohort, COHORT_COLUMNS, asked, entity)
     assert comparable(connection.execute(sql).fetchall()) == comparable(expected)
 
 
@@ -80,3 +82,23 @@ def test_many_appends_together_are_each_what_they_are_alone(
     stored: bool,
 ) -> None:
     check(render, connection, stream, cohort, asked, stored)
+
+
+@relaxed
+@given(
+    stream=streams(),
+    cohort=cohorts(),
+    asked=st.lists(appends(), min_size=1, max_size=3),
+    stored=st.booleans(),
+    entity=st.sampled_from(ENTITIES),
+)
+def test_rows_relate_by_the_entity_that_is_named(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    stream: list[Row],
+    cohort: Activity,
+    asked: list[Append],
+    stored: bool,
+    entity: Value,
+) -> None:
+    check(render, connection, stream, cohort, asked, stored, entity)

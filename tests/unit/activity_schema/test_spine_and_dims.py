@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,6 +15,7 @@ from tests.unit.activity_schema import reference
 from tests.unit.activity_schema.reference import RELATIONSHIPS, Append, Row, who
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import (
+    LAST_DAY,
     START,
     append_text,
     appends,
@@ -23,18 +25,17 @@ from tests.unit.activity_schema.streams import (
 )
 
 relaxed = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 def slow_down(stream: list[Row]) -> list[Row]:
-    """A second becomes eight hours, so that half of the rows fall into days' midst and some on
-    their starts.
-    """
-    return [
-        {**row, "ts": START + (row["ts"] - START) * 28_800, "activity_repeated_at": None}
-        for row in stream
-    ]
+    """A second becomes eight hours: some rows fall on the starts of days, some between them."""
+
+    def slower(ts: datetime | None) -> datetime | None:
+        return ts if ts in (None, LAST_DAY) else START + (ts - START) * 28_800
+
+    return [{**row, "ts": slower(row["ts"]), "activity_repeated_at": None} for row in stream]
 
 
 @pytest.mark.parametrize("relationship", RELATIONSHIPS)
@@ -54,8 +55,9 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
     append: Append = data.draw(appends(relationship, conditions=False))
     create_stream(connection, stream)
     given_by = f", activity='{by}'" if by else ""
+    spine = f"cdesk.time_spine('day', '2026-01-01', '2026-01-0{days + 1}'{given_by})"
     sql = render(
-        f"{{{{ cdesk.dataset(cdesk.time_spine('day', '2026-01-01', '2026-01-0{days + 1}'{given_by}), [{append_text(append, 0)}], "
+        f"{{{{ cdesk.dataset({spine}, [{append_text(append, 0)}], "
         "stream=cdesk.stream('stream')) }}"
     )
     first: dict[str, datetime] = {}
@@ -73,6 +75,8 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
                     "anonymous_customer_id": None,
                     "ts": start,
                     "activity_repeated_at": end,
+                    "previous": start - timedelta(days=1),
+                    "spine": True,
                 }
                 expected.append([customer, start, *reference.appended(stream, spine, append)])
     got = connection.execute(sql).fetchall()
@@ -88,27 +92,79 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
         ("quarter", "2025-11-01", "2026-04-02", ["2026-01-01", "2026-04-01"]),
         ("year", "2024-01-01", "2026-01-01", ["2024-01-01", "2025-01-01"]),
         ("hour", "2026-01-01 00:30:00", "2026-01-01 02:00:00", ["2026-01-01 01"]),
+        ("month", "2026-01-02", "2026-01-03", []),
+        ("month", "minimum", "2020-03-01", ["2020-01", "2020-02"]),
+        ("day", "2020-02-01", "maximum", ["2020-02-01", "2020-02-02"]),
+        ("month", "minimum", "maximum", ["2020-01", "2020-02"]),
+        ("year", "2023-06-01", "now", ["2024", "2025"]),
     ],
 )
 def test_a_spine_has_the_starts_of_periods_from_since_until_before_until(
-    render: Renderer,
+    tmp_path: Path,
     connection: duckdb.DuckDBPyConnection,
     period: str,
     since: str,
     until: str,
     starts: list[str],
 ) -> None:
+    """The period of now, or of the maximum, is the last one."""
+    render = Renderer(tmp_path / "now", "duckdb", "{cdesk__now: '2025-07-01T12:00:00'}")
+    two_visits(connection, "2020-01-01 05:00", "2020-02-02 10:00")
+    spine = f"cdesk.time_spine('{period}', '{since}', '{until}')"
+    found = spine_starts(render, connection, spine)
+    assert [ts[: len(start)] for ts, start in zip(found, starts, strict=True)] == starts
+
+
+def two_visits(connection: duckdb.DuckDBPyConnection, *instants: str) -> None:
     create_stream(connection, [])
-    connection.execute(
-        "insert into stream (activity_id, activity, customer, ts) values ('1', 'a', 'ada', '2020-01-01')"
-    )
-    sql = render(
-        f"{{{{ cdesk.dataset(cdesk.time_spine('{period}', '{since}', '{until}'), stream=cdesk.stream('stream')) }}}}"
-    )
-    got = [
-        str(row[0]) for row in connection.execute(f"select ts from ({sql}) order by ts").fetchall()
+    for number, instant in enumerate(instants):
+        connection.execute(
+            "insert into stream (activity_id, activity, customer, ts) values (?, 'a', 'ada', ?)",
+            [str(number), instant],
+        )
+
+
+def spine_starts(render: Renderer, connection: duckdb.DuckDBPyConnection, spine: str) -> list[str]:
+    sql = render(f"{{{{ cdesk.dataset({spine}, stream=cdesk.stream('stream')) }}}}")
+    found = connection.execute(f"select ts from ({sql}) order by ts").fetchall()
+    return [str(ts) for (ts,) in found]
+
+
+def test_a_spine_counts_the_days_of_a_time_zone_and_the_hours_that_pass(
+    render: Renderer, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Lisbon goes from UTC to UTC+1 in the night to 29 March 2026: that day has 23 hours."""
+    two_visits(connection, "2026-03-28")
+    zone = "time_zone='Europe/Lisbon'"
+    days = f"cdesk.time_spine('day', '2026-03-28', '2026-03-31', {zone})"
+    assert spine_starts(render, connection, days) == [
+        "2026-03-28 00:00:00",
+        "2026-03-29 00:00:00",
+        "2026-03-29 23:00:00",
     ]
-    assert [text[: len(start)] for text, start in zip(got, starts, strict=True)] == starts
+    hours = f"cdesk.time_spine('hour', '2026-03-29', '2026-03-30', {zone})"
+    found = spine_starts(render, connection, hours)
+    assert (found[0], found[-1], len(set(found))) == (
+        "2026-03-29 00:00:00",
+        "2026-03-29 22:00:00",
+        23,
+    )
+
+
+def test_an_activity_at_midnight_belongs_to_the_day_that_begins(
+    render: Renderer, connection: duckdb.DuckDBPyConnection
+) -> None:
+    two_visits(connection, "2026-01-01 00:00", "2026-01-02 00:00", "2026-01-02 10:00")
+    spine = "cdesk.time_spine('day', '2026-01-01', '2026-01-03', columns=['ts', 'ends_at'])"
+    sql = render(
+        f"{{{{ cdesk.dataset({spine}, [cdesk.aggregate_in_between('a'), "
+        "cdesk.aggregate_between_before('a')], stream=cdesk.stream('stream')) }}"
+    )
+    day = timedelta(days=1)
+    assert connection.execute(f"select * from ({sql}) order by ts").fetchall() == [
+        (START, START + day, 1, 0),
+        (START + day, START + 2 * day, 2, 1),
+    ]
 
 
 def test_dimensions_add_columns_and_never_rows(

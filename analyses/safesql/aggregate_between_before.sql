@@ -1,0 +1,1 @@
+{{ cdesk.relationship_template('aggregate_between_before') }}

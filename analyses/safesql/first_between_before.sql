@@ -1,0 +1,1 @@
+{{ cdesk.relationship_template('first_between_before') }}

@@ -1,0 +1,1 @@
+{{ cdesk.relationship_template('last_between_before') }}

@@ -1,0 +1,1 @@
+{{ cdesk.relationship_template('nth_between_before') }}

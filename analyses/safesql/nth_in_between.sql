@@ -1,0 +1,1 @@
+{{ cdesk.relationship_template('nth_in_between') }}

@@ -1,0 +1,6 @@
+{# A condition between a value of the appended row and a value of the cohort row. #}
+{% macro condition(append_value, operator, cohort_value) -%}
+    {{ return({
+        'kind': 'condition', 'append': append_value, 'operator': operator, 'cohort': cohort_value,
+    }) }}
+{%- endmacro %}

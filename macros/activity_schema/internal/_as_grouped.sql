@@ -1,0 +1,19 @@
+{# An aggregate without limits: one row a customer. #}
+{% macro _as_grouped(plan, previous) -%}
+append_{{ plan.index }} as (
+    select
+        {{ plan['keys'] | join(',\n        ') }}
+        {{- cdesk._as_aggregates_sql(plan) }}
+    from append_{{ plan.index }}_rows
+    group by {{ plan['keys'] | join(', ') }}
+),
+
+step_{{ plan.index }} as (
+    select
+        c.*
+        {{- cdesk._as_take(plan) }}
+    from {{ previous }} as c
+    left join append_{{ plan.index }} as a
+        on {{ cdesk._as_same(plan, 'c', 'a') }}
+)
+{%- endmacro %}
