@@ -221,8 +221,12 @@ def _state(settings: Settings, home: StateDirectory) -> Finding:
 
 def _worker(overview: Overview, settings: Settings) -> Finding:
     from cdesk_app.cli.status import worker_told
+    from cdesk_app.worker.version import running_version
 
     worker = overview.worker
+    if worker.running and worker.version not in (None, running_version()):
+        found = f"{worker_told(worker)}, while this command is version {running_version()}"
+        return Finding("worker", "note", found, "cdesk worker --stop; the server starts a new one")
     if worker.running:
         return Finding("worker", "ok", worker_told(worker))
     if worker.problem:

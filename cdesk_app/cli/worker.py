@@ -16,7 +16,7 @@ from cdesk_app.cli.settings import settings_and_home
 if TYPE_CHECKING:
     from cdesk.core.config import Settings
     from cdesk.core.home import StateDirectory
-    from cdesk_app.worker.pipeline import CycleReport
+    from cdesk_app.worker.cycle import CycleReport
 
 EXAMPLE = "cdesk worker --once"
 STOP_SECONDS = 15.0

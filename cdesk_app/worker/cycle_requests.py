@@ -16,7 +16,7 @@ from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeSender
 from cdesk.state.database import open_state
 from cdesk.state.status import CycleAnswer, CycleRequest, read_status, write_status
-from cdesk_app.worker.pipeline import CycleReport, Stage
+from cdesk_app.worker.cycle import CycleReport, Stage
 from cdesk_app.worker.status_board import StatusBoard
 
 HANDED_OVER_SECONDS: Final = 600.0

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from cdesk.core.errors import CdeskError, NewerVersion
-from cdesk_app.worker.pipeline import Pipeline, run_tickets
-from cdesk_app.worker.tasks import TaskTable, periodic_tasks
+from cdesk_app.worker.cycle import run_tickets
+from cdesk_app.worker.pipeline import Pipeline
+from cdesk_app.worker.tasks import PipelineTasks, TaskTable
 from cdesk_app.worker.version import Upgraded, installed_version
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ lock lies in it; another version is installed than the one that runs; a newer ve
 class Loop:
     """`run` until `stop` is set, nobody is there any more, or this worker does not belong here.
 
-    wait: blocks for so many seconds or until woken; whether it was. others_live: whether a shim is
+    wait: blocks for that many seconds or until woken; whether it was. others_live: whether a shim is
         there. owned: whether the state directory is still this worker's.
     """
 
@@ -54,7 +55,7 @@ class Loop:
         self._monotonic = monotonic
         self._active_at = monotonic()
         self._table = TaskTable(
-            periodic_tasks(pipeline, others_live, installed),
+            PipelineTasks(pipeline, others_live, installed).table(),
             monotonic=monotonic,
             active=self._active,
         )

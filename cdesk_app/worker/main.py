@@ -25,10 +25,11 @@ from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeListener
 from cdesk.state.status import WorkerState, write_status
 from cdesk.state.tickets import fail_open
+from cdesk_app.worker.cycle import CycleReport, Stage, run_cycle
 from cdesk_app.worker.cycle_requests import ask_for_cycle
 from cdesk_app.worker.loop import Loop
-from cdesk_app.worker.pipeline import CycleReport, Pipeline, Stage, open_pipeline, run_cycle
-from cdesk_app.worker.version import require_current, running_version
+from cdesk_app.worker.pipeline import Pipeline, open_pipeline
+from cdesk_app.worker.version import running_version
 
 logger = logging.getLogger(__name__)
 
@@ -103,16 +104,10 @@ def _open(
     """
     try:
         notify = None if listener is None else listener.interrupt
-        pipeline = open_pipeline(settings, home, stop=stop, notify=notify)
-        try:
-            require_current(pipeline.state)
-        except BaseException:
-            pipeline.close()
-            raise
+        return open_pipeline(settings, home, stop=stop, notify=notify)
     except NewerVersion as error:
         tell_of_newer_version(home, error)
         raise
-    return pipeline
 
 
 def tell_of_newer_version(home: StateDirectory, error: NewerVersion) -> None:

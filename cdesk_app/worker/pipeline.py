@@ -1,6 +1,6 @@
 """The way of a record from the queue to the next conversation: land, build, renew what the turn
-path reads. `run_cycle` goes the whole way once; cdesk_app/worker/tasks.py runs the steps when they
-are due.
+path reads. cdesk_app/worker/cycle.py goes the whole way once; cdesk_app/worker/tasks.py runs the
+steps when they are due.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cdesk.artifacts.factory import open_artifacts
@@ -26,7 +25,6 @@ from cdesk.core.errors import (
     CatalogError,
     CdeskError,
     SnapshotDamaged,
-    WarehouseUnavailable,
 )
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
@@ -61,7 +59,7 @@ from cdesk_app.worker.refresh import (
 from cdesk_app.worker.schedule import BuildSchedule
 from cdesk_app.worker.status_board import StatusBoard
 from cdesk_app.worker.tickets import TicketRunner
-from cdesk_app.worker.version import running_version
+from cdesk_app.worker.version import require_current, running_version
 from uploader.uploader import DrainReport, Uploader
 
 logger = logging.getLogger(__name__)
@@ -72,13 +70,6 @@ CLOSE_SECONDS: Final = 1.5
 """How long running queries are waited for at the end, after they were interrupted."""
 CHECK_BYTES: Final = 64 * 1024 * 1024
 """A snapshot up to this size is read through once at the start of a worker."""
-TICKETS_SECONDS: Final = 120.0
-"""How long a cycle waits for the queries that were queued."""
-DRAIN_SECONDS: Final = 60.0
-"""How long a cycle waits for a warehouse that is held or down."""
-
-Stage = Callable[[str, int, int], None]
-"""Called with (what is being done, done, total); total is 0 where it is not known."""
 
 
 class Pipeline:
@@ -407,9 +398,12 @@ def open_pipeline(
     when there is something new to land.
 
     Raises:
-        ConfigurationError, StateDirectoryError: it cannot be started.
+        ConfigurationError, StateDirectoryError: it cannot be started. NewerVersion: a newer cdesk
+        wrote here.
     """
     repair_state(home.state_db)
+    with contextlib.closing(open_state(home.state_db)) as state:
+        require_current(state)
     project = locate_project(settings, home)
     warehouse = open_warehouse(settings, home)
     queue = QueueWriter(home.queue, durability=settings.durability)
@@ -428,116 +422,3 @@ def open_pipeline(
         schedule=BuildSchedule(),
         stop=stop,
     )
-
-
-# -- the whole way, once
-
-
-@dataclass(slots=True)
-class CycleReport:
-    """What a cycle did. `templates` is None when the catalog was as it should be, `failed_tests`
-    names data tests.
-
-    handed_over: another worker runs here and did the work.
-    """
-
-    landed: int = 0
-    quarantined: int = 0
-    builds: int = 0
-    build_seconds: float = 0.0
-    contexts_changed: int = 0
-    templates: int | None = None
-    tickets: int = 0
-    waiting: int = 0
-    seconds: float = 0.0
-    failed_tests: tuple[str, ...] = ()
-    handed_over: bool = False
-
-    def to_json(self) -> dict[str, object]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> CycleReport:
-        """The report of another worker, of which fields that this version does not know are left
-        out.
-        """
-        known = {one.name for one in dataclasses.fields(cls)}
-        values = {name: value for name, value in data.items() if name in known}
-        failed = values.get("failed_tests")
-        values["failed_tests"] = tuple(failed) if isinstance(failed, list | tuple) else ()
-        return dataclasses.replace(cls(**values), handed_over=True)  # type: ignore[arg-type]
-
-
-def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = None) -> CycleReport:
-    """Land what is queued, build, renew what the turn path reads, run the queued tickets, land what
-    that made.
-
-    `full` builds seeds and every model, and runs the data tests. Raises CdeskError.
-    """
-    started = time.monotonic()
-    say = tell or (lambda _what, _done, _total: None)
-    report = CycleReport()
-    pipeline.look_at_project()
-    if pipeline.builds and (full or pipeline.schedule.is_stale):
-        _build(pipeline, report, say, full=full)
-    say("landing", 0, 0)
-    _drain(pipeline, report)
-    if pipeline.builds and (report.builds == 0 or pipeline.schedule.reason is not None):
-        _build(pipeline, report, say, full=False)
-    if not pipeline.builds:
-        pipeline.refresh()
-        report.contexts_changed += pipeline.last_changed
-    pipeline.export()
-    report.templates = pipeline.last_templates
-    say("running tickets", 0, 0)
-    report.tickets = run_tickets(pipeline, seconds=TICKETS_SECONDS)
-    if pipeline.builds and (full or pipeline.test_due):
-        say("testing", 0, 0)
-        tests = pipeline.test(progress=lambda done, total, _name: say("testing", done, total))
-        report.failed_tests = tuple(failure.name for failure in tests.failures)
-    if pipeline.clean_up.due_in() == 0:
-        pipeline.clean_up.run()
-    say("landing", 0, 0)
-    _drain(pipeline, report)
-    report.seconds = round(time.monotonic() - started, 3)
-    return report
-
-
-def run_tickets(pipeline: Pipeline, *, seconds: float) -> int:
-    """Run the tickets that wait, for at most `seconds`; how many wait no longer."""
-    waiting = pipeline.queued_tickets()
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        pipeline.runner.poll()
-        if pipeline.runner.wait_idle(1.0) and not pipeline.queued_tickets():
-            break
-    return waiting - pipeline.queued_tickets()
-
-
-def _build(pipeline: Pipeline, report: CycleReport, say: Stage, *, full: bool) -> None:
-    say("building", 0, 0)
-    built = pipeline.build(
-        full=full, progress=lambda done, total, _name: say("building", done, total)
-    )
-    report.builds += 1
-    report.build_seconds += built.seconds
-    report.contexts_changed += pipeline.last_changed
-
-
-def _drain(pipeline: Pipeline, report: CycleReport) -> None:
-    """Drain to the end; raises what keeps it from that."""
-    patience = time.monotonic() + DRAIN_SECONDS
-    while True:
-        drained = pipeline.drain()
-        report.landed += drained.landed
-        report.quarantined += drained.quarantined
-        report.waiting = drained.waiting
-        if drained.blocked is None or drained.blocked == "stopped":
-            return
-        hopeless = drained.blocked in ("warehouse_not_built", "warehouse_error")
-        if hopeless or time.monotonic() > patience:
-            raise WarehouseUnavailable(
-                f"{drained.waiting:,} records wait, landing is blocked: "
-                f"{drained.message or drained.blocked}"
-            )
-        time.sleep(max(pipeline.uploader.debounce_seconds, 0.05))

@@ -1,10 +1,11 @@
 """When the warehouse is built: decided from what has happened, on clocks that are passed in.
 
-    asked for (a request, `--once`)                       at once
-    never built, or the project changed                   at once
-    an insight landed                                     SETTLE_SECONDS later, INSIGHT_GAP_SECONDS after the last build at the earliest
-    anything else landed                                  the same with GAP_SECONDS
-    a new day began (UTC; counts are over calendar days)  at once
+    asked for (a request, `--once`)                        at once
+    never built, or the project changed                    at once
+    an insight landed                                      DEBOUNCE_SECONDS later, and at least
+                                                           INSIGHT_GAP_SECONDS after the last build
+    anything else landed                                   the same with GAP_SECONDS
+    a new day began (UTC; counts are over calendar days)   at once
 
 What the worker itself wrote about its builds (`cdesk.context_refreshed`) counts as nothing: a build
 must not be the reason for the next. After a build that failed nothing but a request comes before a
@@ -22,7 +23,7 @@ from cdesk.core.clock import NowNs
 
 GAP_SECONDS: Final = 300.0
 INSIGHT_GAP_SECONDS: Final = 60.0
-SETTLE_SECONDS: Final = 3.0
+DEBOUNCE_SECONDS: Final = 3.0
 """Records of one turn come in a bunch: the build waits for the bunch."""
 FAILED_BUILD: Final = Backoff(30.0, 900.0)
 _DAY_NS: Final = 86_400_000_000_000
@@ -92,7 +93,7 @@ class BuildSchedule:
         at = now
         if self._landed_at is not None and reason in ("insight", "landed"):
             gap = INSIGHT_GAP_SECONDS if reason == "insight" else GAP_SECONDS
-            at = self._landed_at + SETTLE_SECONDS
+            at = self._landed_at + DEBOUNCE_SECONDS
             if self._built_at is not None:
                 at = max(at, self._built_at + gap)
         if self._failures:

@@ -26,8 +26,9 @@ from typing import Final
 
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk_app.worker.cycle import run_cycle
 from cdesk_app.worker.cycle_requests import answer_request, take_request
-from cdesk_app.worker.pipeline import Pipeline, run_cycle
+from cdesk_app.worker.pipeline import Pipeline
 from cdesk_app.worker.version import (
     Upgraded,
     installed_version,
@@ -137,124 +138,138 @@ class TaskTable:
         return self._pause(task) if retry is AT_ONCE else pause
 
 
-def periodic_tasks(
-    pipeline: Pipeline,
-    others_live: Callable[[], bool],
-    installed: Callable[[], str | None] = installed_version,
-) -> list[Task]:
-    """The table of a worker.
+class PipelineTasks:
+    """What the tasks of a worker do to its pipeline; `table` is the table of them.
 
     others_live: whether a shim is there. installed: which version a new process would have.
     """
-    runner, schedule, uploader = pipeline.runner, pipeline.schedule, pipeline.uploader
-    blocked = False
 
-    def version() -> bool:
-        require_current(pipeline.state)
-        require_installed(installed())
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        others_live: Callable[[], bool],
+        installed: Callable[[], str | None] = installed_version,
+    ) -> None:
+        self._pipeline = pipeline
+        self._others_live = others_live
+        self._installed = installed
+        self._blocked = False
+        """Whether the last drain was kept from its end by something that may pass."""
+
+    def table(self) -> list[Task]:
+        pipeline = self._pipeline
+        return [
+            Task("version", _every_turn, self.version),
+            Task("tickets", _every_turn, self.tickets, self.tickets_period),
+            Task("request", self.request_due, self.request),
+            Task("drain", self.drain_due, self.drain, self.drain_period),
+            Task("build", self.build_due, self.build, self.build_period, retry=AT_ONCE),
+            Task("tests", self.tests_due, self.tests, retry=TEST_RETRY),
+            Task("catalog", self.catalog_due, self.catalog),
+            Task("refresh", lambda _: 0.0 if pipeline.refresh_due else None, self.refresh),
+            Task("clean up", lambda _: pipeline.clean_up.due_in(), self.clean_up),
+            Task("seal", lambda _: 0.0 if pipeline.queue.due else None, self.seal),
+        ]
+
+    def version(self) -> bool:
+        require_current(self._pipeline.state)
+        require_installed(self._installed())
         return False
 
-    def tickets() -> bool:
+    def tickets(self) -> bool:
+        runner = self._pipeline.runner
         if runner.poll():
             runner.wait_idle(QUERY_SECONDS)
-        return busy()
+        return self._busy()
 
-    def busy() -> bool:
-        return runner.busy or pipeline.queued_tickets() > 0
+    def tickets_period(self) -> float:
+        return BUSY_POLL_SECONDS if self._busy() else POLL_SECONDS
 
-    def drain() -> bool:
-        nonlocal blocked
-        report = pipeline.drain()
-        blocked = report.blocked not in (None, "warehouse_not_built", "stopped")
+    def _busy(self) -> bool:
+        return self._pipeline.runner.busy or self._pipeline.queued_tickets() > 0
+
+    def request_due(self, _: float) -> float | None:
+        return None if take_request(self._pipeline.status) is None else 0.0
+
+    def request(self) -> bool:
+        """Run the cycle that somebody asked for, and tell them what came of it."""
+        status = self._pipeline.status
+        request = take_request(status)
+        if request is None:
+            return False
+        try:
+            report = run_cycle(self._pipeline, full=request.full)
+        except CdeskError as error:
+            logger.warning("request failed", extra={"facts": {"reason": str(error)}})
+            answer_request(status, request, error=str(error))
+        except Exception as error:
+            text = f"{type(error).__name__}; the worker's log says more"
+            answer_request(status, request, error=text)
+            raise
+        else:
+            answer_request(status, request, report=report)
+        return True
+
+    def drain_due(self, _: float) -> float:
+        return self._pipeline.uploader.debounce_seconds
+
+    def drain(self) -> bool:
+        report = self._pipeline.drain()
+        self._blocked = report.blocked not in (None, "warehouse_not_built", "stopped")
         return report.landed > 0
 
-    def build() -> bool:
-        pipeline.build()
-        pipeline.drain()  # what waited for the tables, and what the build itself made
+    def drain_period(self) -> float:
+        if not self._blocked:
+            return POLL_SECONDS
+        return max(self._pipeline.uploader.debounce_seconds, BUSY_POLL_SECONDS)
+
+    def build_due(self, _: float) -> float | None:
+        return self._pipeline.schedule.due_in() if self._pipeline.builds else None
+
+    def build(self) -> bool:
+        self._pipeline.build()
+        self._pipeline.drain()  # what waited for the tables, and what the build itself made
         return True
 
-    def tests() -> bool:
-        pipeline.test()
-        return True
+    def build_period(self) -> float:
+        due = self._pipeline.schedule.due_in()
+        return POLL_SECONDS if due is None else due
 
-    def tests_due(_: float) -> float | None:
+    def tests_due(self, _: float) -> float | None:
+        pipeline = self._pipeline
         wanted = pipeline.builds and pipeline.test_due and not pipeline.stop.is_set()
-        return 0.0 if wanted and schedule.due_in() != 0 else None
+        return 0.0 if wanted and pipeline.schedule.due_in() != 0 else None
 
-    def catalog() -> bool:
-        pipeline.refresh_due = pipeline.refresh_due or not pipeline.builds
-        pipeline.export()
-        return False
+    def tests(self) -> bool:
+        self._pipeline.test()
+        return True
 
-    def catalog_due(since: float) -> float | None:
+    def catalog_due(self, since: float) -> float | None:
+        pipeline = self._pipeline
         if pipeline.home.catalog.exists() and pipeline.catalog.look() is None:
             return 0.0  # somebody changed it, or it is of another version
-        if pipeline.builds or (since < math.inf and not others_live()):
+        if pipeline.builds or (since < math.inf and not self._others_live()):
             return None
         return max(CATALOG_SECONDS - since, 0.0)
 
-    def refresh() -> bool:
-        pipeline.refresh()
+    def catalog(self) -> bool:
+        self._pipeline.refresh_due = self._pipeline.refresh_due or not self._pipeline.builds
+        self._pipeline.export()
         return False
 
-    def clean_up() -> bool:
-        pipeline.clean_up.run()
+    def refresh(self) -> bool:
+        self._pipeline.refresh()
         return False
 
-    def seal() -> bool:
+    def clean_up(self) -> bool:
+        self._pipeline.clean_up.run()
+        return False
+
+    def seal(self) -> bool:
         with contextlib.suppress(OSError):
-            pipeline.queue.seal()
+            self._pipeline.queue.seal()
         return False
-
-    return [
-        Task("version", _every_turn, version),
-        Task(
-            "tickets", _every_turn, tickets, lambda: BUSY_POLL_SECONDS if busy() else POLL_SECONDS
-        ),
-        Task(
-            "request",
-            lambda _: 0.0 if take_request(pipeline.status) is not None else None,
-            lambda: _answer_request(pipeline),
-        ),
-        Task(
-            "drain",
-            lambda _: uploader.debounce_seconds,
-            drain,
-            lambda: max(uploader.debounce_seconds, BUSY_POLL_SECONDS) if blocked else POLL_SECONDS,
-        ),
-        Task(
-            "build",
-            lambda _: schedule.due_in() if pipeline.builds else None,
-            build,
-            lambda: POLL_SECONDS if (due := schedule.due_in()) is None else due,
-            retry=AT_ONCE,
-        ),
-        Task("tests", tests_due, tests, retry=TEST_RETRY),
-        Task("catalog", catalog_due, catalog),
-        Task("refresh", lambda _: 0.0 if pipeline.refresh_due else None, refresh),
-        Task("clean up", lambda _: pipeline.clean_up.due_in(), clean_up),
-        Task("seal", lambda _: 0.0 if pipeline.queue.due else None, seal),
-    ]
 
 
 def _every_turn(_: float) -> float:
     return 0.0
-
-
-def _answer_request(pipeline: Pipeline) -> bool:
-    """Run the cycle that somebody asked for, and tell them what came of it."""
-    request = take_request(pipeline.status)
-    if request is None:
-        return False
-    try:
-        report = run_cycle(pipeline, full=request.full)
-    except CdeskError as error:
-        logger.warning("request failed", extra={"facts": {"reason": str(error)}})
-        answer_request(pipeline.status, request, error=str(error))
-    except Exception as error:
-        text = f"{type(error).__name__}; the worker's log says more"
-        answer_request(pipeline.status, request, error=text)
-        raise
-    else:
-        answer_request(pipeline.status, request, report=report)
-    return True

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cdesk_app.worker.schedule import (
+    DEBOUNCE_SECONDS,
     FAILED_BUILD,
     GAP_SECONDS,
     INSIGHT_GAP_SECONDS,
-    SETTLE_SECONDS,
     BuildSchedule,
 )
 
@@ -52,8 +52,8 @@ def test_the_first_landing_after_a_pause_is_built_as_soon_as_its_turn_has_settle
     schedule.succeeded()
     clock.seconds += GAP_SECONDS
     schedule.landed(3, insights=False)
-    assert schedule.due_in() == SETTLE_SECONDS
-    clock.seconds += SETTLE_SECONDS - 1
+    assert schedule.due_in() == DEBOUNCE_SECONDS
+    clock.seconds += DEBOUNCE_SECONDS - 1
     schedule.landed(3, insights=False)
     assert schedule.due_in() == 1, "further records do not put it off"
 
@@ -100,7 +100,7 @@ def test_a_changed_project_is_built_at_once_and_in_full(schedule: BuildSchedule)
     schedule.succeeded()
     assert not schedule.is_stale
     schedule.landed(1, insights=False)
-    assert schedule.due_in() == SETTLE_SECONDS, (
+    assert schedule.due_in() == DEBOUNCE_SECONDS, (
         "what waited for the tables does not wait for a gap as well"
     )
 
