@@ -183,25 +183,10 @@ def store(
         WarehouseError: the answer is beyond what is spooled at all.
     """
     written = _storable(schema)
-    row_count = byte_count = 0
     whole = path.with_name(path.name + ".whole")
     try:
-        with _Writer(whole, written) as writer:
-            for batch in batches:
-                row_count += batch.num_rows
-                byte_count += batch.nbytes
-                if byte_count > MAX_RESULT_BYTES:
-                    raise WarehouseError(
-                        f"the result is larger than {MAX_RESULT_BYTES:,} bytes; narrow the time range or lower the limit"
-                    )
-                if watch is not None:
-                    watch(batch)
-                writer.add(_convert(batch, schema, written))
-                if progress is not None:
-                    progress(row_count)
-        kept = row_count
-        if byte_count > byte_cap:
-            kept = max(1, min(row_count, row_count * byte_cap // byte_count))
+        row_count, byte_count = _spool(schema, batches, whole, written, watch, progress)
+        kept = _kept(row_count, byte_count, byte_cap)
         if kept < row_count:
             with _Writer(path, written) as writer:
                 for batch in _pick(whole, sample_positions(query_hash, kept, row_count)):
@@ -211,12 +196,11 @@ def store(
             whole.replace(path)
     finally:
         whole.unlink(missing_ok=True)
-    columns = [{"name": field.name, "type": column_type(field.type)} for field in schema]
     shown = list(_first_rows(path, PREVIEW_ROWS))
     rows = [[json_value(value) for value in row] for row in shown]
     preview = [[_cut(value) for value in row] for row in rows]
     return Stored(
-        columns=columns,
+        columns=[{"name": field.name, "type": column_type(field.type)} for field in schema],
         preview=preview,
         row_count=row_count,
         byte_count=byte_count,
@@ -225,6 +209,40 @@ def store(
         cut=preview != rows,
         shown=[dict(zip(schema.names, row, strict=True)) for row in shown],
     )
+
+
+def _spool(
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    path: Path,
+    written: pa.Schema,
+    watch: Callable[[pa.RecordBatch], None] | None,
+    progress: Callable[[int], None] | None,
+) -> tuple[int, int]:
+    """Write the whole answer to `path`; its rows and bytes."""
+    row_count = byte_count = 0
+    with _Writer(path, written) as writer:
+        for batch in batches:
+            row_count += batch.num_rows
+            byte_count += batch.nbytes
+            if byte_count > MAX_RESULT_BYTES:
+                raise WarehouseError(
+                    f"the result is larger than {MAX_RESULT_BYTES:,} bytes; "
+                    "narrow the time range or lower the limit"
+                )
+            if watch is not None:
+                watch(batch)
+            writer.add(_convert(batch, schema, written))
+            if progress is not None:
+                progress(row_count)
+    return row_count, byte_count
+
+
+def _kept(row_count: int, byte_count: int, byte_cap: int) -> int:
+    """How many rows stay under the cap; one at least."""
+    if byte_count <= byte_cap:
+        return row_count
+    return max(1, min(row_count, row_count * byte_cap // byte_count))
 
 
 def sample_positions(query_hash: str, kept: int, total: int) -> Iterator[int]:

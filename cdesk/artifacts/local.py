@@ -26,7 +26,7 @@ from cdesk.core.errors import NotFound, StateDirectoryError
 
 SCHEME: Final = "cdesk://artifacts/"
 ABANDONED_SECONDS: Final = 24 * 3600
-"""A temporary file that nobody has written to for this long is left over from a process that died."""
+"""After this long without a write a temporary file is left over from a process that died."""
 ID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({ID_PATTERN})\.parquet\Z")
 _FOLDER = re.compile(r"[0-9a-f]{16}\Z")

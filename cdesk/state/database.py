@@ -1,4 +1,4 @@
-"""`state.db`: the small facts that the processes of one state directory share. SQLite in WAL mode."""
+"""`state.db`: small facts that the processes of one state directory share. SQLite in WAL mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ create table if not exists checkpoints (
     next_offset integer not null,       -- first byte that has not landed
     last_offset integer not null,       -- where the last landed line starts, -1 before the first
     records integer not null,           -- lines landed from this file
-    tail_crc integer not null,          -- checksum of the bytes before next_offset: is it still that file?
+    -- checksum of the bytes before next_offset: is it still that file?
+    tail_crc integer not null,
     updated_at text not null
 ) without rowid;
 
@@ -29,7 +30,8 @@ create table if not exists tickets (
     is_analyst integer not null,
     session_id text,
     template text not null,
-    params text not null,               -- JSON object: the caller's parameters, checked, defaults filled in
+    -- JSON object: the caller's parameters, checked, defaults filled in
+    params text not null,
     query_hash text not null,
     query_tag text not null,
     byte_cap integer,
@@ -37,7 +39,8 @@ create table if not exists tickets (
     fresh integer not null default 0,   -- run even where an earlier answer would do
     status text not null,               -- queued, running, succeeded, failed, cancelled, expired
     attempts integer not null default 0,
-    turn integer,                       -- counts claims: fair order between customers (cdesk/state/tickets.py)
+    -- counts claims: fair order between customers (cdesk/state/tickets.py)
+    turn integer,
     cancel_requested integer not null default 0,
     submitted_at text not null,
     started_at text,
@@ -49,7 +52,8 @@ create table if not exists tickets (
     error_message text,
     result text                         -- JSON object: what get_result answers
 ) without rowid;
-create index if not exists tickets_waiting on tickets (customer, submitted_at, ticket_id) where status = 'queued';
+create index if not exists tickets_waiting on tickets (customer, submitted_at, ticket_id)
+    where status = 'queued';
 create index if not exists tickets_running on tickets (runner) where status = 'running';
 create index if not exists tickets_by_turn on tickets (turn) where turn is not null;
 create index if not exists tickets_customer_turn on tickets (customer, turn) where turn is not null;
@@ -60,9 +64,12 @@ create table if not exists query_runs (
     query_hash text not null,
     ticket_id text not null,
     template text not null,
-    data_fingerprint text,              -- of the data that the answer saw: while it is the same, the answer stands
-    byte_cap integer,                   -- the cap that the answer was made under, null for the default
-    values_complete integer not null,   -- whether its query_run record holds every value of the result
+    -- of the data that the answer saw: while it is the same, the answer stands
+    data_fingerprint text,
+    -- the cap that the answer was made under, null for the default
+    byte_cap integer,
+    -- whether its query_run record holds every value of the result
+    values_complete integer not null,
     finished_at text not null,
     result text not null,               -- JSON object as in tickets.result
     primary key (customer, query_hash)

@@ -69,7 +69,7 @@ class Backlog(Fact):
 
 @dataclass(frozen=True, slots=True)
 class BreakerState(Fact):
-    """The circuit breaker before the warehouse; `until` is when it lets the next attempt through."""
+    """The circuit breaker before the warehouse; the next attempt may be made at `until`."""
 
     state: str = "closed"
     reason: str | None = None

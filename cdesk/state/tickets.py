@@ -69,8 +69,10 @@ class Ticket:
 
 
 _COLUMNS: Final = (
-    "ticket_id, customer, is_analyst, session_id, template, params, query_hash, query_tag, byte_cap, dry_run, fresh, status, "
-    "attempts, submitted_at, started_at, finished_at, expires_at, progress, error_code, error_message, result"
+    "ticket_id, customer, is_analyst, session_id, template, params, query_hash, query_tag, "
+    "byte_cap, dry_run, fresh, status, "
+    "attempts, submitted_at, started_at, finished_at, expires_at, progress, error_code, "
+    "error_message, result"
 )
 
 
@@ -105,8 +107,10 @@ def submit_ticket(
 ) -> None:
     """Write one queued ticket."""
     connection.execute(
-        "insert into tickets (ticket_id, customer, is_analyst, session_id, template, params, query_hash, query_tag, byte_cap, "
-        "dry_run, fresh, status, submitted_at, expires_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+        "insert into tickets (ticket_id, customer, is_analyst, session_id, template, params, "
+        "query_hash, query_tag, byte_cap, "
+        "dry_run, fresh, status, submitted_at, expires_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, 'queued', ?, ?)",
         (
             ticket_id,
             customer,
@@ -145,7 +149,8 @@ def queue_position(connection: sqlite3.Connection, ticket: Ticket) -> int:
     it.
     """
     row = connection.execute(
-        "select count(*) from tickets where status = 'queued' and customer = ? and (submitted_at, ticket_id) < (?, ?)",
+        "select count(*) from tickets where status = 'queued' and customer = ? and "
+        "(submitted_at, ticket_id) < (?, ?)",
         (ticket.customer, ticket.submitted_at, ticket.ticket_id),
     ).fetchone()
     return int(row[0])
@@ -162,7 +167,8 @@ def cancel_ticket(
     """
     ticket = get_ticket(connection, ticket_id, customer=customer)
     connection.execute(
-        "update tickets set status = 'cancelled', finished_at = ?, error_code = 'cancelled', error_message = ? "
+        "update tickets set status = 'cancelled', finished_at = ?, error_code = 'cancelled', "
+        "error_message = ? "
         "where ticket_id = ? and status = 'queued'",
         (now, "cancelled on request before it ran", ticket_id),
     )
@@ -179,7 +185,9 @@ def cancel_ticket(
 # with the oldest ticket.
 _CLAIM: Final = f"""
 update tickets
-set status = 'running', runner = :runner, attempts = attempts + 1, started_at = :now, progress = 'running',
+set
+    status = 'running', runner = :runner, attempts = attempts + 1, started_at = :now,
+    progress = 'running',
     turn = (select coalesce(max(turn), 0) + 1 from tickets where turn is not null)
 where status = 'queued' and ticket_id = (
     with waiting as (select distinct customer from tickets where status = 'queued'),
@@ -187,7 +195,10 @@ where status = 'queued' and ticket_id = (
         select waiting.customer
         from waiting
         order by coalesce(
-            (select max(served.turn) from tickets as served where served.customer = waiting.customer and served.turn is not null), 0
+            (
+                select max(served.turn) from tickets as served
+                where served.customer = waiting.customer and served.turn is not null
+            ), 0
         ), waiting.customer
         limit 1
     )
@@ -233,7 +244,8 @@ def finish_ticket(
     runner's to end.
     """
     cursor = connection.execute(
-        "update tickets set status = ?, finished_at = ?, result = ?, error_code = ?, error_message = ?, progress = null "
+        "update tickets set status = ?, finished_at = ?, result = ?, error_code = ?, "
+        "error_message = ?, progress = null "
         "where ticket_id = ? and status = 'running' and runner = ?",
         (
             status,
@@ -251,7 +263,8 @@ def finish_ticket(
 def cancel_requests(connection: sqlite3.Connection, *, runner: str) -> list[str]:
     """Running tickets of this runner that somebody wants cancelled."""
     rows = connection.execute(
-        "select ticket_id from tickets where status = 'running' and runner = ? and cancel_requested = 1",
+        "select ticket_id from tickets where status = 'running' and runner = ? and "
+        "cancel_requested = 1",
         (runner,),
     )
     return [row[0] for row in rows]
@@ -261,7 +274,8 @@ def expire_tickets(connection: sqlite3.Connection, *, now: str) -> list[Ticket]:
     """End what has waited past its time; the tickets that ended by this call."""
     rows = connection.execute(
         "update tickets set status = 'expired', finished_at = :now, error_code = 'expired', "
-        "error_message = 'no worker started it in time; see ''cdesk status'', then submit the query again' "
+        "error_message = 'no worker started it in time; see ''cdesk status'', then submit the "
+        "query again' "
         f"where status = 'queued' and expires_at <= :now returning {_COLUMNS}",
         {"now": now},
     ).fetchall()
@@ -279,13 +293,16 @@ def recover_tickets(connection: sqlite3.Connection, *, runner: str, now: str) ->
         "status = case when cancel_requested then 'cancelled' else 'failed' end, "
         "error_code = case when cancel_requested then 'cancelled' else 'worker_lost' end, "
         "error_message = case when cancel_requested then 'cancelled on request' else "
-        "'the worker died ' || attempts || ' times while this query ran; see ''cdesk status'' and the worker''s log' end "
-        "where status = 'running' and runner <> :runner and (cancel_requested or attempts >= :attempts) "
+        "'the worker died ' || attempts || ' times while this query ran; see ''cdesk status'' "
+        "and the worker''s log' end "
+        "where status = 'running' and runner <> :runner and (cancel_requested or attempts >= "
+        ":attempts) "
         f"returning {_COLUMNS}",
         {"now": now, "runner": runner, "attempts": MAX_ATTEMPTS},
     ).fetchall()
     connection.execute(
-        "update tickets set status = 'queued', runner = null, started_at = null, progress = 'waiting again: its worker stopped' "
+        "update tickets set status = 'queued', runner = null, started_at = null, progress = "
+        "'waiting again: its worker stopped' "
         "where status = 'running' and runner <> ?",
         (runner,),
     )
@@ -297,7 +314,8 @@ def release_tickets(connection: sqlite3.Connection, *, runner: str) -> int:
     orderly stop. How many.
     """
     cursor = connection.execute(
-        "update tickets set status = 'queued', runner = null, started_at = null, attempts = attempts - 1, "
+        "update tickets set status = 'queued', runner = null, started_at = null, attempts = "
+        "attempts - 1, "
         "progress = 'waiting again: its worker stopped' where status = 'running' and runner = ?",
         (runner,),
     )
@@ -307,7 +325,8 @@ def release_tickets(connection: sqlite3.Connection, *, runner: str) -> int:
 def cancel_all(connection: sqlite3.Connection, *, code: str, message: str, now: str) -> int:
     """End all that waits and request the end of all that runs; how many tickets that touches."""
     waiting = connection.execute(
-        "update tickets set status = 'cancelled', finished_at = ?, error_code = ?, error_message = ? where status = 'queued'",
+        "update tickets set status = 'cancelled', finished_at = ?, error_code = ?, "
+        "error_message = ? where status = 'queued'",
         (now, code, message),
     ).rowcount
     running = connection.execute(
@@ -336,7 +355,8 @@ def running_tickets(connection: sqlite3.Connection, *, runner: str) -> set[str]:
 def count_open(connection: sqlite3.Connection) -> dict[str, int]:
     """How many tickets wait (`queued`) and run (`running`)."""
     row = connection.execute(
-        "select (select count(*) from tickets where status = 'queued'), (select count(*) from tickets where status = 'running')"
+        "select (select count(*) from tickets where status = 'queued'), (select count(*) from "
+        "tickets where status = 'running')"
     ).fetchone()
     return {"queued": int(row[0]), "running": int(row[1])}
 

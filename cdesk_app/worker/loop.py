@@ -32,8 +32,9 @@ lock lies in it; another version is installed than the one that runs; a newer ve
 class Loop:
     """`run` until `stop` is set, nobody is there any more, or this worker does not belong here.
 
-    wait: blocks for that many seconds or until woken; whether it was. others_live: whether a shim is
-        there. owned: whether the state directory is still this worker's.
+    wait: blocks for that many seconds or until woken; whether it was.
+    others_live: whether a shim is there.
+    owned: whether the state directory is still this worker's.
     """
 
     def __init__(

@@ -164,7 +164,8 @@ class Builder:
         if broken:
             more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
             raise BuildError(
-                f"{broken[0].type} {broken[0].name} failed{more}: {broken[0].message}; the log is {self._project.log}"
+                f"{broken[0].type} {broken[0].name} failed{more}: {broken[0].message}; the log "
+                f"is {self._project.log}"
             )
         if not answer["ok"] and not failures:
             line = _telling_line(answer["error"] or "dbt gave no reason")
@@ -299,7 +300,8 @@ class _Child:
         tail = self.output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         reason = tail[0][:300] if tail else "no output"
         return BuildError(
-            f"the build process ended (exit {self._process.returncode}): {reason}; the log is {self.output}"
+            f"the build process ended (exit {self._process.returncode}): {reason}; the log is "
+            f"{self.output}"
         )
 
     @staticmethod
@@ -328,7 +330,8 @@ class BuildBlocked(BuildError):
 
 def _blocked(log: Path) -> BuildBlocked:
     return BuildBlocked(
-        f"another process holds the warehouse file, so it cannot be built now; close it (log: {log})"
+        "another process holds the warehouse file, so it cannot be built now; close it (log: "
+        f"{log})"
     )
 
 

@@ -1,9 +1,11 @@
-"""dbt's manifest → `catalog.json`: each analysis under analyses/safesql becomes a template, or the whole export fails (docs/contracts.md).
+"""dbt's manifest → `catalog.json`: each analysis under analyses/safesql becomes a template, or the
+whole export fails (docs/contracts.md).
 
 What a template declares, in `config.meta` of its YAML entry:
 
     scope: customer | caller | org
-    parameters: [{name, type, description, required, default, min, max, max_length, values}]     or a mapping name → the rest
+    parameters: [{name, type, description, required, default, min, max, max_length, values}]
+        or a mapping name → the rest
     example: {hours_back: 24}
     reuse: false              optional
     evidence_columns: {activity_count: system}    optional: what can prove an insight, and whose word
@@ -254,7 +256,8 @@ def _evidence_columns(
 ) -> dict[str, Basis]:
     """The declared evidence columns, as far as the text of the SQL says anything of them.
 
-    What a column is made of is followed by a test over all templates (tests/integration/queries/test_evidence_columns.py).
+    What a column is made of is followed by a test over all templates
+    (tests/integration/queries/test_evidence_columns.py).
     """
     if declared is None:
         return {}
@@ -266,7 +269,8 @@ def _evidence_columns(
     for name, basis in declared.items():
         if basis not in get_args(Basis):
             rules.broken(
-                f"evidence column {name} has basis {basis!r:.30}; allowed: {', '.join(get_args(Basis))}"
+                f"evidence column {name} has basis {basis!r:.30}; "
+                f"allowed: {', '.join(get_args(Basis))}"
             )
         if name not in words:
             rules.broken(f"evidence column {name} does not stand in its SQL")

@@ -120,7 +120,8 @@ def locate_project(settings: Settings, home: StateDirectory) -> DbtProject:
         if (project_dir / "dbt_project.yml").is_file() and profile.is_file():
             return prepare_project(project_dir, profile, settings, home)
     raise ConfigurationError(
-        "the dbt project is missing from this installation; install cdesk again with: pip install 'cdesk[worker]'"
+        "the dbt project is missing from this installation; install cdesk again with: pip "
+        "install 'cdesk[worker]'"
     )
 
 
