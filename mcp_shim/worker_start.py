@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cdesk.core.config import Settings
-from cdesk.core.home import StateDirectory
+from cdesk.core.home import StateDirectory, open_private
 from cdesk.core.locks import is_held
 
 logger = logging.getLogger(__name__)
@@ -95,8 +95,7 @@ class WorkerStarter:
         }
         # Beside our own packages: in whatever folder the client was started, a package there of the same name is not ours.
         beside = Path(__file__).resolve().parents[1]
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        output = os.open(self._home.worker_log, flags, 0o600)
+        output = open_private(self._home.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             if sys.platform == "win32":
                 return subprocess.Popen(

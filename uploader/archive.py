@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdesk.core.home import make_private_folder, open_private
 from cdesk.queue.files import QueueFile
 
 log = logging.getLogger("cdesk.uploader")
@@ -51,7 +52,7 @@ class Shipped:
         """Move a landed file out of the queue. Raises OSError; the file then stays where it was,
         and is moved later.
         """
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        make_private_folder(self._folder)
         stem = file.name.removesuffix(".ndjson")
         target = self._folder / f"{stem}.{last_offset}.ndjson"
         os.utime(file.path)  # kept for N days from now on, not from its last record
@@ -116,7 +117,11 @@ class Shipped:
     def _unpack(self, file: ShippedFile, target: Path) -> None:
         partial = self._folder / f".{file.name}.partial"
         try:
-            with gzip.open(file.path, "rb") as source, partial.open("wb") as out:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            with (
+                gzip.open(file.path, "rb") as source,
+                os.fdopen(open_private(partial, flags), "wb") as out,
+            ):
                 shutil.copyfileobj(source, out, 1024 * 1024)
             partial.replace(target)
         finally:
@@ -146,7 +151,7 @@ class Shipped:
 def _compress(path: Path, modified: float) -> None:
     target = path.with_name(path.name + ".gz")
     partial = path.with_name(f".{path.name}.partial")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    fd = open_private(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         with path.open("rb") as source, os.fdopen(fd, "wb") as raw:
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6) as out:

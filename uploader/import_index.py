@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ import orjson
 
 from cdesk.contract.records import Record
 from cdesk.core.errors import StateDirectoryError
+from cdesk.core.home import make_private_file
 
 Exists = Callable[[Sequence[str]], Iterable[str]]
 """Logical queue file names → those of them that wait in the queue or have landed."""
@@ -120,7 +120,7 @@ class Ledger:
     def _open(self, timeout_seconds: float) -> sqlite3.Connection:
         with self._guard():
             if not self._path.exists():
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+                make_private_file(self._path)
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=timeout_seconds)
             try:
                 connection.executescript(_SCHEMA)

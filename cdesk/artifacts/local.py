@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from cdesk.core.errors import NotFound, StateDirectoryError
+from cdesk.core.home import make_private_folder, open_private
 
 SCHEME: Final = "cdesk://artifacts/"
 ABANDONED_SECONDS: Final = 24 * 3600
@@ -85,9 +86,8 @@ class LocalArtifacts:
         final = self.path(uri)
         temporary = final.with_name(f".{final.name}.part")
         try:
-            for folder in (self._root, final.parent):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            make_private_folder(final.parent)
+            os.close(open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         except OSError as error:
             raise StateDirectoryError(
                 f"the result cannot be stored in {self._root} ({error.strerror}); "

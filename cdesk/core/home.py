@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from cdesk.core.errors import StateDirectoryError
 
 
 @dataclass(frozen=True, slots=True)
 class StateDirectory:
-    """Paths below `CDESK_HOME`. Directories are 0700, files 0600 (where the platform knows modes)."""
+    """Paths below `CDESK_HOME`. Folders are 0700 and files 0600, whoever makes them (where the
+    platform knows modes).
+    """
 
     root: Path
 
@@ -90,41 +95,86 @@ class StateDirectory:
         return self.root / "dashboard.json"
 
     def ensure(self) -> StateDirectory:
-        """Make the directory and its queue where they are missing.
+        """Make the directory and its queue where they are missing. From here on everything that
+        this process makes is private (`keep_private`).
 
         Raises:
             StateDirectoryError: it cannot be made, read or written.
         """
+        keep_private()
         try:
             for folder in (self.root, self.queue):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private_folder(folder)
         except OSError as error:
             raise StateDirectoryError(
-                f"state directory {self.root} cannot be used ({error.strerror}); set CDESK_HOME to a folder you can write"
+                f"state directory {self.root} cannot be used ({error.strerror}); "
+                "set CDESK_HOME to a folder you can write"
             ) from None
         if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK) or not os.access(
             self.queue, os.W_OK
         ):
             raise StateDirectoryError(
-                f"state directory {self.root} cannot be read and written; mend its permissions or set CDESK_HOME to another folder"
+                f"state directory {self.root} cannot be read and written; "
+                "mend its permissions or set CDESK_HOME to another folder"
             )
         return self
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step, mode 0600: a reader sees the old file or the new one,
-    never a part.
+def keep_private() -> None:
+    """Give what this process makes from now on to its user alone: files 0600, folders 0700. It is
+    for what libraries make (DuckDB, dbt, Parquet); our own files name their mode themselves.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    fd = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600
-    )
+    os.umask(0o077)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder and those above it, 0700 each, where they are missing. Raises OSError."""
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """`os.open` for a file of ours: mode 0600 where it is made, never through a link, not handed
+    on to child processes, bytes as they are. Raises OSError.
+    """
+    return os.open(path, flags | _PRIVATE, 0o600)
+
+
+_PRIVATE: Final = (
+    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file where there is none, for a library that opens it. Raises OSError."""
+    os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """A new file, 0600, that takes the place of `path` when the block ends well: a reader sees the
+    old file or the new one, never a part. Until then it has a name that nobody can foresee; a link
+    at `path` is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}.part")
+    fd = open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            yield file
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step (`replacing`). Raises OSError."""
+    with replacing(path) as file:
+        file.write(data)

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from cdesk.core.home import open_private
+
 
 class FileLock:
     """Held from `acquire` to `release`; the file stays. Use one object from one thread."""
@@ -26,7 +28,7 @@ class FileLock:
         """
         if self._fd is not None:
             return True
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
         try:
             _lock(fd)
         except OSError:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from typing import Any, Final
 import orjson
 
 from cdesk.core.clock import format_ts
+from cdesk.core.home import make_private_file
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 OURS: Final = ("cdesk", "cdesk_app", "mcp_shim", "uploader")
@@ -126,7 +126,7 @@ def set_up_logging(
     else:
         from logging.handlers import RotatingFileHandler  # brings sockets and pickles along
 
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        make_private_file(path)
         handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")
     handler.setFormatter(JsonLines(Redactor(environ), only_ours=only_ours))
     root = logging.getLogger()

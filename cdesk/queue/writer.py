@@ -16,6 +16,7 @@ from typing import Final
 from cdesk.core.clock import IdSource
 from cdesk.core.config import Durability
 from cdesk.core.errors import QueueWriteError
+from cdesk.core.home import open_private
 from cdesk.core.locks import FileLock
 
 SEAL_BYTES: Final = 16 * 1024 * 1024
@@ -31,13 +32,7 @@ _PENDING_STEP: Final = 1024
 FILE_NAME: Final = re.compile(
     r"(?P<writer>[0-9a-f]{32})-(?P<sequence>\d{6})(?P<open>\.open)?\.ndjson\Z"
 )
-_FLAGS: Final = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_APPEND
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class QueueWriter:
@@ -148,8 +143,8 @@ class QueueWriter:
         with self._turn:
             if self._pending is None:
                 self._hold_lock()
-                self._pending = os.open(
-                    self._pending_path, (_FLAGS & ~os.O_APPEND) | os.O_TRUNC, 0o600
+                self._pending = open_private(
+                    self._pending_path, (_FLAGS & ~os.O_APPEND) | os.O_TRUNC
                 )
                 self._pending_size = 0
             self._pending_size = max(
@@ -200,7 +195,7 @@ class QueueWriter:
         self._hold_lock()
         self._sequence += 1
         stem = self._stem
-        self._fd = os.open(stem.with_name(stem.name + OPEN_SUFFIX), _FLAGS, 0o600)
+        self._fd = open_private(stem.with_name(stem.name + OPEN_SUFFIX), _FLAGS)
         self._size = 0
         self._opened = time.monotonic()
         return self._fd

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from cdesk.core.errors import NewerVersion, StateDirectoryError
+from cdesk.core.home import make_private_file
 from cdesk.core.locks import FileLock
 
 SCHEMA_VERSION: Final = 3
@@ -190,7 +190,7 @@ def repair_state(path: Path) -> Path | None:
 
 def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:
     if not path.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private_file(path)
     connection = sqlite3.connect(
         path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cdesk.core.errors import SnapshotDamaged, SnapshotError
+from cdesk.core.home import make_private_file
 
 _SCHEMA: Final = """
 create table if not exists context (
@@ -247,7 +248,7 @@ class SnapshotWriter:
 
     def _open(self) -> sqlite3.Connection:
         if not self._path.exists():
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private_file(self._path)
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
         try:
             connection.execute("pragma journal_mode = wal")

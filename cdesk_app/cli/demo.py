@@ -23,7 +23,7 @@ from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError
-from cdesk.core.home import StateDirectory
+from cdesk.core.home import StateDirectory, open_private
 from cdesk.core.log import set_up_logging
 from cdesk.queue.overview import gather
 from cdesk_app.cli.connect import config_path, entry, server_command
@@ -265,9 +265,11 @@ async def _session(settings: Settings, home: StateDirectory) -> AsyncIterator[Cl
     environ = {
         "CDESK_HOME": str(settings.home),
         "CDESK_CUSTOMER": settings.customer,
+        "CDESK_ROLES": "analyst",  # all that is recorded in the demo's directory is its person's
         "CDESK_WORKER": "auto",
     }
-    with (home.root / "server.log").open("a", encoding="utf-8") as log:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with os.fdopen(open_private(home.root / "server.log", flags), "a", encoding="utf-8") as log:
         parameters = StdioServerParameters(command=command, args=arguments, env=environ)
         async with Client(stdio_client(parameters, errlog=log)) as client:
             yield client

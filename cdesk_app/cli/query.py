@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from cdesk.core.errors import CdeskError, InvalidField
+from cdesk.core.home import replacing
 from cdesk_app.cli.output import size, table, waiting
 from cdesk_app.cli.settings import settings_and_home
 
@@ -199,22 +199,22 @@ def _pair(text: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def target(path: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that stands under its name only once it is whole."""
+    """Standard output, or a file that stands under its name only once it is whole, its user's own
+    alone. A link of that name is replaced, not followed.
+    """
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        if path.exists() and not path.is_file():
+            raise CdeskError(f"{path} is no file; name another one with --out")
+        with replacing(path, sync=False) as file:
             yield file
-        part.replace(path)
     except OSError as error:
         raise CdeskError(
             f"{path} cannot be written ({error.strerror}); name another file with --out"
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _told(result: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 from cdesk.artifacts.local import ID_PATTERN, customer_key, own_files
-from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.home import StateDirectory, make_private_folder, write_private
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.vega import THEMES, Json
 
@@ -31,8 +31,7 @@ def keep_pictures(
         OSError: they cannot be written. ValueError: the specification cannot be drawn.
     """
     folder = home.charts / customer_key(customer)
-    for one in (home.charts, folder):
-        one.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(folder)
     for theme in THEMES:
         drawn = painter.svg(spec, theme).encode()
         write_private(folder / f"{artifact_id}.{theme}.svg", drawn)

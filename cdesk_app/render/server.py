@@ -27,7 +27,7 @@ from cdesk.contract.records import encode
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError, ConfigurationError, QueueWriteError
-from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.home import StateDirectory, keep_private, write_private
 from cdesk.core.locks import FileLock
 from cdesk.core.log import set_up_logging
 from cdesk.core.wake import WakeSender
@@ -228,7 +228,7 @@ def _announce(settings: Settings, home: StateDirectory, listener: socket.socket)
 def main(argv: list[str] | None = None) -> int:
     """`python -m cdesk_app.render.server`: what the worker and `cdesk card` start."""
     del argv
-    os.umask(0o077)
+    keep_private()
     try:
         settings = load_settings(os.environ)
         home = StateDirectory(settings.home).ensure()

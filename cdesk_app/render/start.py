@@ -16,7 +16,7 @@ import orjson
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
-from cdesk.core.home import StateDirectory
+from cdesk.core.home import StateDirectory, open_private
 from cdesk.core.locks import is_held
 from cdesk_app.render.links import LINK_SECONDS, Links
 
@@ -95,8 +95,7 @@ def start(settings: Settings, home: StateDirectory) -> bool:
     command = [sys.executable, "-m", "cdesk_app.render.server"]
     # Beside our own packages: a package of the same name elsewhere is not ours.
     beside = Path(__file__).resolve().parents[2]
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-    output = os.open(home.render_log, flags, 0o600)
+    output = open_private(home.render_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         if sys.platform == "win32":
             child = subprocess.Popen(

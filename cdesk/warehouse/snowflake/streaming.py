@@ -39,6 +39,7 @@ from cdesk.core.errors import (
     StateDirectoryError,
     WarehouseUnavailable,
 )
+from cdesk.core.home import write_private
 from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, Warehouse
@@ -351,8 +352,7 @@ def writer_id(home: Path) -> str:
             if found := path.read_text(encoding="ascii").strip():
                 return found
         made = uuid.uuid4().hex
-        path.write_text(made + "\n", encoding="ascii")
-        path.chmod(0o600)
+        write_private(path, f"{made}\n".encode("ascii"))
         return made
     except (OSError, UnicodeDecodeError) as error:
         raise StateDirectoryError(f"{path} cannot be used ({error}); remove it") from None

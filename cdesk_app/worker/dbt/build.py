@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import orjson
 
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import BuildError
+from cdesk.core.home import open_private
 from cdesk_app.worker.dbt.builder import IDLE_SECONDS
 from cdesk_app.worker.dbt.project import DbtProject
 
@@ -212,7 +214,8 @@ class _Child:
             "idle_seconds": idle_seconds,
         }
         self.output: Path = project.log_dir / "builder.log"
-        with self.output.open("wb") as output:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(open_private(self.output, flags), "wb") as output:
             self._process = subprocess.Popen(
                 [
                     sys.executable,

@@ -28,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import orjson
 
+from cdesk.core.home import keep_private
 from cdesk_app.worker.dbt.project import DbtProject
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def serve(project: DbtProject, *, idle_seconds: float) -> int:
 
 def main() -> int:
     """Arguments: one JSON object with the project's paths and target, and `idle_seconds`."""
-    os.umask(0o077)  # the warehouse file is the person's own, whatever their shell says
+    keep_private()
     given = orjson.loads(sys.argv[1])
     project = DbtProject(
         home_dir=Path(given["home_dir"]),

@@ -13,7 +13,7 @@ from typing import Final
 
 from cdesk.core.config import Settings, Target
 from cdesk.core.errors import ConfigurationError
-from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.home import StateDirectory, make_private_folder, write_private
 
 _PACKAGED: Final = Path(__file__).resolve().parent / "_dbt"
 _CHECKOUT: Final = Path(__file__).resolve().parents[3]
@@ -140,7 +140,7 @@ def prepare_project(
         target=settings.target,
     )
     for folder in (project.profiles_dir, project.target_dir, project.log_dir):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
     copy, text = project.profiles_dir / "profiles.yml", profile.read_bytes()
     if not copy.is_file() or copy.read_bytes() != text:
         write_private(copy, text)
