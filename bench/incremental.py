@@ -133,8 +133,8 @@ _LAND = """
 
 
 _INGEST = """
-    insert into _ingest_ids (kind, id, id_key, landing_id, source_file, source_offset, landed_at, copies)
-    select kind, id, cast(id as uuid), id, source_file, source_offset, landed_at, 1 from landing
+    insert into _ingest_ids (kind, id, id_key, landing_id, content_key, source_file, source_offset, landed_at, copies)
+    select kind, id, cast(id as uuid), id, cast(left(sha256(id), 32) as uuid), source_file, source_offset, landed_at, 1 from landing
 """
 _EVENTS = """
     insert into events by name

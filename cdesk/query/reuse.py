@@ -62,6 +62,10 @@ def earlier_answer(
     if not (0 <= age <= REUSE_SECONDS or is_timeless(request.template)):
         return None
     result: dict[str, Any] = orjson.loads(row[3])
+    # Its proof holds the columns that were evidence then.
+    evidence = request.template.evidence_columns
+    if any(column.get("basis") != evidence.get(column["name"]) for column in result["columns"]):
+        return None
     if result["sampled"]:
         cap = BYTE_CAP_DEFAULT if row[1] is None else row[1]
         return result if cap == request.cap else None

@@ -65,6 +65,8 @@ def _explained(template: Template) -> str:
         if template.parameters
         else "It takes no parameters.",
         "",
+        _evidence(template),
+        "",
         "example:",
         f"  {command_line(template)}",
         "",
@@ -73,6 +75,14 @@ def _explained(template: Template) -> str:
         template.sql.strip(),
     ]
     return "\n".join(parts)
+
+
+def _evidence(template: Template) -> str:
+    """What of its answer can verify an insight, and whose word it is."""
+    if not template.evidence_columns:
+        return "No value of its answer verifies an insight."
+    columns = ", ".join(f"{name} ({basis})" for name, basis in template.evidence_columns.items())
+    return f"An insight is verified by a value of {columns}."
 
 
 def command_line(template: Template) -> str:
@@ -101,6 +111,7 @@ def _as_json(template: Template, *, sql: bool) -> dict[str, object]:
             }
             for parameter in template.parameters
         ],
+        "evidence_columns": dict(template.evidence_columns),
         "example": dict(template.example),
         "hash": template.hash,
     }

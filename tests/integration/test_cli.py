@@ -280,8 +280,10 @@ def test_an_import_of_what_has_landed_adds_nothing(
 ) -> None:
     export = tmp_path / "conversations.json"
     export.write_text(json.dumps(conversations()), encoding="utf-8")
-    report = json.loads(cdesk("import", str(export), "--json"))
+    report = json.loads(cdesk("import", "--include-text", str(export), "--json"))
     assert (report["added"], report["known"]) == (0, 2 * QUESTIONS + 1)
+    without = json.loads(cdesk("import", str(export), "--json"))
+    assert (without["added"], without["changed"], without["conflicts"]) == (0, 2 * QUESTIONS + 1, 0)
 
 
 # -- doctor

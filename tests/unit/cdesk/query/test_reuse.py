@@ -86,3 +86,17 @@ def test_a_sample_answers_only_a_question_with_the_same_cap(desk: Desk) -> None:
     whole = answer(desk, "numbers", {"rows": 5000})
     assert (whole["reused"], whole["sampled"]) == (False, False)
     assert answer(desk, "numbers", {"rows": 5000}, byte_cap=10_000)["sampled"] is True
+
+
+def test_an_answer_whose_proof_holds_other_columns_than_are_evidence_now_is_made_anew(
+    desk: Desk,
+) -> None:
+    """The template's SQL and so the hash stay the same when its declaration changes."""
+    first = answer(desk, "numbers", {"rows": 3})
+    numbers = desk.templates["numbers"]
+    desk.write_catalog(
+        {**desk.templates, "numbers": {**numbers, "evidence_columns": {"n": "reported"}}}
+    )
+    again = answer(desk, "numbers", {"rows": 3})
+    assert (first["query_hash"], again["reused"]) == (again["query_hash"], False)
+    assert answer(desk, "numbers", {"rows": 3})["reused"] is True
