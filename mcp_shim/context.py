@@ -1,4 +1,4 @@
-"""What get_context answers: the snapshot, what is on its way, how fresh it is, trimmed to a size."""
+"""What get_context answers: snapshot, pending insights and freshness, trimmed to a size."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ PRIORITY: Final = (
     "last_activities",
     "definitions",
 )
-"""Sections from the one that is kept longest to the one that goes first."""
+"""Sections in the order in which they go in; the last ones are left out first."""
 _PARTIAL: Final = ("insights", "pending")
-"""Sections of which the newest entries stay when the whole does not fit."""
+"""Sections that keep their newest entries when the whole does not fit."""
 SECTIONS: Final[Mapping[str, type]] = {
     "insights": list,
     "unverified": list,
@@ -57,7 +57,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "recent_questions": list,
     "definitions": dict,
 }
-"""Sections of the context blob (docs/contracts.md) and what they are."""
+"""Section of the context blob (docs/contracts.md) → its type."""
 
 
 def empty_context() -> Json:
@@ -96,7 +96,7 @@ def trim(
     sections = {**context, "pending": list(pending)}
     kept: Json = {name: kind() for name, kind in SECTIONS.items()} | {"pending": []}
     omitted: list[str] = []
-    # What the skeleton takes, were everything named as left out in the longest way.
+    # The size without any section, every section named as left out in the longest form.
     worst = [f"{name}:{len(sections[name])} of {len(sections[name])}" for name in PRIORITY]
     skeleton = {**head, "context": empty_context(), "pending": [], "omitted": worst}
     room = max_bytes - len(orjson.dumps(skeleton))

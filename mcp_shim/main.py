@@ -39,7 +39,7 @@ def main(settings: Settings) -> int:
 
 
 def run_as_module() -> int:
-    """`python -m mcp_shim`: settings from the environment, an error as one line on standard error."""
+    """`python -m mcp_shim`: settings from the environment, errors as one line on standard error."""
     try:
         return main(load_settings(os.environ))
     except CdeskError as error:

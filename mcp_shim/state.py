@@ -1,4 +1,4 @@
-"""`state.db` from the event loop: short statements, no waiting for a lock and no sync on the loop."""
+"""`state.db` from the event loop: short statements that neither wait for a lock nor sync."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cdesk.state.database import open_state
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 5.0
-"""So long a write is tried again while another process holds the lock."""
+"""Retry a write for this long while another process holds the lock."""
 POLL_SECONDS: Final = 0.01
 _BUSY: Final = Backoff(0.002, 0.05)
 
@@ -37,7 +37,7 @@ class SharedState:
         self._waiters: dict[asyncio.Future[None], int] = {}
         self._poller: asyncio.Task[None] | None = None
         self.retries = 0
-        """How often a write met a lock and was tried again."""
+        """How often a write found the lock taken and was retried."""
 
     def connection(self) -> sqlite3.Connection:
         """Raises StateDirectoryError where the file cannot be used."""
@@ -121,7 +121,7 @@ class SharedState:
         )
 
     async def changed(self, seen: int, seconds: float) -> None:
-        """Return once `version` differs from `seen`, or after `seconds`. All that wait share one
+        """Return once `version` differs from `seen`, or after `seconds`. All waiting calls share one
         poll.
         """
         waiter = asyncio.get_running_loop().create_future()
@@ -142,7 +142,7 @@ class SharedState:
                 try:
                     version: int | None = self.version()
                 except StateDirectoryError:
-                    version = None  # whoever waits finds out by reading
+                    version = None  # the waiting call finds out when it reads
                 for waiter, seen in self._waiters.items():
                     if version != seen and not waiter.done():
                         waiter.set_result(None)
@@ -151,8 +151,8 @@ class SharedState:
             self._poller = None
 
     def tick(self) -> None:
-        """Move the log into the database while nobody waits for an answer (a no-op when there is
-        little or the worker did it).
+        """Checkpoint the write-ahead log while nobody waits for an answer, if it has grown large
+        because no worker does.
         """
         wal = self._path.with_name(self._path.name + "-wal")
         if self._connection is not None and _size(wal) > 4 * 1024 * 1024:

@@ -19,7 +19,7 @@ from cdesk.core.locks import is_held
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 60.0
-"""How often, while there are calls, the shim looks whether a worker still runs."""
+"""How often, while calls come in, the server checks that a worker still runs."""
 WAITED_FOR_SECONDS: Final = 5.0
 """The same after a call whose answer only a worker can give."""
 WORKER_COMMAND: Final = (sys.executable, "-m", "cdesk_app.cli.main", "worker")
@@ -31,8 +31,8 @@ _NEEDED: Final = {
 
 
 class WorkerStarter:
-    """Looks for a worker, and starts one where the settings say so. `missing` tells why there can
-    be none, or None.
+    """Checks for a worker and starts one if the settings allow it. `missing` says why none can run
+    here, or is None.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class WorkerStarter:
         self.missing: str | None = None
 
     def is_due(self, *, waited_for: bool = False) -> bool:
-        """Whether it is time to look again; sooner where somebody waits for a worker."""
+        """Whether to check again; sooner if a caller waits for a worker."""
         pause = WAITED_FOR_SECONDS if waited_for else LOOK_SECONDS
         return self._settings.worker == "auto" and time.monotonic() - self._looked >= pause
 
@@ -93,7 +93,7 @@ class WorkerStarter:
             "CDESK_CUSTOMER": settings.customer,
             "CDESK_TARGET": settings.target,
         }
-        # Beside our own packages: in whatever folder the client was started, a package there of the same name is not ours.
+        # Run beside our own packages: the client's folder may hold others of the same name.
         beside = Path(__file__).resolve().parents[1]
         output = open_private(self._home.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
@@ -122,7 +122,6 @@ class WorkerStarter:
     def release(self) -> None:
         """Let the worker live on when this process ends."""
         if self._child is not None:
-            self._child.returncode = (
-                self._child.poll() or 0
-            )  # no warning about a child that still runs
+            # Suppresses the warning about a child that still runs.
+            self._child.returncode = self._child.poll() or 0
             self._child = None

@@ -118,7 +118,10 @@ def catalog(home: StateDirectory, **changes: Any) -> None:
                 "max": 1000,
             },
         ],
-        "sql": "select activity, ts from events where customer = ? and ts >= now() - interval (?) hour order by ts desc limit ?",
+        "sql": (
+            "select activity, ts from events where customer = ? and ts >= now() - interval (?) hour "
+            "order by ts desc limit ?"
+        ),
         "binds": ["customer", "hours_back", "limit"],
         "example": {"hours_back": 24},
         "hash": "0123456789abcdef",

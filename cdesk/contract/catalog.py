@@ -33,8 +33,8 @@ from cdesk.core.errors import CatalogError, InvalidField, NotFound, shown
 
 Scope = Literal["customer", "caller", "org"]
 Basis = Literal["system", "reported", "row"]
-"""Whose word a column's values are: the system's, which recorded what is behind them; reported by the
-model or a source that was brought in; or as each row says in its column `basis`.
+"""Whose word a column's values are: the system's, which recorded what is behind them; reported by
+the model or a source that was brought in; or as each row says in its column `basis`.
 """
 BASIS_COLUMN: Final = "basis"
 TYPES: Final = (
@@ -70,7 +70,9 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 def nearest_activity(value: str) -> str | None:
-    """The name in the vocabulary that is much like this one; the part before the dot doesn't count."""
+    """The name in the vocabulary that is most like this one, compared without the part before the
+    dot; None where none is like it.
+    """
     wanted = value[:100].lower().rpartition(".")[2]
     known = {name.rpartition(".")[2]: name for name in SHED_PRIORITY}
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
@@ -292,7 +294,8 @@ class Template:
 
 
 _TOKENS = re.compile(
-    r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$)|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<blank>\s+)""",
+    r"""(?P<string>'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$)"""
+    r"""|(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<blank>\s+)""",
     re.DOTALL,
 )
 
@@ -340,7 +343,8 @@ class Catalog:
             )
             hint = f"did you mean {near[0]}? " if near else ""
             raise NotFound(
-                f"template {shown(name)} is not in the catalog; {hint}known: {', '.join(sorted(self.templates))}"
+                f"template {shown(name)} is not in the catalog; {hint}"
+                f"known: {', '.join(sorted(self.templates))}"
             )
         return template
 

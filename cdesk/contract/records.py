@@ -1,4 +1,6 @@
-"""The record contract: how a record is born, written as a line, and read back (docs/contracts.md)."""
+"""The record contract: how a record is made, written as a line, and read back
+(docs/contracts.md).
+"""
 
 from __future__ import annotations
 
@@ -132,7 +134,10 @@ def check_feature_json(value: object) -> None:
     """An object of at most 64 KiB as UTF-8 JSON, nested at most 32 deep, its numbers finite and
     within 64 bits.
     """
-    allowed = f"an object of at most {MAX_FEATURE_BYTES // 1024} KiB, nested at most {MAX_FEATURE_DEPTH} deep"
+    allowed = (
+        f"an object of at most {MAX_FEATURE_BYTES // 1024} KiB, "
+        f"nested at most {MAX_FEATURE_DEPTH} deep"
+    )
     if not isinstance(value, dict):
         fail(f"is {type(value).__name__}", allowed)
     level: list[object] = [value]

@@ -12,7 +12,7 @@ NowNs = Callable[[], int]
 
 
 _second: tuple[int, str] = (-1, "")
-"""The second that was formatted last: calls come in bunches."""
+"""The second formatted last, and its text: calls come in bursts."""
 
 
 def format_ts(ns: int) -> str:
@@ -51,8 +51,8 @@ def to_ns(value: datetime) -> int:
 
 
 _forks = 0
-"""How many forks lie between this process and the first: the child must not go on with its parent's
-random bits.
+"""How many forks separate this process from the first: a child must not reuse its parent's random
+bits.
 """
 
 
@@ -98,7 +98,7 @@ class IdSource:
         return "cdesk_" + self._hex(8)
 
     def _hex(self, digits: int) -> str:
-        """So many random hex digits, each used once."""
+        """Random hex digits, each handed out once."""
         start = self._used
         if start + digits > len(self._random) or self._fork != _forks:
             self._random, self._fork = os.urandom(2_048).hex(), _forks

@@ -73,7 +73,7 @@ class Settings:
     render: RenderMode = "auto"
     """`auto`: the worker starts the renderer of cards when there is a card to show."""
     render_url: str = RENDER_URL
-    """Where cards and dashboard are served, as a browser reaches them; without a slash at its end."""
+    """Where a browser reaches cards and dashboard; no slash at its end."""
     artifacts_url: str = ""
     """`s3://bucket/prefix`; empty: results stay in the state directory."""
     artifacts_endpoint: str = ""
@@ -111,7 +111,8 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigurationError(
-            f"timezone is {shown(name)}; allowed: a name of the IANA time zone database, as Europe/Berlin"
+            f"timezone is {shown(name)}; "
+            "allowed: a name of the IANA time zone database, as Europe/Berlin"
         ) from None
 
 
@@ -119,9 +120,8 @@ def default_home(environ: Mapping[str, str]) -> Path:
     """`CDESK_HOME`, or the platform's directory for application data."""
     if given := environ.get("CDESK_HOME"):
         return Path(given).expanduser().absolute()
-    from platformdirs import (
-        user_data_path,
-    )  # only needed here: a shim with CDESK_HOME set starts without it
+    # Imported here: a server with CDESK_HOME set starts without it.
+    from platformdirs import user_data_path
 
     return user_data_path("cdesk", appauthor=False)
 

@@ -1,4 +1,4 @@
-"""The exception tree.
+"""The exception tree. Those with a module behind them are defined there.
 
 CdeskError                  code, message for a person, and what to do about it
 ├── InvalidField            an argument or record field outside its limits: field, problem, allowed
@@ -9,19 +9,25 @@ CdeskError                  code, message for a person, and what to do about it
 ├── StateDirectoryError     CDESK_HOME cannot be read or written
 │   └── NewerVersion            a newer cdesk wrote it: upgrade this one
 ├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
-├── CatalogError          catalog.json is missing, unreadable or inconsistent
+├── ImportRefused           a history cannot be brought in as it is (uploader.sources.history)
+├── CatalogError            catalog.json is missing, unreadable or not what was compiled here
+├── CatalogChanged          a ticket's template is another one by now (cdesk_app.worker.tickets)
 ├── ArtifactStoreError      the place where results are stored does not answer, or refuses
 ├── ArtifactUnreadable      a stored result is gone, damaged or half-written
 ├── SnapshotError           context.db is missing or cannot be used
 │   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
 ├── KillSwitchActive        queries are refused by decision
+├── LinkRefused             a link of a card is forged, expired or revoked (cdesk_app.render.links)
+├── Gone                    what a card showed is not kept any more (cdesk_app.render.card)
 ├── WarehouseError          the warehouse answered with an error
 │   ├── WarehouseUnavailable    down, locked or too slow: worth trying again
 │   │   └── WarehouseRewound        put back to an older state: what has landed must be asked anew
 │   ├── WarehouseNotBuilt       the tables are not there yet: run a build
+│   ├── TooManyRefused          a batch in which it refuses nearly every line (uploader.landing)
 │   ├── QueryTimedOut           a query ran past its time limit and was stopped
 │   └── QueryCancelled          a query was stopped because its caller asked for it
 └── BuildError              a dbt invocation failed
+    └── BuildBlocked            something else holds what it needs (cdesk_app.worker.dbt.build)
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ class Caller:
         """Raises Forbidden for any customer but the caller's own, whether or not it exists."""
         if customer != self.customer:
             raise Forbidden(
-                f"forbidden: this connection serves one customer; leave customer_id out or use {self.customer!r}"
+                "forbidden: this connection serves one customer; "
+                f"leave customer_id out or use {self.customer!r}"
             )
 
     def require_analyst(self, what: str) -> None:

@@ -46,11 +46,11 @@ class FileLock:
             os.close(fd)
 
     def claim(self, mark: bytes) -> bool:
-        """Leave `mark` in the file of the lock that is held; False where something else stood
-        there: others may have held it since.
+        """Write `mark` into the file of the lock that is held; False where it held another mark:
+        somebody else may have had the lock since.
 
-        On a full disk the file stays empty, which is nobody's mark: whoever comes next is told
-        False, too.
+        On a full disk the file stays empty, which is nobody's mark: the next holder gets False,
+        too.
         """
         assert self._fd is not None
         os.lseek(self._fd, 0, os.SEEK_SET)
@@ -68,8 +68,8 @@ class FileLock:
 
     @property
     def stands(self) -> bool:
-        """Whether it is held and its file still lies there: where somebody removed that, another
-        can hold a lock on a new one.
+        """Whether it is held and its file is still there. Once that is removed, another process can
+        hold a lock on a new one.
         """
         if self._fd is None:
             return False
@@ -110,8 +110,8 @@ else:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock on `path` now. A file that is not there, or cannot be opened,
-    is held by nobody that we know of.
+    """Whether some process holds the lock on `path` now. A file that is missing or cannot be opened
+    counts as free.
     """
     if not path.exists():
         return False

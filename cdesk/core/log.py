@@ -1,5 +1,5 @@
-"""The log of every process: one JSON object a line, to a file that is cut at its size or to standard
-error. No secret's value stands in it.
+"""The log of every process: one JSON object a line, to standard error or to a file that is rotated
+by size. No secret's value stands in it.
 
     logger.info("landed", extra={"facts": {"rows": 3}})
     → {"ts": …, "level": "info", "logger": …, "message": "landed", "rows": 3}

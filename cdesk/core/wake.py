@@ -30,9 +30,7 @@ class WakeSender:
         self._socket: socket.socket | None = None
 
     def send(self) -> bool:
-        """True if a datagram left for a worker that has announced itself; whether it lives is not
-        known.
-        """
+        """Whether a datagram left for a worker that has announced itself. It may have died since."""
         try:
             stat = self._path.stat()
             key = (stat.st_mtime_ns, stat.st_ino)
@@ -78,8 +76,8 @@ class WakeListener:
         )
 
     def wait(self, seconds: float) -> bool:
-        """Block until a datagram with our token has come (True; all that wait are taken) or
-        `seconds` have passed (False).
+        """Block until a datagram with our token arrives (True; whatever else has arrived is taken
+        too) or `seconds` have passed (False).
         """
         deadline = time.monotonic() + seconds
         woken = False
@@ -100,8 +98,8 @@ class WakeListener:
         return str(host), int(port)
 
     def interrupt(self) -> None:
-        """End a `wait` that is under way, or the next one. From any thread or a signal handler;
-        never raises.
+        """End the `wait` under way, or the next one. For any thread or a signal handler; never
+        raises.
         """
         with (
             contextlib.suppress(OSError),

@@ -27,7 +27,7 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What has landed of one file: its first `next_offset` bytes, which hold `records` line feeds."""
+    """How much of one file has landed: its first `next_offset` bytes, which hold `records` lines."""
 
     next_offset: int
     records: int
@@ -67,7 +67,7 @@ class DepthCounter:
             if length > counted:
                 try:
                     found += _line_feeds(path, counted, length)
-                except FileNotFoundError:  # sealed or shipped since the listing
+                except FileNotFoundError:  # sealed or archived since the listing
                     try:
                         found += _line_feeds(path.with_name(name), counted, length)
                     except FileNotFoundError:
@@ -79,8 +79,8 @@ class DepthCounter:
         return Depth(max(lines, 0), size, len(seen))
 
     def undelivered_bytes(self, delivered: Mapping[str, Delivered]) -> int:
-        """The bytes alone, without reading any file: an upper bound for the depth comes from the
-        shortest line there can be.
+        """The bytes alone, without reading a file. Divided by the shortest possible line, an upper
+        bound of the depth.
         """
         return sum(
             max(0, length - delivered.get(name, _NOTHING).next_offset)

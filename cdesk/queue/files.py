@@ -52,7 +52,7 @@ class QueueListing:
 
 
 def list_queue(folder: Path) -> QueueListing:
-    """What stands in the queue now. A folder that is not there is an empty queue."""
+    """List the queue. A missing folder is an empty queue."""
     files: list[QueueFile] = []
     unknown: list[str] = []
     locks: list[str] = []
@@ -97,9 +97,8 @@ def finish_leftovers(folder: Path) -> QueueListing:
         if file.sealed or not (file.writer in dead or file.sequence < newest[file.writer]):
             continue
         target = folder / file.name
-        if (
-            file.name in sealed_names
-        ):  # both names at once: somebody put a copy back; it gets a name of its own
+        if file.name in sealed_names:
+            # Both names exist: somebody put a copy back. It gets a name of its own.
             target = fresh_name(folder)
         with contextlib.suppress(FileNotFoundError):
             file.path.rename(target)
@@ -119,16 +118,15 @@ def finish_leftovers(folder: Path) -> QueueListing:
 
 
 def fresh_name(folder: Path) -> Path:
-    """A sealed file name that nobody has used: for content that contradicts what has landed under
-    its own name.
+    """An unused name for a sealed file, for content that contradicts what has landed under its own
+    name.
     """
     return folder / f"{IdSource().uuid7().replace('-', '')}-000001{SEALED_SUFFIX}"
 
 
 def _is_dead(folder: Path, writer: str, *, remove: bool = False) -> bool:
-    """Whether nobody holds the writer's lock. `remove` takes a dead one's file away: while we hold
-    it, so that a writer which gets the lock afterwards finds that its file has gone, and makes
-    another.
+    """Whether nobody holds the writer's lock. `remove` deletes a dead writer's lock file while we
+    hold it: a writer that gets the lock afterwards sees that the file is gone and makes another.
     """
     path = folder / f"{writer}{LOCK_SUFFIX}"
     if not path.exists():
@@ -143,9 +141,8 @@ def _is_dead(folder: Path, writer: str, *, remove: bool = False) -> bool:
     finally:
         lock.release()
     if dead and remove and sys.platform == "win32":
-        with contextlib.suppress(
-            OSError
-        ):  # Windows removes no file that is open: not ours before now, and not a new holder's
+        # Windows deletes no open file: ours only now, and never a new holder's.
+        with contextlib.suppress(OSError):
             path.unlink()
     return dead
 

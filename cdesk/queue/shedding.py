@@ -42,8 +42,8 @@ counting.
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """keep: write it. weight: how many activities of its kind a kept one stands for, itself
-    included; 1 = no sampling.
+    """keep: whether to write the activity. weight: how many of its kind a kept one stands for, itself
+    included; 1 means no sampling.
     """
 
     keep: bool
@@ -54,8 +54,8 @@ KEEP: Final = Decision(keep=True, weight=1)
 
 
 def level_for(depth: int, *, current: int = 0, limit: int = LIMIT) -> int:
-    """0 up to `limit`, then one more each time the depth doubles, at most 8; with hysteresis on the
-    way down.
+    """The shedding level: 0 up to `limit`, one more each time the depth doubles, at most 8, with
+    hysteresis on the way down.
     """
     rising = _level(depth, limit)
     return rising if rising >= current else min(current, _level(depth / RECOVERED, limit))
@@ -66,7 +66,7 @@ def _level(depth: float, limit: int) -> int:
 
 
 def weight_for(activity: str, level: int) -> int:
-    """One session in how many is kept for this activity at this level; 1 where everything is."""
+    """Keep one session in this many for the activity at this level; 1 keeps all."""
     priority = SHED_PRIORITY.get(activity, UNKNOWN_PRIORITY)
     for band, lowest in enumerate(BANDS, start=1):
         if priority >= lowest:
@@ -75,7 +75,7 @@ def weight_for(activity: str, level: int) -> int:
 
 
 def is_kept(session_id: str, weight: int) -> bool:
-    """The same answer for a session wherever and whenever it is asked."""
+    """Whether the session is among those kept: the same answer in every process, at any time."""
     return zlib.crc32(session_id.encode("utf-8")) % weight == 0
 
 
@@ -125,7 +125,7 @@ class Shedder:
         return Decision(keep=keep, weight=weight)
 
     def tick(self) -> None:
-        """Begin a measurement when one is due; returns at once."""
+        """Start a measurement if one is due, without waiting for it."""
         if self._monotonic() - self._measured < MEASURE_SECONDS or (
             self._thread is not None and self._thread.is_alive()
         ):
@@ -135,8 +135,8 @@ class Shedder:
         self._thread.start()
 
     def measure(self) -> int:
-        """Look at the queue now and set the level; the depth (0 where it is surely below the
-        limit). Never raises.
+        """Measure the queue, set the level, return the depth (0 where it is surely below the limit).
+        Never raises.
         """
         try:
             depth = self._depth()

@@ -26,7 +26,8 @@ SEALED_SUFFIX: Final = ".ndjson"
 PENDING_SUFFIX: Final = ".pending"
 LOCK_SECONDS: Final = 0.5
 LAST_SEQUENCE: Final = 999_999
-"""The number under which the pending line of a dead writer joins the queue; no writer comes so far.
+"""The sequence number under which a dead writer's pending lines join the queue; no writer gets this
+far.
 """
 _PENDING_STEP: Final = 1024
 FILE_NAME: Final = re.compile(
@@ -201,9 +202,9 @@ class QueueWriter:
         return self._fd
 
     def _hold_lock(self) -> None:
-        """Without the lock an uploader would take this writer's files for a dead one's.
+        """Take the writer's lock: without it an uploader would treat this writer as dead.
 
-        An uploader may hold it for a moment, to look or to remove its file: then it is tried again.
+        Retry for a while, because an uploader holds it for a moment to look or to remove its file.
         """
         if self._lock.held:
             return
@@ -217,14 +218,13 @@ class QueueWriter:
             time.sleep(0.001)
 
     def _sync(self, place: tuple[int, int]) -> None:
-        """Return once the file is on disk up to `place`; one sync serves all who wait for it."""
+        """Return once the file is on disk up to `place`. One sync serves all threads that wait."""
         with self._sync_turn:
             if self._synced >= place:
                 return
             with self._turn:
-                if (
-                    self._sequence != place[0] or self._fd is None
-                ):  # sealed since, and synced for that
+                if self._sequence != place[0] or self._fd is None:
+                    # It was sealed since, and synced when it was.
                     if self._never_synced == place[0]:
                         raise self._refused(OSError(errno.EIO, os.strerror(errno.EIO)))
                     return
@@ -239,11 +239,12 @@ class QueueWriter:
 
     def _refused(self, error: OSError) -> QueueWriteError:
         return QueueWriteError(
-            f"the record could not be stored ({error.strerror}); free space in or mend {self._folder}, then try again"
+            f"the record could not be stored ({error.strerror}); "
+            f"free space in or mend {self._folder}, then try again"
         )
 
     def _take_back(self) -> None:
-        """Cut off what a failed write may have left, so that the next line starts on its own."""
+        """Truncate what a failed write left behind, so that the next line starts on its own."""
         if self._fd is None:
             return
         try:

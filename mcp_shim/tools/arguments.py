@@ -1,4 +1,6 @@
-"""Checks of a tool's arguments. Each takes them all and the name of one, and raises InvalidField."""
+"""Checks of a tool's arguments: each takes all of them and the name of one. They raise
+InvalidField.
+"""
 
 from __future__ import annotations
 

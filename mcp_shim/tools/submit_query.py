@@ -109,8 +109,8 @@ def _forms(templates: Iterable[Template]) -> str:
 
 _OWN: Final = "they see this person's data alone"
 _ALL: Final = (
-    "they see this person's data alone, but for those marked [all customers], which see everybody's "
-    "(this connection has the analyst role): say whose data an answer is about"
+    "they see this person's data alone, but for those marked [all customers], which see "
+    "everybody's (this connection has the analyst role): say whose data an answer is about"
 )
 
 

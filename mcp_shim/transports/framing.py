@@ -26,8 +26,7 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """A longer line is skipped up to its line feed; where it was a request, the answer says so."""
 HEAD_BYTES: Final = 4_096
 TAIL_BYTES: Final = 1_024
-"""What is kept of a line that is too long: a request's id stands before its parameters, or behind
-them.
+"""How much to keep of a line that is too long: a request's id stands before or after its parameters.
 """
 
 
@@ -43,8 +42,8 @@ class MessageTooLong(ValueError):
 # -- messages
 
 _AMBIGUOUS: Final = (b'"error"', b'"result"', b"\\u")
-"""A line without any of these that is a request or a notification is nothing else (the SDK's union
-tries every kind, which takes time).
+"""A request or notification without any of these cannot be another kind of message, so the SDK's
+union, which tries every kind, is not needed.
 """
 
 
@@ -88,8 +87,8 @@ _ID_BEHIND: Final = re.compile(
     + rb")*\s*\}\s*\Z"
 )
 _UNREADABLE: Final = (
-    "the request cannot be read: it is no whole JSON, is nested too deep, or holds a lone surrogate "
-    "(\\ud800 to \\udfff) or a number of more than 4,300 digits"
+    "the request cannot be read: it is no whole JSON, is nested too deep, or holds a lone "
+    "surrogate (\\ud800 to \\udfff) or a number of more than 4,300 digits"
 )
 _INVALID: Final = (
     'the request is not valid: jsonrpc is to be "2.0", id text or an integer, method text, '
@@ -298,7 +297,7 @@ class LineSplitter:
             del self._rest[:-TAIL_BYTES]
 
     def finish(self) -> bytes | None:
-        """What came after the last line feed, if it is a message without its end."""
+        """The bytes after the last line feed, if there are any."""
         rest = bytes(self._rest) if self._head is None else b""
         self._rest.clear()
         return rest if rest.strip() else None

@@ -62,7 +62,7 @@ Mode = Literal["loop", "threads"]
 
 TICK_SECONDS: Final = 5.0
 END_SECONDS: Final = 5.0
-"""After a signal or the end of input, the process is gone by then."""
+"""The process is gone this long after a signal or the end of input."""
 READ_BYTES: Final = 256 * 1024
 CANCELLED: Final = "notifications/cancelled"
 MAX_WAITING: Final = 1_000
@@ -146,7 +146,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) ->
 
 
 def _end_by_force() -> None:
-    """A watch that ends the process should its orderly end take longer than promised."""
+    """Start a watchdog that ends the process if its orderly end takes too long."""
 
     def watch() -> None:
         time.sleep(END_SECONDS - 0.5)
@@ -212,7 +212,7 @@ class MessageReader(_Stream):
         self._wake()
 
     def end(self) -> None:
-        """No more input is wanted (a signal came, or the client went away)."""
+        """Take no more input: a signal came, or the client went away."""
         self._ended = True
         self._pending.clear()
         self._wake()
@@ -234,7 +234,7 @@ class MessageReader(_Stream):
         answer: Callable[[bytes], None],
         batch: Batch | None = None,
     ) -> None:
-        """Queue the message in a line for the server; what cannot be served gets an error answer."""
+        """Queue a line's message for the server; what cannot be served gets an error answer."""
         item = line if isinstance(line, MessageTooLong) else parse_message(line)
         message = item.message if isinstance(item, SessionMessage) else None
         if isinstance(message, JSONRPCRequest):
@@ -268,7 +268,7 @@ class MessageReader(_Stream):
             self._waiter.set_result(None)
 
     async def first_request(self) -> JSONRPCRequest | None:
-        """The client's first request, which stays where it is; None if the input ends without one."""
+        """The client's first request, left in the queue; None if the input ends without one."""
         while True:
             for item in self._items:
                 if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCRequest):
@@ -473,7 +473,7 @@ class LoopOutput(Output):
 
 
 class ThreadOutput(Output):
-    """One thread writes, in order. `drained` is reached when it has taken everything."""
+    """One thread writes, in order. `drained` returns once it has written everything."""
 
     def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
         self._fd = fd
@@ -554,7 +554,9 @@ class Transport:
 
 
 def choose_mode(read_fd: int, write_fd: int) -> Mode:
-    """`loop` where the event loop can wait for both descriptors and nobody else shares their state."""
+    """`loop` where the event loop can wait for both descriptors and no other process shares their
+    blocking mode.
+    """
     if sys.platform == "win32":
         return "threads"
     kinds = [os.fstat(fd).st_mode for fd in (read_fd, write_fd)]
