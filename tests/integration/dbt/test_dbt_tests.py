@@ -32,3 +32,13 @@ def test_every_test_of_the_project_passes_on_what_it_builds(warehouse: DbtWareho
     assert {str(result.status) for result in results} <= {"success", "pass"}
     (built,) = warehouse.query("select count(*) from events")
     assert built == (2,), "the data tests had rows to look at"
+
+
+def test_a_seed_that_gained_a_column_is_loaded_into_its_older_table(
+    warehouse: DbtWarehouse,
+) -> None:
+    with warehouse.connect() as connection:
+        connection.execute("alter table activity_vocabulary drop column recorded_by")
+    warehouse.dbt("seed", "--select", "activity_vocabulary")
+    (found,) = warehouse.query("select count(*) from activity_vocabulary where recorded_by is null")
+    assert found == (0,)
