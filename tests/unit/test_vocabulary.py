@@ -11,6 +11,7 @@ import pytest
 from cdesk.contract.events import check_event
 from cdesk.contract.vocabulary import SHED_PRIORITY, SYSTEM_ACTIVITIES, VOCABULARY
 from cdesk.core.errors import InvalidField
+from cdesk.core.identity import Caller
 from mcp_shim.tools import tool_list
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +45,9 @@ def test_the_page_of_features_says_of_each_activity_who_records_it() -> None:
 
 
 def test_the_tool_recommends_only_what_a_caller_may_record() -> None:
-    (tool,) = [tool for tool in tool_list(None) if tool["name"] == "log_event"]
+    (tool,) = [
+        tool for tool in tool_list(None, Caller("ada@example.com")) if tool["name"] == "log_event"
+    ]
     named = set(re.findall(r"cdesk\.[a-z_]+", str(tool)))
     assert named
     assert named & SYSTEM_ACTIVITIES == set()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdesk.core.identity import Caller
 from mcp_shim.context import SECTIONS, read_sections
 from mcp_shim.tools import tool_list
 from tests.integration.dbt.conftest import (
@@ -373,7 +374,7 @@ def test_the_context_has_the_sections_and_keys_that_its_reader_knows(
     context = json.loads(text)
     assert list(context) == ["customer", *SECTIONS]
     assert read_sections(text.encode()) == {name: context[name] for name in SECTIONS}
-    (tool,) = [tool for tool in tool_list(None) if tool["name"] == "get_context"]
+    (tool,) = [tool for tool in tool_list(None, Caller("ada")) if tool["name"] == "get_context"]
     schema = tool["outputSchema"]["properties"]["context"]["properties"]
     assert set(schema) == set(SECTIONS)
     for section in ("insights", "unverified"):
