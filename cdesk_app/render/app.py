@@ -297,7 +297,7 @@ class _Pages:
 
     async def chart_svg(self, request: Request) -> Response:
         card = await self._open(request)
-        theme, narrow = _theme(request), request.query_params.get("narrow") == "1"
+        theme, narrow = theme_of(request), request.query_params.get("narrow") == "1"
 
         def draw() -> str:
             chart = self._renderer.cards.chart(card)
@@ -309,7 +309,7 @@ class _Pages:
 
     async def chart_png(self, request: Request) -> Response:
         card = await self._open(request)
-        theme = _theme(request)
+        theme = theme_of(request)
 
         def draw() -> bytes:
             chart = self._renderer.cards.chart(card)
@@ -388,7 +388,8 @@ def _is_id(text: object) -> bool:
     return isinstance(text, str) and re.fullmatch(_ID, text) is not None
 
 
-def _theme(request: Request) -> ThemeName:
+def theme_of(request: Request) -> ThemeName:
+    """The colors that the browser asks for."""
     return "dark" if request.query_params.get("theme") == "dark" else "light"
 
 

@@ -31,9 +31,12 @@ from cdesk.core.home import StateDirectory, keep_private, write_private
 from cdesk.core.locks import FileLock
 from cdesk.core.log import set_up_logging
 from cdesk.core.wake import WakeSender
+from cdesk.queue.overview import gather
 from cdesk.queue.writer import QueueWriter
 from cdesk_app.render.app import Renderer, make_app
+from cdesk_app.render.board_pages import BoardSource, board_routes
 from cdesk_app.render.card import Card, Cards
+from cdesk_app.render.dashboard import Figures
 from cdesk_app.render.links import Links
 from cdesk_app.render.paint import Painter
 
@@ -96,6 +99,11 @@ def make_renderer(settings: Settings, home: StateDirectory) -> Renderer:
     )
 
 
+def make_source(settings: Settings, home: StateDirectory) -> BoardSource:
+    """What the dashboard of a state directory is made from."""
+    return BoardSource(settings.customer, Figures(home.dashboard), lambda: gather(settings, home))
+
+
 def serve(
     settings: Settings,
     *,
@@ -123,7 +131,8 @@ def serve(
                 Renderer(
                     **{name: getattr(renderer, name) for name in Renderer.__slots__}
                     | {"painted": recorder}
-                )
+                ),
+                more=board_routes(renderer, make_source(settings, home)),
             )
             watched = _Watched(made)
             server = uvicorn.Server(

@@ -17,6 +17,8 @@ ThemeName = Literal["light", "dark"]
 SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 WIDE: Final = 720
 NARROW: Final = 340
+SMALL: Final = 440
+"""Half of a dashboard's width."""
 FONT: Final = "Inter, 'Segoe UI', system-ui, -apple-system, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -186,7 +188,7 @@ def series(
         {
             "mark": {
                 "type": "area",
-                "interpolate": "monotone",
+                "interpolate": "monotone" if len(points) <= 40 else "linear",
                 "line": {"color": "$accent", "strokeWidth": 2.5},
                 "fillOpacity": 0.16,
                 "color": "$accent",
@@ -498,8 +500,8 @@ def sparkline(points: Sequence[Json], *, target: float | None, target_text: str)
         }
     ]
     if target is not None:
-        layers += _marked("y", target, target_text, align="left", x=4)
-    return _frame(list(points), height=150, layer=layers)
+        layers += _marked("y", target, target_text, align="left", x=4, baseline="top", dy=3)
+    return {**_frame(list(points), height=130, layer=layers), "width": SMALL}
 
 
 def calendar(days: Sequence[Json], *, title: str, months: Sequence[Json]) -> Json:

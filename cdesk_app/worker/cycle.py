@@ -86,6 +86,7 @@ def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = No
         pipeline.clean_up.run()
     say("landing", 0, 0)
     _drain(pipeline, report)
+    pipeline.export_dashboard()
     report.seconds = round(time.monotonic() - started, 3)
     return report
 

@@ -27,6 +27,7 @@ from cdesk.core.errors import (
     SnapshotDamaged,
 )
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import local_caller
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state, repair_state
 from cdesk.state.pending import clear_insights, pending_insights
@@ -48,6 +49,7 @@ from cdesk.warehouse.factory import open_warehouse
 from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.bookkeeping import Bookkeeping
 from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker.dashboard import export_dashboard
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, Builder, BuildReport, Progress
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
 from cdesk_app.worker.refresh import (
@@ -120,6 +122,8 @@ class Pipeline:
         """Pending insights that have landed, still to be built."""
         self._built: frozenset[str] = frozenset()
         """Pending insights that are built, still to be in the snapshot."""
+        self.dashboard_due = False
+        """The snapshot was renewed, and what the dashboard shows was not yet."""
         self.refresh_due = False
         """A build has ended whose result the snapshot does not hold yet."""
         self.last_templates: int | None = None
@@ -294,6 +298,7 @@ class Pipeline:
         cleared = clear_insights(self.state, self.home, built=self._built)
         self._built = frozenset()
         self.refresh_due = False
+        self.dashboard_due = True
         self.last_changed = report.changed
         for customer, version in report.changed_customers:
             features = {
@@ -315,6 +320,21 @@ class Pipeline:
         logger.info("snapshot refreshed", extra={"facts": dataclasses.asdict(fact)})
         self.status.keep(fact)
         return report
+
+    def export_dashboard(self) -> None:
+        """Renew what the dashboard shows; a failure is logged, and the last figures stay."""
+        self.dashboard_due = False
+        try:
+            rows = export_dashboard(
+                self.warehouse,
+                self.catalog.get(),
+                self.home,
+                local_caller(self._settings),
+                now_ns=self.now_ns,
+            )
+            logger.info("dashboard exported", extra={"facts": {"rows": rows}})
+        except (CdeskError, OSError) as error:
+            logger.warning("dashboard put off", extra={"facts": {"reason": str(error)}})
 
     def check_snapshot(self) -> None:
         """Set a damaged snapshot aside at the start, so that the first refresh makes a new one of

@@ -10,6 +10,7 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     catalog     where builds happen elsewhere: every five minutes while a shim is there;
                 everywhere where it is not what was compiled
     refresh     the snapshot is behind the last build, or behind its period
+    dashboard   after a refresh, once a minute at most
     clean up    once a day, whichever worker of the directory runs then
     seal        the worker's own queue file has come of age
 """
@@ -42,6 +43,7 @@ POLL_SECONDS: Final = 30.0
 """The longest pause between two turns: what a wake-up that got lost costs."""
 BUSY_POLL_SECONDS: Final = 1.0
 CATALOG_SECONDS: Final = 300.0
+DASHBOARD_SECONDS: Final = 60.0
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
 other out.
@@ -167,6 +169,7 @@ class PipelineTasks:
             Task("tests", self.tests_due, self.tests, retry=TEST_RETRY),
             Task("catalog", self.catalog_due, self.catalog),
             Task("refresh", lambda _: 0.0 if pipeline.refresh_due else None, self.refresh),
+            Task("dashboard", self.dashboard_due, self.dashboard),
             Task("clean up", lambda _: pipeline.clean_up.due_in(), self.clean_up),
             Task("seal", lambda _: 0.0 if pipeline.queue.due else None, self.seal),
         ]
@@ -259,6 +262,13 @@ class PipelineTasks:
 
     def refresh(self) -> bool:
         self._pipeline.refresh()
+        return False
+
+    def dashboard_due(self, since: float) -> float | None:
+        return max(DASHBOARD_SECONDS - since, 0.0) if self._pipeline.dashboard_due else None
+
+    def dashboard(self) -> bool:
+        self._pipeline.export_dashboard()
         return False
 
     def clean_up(self) -> bool:

@@ -172,9 +172,10 @@ def test_the_render_extra_alone_serves_cards(wheel: Path, tmp_path: Path) -> Non
     )
     assert ran.returncode == 0, ran.stderr
     try:
-        base = ran.stdout.partition("/?")[0]
-        with urllib.request.urlopen(f"{base}/static/page.css", timeout=30) as page:
+        cookies = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with cookies.open(ran.stdout.strip(), timeout=30) as page:
             assert page.status == 200
+            assert b"Nothing has happened yet" in page.read()
     finally:
         started = json.loads((tmp_path / "state" / "render.json").read_text(encoding="utf-8"))
         os.kill(started["pid"], signal.SIGTERM)

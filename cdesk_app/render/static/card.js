@@ -17,6 +17,7 @@ let pages = new Map(); // number of a page → its tbody
 let total = Number(card.dataset.rows);
 let last = -1; // the last page that was laid out
 let generation = 0;
+const stale = []; // what was shown before, until the new rows are there
 let busy = false;
 
 function address(path, more) {
@@ -101,6 +102,7 @@ async function more() {
     if (mine !== generation) return;
     last += 1;
     total = page.total;
+    for (const old of stale.splice(0)) old.remove();
     const body = table.createTBody();
     pages.set(last, body);
     fill(body, last, page.rows);
@@ -117,7 +119,7 @@ async function more() {
 async function restart() {
   generation += 1;
   busy = false;
-  for (const body of pages.values()) body.remove();
+  stale.push(...pages.values());
   pages = new Map();
   last = -1;
   total = Infinity;

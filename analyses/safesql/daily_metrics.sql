@@ -1,0 +1,71 @@
+{#- The figures of the `obs_` models by day in one long table: metric, what it is of, value. -#}
+{%- set singles = {
+    'obs_turn_latency': ['latency_p50_ms', 'latency_p95_ms', 'latency_p99_ms'],
+    'obs_ingestion_lag': ['lag_p50_seconds', 'lag_p95_seconds', 'lag_p99_seconds'],
+    'obs_card_ready': ['card_count', 'ready_p50_seconds', 'ready_p95_seconds', 'ready_p99_seconds'],
+    'obs_adoption': [
+        'activity_count', 'customer_count', 'session_count', 'question_count', 'tool_call_count',
+        'insight_count',
+    ],
+    'obs_query_costs': ['query_count', 'failed_count', 'elapsed_seconds', 'byte_count', 'credits'],
+    'obs_provenance_coverage': ['provenance_coverage'],
+    'obs_quarantine': ['line_count', 'quarantined_count'],
+} -%}
+{%- set by_tool = [
+    'call_count', 'error_count', 'latency_p50_ms', 'latency_p95_ms', 'latency_p99_ms',
+] -%}
+with
+
+metrics as (
+
+    {% for model, columns in singles.items() %}
+    {% for column in columns %}
+    select
+        day,
+        '{{ model[4:] }}.{{ column }}' as metric,
+        '' as of_what,
+        cast({{ column }} as double) as metric_value
+    from {{ ref(model) }}
+    union all
+    {% endfor %}
+    {% endfor %}
+    {% for column in by_tool %}
+    select
+        day,
+        'tool_latency.{{ column }}' as metric,
+        tool as of_what,
+        cast({{ column }} as double) as metric_value
+    from {{ ref('obs_tool_latency') }}
+    union all
+    {% endfor %}
+    select
+        day,
+        'errors.error_count' as metric,
+        component as of_what,
+        cast(sum(error_count) as double) as metric_value
+    from {{ ref('obs_errors') }}
+    group by day, component
+    union all
+    select
+        cast({{ dbt.date_trunc('day', 'ts') }} as date) as day,
+        'models.call_count' as metric,
+        coalesce(model, 'unknown') as of_what,
+        cast(count(*) as double) as metric_value
+    from {{ ref('vw_llm_events') }}
+    where activity in ('cdesk.claude_responded', 'cdesk.llm_called')
+    group by {{ dbt.date_trunc('day', 'ts') }}, coalesce(model, 'unknown')
+
+),
+
+asked as (
+
+    select *
+    from metrics
+    where
+        metric_value is not null
+        and day >= cast({{ cdesk.time_back('day', 'days_back') }} as date)
+
+)
+
+select * from asked
+order by day, metric, of_what

@@ -1,0 +1,65 @@
+"""The figures of the dashboard, exported to a file: the renderer never asks the warehouse, and shows
+the last figures when that is down.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from cdesk.artifacts.formats import json_value
+from cdesk.contract.catalog import Catalog
+from cdesk.core.clock import IdSource, NowNs, format_ts
+from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.identity import Caller
+from cdesk.query.executor import TIMEOUT_SECONDS
+from cdesk.warehouse.protocol import Warehouse
+
+logger = logging.getLogger(__name__)
+
+DAYS: Final = 366
+QUESTIONS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "levels": ("service_levels", {"days_back": DAYS}),
+    "metrics": ("daily_metrics", {"days_back": DAYS}),
+    "insights": ("insights", {"limit": 12}),
+}
+"""Section of the file → the template that fills it, and its parameters."""
+
+
+def export_dashboard(
+    warehouse: Warehouse, catalog: Catalog, home: StateDirectory, caller: Caller, *, now_ns: NowNs
+) -> int:
+    """Write `dashboard.json`; how many rows it holds.
+
+    One object: `as_of`, and each section as {columns, rows}.
+
+    Raises:
+        CdeskError: the warehouse could not be asked; the file stays as it is. OSError: it cannot
+        be written.
+    """
+    document: dict[str, Any] = {"as_of": format_ts(now_ns()), "customer": caller.customer}
+    count = 0
+    for section, (name, given) in QUESTIONS.items():
+        template = catalog.templates.get(name)
+        if template is None:  # a project of before
+            continue
+        params = template.check_params(given)
+        with warehouse.run_template(
+            template,
+            template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+            query_tag=IdSource(now_ns).query_tag(),
+            timeout_seconds=TIMEOUT_SECONDS,
+        ) as outcome:
+            names = [field.name for field in outcome.schema]
+            rows = [
+                [json_value(value) for value in row.values()]
+                for batch in outcome.batches
+                for row in batch.to_pylist()
+            ]
+        document[section] = {"columns": names, "rows": rows}
+        count += len(rows)
+    write_private(home.dashboard, orjson.dumps(document))
+    return count

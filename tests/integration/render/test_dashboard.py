@@ -1,0 +1,244 @@
+"""The dashboard over HTTP: on an empty installation, with a year of figures, and under fault."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import uvicorn
+
+from cdesk.core.clock import format_ts
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
+from cdesk.state.status import BreakerState, Fact, KillSwitch, LastBuild, Quarantined, write_status
+from cdesk_app.render.app import make_app
+from cdesk_app.render.board_pages import board_routes
+from cdesk_app.render.server import make_renderer, make_source
+from cdesk_app.render.start import dashboard_link
+from tests.integration.render.conftest import ADA, BOB, Answer, Site
+
+
+@dataclass
+class Browser:
+    """Keeps the session that a link began."""
+
+    site: Site
+    cookie: str = ""
+
+    def open(self, customer: str = ADA) -> Answer:
+        url = dashboard_link(self.site.settings, self.site.home, customer=customer).url
+        answer = self.site.get(url.removeprefix(self.site.settings.render_url))
+        self.cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+        return answer
+
+    def get(self, path: str = "/") -> Answer:
+        return self.site.get(path, Cookie=self.cookie)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    home = StateDirectory(tmp_path / "home").ensure()
+    settings = Settings(home=home.root, customer=ADA, timezone="Europe/Berlin")
+    renderer = make_renderer(settings, home)
+    app = make_app(renderer, more=board_routes(renderer, make_source(settings, home)))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Site(home, settings, server.servers[0].sockets[0].getsockname()[1])
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def browser(site: Site) -> Browser:
+    made = Browser(site)
+    made.open()
+    return made
+
+
+def figures(home: StateDirectory, *, days: int = 365, as_of: float | None = None) -> None:
+    """As the worker exports them."""
+    today = datetime.now(UTC).date()
+    metrics: list[list[Any]] = []
+    levels: list[list[Any]] = []
+    for n in range(days, -1, -1):
+        day = (today - timedelta(days=n)).isoformat()
+        for name, factor in (("p50", 1), ("p95", 2), ("p99", 3)):
+            metrics += [
+                [day, f"turn_latency.latency_{name}_ms", "", 50 * factor + n % 7],
+                [day, f"tool_latency.latency_{name}_ms", "get_context", 5 * factor],
+                [day, f"ingestion_lag.lag_{name}_seconds", "", factor],
+            ]
+        metrics += [
+            [day, "tool_latency.call_count", "get_context", 7],
+            [day, "tool_latency.call_count", "<script>x</script>", 3],
+            [day, "errors.error_count", "build", 2],
+            [day, "adoption.activity_count", "", n % 11],
+            [day, "query_costs.elapsed_seconds", "", 1.5],
+            [day, "models.call_count", "large", 4],
+        ]
+        levels += [
+            [day, "first_token_path_p95_ms", 100.0, 300.0, "ms", "at_most", True],
+            [day, "get_context_p95_ms", 30.0, 25.0, "ms", "at_most", False],
+            [day, "provenance_coverage", 0.991, 0.98, "ratio", "at_least", True],
+        ]
+    document = {
+        "as_of": format_ts(int((as_of or time.time()) * 1e9)),
+        "metrics": {"columns": ["day", "metric", "of_what", "metric_value"], "rows": metrics},
+        "levels": {
+            "columns": ["day", "metric", "reached", "target", "unit", "comparison", "is_met"],
+            "rows": levels,
+        },
+        "insights": {
+            "columns": ["subject", "metric", "value", "verified", "provenance_query_hash"],
+            "rows": [
+                ["activity", "most_frequent", "cdesk.user_asked", True, "ab12cd34ef56ab78"],
+                ["<img src=x onerror=alert(1)>", "x", "\u202ey", False, None],
+            ],
+        },
+    }
+    home.dashboard.write_bytes(orjson.dumps(document))
+
+
+def keep(home: StateDirectory, *facts: Fact) -> None:
+    with closing(open_state(home.state_db)) as state:
+        for fact in facts:
+            write_status(state, fact, now="2026-01-31T12:00:00.000000Z")
+
+
+def test_the_link_begins_a_session_and_leaves_no_signature_behind(site: Site) -> None:
+    browser = Browser(site)
+    opened = browser.open()
+    assert (opened.status, opened.headers["location"]) == (303, "/")
+    cookie = opened.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert browser.get().status == 200
+
+
+def test_nothing_opens_without_a_session(site: Site) -> None:
+    for path in ("/", "/board", "/events", "/board/calendar.svg"):
+        assert site.get(path).status == 403, path
+        assert site.get(path, Cookie="cdesk_session=a.b").status == 403, path
+    page = site.get("/")
+    assert "cdesk dashboard --open" in page.text
+
+
+def test_another_customers_link_opens_nothing(site: Site) -> None:
+    assert Browser(site).open(BOB).status == 403
+
+
+def test_a_cards_link_is_none_to_the_dashboard_and_a_session_opens_ones_cards(
+    browser: Browser, site: Site
+) -> None:
+    mine, theirs = site.put({"v": [1]}), site.put({"v": [1]}, customer=BOB)
+    query = site.link(mine).partition("?")[2]
+    assert site.get(f"/?{query}").status == 403
+    assert browser.get(f"/c/{mine}").status == 200
+    assert browser.get(f"/c/{theirs}").status == 404
+
+
+def test_an_empty_installation_says_how_to_begin(browser: Browser) -> None:
+    page = browser.get()
+    assert page.status == 200
+    assert "Nothing has happened yet" in page.text
+    assert "make demo" in page.text
+    assert page.text.count("not measured yet") == 4
+
+
+def test_a_year_of_figures_is_held_against_its_targets(browser: Browser, site: Site) -> None:
+    figures(site.home)
+    page = browser.get().text
+    assert "All is well" in page
+    for text in ("100 ms", "target 300 ms", "30 ms", "target 25 ms", "99 %", "≥ 98 %"):
+        assert text in page
+    assert page.count(">missed<") == 1
+    assert "activities on 366 days of the last year" in page or "activities on 365 days" in page
+    assert "&lt;script&gt;x&lt;/script&gt;" in page
+    assert "⟨U+202E⟩y" in page
+    assert "<img src=x" not in page
+    for name in ("first_token_path", "get_context", "ingestion_lag", "calendar", "costs"):
+        plots = [browser.get(f"/board/{name}.svg?theme={theme}") for theme in ("light", "dark")]
+        assert [plot.status for plot in plots] == [200, 200], name
+        assert plots[0].body != plots[1].body
+    assert browser.get("/board/nothing.svg").status == 404
+
+
+@pytest.mark.parametrize(
+    ("facts", "said", "todo"),
+    [
+        ([KillSwitch(on=True, since="2026-01-31T12:00:00.000000Z")], "switched off", "kill-switch"),
+        ([BreakerState(state="open", reason="disk full")], "disk full", "cdesk doctor"),
+        ([LastBuild(status="build_failed", message="events: <b>no</b>")], "build failed: events: &lt;b&gt;", "worker --once"),
+        ([Quarantined(lines=3, at="2026-01-31T12:00:00.000000Z")], "3 lines in quarantine", "quarantine list"),
+    ],
+)  # fmt: skip
+def test_what_is_broken_is_said_with_since_when_and_what_to_do(
+    browser: Browser, site: Site, facts: list[Fact], said: str, todo: str
+) -> None:
+    figures(site.home)
+    keep(site.home, *facts)
+    page = browser.get().text
+    assert "1 thing to look at" in page
+    assert said in page
+    assert todo in page
+    assert "target 300 ms" in page, "the last figures stay"
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"metrics": {"rows": [[1]]}}'])
+def test_figures_that_make_no_sense_leave_the_page_whole(
+    browser: Browser, site: Site, content: bytes
+) -> None:
+    site.home.dashboard.write_bytes(content)
+    page = browser.get()
+    assert page.status == 200
+    assert page.text.rstrip().endswith("</html>")
+
+
+def test_a_state_that_cannot_be_read_is_a_finding(browser: Browser, site: Site) -> None:
+    with closing(open_state(site.home.state_db)) as state:
+        state.execute("pragma user_version = 9999")
+    page = browser.get()
+    assert page.status == 200
+    assert "newer cdesk" in page.text
+
+
+def test_old_figures_are_said_to_be_old(browser: Browser, site: Site) -> None:
+    figures(site.home, days=3, as_of=time.time() - 3 * 86_400)
+    assert "The figures are old" in browser.get().text
+
+
+def test_what_changes_is_told_to_an_open_page(browser: Browser, site: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
+    connection.request("GET", "/events", headers={"Cookie": browser.cookie})
+    events = connection.getresponse()
+    assert events.headers["Content-Type"].startswith("text/event-stream")
+
+    def next_version() -> str:
+        while not (line := events.readline().decode()).startswith("data: "):
+            assert line, "the stream ended"
+        return line.removeprefix("data: ").strip()
+
+    first = next_version()
+    assert browser.get("/board").headers["x-version"] == first
+    figures(site.home, days=10)
+    second = next_version()
+    assert second != first
+    page = browser.get("/board")
+    assert page.headers["x-version"] == second
+    assert date.today().isoformat()[:4] in page.text  # noqa: DTZ011 - the year alone
+    connection.close()
