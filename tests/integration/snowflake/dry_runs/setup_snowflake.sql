@@ -123,15 +123,18 @@ begin
     let previous timestamp_ntz := (
         select max(landed_at) from CLAUDE_LOGS.ACTIVITIES.landing where landed_at >= dateadd(day, -3, sysdate())
     );
+    let given timestamp_ntz := (select try_cast(:same_landing as timestamp_ntz));
     let stamp timestamp_ntz := (
         select
             case
-                when try_cast(:same_landing as timestamp_ntz) between dateadd(minute, -10, sysdate()) and dateadd(minute, 1, sysdate())
-                    then try_cast(:same_landing as timestamp_ntz)
+                when :given >= dateadd(minute, -10, sysdate())
+                    and :given <= dateadd(minute, 1, sysdate())
+                    then :given
                 else greatest(sysdate(), coalesce(dateadd(microsecond, 1, :previous), sysdate()))
             end
     );
-    insert into CLAUDE_LOGS.ACTIVITIES.landing (id, kind, payload, source_file, source_offset, landed_at, landed_by)
+    insert into CLAUDE_LOGS.ACTIVITIES.landing
+        (id, kind, payload, source_file, source_offset, landed_at, landed_by)
     select
         cast(get(line.value, 0) as varchar),
         cast(get(line.value, 1) as varchar),
@@ -150,7 +153,8 @@ begin
             and landed.source_file = cast(get(line.value, 3) as varchar)
             and landed.source_offset = cast(get(line.value, 4) as number(38, 0))
     );
-    return to_varchar(:stamp, 'YYYY-MM-DD HH24:MI:SS.FF6') || '|' || coalesce(to_varchar(:previous, 'YYYY-MM-DD HH24:MI:SS.FF6'), '');
+    return to_varchar(:stamp, 'YYYY-MM-DD HH24:MI:SS.FF6') || '|'
+        || coalesce(to_varchar(:previous, 'YYYY-MM-DD HH24:MI:SS.FF6'), '');
 end
 $$;
 
@@ -176,5 +180,5 @@ grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'setup_snowflake';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', 'fd743aece0bb7a0756d0f1aae9d1fc28', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '8ffa67d070266783400a48e4c4dbf72d', sysdate();
 
