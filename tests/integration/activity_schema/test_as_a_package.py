@@ -73,9 +73,9 @@ COLUMNS = """
 
 
 def snippet(name: str) -> str:
-    """The YAML that docs/relationships.md gives for a file of the other project."""
+    """What docs/relationships.md gives for a file of the other project."""
     page = (ROOT / "docs" / "relationships.md").read_text(encoding="utf-8")
-    found = re.search(rf"```yaml\n# {re.escape(name)}\n(.*?)```", page, re.DOTALL)
+    found = re.search(rf"```\w+\n(?:#|--) {re.escape(name)}\n(.*?)```", page, re.DOTALL)
     assert found, f"docs/relationships.md has no snippet for {name}"
     return found[1]
 
@@ -97,6 +97,8 @@ def shop(tmp_path: Path) -> Path:
         "models/events.sql": "select 1 as one",
         "models/stitched_stream.sql": "select 1 as one",
         "models/visits.sql": VISITS,
+        "models/first_purchases.sql": snippet("models/first_purchases.sql"),
+        "models/first_purchases.yml": snippet("models/first_purchases.yml"),
     }
     for name, text in files.items():
         (project / name).write_text(text, encoding="utf-8")
@@ -147,10 +149,8 @@ def test_a_newcomer_builds_everything_and_gets_nothing_but_the_own_models(shop: 
     succeed(shop, "deps")
     succeed(shop, "build")
     assert relations(shop) == [
-        "main.events",
-        "main.our_stream",
-        "main.stitched_stream",
-        "main.visits",
+        *("main.events", "main.first_purchases", "main.our_stream"),
+        *("main.stitched_stream", "main.visits"),
     ]
     assert rows(shop, "select * from visits order by activity_id") == [
         ("1", "home", "2", "2", "0", "None"),
@@ -175,6 +175,8 @@ def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop:
         "[cdesk.first_after('login', columns=['activity_id'])], stream=cdesk.stitched_stream()) }}",
         encoding="utf-8",
     )
+    (shop / "models" / "first_purchases.yml").unlink()
+    (shop / "models" / "first_purchases.sql").unlink()
     succeed(shop, "deps")
     succeed(shop, "build")
     assert "main.cdesk_stitched_stream" in relations(shop)
