@@ -20,8 +20,8 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.facts import CatalogSeal, read_status
 from cdesk.state.snapshot import SnapshotReader
-from cdesk.state.status import CatalogSeal, read_status
 from mcp_shim.state import SharedState
 from mcp_shim.worker_start import WorkerStarter
 

@@ -20,10 +20,10 @@ from cdesk.queue.depth import Delivered, DepthCounter, read_delivered
 from cdesk.queue.files import list_queue
 from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
 from cdesk.state.database import open_state
+from cdesk.state.facts import KillSwitch, read_status
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
     BreakerState,
-    KillSwitch,
     LastBuild,
     LastCleanUp,
     LastLanding,
@@ -31,7 +31,6 @@ from cdesk.state.status import (
     LastTest,
     Quarantined,
     WorkerState,
-    read_status,
 )
 from cdesk.state.tickets import count_open
 

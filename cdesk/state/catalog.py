@@ -15,7 +15,7 @@ from cdesk.contract.catalog import Catalog, CatalogReader, catalog_digest, load_
 from cdesk.core.errors import CatalogError, StateDirectoryError
 from cdesk.core.home import StateDirectory, write_private
 from cdesk.state.database import open_state
-from cdesk.state.status import CatalogSeal, read_status, write_status
+from cdesk.state.facts import CatalogSeal, read_status, write_status
 
 
 def open_catalog(home: StateDirectory) -> CatalogReader:

@@ -9,7 +9,7 @@ import sqlite3
 
 from cdesk.contract.redaction import redact_text
 from cdesk.core.errors import KillSwitchActive
-from cdesk.state.status import KillSwitch, read_status, write_status
+from cdesk.state.facts import KillSwitch, read_status, write_status
 from cdesk.state.tickets import cancel_all
 
 

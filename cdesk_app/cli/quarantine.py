@@ -93,7 +93,8 @@ def _tell(room: Quarantine, state: sqlite3.Connection) -> None:
     import time
 
     from cdesk.core.clock import format_ts
-    from cdesk.state.status import Quarantined, write_status
+    from cdesk.state.facts import write_status
+    from cdesk.state.status import Quarantined
     from uploader.quarantine import MOST_ROWS
 
     left, now = room.lines(limit=MOST_ROWS), format_ts(time.time_ns())

@@ -13,7 +13,8 @@ from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
     from cdesk.queue.overview import Overview, Queue, Worker
-    from cdesk.state.status import KillSwitch, LastBuild, LastTest, Quarantined
+    from cdesk.state.facts import KillSwitch
+    from cdesk.state.status import LastBuild, LastTest, Quarantined
 
 EXAMPLE = "cdesk status --json"
 

@@ -15,7 +15,8 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeSender
 from cdesk.state.database import open_state
-from cdesk.state.status import CycleAnswer, CycleRequest, read_status, write_status
+from cdesk.state.facts import read_status, write_status
+from cdesk.state.status import CycleAnswer, CycleRequest
 from cdesk_app.worker.cycle import CycleReport, Stage
 from cdesk_app.worker.status_board import StatusBoard
 

@@ -23,7 +23,8 @@ from cdesk.core.errors import CdeskError, NewerVersion, StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeListener
-from cdesk.state.status import WorkerState, write_status
+from cdesk.state.facts import write_status
+from cdesk.state.status import WorkerState
 from cdesk.state.tickets import fail_open
 from cdesk_app.worker.cycle import CycleReport, Stage, run_cycle
 from cdesk_app.worker.cycle_requests import ask_for_cycle

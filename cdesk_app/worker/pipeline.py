@@ -30,13 +30,13 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state, repair_state
+from cdesk.state.facts import CatalogSeal
 from cdesk.state.pending import clear_insights, pending_insights
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.status import (
     Backlog,
     BreakerState,
     BuiltProject,
-    CatalogSeal,
     LastBuild,
     LastCatalog,
     LastLanding,

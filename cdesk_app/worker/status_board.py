@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 
 from cdesk.core.clock import NowNs, format_ts
-from cdesk.state.status import Fact, Row, read_status, write_status
+from cdesk.state.facts import Fact, Row, read_status, write_status
 
 
 class StatusBoard:

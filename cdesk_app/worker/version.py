@@ -12,7 +12,8 @@ from typing import Final
 from cdesk import __version__
 from cdesk.core.errors import NewerVersion
 from cdesk.state.database import require_known_version
-from cdesk.state.status import BuiltProject, read_status
+from cdesk.state.facts import read_status
+from cdesk.state.status import BuiltProject
 
 
 def installed_version() -> str | None:

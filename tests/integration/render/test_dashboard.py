@@ -20,7 +20,8 @@ from cdesk.core.clock import format_ts
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
-from cdesk.state.status import BreakerState, Fact, KillSwitch, LastBuild, Quarantined, write_status
+from cdesk.state.facts import Fact, KillSwitch, write_status
+from cdesk.state.status import BreakerState, LastBuild, Quarantined
 from cdesk_app.render.app import make_app
 from cdesk_app.render.board_pages import board_routes
 from cdesk_app.render.server import make_renderer, make_source

@@ -38,8 +38,10 @@ address, five times a second.
 # one has.
 FORBIDDEN = frozenset(
     (
-        "boto3", "dbt", "duckdb", "httpx2._client", "jinja2", "jsonschema", "numpy", "opentelemetry.sdk", "pandas", "pyarrow", "requests",
-        "snowflake", "sse_starlette.sse", "starlette.requests", "uploader", "urllib.request", "uvicorn.config", "warehouse", "worker",
+        "boto3", "cdesk.state.status", "dbt", "duckdb", "httpx2._client", "jinja2", "jsonschema",
+        "numpy", "opentelemetry.sdk", "pandas", "pyarrow", "requests", "snowflake",
+        "sse_starlette.sse", "starlette.requests", "uploader", "urllib.request",
+        "uvicorn.config", "cdesk.warehouse", "cdesk_app",
     )
 )  # fmt: skip
 MOST_MODULES = 400

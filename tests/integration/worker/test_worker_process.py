@@ -29,8 +29,9 @@ from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeSender, read_worker
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import SCHEMA_VERSION, open_state
+from cdesk.state.facts import read_status
 from cdesk.state.snapshot import SnapshotReader
-from cdesk.state.status import LastBuild, WorkerState, read_status
+from cdesk.state.status import LastBuild, WorkerState
 from cdesk.state.tickets import expiry_of, get_ticket, submit_ticket
 from cdesk_app.cli.main import main
 from cdesk_app.cli.worker import stop_worker

@@ -10,18 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.state import status
+from cdesk.state import facts, status
 from cdesk.state.database import open_state
-from cdesk.state.status import (
-    KEYS,
-    Fact,
-    LastBuild,
-    LastTest,
-    Quarantined,
-    from_json,
-    read_status,
-    write_status,
-)
+from cdesk.state.facts import KEYS, Fact, from_json, read_status, write_status
+from cdesk.state.status import LastBuild, LastTest, Quarantined
 
 
 @pytest.fixture
@@ -31,9 +23,13 @@ def state(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_every_kind_has_a_key_of_its_own() -> None:
-    kinds = {kind for kind in vars(status).values() if isinstance(kind, type)}
-    facts = {kind for kind in kinds if issubclass(kind, Fact) and kind is not Fact}
-    assert set(KEYS) == facts
+    kinds = {
+        kind
+        for module in (facts, status)
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+    }
+    assert set(KEYS) == {kind for kind in kinds if issubclass(kind, Fact) and kind is not Fact}
     assert len(set(KEYS.values())) == len(KEYS)
 
 

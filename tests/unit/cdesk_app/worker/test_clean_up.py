@@ -16,7 +16,8 @@ from cdesk.core.errors import NotFound
 from cdesk.query import retention
 from cdesk.query.retention import hold_artifact
 from cdesk.state.database import open_state
-from cdesk.state.status import LastCleanUp, read_status
+from cdesk.state.facts import read_status
+from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import KEEP_DAYS
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.status_board import StatusBoard

@@ -26,6 +26,7 @@ from cdesk.core.locks import FileLock
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import SCHEMA_VERSION, open_state
+from cdesk.state.facts import read_status, write_status
 from cdesk.state.pending import pending_insights
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
@@ -36,8 +37,6 @@ from cdesk.state.status import (
     LastBuild,
     LastCleanUp,
     LastTest,
-    read_status,
-    write_status,
 )
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk_app.worker.clean_up import CleanUp
