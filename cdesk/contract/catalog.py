@@ -57,6 +57,8 @@ FORMS: Final = {
     "uuid": "36 lower-case characters, such as 0190a5f0-0000-7000-8000-000000000000",
 }
 """Type → what a value of it looks like."""
+CATALOG_VERSION: Final = 1
+NEWER_CATALOG: Final = "catalog.json was written by a newer cdesk; upgrade this one"
 IDENTITY_BINDS: Final = ("customer", "is_analyst")
 """Binds that always come from the caller's identity, never from an argument."""
 MAX_STRING: Final = 1_000
@@ -373,6 +375,8 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
     except (OSError, ValueError) as error:
         raise CatalogError(f"{path} cannot be read ({error}); run 'cdesk refresh'") from None
     try:
+        if data.get("v", CATALOG_VERSION) > CATALOG_VERSION:
+            raise CatalogError(NEWER_CATALOG)
         if seal is not None and catalog_digest(data["dialect"], data["templates"]) != seal():
             raise CatalogError(
                 f"{path} is not the catalog that this installation compiled; run 'cdesk refresh'"

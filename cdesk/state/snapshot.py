@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cdesk.core.errors import SnapshotDamaged, SnapshotError
+from cdesk.core.errors import NewerVersion, SnapshotDamaged, SnapshotError
 from cdesk.core.home import make_private_file
+
+SNAPSHOT_VERSION: Final = 1
 
 _SCHEMA: Final = """
 create table if not exists context (
@@ -251,6 +253,8 @@ class SnapshotWriter:
             make_private_file(self._path)
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
         try:
+            if require_known_snapshot(connection) < SNAPSHOT_VERSION:
+                connection.execute(f"pragma user_version = {SNAPSHOT_VERSION}")
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.executescript(_SCHEMA)
@@ -258,6 +262,18 @@ class SnapshotWriter:
             connection.close()
             raise
         return connection
+
+
+def require_known_snapshot(connection: sqlite3.Connection) -> int:
+    """The version of a snapshot.
+
+    Raises:
+        NewerVersion: this version of cdesk does not know it. sqlite3.Error: it cannot be read.
+    """
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > SNAPSHOT_VERSION:
+        raise NewerVersion("context.db was written by a newer cdesk; upgrade this one")
+    return version
 
 
 _UPSERT: Final = (

@@ -423,7 +423,7 @@ def open_pipeline(
     """
     repair_state(home.state_db)
     with contextlib.closing(open_state(home.state_db)) as state:
-        require_current(state)
+        require_current(state, home)
     project = locate_project(settings, home)
     warehouse = open_warehouse(settings, home)
     queue = QueueWriter(home.queue, durability=settings.durability)

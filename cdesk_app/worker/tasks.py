@@ -175,7 +175,7 @@ class PipelineTasks:
         ]
 
     def version(self) -> bool:
-        require_current(self._pipeline.state)
+        require_current(self._pipeline.state, self._pipeline.home)
         require_installed(self._installed())
         return False
 

@@ -7,6 +7,7 @@ Only dbt and tickets are stand-ins.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,7 +26,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
-from cdesk.state.database import SCHEMA_VERSION, open_state
+from cdesk.state.database import open_state
 from cdesk.state.facts import read_status, write_status
 from cdesk.state.pending import pending_insights
 from cdesk.state.snapshot import SnapshotReader
@@ -549,10 +550,19 @@ def test_a_task_that_fails_keeps_no_other_from_its_turn(
 # -- a worker that does not belong here any more
 
 
-def test_a_worker_ends_when_a_newer_version_has_written_state_db(built: Desk) -> None:
-    built.state.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
+@pytest.mark.parametrize("name", ["state.db", "context.db", "catalog.json"])
+def test_a_worker_ends_when_a_newer_version_has_written_a_file(built: Desk, name: str) -> None:
+    path = built.home.root / name
+    if name == "catalog.json":
+        path.write_text('{"v": 2}', encoding="utf-8")
+    else:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("pragma user_version = 99")
+    before = path.read_bytes()
     assert built.loop.run(900) == "newer_version"
-    assert built.loop.problem == "state.db was written by a newer cdesk; upgrade this one"
+    assert built.loop.problem == f"{name} was written by a newer cdesk; upgrade this one"
+    assert path.read_bytes() == before
+    assert built.builds() == []
 
 
 @pytest.mark.parametrize(
