@@ -90,6 +90,7 @@ def cold(project: DbtProject, environ: dict[str, str], *words: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _DBT, "build", *words, *untested, *project.options()],
         env=environ,
+        cwd=project.home_dir,
         check=False,
         stdout=subprocess.PIPE,
         text=True,
@@ -133,7 +134,7 @@ def idle_cpu(home: StateDirectory, environ: dict[str, str], seconds: float) -> d
     """CPU share and memory of a worker, its builder included, over `seconds` with nothing to do."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cdesk_app.cli.main", "worker"],
-        env={**environ, "CDESK_CUSTOMER": "customer-0"},
+        env={**environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": "customer-0"},
     )
     try:
         while (read_worker(home) or {}).get("pid") != process.pid:
