@@ -22,6 +22,7 @@ import hashlib
 import io
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -34,6 +35,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdesk.core.errors import WarehouseError
+from cdesk.core.plain import plain_json
 
 Format = Literal["parquet", "csv", "json"]
 
@@ -358,9 +360,17 @@ def _first_rows(path: Path, limit: int | None) -> Iterator[tuple[Any, ...]]:
         yield from itertools.islice(rows, limit)
 
 
-def export(path: Path, out: BinaryIO, format: Format, *, result: Mapping[str, Any]) -> int:
+def export(
+    path: Path,
+    out: BinaryIO,
+    format: Format,
+    *,
+    result: Mapping[str, Any],
+    raw: bool = False,
+) -> int:
     """Write the stored rows to `out`: `parquet` as it is, `csv` (RFC 4180, header, null as nothing,
-    UTF-8), or `json`. How many rows that were.
+    UTF-8), or `json`. How many rows that were. A text that a spreadsheet would take for a formula
+    gets an apostrophe before it in `csv`, unless `raw`.
 
     `json` is one object: `result` (what get_result answers) with all stored rows in place of the
     preview; `truncated` where they are a sample.
@@ -371,18 +381,19 @@ def export(path: Path, out: BinaryIO, format: Format, *, result: Mapping[str, An
                 out.write(chunk)
         return int(pq.read_metadata(path).num_rows)
     if format == "csv":
-        return _write_csv(path, out, [column["name"] for column in result["columns"]])
+        header = [column["name"] for column in result["columns"]]
+        return _write_csv(path, out, header, raw=raw)
     return _write_json(path, out, result)
 
 
-def _write_csv(path: Path, out: BinaryIO, header: list[str]) -> int:
+def _write_csv(path: Path, out: BinaryIO, header: list[str], *, raw: bool) -> int:
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     count = 0
     try:
         writer = csv.writer(text)
-        writer.writerow(header)
+        writer.writerow([_csv_cell(name, raw=raw) for name in header])
         for count, row in enumerate(read_rows(path), start=1):  # noqa: B007
-            writer.writerow([_csv_cell(value) for value in row])
+            writer.writerow([_csv_cell(value, raw=raw) for value in row])
     finally:
         text.flush()
         text.detach()
@@ -397,14 +408,25 @@ def _write_json(path: Path, out: BinaryIO, result: Mapping[str, Any]) -> int:
     }
     truncated = b"true" if result.get("sampled") else b"false"
     count = 0
-    out.write(b'{"columns":' + orjson.dumps(result["columns"]) + b',"rows":[')
+    out.write(b'{"columns":' + plain_json(orjson.dumps(result["columns"])) + b',"rows":[')
     for count, row in enumerate(read_rows(path), start=1):
-        out.write((b",\n" if count > 1 else b"\n") + orjson.dumps(row))
-    out.write(b'],"truncated":' + truncated + b"," + orjson.dumps(rest)[1:] + b"\n")
+        out.write((b",\n" if count > 1 else b"\n") + plain_json(orjson.dumps(row)))
+    tail = plain_json(orjson.dumps(rest))[1:]
+    out.write(b'],"truncated":' + truncated + b"," + tail + b"\n")
     return count
 
 
-def _csv_cell(value: Any) -> Any:
+_FORMULA = re.compile(r"[ \u00a0\u3000]*[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?%?\Z")
+
+
+def _csv_cell(value: Any, *, raw: bool) -> Any:
+    """The value as CSV has it. What begins a formula in a spreadsheet is kept from being one.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if isinstance(value, str) and not raw and _FORMULA.match(value) and not _NUMBER.match(value):
+        return f"'{value}"
     if isinstance(value, list | dict):
         return orjson.dumps(value).decode()
     if isinstance(value, bool):

@@ -215,6 +215,7 @@ class Template:
     `reuse`: whether an earlier answer to the same question may be given again (docs/safesql.md);
     not where the template is asked to see the system as it is at this moment. `evidence_columns`:
     the columns whose values can prove an insight, each with whose word they are (`Basis`).
+    `safe_columns`: text that an answer others look at shows as it is; all other text is redacted.
     """
 
     name: str
@@ -227,6 +228,7 @@ class Template:
     hash: str
     reuse: bool = True
     evidence_columns: Mapping[str, Basis] = field(default_factory=dict)
+    safe_columns: tuple[str, ...] = ()
 
     def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked, defaults filled in.
@@ -396,6 +398,7 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
                 hash=item["hash"],
                 reuse=bool(item.get("reuse", True)),
                 evidence_columns=dict(item.get("evidence_columns") or {}),
+                safe_columns=tuple(item.get("safe_columns") or ()),
             )
             for name, item in data["templates"].items()
         }

@@ -381,7 +381,7 @@ def without_credentials(kind: str, record: Mapping[str, Any]) -> Mapping[str, An
         InvalidField: a field is beyond its limits with what stands in for a credential.
     """
     given = {name: record[name] for name in WRITTEN_BY_CALLERS.get(kind, ())}
-    redacted = redact_fields(given, orjson.dumps(given))
+    redacted = redact_fields(given)
     if redacted is given:
         return record
     for name in given:

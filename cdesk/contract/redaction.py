@@ -50,6 +50,8 @@ FLAG = 8
 """What commands have: a dash after a space, a here-string, `echo`."""
 SCHEME = 16
 """`Bearer` or `Basic`."""
+CARD = 32
+"""Thirteen digits in a row, or with what people put between them."""
 
 # -- building blocks
 
@@ -371,17 +373,15 @@ _CREDENTIALS: tuple[Rule, ...] = (
     # Bearer and Basic where no header's name stands before them.
     Rule(
         "secret:bearer_token",
-        r"(\b(?:[Bb]earer|BEARER)[ \t]+\\*[\"']?)(?:[A-Za-z0-9._~+/=-]*[0-9][A-Za-z0-9._~+/=-]*"
-        r"|[A-Za-z0-9._~+/=-]{24,})",
+        r"(\b(?:[Bb]earer|BEARER)[ \t]+\\*[\"']?)[A-Za-z0-9._~+/=-]{16,}",
         r"\1[secret:bearer_token]",
         hints=("bearer",),
         needs=SCHEME,
     ),
     Rule(
         "secret:basic_credentials",
-        r"(\b(?:[Bb]asic|BASIC)[ \t]+)(?:[A-Za-z0-9+/]{6,}={1,2}|[A-Za-z0-9+/]*[0-9][A-Za-z0-9+/]"
-        r"{7,}"
-        r"|[A-Za-z0-9+/]{4,}[0-9][A-Za-z0-9+/]{3,})",
+        r"(\b(?:[Bb]asic|BASIC)[ \t]+)(?:[A-Za-z0-9+/]{6,}={1,2}"
+        r"|[A-Za-z+/]{0,64}[0-9][A-Za-z0-9+/]{15,}|[A-Za-z+/]{15,64}[0-9][A-Za-z0-9+/]*)",
         r"\1[secret:basic_credentials]",
         hints=("basic",),
         needs=SCHEME,
@@ -562,7 +562,7 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_SAID}[ \t]+){_MIXED}",
+        rf"(?i)({_PASS_SAID}[ \t]+){_MIXED}",
         r"\1[secret:credential]",
         needs=NAME,
     ),
@@ -638,9 +638,18 @@ _CREDENTIALS: tuple[Rule, ...] = (
         needs=FLAG,
     ),
     Rule(
+        "secret:password",
+        rf"(?i)({_PASS_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
+        r"(?:is|was|ist|lautet|est|es|are|changed to|set to|to)(?:[ \t]+(?:now|still|just|simply|"
+        r"jetzt))?[ \t:]+)"
+        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    Rule(
         "secret:credential",
         rf"(?i)({_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
-        r"(?:is|was|ist|lautet|est|es|are|changed to|set to|to)(?:[ \t]+(?:now|still|just|simply|"
+        r"(?:is|ist|est)(?:[ \t]+(?:now|still|just|simply|"
         r"jetzt))?[ \t:]+)"
         rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
         r"\1[secret:credential]",
@@ -1148,7 +1157,7 @@ def _digits(text: str) -> str:
     return "".join(char for char in text.replace("%20", "") if "0" <= char <= "9")
 
 
-_ISSUERS = (
+ISSUERS = (
     r"(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}"
     r"|7[01][0-9]|720)[0-9]{12}|"
     r"3[47][0-9]{13}|3(?:0[0-59]|[689][0-9])[0-9]{11}|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12,15}|"
@@ -1170,7 +1179,7 @@ def _is_luhn(digits: str) -> bool:
 
 def _is_card(text: str) -> bool:
     digits = _digits(text)
-    return _compiled(_ISSUERS).fullmatch(digits) is not None and _is_luhn(digits)
+    return _compiled(ISSUERS).fullmatch(digits) is not None and _is_luhn(digits)
 
 
 def _is_iban(text: str) -> bool:
@@ -1241,8 +1250,9 @@ _TO_RUNS = bytes(
     for byte in range(256)
 )
 _TO_ZEROS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
-_CARD_GAPS = b" ./_+-\xc2\xa0\xe2\x80\x87\x89\xaf\x90\x91\x92\x93\x94\x88"
+_CARD_GAPS = b" ./_+%-\xc2\xa0\xe2\x80\x87\x89\xaf\x90\x91\x92\x93\x94\x88"
 _FLAGS = (" --", " -p", " -a ", " -w ", " -u", " -c", " -t", " -s", " -k")
+_STEMS_PASS = ("pass", "pw", "kennw")
 _STEMS_SAID = ("pass", "pw", "kennw", "secret", "token", "key", "code", "pin", "otp")
 _SAID_HERE = (
     r"pass(?:w|phrase|code|e?[0-9]?(?![a-z]))|pwd?[0-9]?(?![a-z])|kennw|secret|"
@@ -1260,34 +1270,42 @@ _NAMED_BEFORE = (
 def _signs(lower: str, raw: bytes) -> int:
     """Which signs a text shows: in lower case, and as UTF-8."""
     signs = RUN if b"A" * 16 in raw.translate(_TO_RUNS) else 0
-    if _shows_name(lower):
+    digits = raw.translate(_TO_ZEROS, _CARD_GAPS)
+    if b"0" * 13 in digits:
+        signs |= CARD
+    if _shows_name(lower, has_digits=b"0" in digits):
         signs |= NAME
     if "@" in lower:
         signs |= AT
     if (
-        (" -" in lower and any(flag in lower for flag in _FLAGS))
-        or lower.startswith("-")
-        or "<<<" in lower
+        lower.startswith("-")
+        or (" -" in lower and any(flag in lower for flag in _FLAGS))
+        or ("<" in lower and "<<<" in lower)
         or ("|" in lower and "echo " in lower)
-        or "/user:" in lower
+        or ("/" in lower and "/user:" in lower)
     ):
         signs |= FLAG
-    if "bearer" in lower or "basic" in lower:
+    if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
         signs |= SCHEME
     return signs
 
 
-def _shows_name(lower: str) -> bool:
+def _shows_name(lower: str, *, has_digits: bool) -> bool:
     """Whether a name stands where a value may follow: before a sign such as = and :, or, of some
-    names, anywhere.
+    names, anywhere in a text with a digit or a quote.
     """
-    for stem in _STEMS_SAID:
-        place = lower.find(stem)
-        while place >= 0:
-            if _compiled(_SAID_HERE).match(lower, place):
-                return True
-            place = lower.find(stem, place + 2)
-    if ("'" in lower or '"' in lower) and ("identified by" in lower or "securestr" in lower):
+    quoted = "'" in lower or '"' in lower or "`" in lower
+    if quoted or has_digits:
+        stems: tuple[str, ...] = _STEMS_PASS
+        if " is" in lower or " est " in lower or (quoted and ("(" in lower or "name=" in lower)):
+            stems = _STEMS_SAID
+        for stem in [stem for stem in stems if stem in lower]:
+            place = lower.find(stem)
+            while place >= 0:
+                if _compiled(_SAID_HERE).match(lower, place):
+                    return True
+                place = lower.find(stem, place + 2)
+    if quoted and ("identified by" in lower or "securestr" in lower):
         return True
     if not lower.isascii():
         if any(name in lower for name in _FOREIGN):
@@ -1313,10 +1331,6 @@ _FOREIGN = (
     "lösenord",
     "clé",
 )
-
-
-def _shows_card(raw: bytes) -> bool:
-    return b"0" * 13 in raw.replace(b"%20", b"").translate(_TO_ZEROS, _CARD_GAPS)
 
 
 def _may_match(rule: Rule, lower: str, signs: int) -> bool:
@@ -1365,13 +1379,11 @@ def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
 
 def redact_text(text: str, *, personal: bool = False) -> str:
     """The text with credentials, and where `personal` personal data, replaced by what they were."""
-    lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
-    if signs := _signs(lower, raw):
-        redacted = _run(_CREDENTIALS, text, lower, signs)
-        if redacted is not text and redacted != text:
-            text, lower = redacted, redacted.lower()
-    if _shows_card(raw):
-        text = _run(_CARDS, text, text.lower(), 0)
+    lower = text.lower()
+    if signs := _signs(lower, text.encode("utf-8", "surrogatepass")):
+        text = _run(_CREDENTIALS, text, lower, signs)
+        if signs & CARD:
+            text = _run(_CARDS, text, text.lower(), 0)
     if personal:
         for rules in (_PEOPLE, _NUMBERS):
             text = _run(rules, text, text.lower(), 0)
@@ -1489,32 +1501,41 @@ def _stand_in(value: Any, label: str) -> Any:
     return f"[{label}]"
 
 
-def redact_fields(value: Any, encoded: bytes) -> Any:
-    """`redact_value(value)` for a value whose JSON is at hand. Most hold no credential, and the JSON
-    shows that at a fraction of the cost.
+def redact_fields(value: Any) -> Any:
+    """`redact_value(value)` without personal data, for where somebody waits: most values hold no
+    credential, and a look at their keys, and at their texts all at once, shows it.
     """
-    lower = encoded.decode("utf-8", "replace").lower()
-    escaped = '\\"' in lower or "\\u00" in lower
-    if (
-        escaped
-        or _signs(lower.replace('":', '"'), encoded)
-        or _shows_card(encoded)
-        or _has_secret_key(value)
-    ):
-        return redact_value(value)
-    return value
+    texts: list[str] = []
+    if not _collect(value, texts):
+        text = " ".join(texts)
+        lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
+        if "\\" not in lower and not _signs(lower, raw):
+            return value
+    return redact_value(value)
 
 
-def _has_secret_key(value: Any) -> bool:
-    if isinstance(value, dict):
+def _collect(value: Any, texts: list[str]) -> bool:
+    """Gather the texts of a document, names of keys included. True as soon as a key or a number
+    gives a credential away.
+    """
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, dict):
         for key, item in value.items():
-            if isinstance(item, str):
-                if key_label(key) or (key in _NAMING and key_label(item)):
-                    return True
-            elif key_label(key) or _has_secret_key(item):
+            if key_label(key):
                 return True
-    elif isinstance(value, list):
+            if len(key) >= 16:
+                texts.append(key)
+            if isinstance(item, str):
+                if key in _NAMING and key_label(item):
+                    return True
+                texts.append(item)
+            elif item is not None and _collect(item, texts):
+                return True
+    elif isinstance(value, list | tuple):
         if len(value) == 2 and isinstance(value[0], str) and key_label(value[0]):
             return True
-        return any(_has_secret_key(item) for item in value if not isinstance(item, str))
+        return any(_collect(item, texts) for item in value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return _is_card_number(value)
     return False

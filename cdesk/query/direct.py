@@ -33,12 +33,13 @@ def run_now(
     dry_run: bool = False,
     cancel: threading.Event | None = None,
     progress: Callable[[str], None] | None = None,
+    raw: bool = False,
 ) -> dict[str, Any]:
     """Run a catalogued template in this process, with the hash, tag, records and proof of a ticket.
 
     Returns what get_result answers. With `format` and `out` every stored row goes to `out` as well
     (not for a dry run), and the answer says in `exported_rows` how many those are: fewer than
-    `row_count` where the result is a sample.
+    `row_count` where the result is a sample. `raw` leaves formulas in CSV as they are.
 
     Raises:
         CdeskError: as `make_request` and `Executor.answer`.
@@ -69,7 +70,8 @@ def run_now(
             result = executor.answer(request, state, cancel=cancel, progress=progress)
         if format is not None and out is not None and not dry_run:
             path = executor.artifacts.path(result["artifact"]["uri"])
-            result = {**result, "exported_rows": export(path, out, format, result=result)}
+            rows = export(path, out, format, result=result, raw=raw)
+            result = {**result, "exported_rows": rows}
     finally:
         warehouse.close()
         writer.close()

@@ -26,6 +26,7 @@ import orjson
 from cdesk.artifacts.formats import Stored, store
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
+from cdesk.artifacts.redacted import redact_batches, redaction_version
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.contract.catalog import Catalog
 from cdesk.core.backoff import FULL_JITTER, Backoff
@@ -187,7 +188,7 @@ class Executor:
             cancel=attempt.cancel,
         ) as outcome:
             rows = [row for batch in outcome.batches for row in batch.to_pylist()]
-        return orjson.dumps(rows, default=str).decode()
+        return orjson.dumps([redaction_version(), rows], default=str).decode()
 
     def _run(
         self,
@@ -285,7 +286,11 @@ def _store(
 
     stored = store(
         outcome.schema,
-        outcome.batches,
+        redact_batches(
+            outcome.batches,
+            personal=request.template.scope != "customer",
+            safe=request.template.safe_columns,
+        ),
         path,
         query_hash=request.query_hash,
         byte_cap=request.cap,

@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
         "expires_at": artifact.expires_at,
     }
     with target(args.out) as out:
-        rows = export(path, out, chosen, result=about)
+        rows = export(path, out, chosen, result=about, raw=args.raw)
     tell_export(args.out, rows, note)
     return 0
 

@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -152,8 +153,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     args = build_parser(name).parse_args(words)
-    code = load(name).run(args)
-    sys.stdout.flush()  # here, where a broken pipe is still caught
+    if name == "mcp":  # its standard output carries the protocol
+        return load(name).run(args)
+    from cdesk_app.cli.output import PlainOutput
+
+    with contextlib.redirect_stdout(PlainOutput(sys.stdout)):
+        code = load(name).run(args)
+        sys.stdout.flush()  # here, where a broken pipe is still caught
     return code
 
 
@@ -185,7 +191,9 @@ def _explain(error: Exception) -> str:
 
 
 def _say(message: str, *, code: int = FAILED) -> int:
-    print(f"cdesk: {message}", file=sys.stderr)
+    from cdesk.core.plain import plain
+
+    print(f"cdesk: {plain(message)}", file=sys.stderr)
     return code
 
 

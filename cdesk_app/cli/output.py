@@ -4,17 +4,20 @@ looks on.
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol, TextIO
 
 import orjson
 
 from cdesk.core.clock import parse_ts
+from cdesk.core.plain import plain, plain_json
 
 MAX_CELL = 60
 """Characters of a table cell before it is cut with an ellipsis."""
@@ -52,7 +55,52 @@ def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
 
 def to_json(value: object) -> str:
     """Readable JSON, dates and the like as text."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+    return plain_json(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)).decode()
+
+
+class PlainOutput(io.TextIOBase):
+    """Standard output for a person: whatever is printed, no control character gets through."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        self._out.write(plain(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def isatty(self) -> bool:
+        return self._out.isatty()
+
+    def fileno(self) -> int:
+        return self._out.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._out.encoding
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """For an export: the bytes as they are into a file or pipe, plain to a terminal."""
+        return _PlainBytes(self._out) if self._out.isatty() else self._out.buffer  # type: ignore[return-value]
+
+
+class _PlainBytes(io.BufferedIOBase):
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._out.write(plain(self._decoder.decode(bytes(data)).replace("\r\n", "\n")))
+        return len(data)
+
+    def flush(self) -> None:
+        self._out.flush()
 
 
 def size(count: int) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from cdesk.core.errors import CdeskError, InvalidField
 from cdesk.core.home import replacing
+from cdesk.core.plain import plain
 from cdesk_app.cli.output import size, table, waiting
 from cdesk_app.cli.settings import settings_and_home
 
@@ -75,6 +76,12 @@ def add_output_arguments(parser: ArgumentParser, formats: Sequence[str], about: 
         type=Path,
         help="write there; the format follows from .json, .csv or .parquet",
     )
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="leave text in CSV as it is that a spreadsheet would take for a formula; "
+        "without it an apostrophe goes before it",
+    )
 
 
 def chosen_format(args: Namespace, default: str) -> Any:
@@ -121,11 +128,12 @@ def run(args: Namespace) -> int:
             fresh=args.fresh,
             dry_run=args.dry_run,
             progress=say,
+            raw=args.raw,
         )
         if args.dry_run:
-            out.write((_plan(result) + "\n").encode())
+            out.write((plain(_plan(result)) + "\n").encode())
         elif chosen == "table":
-            out.write((_told(result) + "\n").encode())
+            out.write((plain(_told(result)) + "\n").encode())
     if chosen == "table" or args.dry_run:
         if args.out is not None:
             print(f"{args.out}: {size(args.out.stat().st_size)}")

@@ -6,9 +6,13 @@
     {%- set relations = [] -%}
     {%- if execute -%}
         {%- set schema = target.database ~ '.' ~ target.schema -%}
-        {%- set audiences = cdesk._audiences() -%}
+        {%- set nodes = cdesk._nodes_by_relation() -%}
         {%- for name, relation in (cdesk._described_relations() if dry_run else cdesk._existing_relations()).items() -%}
-            {%- set meta = {'audience': audiences.get(name | lower)} -%}
+            {%- set node = nodes.get(name | lower, {}) -%}
+            {%- set meta = {
+                'audience': 'everyone' if name | lower == 'applied_setup' else node.get('config', {}).get('meta', {}).get('audience'),
+                'safe': cdesk._safe_columns(node),
+            } -%}
             {%- do relations.append({
                 'name': name,
                 'full_name': schema ~ '.' ~ name,
@@ -20,13 +24,13 @@
     {{ return(relations) }}
 {%- endmacro %}
 
-{# relation name → the `audience` of its meta #}
-{% macro _audiences() -%}
-    {%- set audiences = {'applied_setup': 'everyone'} -%}
+{# relation name → the model, seed or snapshot that makes it #}
+{% macro _nodes_by_relation() -%}
+    {%- set nodes = {} -%}
     {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot') -%}
-        {%- do audiences.update({node.alias | lower: node.config.get('meta', {}).get('audience')}) -%}
+        {%- do nodes.update({node.alias | lower: node}) -%}
     {%- endfor -%}
-    {{ return(audiences) }}
+    {{ return(nodes) }}
 {%- endmacro %}
 
 {% macro _existing_relations() -%}
@@ -64,7 +68,12 @@
     {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot') and node.config.materialized != 'ephemeral' -%}
         {%- set columns = [] -%}
         {%- for column in node.columns.values() -%}
-            {%- do columns.append({'name': column.name | lower, 'dtype': column.data_type or ('VARIANT' if column.name | lower in documents else 'VARCHAR')}) -%}
+            {%- set guessed = 'VARIANT' if column.name | lower in documents else 'VARCHAR' -%}
+            {%- do columns.append({
+                'name': column.name | lower,
+                'dtype': column.data_type or guessed,
+                'is_guessed': not column.data_type,
+            }) -%}
         {%- endfor -%}
         {%- if columns -%}
             {%- do found.update({node.alias | lower: {'kind': 'view' if node.config.materialized == 'view' else 'table', 'columns': columns}}) -%}

@@ -15,6 +15,7 @@
     {%- endif -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set meta = meta if meta is not none else config.get('meta', {}) -%}
+    {%- set safe = meta.get('safe') or cdesk._safe_columns(model) -%}
     {%- set found = namespace(customer=none, first_text=none) -%}
     {%- set masks = {} -%}
     {%- set column_names = [] -%}
@@ -24,7 +25,9 @@
         {%- do column_names.append(name) -%}
         {%- if name == 'customer' -%}{%- set found.customer = name -%}{%- endif -%}
         {%- if is_text and found.first_text is none -%}{%- set found.first_text = name -%}{%- endif -%}
-        {%- set policy = cdesk._masking_policy(name, column.dtype, meta.get('audience') == 'everyone') -%}
+        {# of what the YAML gives no type a dry run says only what the name tells #}
+        {%- set is_named = meta.get('audience') == 'everyone' or column.is_guessed -%}
+        {%- set policy = cdesk._masking_policy(name, column.dtype, is_named, safe) -%}
         {%- if policy -%}{%- do masks.update({name: names[policy]}) -%}{%- endif -%}
     {%- endfor -%}
     {%- set relation = names.schema ~ '.' ~ identifier | lower -%}
@@ -38,34 +41,13 @@
         {%- set row_access = none -%}
     {%- elif found.first_text -%}
         {%- set row_access = names.internal_rows ~ ' on (' ~ found.first_text ~ ')' -%}
+        {# a column that decides on rows can't be masked as well #}
+        {%- do masks.pop(found.first_text, none) -%}
     {%- else -%}
         {{ exceptions.raise_compiler_error(
             identifier ~ ": no column of type text to guard its rows by; add one, or declare it with meta: {audience: everyone}") }}
     {%- endif -%}
     {{ return({'row_access': row_access, 'masks': masks, 'columns': column_names}) }}
-{%- endmacro %}
-
-{#
-    Which masking policy a column has, by type and name, or none. Every VARIANT is masked: it may
-    hold anything.
-#}
-{% macro _masking_policy(name, data_type, is_everyones=false) -%}
-    {%- set documents = ['context', 'raw'] -%}
-    {%- set texts = ['value_text', 'detail', 'message', 'question', 'path'] + (['subject', 'metric'] if not is_everyones else []) -%}
-    {%- if name == 'payload' -%}
-        {{ return('mask_landing') }}
-    {%- elif data_type | upper in ('VARIANT', 'OBJECT', 'ARRAY', 'JSON') -%}
-        {{ return('mask_document') }}
-    {%- elif not cdesk._is_text(data_type) -%}
-        {{ return(none) }}
-    {%- elif name in ('link', 'uri') -%}
-        {{ return('mask_link') }}
-    {%- elif name in documents -%}
-        {{ return('mask_json_text') }}
-    {%- elif name in texts -%}
-        {{ return('mask_text') }}
-    {%- endif -%}
-    {{ return(none) }}
 {%- endmacro %}
 
 {% macro _is_text(data_type) -%}

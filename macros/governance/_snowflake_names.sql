@@ -33,6 +33,7 @@
         'mask_json_text': schema ~ '.mask_json_text',
         'mask_link': schema ~ '.mask_link',
         'redact': schema ~ '.redact_document',
+        'redact_text': schema ~ '.redact_text',
         'tag': schema ~ '.sensitive',
         'stream': schema ~ '.landing_stream',
         'pipe': schema ~ '.landing_pipe',

@@ -1,9 +1,9 @@
 {#
     Masking policies on every column that may hold what a person typed or a query found: readers see
-    sensitive keys, e-mail addresses, phone and card numbers and tokens masked; builds and
-    administrators see all. With `tags` (the default) every VARIANT column of the schema is masked
-    through a tag as well, also one that somebody makes outside this project. Run it as the
-    administrator role.
+    credentials and personal data redacted, by the one list of cdesk/contract/redaction.py; builds
+    and administrators see all. A text column is masked unless it is declared safe. With `tags` (the
+    default) every VARIANT column of the schema is masked through a tag as well, also one that
+    somebody makes outside this project. Run it as the administrator role.
 
     dbt run-operation apply_masking --target snowflake --args '{dry_run: true}'
 #}
@@ -44,10 +44,10 @@
         (names.mask_document, 'variant', names.redact ~ '(value)'),
         (names.mask_landing, 'variant', "iff(invoker_role() = '" ~ names.transformer ~ "', value, null)"),
         (names.mask_json_text, 'varchar', 'to_json(' ~ names.redact ~ "(coalesce(try_parse_json(value), to_variant('[unreadable]'))))"),
-        (names.mask_text, 'varchar', cdesk.mask_pii('value')),
-        (names.mask_link, 'varchar', cdesk.mask_pii("regexp_substr(value, '[^?#]*')")),
+        (names.mask_text, 'varchar', names.redact_text ~ '(value)'),
+        (names.mask_link, 'varchar', names.redact_text ~ "(regexp_substr(value, '[^?#]*'))"),
     ] -%}
-    {%- set statements = [cdesk._redact_document_sql()] -%}
+    {%- set statements = cdesk._redaction_functions_sql() -%}
     {%- for name, type, masked in bodies -%}
         {%- set body = "case when value is null or " ~ cdesk._is_privileged() ~ " then value else " ~ masked | trim ~ " end" -%}
         {%- do statements.append("create masking policy if not exists " ~ name ~ " as (value " ~ type ~ ") returns " ~ type ~ " ->\n" ~ body) -%}

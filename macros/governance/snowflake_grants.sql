@@ -49,6 +49,8 @@
         {%- do grants.append({'step': 'apply_masking', 'privilege': 'apply', 'on': 'masking policy ' ~ policy, 'role': names.transformer,
                               'why': 'to make a table together with its policies'}) -%}
     {%- endfor -%}
+    {%- do grants.append({'step': 'apply_masking', 'privilege': 'usage', 'on': 'function ' ~ names.redact_text ~ '(varchar)', 'role': names.transformer,
+                          'why': 'its views redact text with it'}) -%}
     {%- for grant in grants if 'step' not in grant -%}{%- do grant.update({'step': 'setup_snowflake'}) -%}{%- endfor -%}
     {{ return(grants if step is none else grants | selectattr('step', 'equalto', step) | list) }}
 {%- endmacro %}

@@ -83,6 +83,7 @@ GET_CONTEXT: Final = Tool(
             "version": nullable("string"),
             "stale": {"type": "boolean"},
             "stale_reason": nullable("string"),
+            "note": {"type": "string"},
             "context": {
                 "type": "object",
                 "properties": {
@@ -97,7 +98,10 @@ GET_CONTEXT: Final = Tool(
             "pending": {"type": "array", "items": _INSIGHT},
             "omitted": {"type": "array", "items": {"type": "string"}},
         },
-        ("customer", "as_of", "version", "stale", "stale_reason", "context", "pending", "omitted"),
+        (
+            *("customer", "as_of", "version", "stale", "stale_reason", "note"),
+            *("context", "pending", "omitted"),
+        ),
     ),
     handler=_get_context,
     read_only=True,

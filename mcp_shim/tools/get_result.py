@@ -16,6 +16,7 @@ from cdesk.state.tickets import (
     get_ticket,
     queue_position,
 )
+from mcp_shim.context import WRITTEN_NOTE
 from mcp_shim.tools.arguments import boolean, required, seconds
 from mcp_shim.tools.tool import HASH, Json, Progress, Tool, closed, nullable
 
@@ -105,6 +106,7 @@ def _answer(session: Session, ticket: Ticket, waiting: str | None) -> Json:
         "progress": ticket.progress or (waiting if status == "queued" else None),
         "error": error,
         "result": dict(ticket.result) if ticket.result is not None else None,
+        "note": WRITTEN_NOTE if ticket.result is not None else None,
     }
 
 
@@ -172,8 +174,9 @@ GET_RESULT: Final = Tool(
                     "artifact": nullable("object"),
                 },
             ),
+            "note": nullable("string"),
         },
-        ("ticket_id", "status", "progress", "error", "result"),
+        ("ticket_id", "status", "progress", "error", "result", "note"),
     ),
     handler=_get_result,
     idempotent=True,

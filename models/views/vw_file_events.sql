@@ -14,7 +14,7 @@ file_events as (
         customer,
         activity,
         _session_id as session_id,
-        {{ cdesk.mask_pii(cdesk.json_string('_feature_json', 'path')) }} as path,
+        {{ cdesk.json_string('_feature_json', 'path') }} as path,
         {{ cdesk.json_string('_feature_json', 'kind') }} as kind,
         {{ cdesk.json_integer('_feature_json', 'bytes') }} as byte_count,
         _query_tag as query_tag
@@ -23,4 +23,4 @@ file_events as (
 
 )
 
-select * from file_events
+{{ cdesk.mask_text_columns('file_events', ['session_id', 'path', 'kind']) }}

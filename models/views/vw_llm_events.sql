@@ -19,11 +19,11 @@ llm_events as (
         {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,
         {{ cdesk.json_integer('_feature_json', 'output_tokens') }} as output_tokens,
         {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms,
-        {{ cdesk.mask_pii(cdesk.json_string('_feature_json', 'question')) }} as question,
+        {{ cdesk.json_string('_feature_json', 'question') }} as question,
         _query_tag as query_tag
     from events
     where activity in ('cdesk.user_asked', 'cdesk.claude_responded', 'cdesk.llm_called')
 
 )
 
-select * from llm_events
+{{ cdesk.mask_text_columns('llm_events', ['session_id', 'model', 'question']) }}

@@ -49,4 +49,7 @@ costed as (
 
 )
 
-select * from costed
+{{ cdesk.mask_text_columns(
+    'costed',
+    ['session_id', 'ticket_id', 'template', 'query_hash', 'status', 'error_code'],
+) }}

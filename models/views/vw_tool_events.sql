@@ -19,7 +19,7 @@ tool_events as (
         {{ cdesk.json_string('_feature_json', 'outcome') }} as outcome,
         {{ cdesk.json_string('_feature_json', 'where') }} as failed_in,
         {{ cdesk.json_string('_feature_json', 'error_code') }} as error_code,
-        {{ cdesk.mask_pii(cdesk.json_string('_feature_json', 'message')) }} as message,
+        {{ cdesk.json_string('_feature_json', 'message') }} as message,
         _query_tag as query_tag
     from events
     where
@@ -32,4 +32,7 @@ tool_events as (
 
 )
 
-select * from tool_events
+{{ cdesk.mask_text_columns(
+    'tool_events',
+    ['session_id', 'tool', 'outcome', 'failed_in', 'error_code', 'message'],
+) }}

@@ -22,7 +22,7 @@ class Example(NamedTuple):
     secret: str = ""
 
 
-_CUT = "\u241f"
+_CUT = "\u02d0"
 _ALNUM = string.ascii_letters + string.digits
 _HEX = "0123456789abcdef"
 _UPPER = string.ascii_uppercase + string.digits

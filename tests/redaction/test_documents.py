@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,7 +117,7 @@ def test_json_inside_a_text_is_read() -> None:
 def test_what_holds_nothing_comes_back_as_the_same_object() -> None:
     document = {"a": [1, {"b": "words"}], "c": None}
     assert masked(document) is document
-    assert redact_fields(document, orjson.dumps(document)) is document
+    assert redact_fields(document) is document
 
 
 documents = st.recursive(
@@ -144,8 +143,8 @@ def test_redacting_twice_changes_nothing(document: Any) -> None:
         | st.text(max_size=30),
     )
 )
-def test_the_quick_look_at_the_json_finds_all_that_the_document_holds(document: Any) -> None:
-    assert redact_fields(document, orjson.dumps(document)) == redact_value(document)
+def test_the_quick_look_finds_all_that_the_document_holds(document: Any) -> None:
+    assert redact_fields(document) == redact_value(document)
 
 
 @given(text=st.text(max_size=200))

@@ -10,6 +10,8 @@ What a template declares, in `config.meta` of its YAML entry:
     reuse: false              optional
     evidence_columns: {activity_count: system}    optional: what can prove an insight, and whose word
                                                   it is (system, reported, or row)
+    safe_columns: [customer]  optional: text columns that scope caller and org show as they are; all
+                              other text is redacted there
 
 An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
 """
@@ -41,7 +43,9 @@ from cdesk.core.errors import CatalogError, InvalidField
 from cdesk.core.home import write_private
 
 FOLDER: Final = "analyses/safesql/"
-_META: Final = frozenset(("scope", "parameters", "example", "reuse", "evidence_columns"))
+_META: Final = frozenset(
+    ("scope", "parameters", "example", "reuse", "evidence_columns", "safe_columns")
+)
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
 _BINDS_OF_SCOPE: Final[dict[str, frozenset[str]]] = {
     "customer": frozenset(("customer",)),
@@ -153,6 +157,7 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         hash="",
         reuse=meta.get("reuse", True),
         evidence_columns=evidence_columns,
+        safe_columns=_safe_columns(meta.get("safe_columns"), rules),
     )
     try:
         template.check_params(example)
@@ -249,6 +254,16 @@ def _check_binds(
         rules.broken(f"scope {scope} must bind {name}")
     for name in sorted(identity - wanted):
         rules.broken(f"scope {scope} may not bind {name}")
+
+
+def _safe_columns(declared: object, rules: _Rules) -> tuple[str, ...]:
+    if declared is None:
+        return ()
+    if not isinstance(declared, list) or not all(
+        isinstance(name, str) and _NAME.match(name) for name in declared
+    ):
+        rules.broken("safe_columns is no list of column names; leave it out where there is none")
+    return tuple(declared)
 
 
 def _evidence_columns(
@@ -420,6 +435,7 @@ def _entry(template: Template) -> dict[str, Any]:
         "example": dict(template.example),
         "reuse": template.reuse,
         "evidence_columns": dict(template.evidence_columns),
+        "safe_columns": list(template.safe_columns),
     }
     return entry | ({"hash": template.hash} if template.hash else {})
 

@@ -7,13 +7,17 @@ changed for fakesnow's sake.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import fakesnow.arrow
 import fakesnow.cursor
 import pyarrow as pa
 from sqlglot import exp
+
+from cdesk.contract.redaction import redact_text
 
 TEXT = (exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT)
 
@@ -168,6 +172,17 @@ def asof_join(node: exp.Join) -> exp.Expression:
     return node
 
 
+def register_redaction(connection: Any) -> None:
+    """`redact_text`, a function in Python: here the same module, run by DuckDB."""
+    with contextlib.suppress(duckdb.Error):  # it is there
+        connection.create_function(
+            "cdesk_redact_text",
+            lambda text: redact_text(text, personal=True),
+            ["VARCHAR"],
+            "VARCHAR",
+        )
+
+
 REWRITES: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
     exp.GetExtract: get,
     exp.Join: asof_join,
@@ -231,6 +246,9 @@ def install() -> None:
                 return getvariable(node, variables)
             if isinstance(node, exp.Anonymous) and node.name.lower() == "try_to_timestamp_tz":
                 return try_to_timestamp_tz(node)
+            if isinstance(node, exp.Dot) and node.expression.name.lower() == "redact_text":
+                register_redaction(self._duck_conn)
+                return call("cdesk_redact_text", *node.expression.expressions)
             change = REWRITES.get(type(node))
             return change(node) if change else node
 

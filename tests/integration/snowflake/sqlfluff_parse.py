@@ -25,7 +25,7 @@ looks, nothing else is.
 
 @cache
 def _linter() -> Linter:
-    return Linter(config=FluffConfig(overrides={"dialect": "snowflake"}))
+    return Linter(config=FluffConfig(overrides={"dialect": "snowflake", "templater": "raw"}))
 
 
 def unparsable(statement: str) -> list[str]:

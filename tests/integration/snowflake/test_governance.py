@@ -29,6 +29,16 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 SCHEMA = "CLAUDE_LOGS.ACTIVITIES"
 
 
+def without_module(sql: str) -> str:
+    """The statements without the module of patterns, which has a file and tests of its own."""
+    return re.sub(
+        r"(as \$\$\n).*?(\n\ndef redact\(value\))",
+        r"\1# cdesk/contract/redaction.py\2",
+        sql,
+        flags=re.DOTALL,
+    )
+
+
 @pytest.mark.snapshot
 def test_the_dry_run_prints_what_is_kept_and_touches_nothing(
     dbt: Dbt, account: FakeAccount
@@ -37,7 +47,7 @@ def test_the_dry_run_prints_what_is_kept_and_touches_nothing(
     for operation, arguments in OPERATIONS.items():
         result = dbt.operation(operation, dry_run=True, **arguments)
         assert result.ok, result.failures
-        assert_kept(SNAPSHOTS / f"{operation}.sql", result.printed)
+        assert_kept(SNAPSHOTS / f"{operation}.sql", without_module(result.printed))
     assert len(account.statements()) == before
 
 

@@ -1,0 +1,71 @@
+{#
+    The list as one DuckDB expression over `text`. A pass marks its matches between chr(1) and
+    chr(2), compares each whole with the rules in order, and puts the text together again. Lists of
+    one item stand for variables: a macro's argument is repeated at each use.
+    https://duckdb.org/docs/stable/sql/functions/lambda
+#}
+{% macro _redact_text_sql(text) -%}
+    {%- set nested = namespace(sql=text) -%}
+    {%- for rules in cdesk.redaction_passes() -%}
+        {%- set nested.sql = cdesk._redaction_pass_sql(nested.sql, rules) -%}
+    {%- endfor -%}
+    {{ return(nested.sql) }}
+{%- endmacro %}
+
+{% macro _redaction_pass_sql(text, rules) -%}
+    {%- set patterns = [] -%}
+    {%- set whens = [] -%}
+    {%- for rule in rules -%}
+        {%- do patterns.append('(?:' ~ rule.pattern ~ ')') -%}
+        {%- do whens.append(cdesk._redaction_rule_sql(rule)) -%}
+    {%- endfor -%}
+    {%- set any = cdesk._quoted('(?:' ~ patterns | join('|') ~ ')') -%}
+    {%- set sql -%}
+    list_transform(
+        [
+            regexp_replace(
+                translate({{ text }}, chr(1) || chr(2), ''),
+                {{ any }},
+                chr(1) || '\0' || chr(2),
+                'g'
+            )
+        ],
+        lambda marked: case when contains(marked, chr(1)) then array_to_string(
+            list_transform(
+                string_split(marked, chr(1)),
+                lambda part: case when contains(part, chr(2)) then
+                    list_transform(
+                        [split_part(part, chr(2), 1)],
+                        lambda found: case {{ whens | join(' ') }} else found end
+                    )[1] || split_part(part, chr(2), 2)
+                else part end
+            ),
+            ''
+        ) else marked end
+    )[1]
+    {%- endset -%}
+    {{ return(sql) }}
+{%- endmacro %}
+
+{# The branch of a rule: `when` the match is one of its kind `then` what stands for it. #}
+{% macro _redaction_rule_sql(rule) -%}
+    {%- if not rule.label -%}
+        {%- set stands = 'found' -%}
+    {%- elif rule.becomes -%}
+        {%- set whole = cdesk._quoted('^(?:' ~ rule.pattern ~ ')$') -%}
+        {%- set becomes = cdesk._quoted(rule.becomes) -%}
+        {%- set stands = 'regexp_replace(found, ' ~ whole ~ ', ' ~ becomes ~ ')' -%}
+    {%- else -%}
+        {%- set stands = cdesk._quoted('[' ~ rule.label ~ ']') -%}
+    {%- endif -%}
+    {%- set fits = 'regexp_full_match(found, ' ~ cdesk._quoted(rule.pattern) ~ ')' -%}
+    {%- if rule.check -%}
+        {%- set fits = fits ~ ' and ' ~ cdesk._redaction_check_sql(rule.check, 'found') -%}
+    {%- endif -%}
+    {{ return('when ' ~ fits ~ ' then ' ~ stands) }}
+{%- endmacro %}
+
+{# A text as a literal of DuckDB, in which a backslash is itself. #}
+{% macro _quoted(text) -%}
+    {{ return("'" ~ text | replace("'", "''") ~ "'") }}
+{%- endmacro %}

@@ -1,0 +1,1546 @@
+{# Written by scripts/redaction_macros.py: cdesk/contract/redaction.py, word for word. #}
+{% macro redaction_python() -%}
+{% raw -%}
+"""Credentials and personal data in text and documents: what they look like, and what stands in
+their place.
+
+One list for three engines. Python runs it here (where a record is born, and over results), DuckDB
+runs it as SQL macros that dbt makes, Snowflake runs this very file inside a function; `macros/
+redaction/` holds what dbt needs of it and is written by `python -m cdesk.contract.redaction`.
+
+The list is a sequence of passes, a pass a sequence of rules. A pass walks over the text once:
+where one of its rules matches (the first that does, from the left), the match is compared whole
+with each rule in order, and the first that fits and whose check agrees says what becomes of it.
+A rule without a label is a shield: it keeps what looks like a match and is none (a UUID, a date).
+
+Patterns keep to what Python's `re` and RE2 read alike: no look-around, no back-reference, ASCII
+classes. Each is linear. Standard library only: this stands on the turn path and in a function.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+
+class Rule(NamedTuple):
+    """One kind of thing. `becomes` is a replacement with groups, `[label]` where it is empty.
+
+    `hints` are lower-case texts of which one must occur for the pattern to match at all, `needs`
+    the signs (below) of which one must show; without any the pattern is always tried. `check` names
+    a test of the match beyond the pattern.
+    """
+
+    label: str
+    pattern: str
+    becomes: str = ""
+    check: str = ""
+    hints: tuple[str, ...] = ()
+    needs: int = 0
+
+
+# Signs that a text may hold a credential, each found in a fraction of what a pattern costs.
+RUN = 1
+"""Sixteen characters of a token, key or URL in a row."""
+NAME = 2
+"""A name such as `password`, as a word or at the end of one."""
+AT = 4
+"""An @ sign."""
+FLAG = 8
+"""What commands have: a dash after a space, a here-string, `echo`."""
+SCHEME = 16
+"""`Bearer` or `Basic`."""
+CARD = 32
+"""Thirteen digits in a row, or with what people put between them."""
+
+# -- building blocks
+
+_SPACES = " \u00a0\u2007\u2009\u202f"
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
+_SEP = f"[{_SPACES}{_DASHES}./-]"
+_BETWEEN = f"[{_SPACES}\t]"
+_LETTER = "A-Za-z\u00c0-\u024f"
+
+_STAND_IN = Rule("", r"\[(?:secret:)?[a-z_]{2,30}\]", hints=("[",))
+"""What stands where something stood: a second pass over it changes nothing."""
+
+# -- credentials
+
+_VENDORS: Sequence[tuple[str, str, tuple[str, ...]]] = (
+    ("github_token", r"gh[opsur]_[A-Za-z0-9]{16,}", ("ghp_", "gho_", "ghs_", "ghu_", "ghr_")),
+    ("github_token", r"github_pat_[A-Za-z0-9_]{16,}", ("github_pat_",)),
+    (
+        "gitlab_token",
+        r"gl(?:pat|ptt|rt|cbt|dt|ft|soat|agent|imt|oas|ffct)-[A-Za-z0-9_.-]{16,}",
+        (
+            "glpat-",
+            "glptt-",
+            "glrt-",
+            "glcbt-",
+            "gldt-",
+            "glft-",
+            "glsoat-",
+            "glagent-",
+            "glimt-",
+            "gloas-",
+            "glffct-",
+        ),
+    ),
+    (
+        "aws_access_key",
+        r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}",
+        ("akia", "asia", "abia", "acca", "aroa", "aida"),
+    ),
+    ("aws_bedrock_key", r"ABSK[A-Za-z0-9+/]{40,}={0,2}", ("absk",)),
+    ("anthropic_key", r"sk-ant-[A-Za-z0-9_-]{16,}", ("sk-ant-",)),
+    (
+        "openai_key",
+        r"sk-(?:proj|svcacct|admin|or-v1|None|service)-[A-Za-z0-9_-]{16,}",
+        ("sk-proj-", "sk-svcacct-", "sk-admin-", "sk-or-v1-", "sk-none-", "sk-service-"),
+    ),
+    ("openai_key", r"sk-[A-Za-z0-9]{20,}", ("sk-",)),
+    (
+        "stripe_key",
+        r"(?:sk|rk|pk)_(?:live|test|prod)_[A-Za-z0-9]{10,}",
+        ("_live_", "_test_", "_prod_"),
+    ),
+    ("webhook_secret", r"whsec_[A-Za-z0-9+/=_-]{16,}", ("whsec_",)),
+    ("slack_token", r"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}", ("xox",)),
+    ("slack_token", r"xapp-[0-9]-[A-Za-z0-9-]{10,}", ("xapp-",)),
+    ("google_api_key", r"AIza[A-Za-z0-9_-]{30,}", ("aiza",)),
+    ("google_oauth_token", r"ya29\.[A-Za-z0-9_.-]{16,}", ("ya29.",)),
+    ("google_client_secret", r"GOCSPX-[A-Za-z0-9_-]{16,}", ("gocspx-",)),
+    ("google_refresh_token", r"1//0[A-Za-z0-9_-]{20,}", ("1//0",)),
+    ("vault_token", r"hv[bsr]\.[A-Za-z0-9_-]{20,}", ("hvs.", "hvb.", "hvr.")),
+    ("sendgrid_key", r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", ("sg.",)),
+    ("mailgun_key", r"key-[0-9a-f]{32}", ("key-",)),
+    ("mailchimp_key", r"[0-9a-f]{32}-us[0-9]{1,2}", ("-us",)),
+    ("brevo_key", r"xkeysib-[0-9a-f]{32,}-[A-Za-z0-9]{8,}", ("xkeysib-",)),
+    ("twilio_key", r"(?:SK|AC)[0-9a-f]{32}", ("sk", "ac")),
+    ("npm_token", r"npm_[A-Za-z0-9]{20,}", ("npm_",)),
+    ("pypi_token", r"pypi-[A-Za-z0-9_-]{20,}", ("pypi-",)),
+    ("rubygems_key", r"rubygems_[0-9a-f]{40,}", ("rubygems_",)),
+    ("docker_token", r"dckr_(?:pat|oat)_[A-Za-z0-9_-]{16,}", ("dckr_",)),
+    ("huggingface_token", r"(?:hf|api_org)_[A-Za-z0-9]{20,}", ("hf_", "api_org_")),
+    ("groq_key", r"gsk_[A-Za-z0-9]{20,}", ("gsk_",)),
+    ("xai_key", r"xai-[A-Za-z0-9]{20,}", ("xai-",)),
+    ("replicate_token", r"r8_[A-Za-z0-9]{20,}", ("r8_",)),
+    ("perplexity_key", r"pplx-[A-Za-z0-9]{20,}", ("pplx-",)),
+    ("langsmith_key", r"lsv2_(?:pt|sk)_[A-Za-z0-9_]{20,}", ("lsv2_",)),
+    ("digitalocean_token", r"do[opr]_v1_[0-9a-f]{32,}", ("dop_v1_", "doo_v1_", "dor_v1_")),
+    (
+        "shopify_token",
+        r"shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{20,}",
+        ("shpat_", "shpca_", "shppa_", "shpss_"),
+    ),
+    ("linear_key", r"lin_(?:api|oauth)_[A-Za-z0-9]{20,}", ("lin_",)),
+    ("notion_token", r"(?:ntn|secret)_[A-Za-z0-9]{32,}", ("ntn_", "secret_")),
+    ("figma_token", r"fig[dou][rh]?_[A-Za-z0-9_-]{20,}", ("figd_", "figo", "figu", "figd")),
+    ("sentry_token", r"sntry[su]_[A-Za-z0-9+/=_-]{20,}", ("sntrys_", "sntryu_")),
+    ("newrelic_key", r"NR(?:AK|JS|AL|II)-[A-Za-z0-9]{16,}", ("nrak-", "nrjs-", "nral-", "nrii-")),
+    ("postman_key", r"PMAK-[0-9a-f]{24}-[0-9a-f]{30,40}", ("pmak-",)),
+    (
+        "atlassian_token",
+        r"AT(?:ATT3|BB|CTT3|SU)[A-Za-z0-9_=-]{20,}",
+        ("atatt3", "atbb", "atctt3", "atsu"),
+    ),
+    ("facebook_token", r"EAA[A-Za-z0-9]{40,}", ("eaa",)),
+    ("databricks_token", r"dapi[0-9a-f]{32}(?:-[0-9])?", ("dapi",)),
+    ("square_token", r"sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{20,}", ("sq0",)),
+    ("age_key", r"AGE-SECRET-KEY-1[A-Z0-9]{40,}", ("age-secret-key-",)),
+    ("tailscale_key", r"tskey-[a-z]{2,10}-[A-Za-z0-9-]{16,}", ("tskey-",)),
+    (
+        "supabase_token",
+        r"sb[pv]?_(?:secret_|publishable_)?[A-Za-z0-9_]{20,}",
+        ("sbp_", "sb_", "sbv_"),
+    ),
+    ("contentful_token", r"CFPAT-[A-Za-z0-9_-]{20,}", ("cfpat-",)),
+    ("hubspot_token", r"pat-(?:na|eu|ap)[0-9]-[0-9a-f-]{32,40}", ("pat-na", "pat-eu", "pat-ap")),
+    ("doppler_token", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{20,}", ("dp.",)),
+    ("planetscale_token", r"pscale_(?:pw|tkn|oauth)_[A-Za-z0-9_=.-]{20,}", ("pscale_",)),
+    (
+        "fly_token",
+        r"(?:fo1_[A-Za-z0-9_-]{30,}|fm[12][ar]?_[A-Za-z0-9+/]{40,}={0,3})",
+        ("fo1_", "fm1", "fm2_"),
+    ),
+    ("terraform_token", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{40,}", (".atlasv1.",)),
+    ("pulumi_token", r"pul-[0-9a-f]{40}", ("pul-",)),
+    (
+        "buildkite_token",
+        r"bk(?:ua|ct|aj|pt|ss)_[A-Za-z0-9]{20,}",
+        ("bkua_", "bkct_", "bkaj_", "bkpt_", "bkss_"),
+    ),
+    ("circleci_token", r"CCI(?:PAT|PRJ)_[A-Za-z0-9_]{20,}", ("ccipat_", "cciprj_")),
+    ("grafana_token", r"gl(?:sa|c)_[A-Za-z0-9+/=_]{20,}", ("glsa_", "glc_")),
+    ("airtable_token", r"pat[A-Za-z0-9]{14}\.[0-9a-f]{40,}", ("pat",)),
+    ("heroku_key", r"HRKU-[A-Za-z0-9_-]{20,}", ("hrku-",)),
+    ("dropbox_token", r"sl\.[A-Za-z0-9_-]{40,}", ("sl.",)),
+    ("alibaba_key", r"LTAI[A-Za-z0-9]{12,24}", ("ltai",)),
+    ("tencent_key", r"AKID[A-Za-z0-9]{13,}", ("akid",)),
+    ("sonar_token", r"sq[uap]_[0-9a-f]{40}", ("squ_", "sqp_", "sqa_")),
+    ("artifactory_key", r"(?:AKCp[A-Za-z0-9]{60,}|cmVmd[A-Za-z0-9]{50,})", ("akcp", "cmvmd")),
+    ("typeform_token", r"tfp_[A-Za-z0-9_.=-]{30,}", ("tfp_",)),
+    ("resend_key", r"re_[A-Za-z0-9]{6,12}_[A-Za-z0-9]{16,}", ("re_",)),
+    ("adafruit_key", r"aio_[A-Za-z0-9]{28}", ("aio_",)),
+    ("apify_token", r"apify_api_[A-Za-z0-9]{20,}", ("apify_api_",)),
+    ("dynatrace_token", r"dt0[a-z][0-9]{2}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{40,}", ("dt0",)),
+    ("readme_key", r"rdme_[a-z0-9]{40,}", ("rdme_",)),
+    ("easypost_key", r"EZ[AT]K[A-Za-z0-9]{50,60}", ("ezak", "eztk")),
+    ("azure_client_secret", r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{30,40}", ("q~",)),
+    ("telegram_token", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{30,40}", (":aa",)),
+    ("discord_token", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}", (".",)),
+    ("mapbox_token", r"[spt]k\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{16,}", ("k.eyj",)),
+    ("jwt", r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){0,3}", ("eyj",)),
+    ("snowflake_token", r"ver:[0-9]-hint:[0-9]+-[A-Za-z0-9+/=_-]{16,}", ("-hint:",)),
+)
+"""(label, pattern, hints): tokens that say by a prefix of their own what they are."""
+
+_WEBHOOKS: Sequence[tuple[str, tuple[str, ...]]] = (
+    (r"(hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/+_-]{8,}", ("hooks.slack",)),
+    (
+        r"(discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/)[0-9]{5,}/[A-Za-z0-9_-]{8,}",
+        ("/webhooks/",),
+    ),
+    (r"(\.webhook\.office\.com/)[A-Za-z0-9/@_-]{16,}", (".webhook.office",)),
+    (r"(hooks\.zapier\.com/hooks/)[A-Za-z0-9/_-]{8,}", ("hooks.zapier",)),
+    (r"(chat\.googleapis\.com/v1/spaces/)[A-Za-z0-9/_?=&.%-]{16,}", ("chat.googleapis",)),
+    (r"(maker\.ifttt\.com/trigger/)[A-Za-z0-9/_-]{8,}", ("maker.ifttt",)),
+    (r"(hook\.[a-z0-9.]*make\.com/)[A-Za-z0-9]{16,}", ("make.com/",)),
+    (r"(api\.telegram\.org/bot)[A-Za-z0-9:_-]{8,}", ("telegram.org",)),
+    (r"(outlook\.office(?:365)?\.com/webhook/)[A-Za-z0-9/@_-]{16,}", ("/webhook/",)),
+)
+
+# Names after which a credential stands, as they are written in text. `_STRONG` may end any word.
+_PASS = (
+    r"passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|contrase(?:n|ñ)a|senha|wachtwoord|"
+    r"has[lł]o|пароль|"
+    r"heslo|parola|salasana|l[oö]senord|adgangskode|mot[ _-]?de[ _-]?passe|mdp|clave|requirepass|"
+    r"masterauth|"
+    r"bind_?pw|パスワード|暗証番号|密码|口令|비밀번호"
+)
+_STRONG = (
+    rf"{_PASS}|geheimnis|cl[eé][ _-]api|secret(?:[ _-]?(?:access)?[ _-]?key(?:[ _-]base)?)?|"
+    r"(?:api|access|private|account|signing|encryption|master|auth|subscription|session|"
+    r"consumer|deploy|licen[cs]e|storage|hmac|admin|service|shared[ _-]?access)[ _-]?key|"
+    r"shared[ _-]?access[ _-]?signature|"
+    r"(?:access|refresh|auth|id|bearer|session|api|bot|user|csrf|xsrf|security|sas|device|service)"
+    r"[ _-]?token|token|credentials?|connection[ _-]?string|seed[ _-]?phrase|mnemonic|"
+    r"(?:recovery|backup)[ _-]?(?:code|key|phrase)|"
+    r"(?:otp|verification|security|2fa|mfa|auth|one[ _-]?time)[ _-]?code|one[ _-]?time[ _-]?passw"
+    r"ord"
+)
+_SHORT = r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|cred|jsessionid|phpsessid|sessionid"
+_NAME = rf"(?:(?:{_STRONG})[0-9]{{0,2}}|(?:\b|_)(?:{_SHORT})[0-9]?|_pat)"
+_SAID = (
+    r"(?:passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|requirepass|bind_?pw|mot[ _-]?d"
+    r"e[ _-]?passe|"
+    r"secret(?:[ _-]?(?:access)?[ _-]?key)?|(?:api|access|private|account|encryption|master|"
+    r"auth|license|admin|service)[ _-]?key|token|(?:otp|verification|security|2fa|mfa|auth|one[ _"
+    r"-]?time|recovery|"
+    r"backup)[ _-]?code|(?:\b|_)(?:pass|pwd|pw|pin|otp)[0-9]?)"
+)
+"""Names after which a credential may stand without a sign between."""
+_PASS_SAID = (
+    r"(?:passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|requirepass|bind_?pw|mot[ _-]?d"
+    r"e[ _-]?passe|"
+    r"(?:\b|_)(?:pass|pwd|pw)[0-9]?)"
+)
+_PASS_NAME = rf"(?:(?:{_PASS})[0-9]{{0,2}}|(?:\b|_)(?:pass|pwd|pw|psw|psk)[0-9]?)"
+_IS = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|→|⇒|:=|=|:|：)[ \t]*"
+_QUOTED = (
+    r"(?:(\\+\")[^\"\\\n]+(\\+\")|(\")(?:[^\"\\\n]|\\[^\n])+(\")|"
+    r"(')(?:[^'\\\n]|\\[^\n])+(')|(`)[^`\n]+(`))"
+)
+"""Between quotes, which are its groups: `_kept` puts them back."""
+_ANY_QUOTED = (
+    r"(?:\\+\"[^\"\\\n]+\\+\"|\"(?:[^\"\\\n]|\\[^\n])+\"|'(?:[^'\\\n]|\\[^\n])+'|`[^`\n]+`)"
+)
+
+
+def _kept(label: str) -> str:
+    return rf"\1\2\4\6\8[{label}]\3\5\7\9"
+
+
+_NO_VALUE = (
+    r"(?:required|optional|none|null|nil|true|false|yes|no|on|off|ok|empty|unset|missing|invalid|"
+    r"wrong|incorrect|expired|expires|changed|reset|rotated|revoked|valid|enabled|disabled|hidden|"
+    r"redacted|masked|removed|unknown|undefined|default|placeholder|changeme|example|your|the|an?|"
+    r"is|not|must|should|str(?:ing)?|bytes|int(?:eger)?|number|bool(?:ean)?|optional|any|object|"
+    r"text|varchar|secretstr|self|this|value|password|secret|token|key|todo|tbd|n/a|how|what|why|"
+    r"when|see|use|set|get|new|old|same|too|and|or|if|for|to|in|of|with|from|by|at|it|we|you|i)"
+)
+_MORE = (
+    r"(?:[^ \t\r\n\"'`&;<>]|"
+    r"[&;](?:[A-Za-z0-9_.-]*[^A-Za-z0-9_.= \t\r\n\"'`;&<>-]|[A-Za-z0-9_.-]+$))"
+)
+"""A character of a value; & and ; are some where no further name follows them."""
+_BARE = rf"[^ \t\r\n\"'`&;<>(){{}}\[\]$,%*|]{_MORE}{{2,}}"
+_TOKENISH = rf"{_MORE}*[0-9!@#$%^*+=~?_\\/|]{_MORE}*"
+_MIXED = r"(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.])[^ \t\r\n\"'`;<>|]*"
+_SECRET_HEADERS = (
+    r"(?:proxy-)?authorization|x-(?:[a-z0-9]+-){0,4}(?:key|token|auth|secret|signature|password)|"
+    r"(?:api|apikey|auth|ocp-apim-subscription|x-functions)-(?:key|token)|private-token|job-token"
+)
+
+_CREDENTIALS: tuple[Rule, ...] = (
+    _STAND_IN,
+    Rule(
+        "",
+        rf"(?i)(?:{_NAME}|{_SECRET_HEADERS}){_IS}\\*[\"'`]?\[(?:secret:)?[a-z_]+\]",
+        hints=("[",),
+    ),
+    Rule(
+        "secret:private_key",
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-[A-Za-z0-9])*"
+        r"(?:-----END [A-Z0-9 ]{0,60}-----)?",
+        hints=("private key",),
+        needs=RUN,
+    ),
+    Rule(
+        "secret:private_key",
+        r"PuTTY-User-Key-File-[0-9]:[^\x00]*?Private-MAC: [0-9a-f]+",
+        hints=("putty-user-key",),
+        needs=RUN,
+    ),
+    *(
+        Rule("secret:webhook_url", pattern, r"\1[secret:webhook_url]", hints=hints, needs=RUN)
+        for pattern, hints in _WEBHOOKS
+    ),
+    # What a document of JSON calls a header: {"name": "X-Api-Key", "value": "…"}.
+    Rule(
+        "secret:credential",
+        rf"(?i)([\"'](?:[a-z0-9_. -]{{0,30}}(?:{_STRONG})|{_SHORT}|{_SECRET_HEADERS}|(?:set-)?coo"
+        r"kie)\\*[\"'][ \t]*,?[ \t\r\n]*"
+        rf"\\*[\"']?(?:value|val|v)\\*[\"']?[ \t]*[:=][ \t]*)(?:{_QUOTED}|[^ \t\r\n\"',}}]+)",
+        _kept("secret:credential"),
+        hints=("val", '"v"', "'v'", "v:"),
+        needs=NAME,
+    ),
+    # Headers, to the end of their line or quote.
+    Rule(
+        "",
+        rf"(?i)\b(?:{_SECRET_HEADERS}){_IS}(?:(?:required|optional|none|null|true|false|missing|i"
+        r"nvalid|failed|denied|"
+        rf"is|header|code|flow|server)\b|(?:(?:basic|bearer|token|digest|apikey)[ \t]+)?[\[<${{%*"
+        r"]|\.\.\.)",
+        hints=("auth", "x-", "-key", "-token"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:authorization",
+        rf"(?i)\b((?:{_SECRET_HEADERS})\\*[\"'`]?\]?[ \t]*(?:=>|=|:)[ \t]*\\*[\"']?)"
+        r"(?:(?:basic|bearer|digest|token|negotiate|apikey|aws4-hmac-sha256|hawk|oauth)[ \t]+)?"
+        r"[^ \t\r\n\"'\\][^\r\n\"'\\]*",
+        r"\1[secret:authorization]",
+        hints=("auth", "x-", "-key", "-token"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:cookie",
+        r"(?i)\b((?:set-)?cookie\\*[\"']?[ \t]*(?:=>|=|:)[ \t]*\\*[\"']?)[^ \t\r\n\"'\\=;]+=[^\r"
+        r"\n\"'\\]+",
+        r"\1[secret:cookie]",
+        hints=("cookie",),
+        needs=NAME,
+    ),
+    # scheme://user:password@host
+    Rule(
+        "",
+        r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^ \t\r\n\"'<>/:@]*:(?:\$|\{|<|%\(|\*{3}|\[)[^ \t\r\n\"'"
+        r"@]*@",
+        hints=("://",),
+        needs=AT,
+    ),
+    Rule(
+        "secret:password",
+        r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^ \t\r\n\"'<>/:@\[]*:)[^ \t\r\n\"'<>/@][^ \t\r\n\"'<>@"
+        r"]*@",
+        r"\1[secret:password]@",
+        hints=("://",),
+        needs=AT,
+    ),
+    Rule(
+        "secret:url_token",
+        r"(https?://)[A-Za-z0-9_-]{16,}@",
+        r"\1[secret:url_token]@",
+        hints=("://",),
+        needs=AT,
+    ),
+    *(
+        Rule(f"secret:{label}", rf"\b{pattern}", hints=hints, needs=RUN)
+        for label, pattern, hints in _VENDORS
+    ),
+    # Bearer and Basic where no header's name stands before them.
+    Rule(
+        "secret:bearer_token",
+        r"(\b(?:[Bb]earer|BEARER)[ \t]+\\*[\"']?)[A-Za-z0-9._~+/=-]{16,}",
+        r"\1[secret:bearer_token]",
+        hints=("bearer",),
+        needs=SCHEME,
+    ),
+    Rule(
+        "secret:basic_credentials",
+        r"(\b(?:[Bb]asic|BASIC)[ \t]+)(?:[A-Za-z0-9+/]{6,}={1,2}"
+        r"|[A-Za-z+/]{0,64}[0-9][A-Za-z0-9+/]{15,}|[A-Za-z+/]{15,64}[0-9][A-Za-z0-9+/]*)",
+        r"\1[secret:basic_credentials]",
+        hints=("basic",),
+        needs=SCHEME,
+    ),
+    # Query parameters that only mean a credential in a URL.
+    Rule(
+        "secret:url_parameter",
+        r"(?i)([?&#](?:amp;)?(?:x-amz-(?:signature|credential|security-token)|x-goog-signature|si"
+        r"gnature|"
+        r"sig|key|code|auth|apikey|api_key|hmac|client_secret|id_token|state|nonce|session|sid|ti"
+        r"cket|"
+        r"invite|reset|otp|t)=)[A-Za-z0-9._~%+/=-]{12,}",
+        r"\1[secret:url_parameter]",
+        hints=("?", "&", "#"),
+        needs=RUN,
+    ),
+    # Command lines.
+    Rule(
+        "secret:password",
+        r"(?i)((?:^|[ \t\"'])--?(?:[a-z0-9]+-){0,3}(?:password|passwd|pass|passphrase|passin|toke"
+        r"n|secret|"
+        r"api-?key|access-key|account-key|secret-key|auth-token|sas-token|connection-string|clien"
+        r"t-secret|pwd|cookie)[ \t]+)"
+        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`$<\[{{-][^ \t\r\n\"'`]*)",
+        r"\1[secret:password]",
+        hints=(
+            "-pass",
+            "-token",
+            "-secret",
+            "-api",
+            "-access",
+            "-auth",
+            "-client",
+            "-pwd",
+            "-account",
+            "-sas",
+            "-connection",
+            "-cookie",
+        ),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\bcurl\b[^\r\n|;]{0,200}?[ \t](?:-u|--user)[ \t=]*\\*[\"']?[^ \t\r\n\"':$\[]+:)[^ \t\r\n"
+        r"\"'$]+",
+        r"\1[secret:password]",
+        hints=("curl",),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        rf"(\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\r\n|;]{{0,200}}?[ \t]-p)(?:{_ANY_QUOTED}|[^ "
+        r"\t\r\n\"'$-][^ \t\r\n\"']*)",
+        r"\1[secret:password]",
+        hints=("mysql", "mariadb"),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:sshpass[ \t]+-p[ \t]*|(?:redis-cli|ldap[a-z]+|sqlcmd|bcp|zip|unzip|mosquitto_[a-"
+        r"z]+|7za?|rar|unrar)\b"
+        rf"[^\r\n|;]{{0,120}}?[ \t](?:-a[ \t]+|-w[ \t]+|-P[ \t]*)|(?:7za?|rar|unrar)\b[^\r\n|;]{{"
+        rf"0,120}}?[ \t]-p|"
+        rf"net[ \t]+use\b[^\r\n|;]{{0,120}}?/user:[^ \t\r\n]+[ \t]+))(?:{_ANY_QUOTED}|[^ \t\r\n\"'$/-"
+        r"][^ \t\r\n\"'$]*)",
+        r"\1[secret:password]",
+        hints=(
+            "sshpass",
+            "redis-cli",
+            "ldap",
+            "sqlcmd",
+            "bcp",
+            "zip",
+            "mosquitto",
+            "7z",
+            "rar",
+            "net use",
+        ),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:sqlplus|sqlldr|expdp|impdp)[ \t]+(?:-[A-Za-z]+[ \t]+)*[A-Za-z0-9_$#]+/|jdbc:oracl"
+        r"e:[a-z]+:[^ \t\r\n/:@\"']+/)"
+        r"[^ \t\r\n@/\"']+@",
+        r"\1[secret:password]@",
+        hints=("sqlplus", "sqlldr", "expdp", "impdp", "jdbc:oracle"),
+        needs=AT,
+    ),
+    Rule("", rf"(?i)(?:\b|_)(?:pass|auth|sig|cred|token){_IS}[0-9]{{1,4}}\b", needs=NAME),
+    Rule(
+        "",
+        rf"(?i)(?:existing|imagepull|image_pull)_?secrets?{_IS}[^ \t\r\n]+",
+        hints=("existing", "pull"),
+        needs=NAME,
+    ),
+    Rule("", rf"(?i)\bpwd{_IS}[~/.]", hints=("pwd",), needs=NAME),
+    Rule(
+        "secret:password",
+        rf"(?i)({_NAME}{_IS}convertto-securestring(?:[ \t]+-string)?[ \t]+){_QUOTED}",
+        _kept("secret:password"),
+        hints=("securestring",),
+        needs=NAME,
+    ),
+    # Names and values: password=…, "api_key": "…", <password>…</password>, password is …
+    Rule(
+        "",
+        rf"(?i){_NAME}{_IS}\\*[\"'`]?(?:{_NO_VALUE}\\*(?:[\"'`,;.!?)\]}} \t\r\n]|$)|[$%]?[{{(<\[]"
+        rf"|\$[A-Za-z_]|%[a-z(]|\*{{3}}|"
+        r"x{4}|\.{3}|(?:await|new|async|return|lambda)[ \t]|[A-Za-z_][A-Za-z0-9_.]*[(\[]|(?:get|n"
+        r"ew|read|import)-[a-z]+)",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)({_PASS_NAME}{_IS}){_QUOTED}",
+        _kept("secret:password"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)({_PASS_NAME}\\*[\"'`]?\]?[ \t]*(?:=>|:=|=)[ \t]*){_BARE}",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)({_PASS_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*){_TOKENISH}",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({_NAME}{_IS}){_QUOTED}",
+        _kept("secret:credential"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({_NAME}\\*[\"'`]?\]?[ \t]*(?:=>|:=|=)[ \t]*){_BARE}",
+        r"\1[secret:credential]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*){_TOKENISH}",
+        r"\1[secret:credential]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)({_PASS_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*)[^ \t\r\n\"'`&;<>(){{}}\[\]$,.%]"
+        rf"{{4,}}[!.]?(?:[ \t]*[\r\n]|[ \t]*$)",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    # password for ada: …
+    Rule(
+        "secret:password",
+        rf"(?i)({_PASS_NAME}(?:[ \t](?:for|to|of|on|von|für|pour|de)[ \t][^ \t\r\n:=]{{1,40}}){{1"
+        rf",2}}[ \t]*[:=][ \t]*)(?:{_ANY_QUOTED}|{_TOKENISH})",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    # password …, as configuration files and SQL have it
+    Rule(
+        "",
+        rf"(?i){_SAID}[ \t]+(?:sha-?[0-9]+|md5|pbkdf2|argon2[a-z]*|bcrypt|base64|utf-?8|oauth2?|v"
+        r"[0-9.]+)\b",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)((?:{_PASS_SAID}|identified[ \t]+by|convertto-securestring(?:[ \t]+-string)?)[ \t]"
+        rf"+){_QUOTED}",
+        _kept("secret:password"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({_PASS_SAID}[ \t]+){_MIXED}",
+        r"\1[secret:credential]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)(\|[ \t]*[a-z0-9_. -]{{0,30}}{_NAME}[ \t*]*\|[ \t]*)(?:`[^`|\r\n]+`|[^ \t\r\n|]*[0"
+        r"-9][^ \t\r\n|]*)",
+        r"\1[secret:credential]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        r"(?i)(\b(?:define|set|setenv|put|putenv|setproperty|setitem|add|header|append|defaults)"
+        rf"\([ \t]*[\"'][^\"'\r\n]{{0,40}}?{_SAID}[\"'][ \t]*,[ \t]*){_QUOTED}",
+        _kept("secret:credential"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({_NAME}[ \t]*:[ \t]*[&a-z<>\[\]?.]{{1,20}}[ \t]*=[ \t]*){_QUOTED}",
+        _kept("secret:credential"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)(name=\\*\"[a-z0-9_.-]{{0,30}}{_SAID}\\*\"(?:\r?\n|\\r\\n|\\n){{1,2}})[^\r\n\\]+",
+        r"\1[secret:credential]",
+        hints=("name=",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:session",
+        r"(?i)((?:\b|_)(?:[a-z]+_)?session\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?)[A-Za-z0-9_%+/=.]{20"
+        r",}",
+        r"\1[secret:session]",
+        hints=("session",),
+        needs=RUN,
+    ),
+    Rule(
+        "secret:password_hash",
+        r"\$(?:2[abxy]?|[1567y]|apr1|argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9-]*|P|H|sha1|bcrypt[a-z"
+        r"0-9-]*)\$[A-Za-z0-9./$,=+_-]{16,}",
+        hints=("$",),
+        needs=RUN,
+    ),
+    Rule(
+        "secret:password_hash",
+        r"\{(?:SSHA|SHA|SMD5|CRYPT|SSHA256|SSHA512)\}[A-Za-z0-9./$+=]{16,}",
+        hints=("sha", "md5", "crypt"),
+        needs=RUN,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b[A-Za-z0-9.*-]{1,80}:(?:[0-9]{2,5}|\*):[A-Za-z0-9_*-]{1,64}:[A-Za-z0-9_*.-]{1,64}:)"
+        r"[^ \t\r\n:\"'/\[][^ \t\r\n:\"'/]{5,}",
+        r"\1[secret:password]",
+        hints=(":",),
+        needs=RUN,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:chpasswd|sudo[ \t]+-S|passwd)\b[^\r\n]{0,40}?<<<[ \t]*)" + _ANY_QUOTED,
+        r"\1[secret:password]",
+        hints=("<<<",),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        rf"(\becho[ \t]+(?:-n[ \t]+)?)(?:{_ANY_QUOTED}|[^ \t\r\n\"'$|]+)([ \t]*\|[ \t]*(?:sudo[ \t]+-"
+        r"S|chpasswd|passwd|docker[ \t]+login|gpg|su[ \t]))",
+        r"\1[secret:password]\2",
+        hints=("echo",),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)({_PASS_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
+        r"(?:is|was|ist|lautet|est|es|are|changed to|set to|to)(?:[ \t]+(?:now|still|just|simply|"
+        r"jetzt))?[ \t:]+)"
+        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
+        r"(?:is|ist|est)(?:[ \t]+(?:now|still|just|simply|"
+        r"jetzt))?[ \t:]+)"
+        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
+        r"\1[secret:credential]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)(<(?:[a-z0-9]+[:._-])?(?:{_STRONG}|{_SHORT})(?:[ \t][^<>]*)?>)[^<>$ \t\r\n{{][^<>]"
+        r"*(</)",
+        r"\1[secret:credential]\2",
+        needs=NAME,
+    ),
+    # 40 characters of Base64 by themselves, as AWS makes them.
+    Rule(
+        "secret:aws_secret_key",
+        r"(^|[^A-Za-z0-9/+_.-])[A-Za-z0-9/+]{40}($|[^A-Za-z0-9/+=_.-])",
+        r"\1[secret:aws_secret_key]\2",
+        check="mixed",
+        needs=RUN,
+    ),
+)
+
+# -- payment cards: credentials as much as personal data
+
+_CARD_GAP = f"(?:[{_SPACES}{_DASHES}+./_-]|%20){{0,3}}"
+_CARD = (
+    rf"(\b|_)(?:[2-6][0-9]{{3}}(?:{_CARD_GAP}[0-9]{{4}}){{3}}(?:{_CARD_GAP}[0-9]{{3}})?\b"
+    rf"|3[0-9]{{3}}{_CARD_GAP}[0-9]{{6}}{_CARD_GAP}[0-9]{{4,5}}\b|[2-6][0-9]{{12,18}}\b)"
+)
+_UUID = r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b"
+_CARDS: tuple[Rule, ...] = (
+    _STAND_IN,
+    Rule("", _UUID),
+    Rule("", r"\b[0-9]+\.[0-9]{9,}\b"),
+    Rule(
+        "card",
+        r"(?i)(\b(?:(?:credit|debit)[ _-]?card|card|kreditkarte|karte|carte(?: bancaire)?|visa|ma"
+        r"stercard|"
+        r"amex|american express|pan)(?:[ _-]?(?:number|num|no|nr|nummer|numéro))?\.?[\"']?"
+        rf"(?:[ \t]+(?:is|ist|est|ending))?[ \t:=#\"']{{0,6}})(?:[0-9]{{4}}(?:{_CARD_GAP}[0-9]{{4"
+        rf"}}){{3}}|"
+        rf"[0-9]{{4}}{_CARD_GAP}[0-9]{{6}}{_CARD_GAP}[0-9]{{4,5}}|[0-9]{{13,19}})\b",
+        r"\1[card]",
+    ),
+    Rule("card", _CARD, r"\1[card]", check="card"),
+)
+
+# -- personal data: people and places
+
+_ATEXT = "A-Za-z0-9.!#$&'*+/=?^_`{|}~\u00a1-\u1fff\u2c00-\ufefe\uff10-\U0010ffff-"
+_LABEL = "A-Za-z0-9\u00a1-\u1fff\u2c00-\u3001\u3003-\ufefe\uff10-\U0010ffff"
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_AT = r"(?:@|＠|%40|&#64;|&#x40;|&commat;|[\\]u0040|[ \t]?[\[({<][ \t]?(?:at|@|arobase)[ \t]?[\])}>][ \t]?)"
+_TLD = "A-Za-z\u00a1-\u1fff\u2c00-\u3001\u3003-\ufefe"
+_DOT = r"(?:[.。．]|[ \t]?[\[({][ \t]?(?:dot|punkt|point)[ \t]?[\])}][ \t]?|%2[Ee])"
+_DIGITS_JP = "0-9\uff10-\uff19"
+_STREET_WORD = rf"(?:[A-ZÀ-Þ][{_LETTER}'’.-]*|[0-9]{{1,3}}(?:st|nd|rd|th))"
+_STATES = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|PR|RI|S[CD]|"
+    "T[NX]|UT|V[AT]|W[AIVY]"
+)
+_POSTCODE_UK = "[A-Z]{1,2}[0-9][A-Z0-9]?[  ][0-9][ABD-HJLNP-UW-Z]{2}"
+_PHONE_GAP = f"(?:[{_SPACES}{_DASHES}\\t./()-]|%20)"
+_PHONE_WORD = (
+    r"(?:tele?(?:phone|fon|fax)?(?:nummer)?|phone|mobile?|mobil(?:nummer|telefon)|cell(?:ular)?(?"
+    r":phone)?|celular|telefone|tel[ée]fono|fixo|m[óo]vil|cellulare|telefoon|"
+    r"handy(?:nummer)?|fax|rufnummer|durchwahl|t[éÉ]l(?:[éÉ]phone)?|portable|"
+    r"whats ?app|wa\.me/|sms|hotline|landline|festnetz|電話(?:番号)?|"
+    r"携帯(?:電話)?|call(?: me| us| him| her| them)?|text(?: me| us| him| her)?|"
+    r"dial|ring(?: me| us)?|reach(?: me| us| him| her)|contact(?: me| us)?|callback)"
+)
+_PHONE_LINK = (
+    r"(?:[ _-]?(?:number|num|no|nr|nummer|numéro|番号))?\.?\\*[\"']?"
+    r"(?:[ \t]*(?:is|ist|est|at|on|under|unter|au|sur|me|now|today|:|=|#|は|：|%3[Aa])){0,3}[ \t\"'"
+    r"\\]{0,4}"
+)
+_ID_WORD = (
+    r"(?:ssn|social security|soc\. ?sec\.?|passport|reisepass|passeport|pasaporte|personalausweis"
+    r"|ausweis|"
+    r"uidai|(?:steuerliche )?identifikationsnummer|pesel|sin|documento|pan card|curp|c[ée]dula|ru"
+    r"t|cnp|oib|egn|jmbg|nric|hkid|cpr|"
+    r"f[øo]dselsnummer|henkil[öo]tunnus|partita iva|steuer-?id|steuer-?identifikationsnummer|steu"
+    r"eridentnummer|idnr|steuernummer|tax[ _-]?(?:payer )?id|itin|"
+    r"national insurance|nino|ni|nhs|driver'?s?'? licen[cs]e|driving licen[cs]e|f[ü]hrerschein|"
+    r"num[ée]ro de s[ée]curit[ée] sociale|s[ée]curit[ée] sociale|secu|insee|cni|"
+    r"my ?number|マイナンバー|個人番号|旅券|免許証|"
+    r"dni|nif|cpf|codice fiscale|bsn|personnummer|aadhaar|national[ _-]?id|identity card|id card|"
+    r"(?:bank )?account|acct|kontonummer|konto|routing|aba|sort code|blz|medicare|medicaid|"
+    r"versichertennummer|sozialversicherungsnummer|rentenversicherungsnummer|svnr|"
+    r"patient|mrn|medical record|student id|employee id|personalnummer|(?-i:EIN|TIN|PAN|NIE|NIR))"
+)
+_ID_LINK = (
+    r"(?:[ _-]?(?:number|num|no|nr|nummer|n°|nº|番号|code|id))?\.?\\*[\"']?"
+    r"(?:[ \t]*(?:is|ist|est|lautet|:|=|#|は|：)){0,2}[ \t\"'\\#]{0,4}"
+)
+_MONTH = (
+    r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|"
+    r"juli|"
+    r"aug(?:ust)?|sep(?:t(?:ember)?)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
+)
+_DATE = (
+    rf"(?:[0-9]{{1,2}}[./ -][0-9]{{1,2}}[./ -][0-9]{{2,4}}|[0-9]{{4}}[./-][0-9]{{1,2}}[./-][0-9]"
+    rf"{{1,2}}|"
+    rf"[0-9]{{1,2}}\.?(?:st|nd|rd|th)?[ ](?:of[ ])?{_MONTH}\.?,?[ ][0-9]{{4}}|{_MONTH}\.?[ ][0-9]"
+    rf"{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}})"
+)
+
+_PEOPLE: tuple[Rule, ...] = (
+    _STAND_IN,
+    # What has an @ and is no address: packages with a version, images with a digest, git over SSH.
+    Rule("ip", rf"([A-Za-z0-9._-]{{1,64}}@){_OCTET}(?:\.{_OCTET}){{3}}\b", r"\1[ip]"),
+    Rule(
+        "",
+        r"[A-Za-z0-9_.+/-]+@[A-Za-z0-9_.-]+(?:\(|\.(?:service|socket|timer|target|mount|slice|sco"
+        r"pe|png|jpe?g|webp|svg|gif|ico|js|tsx?|json|ya?ml|txt|csv|sql|html?|css|conf|cfg|log|tom"
+        r"l|xml|pdf|mean|sum|transpose|dot|shape|reshape)\b)",
+    ),
+    Rule(
+        "",
+        r"[A-Za-z0-9@._/-]+@(?:v?[0-9]+\.[0-9]|[~^<>=*]|latest\b|next\b|sha256:|sha512:)[A-Za-z0-"
+        r"9.^~*:+-]*",
+    ),
+    Rule("", r"[A-Za-z0-9@._/-]+@[0-9]+(?:[ \t\r\n\"',;)]|$)"),
+    Rule("", r"\b(?:git|hg|svn|aur)@[A-Za-z0-9.-]+[:/]"),
+    Rule(
+        "email",
+        rf"(?:mailto:)?(?:\"[^\"\r\n@]{{1,64}}\"|[{_ATEXT}%]{{1,128}}){_AT}"
+        rf"(?:[{_LABEL}](?:[{_LABEL}-]{{0,62}}){_DOT}){{1,8}}(?:xn--[A-Za-z0-9-]{{2,59}}|[{_TLD}]"
+        rf"{{2,24}})",
+    ),
+    Rule(
+        "email",
+        rf"(?:\"[^\"\r\n@]{{1,64}}\"|[{_ATEXT}%]{{1,128}})(?:@|%40|＠)\[[0-9A-Fa-f.:IPv]{{7,45}}\]",
+    ),
+    Rule(
+        "email",
+        r"(?i)\b[a-z0-9][a-z0-9._+-]{0,63}[ \t]+at[ \t]+[a-z0-9-]{1,63}(?:[ \t]+dot[ \t]+[a-z0-9-"
+        r"]{2,63}){1,3}\b",
+    ),
+    # Home folders: whose they are.
+    Rule("", r"(?i)\b[a-z]:(?:\\+|/)users(?:\\+|/)(?:public|default|all users)\b"),
+    Rule("", r"/Users/Shared\b"),
+    Rule(
+        "",
+        r"/home/(?:runner|ubuntu|ec2-user|vagrant|node|app|jovyan|user|vscode|circleci|git|www|ww"
+        r"w-data|airflow|postgres|linuxbrew)\b",
+    ),
+    Rule(
+        "user",
+        r"(?i)(\b[a-z]:(?:\\+|/)(?:users|documents and settings)(?:\\+|/))[^\\/:*?\"<>|\r\n\t\[]{"
+        r"1,64}(\\|/)",
+        r"\1[user]\2",
+    ),
+    Rule(
+        "user",
+        r"(?i)(\b[a-z]:(?:\\+|/)(?:users|documents and settings)(?:\\+|/))[^\\/:*?\"<>|\r\n\t\[ ,"
+        r";)']{1,64}",
+        r"\1[user]",
+    ),
+    Rule(
+        "user",
+        r"((?:^|[ \t\r\n\"'`=(:,;>\[{|~]|file://|/mnt/[a-z]|/private|[+][A-Za-z0-9._-]{1,30}|/Vol"
+        r"umes/[A-Za-z0-9 _-]{1,40}|/run/media)"
+        r"/(?:home|Users|export/home|var/home)/)[^/\\ \t\r\n\"'`:;,<>|)(\[\]{}*$]{1,64}",
+        r"\1[user]",
+    ),
+    # Addresses of machines. Loopback, masks and "any" are nobody's.
+    Rule(
+        "",
+        r"\b(?:127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|0\.0\.0\.0|255\.255\.[0-9]{1,3}\.[0-9]{1,3"
+        r"})\b",
+    ),
+    Rule(
+        "",
+        r"(?i)(?:version|release|\bv|\bver\.?|build|revision|\boid|firmware|section|chapter|claus"
+        r"e|appendix|§)[ \t:=(\"']{1,4}v?[0-9]+(?:\.[0-9]+){2,6}\b",
+    ),
+    Rule("", r"\b[0-9]+(?:\.[0-9]+){4,}\b"),
+    Rule(
+        "",
+        r"\b[0-9]+(?:\.[0-9]+){3}(?:-(?:alpha|beta|rc|dev|pre|snapshot|final|ga|post)|\.0/[0-9]{1"
+        r",2}\b|\.[A-Za-z])",
+    ),
+    Rule("", r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){2}\.0/[0-9]{1,2}\b"),
+    Rule("ip", rf"\b{_OCTET}(?:\.{_OCTET}){{3}}\b"),
+    Rule("ip", rf"\b{_OCTET}(?:-{_OCTET}){{3}}\b(\.[a-z])", r"[ip]\1"),
+    Rule("ip", r"(?i)\b(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}\b"),
+    Rule(
+        "ip",
+        r"(?i)\b(?:[23][0-9a-f]{3}|f[cd][0-9a-f]{2}|fe80|64)(?::[0-9a-f]{1,4}){0,6}::"
+        rf"(?:[0-9a-f]{{1,4}}(?::[0-9a-f]{{1,4}}){{0,5}})?(?::{_OCTET}(?:\.{_OCTET}){{3}})?",
+    ),
+    Rule("ip", rf"(?i)::ffff:{_OCTET}(?:\.{_OCTET}){{3}}\b"),
+    # Numbers that a word before them explains.
+    Rule(
+        "",
+        rf"(?i)\b{_PHONE_WORD}{_PHONE_LINK}(?:(?:19|20)[0-9]{{2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2"
+        rf"}}|[0-9]{{1,2}}[./][0-9]{{1,2}}[./](?:19|20)[0-9]{{2}})\b",
+    ),
+    Rule(
+        "phone",
+        rf"(?i)(\b{_PHONE_WORD}{_PHONE_LINK}|[電携][話帯](?:電話)?(?:番号)?{_PHONE_LINK})"
+        rf"(?:(?:\+|%2B)[ \t]?[0-9]|\(?0|\([1-9]|[2-9]|1{_PHONE_GAP}(?:\(?[2-9]))(?:{_PHONE_GAP}"
+        rf"{{0,3}}[0-9]){{5,13}}\b",
+        r"\1[phone]",
+    ),
+    Rule(
+        "id_number",
+        rf"(?i)(\b{_ID_WORD}{_ID_LINK}|[マ個旅免][^ \t\r\n0-9A-Za-z]{{1,7}}{_ID_LINK})"
+        rf"(?-i:(?:[A-Z]{{0,5}}[ .-]?[0-9](?:[{_SPACES}{_DASHES}./-]{{0,2}}[A-Z0-9]){{3,24}}|[A-Z"
+        rf"]{{2,8}}[0-9]{{2,9}})\b)",
+        r"\1[id_number]",
+    ),
+    Rule(
+        "birth_date",
+        r"(?i)(\b(?:date[ _]of[ _]birth|birth[ _]?date|birthday|born(?: on)?|d\.?o\.?b\.?|gebore"
+        r"n(?: am)?|geburtsdatum|geb\.|"
+        r"née?(?: le)?|date de naissance|生年月日)\\*[\"']?(?:[ \t]*(?:is|ist|est|was|:|=|は|：))?[ \t"
+        rf"\"'\\]{{0,4}}){_DATE}",
+        r"\1[birth_date]",
+    ),
+    # Postal addresses.
+    Rule(
+        "address",
+        rf"\b[0-9]{{1,5}}[A-Za-z]?(?:-[0-9]{{1,4}})?,?[ ]+(?:[NSEW]{{1,2}}\.?[ ]+)?(?:"
+        rf"{_STREET_WORD}[ ]+){{1,4}}"
+        r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Square|Sq|"
+        r"Place|Pl|Terrace|"
+        r"Close|Crescent|Cres|Gardens|Parkway|Pkwy|Highway|Hwy|Row|Mews|Grove|Circle|Cir|Trail|Lo"
+        r"op|Plaza|Alley|Walk)\b\.?"
+        r"(?:[ ](?:NW|NE|SW|SE|N|S|E|W)\b)?(?:,?[ ]+(?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|F"
+        r"l|Room|#)\.?[ ]*#?[A-Za-z0-9-]+)?"
+        rf"(?:,?[ \n]+{_STREET_WORD}\b(?:[ ]{_STREET_WORD}\b){{0,2}})?(?:,?[ \n]+(?:{_STATES})\b"
+        r"\.?)?"
+        rf"(?:,?[ \n]+(?:[0-9]{{5}}(?:-[0-9]{{4}})?|{_POSTCODE_UK})\b)?",
+    ),
+    Rule(
+        "address",
+        rf"\b{_STREET_WORD}(?:[ ]{_STREET_WORD}){{0,2}},[ ]+(?:{_STATES})[ ]+[0-9]{{5}}(?:-[0-9]"
+        rf"{{4}})?\b",
+    ),
+    Rule("address", rf"\b{_POSTCODE_UK}\b"),
+    Rule(
+        "address",
+        r"(?i)\b(?:p\.?[ ]?o\.?[ ]?box|postfach|boîte postale|b\.?p\.?)[ ]+[0-9][0-9 ]{0,8}[0-9]?"
+        r"\b",
+    ),
+    Rule(
+        "address",
+        r"[A-ZÄÖÜ][A-Za-zÄÖÜäöüß-]{0,40}(?:[ ][A-ZÄÖÜ]?[a-zäöüß-]{2,20}){0,2}[ -]?"
+        r"(?:[Ss]tra(?:ß|ss)e|[Ss]tr\.|allee|gasse|Allee|Gasse)[ ]*[0-9]{1,4}[ ]?[a-zA-Z]?\b(?:-["
+        r"0-9]{1,4})?"
+        r"(?:,?[ \n]+(?:D-|A-|CH-|DE-)?[0-9]{4,5}[ ]+[A-ZÄÖÜ][A-Za-zäöüß-]+)?",
+    ),
+    Rule(
+        "address",
+        r"[A-ZÄÖÜ][A-Za-zäöüß-]{0,40}(?:[ ][A-Za-zäöüß-]{2,20}){0,3}[ ][0-9]{1,4}[ ]?[a-z]?,?[ \n]+"
+        r"(?:D-|A-|CH-|DE-)?[0-9]{5}[ ]+[A-ZÄÖÜ][a-zäöüß]{2,}\b",
+    ),
+    Rule("address", r"\b(?:D|DE|A|CH|F)-[0-9]{4,5}[ ]+[A-ZÄÖÜ][A-Za-zäöüß-]{2,}"),
+    Rule(
+        "address",
+        r"(?i)\b[0-9]{1,4}(?:[ ]?(?:bis|ter|quater))?,?[ ]+(?:(?:rue|boulevard|bd|impasse|chemin|"
+        r"quai|allée|faubourg)[ ]+[^ ,\r\n]{1,30}|"
+        r"(?:place|avenue|av\.|route|cours|square)[ ]+(?:(?:de|du|des|la|le|les)[ ]|d['’]|l['’]|("
+        r"?-i:[A-ZÀ-Þ]))[^ ,\r\n]{1,30})"
+        r"(?:[ ](?:de|du|des|la|le|les|et|en|sur|(?-i:[A-ZÀ-Þ])[^ ,\r\n]{0,30})){0,6}"
+        r"(?:,?[ \n]+(?:F-)?[0-9]{5}[ ]+[a-zÀ-ɏ-]+)?",
+    ),
+    Rule(
+        "address",
+        rf"(?:〒[ ]?[{_DIGITS_JP}]{{3}}[-‐−－][{_DIGITS_JP}]{{4}}[ 　]*)?(?:東京都|北海道|(?:京都|大阪)府|[一-鿿]"
+        rf"{{2,3}}県)"
+        rf"[^ \t\r\n、。,{_DIGITS_JP}]{{1,30}}[{_DIGITS_JP}]{{1,4}}(?:(?:[-‐−－の]|丁目|番地?|号)["
+        rf"{_DIGITS_JP}]{{0,4}}){{0,5}}",
+    ),
+    Rule("address", rf"〒[ ]?[{_DIGITS_JP}]{{3}}[-‐−－]?[{_DIGITS_JP}]{{4}}"),
+    Rule(
+        "address",
+        r"\b[0-9]{1,4}-[0-9]{1,3}(?:-[0-9]{1,3})?,?[ ]+[A-Z][a-z]+(?:-[a-z]+)?(?:,?[ ]+[A-Z][a-z]"
+        r"+(?:-[a-z]+)?){0,4},?[ ]+[0-9]{3}-[0-9]{4}\b",
+    ),
+    Rule(
+        "address",
+        r"\b[0-9]{1,4}-[0-9]{1,3}(?:-[0-9]{1,3})?,?[ ]+[A-Z][a-z]+(?:-[a-z]+)?,[ ]+[A-Z][a-z]+-(?"
+        r":ku|shi|cho|machi|gun)\b(?:,[ ]+[A-Z][a-z]+){0,2}",
+    ),
+)
+
+# -- personal data: numbers
+
+_IBAN_LENGTHS: Sequence[tuple[int, str]] = (
+    (15, "NO"),
+    (16, "BE"),
+    (18, "DK|FI|FO|GL|NL|SD|FK"),
+    (19, "MK|SI"),
+    (20, "AT|BA|EE|KZ|LT|LU|XK|MN"),
+    (21, "CH|HR|LI|LV"),
+    (22, "BG|BH|CR|DE|GB|GE|IE|ME|RS|VA"),
+    (23, "AE|GI|IL|IQ|TL|OM|SO"),
+    (24, "AD|CZ|ES|MD|PK|RO|SA|SE|SK|TN|VG"),
+    (25, "LY|PT|ST"),
+    (26, "IS|TR"),
+    (27, "BI|DJ|FR|GR|IT|MC|MR|SM"),
+    (28, "AL|AZ|BY|CY|DO|GT|HU|LB|NI|PL|SV"),
+    (29, "BR|EG|PS|QA|UA"),
+    (30, "JO|KW|MU|YE"),
+    (31, "MT|SC"),
+    (32, "LC"),
+    (33, "RU"),
+)
+_IBAN = "|".join(
+    rf"(?:{countries})[0-9]{{2}}(?:{_SEP}?[A-Za-z0-9]){{{length - 4}}}"
+    for length, countries in _IBAN_LENGTHS
+)
+_YEAR = "(?:19|20)[0-9]{2}"
+_EDGE = "(^|[^0-9A-Za-z_.,:/+-])"
+_NUMBERS: tuple[Rule, ...] = (
+    _STAND_IN,
+    Rule("", _UUID),
+    Rule("", r"(?i)\bhttps?://[^ \t\r\n\"'<>]+"),
+    Rule(
+        "",
+        rf"[^0-9A-Za-z]?\b{_YEAR}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}(?:[T _-][0-9]{{2}}[:.-]?[0-9]"
+        rf"{{2}}(?:[:.-]?[0-9]{{2}})?(?:[.,][0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?)?",
+    ),
+    Rule("", rf"[^0-9A-Za-z]?\b[0-3]?[0-9][ ./-][0-3]?[0-9][ ./-]{_YEAR}\b"),
+    Rule("", rf"[^0-9A-Za-z]?\b{_YEAR}[0-9]{{4}}(?:[-_T]?[0-9]{{4,6}})?Z?\b"),
+    Rule("", rf"\b{_YEAR}[ ]?(?:[-/]|–|—)[ ]?{_YEAR}\b"),
+    Rule("", r"(?i)\b(?:isbn|issn|ean|doi|pmid|orcid)(?:-1[03])?:?[ ]*[0-9][0-9 -]{6,18}[0-9xX]\b"),
+    Rule("", r"\b97[89][- ]?[0-9](?:[- ]?[0-9]){8}[- ]?[0-9X]\b"),
+    Rule("", r"\b[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?\b"),
+    Rule(
+        "",
+        r"(?i)\b(?:sn|s/n|serial|part|p/n|pn|sku|model|item|order|ref|rev|art(?:ikel)?|ticket|inv"
+        r"oice|rechnung|tracking|batch|lot|build)(?:[ -]?(?:no|nr|number|num|nummer|id))?[.:# ]{1"
+        r",3}[0-9][0-9A-Z-]*",
+    ),
+    Rule("iban", rf"(?i)\b(?:{_IBAN})\b", check="iban"),
+    Rule(
+        "ssn",
+        rf"\b(?:00[1-9]|0[1-9][0-9]|[1-578][0-9]{{2}}|6(?:[0-57-9][0-9]|6[0-57-9]))[{_SPACES}"
+        rf"{_DASHES}.-](?:0[1-9]|[1-9][0-9])"
+        rf"[{_SPACES}{_DASHES}.-](?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{{2}}|[1-9][0-9]{{3}})\b",
+    ),
+    Rule("ssn", r"\b9[0-9]{2}-(?:5[0-9]|6[0-5]|7[0-9]|8[0-8]|9[0-24-9])-[0-9]{4}\b"),
+    Rule(
+        "id_number",
+        r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]\b",
+    ),
+    Rule(
+        "id_number",
+        r"\b[12][ ]?[0-9]{2}[ ]?(?:0[1-9]|1[0-2]|[2-9][0-9])[ ]?(?:[0-9]{2}|2[AB])[ ]?[0-9]{3}[ ]"
+        r"?[0-9]{3}[ ]?[0-9]{2}\b",
+        check="nir",
+    ),
+    Rule("id_number", r"\b[1-9][0-9][ ][0-9]{3}[ ][0-9]{3}[ ][0-9]{3}\b", check="mod11_10"),
+    Rule("id_number", r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b"),
+    Rule("id_number", r"\b756\.[0-9]{4}\.[0-9]{4}\.[0-9]{2}\b"),
+    Rule("id_number", r"(?i)\b[A-Z]{6}[0-9]{2}[A-EHLMPRST][0-9]{2}[A-Z][0-9]{3}[A-Z]\b"),
+    Rule("id_number", r"\b[0-9]{8}-?[A-HJ-NP-TV-Z]\b", check="dni"),
+    # Phones: international, then North American, then national ones that begin with 0.
+    Rule(
+        "phone",
+        rf"(^|[^0-9A-Za-z_)+.])(?:\+|＋|%2[Bb])[ ]?(?:[1-9][0-9]{{8,14}}|[1-9][0-9]{{0,3}}(?:"
+        rf"{_PHONE_GAP}{{1,3}}[0-9]{{1,12}}){{1,7}})\b",
+        r"\1[phone]",
+        check="phone",
+    ),
+    Rule(
+        "phone",
+        rf"{_EDGE}(?:00[2-9][0-9]{{9,12}}|001[2-9][0-9]{{9}}|00[1-9][0-9]{{0,2}}(?:{_PHONE_GAP}{{"
+        rf"1,3}}[0-9]{{1,12}}){{1,7}})\b",
+        r"\1[phone]",
+        check="phone",
+    ),
+    Rule(
+        "phone",
+        rf"(?:\b1[{_SPACES}{_DASHES}.-]{{1,2}})?(?:\([2-9][0-9]{{2}}\)[{_SPACES}{_DASHES}.-]{{0,2"
+        rf"}}|\b[2-9][0-9]{{2}}[{_SPACES}{_DASHES}./-])"
+        rf"[2-9][0-9]{{2}}[{_SPACES}{_DASHES}.-][0-9]{{4}}\b(?:[ ]?(?:x|ext\.?|extension)[ ]?[0-9"
+        rf"]{{1,5}}\b)?",
+    ),
+    Rule(
+        "phone",
+        rf"(^|[^0-9A-Za-z_.,:/+-])(?:\(0[1-9][0-9]{{0,4}}\){_PHONE_GAP}{{0,3}}[0-9]{{1,8}}|0[1-9]"
+        rf"[0-9]{{0,4}}{_PHONE_GAP}{{1,3}}[0-9]{{1,8}})"
+        rf"(?:{_PHONE_GAP}{{1,3}}[0-9]{{1,8}}){{0,4}}\b",
+        r"\1[phone]",
+        check="national",
+    ),
+    Rule("phone", rf"{_EDGE}0[1-9][0-9]{{8,9}}\b", r"\1[phone]"),
+    Rule("phone", r"０[０-９]{1,4}[-‐−ー－][０-９]{1,4}[-‐−ー－][０-９]{3,4}"),
+    # Words with digits in them: names of things, versions, hashes, tags.
+    Rule("", r"\b[A-Za-z_][A-Za-z0-9_]*(?:[-._][A-Za-z0-9_]+)+"),
+    Rule("", r"\b[0-9]+[A-Za-z_][A-Za-z0-9_]*(?:[-._][A-Za-z0-9_]+)*"),
+)
+
+CREDENTIAL_PASSES: tuple[tuple[Rule, ...], ...] = (_CREDENTIALS, _CARDS)
+"""What is taken out where a record is born."""
+PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, _PEOPLE, _NUMBERS)
+"""What is taken out where others look on."""
+
+# -- names of keys in documents, in snake case
+
+_SECRET_KEYS = (
+    r"(?:^|_)(?:(?P<password>[a-z0-9]*(?:password|passwd|passphrase|passcode|passwort|kennwort)s?|"
+    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|psw|senha|contrasena|mot_de_passe)|"
+    r"(?P<secret>[a-z0-9]*secrets?)|"
+    r"(?P<token>(?:[a-z0-9]*(?:auth|access|refresh|bearer|api|session|bot|csrf|xsrf|user|device|s"
+    r"ervice))?"
+    r"token|jwt|id_token|sas)|"
+    r"(?P<api_key>x?_?api_?keys?)|"
+    r"(?P<key>(?:access|secret|private|account|signing|encryption|master|auth|subscription|sessio"
+    r"n|consumer|"
+    r"deploy|licen[cs]e|storage|hmac|admin|service|ssh|aes|rsa|shared|decryption|kms|app|client)_"
+    r"?keys?|"
+    r"access_key_id|pem|private_key_pem)|"
+    r"(?P<authorization>(?:proxy_)?authori[sz]ation|auth(?:_header)?)|"
+    r"(?P<cookie>(?:set_)?cookies?|phpsessid|jsessionid|sessionid)|"
+    r"(?P<credential>creds?|credentials?|dsn|conn(?:ection)?_?(?:string|str)|"
+    r"(?:recovery|backup)_?(?:codes?|keys?|phrases?)|seed_?phrase|mnemonic|web_?hook_?(?:url|uri)|"
+    r"x_amz_signature|x_amz_credential|shared_access_signature)|"
+    r"(?P<code>otp|totp|(?:otp|mfa|2fa|verification|security|auth|one_time)_?(?:code|secret)|pin("
+    r"?:_number)?|"
+    r"cvv2?|cvc2?|csc|card_verification(?:_value|_code)?))"
+    r"(?:_(?:value|plain|plaintext|raw|b64|base64|enc|encrypted|hash|hashed|header|text))?_?[0-9]"
+    r"{0,2}$"
+)
+_HARMLESS_KEYS = (
+    r"(?:^|_)(?:(?:page|next|next_page|prev|previous|continuation|continue|sync|cursor|start|end|"
+    r"stop|eos|bos|"
+    r"pad|unk|mask|sep|cls|first|last|max|min|per|prompt|completion|output|input|special|cancella"
+    r"tion|cancel|"
+    r"num|cost_per|price_per)_token|has_[a-z_]+|is_[a-z_]+|no_[a-z_]+|needs?_[a-z_]+|show_[a-z_]+)$"
+)
+_PERSONAL_KEYS = (
+    r"(?:^|_)(?:(?P<email>e_?mails?(?:_?(?:address|addr|id))?|mail_?(?:address|addr)|mail_?to)|"
+    r"(?P<phone>(?:tele|mobile_?|cell_?|home_?|work_?|office_?)?(?:phone|fax)(?:_?(?:number|num|n"
+    r"o|nr))?s?|telefon"
+    r"(?:nummer)?|mobiles?|mobile_?(?:number|no)|cell|handy(?:nummer)?|tel|msisdn|whats_?app)|"
+    r"(?P<card>(?:credit|debit|payment|bank)?_?card_?(?:number|num|no|nr)|(?:credit|debit|payment"
+    r")_?card|cc_?(?:number|num|no)|"
+    r"ccn|primary_?account_?number|kreditkarte(?:nnummer)?)|"
+    r"(?P<iban>iban(?:_?(?:number|code))?)|"
+    r"(?P<id_number>ssn|sin|social_?security(?:_?(?:number|no|num))?|(?:bank_?)?account_?(?:numbe"
+    r"r|num|no|nr)|konto(?:nummer)?|"
+    r"routing_?(?:number|no)|sort_?code|passport(?:_?(?:number|num|no|id))?|(?:drivers?|driving)_"
+    r"?licen[cs]e"
+    r"(?:_?(?:number|no|id))?|tax_?(?:payer_?)?(?:id|number|no)|national_?(?:id|insurance)(?:_?(?"
+    r":number|no))?|nino|"
+    r"steuer_?(?:id|nummer)|personal_?ausweis(?:nummer)?|id_?card(?:_?(?:number|no))?|my_?number|"
+    r"nir|cpf|dni|aadhaar|"
+    r"identity_?(?:number|no)|medical_?record(?:_?(?:number|no))?|mrn)|"
+    r"(?P<address>(?:home|postal|street|mailing|billing|shipping|delivery|residential|work|office"
+    r"|post)_?addr(?:ess)?|"
+    r"^address|^addr|addr(?:ess)?_?(?:line)?_?[0-9]|address_?line|street(?:_?(?:name|number|line_"
+    r"?[0-9]?))?|strasse|anschrift|adresse|"
+    r"zip_?codes?|zip|post_?(?:al_?)?codes?|postleitzahl|plz)|"
+    r"(?P<ip>(?:client|remote|user|source|src|peer|visitor|host)?_?ip(?:v[46])?(?:_?addr(?:ess)?)"
+    r"?|remote_?addr)|"
+    r"(?P<birth_date>(?:date_?of_?)?birth_?(?:date|day|dt)?|date_?of_?birth|dob|geburts(?:datum|t"
+    r"ag))|"
+    r"(?P<name>(?:first|last|full|given|family|middle|sur|maiden|nick|legal|real|display|holder|c"
+    r"ard_?holder|beneficiary)_?names?|vorname|"
+    r"nachname|cardholder))$"
+)
+_NAMING = (
+    "name",
+    "key",
+    "header",
+    "field",
+    "label",
+    "param",
+    "parameter",
+    "property",
+    "k",
+    "n",
+    "id",
+)
+_VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
+_CAMEL = re.compile(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])")
+_NOT_WORD = re.compile(r"[^a-z0-9\u00c0-\u024f]+")
+_STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
+
+
+@lru_cache(maxsize=4096)
+def key_label(key: str, *, personal: bool = False) -> str:
+    """What the value under a key of this name is (`secret:token`, `email`), or nothing."""
+    snake = _CAMEL.sub(r"\1\3_\2\4", key[:200])
+    snake = _NOT_WORD.sub("_", snake.lower()).strip("_")
+    if (found := _compiled(_SECRET_KEYS).search(snake)) and not _compiled(_HARMLESS_KEYS).search(
+        snake
+    ):
+        return f"secret:{found.lastgroup if found.lastgroup != 'code' else 'security_code'}"
+    if personal and (found := _compiled(_PERSONAL_KEYS).search(snake)):
+        return str(found.lastgroup)
+    return ""
+
+
+# -- checks
+
+
+def _digits(text: str) -> str:
+    return "".join(char for char in text.replace("%20", "") if "0" <= char <= "9")
+
+
+ISSUERS = (
+    r"(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}"
+    r"|7[01][0-9]|720)[0-9]{12}|"
+    r"3[47][0-9]{13}|3(?:0[0-59]|[689][0-9])[0-9]{11}|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12,15}|"
+    r"35(?:2[89]|[3-8][0-9])[0-9]{12,15}|62[0-9]{14,17}|220[0-4][0-9]{12}|(?:50[0-9]{2}|5[6-8][0-"
+    r"9]{2}|6304|67[0-9]{2})[0-9]{8,15})"
+)
+
+
+def _is_luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = ord(digit) - 48
+        if place % 2:
+            value = value * 2 - 9 * (value > 4)
+        total += value
+    return total % 10 == 0
+
+
+def _is_card(text: str) -> bool:
+    digits = _digits(text)
+    return _compiled(ISSUERS).fullmatch(digits) is not None and _is_luhn(digits)
+
+
+def _is_iban(text: str) -> bool:
+    """ISO 13616: the rest of division by 97 is 1."""
+    code = "".join(char for char in text.upper() if char.isascii() and char.isalnum())
+    return int("".join(str(int(char, 36)) for char in code[4:] + code[:4])) % 97 == 1
+
+
+def _is_nir(text: str) -> bool:
+    """France's number of registration: the last two digits are 97 less the rest of the others."""
+    digits = _digits(text.replace("2A", "19").replace("2B", "18"))
+    return len(digits) == 15 and 97 - int(digits[:13]) % 97 == int(digits[13:])
+
+
+def _is_mod11_10(text: str) -> bool:
+    """ISO/IEC 7064, MOD 11,10: Germany's tax number."""
+    product = 10
+    digits = _digits(text)
+    for digit in digits[:-1]:
+        rest = (int(digit) + product) % 10 or 10
+        product = rest * 2 % 11
+    return (11 - product) % 10 == int(digits[-1])
+
+
+def _is_dni(text: str) -> bool:
+    """Spain's identity number: its letter follows from the rest of division by 23."""
+    return "TRWAGMYFPDXBNJZSQVHLCKE"[int(_digits(text)) % 23] == text[-1]
+
+
+def _is_mixed(text: str) -> bool:
+    """Neither a word nor a number nor a hash: capitals, small letters and digits."""
+    return all(
+        any(low <= char <= high for char in text)
+        for low, high in (("A", "Z"), ("a", "z"), ("0", "9"))
+    )
+
+
+def _is_phone(text: str) -> bool:
+    return 8 <= len(_digits(text)) <= 15
+
+
+def _is_national(text: str) -> bool:
+    return 9 <= len(_digits(text)) <= 12
+
+
+_CHECKS: dict[str, Callable[[str], bool]] = {
+    "card": _is_card,
+    "iban": _is_iban,
+    "nir": _is_nir,
+    "mod11_10": _is_mod11_10,
+    "dni": _is_dni,
+    "mixed": _is_mixed,
+    "phone": _is_phone,
+    "national": _is_national,
+}
+
+
+# -- text
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+_TO_RUNS = bytes(
+    65 if (chr(byte).isalnum() and byte < 128) or chr(byte) in "_-./+=~:$?&%,@#" else 32
+    for byte in range(256)
+)
+_TO_ZEROS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
+_CARD_GAPS = b" ./_+%-\xc2\xa0\xe2\x80\x87\x89\xaf\x90\x91\x92\x93\x94\x88"
+_FLAGS = (" --", " -p", " -a ", " -w ", " -u", " -c", " -t", " -s", " -k")
+_STEMS_PASS = ("pass", "pw", "kennw")
+_STEMS_SAID = ("pass", "pw", "kennw", "secret", "token", "key", "code", "pin", "otp")
+_SAID_HERE = (
+    r"pass(?:w|phrase|code|e?[0-9]?(?![a-z]))|pwd?[0-9]?(?![a-z])|kennw|secret|"
+    r"(?:token|key|code)[0-9]{0,2}(?![a-z])|(?<![a-z])(?:pin|otp)[0-9]?(?![a-z])"
+)
+_NAMED_BEFORE = (
+    r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
+    r"sana|senord|adgang|"
+    r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
+    r"x-[a-z]|"
+    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
+)
+
+
+def _signs(lower: str, raw: bytes) -> int:
+    """Which signs a text shows: in lower case, and as UTF-8."""
+    signs = RUN if b"A" * 16 in raw.translate(_TO_RUNS) else 0
+    digits = raw.translate(_TO_ZEROS, _CARD_GAPS)
+    if b"0" * 13 in digits:
+        signs |= CARD
+    if _shows_name(lower, has_digits=b"0" in digits):
+        signs |= NAME
+    if "@" in lower:
+        signs |= AT
+    if (
+        lower.startswith("-")
+        or (" -" in lower and any(flag in lower for flag in _FLAGS))
+        or ("<" in lower and "<<<" in lower)
+        or ("|" in lower and "echo " in lower)
+        or ("/" in lower and "/user:" in lower)
+    ):
+        signs |= FLAG
+    if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
+        signs |= SCHEME
+    return signs
+
+
+def _shows_name(lower: str, *, has_digits: bool) -> bool:
+    """Whether a name stands where a value may follow: before a sign such as = and :, or, of some
+    names, anywhere in a text with a digit or a quote.
+    """
+    quoted = "'" in lower or '"' in lower or "`" in lower
+    if quoted or has_digits:
+        stems: tuple[str, ...] = _STEMS_PASS
+        if " is" in lower or " est " in lower or (quoted and ("(" in lower or "name=" in lower)):
+            stems = _STEMS_SAID
+        for stem in [stem for stem in stems if stem in lower]:
+            place = lower.find(stem)
+            while place >= 0:
+                if _compiled(_SAID_HERE).match(lower, place):
+                    return True
+                place = lower.find(stem, place + 2)
+    if quoted and ("identified by" in lower or "securestr" in lower):
+        return True
+    if not lower.isascii():
+        if any(name in lower for name in _FOREIGN):
+            return True
+        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
+    return any(
+        _compiled(_NAMED_BEFORE).search(part, max(len(part) - 60, 0))
+        for sign in "=:>|"
+        if sign in lower
+        for part in lower.split(sign)[:-1]
+    )
+
+
+_FOREIGN = (
+    "пароль",
+    "パスワード",
+    "暗証番号",
+    "密码",
+    "口令",
+    "비밀번호",
+    "contraseñ",
+    "hasł",
+    "lösenord",
+    "clé",
+)
+
+
+def _may_match(rule: Rule, lower: str, signs: int) -> bool:
+    return (not rule.needs or bool(rule.needs & signs)) and (
+        not rule.hints or any(hint in lower for hint in rule.hints)
+    )
+
+
+def _run(rules: Iterable[Rule], text: str, lower: str, signs: int) -> str:
+    """One pass over the text."""
+    active = [(rule, _compiled(rule.pattern)) for rule in rules if _may_match(rule, lower, signs)]
+    if not any(rule.label for rule, _ in active):
+        return text
+    nexts = [pattern.search(text) for _, pattern in active]
+    parts: list[str] = []
+    place = 0
+    while True:
+        first: re.Match[str] | None = None
+        for index, (_, pattern) in enumerate(active):
+            found = nexts[index]
+            if found is not None and found.start() < place:
+                found = nexts[index] = pattern.search(text, place)
+            if found is not None and (first is None or found.start() < first.start()):
+                first = found
+        if first is None:
+            break
+        end = first.end()
+        parts += (text[place : first.start()], _become(active, first.group()))
+        if end == first.start():  # no pattern matches nothing, but a loop must end
+            parts.append(text[end : end + 1])
+            end += 1
+        place = end
+    parts.append(text[place:])
+    return "".join(parts)
+
+
+def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
+    for rule, pattern in active:
+        whole = pattern.fullmatch(match)
+        if whole is not None and (not rule.check or _CHECKS[rule.check](match)):
+            if not rule.label:
+                return match
+            return whole.expand(rule.becomes) if rule.becomes else f"[{rule.label}]"
+    return match
+
+
+def redact_text(text: str, *, personal: bool = False) -> str:
+    """The text with credentials, and where `personal` personal data, replaced by what they were."""
+    lower = text.lower()
+    if signs := _signs(lower, text.encode("utf-8", "surrogatepass")):
+        text = _run(_CREDENTIALS, text, lower, signs)
+        if signs & CARD:
+            text = _run(_CARDS, text, text.lower(), 0)
+    if personal:
+        for rules in (_PEOPLE, _NUMBERS):
+            text = _run(rules, text, text.lower(), 0)
+    return text
+
+
+# -- documents
+
+_MAX_EMBEDDED = 65_536
+
+
+def redact_value(value: Any, *, personal: bool = False) -> Any:
+    """A document as JSON has it, redacted at any depth: texts, numbers that are cards, what a key's
+    name gives away, keys themselves, and JSON inside a text. Where nothing is found the same object
+    comes back.
+    """
+    if isinstance(value, str):
+        return _redact_leaf(value, personal)
+    if isinstance(value, dict):
+        return _redact_object(value, personal)
+    if isinstance(value, list | tuple):
+        return _redact_array(value, personal)
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_card_number(value):
+        return "[card]"
+    return value
+
+
+def _is_card_number(value: int | float) -> bool:
+    if not 1e12 <= value < 1e19 or value != int(value):
+        return False
+    return _is_card(str(int(value)))
+
+
+def _redact_leaf(text: str, personal: bool) -> str:
+    if len(text) <= _MAX_EMBEDDED and text[:1] in "{[ \n\t" and text.strip()[-1:] in ("}", "]"):
+        try:
+            document = json.loads(text)
+            if isinstance(document, dict | list):
+                redacted = redact_value(document, personal=personal)
+                if redacted is document:
+                    return text
+                compact = '": ' not in text and ", " not in text
+                return json.dumps(
+                    redacted, ensure_ascii=False, separators=(",", ":") if compact else None
+                )
+        except (ValueError, RecursionError):
+            pass  # no JSON after all, or none that a reader would follow: it is text
+    return redact_text(text, personal=personal)
+
+
+def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
+    named = ""
+    for name in _NAMING:
+        told = document.get(name)
+        if isinstance(told, str) and (named := key_label(told, personal=personal)):
+            break
+    changed = False
+    result: dict[Any, Any] = {}
+    for key, item in document.items():
+        label = key_label(key, personal=personal) if isinstance(key, str) else ""
+        if not label and named and isinstance(key, str) and key.lower() in _VALUED:
+            label = named
+        new = _stand_in(item, label) if label else item
+        if new is item:
+            new = redact_value(item, personal=personal)
+        new_key = (
+            redact_text(key, personal=personal) if isinstance(key, str) and len(key) > 5 else key
+        )
+        if new_key != key:
+            new_key = _free(new_key, result, document)
+        changed = changed or new is not item or new_key != key
+        result[new_key] = new
+    return result if changed else document
+
+
+def _free(key: str, *taken: dict[Any, Any]) -> str:
+    """The key, numbered where it is taken: two addresses as keys are two values still."""
+    number, free = 2, key
+    while any(free in names for names in taken):
+        free = f"{key} {number}"
+        number += 1
+    return free
+
+
+def _redact_array(items: list[Any] | tuple[Any, ...], personal: bool) -> Any:
+    if (
+        len(items) == 2
+        and isinstance(items[0], str)
+        and (label := key_label(items[0], personal=personal))
+    ):
+        second = _stand_in(items[1], label)
+        if second is not items[1]:
+            return [items[0], second]
+    result = [redact_value(item, personal=personal) for item in items]
+    if all(new is old for new, old in zip(result, items, strict=True)):
+        return items
+    return result
+
+
+def _stand_in(value: Any, label: str) -> Any:
+    """`[label]` in place of a value that says something. Null, true and false, and what stands in
+    already stay.
+    """
+    if value is None or isinstance(value, bool) or value in ("", [], {}):
+        return value
+    if isinstance(value, str) and _STANDS_IN.match(value):
+        return value
+    if isinstance(value, int | float) and label in (
+        "name",
+        "address",
+        "secret:token",
+        "secret:secret",
+    ):
+        return value  # a count or a length, as in {"token": 12}
+    return f"[{label}]"
+
+
+def redact_fields(value: Any) -> Any:
+    """`redact_value(value)` without personal data, for where somebody waits: most values hold no
+    credential, and a look at their keys, and at their texts all at once, shows it.
+    """
+    texts: list[str] = []
+    if not _collect(value, texts):
+        text = " ".join(texts)
+        lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
+        if "\\" not in lower and not _signs(lower, raw):
+            return value
+    return redact_value(value)
+
+
+def _collect(value: Any, texts: list[str]) -> bool:
+    """Gather the texts of a document, names of keys included. True as soon as a key or a number
+    gives a credential away.
+    """
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key_label(key):
+                return True
+            if len(key) >= 16:
+                texts.append(key)
+            if isinstance(item, str):
+                if key in _NAMING and key_label(item):
+                    return True
+                texts.append(item)
+            elif item is not None and _collect(item, texts):
+                return True
+    elif isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str) and key_label(value[0]):
+            return True
+        return any(_collect(item, texts) for item in value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return _is_card_number(value)
+    return False
+{%- endraw %}
+{%- endmacro %}
