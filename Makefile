@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test lint lint-sdk snapshots bench chaos load lock clean
+.PHONY: venv demo test test-unit test-integration lint lint-sdk snapshots bench chaos load lock clean
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -19,8 +19,17 @@ demo: venv
 	$(BIN)/python -m cdesk_app.cli.demo
 
 # Two processes; tests that share what dbt built for them stay together (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+
 test: venv
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+# The halves of `make test`.
+test-unit: venv
+	$(PYTEST) tests/unit
+
+test-integration: venv
+	$(PYTEST) --ignore tests/unit
 
 lint: venv
 	$(BIN)/ruff check .

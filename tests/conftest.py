@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from cdesk.core.config import Settings
@@ -22,6 +24,26 @@ UNITS = {
     "questions": ("tests/integration/queries/",),
 }
 """What one process runs, because what the tests share takes half a minute or more to make."""
+
+
+hypothesis.settings.register_profile(
+    "cdesk", parent=hypothesis.settings.get_profile("default"), derandomize=False, deadline=None
+)
+hypothesis.settings.load_profile("cdesk")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Properties draw other examples in each run, the same in all processes of one run."""
+    if config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+    hypothesis.core.global_force_seed = int(config.option.hypothesis_seed)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    seed = config.getoption("hypothesis_seed", None)
+    terminalreporter.write_line(f"properties drew with --hypothesis-seed={seed}")
 
 
 def unit_of(nodeid: str) -> str:

@@ -164,7 +164,6 @@ def schedules(examples: int) -> settings:
     return settings(
         max_examples=examples,
         deadline=None,
-        derandomize=examples < 50,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 
