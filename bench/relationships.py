@@ -92,6 +92,11 @@ DATASET = (
     "aggregate_in_between",
 )
 
+LISTS = ("list_before", "list_after", "list_ever")
+"""Aggregates that are lists of links."""
+WITHIN = {"within_7_days": 7, "within_90_days": 90}
+"""Rolling windows, and their days."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -182,6 +187,40 @@ def self_join(relationship: str, index: int, *, ranked: bool = False) -> str:
     )
 
 
+def listed(name: str, stream: str, cohort: str) -> Query:
+    """A list of links in the order of time, where each cohort row's own is as long as a history."""
+    relationship = name.replace("list_", "aggregate_").replace(
+        "aggregate_ever", "aggregate_all_ever"
+    )
+    append = f"cdesk.{relationship}('activity_1', columns=cdesk.agg('list', 'link', as='links_1'))"
+    related = f"a1 as a on a.customer = c.customer {RELATED[name.rpartition('_')[2]]}"
+    links = "list(a.link order by a.ts, a.activity_id) filter (where a.link is not null)"
+    return Query(
+        name,
+        ("links_1",),
+        f"{{{{ cdesk.dataset({cohort}, {append}, {stream}) }}}}",
+        f"with {cohort_and_appended((1,))} select c.id, c.customer, c.ts, {links} as links_1 "
+        f"from c left join {related} group by c.id, c.customer, c.ts",
+    )
+
+
+def within(name: str, stream: str, cohort: str) -> Query:
+    """The aggregates of the last seven days before each cohort row: a rolling window."""
+    append = macro("aggregate_before", 1).removesuffix(")")
+    values = ("count(a.ts)", "sum(a.revenue_impact)", "min(a.ts)", "max(a.ts)")
+    names = outputs("aggregate_before", 1)
+    taken = ", ".join(f"{value} as {out}" for value, out in zip(values, names, strict=True))
+    days = WITHIN[name]
+    return Query(
+        name,
+        names,
+        f"{{{{ cdesk.dataset({cohort}, {append}, conditions=cdesk.within({days}, 'day')), {stream}) }}}}",
+        f"with {cohort_and_appended((1,))} select c.id, c.customer, c.ts, {taken} from c "
+        f"left join a1 as a on a.customer = c.customer and a.ts < c.ts "
+        f"and a.ts >= c.ts - interval {days} day group by c.id, c.customer, c.ts",
+    )
+
+
 def queries(*, ranked: bool = False) -> list[Query]:
     stream = "stream=cdesk.events_stream('events')"
     cohort = "cdesk.activity('activity_0', columns=[cdesk.column('activity_id', as='id'), 'customer', 'ts'])"
@@ -194,6 +233,8 @@ def queries(*, ranked: bool = False) -> list[Query]:
         )
         for name in RELATIONSHIPS
     ]
+    found += [listed(name, stream, cohort) for name in LISTS]
+    found += [within(name, stream, cohort) for name in WITHIN]
     indexes = tuple(range(1, len(DATASET) + 1))
     parts = ", ".join(
         f"q{i} as ({self_join(name, i, ranked=ranked)})"
@@ -339,7 +380,9 @@ def main() -> int:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
     parser.add_argument("--rows-a-customer", type=int, default=ROWS_A_CUSTOMER)
     parser.add_argument("--skew", nargs="+", choices=["mild", "heavy"], default=["mild", "heavy"])
-    parser.add_argument("--only", nargs="+", choices=[*RELATIONSHIPS, "dataset"], default=DEFAULT)
+    parser.add_argument(
+        "--only", nargs="+", choices=[*RELATIONSHIPS, "dataset", *LISTS, *WITHIN], default=DEFAULT
+    )
     parser.add_argument("--all", action="store_true", help="every relationship")
     parser.add_argument("--patient", action="store_true", help="every self-join at every size")
     parser.add_argument(
