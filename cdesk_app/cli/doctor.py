@@ -346,8 +346,14 @@ def _catalog(settings: Settings, home: StateDirectory) -> Finding:
     if not home.catalog.exists():
         return Finding("catalog", "note", "no query templates yet", "cdesk worker --once")
     try:
-        found = sealed_catalog(home)
         seal = read_seal(home)
+    except CatalogError as error:
+        return Finding("catalog", "failed", str(error), f"mend {home.state_db}")
+    if seal.digest is None:
+        told = "compiled by an earlier version, or state.db was made anew: it answers no query yet"
+        return Finding("catalog", "note", told, "cdesk refresh")
+    try:
+        found = sealed_catalog(home)
     except CatalogError as error:
         aside = home.catalog.with_name(f"{home.catalog.name}.refused")
         home.catalog.replace(aside)

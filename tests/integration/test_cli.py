@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bench.turn_path import fixtures
 from cdesk.core.config import load_settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.state.database import open_state
 from cdesk_app.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -352,9 +354,21 @@ def test_doctor_sets_a_catalog_aside_that_was_edited(
     assert state_home.catalog.with_name("catalog.json.refused").read_bytes() == edited
 
 
+def test_doctor_leaves_a_catalog_alone_that_it_cannot_judge(
+    state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixtures.catalog(state_home)
+    with closing(open_state(state_home.state_db)) as state:
+        state.execute("delete from worker_status")
+    found = doctor_of(capsys, code=0)["catalog"]
+    assert (found["level"], found["todo"]) == ("note", "cdesk refresh")
+    assert state_home.catalog.exists()
+
+
 def test_doctor_fails_on_damaged_files_and_names_them(
     state_home: StateDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fixtures.catalog(state_home)
     state_home.catalog.write_bytes(b"{")
     state_home.context_db.write_bytes(b"nonsense" * 1_000)
     found = doctor_of(capsys, code=1)
