@@ -8,25 +8,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-from cdesk.contract.catalog import CatalogReader
 from cdesk.core.clock import IdSource, NowNs
 from cdesk.core.config import Settings
-from cdesk.core.errors import CatalogError, CdeskError, StateDirectoryError
+from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
-from cdesk.state.facts import CatalogSeal, read_status
-from cdesk.state.snapshot import SnapshotReader
-from mcp_shim.state import SharedState
+from mcp_shim.readers import Readers
 from mcp_shim.worker_start import WorkerStarter
-
-if TYPE_CHECKING:
-    from mcp_shim.session import Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +28,16 @@ AT_ONCE_SECONDS: Final = 0.001
 """The delay of an urgent datagram: the answer leaves first."""
 LOOK_SECONDS: Final = 0.05
 """After a call, so long until the process looks whether a worker runs."""
+
+
+class Author(Protocol):
+    """Whose records they are: a caller's recorder (`session.Recorder`)."""
+
+    customer: str
+    session_id: str
+
+    def own_line(self, activity: str, feature_json: dict[str, Any], *, id: str) -> bytes:
+        """The line of an activity of the shim itself, born now."""
 
 
 class RecordQueue:
@@ -59,10 +61,10 @@ class RecordQueue:
         self._queue = queue
         self._wake = wake
         self._shedder = shedder
-        self._notes: list[tuple[Recorder, str, dict[str, Any]]] = []
+        self._notes: list[tuple[Author, str, dict[str, Any]]] = []
         self._wake_timer: asyncio.TimerHandle | None = None
         self._woken = float("-inf")
-        self._shed: dict[str, tuple[Recorder, str]] = {}
+        self._shed: dict[str, tuple[Author, str]] = {}
         """Customer → who will report what was shed of theirs, and the id of that report."""
 
     def append(self, line: bytes) -> None:
@@ -70,7 +72,7 @@ class RecordQueue:
         self._queue.append(line)
         self.wake_worker()
 
-    def keeps(self, recorder: Recorder, activity: str) -> bool:
+    def keeps(self, recorder: Author, activity: str) -> bool:
         """Whether policy lets this activity be written. What is shed is counted in the file system
         before the caller is answered: the counts survive this process.
         """
@@ -88,7 +90,7 @@ class RecordQueue:
 
     # -- what nobody waits for
 
-    def note(self, recorder: Recorder, activity: str, feature_json: dict[str, Any]) -> None:
+    def note(self, recorder: Author, activity: str, feature_json: dict[str, Any]) -> None:
         """Write an activity of the shim itself once the answer under way has left."""
         if not self._notes:
             asyncio.get_running_loop().call_soon(self.flush)
@@ -174,45 +176,6 @@ class RecordQueue:
                 self._wake_timer.cancel()
             end.callback(lambda: self._report_shed(last=True))
             self.flush()
-
-
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """What answers without writing: the snapshot, the catalog and the shared state.
-
-    `worker_missing` says why no worker can run here, or gives None.
-    """
-
-    snapshot: SnapshotReader
-    catalog: CatalogReader
-    state: SharedState
-    worker_missing: Callable[[], str | None] = lambda: None
-    now_ns: NowNs = time.time_ns
-
-    @classmethod
-    def of(
-        cls, home: StateDirectory, worker_missing: Callable[[], str | None] = lambda: None
-    ) -> Readers:
-        """Readers of a state directory; each file is opened at its first use."""
-        state = SharedState(home.state_db)
-        return cls(
-            SnapshotReader(home.context_db),
-            CatalogReader(home.catalog, seal=lambda: _read_seal(state)),
-            state,
-            worker_missing,
-        )
-
-    def close(self) -> None:
-        self.snapshot.close()
-        self.state.close()
-
-
-def _read_seal(state: SharedState) -> str | None:
-    """The digest that catalog.json must have. Raises CatalogError."""
-    try:
-        return state.read(lambda connection: read_status(connection, CatalogSeal)).digest
-    except StateDirectoryError as error:
-        raise CatalogError(f"the catalog cannot be checked: {error}") from None
 
 
 class App:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
 from cdesk.core.clock import parse_ts
 from cdesk.core.errors import SnapshotError, StateDirectoryError
 from cdesk.state.snapshot import ContextRow
-
-if TYPE_CHECKING:
-    from mcp_shim.app import Readers
+from mcp_shim.readers import Readers
 
 Json = dict[str, Any]
 

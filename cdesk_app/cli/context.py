@@ -42,8 +42,8 @@ def _max_bytes(text: str) -> int:
 
 def run(args: Namespace) -> int:
     from cdesk.core.identity import local_caller
-    from mcp_shim.app import Readers
     from mcp_shim.context import DEFAULT_CONTEXT_BYTES, CustomerContext
+    from mcp_shim.readers import Readers
 
     settings, home = settings_and_home()
     caller = local_caller(settings)

@@ -89,6 +89,41 @@ def test_the_turn_path_uses_its_part_of_the_library_alone() -> None:
     assert broken == []
 
 
+SHIM_ORDER = (
+    "lazy_sdk",
+    "worker_start",
+    "state",
+    "readers",
+    "context",
+    "app",
+    "session",
+    "tools",
+    "server",
+    "transports",
+    "main",
+    "__main__",
+)
+"""The modules of the turn path from the ground floor up."""
+
+
+def test_a_module_of_the_turn_path_imports_none_above_it() -> None:
+    """A process knows nothing of its callers, a caller nothing of the tools, a tool nothing of the
+    protocol."""
+    found = {path.stem for path in (ROOT / "mcp_shim").iterdir() if not path.stem.startswith("__p")}
+    assert found == {*SHIM_ORDER, "__init__"}
+    broken = []
+    for path in modules("mcp_shim"):
+        place = path.relative_to(ROOT / "mcp_shim").parts[0].removesuffix(".py")
+        if place == "__init__":
+            continue
+        above = set(SHIM_ORDER[SHIM_ORDER.index(place) + 1 :])
+        for name, line in imported_modules(path):
+            words = name.split(".")
+            if words[0] == "mcp_shim" and len(words) > 1 and words[1] in above:
+                broken.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert broken == []
+
+
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_a_folder_imports_only_what_the_design_allows(folder: str) -> None:
     allowed = MAY_IMPORT[folder] | {folder}

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdesk.core.home import StateDirectory
-from mcp_shim.app import Readers
 from mcp_shim.context import (
     MIN_CONTEXT_BYTES,
     PRIORITY,
@@ -21,6 +20,7 @@ from mcp_shim.context import (
     read_sections,
     trim,
 )
+from mcp_shim.readers import Readers
 
 ENTRIES = st.lists(
     st.fixed_dictionaries(

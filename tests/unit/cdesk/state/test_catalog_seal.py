@@ -17,7 +17,7 @@ from cdesk.core.errors import CatalogError
 from cdesk.core.home import StateDirectory
 from cdesk.state.catalog import open_catalog, sealed_catalog
 from cdesk.state.database import open_state
-from mcp_shim.app import Readers
+from mcp_shim.readers import Readers
 
 ROOT = Path(__file__).resolve().parents[4]
 Document = dict[str, Any]
