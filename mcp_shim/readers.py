@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cdesk.contract.catalog import CatalogReader
 from cdesk.core.clock import NowNs
@@ -27,6 +28,8 @@ class Readers:
     state: SharedState
     worker_missing: Callable[[], str | None] = lambda: None
     now_ns: NowNs = time.time_ns
+    charts: Path | None = None
+    """Where the charts of stored results are painted ahead."""
 
     @classmethod
     def of(
@@ -39,6 +42,7 @@ class Readers:
             CatalogReader(home.catalog, seal=lambda: _read_seal(state)),
             state,
             worker_missing,
+            charts=home.charts,
         )
 
     def close(self) -> None:

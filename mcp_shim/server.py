@@ -31,8 +31,9 @@ from cdesk.core.errors import CatalogError, CdeskError, NotFound
 from mcp_shim import tools
 from mcp_shim.app import App
 from mcp_shim.session import Session
+from mcp_shim.tools.card import CARD_URI, MIME_TYPE, RESOURCE_META, card_page, shows_cards
 from mcp_shim.tools.instructions import INSTRUCTIONS, template_document
-from mcp_shim.tools.tool import TEMPLATES_URI, Progress
+from mcp_shim.tools.tool import TEMPLATES_URI, Answer, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class McpServer:
         """
         self._listed: str | None = None
         """The content hash of the catalog that a client was shown last; empty for none."""
-        self._answers: dict[int, bytes] = {}
-        """Structured content on its way from the handler to `_around`, by the identity of the
+        self._answers: dict[int, Answer] = {}
+        """Answers of tools on its way from the handler to `_around`, by the identity of the
         request's context.
         """
         self.sdk = Server(
@@ -124,12 +125,16 @@ class McpServer:
         try:
             result = await call_next(ctx)
         finally:
-            structured = self._answers.pop(id(ctx), None)
-        if structured is not None and isinstance(result, dict):
-            result["content"] = [{"type": "text", "text": structured.decode()}]
+            answer = self._answers.pop(id(ctx), None)
+        if answer is not None and isinstance(result, dict):
+            structured = answer.structured
+            text = structured.decode() if answer.text is None else answer.text
+            result["content"] = [{"type": "text", "text": text}, *answer.more]
             result["structuredContent"] = (
                 orjson.Fragment(structured) if self._fragments else orjson.loads(structured)
             )
+            if answer.meta is not None:
+                result["_meta"] = {**(result.get("_meta") or {}), **answer.meta}
         return result
 
     # -- session
@@ -145,6 +150,7 @@ class McpServer:
             params = ctx.session.client_params
             client = (params.client_info.name, params.client_info.version) if params else None
             session.begin(client=client, protocol_version=ctx.protocol_version)
+            session.shows_cards = params is not None and shows_cards(params.capabilities)
         return session
 
     # -- tools
@@ -222,7 +228,7 @@ class McpServer:
     async def _list_resources(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
         self._session(ctx)
         catalog = self._app.readers.catalog.look()
-        resources = [
+        resources: list[Result] = [
             {
                 "uri": TEMPLATES_URI,
                 "name": "templates",
@@ -231,6 +237,16 @@ class McpServer:
                 "mimeType": "application/json",
             }
         ]
+        resources.append(
+            {
+                "uri": CARD_URI,
+                "name": "card",
+                "title": "Card of a result",
+                "description": "What a client shows beside the answer of get_result",
+                "mimeType": MIME_TYPE,
+                "_meta": RESOURCE_META,
+            }
+        )
         for template in catalog.templates.values() if catalog else ():
             resources.append(
                 {
@@ -262,6 +278,9 @@ class McpServer:
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> Result:
         self._session(ctx)
         uri = str(params.uri)
+        if uri == CARD_URI:
+            page = {"uri": uri, "mimeType": MIME_TYPE, "text": card_page(), "_meta": RESOURCE_META}
+            return {"contents": [page], **_LISTED}
         try:
             catalog = self._app.readers.catalog.get()
             document: Any

@@ -122,6 +122,8 @@ class Session:
         self.caller = caller
         self.recorder = Recorder(app.records, customer=caller.customer, session_id=session_id)
         self.context = CustomerContext(app.readers, caller.customer)
+        self.shows_cards = False
+        """Whether the client shows pages beside answers; known once the session has begun."""
         self.calls = 0
         self.errors = 0
         self._started: float | None = None

@@ -266,7 +266,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         )
     desk = Desk(
         home=home,
-        settings=Settings(home=home.root, customer=CUSTOMER),
+        settings=Settings(home=home.root, customer=CUSTOMER, render="off"),
         warehouse=DuckDBWarehouse(home.warehouse, read_wait=0.2),
         writer=QueueWriter(home.queue),
         state=open_state(home.state_db),

@@ -13,7 +13,6 @@ the folder belongs to somebody else.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import stat
@@ -24,6 +23,7 @@ from typing import Final
 
 from cdesk.core.errors import NotFound, StateDirectoryError
 from cdesk.core.home import make_private_folder, open_private
+from cdesk.core.identity import customer_key
 
 SCHEME: Final = "cdesk://artifacts/"
 ABANDONED_SECONDS: Final = 24 * 3600
@@ -42,11 +42,6 @@ def own_files(root: Path) -> Iterator[Path]:
     for folder in _entries(root):
         if _FOLDER.match(folder.name):
             yield from (path for path in _entries(folder) if _is_regular(path))
-
-
-def customer_key(customer: str) -> str:
-    """The folder of a customer's results."""
-    return hashlib.sha256(customer.encode()).hexdigest()[:16]
 
 
 class LocalArtifacts:

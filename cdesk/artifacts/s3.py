@@ -39,10 +39,11 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from cdesk.artifacts.local import LocalArtifacts, customer_key
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, NotFound
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import customer_key
 
 PART_BYTES: Final = 16 * 1024 * 1024
 """A larger result is put in parts of this size."""

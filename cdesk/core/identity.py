@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from cdesk.core.config import Settings
@@ -49,3 +50,8 @@ def local_caller(settings: Settings) -> Caller:
     if settings.target != "duckdb":
         return caller
     return Caller(caller.customer, caller.roles | {ANALYST})
+
+
+def customer_key(customer: str) -> str:
+    """A name for a customer's folders and links that does not tell who it is: 16 hex digits."""
+    return hashlib.sha256(customer.encode()).hexdigest()[:16]

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from cdesk.artifacts.local import customer_key
 from cdesk.core.errors import NotFound
+from cdesk.core.identity import customer_key
 from cdesk.queue.overview import Overview
 from cdesk_app.render.app import COOKIE, Renderer, guarded, session_cookie, theme_of
 from cdesk_app.render.dashboard import Board, Figures, make_board

@@ -6,23 +6,24 @@ import hmac
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
-from threading import Lock
+from pathlib import Path
+from threading import Lock, local
 from typing import Any, Final
 
 import orjson
 
-from cdesk.artifacts.local import customer_key
 from cdesk.artifacts.records import Artifact, get_artifact
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.clock import NowNs, format_ts
-from cdesk.core.errors import CatalogError, CdeskError, NotFound
+from cdesk.core.errors import CatalogError, CdeskError, NotFound, StateDirectoryError
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import customer_key
 from cdesk.state.catalog import sealed_catalog
-from cdesk.state.database import open_state
+from cdesk.state.database import open_state, require_known_version
 from cdesk_app.render.charts import Chart, chart_of
 from cdesk_app.render.links import Grant
 from cdesk_app.render.table import Table
@@ -124,6 +125,8 @@ class Cards:
         self._zone = zone
         self._now_ns = now_ns
         self._charts: OrderedDict[str, Chart] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, int, int], Table] = OrderedDict()
+        self._threads = local()
         self._lock = Lock()
 
     def open(self, artifact_id: str, grant: Grant) -> Card:
@@ -134,7 +137,7 @@ class Cards:
             Gone: it is past its retention, or its file is gone.
             ArtifactUnreadable: its file is damaged. StateDirectoryError: state.db is unusable.
         """
-        with closing(open_state(self._home.state_db)) as state:
+        with self._reading() as state:
             artifact = self._artifact(state, artifact_id, grant)
             answer, params, asked_at, finished_at = _answer(state, artifact)
         if artifact.expires_at <= format_ts(self._now_ns()) and not artifact.legal_hold:
@@ -144,7 +147,7 @@ class Cards:
         template = answer.get("template")
         return Card(
             artifact=artifact,
-            table=Table(self._store.path(artifact.uri)),
+            table=self._table(self._store.path(artifact.uri)),
             answer=answer,
             params=params,
             template=template,
@@ -176,6 +179,42 @@ class Cards:
         """The chart where it was made already."""
         with self._lock:
             return self._charts.get(card.artifact_id)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection to state.db, kept for this thread as long as the file is the same."""
+        path = self._home.state_db
+        kept: tuple[int, sqlite3.Connection] | None = getattr(self._threads, "state", None)
+        file = path.stat().st_ino if path.exists() else None
+        if kept is None or kept[0] != file:
+            self._threads.state = kept = None
+            connection = open_state(path)
+            self._threads.state = kept = (path.stat().st_ino, connection)
+        try:
+            require_known_version(kept[1])
+            yield kept[1]
+        except sqlite3.Error as error:
+            self._threads.state = None
+            kept[1].close()
+            raise StateDirectoryError(f"{path} cannot be read ({error})") from None
+
+    def _table(self, path: Path) -> Table:
+        """The table of a file, whose footer is read again only when the file has changed."""
+        try:
+            status = path.stat()
+        except OSError:
+            return Table(path)
+        key = (str(path), status.st_mtime_ns, status.st_size)
+        with self._lock:
+            if (known := self._tables.get(key)) is not None:
+                self._tables.move_to_end(key)
+                return known
+        table = Table(path)
+        with self._lock:
+            self._tables[key] = table
+            while len(self._tables) > KEPT:
+                self._tables.popitem(last=False)
+        return table
 
     def _artifact(self, state: sqlite3.Connection, artifact_id: str, grant: Grant) -> Artifact:
         row = state.execute(

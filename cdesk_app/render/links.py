@@ -22,10 +22,10 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from cdesk.artifacts.local import customer_key
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.errors import CdeskError, StateDirectoryError
 from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.identity import customer_key
 from cdesk.core.locks import FileLock
 
 Scope = Literal["card", "dashboard", "session"]

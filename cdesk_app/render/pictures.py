@@ -12,8 +12,9 @@ import re
 import time
 from typing import Final
 
-from cdesk.artifacts.local import ID_PATTERN, customer_key, own_files
+from cdesk.artifacts.local import ID_PATTERN, own_files
 from cdesk.core.home import StateDirectory, make_private_folder, write_private
+from cdesk.core.identity import customer_key
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.vega import THEMES, Json
 

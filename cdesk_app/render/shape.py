@@ -179,6 +179,8 @@ def _is_category(column: Column, rows: list[list[Any]]) -> bool:
     if not values or any(len(str(value)) > _LONG_TEXT for value in values[:200]):
         return False
     distinct = len(set(values))
+    if distinct == 1 and len(rows) > 1:  # the same everywhere, as whose rows they are
+        return False
     return distinct <= MAX_CATEGORIES or distinct == len(rows)
 
 

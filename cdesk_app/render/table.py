@@ -100,8 +100,8 @@ class Table:
         self.path = path
         self._literal = str(path).replace("'", "''")
         with _readable():
-            schema = pq.read_schema(path)
             meta = pq.read_metadata(path)
+            schema = meta.schema.to_arrow_schema()
         self.columns = [
             Column(place, field.name, column_type(field.type)) for place, field in enumerate(schema)
         ]

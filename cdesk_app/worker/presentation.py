@@ -105,7 +105,9 @@ class Presentation:
         return asdict(link)
 
     def _paint(self, customer: str, artifact_id: str, chart: Any) -> None:
-        if chart is None or chart.spec is None or start.missing():
+        if chart is None or chart.spec is None or self._settings.render == "off":
+            return
+        if start.missing():
             return
         from cdesk_app.render.paint import Painter
         from cdesk_app.render.pictures import keep_pictures

@@ -16,7 +16,7 @@ from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
 from mcp_shim.tools.log_insight import LOG_INSIGHT
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
-from mcp_shim.tools.tool import Json, Progress, Tool
+from mcp_shim.tools.tool import Answer, Json, Progress, Tool
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -36,8 +36,8 @@ def tool_list(catalog: Catalog | None, caller: Caller) -> list[Json]:
 
 async def call(
     session: Session, name: str, arguments: Mapping[str, Any] | None, progress: Progress | None
-) -> bytes:
-    """Run the tool `name` for the caller of `session`: its structured content as UTF-8 JSON.
+) -> Answer:
+    """Run the tool `name` for the caller of `session`.
 
     Raises:
         CdeskError: what is wrong and what to do; nothing half-written is left.
@@ -52,4 +52,6 @@ async def call(
                 argument[:60], f"unknown for {name}{hint}", ", ".join(tool.arguments)
             )
     answer = await tool.handler(session, given, progress)
-    return answer if isinstance(answer, bytes) else orjson.dumps(answer)
+    if isinstance(answer, Answer):
+        return answer
+    return Answer(answer if isinstance(answer, bytes) else orjson.dumps(answer))

@@ -6,6 +6,8 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import InvalidField
 from cdesk.state.tickets import (
@@ -18,7 +20,9 @@ from cdesk.state.tickets import (
 )
 from mcp_shim.context import WRITTEN_NOTE
 from mcp_shim.tools.arguments import boolean, required, seconds
-from mcp_shim.tools.tool import HASH, Json, Progress, Tool, closed, nullable
+from mcp_shim.tools.card import TOOL_META, chart_image, chart_meta
+from mcp_shim.tools.told import told
+from mcp_shim.tools.tool import HASH, Answer, Json, Progress, Tool, closed, nullable
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -29,7 +33,7 @@ PREVIEW_ROWS: Final = 10
 _UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
-async def _get_result(session: Session, given: Json, progress: Progress | None) -> Json:
+async def _get_result(session: Session, given: Json, progress: Progress | None) -> Answer:
     ticket_id = required(given, "ticket_id", "the ticket_id that submit_query gave")
     if not isinstance(ticket_id, str):
         raise InvalidField(
@@ -47,7 +51,8 @@ async def _get_result(session: Session, given: Json, progress: Progress | None) 
         ticket, waiting = state.read(lambda connection: _ticket(connection, ticket_id, customer))
         left = begun + patience - loop.time()
         if ticket.status in ENDED or left <= 0:
-            return _answer(session, ticket, waiting)
+            answer = _answer(session, ticket, waiting)
+            return _with_card(session, answer, as_image=boolean(given, "chart"))
         if progress is not None:
             await progress(
                 loop.time() - begun, patience, ticket.progress or waiting or ticket.status
@@ -110,13 +115,33 @@ def _answer(session: Session, ticket: Ticket, waiting: str | None) -> Json:
     }
 
 
+def _with_card(session: Session, answer: Json, *, as_image: bool) -> Answer:
+    """The answer with its text for a model; its chart for a client that shows it, or as an image
+    where that was asked for.
+    """
+    result = answer["result"]
+    structured = orjson.dumps(answer)
+    if not result or answer["status"] != "succeeded" or result.get("dry_run"):
+        return Answer(structured)
+    artifact = result.get("artifact") or {}
+    charts, customer = session.app.readers.charts, session.caller.customer
+    meta: Json | None = None
+    more: tuple[Json, ...] = ()
+    if charts is not None and artifact:
+        if session.shows_cards:
+            meta = chart_meta(charts, customer, artifact["artifact_id"])
+        if as_image and (image := chart_image(charts, customer, artifact["artifact_id"])):
+            more = (image,)
+    return Answer(structured, text=told(result), more=more, meta=meta)
+
+
 GET_RESULT: Final = Tool(
     name="get_result",
     title="Get a query's result",
     text=(
-        f"The state of a ticket, and once it has succeeded its result: up to {PREVIEW_ROWS} "
-        "rows, the row count, as_of, query_hash and the artifact_id of what was stored, which "
-        "the person opens with 'cdesk artifact ID --out result.csv' (or .json, .parquet). "
+        f"The state of a ticket, and once it has succeeded its result: a headline, up to "
+        f"{PREVIEW_ROWS} rows, the row count, as_of, query_hash, and a link to its card, where "
+        "the person sees all rows and a chart; a client that can shows the card by itself. "
         "While it waits, progress says how many go before it. Set wait_seconds to 10 rather "
         f"than calling often. A ticket not started within {EXPIRY_SECONDS // 60} minutes "
         "expires."
@@ -135,6 +160,14 @@ GET_RESULT: Final = Tool(
                 "default": 0,
                 "description": (
                     "Wait up to so long for the end of the query. Other calls go on meanwhile."
+                ),
+            },
+            "chart": {
+                "type": "boolean",
+                "default": False,
+                "description": (
+                    "Also answer with the chart as an image, where it is painted and you want to "
+                    "look at it."
                 ),
             },
             "cancel": {
@@ -163,6 +196,7 @@ GET_RESULT: Final = Tool(
             "result": nullable(
                 "object",
                 properties={
+                    "headline": nullable("string"),
                     "template": {"type": "string"},
                     "query_hash": HASH,
                     "as_of": nullable("string"),
@@ -172,6 +206,7 @@ GET_RESULT: Final = Tool(
                     "sampled": {"type": "boolean"},
                     "sampling_note": nullable("string"),
                     "artifact": nullable("object"),
+                    "card": nullable("object"),
                 },
             ),
             "note": nullable("string"),
@@ -181,4 +216,5 @@ GET_RESULT: Final = Tool(
     handler=_get_result,
     idempotent=True,
     needs_worker=True,
+    meta=TOOL_META,
 )

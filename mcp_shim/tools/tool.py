@@ -16,12 +16,26 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 Progress: TypeAlias = Callable[[float, float, str], Awaitable[None]]
 """(seconds waited, seconds to wait, what is going on)"""
-Handler: TypeAlias = Callable[["Session", Json, Progress | None], Awaitable[Json | bytes]]
-"""Runs a tool: (session, arguments by name, progress) to structured content, as an object or as
-UTF-8 JSON. Raises CdeskError.
+Handler: TypeAlias = Callable[
+    ["Session", Json, Progress | None], Awaitable["Json | bytes | Answer"]
+]
+"""Runs a tool: (session, arguments by name, progress) to structured content, as an object, as UTF-8
+JSON, or with more beside it. Raises CdeskError.
 """
 
 TEMPLATES_URI: Final = "cdesk://templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool answers. `structured` is UTF-8 JSON. `text` is what a model reads; None: the
+    structured content itself. `more` is further content, `meta` for the client alone.
+    """
+
+    structured: bytes
+    text: str | None = None
+    more: tuple[Json, ...] = ()
+    meta: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,8 @@ class Tool:
 
     `input` and `output` are JSON schemas of the arguments and of the structured content. `text` is
     written for a model. `needs_worker`: the answer depends on a worker that runs. `dynamic` makes
-    the text and the input schema for a catalog (None where there is none yet) and a caller.
+    the text and the input schema for a catalog (None where there is none yet) and a caller. `meta` is
+    for the client alone.
     """
 
     name: str
@@ -43,6 +58,7 @@ class Tool:
     idempotent: bool = False
     needs_worker: bool = False
     dynamic: Callable[[Tool, Catalog | None, Caller], tuple[str, Json]] | None = None
+    meta: Json | None = None
     arguments: tuple[str, ...] = field(init=False)
     """Every argument that the tool takes."""
 
@@ -58,7 +74,7 @@ class Tool:
         if not self.read_only:
             annotations["destructiveHint"] = False
         annotations |= {"idempotentHint": self.idempotent, "openWorldHint": False}
-        return {
+        listed: Json = {
             "name": self.name,
             "title": self.title,
             "description": text,
@@ -66,6 +82,7 @@ class Tool:
             "outputSchema": self.output,
             "annotations": annotations,
         }
+        return listed if self.meta is None else listed | {"_meta": self.meta}
 
 
 # -- parts of schemas

@@ -359,7 +359,11 @@ def test_the_catalog_is_told_of_when_it_appears_and_is_a_resource(
             fixtures.catalog(state_home)
             await asyncio.wait_for(changed.wait(), 30)
             resources = {str(item.uri) for item in (await client.list_resources()).resources}
-            assert resources == {"cdesk://templates", "cdesk://templates/recent_activities"}
+            assert resources == {
+                "ui://cdesk/card",
+                "cdesk://templates",
+                "cdesk://templates/recent_activities",
+            }
             read = await client.read_resource("cdesk://templates/recent_activities")
             document = orjson.loads(read.contents[0].text)  # type: ignore[union-attr]
             assert document["parameters"][0]["allowed"] == "integer from 1 to 720"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.artifacts.local import LocalArtifacts, customer_key
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import Artifact, get_artifact, keep_artifact
 from cdesk.core.errors import NotFound
+from cdesk.core.identity import customer_key
 from cdesk.state.database import open_state
 
 NOW = "2026-01-31T12:00:00.000000Z"

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdesk.artifacts.local import customer_key
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import customer_key
 from cdesk_app.render.links import (
     EVERYTHING,
     MAX_SECONDS,

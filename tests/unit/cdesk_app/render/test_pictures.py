@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.artifacts.local import customer_key
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import customer_key
 from cdesk_app.render.pictures import forget_pictures
 
 ID = "0190a5f0-0000-7000-8000-000000000000"

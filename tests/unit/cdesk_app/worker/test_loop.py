@@ -154,7 +154,7 @@ class Desk:
 
     def __init__(self, home: StateDirectory) -> None:
         self.home, self.clock = home, Clock()
-        settings = Settings(home=home.root, customer="ada", environ=dict(os.environ))
+        settings = Settings(home=home.root, customer="ada", render="off", environ=dict(os.environ))
         self.settings = settings
         project = locate_project(settings, home)
         self.dbt = SmallDbt(home, self.clock, project.fingerprint())

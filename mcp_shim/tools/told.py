@@ -1,0 +1,83 @@
+"""A result as text for a model: headline, finding, at most ten rows as a Markdown table, how it is to
+be read, where the whole is, and where it comes from. The structured content holds the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+MAX_CELL: Final = 200
+"""Characters of one cell; the structured content has more."""
+MAX_COLUMNS: Final = 20
+_INVISIBLE = re.compile(
+    "[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
+
+
+def told(result: Mapping[str, Any]) -> str:
+    """The answer of a query that has succeeded."""
+    rows: Sequence[Sequence[Any]] = result.get("rows") or []
+    columns = [str(column.get("name", "")) for column in result.get("columns") or []]
+    count = result.get("row_count", len(rows))
+    parts = []
+    if headline := result.get("headline"):
+        finding = result.get("finding")
+        parts.append(f"**{_plain(headline)}**" + (f"\n{_plain(finding)}" if finding else ""))
+    if columns and rows:
+        parts.append(_table(columns, rows))
+    parts.append(_how_much(len(rows), count, result))
+    if (card := result.get("card")) and card.get("url"):
+        parts.append(f"Whole result, for the person: {card['url']}")
+    elif artifact := result.get("artifact"):
+        parts.append(f"Whole result, for the person: {artifact.get('open_with')}")
+    parts.append(_provenance(result))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    shown = columns[:MAX_COLUMNS]
+    lines = [_line(map(_plain, shown)), _line(["---"] * len(shown))]
+    lines += [_line(_cell(value) for value in row[:MAX_COLUMNS]) for row in rows]
+    if len(columns) > MAX_COLUMNS:
+        lines.append(f"({len(columns) - MAX_COLUMNS} more columns in the structured content)")
+    return "\n".join(lines)
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = _plain(text[: MAX_CELL + 1])
+    return text if len(text) <= MAX_CELL else text[:MAX_CELL] + "…"
+
+
+def _plain(text: object) -> str:
+    """In one line, without what a table or an eye would be misled by."""
+    return _INVISIBLE.sub(" ", str(text)).replace("|", "\\|").strip()
+
+
+def _how_much(shown: int, count: int, result: Mapping[str, Any]) -> str:
+    said = f"{shown:,} of {count:,} rows." if shown < count else f"{count:,} rows."
+    if note := result.get("sampling_note"):
+        said += f" {_plain(note)}."
+    if result.get("reused"):
+        said += " The earlier answer to the same question, on unchanged data."
+    return said
+
+
+def _provenance(result: Mapping[str, Any]) -> str:
+    facts = (
+        ("template", result.get("template")),
+        ("query_hash", result.get("query_hash")),
+        ("query_tag", result.get("query_tag")),
+        ("as_of", result.get("as_of")),
+        ("artifact_id", (result.get("artifact") or {}).get("artifact_id")),
+    )
+    return "Provenance: " + ", ".join(f"{name} {value}" for name, value in facts if value)

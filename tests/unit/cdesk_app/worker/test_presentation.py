@@ -1,0 +1,98 @@
+"""An answer leaves the worker with its words, its link and its chart, or without them; it leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdesk.core.identity import customer_key
+from cdesk_app.render.links import Links
+from cdesk_app.worker import presentation
+
+if TYPE_CHECKING:
+    from query_desk import Desk
+
+ADA = "ada@example.com"
+
+
+def run_all(desk: Desk) -> None:
+    runner = desk.runner()
+    try:
+        runner.poll()
+        assert runner.wait_idle(60)
+    finally:
+        runner.close()
+
+
+def rendering(desk: Desk) -> None:
+    desk.settings = dataclasses.replace(desk.settings, render="auto")
+
+
+def test_an_answer_has_headline_link_and_chart(desk: Desk) -> None:
+    rendering(desk)
+    ticket_id = desk.submit("numbers", {"rows": 25})
+    run_all(desk)
+    result = desk.ticket(ticket_id).result
+    assert result is not None
+    assert result["headline"]
+    assert result["alt"].startswith("Bar chart")
+    assert result["params"] == {"rows": 25}
+    id = result["artifact"]["artifact_id"]
+    url, _, token = result["card"]["url"].partition("?t=")
+    assert url == f"http://127.0.0.1:8377/c/{id}"
+    grant = Links(desk.home).check(token, "card", subject=id)
+    assert grant.customer_key == customer_key(ADA)
+    folder = desk.home.charts / customer_key(ADA)
+    assert {path.name for path in folder.iterdir()} == {
+        f"{id}.light.svg", f"{id}.dark.svg", f"{id}.png",
+    }  # fmt: skip
+    assert not desk.home.render_json.exists(), "only a worker that stays starts the renderer"
+
+
+def test_the_stored_results_event_links_to_its_card(desk: Desk) -> None:
+    desk.submit("numbers", {"rows": 3})
+    run_all(desk)
+    (created,) = (
+        record for record in desk.records("event") if record["activity"] == "cdesk.artifact_created"
+    )
+    id = created["feature_json"]["artifact_id"]
+    assert created["link"] == f"http://127.0.0.1:8377/c/{id}"
+
+
+def test_where_nothing_is_rendered_the_answer_says_no_link(desk: Desk) -> None:
+    ticket_id = desk.submit("numbers", {"rows": 25})
+    run_all(desk)
+    result = desk.ticket(ticket_id).result
+    assert result is not None
+    assert result["headline"]
+    assert result["card"] is None
+    assert not desk.home.charts.exists()
+
+
+def test_an_installation_without_the_extra_answers_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendering(desk)
+    monkeypatch.setattr(presentation, "WORDS", ("no_such_package",))
+    monkeypatch.setattr(presentation.start, "missing", lambda: ["vl_convert"])
+    ticket_id = desk.submit("numbers", {"rows": 25})
+    run_all(desk)
+    ticket = desk.ticket(ticket_id)
+    assert ticket.status == "succeeded"
+    assert ticket.result is not None
+    assert ticket.result["card"] is None
+    assert "headline" not in ticket.result
+
+
+def test_keys_that_cannot_be_used_cost_the_link_alone(desk: Desk) -> None:
+    rendering(desk)
+    desk.home.link_keys.write_bytes(b"{")
+    ticket_id = desk.submit("numbers", {"rows": 25})
+    run_all(desk)
+    ticket = desk.ticket(ticket_id)
+    assert ticket.status == "succeeded"
+    assert ticket.result is not None
+    assert ticket.result["card"] is None
+    assert ticket.result["headline"]
