@@ -208,10 +208,10 @@ def measure_backlog(rows: int) -> dict[str, Any]:
         make_landing(home.warehouse)
         before = {name: in_child("floor", name, str(home.queue))["seconds"] for name in FLOORS}
         # A floor needs the files, and the drain takes them away: what comes after reads them where
-        # they were shipped to.
+        # they were archived in.
         drain = in_child("drain", str(home.root))
         after = {
-            name: in_child("floor", name, str(home.queue / "shipped"))["seconds"] for name in FLOORS
+            name: in_child("floor", name, str(home.queue / "archive"))["seconds"] for name in FLOORS
         }
     floors = {name: (before[name] + after[name]) / 2 for name in FLOORS}
     return {

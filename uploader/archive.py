@@ -1,6 +1,6 @@
 """Files that have landed whole: kept for some days, compressed, then removed.
 
-`queue/shipped/<writer>-<seq>.<last offset>.ndjson[.gz]`: the name says where the last line starts,
+`queue/archive/<writer>-<seq>.<last offset>.ndjson[.gz]`: the name says where the last line starts,
 so that one question to the warehouse tells whether a file is still landed there (a warehouse that
 was put back to an older state gets it again).
 """
@@ -28,7 +28,7 @@ _NAME = re.compile(r"(?P<stem>[0-9a-f]{32}-\d{6})\.(?P<last>\d+)\.ndjson(?P<gz>\
 
 
 @dataclass(frozen=True, slots=True)
-class ShippedFile:
+class ArchivedFile:
     """`name` is the logical one; `last_offset` where its last line starts."""
 
     name: str
@@ -37,14 +37,14 @@ class ShippedFile:
     compressed: bool
 
 
-class Shipped:
-    """The folder of shipped files below the queue."""
+class Archive:
+    """The folder of archived files below the queue."""
 
     def __init__(
         self, queue: Path, *, keep_days: float = 14.0, compress_after_seconds: float = 3600.0
     ) -> None:
         self._queue = queue
-        self._folder = queue / "shipped"
+        self._folder = queue / "archive"
         self._keep_seconds = keep_days * 86_400
         self._compress_after = compress_after_seconds
 
@@ -58,14 +58,14 @@ class Shipped:
         os.utime(file.path)  # kept for N days from now on, not from its last record
         file.path.replace(target)
 
-    def files(self) -> list[ShippedFile]:
+    def files(self) -> list[ArchivedFile]:
         try:
             entries = list(os.scandir(self._folder))
         except FileNotFoundError:
             return []
         return sorted(
             (
-                ShippedFile(
+                ArchivedFile(
                     f"{match['stem']}.ndjson",
                     int(match["last"]),
                     self._folder / entry.name,
@@ -114,7 +114,7 @@ class Shipped:
             returned.append(file.name)
         return returned
 
-    def _unpack(self, file: ShippedFile, target: Path) -> None:
+    def _unpack(self, file: ArchivedFile, target: Path) -> None:
         partial = self._folder / f".{file.name}.partial"
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -127,7 +127,7 @@ class Shipped:
         finally:
             partial.unlink(missing_ok=True)
 
-    def tidy(self, *, max_seconds: float = 1.0, now: float | None = None) -> int:
+    def clean_up(self, *, max_seconds: float = 1.0, now: float | None = None) -> int:
         """Compress files older than an hour and remove those past their days, for about
         `max_seconds`; how many were touched.
         """

@@ -1,6 +1,6 @@
 """Which records earlier imports brought in, so that an import can leave out what is already there.
 
-Only a help: the warehouse removes duplicates by id whatever the ledger says. So it may forget, but
+Only a help: the warehouse removes duplicates by id whatever the index says. So it may forget, but
 it never claims that a record is there when it is not: an import counts only while each of its queue
 files still waits in the queue or has landed.
 """
@@ -50,8 +50,8 @@ def content_hash(record: Record) -> bytes:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
 
-class Ledger:
-    """The ledger during one import, which is one transaction; a second import waits for it up to
+class ImportIndex:
+    """The index during one import, which is one transaction; a second import waits for it up to
     `timeout_seconds`.
 
     Raises (all methods):

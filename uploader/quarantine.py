@@ -109,7 +109,7 @@ class Quarantine:
             return Replay(line.quarantine_id, "already")
         if line.reason in ("too_long", "not_utf8"):
             return Replay(
-                line.quarantine_id, "not_whole", "its bytes stand in the shipped queue file only"
+                line.quarantine_id, "not_whole", "its bytes stand in the archived queue file only"
             )
         if line.reason == "id_conflict":
             return Replay(line.quarantine_id, "still_refused", f"its id is taken: {line.detail}")

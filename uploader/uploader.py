@@ -1,4 +1,4 @@
-"""The queue's way into the warehouse: tail, check, batch, land, remember, ship.
+"""The queue's way into the warehouse: tail, check, batch, land, remember, archive.
 
 What has landed is known from the warehouse itself: each row carries its file and offset, so rows
 and position are one transaction. state.db caches that. Nothing here deletes a line that has not
@@ -43,7 +43,7 @@ from cdesk.queue.files import (
 from cdesk.state.database import open_state, repair_state
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandResult, Warehouse
-from uploader.archive import Shipped
+from uploader.archive import Archive
 from uploader.batching import Batcher, Prepared
 from uploader.checkpoints import Checkpoints, Progress
 from uploader.landing import land_around_poison
@@ -66,7 +66,7 @@ DEBOUNCE_SECONDS: Final = 0.5
 """At least this long between two small landings, so that a steady trickle is landed in batches."""
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
-TIDY_SECONDS: Final = 600.0
+CLEAN_UP_SECONDS: Final = 600.0
 BULK_SECONDS: Final = 3.0
 BULK_GAP_SECONDS: Final = 0.05
 _POSITIONS_AT_ONCE: Final = 10_000
@@ -93,7 +93,7 @@ class DrainReport:
     blocked: str | None = None
     message: str | None = None
     reasons: dict[str, int] = field(default_factory=dict)
-    shipped: int = 0
+    archived: int = 0
     held: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     last_landed_at: datetime | None = None
@@ -126,7 +126,7 @@ class Uploader:
             repair=lambda: repair_state(home.state_db),
         )
         self.breaker = breaker or Breaker(monotonic=monotonic)
-        self._shipped = Shipped(home.queue, keep_days=keep_days)
+        self._archive = Archive(home.queue, keep_days=keep_days)
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._most_rows = most_rows
@@ -142,7 +142,7 @@ class Uploader:
         self._last_landed_at: datetime | None = None
         self._last_drain = -DEBOUNCE_SECONDS
         self._last_batch = 0
-        self._last_tidy = monotonic()
+        self._last_clean_up = monotonic()
 
     # -- the public face
 
@@ -241,9 +241,9 @@ class Uploader:
         self.breaker.succeeded()
         if stop.is_set():
             report.blocked = "stopped"
-        elif self._monotonic() - self._last_tidy > TIDY_SECONDS:
-            self._last_tidy = self._monotonic()
-            self._shipped.tidy()
+        elif self._monotonic() - self._last_clean_up > CLEAN_UP_SECONDS:
+            self._last_clean_up = self._monotonic()
+            self._archive.clean_up()
 
     def _pass(self, listing: QueueListing, report: DrainReport, stop: threading.Event) -> bool:
         """One walk over all files; whether another one is due at once: much has landed, or a file
@@ -261,7 +261,7 @@ class Uploader:
                 self._land(prepared, report)
                 if not self._synced:
                     return True
-        report.shipped += self._ship(listing.files)
+        report.archived += self._put_away(listing.files)
         self._last_batch = report.landed - before
         return self._look_again or self._last_batch >= self._rows
 
@@ -381,7 +381,7 @@ class Uploader:
         self._checkpoints.forget([file.name])
         self._look_again = True
 
-    def _ship(self, files: list[QueueFile]) -> int:
+    def _put_away(self, files: list[QueueFile]) -> int:
         """Take sealed files that have landed whole out of the queue; how many."""
         gone: list[str] = []
         for file in files:
@@ -394,7 +394,7 @@ class Uploader:
                 if progress.last_offset < 0:
                     file.path.unlink()
                 else:
-                    self._shipped.put(file, progress.last_offset)
+                    self._archive.put(file, progress.last_offset)
             except OSError as error:
                 log.warning(
                     "%s cannot be put away (%s); tried again later", file.name, error.strerror
@@ -410,18 +410,18 @@ class Uploader:
     # -- what has landed
 
     def _synchronise(self, listing: QueueListing) -> QueueListing:
-        """Ask the warehouse how far each file has landed, and bring shipped files back that it no
+        """Ask the warehouse how far each file has landed, and bring archived files back that it no
         longer holds.
         """
         names = [file.name for file in listing.files] + [
-            file.name for file in self._shipped.files()
+            file.name for file in self._archive.files()
         ]
         positions: dict[str, int] = {}
         if names:
             self._last_landed_at = self._warehouse.last_landing()
         for start in range(0, len(names), _POSITIONS_AT_ONCE):
             positions |= self._warehouse.positions(names[start : start + _POSITIONS_AT_ONCE])
-        if returned := self._shipped.put_back(positions):
+        if returned := self._archive.put_back(positions):
             log.warning(
                 "%d files landed once and are gone from the warehouse: they land again",
                 len(returned),
@@ -429,7 +429,7 @@ class Uploader:
             listing = list_queue(self._queue)
         cached = self._checkpoints.load() or {}
         progress = {
-            file.name: _settle(file, positions.get(file.name, -1), cached.get(file.name))
+            file.name: _resume(file, positions.get(file.name, -1), cached.get(file.name))
             for file in listing.files
         }
         with self._progress_lock:
@@ -475,7 +475,7 @@ _CONTRADICTION: Final = -1
 """A tail_crc that no file has."""
 
 
-def _settle(file: QueueFile, position: int, cached: Progress | None) -> Progress:
+def _resume(file: QueueFile, position: int, cached: Progress | None) -> Progress:
     """How far `file` has landed, given the warehouse's greatest offset (-1: nothing) and what was
     remembered.
     """

@@ -73,7 +73,7 @@ class Process:
 
 
 class Round:
-    """Start processes, kill them, and `settle` the account. All chance comes from `rng`."""
+    """Start processes, kill them, and `finish`, which holds what was acknowledged against what landed. All chance comes from `rng`."""
 
     def __init__(self, scenario: str, seed: int, home: Path) -> None:
         sys.stdout.write(f"chaos: {scenario}: replay with CDESK_CHAOS_SEED={seed}\n")
@@ -162,7 +162,7 @@ class Round:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def settle(self, *, doubles_allowed: bool = False) -> Outcome:
+    def finish(self, *, doubles_allowed: bool = False) -> Outcome:
         """End everything, drain, and hold what was acknowledged against what landed."""
         for process in list(self.processes):
             if process.name == "write" and process.popen.poll() is None:

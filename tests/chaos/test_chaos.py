@@ -58,7 +58,7 @@ def test_writers_killed_at_random_instants_lose_nothing(
             (process,) = writers(one, 1)
             one.sleep(0.0, 0.3)
             one.kill(process)
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
         assert one.acknowledged
 
 
@@ -75,7 +75,7 @@ def test_an_uploader_killed_at_random_instants_neither_loses_nor_doubles(
             one.kill(uploader)
         writer.stop()
         one.note(writer)
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
 
 
 @QUICK_AND_LONG
@@ -91,7 +91,7 @@ def test_the_real_server_killed_while_it_answers_loses_no_answered_record(
                 shim.log_event()
             shim.wait_for(one.rng.randrange(1, 150))
             shim.kill()
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
         assert one.acknowledged
 
 
@@ -103,7 +103,7 @@ def test_a_server_that_is_told_to_end_hands_over_within_five_seconds(chaos: Chao
     shim.wait_for(21)
     assert shim.terminate() < 5
     assert [path.name for path in one.home.queue.glob("*.open.ndjson")] == []
-    one.settle()
+    one.finish()
     assert len(one.acknowledged) == 20
 
 
@@ -130,7 +130,7 @@ def test_a_worker_that_is_told_to_end_hands_over_within_five_seconds(
     assert not is_held(one.home.worker_lock)
     writer.stop()
     one.note(writer)
-    one.settle()
+    one.finish()
 
 
 # -- level 2: several at once, and a hostile surrounding
@@ -157,7 +157,7 @@ def test_writers_and_uploaders_killed_together_behind_a_flaky_warehouse(
                 index = one.rng.randrange(len(uploaders))
                 one.kill(uploaders[index])
                 uploaders[index] = one.actor("upload", "flaky")
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
 
 
 @QUICK_AND_LONG
@@ -183,7 +183,7 @@ def test_what_is_shed_is_counted_though_the_server_is_killed(
                 shim.log_event("cdesk.retry_attempted")
             shim.wait_for(one.rng.randrange(sent, sent + 90))
             shim.kill()
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
         told = duckdb_rows(
             one,
             "select payload->>'session_id', cast(payload->'feature_json'->'activities'->'cdesk.tool_called'->>'shed' as bigint) "
@@ -212,7 +212,7 @@ def test_low_limits_of_files_and_memory(chaos: Chaos, outcomes: list[Outcome], r
             one.wait_until_acknowledged(process, 50)
         one.sleep(0.5, 2)
         one.kill(found[2])
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
         assert one.acknowledged
 
 
@@ -246,7 +246,7 @@ def test_a_file_system_that_fills_up_and_is_cleared(
             ballast.unlink()
             one.sleep(0.3, 0.6)
             one.kill(running[0])
-            outcomes.append(one.settle())
+            outcomes.append(one.finish())
             assert one.acknowledged
         finally:
             one.close()
@@ -312,7 +312,7 @@ def test_worker_and_dbt_killed_while_they_land_and_build(
             one.sleep(3, 15)
             kill_tree(one, worker)
         one.kill(running[0])
-        outcome = one.settle()
+        outcome = one.finish()
         outcomes.append(outcome)
         once(one)
         built = events_of(one)
@@ -382,7 +382,7 @@ def test_corrupt_bytes_are_quarantined_and_their_neighbours_land(
         if one.home.state_db.exists():
             one.home.state_db.write_bytes(one.rng.randbytes(20_000))
         one.acknowledged -= spoiled  # a changed byte may change the id itself: counted apart below
-        outcome = one.settle(doubles_allowed=True)
+        outcome = one.finish(doubles_allowed=True)
         outcomes.append(outcome)
         places = dict(
             duckdb_rows(
@@ -419,8 +419,8 @@ def test_copied_and_cut_files_and_old_backups_lose_nothing(
             for path in one.home.root.glob("state.db-*"):
                 path.unlink()
             shutil.copyfile(backup / "state.db", one.home.state_db)
-        if what == "files":  # shipped files put back into the queue, one of them cut short
-            for index, path in enumerate(sorted((one.home.queue / "shipped").iterdir())):
+        if what == "files":  # archived files put back into the queue, one of them cut short
+            for index, path in enumerate(sorted((one.home.queue / "archive").iterdir())):
                 stem = path.name.split(".")[0]
                 data = path.read_bytes()
                 (one.home.queue / f"{stem}.ndjson").write_bytes(
@@ -429,7 +429,7 @@ def test_copied_and_cut_files_and_old_backups_lose_nothing(
         (writer,) = writers(one, 1)
         one.wait_until_acknowledged(writer, 50)
         one.kill(writer)
-        outcomes.append(one.settle(doubles_allowed=what == "files"))
+        outcomes.append(one.finish(doubles_allowed=what == "files"))
         if rounds > 1:
             once(one)
             found = [
@@ -469,7 +469,7 @@ def test_a_corrupt_snapshot_is_answered_around_and_made_anew(
             row, _ = reader.read("ada@example.com")
         assert row is not None
         assert orjson.loads(row.context)["counts"]["cdesk.user_asked"]["d30"] >= 20
-        outcomes.append(one.settle())
+        outcomes.append(one.finish())
 
 
 @LONG
@@ -487,4 +487,4 @@ def test_a_backlog_of_a_million_drained_under_kills(
         uploader = one.actor("upload")
         one.sleep(0.5, 4.0)
         one.kill(uploader)
-    outcomes.append(one.settle())
+    outcomes.append(one.finish())

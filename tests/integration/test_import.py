@@ -29,7 +29,7 @@ from cdesk.core.clock import IdSource
 from cdesk.core.errors import StateDirectoryError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
-from uploader.import_index import Ledger
+from uploader.import_index import ImportIndex
 from uploader.sources.claude_export import fit_text
 from uploader.sources.history import ImportRefused, ImportReport, import_file
 
@@ -625,13 +625,15 @@ def test_what_a_killed_import_left_is_cleared_by_the_next(
 
 def test_two_imports_at_once_are_told_to_take_turns(state_home: StateDirectory) -> None:
     path = state_home.root / "imports.db"
-    first = Ledger(path, exists=lambda names: names)
+    first = ImportIndex(path, exists=lambda names: names)
     with pytest.raises(StateDirectoryError, match="another import is running"):
-        Ledger(path, exists=lambda names: names, timeout_seconds=0.01)
+        ImportIndex(path, exists=lambda names: names, timeout_seconds=0.01)
     first.close()
 
 
-def test_a_damaged_ledger_says_that_it_may_be_removed(run: Any, state_home: StateDirectory) -> None:
+def test_a_damaged_import_index_says_that_it_may_be_removed(
+    run: Any, state_home: StateDirectory
+) -> None:
     (state_home.root / "imports.db").write_bytes(b"nonsense" * 1000)
     with pytest.raises(StateDirectoryError, match=r"imports\.db cannot be used .* remove it"):
         run([exported()])

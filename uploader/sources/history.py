@@ -24,7 +24,7 @@ from cdesk.contract.vocabulary import check_recordable
 from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
-from uploader.import_index import Ledger, Standing
+from uploader.import_index import ImportIndex, Standing
 from uploader.sources.claude_export import Tally, conversation_records, is_conversation
 
 Format = Literal["claude_export", "ndjson"]
@@ -111,16 +111,16 @@ def import_file(
     with (
         _open_source(path, progress or _no_progress) as source,
         closing(
-            Ledger(home.root / "imports.db", exists=partial(_existing, home.queue, landed))
-        ) as ledger,
-        _emptied(folder),  # under the ledger's lock: one import at a time
+            ImportIndex(home.root / "imports.db", exists=partial(_existing, home.queue, landed))
+        ) as index,
+        _emptied(folder),  # under the index's lock: one import at a time
     ):
         with closing(QueueWriter(folder)) as writer:
-            report = _write(source, writer, ledger, customer, include_text, tally)
+            report = _write(source, writer, index, customer, include_text, tally)
         if source.format == "ndjson" and tally.left_out and not skip_bad:
             raise ImportRefused(_bad_lines(path, source.parts, tally))
         if report.added or report.conflicts:
-            ledger.commit(_publish(folder, home.queue))
+            index.commit(_publish(folder, home.queue))
     return report
 
 
@@ -222,7 +222,7 @@ class _Counted(io.RawIOBase):
 def _write(
     source: _Source,
     writer: QueueWriter,
-    ledger: Ledger,
+    index: ImportIndex,
     customer: str,
     include_text: bool,
     tally: Tally,
@@ -238,7 +238,7 @@ def _write(
     first: str | None = None
     last: str | None = None
     for record in records:
-        standing = ledger.add(record, source=source.format)
+        standing = index.add(record, source=source.format)
         standings[standing] += 1
         if standing in ("new", "conflict"):
             writer.append(encode(record))

@@ -77,7 +77,7 @@ class DbtProject:
             try:
                 stat = path.stat()
                 content = _content_hash(path, stat.st_size, stat.st_mtime_ns)
-            except OSError:  # gone since it was listed: the next look sees a settled folder
+            except OSError:  # gone since it was listed: the next look sees the folder as it stands
                 continue
             digest.update(f"\n{name}\t{content}".encode())
         return digest.hexdigest()[:16]

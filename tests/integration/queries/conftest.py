@@ -51,7 +51,7 @@ FEATURES: dict[str, Any] = {
 
 
 @dataclass
-class Journal:
+class CallerRecorder:
     """Writes records of one customer into the queue, as a shim does."""
 
     writer: QueueWriter
@@ -115,21 +115,21 @@ class Built:
         return run_now(self.settings, template, params or {}, caller, **options)
 
     @contextlib.contextmanager
-    def journal_of(self, caller: Caller = ADA) -> Iterator[Journal]:
+    def recorder_of(self, caller: Caller = ADA) -> Iterator[CallerRecorder]:
         """To write records as a shim of `caller` does."""
         writer = QueueWriter(self.home.queue)
         try:
-            yield Journal(writer, caller.customer, IdSource())
+            yield CallerRecorder(writer, caller.customer, IdSource())
         finally:
             writer.close()
 
 
-def fill(journal: Journal, *, seed: int, mark: str) -> None:
+def fill(recorder: CallerRecorder, *, seed: int, mark: str) -> None:
     """Two hundred activities over ten days in five sessions."""
     rng = random.Random(seed)
     for _ in range(200):
         activity = rng.choice(list(FEATURES))
-        journal.event(
+        recorder.event(
             activity,
             {**FEATURES[activity], "note": mark},
             ago_ns=rng.randrange(10 * DAY_NS),
@@ -148,15 +148,17 @@ def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Bui
     )
     built = Built(home, settings)
     for seed, (caller, mark) in enumerate(((ADA, "ada-knows"), (BOB, SECRET))):
-        with built.journal_of(caller) as journal:
-            fill(journal, seed=seed, mark=mark)
-            journal.insight("revenue", "weekly_total", mark, None)
+        with built.recorder_of(caller) as recorder:
+            fill(recorder, seed=seed, mark=mark)
+            recorder.insight("revenue", "weekly_total", mark, None)
     run_once(settings)
     for caller in (ADA, BOB):
         counts = built.query("activity_counts", {"days_back": 30}, caller)
-        with built.journal_of(caller) as journal:
-            journal.insight("activity", "most_frequent", counts["rows"][0][1], counts["query_hash"])
-            journal.insight("activity", "made_up", 123_456, counts["query_hash"])
+        with built.recorder_of(caller) as recorder:
+            recorder.insight(
+                "activity", "most_frequent", counts["rows"][0][1], counts["query_hash"]
+            )
+            recorder.insight("activity", "made_up", 123_456, counts["query_hash"])
     run_once(settings)
     return built
 
@@ -181,7 +183,7 @@ class Living(Built):
 
     pipeline: Pipeline
 
-    def settle(self) -> None:
+    def land_and_build(self) -> None:
         """Land what is queued, and build."""
         self.pipeline.drain()
         self.pipeline.build()

@@ -154,9 +154,9 @@ def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
 
 
 def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:
-    with living.journal_of() as journal:
-        journal.insight("revenue", "weekly_total", "a later value", None)
-    living.settle()
+    with living.recorder_of() as recorder:
+        recorder.insight("revenue", "weekly_total", "a later value", None)
+    living.land_and_build()
     params = {"subject": "revenue", "metric": "weekly_total"}
     assert [row["value"] for row in rows_of(living.query("insights", params))] == [
         '"a later value"'
@@ -193,24 +193,24 @@ def test_another_customers_provenance_is_not_found(built: Built) -> None:
 def test_a_question_stands_through_what_its_own_asking_records(living: Living) -> None:
     """Landing and building the records of a run is no new data; an activity is."""
     first = living.query("activity_counts", {"days_back": 20})
-    living.settle()
+    living.land_and_build()
     assert living.query("activity_counts", {"days_back": 20}) == {**first, "reused": True}
-    with living.journal_of() as journal:
-        journal.event("user_asked", {})
+    with living.recorder_of() as recorder:
+        recorder.event("user_asked", {})
     living.pipeline.drain()
     assert living.query("activity_counts", {"days_back": 20})["reused"] is False, (
         "landed is new, built or not"
     )
-    living.settle()
+    living.land_and_build()
 
 
 def test_another_customers_activity_leaves_an_answer_standing(living: Living) -> None:
     first = living.query("activity_counts", {"days_back": 21})
     everyone = living.query("top_customers", {"days_back": 21})
     assert living.query("top_customers", {"days_back": 21}) == {**everyone, "reused": True}
-    with living.journal_of(BOB) as journal:
-        journal.event("user_asked", {})
-    living.settle()
+    with living.recorder_of(BOB) as recorder:
+        recorder.event("user_asked", {})
+    living.land_and_build()
     assert living.query("activity_counts", {"days_back": 21}) == {**first, "reused": True}
     assert living.query("top_customers", {"days_back": 21})["reused"] is False
 
@@ -222,13 +222,13 @@ def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_lan
     before = rows_of(living.query("feature_values", params))[0]["activity_count"]
     assert living.query("feature_values", params)["reused"] is True
     other = living.query("feature_values", {**params, "activity": "cdesk.file_read", "key": "kind"})
-    with living.journal_of() as journal:
+    with living.recorder_of() as recorder:
         for _ in range(5):
-            journal.event("tool_called", {"tool": "get_context"})
+            recorder.event("tool_called", {"tool": "get_context"})
     living.pipeline.drain()
     again = living.query("feature_values", params)
     assert rows_of(again)[0]["activity_count"] == before + 5, "landed counts"
-    living.settle()
+    living.land_and_build()
     assert rows_of(living.query("feature_values", params))[0]["activity_count"] == before + 5
     assert living.query(
         "feature_values", {**params, "activity": "cdesk.file_read", "key": "kind"}
@@ -240,10 +240,10 @@ def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_lan
 
 def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) -> None:
     """Made up, then found by a question for what is remembered: that question's hash is no proof."""
-    with living.journal_of() as journal:
-        journal.insight("laundry", "made_up", 424_242, None)
-        journal.event("user_asked", {"amount": 424_242})
-    living.settle()
+    with living.recorder_of() as recorder:
+        recorder.insight("laundry", "made_up", 424_242, None)
+        recorder.event("user_asked", {"amount": 424_242})
+    living.land_and_build()
     questions: list[tuple[str, dict[str, Any]]] = [
         ("insights", {}),
         ("insight_history", {"subject": "laundry", "metric": "made_up"}),
@@ -252,10 +252,10 @@ def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) ->
     for template, params in questions:
         result = living.query(template, params)
         assert "424242" in str(result["rows"])
-        with living.journal_of() as journal:
-            journal.insight("laundry", template, 424_242, result["query_hash"])
-            journal.insight("laundry", template + " text", "424242", result["query_hash"])
-    living.settle()
+        with living.recorder_of() as recorder:
+            recorder.insight("laundry", template, 424_242, result["query_hash"])
+            recorder.insight("laundry", template + " text", "424242", result["query_hash"])
+    living.land_and_build()
     found = rows_of(living.query("insights", {"subject": "laundry"}))
     assert len(found) == 7
     assert not any(row["verified"] for row in found)

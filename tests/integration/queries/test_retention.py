@@ -76,7 +76,7 @@ def test_results_go_when_they_have_expired_unless_they_are_held(
     living.pipeline.clean_up.run()
     everything = (goes, held, freed, of_bob, stays)
     assert all(store.exists(one["uri"]) for one in everything), "none of it has landed yet"
-    living.settle()
+    living.land_and_build()
     living.pipeline.state.execute("delete from artifacts")  # the cache is lost: the hold counts
     living.pipeline.clean_up.run()
     assert [store.exists(one["uri"]) for one in everything] == [False, True, False, False, True]
@@ -84,8 +84,8 @@ def test_results_go_when_they_have_expired_unless_they_are_held(
 
 def test_another_customers_record_makes_no_result_go(living: Living) -> None:
     result = living.query("health", fresh=True)["artifact"]
-    with living.journal_of(BOB) as journal:
-        journal.record(
+    with living.recorder_of(BOB) as recorder:
+        recorder.record(
             "artifact",
             {
                 "uri": result["uri"],
@@ -98,6 +98,6 @@ def test_another_customers_record_makes_no_result_go(living: Living) -> None:
                 "legal_hold": False,
             },
         )
-    living.settle()
+    living.land_and_build()
     living.pipeline.clean_up.run()
     assert LocalArtifacts(living.home.artifacts).exists(result["uri"])

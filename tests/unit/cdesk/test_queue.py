@@ -321,12 +321,12 @@ class TestDiskDurability:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         syncs: list[int] = []
-        gate, waiting = threading.Event(), threading.Event()
+        open_again, waiting = threading.Event(), threading.Event()
 
         def slow(_: int) -> None:
             syncs.append(1)
             waiting.set()
-            assert gate.wait(20)
+            assert open_again.wait(20)
 
         monkeypatch.setattr(queue.os, "fsync", slow)
         writer = QueueWriter(tmp_path, durability="disk")
@@ -338,7 +338,7 @@ class TestDiskDurability:
             thread.start()
         while writer.records < 6:
             pass
-        gate.set()
+        open_again.set()
         for thread in [first, *others]:
             thread.join()
         assert len(syncs) == 2

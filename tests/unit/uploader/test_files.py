@@ -71,7 +71,7 @@ def test_a_damaged_file_is_set_aside_and_the_others_land_again(state_home: State
         writer.close()
     uploader = Uploader(state_home, DuckDBWarehouse(state_home.warehouse))
     assert uploader.drain().landed == 3
-    first, second, third = sorted((state_home.queue / "shipped").iterdir())
+    first, second, third = sorted((state_home.queue / "archive").iterdir())
     for path in (first, second):
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
@@ -85,9 +85,9 @@ def test_a_damaged_file_is_set_aside_and_the_others_land_again(state_home: State
     assert (report.landed, report.blocked) == (2, None)
     again.close()
     assert cut.with_name(cut.name + ".damaged").exists()
-    assert not list((state_home.queue / "shipped").glob(".*.partial"))
+    assert not list((state_home.queue / "archive").glob(".*.partial"))
     assert len(query(state_home.warehouse, "select id from activities.landing")) == 2
-    assert third.name[:32] in {path.name[:32] for path in (state_home.queue / "shipped").iterdir()}
+    assert third.name[:32] in {path.name[:32] for path in (state_home.queue / "archive").iterdir()}
 
 
 def test_a_warehouse_put_back_under_a_living_uploader_is_filled_again(
