@@ -225,21 +225,26 @@ def main(argv: list[str] | None = None) -> int:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "build_warm.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(
-        f"first round on an empty directory: {first:.1f} s; starting the builder and its first build: {start:.1f} s"
+        f"first round on an empty directory: {first:.1f} s; starting the builder and its "
+        f"first build: {start:.1f} s"
     )
     print(f"build for {given.events} new events on {given.history:,}, median of {given.rounds}:")
     print(f"  warm builder              {medians['warm']:7.2f} s")
     print(
-        f"  cold dbt build            {medians['cold_build']:7.2f} s   warm is {result['warm_over_cold_build']} of it (aim: at most {AIM})"
+        f"  cold dbt build            {medians['cold_build']:7.2f} s   warm is "
+        f"{result['warm_over_cold_build']} of it (aim: at most {AIM})"
     )
     print(
-        f"  cold, refresh selector    {medians['cold_refresh']:7.2f} s   warm is {result['warm_over_cold_refresh']} of it"
+        f"  cold, refresh selector    {medians['cold_refresh']:7.2f} s   warm is "
+        f"{result['warm_over_cold_refresh']} of it"
     )
     print(
-        f"  a reader waits at most    {result['reader_waits_seconds']:7.2f} s   {result['reader_waits_over_cold_build']} of a cold build"
+        f"  a reader waits at most    {result['reader_waits_seconds']:7.2f} s   "
+        f"{result['reader_waits_over_cold_build']} of a cold build"
     )
     print(
-        f"idle worker over {given.idle_seconds:.0f} s: {idle['cpu_percent']} % of one CPU, {idle['rss_mib']} MiB; "
+        f"idle worker over {given.idle_seconds:.0f} s: {idle['cpu_percent']} % of one CPU, "
+        f"{idle['rss_mib']} MiB; "
         f"a warm builder holds {child:.0f} MiB more, until it has been idle for ten minutes"
     )
     return 0

@@ -162,7 +162,8 @@ def land_history(
     the tables too.
     """
     warehouse.execute(
-        "create temp table history (id varchar, customer varchar, activity varchar, ts timestamp, landed_at timestamp)"
+        "create temp table history (id varchar, customer varchar, activity varchar, ts "
+        "timestamp, landed_at timestamp)"
     )
     for first in range(0, rows, LANDING_ROWS):
         landed_at = (
@@ -192,7 +193,10 @@ def land_history(
 def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, round_: int, id_sql: str) -> None:
     """The next minutes: mostly new, 1 in 20 late by up to 30 days, and 1 in 100 an old line again."""
     now = f"timestamp '2026-01-02' + to_hours({round_})"
-    late = "case when i % 20 = 0 then to_seconds((hash(i) % 2592000)::bigint) else to_milliseconds(i) end"
+    late = (
+        "case when i % 20 = 0 then to_seconds((hash(i) % 2592000)::bigint) else "
+        "to_milliseconds(i) end"
+    )
     born = _ROWS.format(
         id=id_sql, salt=7, customers=BATCH_CUSTOMERS, ts=f"{now} - ({late})", first=0, rows=rows
     )
@@ -201,7 +205,8 @@ def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, round_: int, id_
     warehouse.execute(
         f"insert into landing (id, kind, payload, source_file, source_offset, landed_at) "
         f"select id, kind, payload, 'again{round_}', source_offset, {now} from landing "
-        f"where source_file = 'history' order by hash(source_offset, landed_at, {round_}) limit {rows // 100}"
+        f"where source_file = 'history' order by hash(source_offset, landed_at, {round_}) "
+        f"limit {rows // 100}"
     )
     warehouse.execute("commit")
 

@@ -40,17 +40,20 @@ SESSION = "measured"
 PROBE_SECONDS = 0.2
 RESULTS = Path(__file__).resolve().parent / "results" / "ingest.json"
 LANDING = (
-    "create table activities.landing (id varchar not null, kind varchar not null, payload json not null, "
+    "create table activities.landing (id varchar not null, kind varchar not null, payload "
+    "json not null, "
     "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null)"
 )
 DURABILITIES: tuple[Durability, ...] = ("os", "disk")
 FLOORS = {
     "read_json": (
-        "insert into activities.landing select id, kind, to_json(line), 'f', row_number() over (), now()::timestamp "
+        "insert into activities.landing select id, kind, to_json(line), 'f', row_number() "
+        "over (), now()::timestamp "
         "from read_json(?, format = 'newline_delimited') as line"
     ),
     "read_json_objects": (
-        "insert into activities.landing select json->>'id', json->>'kind', json, 'f', row_number() over (), now()::timestamp "
+        "insert into activities.landing select json->>'id', json->>'kind', json, 'f', "
+        "row_number() over (), now()::timestamp "
         "from read_json_objects(?, format = 'newline_delimited')"
     ),
 }
@@ -344,10 +347,12 @@ def main(argv: list[str] | None = None) -> None:
     print(f"backlog of {one['rows']:,} events, {one['megabytes']:.0f} MB")
     for name, seconds in one["floor_seconds"].items():
         print(
-            f"  floor {name:<18} {seconds:7.2f} s  ({one['floor_before'][name]:.2f} before, {one['floor_after'][name]:.2f} after)"
+            f"  floor {name:<18} {seconds:7.2f} s  ({one['floor_before'][name]:.2f} before, "
+            f"{one['floor_after'][name]:.2f} after)"
         )
     print(
-        f"  drain                    {drain['seconds']:7.2f} s  ({drain['landed']:,} rows in {drain['batches']} transactions)"
+        f"  drain                    {drain['seconds']:7.2f} s  ({drain['landed']:,} rows in "
+        f"{drain['batches']} transactions)"
     )
     for name, ratio in one["ratio"].items():
         aim = "  aim ≤ 2.5" if name == "read_json" else ""
@@ -359,8 +364,10 @@ def main(argv: list[str] | None = None) -> None:
         results["lag"].append(lag)
         aim = ", aim < 2" if rate <= 200 else ""
         print(
-            f"lag at {rate:,.0f} events/s: p50 {lag['p50_seconds']:.2f} s, p95 {lag['p95_seconds']:.2f} s{aim}, "
-            f"max {lag['max_seconds']:.2f} s; the worker, without dbt: {lag['worker_cpu_share']:.0%} of one core"
+            f"lag at {rate:,.0f} events/s: p50 {lag['p50_seconds']:.2f} s, p95 "
+            f"{lag['p95_seconds']:.2f} s{aim}, "
+            f"max {lag['max_seconds']:.2f} s; the worker, without dbt: "
+            f"{lag['worker_cpu_share']:.0%} of one core"
         )
     with tempfile.TemporaryDirectory() as folder:
         home = StateDirectory(Path(folder)).ensure()
@@ -368,12 +375,14 @@ def main(argv: list[str] | None = None) -> None:
         results["idle"] = in_child("idle", str(home.root))
     look = results["idle"]["cpu_seconds_per_look"]
     print(
-        f"one look at an idle queue: {look * 1e6:,.0f} µs of CPU; every 30 s that is {look / 30:.5%}, aim < 0.5 %"
+        f"one look at an idle queue: {look * 1e6:,.0f} µs of CPU; every 30 s that is "
+        f"{look / 30:.5%}, aim < 0.5 %"
     )
     append = results["append"] = measure_append()
     print(
         f"one append: os {append['os']['p50_us']:.0f} µs (p95 {append['os']['p95_us']:.0f}), "
-        f"disk {append['disk']['p50_us']:,.0f} µs (p95 {append['disk']['p95_us']:,.0f}): {append['ratio_p50']:,.0f} times as much"
+        f"disk {append['disk']['p50_us']:,.0f} µs (p95 {append['disk']['p95_us']:,.0f}): "
+        f"{append['ratio_p50']:,.0f} times as much"
     )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

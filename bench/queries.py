@@ -303,8 +303,10 @@ def main(argv: list[str] | None = None) -> int:
             figures: dict[str, Any] = {"latency": latency(desk, args.rounds)}
             for template, row in figures["latency"].items():
                 print(
-                    f"{template:<20} submit to preview {row['submit_to_preview_p50_ms']:>7} ms (p95 {row['submit_to_preview_p95_ms']}), "
-                    f"bare query {row['bare_query_p50_ms']:>7} ms, overhead {row['overhead_p50_ms']:>6} ms (aim {AIM_OVERHEAD_MS:.0f}), "
+                    f"{template:<20} submit to preview {row['submit_to_preview_p50_ms']:>7} "
+                    f"ms (p95 {row['submit_to_preview_p95_ms']}), "
+                    f"bare query {row['bare_query_p50_ms']:>7} ms, overhead "
+                    f"{row['overhead_p50_ms']:>6} ms (aim {AIM_OVERHEAD_MS:.0f}), "
                     f"{row['ratio']} ×; asked again {row['asked_again_p50_ms']} ms"
                 )
             desk.state.execute("delete from tickets")
@@ -312,10 +314,13 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             desk.state.close()
     print(
-        f"{row['succeeded']:,} of {row['tickets']:,} tickets of {row['customers']} customers in {row['seconds']} s "
-        f"({row['tickets_per_second']} a second), {row['ratio']} × the bare queries one after another "
+        f"{row['succeeded']:,} of {row['tickets']:,} tickets of {row['customers']} customers "
+        f"in {row['seconds']} s "
+        f"({row['tickets_per_second']} a second), {row['ratio']} × the bare queries one after "
+        "another "
         f"({row['bare_queries_one_after_another_seconds']} s)\n"
-        f"every customer had a first turn within {row['first_answer_to_every_customer_within_turns']} claims; "
+        "every customer had a first turn within "
+        f"{row['first_answer_to_every_customer_within_turns']} claims; "
         f"nobody who waited saw more than {row['longest_wait_in_turns']} claims go to others"
     )
     RESULTS.parent.mkdir(exist_ok=True)

@@ -162,11 +162,17 @@ def self_join(relationship: str, index: int, *, ranked: bool = False) -> str:
     if relationship.startswith("aggregate_"):
         values = ("count(a.ts)", "sum(a.revenue_impact)", "min(a.ts)", "max(a.ts)")
         taken = ", ".join(f"{value} as {name}" for value, name in zip(values, names, strict=True))
-        return f"select c.id, c.customer, c.ts, {taken} from c left join {related} group by c.id, c.customer, c.ts"
+        return (
+            f"select c.id, c.customer, c.ts, {taken} from c left join {related} group by c.id, "
+            "c.customer, c.ts"
+        )
     taken = ", ".join(f"a.{value} as {name}" for value, name in zip(PICKED, names, strict=True))
     if not relationship.startswith("nth_") and not ranked:
         extreme = "max" if relationship.startswith("last_") else "min"
-        instants = f"select c.id, c.customer, {extreme}(a.ts) as ts from c inner join {related} group by c.id, c.customer"
+        instants = (
+            f"select c.id, c.customer, {extreme}(a.ts) as ts from c inner join {related} group by "
+            "c.id, c.customer"
+        )
         ids = (
             f"select g.id, {extreme}(a.activity_id) as activity_id from ({instants}) as g "
             f"inner join a{index} as a on a.customer = g.customer and a.ts = g.ts group by g.id"
@@ -183,7 +189,8 @@ def self_join(relationship: str, index: int, *, ranked: bool = False) -> str:
         )
     return (
         f"select c.id, c.customer, c.ts, {', '.join(f'r.{name}' for name in names)} from c "
-        f"left join (select c.id, {taken} from c inner join {related} qualify {rank} = 3) as r on c.id = r.id"
+        f"left join (select c.id, {taken} from c inner join {related} qualify {rank} = 3) as "
+        "r on c.id = r.id"
     )
 
 
@@ -214,7 +221,8 @@ def within(name: str, stream: str, cohort: str) -> Query:
     return Query(
         name,
         names,
-        f"{{{{ cdesk.dataset({cohort}, {append}, conditions=cdesk.within({days}, 'day')), {stream}) }}}}",
+        f"{{{{ cdesk.dataset({cohort}, {append}, conditions=cdesk.within({days}, 'day')), "
+        f"{stream}) }}}}",
         f"with {cohort_and_appended((1,))} select c.id, c.customer, c.ts, {taken} from c "
         f"left join a1 as a on a.customer = c.customer and a.ts < c.ts "
         f"and a.ts >= c.ts - interval {days} day group by c.id, c.customer, c.ts",
@@ -223,7 +231,10 @@ def within(name: str, stream: str, cohort: str) -> Query:
 
 def queries(*, ranked: bool = False) -> list[Query]:
     stream = "stream=cdesk.events_stream('events')"
-    cohort = "cdesk.activity('activity_0', columns=[cdesk.column('activity_id', as='id'), 'customer', 'ts'])"
+    cohort = (
+        "cdesk.activity('activity_0', columns=[cdesk.column('activity_id', as='id'), 'customer', "
+        "'ts'])"
+    )
     found = [
         Query(
             name,
@@ -267,7 +278,8 @@ def render(asked: list[Query], folder: Path) -> dict[str, str]:
         (models / f"{query.name}.sql").write_text(query.macro, encoding="utf-8")
     macros = Path(os.path.relpath(ROOT / "macros", folder)).as_posix()
     (folder / "dbt_project.yml").write_text(
-        f"name: cdesk\nversion: 0.1.0\nprofile: bench\nmacro-paths: [{macros}]\nflags: {{send_anonymous_usage_stats: false}}\n",
+        f"name: cdesk\nversion: 0.1.0\nprofile: bench\nmacro-paths: [{macros}]\nflags: "
+        f"{{send_anonymous_usage_stats: false}}\n",
         encoding="utf-8",
     )
     (folder / "profiles.yml").write_text(
@@ -402,7 +414,8 @@ def main() -> int:
             for rows in sorted(given.rows):
                 customers, busiest = generate(path, rows, skew, given.rows_a_customer)
                 print(
-                    f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with {busiest:,} rows"
+                    f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with "
+                    f"{busiest:,} rows"
                 )
                 print(
                     f"  {'relationship':<22}{'macro s':>9}{'self-join s':>13}{'ratio':>8}",

@@ -116,10 +116,12 @@ def main(argv: list[str] | None = None) -> int:
     (RESULTS / "snapshot.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"all {given.customers:,} customers: {whole.seconds:.1f} s, {size:,.0f} MiB")
     print(
-        f"{given.changed:,} changed: {delta:.3f} s, {result['delta_over_whole']} of the whole (aim: at most {AIM})"
+        f"{given.changed:,} changed: {delta:.3f} s, {result['delta_over_whole']} of the whole "
+        f"(aim: at most {AIM})"
     )
     print(
-        f"a reader's 99th percentile: {result['read_p99_ms_quiet']} ms quiet, {result['read_p99_ms_during']} ms during refreshes"
+        f"a reader's 99th percentile: {result['read_p99_ms_quiet']} ms quiet, "
+        f"{result['read_p99_ms_during']} ms during refreshes"
     )
     return 0
 

@@ -121,8 +121,8 @@ class SharedState:
         )
 
     async def changed(self, seen: int, seconds: float) -> None:
-        """Return once `version` differs from `seen`, or after `seconds`. All waiting calls share one
-        poll.
+        """Return once `version` differs from `seen`, or after `seconds`. All waiting calls share
+        one poll.
         """
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = seen

@@ -64,7 +64,8 @@ def _python() -> str:
     if "$$" in source or "endraw" in source:
         raise ValueError("the module cannot stand inside a function: it holds $$ or endraw")
     return (
-        "{# Written by scripts/redaction_macros.py: cdesk/contract/redaction.py, word for word. #}\n"
+        "{# Written by scripts/redaction_macros.py: cdesk/contract/redaction.py, word for "
+        "word. #}\n"
         "{% macro redaction_python() -%}\n{% raw -%}\n"
         + source
         + "{%- endraw %}\n{%- endmacro %}\n"

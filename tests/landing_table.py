@@ -51,7 +51,8 @@ def landed(path: Path) -> list[tuple[Any, ...]]:
     """(id, kind, source_file, source_offset) in order of landing and place."""
     return query(
         path,
-        "select id, kind, source_file, source_offset from activities.landing order by landed_at, source_file, source_offset",
+        "select id, kind, source_file, source_offset from activities.landing order by "
+        "landed_at, source_file, source_offset",
     )
 
 

@@ -16,7 +16,8 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 Origin = Literal["data", "reported", "written", "parameter", "constant", "row_number", "label"]
-"""data: computed from, or stamped by, the system. reported: a figure that the model or a source gave.
+"""data: computed from, or stamped by, the system. reported: a figure that the model or a source
+gave.
 written: anything else that a caller wrote. label: what rows are grouped by."""
 Tables = Mapping[str, Mapping[str, str]]
 """Table → column → type."""
@@ -142,7 +143,8 @@ class _Lineage:
             if name in _NUMBERS and "written" in inner_origins:
                 return (inner_origins - {"written"}) | {"reported"}
             return inner_origins
-        # An operator or a function: what its operands are made of. A constant among them is a unit or a
+        # An operator or a function: what its operands are made of. A constant among them is a unit
+        # or a
         # format, as long as something else is there.
         operands = self._all(scope, list(_operands(node)))
         return operands - {"constant"} if operands - {"constant"} else operands

@@ -88,7 +88,8 @@ TEMPLATES: dict[str, dict[str, Any]] = {
         uris={"type": "string", "max_length": 9_000},
     ),
     "data_fingerprint": _template(
-        "select count(*) as n from activities.landing where kind = 'event' and (? is not null or ? or ?)",
+        "select count(*) as n from activities.landing where kind = 'event' and (? is not null "
+        "or ? or ?)",
         "customer",
         "everyone",
         "is_analyst",
@@ -143,7 +144,8 @@ class Desk:
         """One more line in landing."""
         with duckdb.connect(str(self.home.warehouse)) as connection:
             connection.execute(
-                "insert into activities.landing values (uuid()::varchar, ?, '{}', 'f', 0, now()::timestamp)",
+                "insert into activities.landing values (uuid()::varchar, ?, '{}', 'f', 0, "
+                "now()::timestamp)",
                 [kind],
             )
 
@@ -157,7 +159,10 @@ class Desk:
     @contextlib.contextmanager
     def held_by_another_process(self) -> Iterator[None]:
         """The warehouse file is open for writing in another process meanwhile."""
-        code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+        code = (
+            "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+            "sys.stdin.read()"
+        )
         with subprocess.Popen(
             [sys.executable, "-c", code, str(self.home.warehouse)],
             stdin=subprocess.PIPE,
@@ -261,7 +266,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         connection.execute("create schema activities")
         connection.execute("create table activities.expired (uri varchar)")
         connection.execute(
-            "create table activities.landing (id varchar, kind varchar, payload json, source_file varchar, source_offset bigint, "
+            "create table activities.landing (id varchar, kind varchar, payload json, "
+            "source_file varchar, source_offset bigint, "
             "landed_at timestamp)"
         )
     desk = Desk(

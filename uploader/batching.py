@@ -24,8 +24,8 @@ from uploader.validation import (
 class Prepared:
     """A batch ready to land.
 
-    ends[i]: the offset behind line i. torn: the lines that have no line feed. reasons: line → why it is quarantined. files: by their
-    logical name.
+    ends[i]: the offset behind line i. torn: the lines that have no line feed. reasons: line → why
+    it is quarantined. files: by their logical name.
     """
 
     batch: LineBatch = field(default_factory=LineBatch)

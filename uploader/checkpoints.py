@@ -49,7 +49,8 @@ class Checkpoints:
             rows = (
                 self._open()
                 .execute(
-                    "select source_file, next_offset, last_offset, records, tail_crc from checkpoints"
+                    "select source_file, next_offset, last_offset, records, tail_crc from "
+                    "checkpoints"
                 )
                 .fetchall()
             )
@@ -61,9 +62,12 @@ class Checkpoints:
     def save(self, changed: Iterable[tuple[str, Progress]], *, now: str) -> bool:
         """Keep them in one transaction; False when state.db cannot be written now."""
         return self._write(
-            "insert into checkpoints (source_file, next_offset, last_offset, records, tail_crc, updated_at) "
-            "values (?, ?, ?, ?, ?, ?) on conflict (source_file) do update set next_offset = excluded.next_offset, "
-            "last_offset = excluded.last_offset, records = excluded.records, tail_crc = excluded.tail_crc, "
+            "insert into checkpoints (source_file, next_offset, last_offset, records, "
+            "tail_crc, updated_at) "
+            "values (?, ?, ?, ?, ?, ?) on conflict (source_file) do update set next_offset = "
+            "excluded.next_offset, "
+            "last_offset = excluded.last_offset, records = excluded.records, tail_crc = "
+            "excluded.tail_crc, "
             "updated_at = excluded.updated_at",
             [
                 (name, one.next_offset, one.last_offset, one.records, one.tail_crc, now)

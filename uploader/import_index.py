@@ -38,9 +38,9 @@ create table if not exists records (
 Standing = Literal["new", "known", "conflict", "noted", "changed"]
 """How a record stands to those of the same id and kind that imports brought in.
 
-new: there is none. known: the same. conflict: another content, for the first time. noted: a conflict
-that an earlier import has noted. changed: another content from the same kind of source, an export,
-which may have been taken in with less in it, or renamed since.
+new: there is none. known: the same. conflict: another content, for the first time. noted: a
+conflict that an earlier import has noted. changed: another content from the same kind of source, an
+export, which may have been taken in with less in it, or renamed since.
 """
 
 
@@ -81,7 +81,8 @@ class ImportIndex:
             if any(known == content for known, _, _ in noted):
                 return "known" if (content, 1) in {(row[0], row[2]) for row in noted} else "noted"
             self._connection.execute(
-                "insert into records (id, kind, content, source, is_first, import_id) values (?, ?, ?, ?, ?, ?)",
+                "insert into records (id, kind, content, source, is_first, import_id) values "
+                "(?, ?, ?, ?, ?, ?)",
                 (*key, content, source, int(not noted), self._import_id),
             )
         if not noted:

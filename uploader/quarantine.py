@@ -90,7 +90,8 @@ class Quarantine:
         found = self._ask({"quarantine_id": quarantine_id, "limit": 1})
         if not found:
             raise NotFound(
-                f"{quarantine_id[:60]!r} is not in quarantine (or not built yet); 'cdesk quarantine list' shows what is"
+                f"{quarantine_id[:60]!r} is not in quarantine (or not built yet); 'cdesk "
+                "quarantine list' shows what is"
             )
         return found[0]
 

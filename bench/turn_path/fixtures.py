@@ -119,7 +119,8 @@ def catalog(home: StateDirectory, **changes: Any) -> None:
             },
         ],
         "sql": (
-            "select activity, ts from events where customer = ? and ts >= now() - interval (?) hour "
+            "select activity, ts from events where customer = ? and ts >= now() - interval "
+            "(?) hour "
             "order by ts desc limit ?"
         ),
         "binds": ["customer", "hours_back", "limit"],

@@ -226,8 +226,10 @@ def report(results: dict[str, Any]) -> str:
     if snapshot:
         lines += [
             "",
-            f"snapshot of {snapshot['customers']:,} customers: get_context p95 {snapshot['p95_ratio']:.2f} × that with 1,000; "
-            f"refresh of {snapshot['changed']:,} takes {snapshot['partial_ratio']:.3f} × a full one "
+            f"snapshot of {snapshot['customers']:,} customers: get_context p95 "
+            f"{snapshot['p95_ratio']:.2f} × that with 1,000; "
+            f"refresh of {snapshot['changed']:,} takes {snapshot['partial_ratio']:.3f} × a "
+            "full one "
             f"({snapshot['partial_refresh_s']:.2f} s of {snapshot['full_refresh_s']:.1f} s); "
             f"longest wait of a reader meanwhile {snapshot['reader_longest_wait_ms']:.1f} ms",
         ]

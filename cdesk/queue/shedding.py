@@ -42,8 +42,8 @@ counting.
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """keep: whether to write the activity. weight: how many of its kind a kept one stands for, itself
-    included; 1 means no sampling.
+    """keep: whether to write the activity. weight: how many of its kind a kept one stands for,
+    itself included; 1 means no sampling.
     """
 
     keep: bool
@@ -135,8 +135,8 @@ class Shedder:
         self._thread.start()
 
     def measure(self) -> int:
-        """Measure the queue, set the level, return the depth (0 where it is surely below the limit).
-        Never raises.
+        """Measure the queue, set the level, return the depth (0 where it is surely below the
+        limit). Never raises.
         """
         try:
             depth = self._depth()

@@ -49,7 +49,8 @@ def run(args: Namespace) -> int:
         return 0
     if artifact.expires_at <= format_ts(time.time_ns()) and not artifact.legal_hold:
         raise NotFound(
-            f"artifact {artifact.artifact_id} was kept until {artifact.expires_at}; run its query again"
+            f"artifact {artifact.artifact_id} was kept until {artifact.expires_at}; run its "
+            "query again"
         )
     start.ensure(settings, home)
     link = start.card_link(

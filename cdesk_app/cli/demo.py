@@ -152,7 +152,8 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
             )
         slowest = max(milliseconds for _, _, milliseconds in calls.made)
         _say(
-            f"{len(CONVERSATION)} activities logged, the slowest call took {slowest:.0f} ms; nothing waited for a warehouse."
+            f"{len(CONVERSATION)} activities logged, the slowest call took {slowest:.0f} ms; "
+            "nothing waited for a warehouse."
         )
 
         _heading("The worker lands them and dbt builds")
@@ -172,11 +173,13 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
         await calls.call(client, "log_insight", insight, "questions asked")
         pending = await calls.call(client, "get_context", {}, "right after log_insight")
         _say(
-            f"log_insight: {insight['subject']}, {insight['metric']} = {insight['value']}, from query {result['query_hash']}; "
+            f"log_insight: {insight['subject']}, {insight['metric']} = {insight['value']}, "
+            f"from query {result['query_hash']}; "
             f"get_context shows {len(pending['pending'])} pending at once."
         )
         _say(
-            f"The record stood in the warehouse {await _landed(settings, home):.1f} s after it was logged."
+            f"The record stood in the warehouse {await _landed(settings, home):.1f} s after "
+            "it was logged."
         )
 
     _heading("The worker lands, builds and checks the insight against the query's result")
@@ -195,7 +198,8 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
     ]
     if not learned:
         raise CdeskError(
-            "the insight did not come back as verified; 'make demo' again, and if it stays so look into "
+            "the insight did not come back as verified; 'make demo' again, and if it stays so "
+            "look into "
             f"{home.worker_log} and {home.dbt / 'logs' / 'dbt.log'}"
         )
     _say(
@@ -220,7 +224,8 @@ def _report(
     _heading("Ingestion lag, from a record's birth to its landing, this hour")
     p50, p95 = (lag.get(f"ingestion_lag_{share}_seconds") or 0.0 for share in ("p50", "p95"))
     _say(
-        f"Half within {p50:.1f} s, 95 % within {p95:.1f} s. The first records of a new directory wait for the first build."
+        f"Half within {p50:.1f} s, 95 % within {p95:.1f} s. The first records of a new "
+        "directory wait for the first build."
     )
     _heading("What get_context says now")
     print("\n".join(f"  {line}".rstrip() for line in told(after, rows=5).splitlines()))
@@ -245,7 +250,8 @@ def _report(
     )
     print(pairs([(name, f"{_relative(path)}  {_weight(path)}") for name, path in places], indent=2))
     _say(
-        f"Look around with: CDESK_HOME={_relative(home.root)} {_relative(Path(server_command()[0]))} status"
+        f"Look around with: CDESK_HOME={_relative(home.root)} "
+        f"{_relative(Path(server_command()[0]))} status"
     )
     _heading("Connect Claude Desktop")
     print(f"  Put this into {config_path(own)}")
@@ -375,7 +381,10 @@ def counts_of(answer: Mapping[str, Any]) -> list[tuple[str, int]]:
 def _known(answer: Mapping[str, Any], insights: int) -> str:
     if answer["as_of"] is None:
         return "nothing is known yet."
-    return f"{insights} verified insights, {sum(count for _, count in counts_of(answer)):,} activities today."
+    return (
+        f"{insights} verified insights, {sum(count for _, count in counts_of(answer)):,} "
+        "activities today."
+    )
 
 
 def _heading(text: str) -> None:

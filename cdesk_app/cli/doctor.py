@@ -411,7 +411,8 @@ def _roles(settings: Settings) -> Finding:
     """What Claude may ask, and to a single person the offer to let it ask everything."""
     if settings.roles:
         found = (
-            f"Claude has the role {', '.join(settings.roles)}: it may ask over all customers of this "
+            f"Claude has the role {', '.join(settings.roles)}: it may ask over all customers "
+            "of this "
             "warehouse"
         )
         return Finding("roles", "ok", found)
@@ -431,7 +432,10 @@ def _claude_desktop(settings: Settings) -> Finding:
 
     check = "Claude Desktop"
     path = config_path(settings)
-    paste = f"put this into {path}, then restart Claude Desktop: {orjson.dumps(entry(settings)).decode()}"
+    paste = (
+        f"put this into {path}, then restart Claude Desktop: "
+        f"{orjson.dumps(entry(settings)).decode()}"
+    )
     try:
         configuration = orjson.loads(path.read_bytes())
     except FileNotFoundError:

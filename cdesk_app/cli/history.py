@@ -20,17 +20,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         "file",
         metavar="FILE",
         type=Path,
-        help="a Claude data export (the zip, or its conversations.json), or records as NDJSON (docs/contracts.md)",
+        help="a Claude data export (the zip, or its conversations.json), or records as NDJSON "
+        "(docs/contracts.md)",
     )
     parser.add_argument(
         "--include-text",
         action="store_true",
-        help="of a Claude export, take in questions, answers, titles and file names too; without this only their lengths and kinds",
+        help="of a Claude export, take in questions, answers, titles and file names too; without "
+        "this only their lengths and kinds",
     )
     parser.add_argument(
         "--skip-bad",
         action="store_true",
-        help="of an NDJSON file, leave out lines that are no record; without this one bad line refuses the file",
+        help="of an NDJSON file, leave out lines that are no record; without this one bad line "
+        "refuses the file",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -80,7 +83,8 @@ def _told(report: ImportReport, *, running: bool) -> str:
         lines.append(table(("imported", "records"), list(report.by_kind.items())[:10]))
         lines.append("")
         lines.append(
-            f"{report.added:,} records{source}, from {report.first_ts} to {report.last_ts}, are in the queue."
+            f"{report.added:,} records{source}, from {report.first_ts} to {report.last_ts}, "
+            "are in the queue."
         )
     elif not (report.known or report.left_out or report.conflicts or report.changed):
         lines.append("It holds nothing: no conversation, no record.")
@@ -90,16 +94,19 @@ def _told(report: ImportReport, *, running: bool) -> str:
         lines.append(f"{report.known:,} more had come in before and were left as they are.")
     if report.conflicts:
         lines.append(
-            f"{report.conflicts:,} have an id that came in before with other content: the first ones stay, these are quarantined "
+            f"{report.conflicts:,} have an id that came in before with other content: the "
+            "first ones stay, these are quarantined "
             "(id_conflict). 'cdesk quarantine list' shows them once they are built."
         )
     if report.changed:
         lines.append(
-            f"{report.changed:,} say something else than when an earlier export brought them in, and were left as they were."
+            f"{report.changed:,} say something else than when an earlier export brought them "
+            "in, and were left as they were."
         )
     if report.cut:
         lines.append(
-            f"{report.cut:,} texts were longer than a record may be and were cut; each says how long it was."
+            f"{report.cut:,} texts were longer than a record may be and were cut; each says "
+            "how long it was."
         )
     if report.left_out:
         lines.append(f"{report.left_out:,} parts of the file cannot be taken in and were left out:")

@@ -15,7 +15,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "state",
         choices=("on", "off", "status"),
-        help="on: refuse queries and cancel those that wait or run; off: allow them; status: say which",
+        help="on: refuse queries and cancel those that wait or run; off: allow them; status: say "
+        "which",
     )
     parser.add_argument("--reason", help="what those who are refused are told (with on)")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -105,7 +105,8 @@ def overview() -> str:
         (
             "usage: cdesk [--debug] COMMAND …",
             "",
-            "Activity stream and memory for Claude Desktop, in a warehouse on this computer or on Snowflake.",
+            "Activity stream and memory for Claude Desktop, in a warehouse on this computer "
+            "or on Snowflake.",
             "",
             *lines,
             "",

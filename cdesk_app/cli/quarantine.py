@@ -24,7 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=("list", "show", "replay", "discard"),
-        help="list: what waits for a decision; show: one line whole; replay: put lines that keep the contract now back into the queue; "
+        help="list: what waits for a decision; show: one line whole; replay: put lines that keep "
+        "the contract now back into the queue; "
         "discard: nothing is to be made of them",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="which lines, as list shows them")
@@ -61,7 +62,8 @@ def run(args: Namespace) -> int:
     settings, home = settings_and_home()
     if settings.target == "snowflake":
         raise CdeskError(
-            "on Snowflake the quarantine is read in a worksheet as CDESK_ADMIN, and mended lines come back with 'cdesk import'; "
+            "on Snowflake the quarantine is read in a worksheet as CDESK_ADMIN, and mended "
+            "lines come back with 'cdesk import'; "
             "docs/snowflake.md has the queries"
         )
     caller = local_caller(settings)
@@ -135,7 +137,8 @@ def _show(lines: list[QuarantinedLine], args: Namespace) -> int:
             continue
         print(f"{line.quarantine_id}  {line.reason}: {line.detail}")
         print(
-            f"{line.source_file} at byte {line.source_offset:,}, landed {age(line.landed_at)}, {line.action or 'open'}"
+            f"{line.source_file} at byte {line.source_offset:,}, landed "
+            f"{age(line.landed_at)}, {line.action or 'open'}"
         )
         print(line.raw)
     return 0

@@ -39,7 +39,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=_pair,
         action="append",
         default=[],
-        help="a parameter; once for each, and once for each item of a list (or all as a JSON array)",
+        help="a parameter; once for each, and once for each item of a list (or all as a JSON "
+        "array)",
     )
     add_output_arguments(
         parser,

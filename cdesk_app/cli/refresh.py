@@ -41,7 +41,8 @@ def run(args: Namespace) -> int:
         print(to_json(done))
     elif free:
         print(
-            f"{done['contexts_changed']:,} contexts changed, {done['templates']:,} query templates compiled."
+            f"{done['contexts_changed']:,} contexts changed, {done['templates']:,} query "
+            "templates compiled."
         )
     else:
         print("The running worker has landed, built and refreshed.")

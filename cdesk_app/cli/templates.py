@@ -70,7 +70,8 @@ def _explained(template: Template) -> str:
         "example:",
         f"  {command_line(template)}",
         "",
-        f"SQL (hash {template.hash}; each ? is bound, in this order: {', '.join(template.binds) or 'none'}):",
+        f"SQL (hash {template.hash}; each ? is bound, in this order: "
+        f"{', '.join(template.binds) or 'none'}):",
         "",
         template.sql.strip(),
     ]

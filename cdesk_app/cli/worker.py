@@ -26,7 +26,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="land what is queued, build, renew snapshot and catalog, run the waiting queries, and exit; "
+        help="land what is queued, build, renew snapshot and catalog, run the waiting queries, and "
+        "exit; "
         "a worker that runs already is asked to do it",
     )
     parser.add_argument(
@@ -72,7 +73,8 @@ def _stop(home: StateDirectory) -> int:
             f"the worker has not ended in {STOP_SECONDS:.0f} s; its log is {home.worker_log}"
         )
     print(
-        "The worker has ended. The MCP server starts another with its next call; CDESK_WORKER=off keeps it from that."
+        "The worker has ended. The MCP server starts another with its next call; "
+        "CDESK_WORKER=off keeps it from that."
     )
     return 0
 
@@ -109,7 +111,8 @@ def _once(settings: Settings, home: StateDirectory, args: Namespace) -> int:
     print(to_json(asdict(report)) if args.json else _told(report))
     if report.failed_tests:
         raise BuildError(
-            f"data tests failed: {', '.join(report.failed_tests)}; their rows and SQL stand in {home.dbt / 'logs' / 'dbt.log'}"
+            f"data tests failed: {', '.join(report.failed_tests)}; their rows and SQL stand "
+            f"in {home.dbt / 'logs' / 'dbt.log'}"
         )
     return 0
 
@@ -128,7 +131,8 @@ def _told(report: CycleReport) -> str:
     if report.quarantined:
         parts.append(f"{report.quarantined:,} of them quarantined")
     parts.append(
-        f"{report.builds} {'build' if report.builds == 1 else 'builds'} in {report.build_seconds:.1f} s"
+        f"{report.builds} {'build' if report.builds == 1 else 'builds'} in "
+        f"{report.build_seconds:.1f} s"
     )
     parts.append(f"{report.contexts_changed:,} contexts changed")
     if report.templates is not None:

@@ -177,7 +177,8 @@ class Round:
         assert report["waiting"] == 0, report
         rows = query(
             self.home.warehouse,
-            "select id, kind, source_file, source_offset, landed_at, case when kind = 'quarantine' then payload->>'raw' end "
+            "select id, kind, source_file, source_offset, landed_at, case when kind = "
+            "'quarantine' then payload->>'raw' end "
             "from activities.landing order by landed_at, source_file, source_offset",
         )
         landed = [row[0] for row in rows if row[1] != "quarantine"]

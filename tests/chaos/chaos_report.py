@@ -62,8 +62,10 @@ def write_report(outcomes: list[Outcome]) -> None:
         seconds = [one.recovery_seconds for one in rounds]
         doubled = sum(one.doubled for one in rounds)
         text += (
-            f"| {scenario} | {len(rounds)} | {sum(one.acknowledged for one in rounds):,} | {sum(one.kills for one in rounds)} "
-            f"| {sum(one.lost for one in rounds)} | {doubled} | {sum(one.quarantined for one in rounds):,} "
+            f"| {scenario} | {len(rounds)} | {sum(one.acknowledged for one in rounds):,} | "
+            f"{sum(one.kills for one in rounds)} "
+            f"| {sum(one.lost for one in rounds)} | {doubled} | "
+            f"{sum(one.quarantined for one in rounds):,} "
             f"| {median(seconds):.1f} s | {max(seconds):.1f} s |\n"
         )
     TARGET.write_text(text + TAIL, encoding="utf-8")

@@ -186,7 +186,8 @@ def test_what_is_shed_is_counted_though_the_server_is_killed(
         outcomes.append(one.finish())
         told = duckdb_rows(
             one,
-            "select payload->>'session_id', cast(payload->'feature_json'->'activities'->'cdesk.tool_called'->>'shed' as bigint) "
+            "select payload->>'session_id', "
+            "cast(payload->'feature_json'->'activities'->'cdesk.tool_called'->>'shed' as bigint) "
             "from activities.landing where payload->>'activity' = 'cdesk.fallback_triggered'",
         )
         assert (
@@ -291,7 +292,10 @@ def once(one: Round, *options: str) -> None:
 
 def events_of(one: Round) -> list[tuple[object, ...]]:
     """What the writers wrote; the worker goes on adding records of its own work."""
-    sql = "select * exclude (_landed_at) from activities.events where activity = 'cdesk.user_asked' order by _activity_id"
+    sql = (
+        "select * exclude (_landed_at) from activities.events where activity = 'cdesk.user_asked' "
+        "order by _activity_id"
+    )
     return duckdb_rows(one, sql)
 
 
@@ -324,7 +328,8 @@ def test_worker_and_dbt_killed_while_they_land_and_build(
         assert one.acknowledged <= ids
         for table in duckdb_rows(
             one,
-            "select table_name from information_schema.tables where table_type = 'BASE TABLE' and table_name <> 'landing'",
+            "select table_name from information_schema.tables where table_type = 'BASE TABLE' "
+            "and table_name <> 'landing'",
         ):
             with duckdb.connect(one.home.warehouse) as connection:
                 connection.execute(f'drop table activities."{table[0]}" cascade').fetchall()
@@ -387,7 +392,8 @@ def test_corrupt_bytes_are_quarantined_and_their_neighbours_land(
         places = dict(
             duckdb_rows(
                 one,
-                "select source_file, count(distinct source_offset) from activities.landing group by 1",
+                "select source_file, count(distinct source_offset) from activities.landing "
+                "group by 1",
             )
         )
         for name, count in lines.items():  # every line stands somewhere: landed, or with its reason

@@ -306,7 +306,10 @@ def test_doctor_finds_a_built_directory_well(cdesk: Callable[..., str]) -> None:
 def test_doctor_says_who_holds_the_warehouse(
     cdesk: Callable[..., str], built: StateDirectory
 ) -> None:
-    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    code = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+        "sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(built.warehouse)],
         stdin=subprocess.PIPE,
@@ -460,7 +463,8 @@ def test_a_warehouse_of_dbts_own_making_is_what_the_commands_read(
     cdesk("status")
     with duckdb.connect(str(built.warehouse), read_only=True) as connection:
         rows = connection.execute(
-            "select activity, count(*) from activities.events where customer = ? and _session_id = 'conversation' group by 1",
+            "select activity, count(*) from activities.events where customer = ? and "
+            "_session_id = 'conversation' group by 1",
             [CUSTOMER],
         ).fetchall()
     assert dict(rows) == {

@@ -65,7 +65,8 @@ class Installation:
 def profile(folder: Path, role: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "profiles.yml").write_text(
-        "cdesk:\n  target: snowflake\n  outputs:\n    snowflake:\n      type: snowflake\n      threads: 4\n"
+        "cdesk:\n  target: snowflake\n  outputs:\n    snowflake:\n      type: snowflake\n     "
+        " threads: 4\n"
         + "".join(
             f"      {key}: \"{{{{ env_var('{name}', '') }}}}\"\n"
             for key, name in (
@@ -75,7 +76,8 @@ def profile(folder: Path, role: str) -> Path:
                 ("private_key_passphrase", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"),
             )
         )
-        + f"      role: {role}\n      warehouse: {PREFIX}_BUILD_WH\n      database: {DATABASE}\n      schema: ACTIVITIES\n",
+        + f"      role: {role}\n      warehouse: {PREFIX}_BUILD_WH\n      database: "
+        f"{DATABASE}\n      schema: ACTIVITIES\n",
         encoding="utf-8",
     )
     return folder
@@ -207,7 +209,8 @@ def test_a_merge_writes_whole_payloads_for_a_loader_that_reads_none(
     warehouse.land(batch)
     found = installation.run(
         f"{PREFIX}_TRANSFORMER",
-        "select count(*), count(distinct source_offset), count(payload) from landing where source_file = 'e-000001.ndjson'",
+        "select count(*), count(distinct source_offset), count(payload) from landing where "
+        "source_file = 'e-000001.ndjson'",
     )
     assert found == [(len(batch), len(batch), len(batch))]
 
@@ -240,7 +243,8 @@ def test_what_landed_since_the_build_shows_in_events_live_for_the_service(
     record = {**first()[0], "id": "01940000-0000-7000-8000-00000000ffff"}
     warehouse.land(lines([record], "c-000001.ndjson")[:1])
     wanted = template(
-        "select count(*) as n from events_live where _activity_id = '01940000-0000-7000-8000-00000000ffff' and customer = ?",
+        "select count(*) as n from events_live where _activity_id = "
+        "'01940000-0000-7000-8000-00000000ffff' and customer = ?",
         "customer",
     )
     assert ask(warehouse, wanted, [CUSTOMERS[0]]) == [{"n": 1}]
@@ -298,7 +302,8 @@ def test_streaming_lands_and_resumes(installation: Installation) -> None:
         while True:
             rows = installation.run(
                 f"{PREFIX}_LOADER",
-                "select count(*), count(distinct id) from landing where source_file = 'd-000001.ndjson'",
+                "select count(*), count(distinct id) from landing where source_file = "
+                "'d-000001.ndjson'",
             )
             if rows[0][0] >= expected or time.monotonic() >= deadline:
                 break

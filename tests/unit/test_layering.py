@@ -241,7 +241,8 @@ def test_starting_cdesk_imports_nothing_heavy() -> None:
 
 def test_starting_the_server_imports_no_warehouse() -> None:
     code = (
-        "import sys, cdesk_app.cli.main; cdesk_app.cli.main.load('mcp'); cdesk_app.cli.main.build_parser('mcp'); "
+        "import sys, cdesk_app.cli.main; cdesk_app.cli.main.load('mcp'); "
+        "cdesk_app.cli.main.build_parser('mcp'); "
         "import mcp_shim.main, mcp_shim.app, mcp_shim.session, mcp_shim.transports.stdio; "
         "print(*sorted(sys.modules))"
     )

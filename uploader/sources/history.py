@@ -31,11 +31,13 @@ Format = Literal["claude_export", "ndjson"]
 Progress = Callable[[int, int], None]
 """Told bytes read and bytes in all."""
 Landed = Callable[[Sequence[str]], Mapping[str, int]]
-"""Logical queue file names → the last landed offset of those of which something has landed (`Warehouse.positions`).
+"""Logical queue file names → the last landed offset of those of which something has landed
+(`Warehouse.positions`).
 """
 
 _EXPECTED: Final = (
-    "expected a Claude data export (the zip, or the conversations.json in it: a list of conversations, each with uuid and chat_messages), "
+    "expected a Claude data export (the zip, or the conversations.json in it: a list of "
+    "conversations, each with uuid and chat_messages), "
     "or records as NDJSON (docs/contracts.md)"
 )
 _EXPORT_MEMBER: Final = "conversations.json"
@@ -162,7 +164,8 @@ def _open_source(path: Path, progress: Progress) -> Iterator[_Source]:
 
 def _damaged(path: Path, error: Exception) -> ImportRefused:
     return ImportRefused(
-        f"{path} cannot be read: a damaged or encrypted file ({' '.join(str(error).split())}); nothing was imported, "
+        f"{path} cannot be read: a damaged or encrypted file "
+        f"({' '.join(str(error).split())}); nothing was imported, "
         "download the export again"
     )
 
@@ -288,7 +291,8 @@ def _export_records(
     except ijson.JSONError as error:
         text = " ".join(str(error).split())
         raise ImportRefused(
-            f"{source.path} is no whole JSON after conversation {source.parts:,} ({text[:120]}); nothing was imported: "
+            f"{source.path} is no whole JSON after conversation {source.parts:,} "
+            f"({text[:120]}); nothing was imported: "
             "download the export again"
         ) from None
 
@@ -310,7 +314,8 @@ def _items(source: _Source) -> Iterator[Any]:
                 continue
             if depth > _MOST_LEVELS:
                 raise ImportRefused(
-                    f"{source.path} nests deeper than {_MOST_LEVELS} levels in conversation {source.parts + 1:,}; nothing was "
+                    f"{source.path} nests deeper than {_MOST_LEVELS} levels in conversation "
+                    f"{source.parts + 1:,}; nothing was "
                     "imported: download the export again"
                 )
         elif event in ("end_map", "end_array"):
@@ -372,7 +377,8 @@ def _bad_lines(path: Path, lines: int, tally: Tally) -> str:
     shown = "; ".join(tally.reasons[:3])
     more = f"; and {tally.left_out - 3:,} more" if tally.left_out > 3 else ""
     return (
-        f"{tally.left_out:,} of {lines:,} lines of {path} cannot be taken in, so nothing was imported ({shown}{more}); "
+        f"{tally.left_out:,} of {lines:,} lines of {path} cannot be taken in, so nothing was "
+        f"imported ({shown}{more}); "
         "mend them, or leave them out with --skip-bad"
     )
 
@@ -407,7 +413,8 @@ def _publish(folder: Path, queue: Path) -> list[str]:
             names.append(file.name)
     except OSError as error:
         raise StateDirectoryError(
-            f"the import could not be moved into {queue} ({error.strerror}); import the file again: nothing comes in twice"
+            f"the import could not be moved into {queue} ({error.strerror}); import the file "
+            "again: nothing comes in twice"
         ) from None
     return names
 

@@ -69,7 +69,8 @@ class DbtWarehouse:
         """No rows in landing and in the tables built from it."""
         with self.connect() as connection:
             tables = connection.execute(
-                "select table_name from information_schema.tables where table_type = 'BASE TABLE' and table_schema = 'activities' "
+                "select table_name from information_schema.tables where table_type = 'BASE "
+                "TABLE' and table_schema = 'activities' "
                 "and table_name not in ('activity_vocabulary', 'slo_targets', 'customer_access')"
             ).fetchall()
             for (table,) in tables:

@@ -124,7 +124,8 @@ def conflicts(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[tuple[
 
 def quarantined(warehouse: DbtWarehouse) -> list[Row]:
     return warehouse.query(
-        "select landed_at, landing_id from _ingest_ids where rejection = 'id_conflict' order by 1, 2"
+        "select landed_at, landing_id from _ingest_ids where rejection = 'id_conflict' order "
+        "by 1, 2"
     )
 
 

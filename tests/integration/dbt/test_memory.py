@@ -25,7 +25,10 @@ from tests.integration.dbt.conftest import (
 )
 
 ATOMS = "select * from insight_atoms order by insight_id"
-CONTEXT = "select customer, context, version, _question_ids, _last_event_at, _events_landed_at from context_cache order by customer"
+CONTEXT = (
+    "select customer, context, version, _question_ids, _last_event_at, _events_landed_at from "
+    "context_cache order by customer"
+)
 
 
 def atoms(warehouse: DbtWarehouse) -> dict[str, tuple[bool, str, bool]]:
@@ -82,7 +85,8 @@ def test_a_late_insight_finds_its_place_among_those_recorded_since(warehouse: Db
     warehouse.land([insight(3, ts="2026-02-02T00:00:00.000000Z", value=2)])
     warehouse.build()
     chain = warehouse.query(
-        "select value_text, cast(superseded_at as varchar), is_current from insight_atoms order by ts"
+        "select value_text, cast(superseded_at as varchar), is_current from insight_atoms "
+        "order by ts"
     )
     assert chain == [
         ("1", "2026-02-02 00:00:00", False),
@@ -215,7 +219,8 @@ def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(
             warehouse.land(batch)
             warehouse.build()
         chain = warehouse.query(
-            "select value_number, cast(cast(superseded_at as date) as varchar), is_current from insight_atoms order by ts"
+            "select value_number, cast(cast(superseded_at as date) as varchar), is_current "
+            "from insight_atoms order by ts"
         )
         assert chain == [
             (5, "2026-02-02", False),
@@ -327,7 +332,8 @@ def test_what_an_older_build_judged_by_other_columns_is_judged_anew(
     assert atoms(warehouse)["sales42"][:2] == (True, "verified")
     with warehouse.connect() as connection:
         connection.execute(
-            "update insight_atoms set _judged_by = 'older', verified = false, verification_reason = 'not_evidence', basis = null"
+            "update insight_atoms set _judged_by = 'older', verified = false, "
+            "verification_reason = 'not_evidence', basis = null"
         )
     warehouse.build()
     assert warehouse.query("select verified, basis, _judged_by != 'older' from insight_atoms") == [

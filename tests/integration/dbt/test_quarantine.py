@@ -158,7 +158,8 @@ def test_a_line_landed_twice_at_one_place_counts_once(warehouse: DbtWarehouse) -
 
 def refused(warehouse: DbtWarehouse) -> list[Row]:
     return warehouse.query(
-        "select kind, record_id, reason, detail, customer, source_offset from quarantined_events order by landed_at, source_offset"
+        "select kind, record_id, reason, detail, customer, source_offset from "
+        "quarantined_events order by landed_at, source_offset"
     )
 
 

@@ -139,7 +139,8 @@ def message_types(home: StateDirectory, first: str) -> tuple[int, int]:
     """
     look = (
         "from mcp_shim.lazy_sdk import _Later\n"
-        "found = [value for value in vars(sys.modules['mcp_types._types']).values() if isinstance(value, type)]\n"
+        "found = [value for value in vars(sys.modules['mcp_types._types']).values() if "
+        "isinstance(value, type)]\n"
         "print(sum(not isinstance(value, _Later) for value in found), len(found), file=sys.stderr)"
     )
     made, known = seen_at_the_end(home, first, look)[-2:]
@@ -182,7 +183,8 @@ def test_the_import_guard_sees_the_sdk_imported_in_full(state_home: StateDirecto
 
 def test_calls_leave_no_memory_behind(state_home: StateDirectory) -> None:
     code = (
-        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlazy_sdk.install()\nfrom mcp_shim import main, tools\n"
+        "import gc, sys\nfrom mcp_shim import lazy_sdk\nlazy_sdk.install()\nfrom mcp_shim "
+        "import main, tools\n"
         "inner = tools.call\nseen = []\n"
         "async def call(*arguments):\n"
         "    seen.append(1)\n"

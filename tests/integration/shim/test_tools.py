@@ -251,7 +251,8 @@ def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(
                 (
                     "cdesk.user_askd",
                     [
-                        "activity: cdesk.user_askd is not in the vocabulary; did you mean cdesk.user_asked?"
+                        "activity: cdesk.user_askd is not in the vocabulary; did you mean "
+                        "cdesk.user_asked?"
                     ],
                 ),
                 ("cdesk.user_asked", None),

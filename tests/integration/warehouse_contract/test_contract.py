@@ -30,10 +30,13 @@ from tests.integration.warehouse_contract.fake_snowpipe import FakeSnowpipe
 
 ENGINES = ("duckdb", "connector", "streaming")
 TABLES = (
-    "create table landing (id varchar not null, kind varchar not null, payload {json} not null, source_file varchar not null, "
+    "create table landing (id varchar not null, kind varchar not null, payload {json} not "
+    "null, source_file varchar not null, "
     "source_offset bigint not null, landed_at timestamp{ntz} not null, landed_by varchar)",
-    "create table context_cache (customer varchar, context varchar, version varchar, updated_at timestamp{ntz})",
-    "create table facts (customer varchar, n bigint, x double{precision}, seen timestamp{ntz}, flag boolean, doc {json})",
+    "create table context_cache (customer varchar, context varchar, version varchar, "
+    "updated_at timestamp{ntz})",
+    "create table facts (customer varchar, n bigint, x double{precision}, seen "
+    "timestamp{ntz}, flag boolean, doc {json})",
 )
 FACT = "insert into facts select ?, ?, ?, cast(? as timestamp{ntz}), ?, {json}"
 
@@ -92,7 +95,8 @@ class Engine:
     def _commit(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             self.query(
-                "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as timestamp_ntz), 'LANDING_PIPE'",
+                "insert into landing select ?, ?, parse_json(?), ?, ?, cast(? as "
+                "timestamp_ntz), 'LANDING_PIPE'",
                 *(
                     row[column]
                     for column in (
@@ -108,7 +112,8 @@ class Engine:
 
     def landed(self) -> list[tuple[Any, ...]]:
         return self.query(
-            "select id, kind, payload, source_file, source_offset, landed_at from landing order by landed_at, source_offset"
+            "select id, kind, payload, source_file, source_offset, landed_at from landing "
+            "order by landed_at, source_offset"
         )
 
 

@@ -34,9 +34,14 @@ selectors:
     definition: {method: fqn, value: "*"}
 """,
     "seeds/words.csv": "word\none\ntwo\n",
-    "models/numbers.sql": '{{ config(materialized=\'incremental\') }}\nselect {{ "coalesce((select max(n) from " ~ this ~ "), 0)" '
+    "models/numbers.sql": "{{ config(materialized='incremental') }}\nselect {{ \"coalesce((select "
+    "max(n) "
+    "from "
+    '" ~ '
+    'this ~ "), 0)" '
     "if is_incremental() else 0 }} + 1 as n, '{{ invocation_id }}' as invocation\n",
-    "models/total.sql": "{{ config(materialized='table') }}\nselect count(*) as rows from {{ ref('numbers') }}\n",
+    "models/total.sql": "{{ config(materialized='table') }}\nselect count(*) as rows from {{ "
+    "ref('numbers') }}\n",
     "models/tests.yml": """
 models:
   - name: total

@@ -60,7 +60,8 @@ class Shim:
         )  # fmt: skip
         if kind == "insight":
             self.state.execute(
-                "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, ?, ?, ?)",
+                "insert into pending_insights (id, customer, ts, subject, metric, value) "
+                "values (?, ?, ?, ?, ?, ?)",
                 (
                     id,
                     ADA,
@@ -298,7 +299,8 @@ def test_a_killed_worker_leaves_nothing_that_the_next_round_does_not_mend(
     assert [landed(home, id) for id in ids] == [1] * 20
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
         assert connection.execute(
-            "select count(*), count(distinct _activity_id) from activities.events where _feature_json->>'question' like 'question %'"
+            "select count(*), count(distinct _activity_id) from activities.events where "
+            "_feature_json->>'question' like 'question %'"
         ).fetchall() == [(20, 20)]
 
 

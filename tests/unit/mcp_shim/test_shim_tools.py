@@ -63,8 +63,8 @@ def test_submit_query_lists_the_templates_with_their_parameters(
     ]
     assert tool["inputSchema"]["properties"]["template"]["enum"] == ["recent_activities"]
     assert (
-        "- recent_activities(hours_back: integer from 1 to 720 = 24; limit: integer from 1 to 1000 = 100): The latest"
-        in tool["description"]
+        "- recent_activities(hours_back: integer from 1 to 720 = 24; limit: integer from 1 to "
+        "1000 = 100): The latest" in tool["description"]
     )
 
 

@@ -18,7 +18,10 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock, is_held
 from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter
 
-SAY = "import os, sys; print(os.environ['CDESK_HOME'], os.environ['CDESK_CUSTOMER'], os.getcwd(), os.getsid(0) == os.getpid())"
+SAY = (
+    "import os, sys; print(os.environ['CDESK_HOME'], os.environ['CDESK_CUSTOMER'], os.getcwd(), "
+    "os.getsid(0) == os.getpid())"
+)
 
 
 @pytest.fixture
@@ -112,7 +115,8 @@ def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -
         "import sys\n"
         "import importlib.util\n"
         "real = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, package=None: None if name in ('dbt', 'duckdb') else real(name, package)\n"
+        "importlib.util.find_spec = lambda name, package=None: None if name in ('dbt', "
+        "'duckdb') else real(name, package)\n"
         "import os\n"
         "from pathlib import Path\n"
         "from cdesk.core.config import Settings\n"
@@ -121,7 +125,8 @@ def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -
         "set_up_logging(None, {}, only_ours=True)\n"
         "from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter\n"
         "home = StateDirectory(Path(sys.argv[1]))\n"
-        "starter = WorkerStarter(Settings(home=home.root, customer='a', environ=dict(os.environ)), home)\n"
+        "starter = WorkerStarter(Settings(home=home.root, customer='a', "
+        "environ=dict(os.environ)), home)\n"
         "assert not starter.look()\n"
         "print(starter.missing)\n"
     )

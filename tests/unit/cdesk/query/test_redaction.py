@@ -26,7 +26,10 @@ def templates(desk: Desk) -> Desk:
             "insert into activities.landing values ('x', 'event', ?, 'f', 0, now()::timestamp)",
             [f'"{EMAIL} {TOKEN}"'],
         )
-    sql = "select payload ->> '$' as said, payload ->> '$' as customer, 1 as n from activities.landing where id = 'x'"
+    sql = (
+        "select payload ->> '$' as said, payload ->> '$' as customer, 1 as n from "
+        "activities.landing where id = 'x'"
+    )
     binds: dict[str, Any] = {
         "customer": (["customer"], f"{sql} and ? is not null"),
         "caller": (["customer", "is_analyst"], f"{sql} and (? is not null or ?)"),

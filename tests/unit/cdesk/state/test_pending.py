@@ -42,7 +42,8 @@ def state(state_home: StateDirectory) -> Iterator[sqlite3.Connection]:
 
 def keep_pending(state: sqlite3.Connection, id: str, customer: str = "ada") -> None:
     state.execute(
-        "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, 's', 'm', '1')",
+        "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, "
+        "?, ?, 's', 'm', '1')",
         (id, customer, stamp(0)),
     )
 

@@ -59,7 +59,8 @@ class TestLanding:
         assert result.rows == 2
         rows = query(
             path,
-            "select id, kind, payload, source_file, source_offset, landed_at from activities.landing",
+            "select id, kind, payload, source_file, source_offset, landed_at from "
+            "activities.landing",
         )
         stamp = result.landed_at.replace(tzinfo=None)
         assert sorted(rows) == [
@@ -145,7 +146,10 @@ class TestTakingTurns:
     def test_another_process_that_holds_the_file_makes_it_unavailable(
         self, warehouse: DuckDBWarehouse, path: Path
     ) -> None:
-        code = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
+        code = (
+            f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print('held', flush=True); "
+            "sys.stdin.read()"
+        )
         with subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as other:
@@ -211,7 +215,10 @@ class TestQueries:
         self, warehouse: DuckDBWarehouse
     ) -> None:
         result = warehouse.land([line(1), line(2)])
-        sql = "select id, ?::varchar as asked from activities.landing where id = ? and list_contains(?, kind)"
+        sql = (
+            "select id, ?::varchar as asked from activities.landing where id = ? and "
+            "list_contains(?, kind)"
+        )
         with warehouse.run_template(
             template(sql, "a", "b", "c"),
             ["x'; --", "id-2", ["event"]],
@@ -365,7 +372,10 @@ class TestQueries:
     def test_the_settings_that_keep_queries_in_cannot_be_changed(
         self, warehouse: DuckDBWarehouse
     ) -> None:
-        sql = "select name, value from duckdb_settings() where name in ('enable_external_access', 'lock_configuration', 'TimeZone')"
+        sql = (
+            "select name, value from duckdb_settings() where name in ('enable_external_access', "
+            "'lock_configuration', 'TimeZone')"
+        )
         with warehouse.run_template(template(sql), [], query_tag=TAG, timeout_seconds=5) as outcome:
             rows = [tuple(row.values()) for batch in outcome.batches for row in batch.to_pylist()]
         assert sorted(rows) == [
@@ -420,11 +430,13 @@ class TestReadingBack:
     def test_context_is_exported_by_delta(self, warehouse: DuckDBWarehouse, path: Path) -> None:
         with duckdb.connect(path) as connection:
             connection.execute(
-                "create table activities.context_cache (customer varchar, context json, version varchar, updated_at timestamp)"
+                "create table activities.context_cache (customer varchar, context json, "
+                "version varchar, updated_at timestamp)"
             )
             connection.execute(
                 "insert into activities.context_cache values "
-                "('ada', '{\"a\":\"é\"}', 'v1', '2026-01-01 00:00:00.000001'), ('bob', '{}', 'v2', '2026-01-02')"
+                "('ada', '{\"a\":\"é\"}', 'v1', '2026-01-01 00:00:00.000001'), ('bob', '{}', "
+                "'v2', '2026-01-02')"
             )
         every = list(warehouse.export_context(since=None))
         assert [(row.customer, row.context, row.version, row.updated_at) for row in every] == [

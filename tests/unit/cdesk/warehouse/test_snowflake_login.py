@@ -213,7 +213,8 @@ def test_no_connection_anywhere_says_how_to_make_one() -> None:
         (
             90073,
             "22000",
-            "Warehouse 'CDESK_WH' cannot be resumed because resource monitor 'X' has exceeded its quota.",
+            "Warehouse 'CDESK_WH' cannot be resumed because resource monitor 'X' has exceeded "
+            "its quota.",
             WarehouseUnavailable,
             "apply_resource_monitors",
         ),

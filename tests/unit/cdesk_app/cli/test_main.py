@@ -102,12 +102,14 @@ def failing(error: BaseException) -> object:
         (
             ModuleNotFoundError("No module named 'dbt.cli'", name="dbt.cli"),
             1,
-            "cdesk: this command needs dbt, which is not installed; run: pip install 'cdesk[worker]'\n",
+            "cdesk: this command needs dbt, which is not installed; run: pip install "
+            "'cdesk[worker]'\n",
         ),
         (
             ModuleNotFoundError("No module named 'snowflake'", name="snowflake"),
             1,
-            "cdesk: this command needs snowflake, which is not installed; run: pip install 'cdesk[snowflake]'\n",
+            "cdesk: this command needs snowflake, which is not installed; run: pip install "
+            "'cdesk[snowflake]'\n",
         ),
         (RuntimeError("odd"), 1, "cdesk: RuntimeError: odd; 'cdesk --debug …' shows where\n"),
         (KeyboardInterrupt(), 130, "cdesk: interrupted\n"),

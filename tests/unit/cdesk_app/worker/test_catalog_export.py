@@ -62,7 +62,8 @@ def test_a_compiled_template_becomes_sql_with_positional_binds(tmp_path: Path) -
     template = catalog.get("activity_counts")
     assert template.binds == ("customer", "hours_back")
     assert template.sql == (
-        "select activity, count(*) as n\nfrom events\nwhere customer = ? and ts > current_timestamp - to_hours(?)"
+        "select activity, count(*) as n\nfrom events\nwhere customer = ? and ts > "
+        "current_timestamp - to_hours(?)"
     )
     assert template.check_params({"hours_back": 24}) == {"hours_back": 24}
     assert catalog.content_hash == report.content_hash
@@ -250,7 +251,10 @@ def test_a_scope_without_its_identity_binds_is_refused(scope: str) -> None:
 
 
 def test_functions_that_are_named_like_statements_are_allowed() -> None:
-    sql = f"select replace(activity, '?', 'a;b'), (values (1)), coalesce(insert(x, 1, 1, ''), '') from events {OWN} and 1 < ?/*hours_back*/"
+    sql = (
+        "select replace(activity, '?', 'a;b'), (values (1)), coalesce(insert(x, 1, 1, ''), '') "
+        f"from events {OWN} and 1 < ?/*hours_back*/"
+    )
     template = template_of(node(sql), "snowflake")
     assert template.binds == ("customer", "hours_back")
     assert "'?', 'a;b'" in template.sql
@@ -258,8 +262,10 @@ def test_functions_that_are_named_like_statements_are_allowed() -> None:
 
 def test_lists_and_nested_calls_keep_their_order_of_binds() -> None:
     sql = (
-        "with a as (select * from events where customer = ?/*customer*/ and list_contains(?/*names*/, activity)), "
-        "b as (select * from a where list_contains(list_transform(?/*names*/, x -> lower(x)), activity)) "
+        "with a as (select * from events where customer = ?/*customer*/ and "
+        "list_contains(?/*names*/, activity)), "
+        "b as (select * from a where list_contains(list_transform(?/*names*/, x -> lower(x)), "
+        "activity)) "
         "select * from b limit ?/*hours_back*/"
     )
     names = {"name": "names", "type": "list[activity]", "min": 1, "max": 5, "description": "Which."}

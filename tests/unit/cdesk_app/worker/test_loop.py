@@ -212,7 +212,8 @@ class Desk:
         )  # type: ignore[arg-type]  # fmt: skip
         if kind == "insight":
             self.state.execute(
-                "insert into pending_insights (id, customer, ts, subject, metric, value) values (?, ?, ?, 's', 'm', '1')",
+                "insert into pending_insights (id, customer, ts, subject, metric, value) "
+                "values (?, ?, ?, 's', 'm', '1')",
                 (id, customer, ts),
             )
         self.shim.append(encode(record))
