@@ -40,7 +40,7 @@
     from {{ target.database }}.information_schema.columns as columns
     inner join {{ target.database }}.information_schema.tables as tables
         on columns.table_schema = tables.table_schema and columns.table_name = tables.table_name
-    where upper(columns.table_schema) = upper('{{ target.schema }}') and not contains(upper(columns.table_name), '__DBT_TMP')
+    where upper(columns.table_schema) = upper('{{ target.schema }}')
     order by columns.table_name, columns.ordinal_position
     {%- endset -%}
     {%- for row in run_query(sql).rows -%}

@@ -11,7 +11,11 @@
     {%- set texts = ['value_text', 'detail', 'message', 'question', 'path'] -%}
     {%- if name == 'payload' -%}
         {{ return('mask_landing') }}
-    {%- elif data_type | upper in ('VARIANT', 'OBJECT', 'ARRAY', 'JSON') -%}
+    {%- elif (data_type | upper).split('(')[0] in ('OBJECT', 'ARRAY', 'MAP') -%}
+        {{ exceptions.raise_compiler_error(
+            "column " ~ name ~ " is of type " ~ data_type ~ ", and a masking policy has the type of its column: "
+            ~ "store it as variant, which the policy for documents covers") }}
+    {%- elif data_type | upper in ('VARIANT', 'JSON') -%}
         {{ return('mask_document') }}
     {%- elif not cdesk._is_text(data_type) or name in safe or name in cdesk._safe_texts() -%}
         {{ return(none) }}

@@ -35,9 +35,11 @@
         'redact': schema ~ '.redact_document',
         'redact_text': schema ~ '.redact_text',
         'tag': schema ~ '.sensitive',
+        'semantic_view': schema ~ '.claude_activity',
         'stream': schema ~ '.landing_stream',
         'pipe': schema ~ '.landing_pipe',
         'task': schema ~ '.build_on_landing',
+        'daily_task': schema ~ '.build_daily',
         'retention_task': schema ~ '.apply_retention',
         'project': schema ~ '.cdesk',
     }) }}

@@ -54,7 +54,7 @@
         {%- do statements.append("alter masking policy " ~ name ~ " set body ->\n" ~ body) -%}
     {%- endfor -%}
     {%- for grant in cdesk.snowflake_grants('apply_masking') -%}
-        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+        {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {{ return(statements) }}
 {%- endmacro %}

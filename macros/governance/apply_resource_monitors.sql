@@ -3,10 +3,10 @@
     warehouse that builds, and on request one for the whole account (a warehouse has one monitor of
     its own, and the account's). Run it as ACCOUNTADMIN.
 
-    dbt run-operation apply_resource_monitors --target snowflake --args '{daily_credits: 5,
-    monthly_credits: 60, dry_run: true}'
+    dbt run-operation apply_resource_monitors --target snowflake --args '{daily_credits: 15,
+    monthly_credits: 400, dry_run: true}'
 #}
-{% macro apply_resource_monitors(daily_credits=5, monthly_credits=60, account_monthly_credits=none, dry_run=false) -%}
+{% macro apply_resource_monitors(daily_credits=15, monthly_credits=400, account_monthly_credits=none, dry_run=false) -%}
     {{ return(adapter.dispatch('apply_resource_monitors', 'cdesk')(daily_credits, monthly_credits, account_monthly_credits, dry_run)) }}
 {%- endmacro %}
 

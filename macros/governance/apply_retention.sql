@@ -39,17 +39,17 @@
 
 {% macro _retention_sql(events_days, artifacts_days) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set held = "(select holds.customer from " ~ names.holds ~ " as holds where holds.customer is not null)" -%}
+    {%- set held = "(select lower(holds.customer) from " ~ names.holds ~ " as holds where holds.customer is not null)" -%}
     {%- set nothing_is_held = "(select count(*) from " ~ names.holds ~ ") = 0" -%}
     {%- set events_end = "dateadd(day, -" ~ events_days ~ ", sysdate())" -%}
     {%- set artifacts_end = "dateadd(day, -" ~ artifacts_days ~ ", sysdate())" -%}
     {%- set of_landing = "cast(get(payload, 'customer') as varchar)" -%}
-    {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end ~ " and customer not in " ~ held] -%}
+    {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end ~ " and lower(customer) not in " ~ held] -%}
     {%- for start, customer in [
         ("delete from " ~ names.landing ~ " where kind in ('event', 'quarantine') and landed_at < " ~ events_end, of_landing),
         ("delete from " ~ names.schema ~ ".quarantined_events where landed_at < " ~ events_end, 'customer'),
     ] -%}
-        {%- do statements.append(start ~ " and " ~ customer ~ " not in " ~ held) -%}
+        {%- do statements.append(start ~ " and lower(" ~ customer ~ ") not in " ~ held) -%}
         {%- do statements.append(start ~ " and " ~ customer ~ " is null and " ~ nothing_is_held) -%}
     {%- endfor -%}
     {#
@@ -57,11 +57,12 @@
         filled again. Both go 30 days after the artifact expires: until then a desktop can still
         ask whether its file may go.
     #}
-    {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < dateadd(day, -30, sysdate()) and not has_legal_hold and customer not in " ~ held -%}
+    {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < dateadd(day, -30, sysdate()) and not has_legal_hold and lower(customer) not in " ~ held -%}
     {%- do statements.extend([
         "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end ~ " and id in (select artifact_id from "
         ~ names.schema ~ ".artifacts where " ~ of_artifacts ~ ")",
         "delete from " ~ names.schema ~ ".artifacts where " ~ of_artifacts,
+        "delete from " ~ names.schema ~ ".context_cache where updated_at < " ~ events_end ~ " and lower(customer) not in " ~ held,
     ]) -%}
     {{ return(statements) }}
 {%- endmacro %}

@@ -65,7 +65,7 @@
         {%- do statements.append("alter row access policy " ~ name ~ " set body ->\n" ~ body) -%}
     {%- endfor -%}
     {%- for grant in cdesk.snowflake_grants('apply_row_access') -%}
-        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+        {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {{ return(statements) }}
 {%- endmacro %}

@@ -50,20 +50,23 @@
     {%- do statements.append("create table if not exists " ~ names.steps ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
     {%- do statements.append("create table if not exists " ~ names.holds ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
     {%- do statements.append("create table if not exists " ~ names.people ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
-    {%- for table in [names.landing, names.access, names.people, names.holds, names.steps] -%}
+    {%- for table in [names.landing, names.access, names.people, names.steps] -%}
         {%- do statements.append("grant ownership on table " ~ table ~ " to role " ~ names.transformer ~ " copy current grants") -%}
     {%- endfor -%}
+    {# what an earlier version gave: more than is read, and the holds to the role that deletes #}
+    {%- do statements.append("revoke imported privileges on database snowflake from role " ~ names.transformer) -%}
+    {%- do statements.append("grant ownership on table " ~ names.holds ~ " to role " ~ names.admin ~ " copy current grants") -%}
+    {# the values of binds are nobody's to read in the history of queries #}
+    {%- do statements.append("alter account set allow_bind_values_access = false") -%}
     {%- for grant in cdesk.snowflake_grants('setup_snowflake') -%}
-        {%- do statements.append(
-            "grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role
-            ~ (" copy current grants" if grant.privilege == 'ownership' else "")) -%}
+        {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {# who lands calls the procedure; an earlier version let them insert #}
     {%- do statements.append("revoke insert on table " ~ names.landing ~ " from role " ~ names.loader) -%}
     {%- do statements.append("use role " ~ names.transformer) -%}
     {%- do statements.append(cdesk.land_lines_sql(names.land, names.landing)) -%}
     {%- for grant in cdesk.snowflake_grants('land_lines') -%}
-        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+        {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {#
         A pipe keeps the owner that made it: to hand it over it would have to be paused, and with it
@@ -72,7 +75,7 @@
     {%- do statements.append("use role " ~ names.admin) -%}
     {%- do statements.append(cdesk._landing_pipe_sql(names.pipe, 'LANDING_PIPE')) -%}
     {%- for grant in cdesk.snowflake_grants('landing_pipe') -%}
-        {%- do statements.append("grant " ~ grant.privilege ~ " on " ~ grant.on ~ " to role " ~ grant.role) -%}
+        {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {{ return(statements) }}
 {%- endmacro %}

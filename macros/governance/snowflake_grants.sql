@@ -21,6 +21,8 @@
          'why': 'to read back which lines have landed; their payload is masked for it'},
         {'step': 'land_lines', 'privilege': 'usage', 'on': 'procedure ' ~ names.land ~ '(varchar, varchar)', 'role': names.loader,
          'why': 'to append lines, stamped with its own user'},
+        {'privilege': 'create semantic view', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
+         'why': 'to own the view that Cortex Analyst asks'},
         {'privilege': 'create procedure', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
          'why': 'to own land_lines, by which others append to its table'},
         {'privilege': 'create table, create view', 'on': 'schema ' ~ names.schema, 'role': names.transformer, 'why': 'to build the models'},
@@ -30,12 +32,20 @@
          'why': 'to run templates; policies decide on rows and columns'},
         {'privilege': 'select', 'on': 'table ' ~ names.landing, 'role': names.reader,
          'why': 'its size and time of change (as_of) stand in the information schema for who may read it; its policy shows readers no row'},
+        {'privilege': 'select', 'on': 'table ' ~ names.access, 'role': names.reader,
+         'why': 'to see what it says of them; its policy shows readers no other entry'},
         {'privilege': 'create stream, create task, create dbt project', 'on': 'schema ' ~ names.schema, 'role': names.transformer,
          'why': 'to build when something has landed'},
         {'privilege': 'execute task', 'on': 'account', 'role': names.transformer, 'why': 'to run its own tasks'},
         {'privilege': 'apply masking policy', 'on': 'account', 'role': names.admin, 'why': 'to set a masking policy on a tag'},
-        {'privilege': 'imported privileges', 'on': 'database snowflake', 'role': names.transformer,
+        {'privilege': 'select', 'on': 'table ' ~ names.holds, 'role': names.transformer,
+         'why': 'retention spares whom it names; who lifts a hold is not who deletes'},
+        {'privilege': 'apply row access policy', 'on': 'account', 'role': names.admin,
+         'why': 'to see where the policies are attached, and to exchange one of them'},
+        {'privilege': 'database role', 'on': 'snowflake.governance_viewer', 'role': names.transformer,
          'why': 'vw_sql_events reads QUERY_HISTORY with the rights of its owner'},
+        {'privilege': 'database role', 'on': 'snowflake.usage_viewer', 'role': names.transformer,
+         'why': 'and QUERY_ATTRIBUTION_HISTORY for their credits'},
         {'privilege': 'ownership', 'on': 'schema ' ~ names.schema, 'role': names.admin,
          'why': 'to make policies, tag and function there and to grant apply on them: in a schema of managed access its owner grants'},
         {'step': 'landing_pipe', 'privilege': 'operate, monitor', 'on': 'pipe ' ~ names.pipe, 'role': names.service,
@@ -53,4 +63,11 @@
                           'why': 'its views redact text with it'}) -%}
     {%- for grant in grants if 'step' not in grant -%}{%- do grant.update({'step': 'setup_snowflake'}) -%}{%- endfor -%}
     {{ return(grants if step is none else grants | selectattr('step', 'equalto', step) | list) }}
+{%- endmacro %}
+
+{# https://docs.snowflake.com/en/sql-reference/sql/grant-database-role names no ON #}
+{% macro _grant_sql(grant) -%}
+    {%- set between = ' ' if grant.privilege == 'database role' else ' on ' -%}
+    {%- set kept = ' copy current grants' if grant.privilege == 'ownership' else '' -%}
+    {{ return('grant ' ~ grant.privilege ~ between ~ grant.on ~ ' to role ' ~ grant.role ~ kept) }}
 {%- endmacro %}

@@ -21,6 +21,7 @@
     {%- endif -%}
     {%- set statements = [
         "drop task if exists " ~ names.task,
+        "drop task if exists " ~ names.daily_task,
         "drop task if exists " ~ names.retention_task,
         "drop stream if exists " ~ names.stream,
     ] -%}

@@ -8,14 +8,28 @@
     {{ return(adapter.dispatch('json_is', 'cdesk')(value, type)) }}
 {%- endmacro %}
 
-{# https://docs.snowflake.com/en/sql-reference/functions/typeof #}
+{#
+    An integer may be called DECIMAL; its text tells: no fraction, no exponent.
+    https://docs.snowflake.com/en/sql-reference/functions/typeof
+#}
 {% macro default__json_is(value, type) -%}
     {%- set names = {
         'string': ['VARCHAR'], 'boolean': ['BOOLEAN'], 'integer': ['INTEGER'],
         'number': ['INTEGER', 'DECIMAL', 'DOUBLE'],
         'null': ['NULL_VALUE'], 'object': ['OBJECT'], 'array': ['ARRAY'],
     } -%}
+    {%- if type == 'integer' %}
+    coalesce(
+        typeof({{ value }}) = 'INTEGER'
+        or (
+            typeof({{ value }}) = 'DECIMAL'
+            and {{ cdesk.matches('cast(' ~ value ~ ' as varchar)', '-?[0-9]+') }}
+        ),
+        false
+    )
+    {%- else %}
     coalesce(typeof({{ value }}) in ('{{ names[type] | join("', '") }}'), false)
+    {%- endif %}
 {%- endmacro %}
 
 {#

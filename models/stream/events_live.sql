@@ -5,8 +5,6 @@
 #}
 {{ config(materialized='view') }}
 
-{#- As far back as a build looks, where several loaders stamp: see `since`. -#}
-{%- set newest = dbt.dateadd('second', -cdesk.overlap_seconds(), 'max(newest._landed_at)') -%}
 {%- set names = cdesk.record_fields() | list %}
 
 with
@@ -17,11 +15,7 @@ lines as (
     from ({{ cdesk.landed_lines() }}) as landing
     where
         landing.kind = 'event'
-        and landing.landed_at >= (
-            select coalesce({{ newest }}, cast('0001-01-01' as {{ dbt.type_timestamp() }}))
-            from {{ ref('events') }} as newest
-            where newest._landed_at <= {{ cdesk.utc_now() }}
-        )
+        and landing.landed_at >= {{ cdesk.live_since() }}
 
 ),
 

@@ -25,14 +25,13 @@ from cdesk.warehouse.protocol import QueryOutcome
 from cdesk.warehouse.snowflake.arrow import arrow_schema, record_batch
 from cdesk.warehouse.snowflake.driver import errors as sf
 from cdesk.warehouse.snowflake.refusal import refusing
-from cdesk.warehouse.snowflake.sessions import SessionPool
+from cdesk.warehouse.snowflake.sessions import Caller, SessionPool
 from cdesk.warehouse.snowflake.times import EPOCH, naive_text, utc
 
 _CONTEXT: Final = (
     "select customer, context, version, updated_at from context_cache "
     "where cast(? as timestamp_ntz) is null or updated_at > cast(? as timestamp_ntz) order by customer"
 )
-_CALLER: Final = "set (cdesk_scope, cdesk_customer) = (select ?, ?)"
 # When landing last changed stands in the metadata (in the session's time zone, which is UTC): no
 # warehouse runs for it, and readers, who see no row of landing, may ask.
 _AS_OF: Final = (
@@ -45,6 +44,7 @@ _MARK: Final = (
 )
 _EXPLAIN: Final = "explain using text "
 
+_ORG: Final[Caller] = ("org", "")
 _FETCH_ROWS: Final = 10_000
 _STILL_RUNNING: Final = Backoff(0.02, 0.5, factor=1.5)
 _TAG: Final = re.compile(TAG_PATTERN[:-1] + r"\Z")
@@ -71,9 +71,10 @@ class Reader:
         cancel: threading.Event,
     ) -> Iterator[QueryOutcome]:
         deadline = self._monotonic() + timeout_seconds
-        with self._readers.borrow() as connection, connection.cursor() as cursor:
+        caller = _caller(template, binds)
+        with self._readers.borrow(caller) as connection, connection.cursor() as cursor:
             with refusing():
-                _begin_query(cursor, template, binds, query_tag)
+                _tag(cursor, query_tag)
                 as_of = utc(cursor.execute(_AS_OF).fetchone()[0]) or EPOCH
                 query_id = cursor.execute_async(template.sql, _bindable(binds))["queryId"]
                 self._wait(connection, cursor, query_id, deadline, cancel)
@@ -130,17 +131,22 @@ class Reader:
     def explain_template(
         self, template: Template, binds: Sequence[object], *, query_tag: str
     ) -> str:
-        with self._readers.borrow() as connection, connection.cursor() as cursor, refusing():
-            _begin_query(cursor, template, binds, query_tag)
+        caller = _caller(template, binds)
+        with (
+            self._readers.borrow(caller) as connection,
+            connection.cursor() as cursor,
+            refusing(),
+        ):
+            _tag(cursor, query_tag)
             cursor.execute(_EXPLAIN + template.sql, _bindable(binds))
             return "\n".join(str(row[-1]) for row in cursor)
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
+        """As `Warehouse.export_context`: the worker of a shared service refreshes everybody's; for a
+        person the mapping table decides all the same.
+        """
         bound = None if since is None else naive_text(parse_ts(since))
-        with self._readers.borrow() as connection, connection.cursor() as cursor, refusing():
-            # the worker of a shared service refreshes everybody's; for a person the mapping table
-            # decides all the same
-            cursor.execute(_CALLER, ("org", ""))
+        with self._readers.borrow(_ORG) as connection, connection.cursor() as cursor, refusing():
             cursor.execute(_CONTEXT, (bound, bound))
             while rows := cursor.fetchmany(256):
                 for customer, context, version, updated_at in rows:
@@ -150,28 +156,32 @@ class Reader:
                     )
 
     def data_version(self) -> str:
-        with self._readers.borrow() as connection, connection.cursor() as cursor, refusing():
+        with self._readers.borrow(_ORG) as connection, connection.cursor() as cursor, refusing():
             altered, count = cursor.execute(_MARK).fetchone()
         return f"{altered}-{count}"
 
 
-def _begin_query(cursor: Any, template: Template, binds: Sequence[object], query_tag: str) -> None:
-    """Tag the session, and tell the row access policy for whom the service asks; people are known
-    by their own user and role.
-    """
+def _tag(cursor: Any, query_tag: str) -> None:
     if not _TAG.match(query_tag):
         raise WarehouseError(f"query tag {query_tag[:20]!r} does not match {TAG_PATTERN}")
+    cursor.execute(f"alter session set query_tag = '{query_tag}'")
+
+
+def _caller(template: Template, binds: Sequence[object]) -> Caller:
+    """For whom the service asks, as the row access policy reads it from the session's variables;
+    people are known by their own user and role.
+    """
     identity = dict(zip(template.binds, binds, strict=True))
-    is_org = template.scope == "org" or (
+    if template.scope == "org" or (
         template.scope == "caller" and identity.get("is_analyst") is True
-    )
+    ):
+        return _ORG
     customer = str(identity.get("customer") or "")
     if len(customer.encode("utf-8")) > 256:
         raise WarehouseError(
             "a customer of more than 256 bytes doesn't fit into a Snowflake session variable"
         )
-    cursor.execute(f"alter session set query_tag = '{query_tag}'")
-    cursor.execute(_CALLER, ("org" if is_org else "customer", customer))
+    return "customer", customer
 
 
 def _bindable(binds: Sequence[object]) -> tuple[object, ...]:

@@ -27,6 +27,9 @@ LOADER_SESSION: Final[dict[str, object]] = {
     "QUERY_TAG": "cdesk_00000000",
 }
 _IDLE_SECONDS: Final = 180.0
+_CALLER: Final = "set (cdesk_scope, cdesk_customer) = (?, ?)"
+Caller = tuple[str, str]
+"""The scope (`org` or `customer`) and the customer that a session is for."""
 NO_OTHER_ROLE: Final = "use secondary roles none"
 """A user's secondary roles, all of theirs by default, would be in force beside the one asked for.
 https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
@@ -35,7 +38,8 @@ https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
 
 class SessionPool:
     """Idle connections of one role. A borrowed connection is the borrower's alone; one that failed
-    is not used again.
+    is not used again. A session has one caller for its whole life: what the row access policy reads
+    from its variables is never another's, neither in a query nor in Snowflake's cache of results.
     """
 
     def __init__(
@@ -52,29 +56,34 @@ class SessionPool:
         self._session_parameters = session_parameters
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._idle: list[tuple[float, Any]] = []
+        self._idle: list[tuple[float, Caller | None, Any]] = []
 
     @contextlib.contextmanager
-    def borrow(self) -> Iterator[Any]:
-        connection = self._take()
+    def borrow(self, caller: Caller | None = None) -> Iterator[Any]:
+        """A connection whose session variables say `caller`; none of them are set without one."""
+        connection = self._take(caller)
         try:
             yield connection
         except BaseException:
             close_quietly(connection)
             raise
         with self._lock:
-            self._idle.append((self._monotonic(), connection))
+            self._idle.append((self._monotonic(), caller, connection))
 
-    def _take(self) -> Any:
-        stale: list[Any] = []
+    def _take(self, caller: Caller | None) -> Any:
+        now = self._monotonic()
+        connection = None
         with self._lock:
-            while self._idle:
-                since, connection = self._idle.pop()
-                if self._monotonic() - since < _IDLE_SECONDS and not connection.is_closed():
+            sound = [one for one in self._idle if now - one[0] < _IDLE_SECONDS]
+            stale = [one[2] for one in self._idle if now - one[0] >= _IDLE_SECONDS]
+            for place in range(len(sound) - 1, -1, -1):
+                if sound[place][1] == caller:
+                    connection = sound.pop(place)[2]
                     break
-                stale.append(connection)
-            else:
-                connection = None
+            self._idle = sound
+        if connection is not None and connection.is_closed():
+            stale.append(connection)
+            connection = None
         for old in stale:
             close_quietly(old)
         if connection is not None:
@@ -84,6 +93,8 @@ class SessionPool:
         )
         try:
             connection.cursor().execute(NO_OTHER_ROLE)
+            if caller is not None:
+                connection.cursor().execute(_CALLER, caller)
         except sf.Error as error:
             close_quietly(connection)
             refuse(error)
@@ -92,7 +103,7 @@ class SessionPool:
     def close(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
-        for _, connection in idle:
+        for _, _, connection in idle:
             close_quietly(connection)
 
 

@@ -59,6 +59,7 @@ NOTHING_TO_DO = re.compile(
       (create|alter|drop)\s+(or\s+replace\s+)?
         (role|warehouse|resource\s+monitor|user|procedure|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
       | (create|alter|drop)\s+database\s+(if\s+(not\s+)?exists\s+)?\S+\s+set\b
+      | create\s+or\s+replace\s+semantic\s+view\b
       | alter\s+(database|schema)\b
       | alter\s+table\s+\S+\s+(set|unset)\s+(tag|data_retention|change_tracking)
       | execute\s+task\b
@@ -103,12 +104,20 @@ PIPE = re.compile(
     rf"\s*(?P<verb>create|drop)\s+(or\s+replace\s+)?pipe\s+(if\s+(not\s+)?exists\s+)?{NAME}",
     re.IGNORECASE,
 )
+STREAM = re.compile(
+    rf"\s*create\s+(?P<replace>or\s+replace\s+)?stream\s+(if\s+not\s+exists\s+)?{NAME}",
+    re.IGNORECASE,
+)
+SHOW_STREAMS = re.compile(
+    r"\s*show\s+streams\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)", re.IGNORECASE
+)
 SHOW_NAMES = re.compile(r"\s*show\s+(pipes|roles)\s+like\b", re.IGNORECASE)
+KINDS = {"text": "varchar", "string": "varchar", "character": "varchar"}
 SHOW_POLICIES = re.compile(
     r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)",
     re.IGNORECASE,
 )
-SET_VARIABLES = re.compile(r"\s*set\s*\(([^)]*)\)\s*=\s*\(\s*select\s+[?,\s]+\)\s*$", re.IGNORECASE)
+SET_VARIABLES = re.compile(r"\s*set\s*\(([^)]*)\)\s*=\s*\(\s*[?,\s]+\)\s*$", re.IGNORECASE)
 REFERENCES = re.compile(
     r"table\(\s*([\w\"]+\.)?information_schema\.policy_references\(\s*(?P<what>\w+)\s*=>\s*'(?P<value>[^']*)'[^)]*\)\s*\)",
     re.IGNORECASE,
@@ -138,6 +147,8 @@ class Account:
     failures: list[dict[str, Any]] = field(default_factory=list)
     pipes: set[str] = field(default_factory=set)
     """All of them load landing."""
+    stale: set[str] = field(default_factory=set)
+    """Streams that can't be read any more."""
     procedures: dict[str, procedures.Procedure] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -250,9 +261,10 @@ def handle_create(
     relation = name_of(found["name"], conn)
     head, middle, body = split_create(command, found.end())
     row_access = WITH_ROW_ACCESS.search(middle)
-    masks = [(column, name_of(policy, conn)) for column, policy in masked_columns(middle)]
-    for _, policy in masks:
-        require_policy(policy)
+    masks = [(column, name_of(policy, conn)) for column, _, policy in masked_columns(middle)]
+    for column, type_, policy in masked_columns(middle):
+        require_policy(name_of(policy, conn))
+        require_type(column, type_, name_of(policy, conn))
     if row_access:
         require_policy(name_of(row_access[1], conn))
         middle = WITH_ROW_ACCESS.sub("", middle)
@@ -282,18 +294,33 @@ def handle_create(
     )
 
 
-def masked_columns(clauses: str) -> list[tuple[str, str]]:
-    """(column, policy) of a column list, whatever stands between the two: a type has commas and
+def require_type(column: str, type_: str, policy: str) -> None:
+    """A masking policy's type is that of its column:
+    https://docs.snowflake.com/en/user-guide/security-column-intro
+    """
+    takes = re.search(r"\bas\s*\(\s*\w+\s+(\w+)", ACCOUNT.policies[policy], re.IGNORECASE)
+    if type_ and takes and KINDS.get(type_, type_) != KINDS.get(takes[1].lower(), takes[1].lower()):
+        raise refused(
+            f"Column '{column}' of type {type_} cannot have a masking policy of type {takes[1]} "
+            "[https://docs.snowflake.com/en/user-guide/security-column-intro]",
+            3002,
+        )
+
+
+def masked_columns(clauses: str) -> list[tuple[str, str, str]]:
+    """(column, type or nothing, policy) of a column list, whatever stands between the two: a type has commas and
     parentheses of its own.
     """
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str, str]] = []
     depth, definition = 0, ""
     for character in clauses:
         depth += (character == "(") - (character == ")")
         if (depth == 1 and character in "(,") or (depth == 0 and character == ")"):
             policy = re.search(r"\bmasking\s+policy\s+([\w$.\"]+)", definition, re.IGNORECASE)
             if policy:
-                found.append((definition.split()[0], policy[1]))
+                words = definition.lower().replace("(", " ").split()
+                type_ = "" if words[1] in ("with", "masking") else words[1]
+                found.append((words[0], type_, policy[1]))
             definition = ""
         else:
             definition += character
@@ -448,6 +475,14 @@ def dispatch(
         else:
             ACCOUNT.pipes.add(name)
         return nothing(self)
+    if found := STREAM.match(bare):
+        if found["replace"]:
+            ACCOUNT.stale.discard(name_of(found["name"], conn))
+        return nothing(self)
+    if found := SHOW_STREAMS.match(bare):
+        name = name_of(f"{found[2]}.{found[1]}", conn)
+        is_stale = str(name in ACCOUNT.stale).lower()
+        return answer(self, f"select '{found[1]}' as \"name\", '{is_stale}' as \"stale\"")
     if found := SHOW_NAMES.match(bare):
         names = [name.rsplit(".", 1)[-1] for name in ACCOUNT.pipes if found[1].lower() == "pipes"]
         rows = ", ".join(f"('{name}')" for name in names) or "(null)"
@@ -697,8 +732,9 @@ async def statements(request: Request) -> Response:
 
 
 async def fail(request: Request) -> Response:
-    """Take a list of failures to raise; an empty list clears."""
+    """Take a list of failures to raise; an empty list clears. `on` stale: streams by name."""
     ACCOUNT.failures[:] = await request.json()
+    ACCOUNT.stale |= {one["name"] for one in ACCOUNT.failures if one["on"] == "stale"}
     return JSONResponse({})
 
 

@@ -6,9 +6,17 @@ import re
 
 import pytest
 
-from tests.integration.snowflake.account import FakeAccount
+from tests.integration.snowflake.account import ROOT, FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.sqlfluff_parse import unparsable
+from tests.integration.snowflake.statement_forms import (
+    form_of,
+    forms,
+    in_python,
+    is_checked,
+    printed,
+    without_form,
+)
 
 
 def test_every_data_test_passes(built: Dbt) -> None:
@@ -69,3 +77,40 @@ def test_sql_events_carry_what_the_warehouse_says_of_their_query(
     completed = [row for row in found if row[0] == "cdesk.sql_completed"]
     assert completed
     assert all(row[2] >= 3000 and row[3] > 0 and row[1] >= 0 for row in completed)
+
+
+@pytest.mark.usefixtures("built")
+def test_no_live_question_reads_all_of_landing(account: FakeAccount) -> None:
+    """A predicate with a subquery skips no partition; a literal does:
+    https://docs.snowflake.com/en/user-guide/tables-clustering-micropartitions#query-pruning
+    """
+    views = [
+        s["sql"]
+        for s in account.statements()
+        if re.search(r"create or replace view \S*events_live\b", s["sql"])
+    ]
+    assert len(views) >= 2
+    bound = re.compile(r"landing\.landed_at >=\s*cast\('([\d :.-]+)' as timestamp_ntz\)")
+    bounds = [found[1] for sql in views if (found := bound.search(sql))]
+    assert len(bounds) == len(views), "a view without a literal bound"
+    assert bounds[0] < bounds[-1]  # renewed by a build
+    for template in (ROOT / "analyses" / "safesql").glob("*.sql"):
+        text = template.read_text(encoding="utf-8")
+        assert "source('cdesk', 'landing')" not in text, template.name
+
+
+@pytest.mark.usefixtures("built")
+def test_every_statement_that_was_sent_has_a_form_with_its_page(account: FakeAccount) -> None:
+    sent = {s["sql"] for s in account.statements() if s["sql"] != "login"}
+    assert len(sent) > 200
+    assert without_form(sent | printed() | in_python()) == []
+    used = {form_of(statement) for statement in sent | printed() | in_python()}
+    idle = {form.text for form in forms() if form not in used}
+    # sent by a build after a failure, or by dbt when a person asks for it
+    assert idle <= {"drop table if exists …", "truncate table …", "insert into … values …"}
+    assert [form.text for form in forms() if not is_checked(form)] == []
+
+
+def test_a_statement_of_no_form_is_told() -> None:
+    assert without_form(["undrop table landing"]) == ["undrop table landing"]
+    assert form_of("grant role A to user B") != form_of("grant usage on schema A to role B")

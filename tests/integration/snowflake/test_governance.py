@@ -24,6 +24,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "apply_resource_monitors": {"account_monthly_credits": 200},
     "apply_retention": {},
     "apply_streams_tasks": {},
+    "apply_semantic_view": {},
     "teardown": {"drop_data": True},
 }
 SCHEMA = "CLAUDE_LOGS.ACTIVITIES"
@@ -271,6 +272,32 @@ def test_retention_and_tasks_are_applied_as_often_as_asked(built: Dbt) -> None:
             assert result.ok, result.failures
 
 
+def test_a_task_builds_what_has_landed_and_tests_once_a_day() -> None:
+    """A build with a hundred tests and the account's views every minute costs more than it says."""
+    text = (SNAPSHOTS / "apply_streams_tasks.sql").read_text(encoding="utf-8")
+    tasks = {
+        found[1]: found[2]
+        for found in re.finditer(r"create or replace task \S+\.(\w+)(.*?);\n\n", text, re.DOTALL)
+    }
+    assert set(tasks) == {"build_on_landing", "build_daily"}
+    runs = re.findall(r"args = '([^']*)'", tasks["build_on_landing"])
+    assert set(runs) == {"run --selector refresh_live --target snowflake"}
+    assert re.findall(r"args = '([^']*)'", tasks["build_daily"]) == ["build --target snowflake"]
+    assert "schedule =" in tasks["build_daily"]
+
+
+def test_a_stale_stream_is_made_anew_and_a_sound_one_kept(account: FakeAccount, built: Dbt) -> None:
+    def made() -> list[str]:
+        mark = len(account.statements())
+        assert built.operation("apply_streams_tasks").ok
+        return [s["sql"] for s in account.statements(mark) if " stream " in s["sql"].lower()]
+
+    assert [sql for sql in made() if "or replace stream" in sql] == []
+    with account.failing({"on": "stale", "name": f"{SCHEMA}.LANDING_STREAM"}):
+        assert any("create or replace stream" in sql for sql in made())
+    assert [sql for sql in made() if "or replace stream" in sql] == []
+
+
 def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> None:
     """The deletes that the macro prints, on tables of their own with old rows."""
     printed = built.operation("apply_retention", dry_run=True).statements
@@ -279,12 +306,14 @@ def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> N
         for statement in printed
         if statement.startswith("delete from")
     ]
-    assert len(deletes) == 7
+    assert len(deletes) == 8
     connection = account.connect(database="RETENTION", schema="OLD")
     cursor = connection.cursor()
     old, later = "'2020-01-01'::timestamp_ntz", "'2020-06-01'::timestamp_ntz"
     for table in (
-        "legal_holds as select 'held' as customer",
+        "legal_holds as select 'Held' as customer",
+        "context_cache as select column1 as customer, column2::timestamp_ntz as updated_at from values "
+        "('held', '2020-01-01'), ('free', '2020-01-01'), ('free', '2099-01-01')",
         "events as select column1 as customer, column2::timestamp_ntz as _landed_at from values "
         "('held', '2020-01-01'), ('free', '2020-01-01'), ('free', '2099-01-01')",
         f"landing as select column1 as id, column2 as kind, parse_json(column3) as payload, {old} as landed_at from values "
@@ -315,6 +344,7 @@ def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> N
         "insight",
         "quarantine",
     ]
+    assert kept("customer", "context_cache") == ["free", "held"]
     assert kept("customer", "quarantined_events") == [None, "held"]
     assert kept("artifact_id", "artifacts") == ["artifact of held", "flagged"]
     cursor.execute("delete from legal_holds")
@@ -452,7 +482,8 @@ def granted() -> list[tuple[str, str, str]]:
     found = []
     for operation in ("setup_snowflake", "apply_row_access", "apply_masking"):
         for privileges, on, role in re.findall(
-            r"^grant ([a-z ,]+) on (.+) to role (\w+?)(?: copy current grants)?;$",
+            r"^grant (database role(?= )|[a-z ,]+(?= on ))(?: on)? (.+) to role (\w+?)"
+            r"(?: copy current grants)?;$",
             (SNAPSHOTS / f"{operation}.sql").read_text(encoding="utf-8"),
             re.MULTILINE,
         ):
@@ -481,6 +512,7 @@ def test_each_role_may_do_what_it_is_asked_to_do() -> None:
     assert not {privilege for privilege, on, _ in grants if on == "account"} - {
         "execute task",
         "apply masking policy",
+        "apply row access policy",
     }
     # who may insert may say who they are
     assert not [grant for grant in grants if grant[0] == "insert"]

@@ -193,3 +193,23 @@ def test_each_query_goes_out_tagged_limited_bound_and_for_one_customer(
     assert not any("o'brien" in s["sql"] for s in ran)
     login = next(s["login"] for s in account.statements(mark) if s["sql"] == "login")
     assert login["SESSION_PARAMETERS"]["STATEMENT_TIMEOUT_IN_SECONDS"] == 30
+
+
+def test_a_session_serves_one_customer_for_its_whole_life(
+    account: FakeAccount, warehouse: SnowflakeWarehouse
+) -> None:
+    """Its variables decide which rows the policy shows, and what the result cache may answer."""
+    mark = len(account.statements())
+    wanted = Template(
+        "probe", "", "customer", (), "select ? as probe_value", ("customer",), {}, "0" * 16
+    )
+    for customer in ("ada", "bob", "ada", "bob", "ada"):
+        with warehouse.run_template(
+            wanted, [customer], query_tag="cdesk_0000cafe", timeout_seconds=20
+        ) as outcome:
+            assert [row for batch in outcome.batches for row in batch.to_pylist()] == [
+                {"probe_value": customer}
+            ]
+    ran = [s["sql"] for s in account.statements(mark)]
+    assert ran.count("login") == 2
+    assert len([sql for sql in ran if sql.startswith("set (")]) == 2

@@ -1,4 +1,4 @@
-create resource monitor if not exists CDESK_DAILY with credit_quota = 5
+create resource monitor if not exists CDESK_DAILY with credit_quota = 15
             frequency = daily
             start_timestamp = immediately
             triggers
@@ -6,7 +6,7 @@ create resource monitor if not exists CDESK_DAILY with credit_quota = 5
                 on 95 percent do suspend
                 on 100 percent do suspend_immediate;
 
-alter resource monitor CDESK_DAILY set credit_quota = 5
+alter resource monitor CDESK_DAILY set credit_quota = 15
             frequency = daily
             start_timestamp = immediately
             triggers
@@ -16,7 +16,7 @@ alter resource monitor CDESK_DAILY set credit_quota = 5
 
 alter warehouse CDESK_WH set resource_monitor = CDESK_DAILY;
 
-create resource monitor if not exists CDESK_MONTHLY with credit_quota = 60
+create resource monitor if not exists CDESK_MONTHLY with credit_quota = 400
             frequency = monthly
             start_timestamp = immediately
             triggers
@@ -24,7 +24,7 @@ create resource monitor if not exists CDESK_MONTHLY with credit_quota = 60
                 on 95 percent do suspend
                 on 100 percent do suspend_immediate;
 
-alter resource monitor CDESK_MONTHLY set credit_quota = 60
+alter resource monitor CDESK_MONTHLY set credit_quota = 400
             frequency = monthly
             start_timestamp = immediately
             triggers

@@ -1,5 +1,7 @@
 alter task if exists CLAUDE_LOGS.ACTIVITIES.build_on_landing suspend;
 
+alter task if exists CLAUDE_LOGS.ACTIVITIES.build_daily suspend;
+
 create stream if not exists CLAUDE_LOGS.ACTIVITIES.landing_stream on table CLAUDE_LOGS.ACTIVITIES.landing append_only = true;
 
 create or replace task CLAUDE_LOGS.ACTIVITIES.build_on_landing
@@ -12,12 +14,21 @@ create or replace task CLAUDE_LOGS.ACTIVITIES.build_on_landing
     execute immediate $$
     begin
         insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step) select id from CLAUDE_LOGS.ACTIVITIES.landing_stream where 1 = 0;
-        execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
+        execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'run --selector refresh_live --target snowflake';
     exception
         when other then
-            execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
+            execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'run --selector refresh_live --target snowflake';
     end
     $$;
 
+create or replace task CLAUDE_LOGS.ACTIVITIES.build_daily
+        warehouse = CDESK_BUILD_WH
+        schedule = 'USING CRON 43 2 * * * UTC'
+        user_task_timeout_ms = 1800000
+    as
+    execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
+
 alter task CLAUDE_LOGS.ACTIVITIES.build_on_landing resume;
+
+alter task CLAUDE_LOGS.ACTIVITIES.build_daily resume;
 

@@ -61,9 +61,13 @@ grant ownership on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_TR
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.added_people to role CDESK_TRANSFORMER copy current grants;
 
-grant ownership on table CLAUDE_LOGS.ACTIVITIES.legal_holds to role CDESK_TRANSFORMER copy current grants;
-
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.applied_setup to role CDESK_TRANSFORMER copy current grants;
+
+revoke imported privileges on database snowflake from role CDESK_TRANSFORMER;
+
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.legal_holds to role CDESK_ADMIN copy current grants;
+
+alter account set allow_bind_values_access = false;
 
 grant usage on database CLAUDE_LOGS to role CDESK_LOADER;
 
@@ -89,6 +93,8 @@ grant operate, monitor on warehouse CDESK_BUILD_WH to role CDESK_ADMIN;
 
 grant select on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_LOADER;
 
+grant create semantic view on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
+
 grant create procedure on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 
 grant create table, create view on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
@@ -99,13 +105,21 @@ grant select on future views in schema CLAUDE_LOGS.ACTIVITIES to role CDESK_READ
 
 grant select on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_READER;
 
+grant select on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_READER;
+
 grant create stream, create task, create dbt project on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 
 grant execute task on account to role CDESK_TRANSFORMER;
 
 grant apply masking policy on account to role CDESK_ADMIN;
 
-grant imported privileges on database snowflake to role CDESK_TRANSFORMER;
+grant select on table CLAUDE_LOGS.ACTIVITIES.legal_holds to role CDESK_TRANSFORMER;
+
+grant apply row access policy on account to role CDESK_ADMIN;
+
+grant database role snowflake.governance_viewer to role CDESK_TRANSFORMER;
+
+grant database role snowflake.usage_viewer to role CDESK_TRANSFORMER;
 
 grant ownership on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_ADMIN copy current grants;
 
@@ -180,5 +194,5 @@ grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'setup_snowflake';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '8ffa67d070266783400a48e4c4dbf72d', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '0acf78dbcf483c6d60037e446e1f5c74', sysdate();
 

@@ -1,5 +1,7 @@
 drop task if exists CLAUDE_LOGS.ACTIVITIES.build_on_landing;
 
+drop task if exists CLAUDE_LOGS.ACTIVITIES.build_daily;
+
 drop task if exists CLAUDE_LOGS.ACTIVITIES.apply_retention;
 
 drop stream if exists CLAUDE_LOGS.ACTIVITIES.landing_stream;

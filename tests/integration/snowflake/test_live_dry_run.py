@@ -1,0 +1,72 @@
+"""`scripts/live.sh --dry-run`: what the one command would do on an account, without one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.integration.snowflake.account import ROOT
+from tests.integration.snowflake.statement_forms import without_form
+from tests.live.run import DATABASE, PREFIX, page
+
+
+def test_the_dry_run_names_nothing_that_is_not_its_own() -> None:
+    environ = {name: value for name, value in os.environ.items() if "SNOWFLAKE" not in name}
+    done = subprocess.run(
+        ["sh", str(ROOT / "scripts/live.sh"), "--dry-run"],
+        env={**environ, "PYTHON": sys.executable},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    statements = [
+        part for part in re.sub(r"(?m)^--.*$", "", done.stdout).split(";\n\n") if part.strip()
+    ]
+    assert len(statements) > 100
+    assert without_form(statements) == []
+    assert "CLAUDE_LOGS" not in done.stdout
+    variables = {"CDESK_SCOPE", "CDESK_CUSTOMER"}  # of a session
+    assert set(re.findall(r"\bCDESK_[A-Z]+", done.stdout)) - variables == {PREFIX}
+    # what is made is taken away
+    made = set(
+        re.findall(r"create (role|warehouse|resource monitor) if not exists (\w+)", done.stdout)
+    )
+    dropped = set(
+        re.findall(r"drop (role|warehouse|resource monitor) if exists (\w+)", done.stdout)
+    )
+    assert made - dropped == {("role", f"{PREFIX}_PIPE_CDESK_LIVE_USER")}  # found by its name then
+    assert f"drop database if exists {DATABASE}" in done.stdout
+    assert "test_streaming_lands_and_resumes" in done.stdout
+
+
+def test_without_an_account_it_says_what_to_set(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if "SNOWFLAKE" not in name}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.live.run", "--report", str(tmp_path / "r.md")],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "SNOWFLAKE_ACCOUNT" in done.stderr
+
+
+def test_the_report_says_of_each_test_how_it_went(tmp_path: Path) -> None:
+    results = tmp_path / "results.xml"
+    results.write_text(
+        "<testsuites><testsuite><testcase name='test_a_line_lands'/>"
+        "<testcase name='test_it_is_masked'><failure message='x'/></testcase>"
+        "<testcase name='test_a_key'><skipped/></testcase></testsuite></testsuites>",
+        encoding="utf-8",
+    )
+    text = page(results, 90.0, ["roles: CDESK_LIVE_ADMIN"])
+    assert "| a line lands | passed |" in text
+    assert "| it is masked | failure |" in text
+    assert "| a key | skipped |" in text
+    assert "Left behind: roles: CDESK_LIVE_ADMIN" in text

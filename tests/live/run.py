@@ -1,0 +1,157 @@
+"""One command for somebody with a trial account: everything that no stand-in can show, in a
+database, roles and warehouses of its own, taken away again; then a report.
+
+    scripts/live.sh --dry-run     what it would do, without an account
+    scripts/live.sh               does it: at most 15 minutes and 2 credits
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DATABASE, PREFIX = "CDESK_LIVE_TEST", "CDESK_LIVE"
+MINUTES = 15
+CREDITS = {"daily_credits": 1, "monthly_credits": 1}
+"""Of the two monitors, which suspend at that: the least that they take, and 2 together."""
+STEPS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("setup_snowflake", {}),
+    ("apply_resource_monitors", dict(CREDITS)),
+    ("apply_row_access", {}),
+    ("apply_masking", {}),
+    ("add_person", {"user": "CDESK_LIVE_USER", "customer": "ada@example.com", "streaming": True}),
+    ("apply_streams_tasks", {}),
+    ("apply_retention", {}),
+    ("apply_semantic_view", {}),
+    ("teardown", {"confirm": DATABASE, "drop_data": True}),
+)
+_PROFILE = f"""cdesk:
+  target: snowflake
+  outputs:
+    snowflake: {{type: snowflake, account: none, user: none, password: none, threads: 1,
+      role: {PREFIX}_ADMIN, warehouse: {PREFIX}_BUILD_WH, database: {DATABASE}, schema: ACTIVITIES}}
+"""
+
+
+def dry_run() -> int:
+    """Print every statement of set-up, governance and teardown, and the tests between."""
+    from tests.integration.snowflake.dbt_process import running_dbt
+
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "profiles.yml").write_text(_PROFILE, encoding="utf-8")
+        variables: dict[str, object] = {"cdesk__snowflake_prefix": PREFIX}
+        with running_dbt(work, work, dict(os.environ), variables) as dbt:
+            for step, arguments in STEPS:
+                result = dbt.operation(step, dry_run=True, **arguments)
+                if not result.ok:
+                    sys.stderr.write(f"{step}: {'; '.join(result.failures)}\n{result.printed}\n")
+                    return 1
+                sys.stdout.write(f"-- {step}\n{result.printed}\n")
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "live", "tests/live"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    sys.stdout.write("-- between add_person and teardown, build and tests\n")
+    sys.stdout.write("".join(f"-- {line}\n" for line in tests.stdout.splitlines() if "::" in line))
+    return tests.returncode
+
+
+def run(report: Path) -> int:
+    """Run the suite, with an end after MINUTES; the teardown stands in its fixture's end."""
+    missing = [
+        name
+        for name in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_PRIVATE_KEY_PATH")
+        if not os.environ.get(name)
+    ]
+    if missing:
+        sys.stderr.write(f"set {', '.join(missing)} (docs/snowflake.md, Connections)\n")
+        return 2
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        results = Path(name) / "results.xml"
+        suite = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-m",
+                "live",
+                "tests/live",
+                f"--junitxml={results}",
+            ],
+            cwd=ROOT,
+        )
+        try:
+            code = suite.wait(timeout=MINUTES * 60 - 120)
+        except subprocess.TimeoutExpired:
+            suite.send_signal(signal.SIGINT)  # pytest then runs the fixture's teardown
+            code = suite.wait(timeout=120)
+        seconds = time.monotonic() - started
+        if not results.exists():
+            sys.stderr.write("the suite came to no result; look for what it left behind\n")
+            return code or 1
+        report.write_text(page(results, seconds, left_behind()), encoding="utf-8")
+    sys.stdout.write(f"report: {report}\n")
+    return code
+
+
+def left_behind() -> list[str]:
+    """Objects of this run that are still in the account."""
+    from cdesk.warehouse.snowflake.login import Login
+
+    connection = Login(os.environ).open(role="ACCOUNTADMIN", warehouse="", session_parameters={})
+    try:
+        cursor = connection.cursor()
+        found = []
+        for kind in ("databases", "roles", "warehouses", "resource monitors"):
+            cursor.execute(f"show {kind} like '{PREFIX}%'")
+            names = [column.name for column in cursor.description].index("name")
+            found += [f"{kind}: {row[names]}" for row in cursor.fetchall()]
+        return found
+    finally:
+        connection.close()
+
+
+def page(results: Path, seconds: float, left: list[str]) -> str:
+    """The report, from pytest's JUnit file."""
+    cases = ET.parse(results).getroot().iter("testcase")
+    rows = []
+    for case in cases:
+        said = next(
+            (kind for kind in ("failure", "error", "skipped") if case.find(kind) is not None),
+            "passed",
+        )
+        words = str(case.get("name")).removeprefix("test_").replace("_", " ")
+        rows.append(f"| {words} | {said} |")
+    head = (
+        f"# What ran on an account\n\n{datetime.now(UTC):%Y-%m-%d}, in {seconds / 60:.1f} minutes, "
+        f"by `scripts/live.sh`. Left behind: {', '.join(left) or 'nothing'}.\n\n"
+        "| test | outcome |\n|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/live.sh", description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="print what it would do")
+    parser.add_argument("--report", type=Path, default=ROOT / "docs" / "live_report.md")
+    arguments = parser.parse_args()
+    return dry_run() if arguments.dry_run else run(arguments.report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

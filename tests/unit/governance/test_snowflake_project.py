@@ -1,0 +1,60 @@
+"""What `snow dbt deploy` checks before it takes a project (the CLI's own rules, restated)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[3]
+REQUIRED = {"account", "database", "role", "schema", "type", "user", "warehouse"}
+
+
+def problems(profiles: dict[str, dict[str, object]], wanted: str) -> list[str]:
+    """https://github.com/snowflakedb/snowflake-cli, _plugins/dbt/manager.py"""
+    found = [f"unnecessary profile {name}" for name in profiles if name != wanted]
+    outputs = profiles[wanted]["outputs"]
+    assert isinstance(outputs, dict)
+    for name, target in outputs.items():
+        found += [f"{name} lacks {field}" for field in REQUIRED - set(target)]
+        found += [f"{name} has {field}" for field in set(target) - REQUIRED - {"threads"}]
+        if target.get("type") != "snowflake":
+            found.append(f"{name} is no Snowflake target")
+    if profiles[wanted]["target"] not in outputs:
+        found.append("the default target is none of them")
+    return found
+
+
+def test_the_project_folder_is_one_that_the_command_takes(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts/snowflake_project.py"), str(folder)],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        )
+    profiles = yaml.safe_load((folder / "profiles.yml").read_text(encoding="utf-8"))
+    assert problems(profiles, "cdesk") == []
+    assert not [path for path in folder.rglob("*") if path.name in (".venv", ".git", "target")]
+    for model in ROOT.glob("models/**/*.sql"):
+        assert (folder / model.relative_to(ROOT)).read_bytes() == model.read_bytes()
+    command = done.stdout.strip()
+    assert "--default-target snowflake" in command
+    assert f"--source {folder}" in command
+
+
+def test_the_profile_of_the_repository_is_refused_by_those_rules() -> None:
+    example = yaml.safe_load((ROOT / "profiles.example.yml").read_text(encoding="utf-8"))
+    assert "duckdb is no Snowflake target" in problems(example, "cdesk")
+
+
+def test_the_version_asked_for_is_one_that_the_project_allows() -> None:
+    script = (ROOT / "scripts/snowflake_project.py").read_text(encoding="utf-8")
+    version = re.search(r'DBT_VERSION = "(\d+)\.(\d+)\.\d+"', script)
+    assert version is not None
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"dbt-core>={version[1]}.{version[2]},<1.12"' in pyproject
