@@ -19,9 +19,8 @@
 {%- endmacro %}
 
 {% macro snowflake__live_since() -%}
-    {%- set events = ref('events') -%}
-    {%- if execute and load_relation(events) is not none -%}
-        {{ cdesk.since(events) }}
+    {%- if execute and flags.WHICH in ('build', 'run', 'retry') -%}
+        {{ cdesk.since(ref('events')) }}
     {%- else -%}
         {{ cdesk.default__live_since() }}
     {%- endif -%}

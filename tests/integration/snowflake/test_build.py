@@ -90,24 +90,37 @@ def test_no_live_question_reads_all_of_landing(account: FakeAccount) -> None:
         if re.search(r"create or replace view \S*events_live\b", s["sql"])
     ]
     assert len(views) >= 2
-    bound = re.compile(r"landing\.landed_at >=\s*cast\('([\d :.-]+)' as timestamp_ntz\)")
+    bound = re.compile(r"landing\.landed_at >=\s*cast\('([\d :.-]+)' as timestamp\)")
     bounds = [found[1] for sql in views if (found := bound.search(sql))]
-    assert len(bounds) == len(views), "a view without a literal bound"
+    assert len(bounds) == len(views), views
     assert bounds[0] < bounds[-1]  # renewed by a build
-    for template in (ROOT / "analyses" / "safesql").glob("*.sql"):
-        text = template.read_text(encoding="utf-8")
-        assert "source('cdesk', 'landing')" not in text, template.name
+    reads_landing = {
+        template.stem
+        for template in (ROOT / "analyses" / "safesql").glob("*.sql")
+        if "source('cdesk', 'landing')" in template.read_text(encoding="utf-8")
+    }
+    # which a catalogue can give no literal: its text stands longer than a build
+    assert reads_landing == {"data_fingerprint"}
 
 
 @pytest.mark.usefixtures("built")
 def test_every_statement_that_was_sent_has_a_form_with_its_page(account: FakeAccount) -> None:
     sent = {s["sql"] for s in account.statements() if s["sql"] != "login"}
     assert len(sent) > 200
-    assert without_form(sent | printed() | in_python()) == []
+    missing = without_form(sent | printed() | in_python())
+    assert missing == [], "\n".join(missing)
     used = {form_of(statement) for statement in sent | printed() | in_python()}
     idle = {form.text for form in forms() if form not in used}
-    # sent by a build after a failure, or by dbt when a person asks for it
-    assert idle <= {"drop table if exists …", "truncate table …", "insert into … values …"}
+    # sent by other tests of this folder, by a build after a failure, or by dbt for a person
+    assert idle <= {
+        "create or replace temporary table … as …",
+        "drop table if exists …",
+        "insert into … values …",
+        "show parameters like … in …",
+        "show streams like … in schema …",
+        "truncate table …",
+        "with … select …",
+    }
     assert [form.text for form in forms() if not is_checked(form)] == []
 
 
