@@ -12,7 +12,7 @@
 
 {% macro snowflake__customer_is_held(customer) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {{ customer }} in (
-        select held.customer from {{ names.holds }} as held where held.customer is not null
+    lower({{ customer }}) in (
+        select lower(held.customer) from {{ names.holds }} as held where held.customer is not null
     )
 {%- endmacro %}
