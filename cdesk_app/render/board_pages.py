@@ -34,6 +34,8 @@ class BoardSource:
     customer: str
     figures: Figures
     gather: Callable[[], Overview]
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the server is about to end: open pages are let go."""
 
 
 def board_routes(renderer: Renderer, source: BoardSource) -> list[Route]:
@@ -117,7 +119,7 @@ class _Boards:
     async def _changes(self, request: Request) -> AsyncIterator[str]:
         """An event whenever the board has changed, and a comment now and then to keep the line."""
         said, quiet = None, 0.0
-        while not await request.is_disconnected():
+        while not (self._source.stopping() or await request.is_disconnected()):
             version = (await run_in_threadpool(self._board)).version()
             if version != said:
                 said, quiet = version, 0.0

@@ -170,7 +170,7 @@ def make_board(
 
 def _findings(found: Overview, zone: tzinfo, now: datetime) -> list[Finding]:
     def since(text: str | None) -> str:
-        return f"since {moment(text, zone)}" if text else "for now"
+        return f"since {moment(text, zone)}" if text else "now"
 
     made = []
     if found.kill_switch.on:
@@ -189,7 +189,7 @@ def _findings(found: Overview, zone: tzinfo, now: datetime) -> list[Finding]:
             )
         )
     if found.worker.problem and not found.worker.running:
-        made.append(Finding(f"The worker ended: {found.worker.problem}", "for now", "cdesk worker"))
+        made.append(Finding(f"The worker ended: {found.worker.problem}", "now", "cdesk worker"))
     oldest = found.queue.oldest
     if oldest and (now - parse_ts(oldest)).total_seconds() > OLD_RECORD_SECONDS:
         todo = "cdesk doctor" if found.worker.running else "cdesk worker --once"

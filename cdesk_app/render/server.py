@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -127,12 +128,10 @@ def serve(
     try:
         with _listening(settings, host, port) as listener, _recorder(settings, home) as recorder:
             renderer = make_renderer(settings, home)
+            source = replace(make_source(settings, home), stopping=lambda: server.should_exit)
             made = make_app(
-                Renderer(
-                    **{name: getattr(renderer, name) for name in Renderer.__slots__}
-                    | {"painted": recorder}
-                ),
-                more=board_routes(renderer, make_source(settings, home)),
+                replace(renderer, painted=recorder),
+                more=board_routes(renderer, source),
             )
             watched = _Watched(made)
             server = uvicorn.Server(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,10 @@ from cdesk_app.render.app import make_app
 from cdesk_app.render.card import Card
 from cdesk_app.render.server import make_renderer
 from cdesk_app.render.start import card_link
+from tests.browser import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 ADA = "ada@example.com"
 BOB = "bob@example.com"
@@ -164,6 +168,29 @@ class Site:
             return Answer(response.status, named, response.read())
         finally:
             connection.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    """One for a module and no longer: while Playwright runs, no test of this process can have an
+    event loop of its own.
+    """
+    with chromium() as context:
+        yield context
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    """A page whose console must stay empty."""
+    made = browser.new_page()
+    said: list[str] = []
+    made.on("console", lambda message: said.append(message.text))
+    made.on("pageerror", lambda error: said.append(str(error)))
+    made.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
+    made.set_viewport_size({"width": 1100, "height": 900})
+    yield made
+    made.close()
+    assert [text for text in said if "403" not in text] == []
 
 
 @pytest.fixture(scope="module")

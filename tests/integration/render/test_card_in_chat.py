@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,7 @@ from cdesk_app.render.pictures import keep_pictures
 from cdesk_app.render.start import card_link
 from cdesk_app.render.table import Table
 from mcp_shim.tools.card import CARD_URI, EXTENSION, MIME_TYPE
-from tests.browser import chromium, picture
+from tests.browser import picture
 from tests.integration.render.conftest import ADA, Site
 from tests.integration.render.test_in_a_browser import PARAMS, by_day
 from tests.integration.shim.harness import Wire
@@ -65,12 +64,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
         check=True,
     )
     return built.stdout
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserContext]:
-    with chromium() as context:
-        yield context
 
 
 def answered(site: Site, columns: dict[str, Any], *, painted: bool = True) -> tuple[str, str]:

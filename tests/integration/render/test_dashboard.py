@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -26,11 +26,15 @@ from cdesk_app.render.app import make_app
 from cdesk_app.render.board_pages import board_routes
 from cdesk_app.render.server import make_renderer, make_source
 from cdesk_app.render.start import dashboard_link
+from tests.browser import picture
 from tests.integration.render.conftest import ADA, BOB, Answer, Site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 @dataclass
-class Browser:
+class Visitor:
     """Keeps the session that a link began."""
 
     site: Site
@@ -65,8 +69,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def browser(site: Site) -> Browser:
-    made = Browser(site)
+def visitor(site: Site) -> Visitor:
+    made = Visitor(site)
     made.open()
     return made
 
@@ -122,13 +126,13 @@ def keep(home: StateDirectory, *facts: Fact) -> None:
 
 
 def test_the_link_begins_a_session_and_leaves_no_signature_behind(site: Site) -> None:
-    browser = Browser(site)
-    opened = browser.open()
+    visitor = Visitor(site)
+    opened = visitor.open()
     assert (opened.status, opened.headers["location"]) == (303, "/")
     cookie = opened.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
-    assert browser.get().status == 200
+    assert visitor.get().status == 200
 
 
 def test_nothing_opens_without_a_session(site: Site) -> None:
@@ -140,30 +144,30 @@ def test_nothing_opens_without_a_session(site: Site) -> None:
 
 
 def test_another_customers_link_opens_nothing(site: Site) -> None:
-    assert Browser(site).open(BOB).status == 403
+    assert Visitor(site).open(BOB).status == 403
 
 
 def test_a_cards_link_is_none_to_the_dashboard_and_a_session_opens_ones_cards(
-    browser: Browser, site: Site
+    visitor: Visitor, site: Site
 ) -> None:
     mine, theirs = site.put({"v": [1]}), site.put({"v": [1]}, customer=BOB)
     query = site.link(mine).partition("?")[2]
     assert site.get(f"/?{query}").status == 403
-    assert browser.get(f"/c/{mine}").status == 200
-    assert browser.get(f"/c/{theirs}").status == 404
+    assert visitor.get(f"/c/{mine}").status == 200
+    assert visitor.get(f"/c/{theirs}").status == 404
 
 
-def test_an_empty_installation_says_how_to_begin(browser: Browser) -> None:
-    page = browser.get()
+def test_an_empty_installation_says_how_to_begin(visitor: Visitor) -> None:
+    page = visitor.get()
     assert page.status == 200
     assert "Nothing has happened yet" in page.text
     assert "make demo" in page.text
     assert page.text.count("not measured yet") == 4
 
 
-def test_a_year_of_figures_is_held_against_its_targets(browser: Browser, site: Site) -> None:
+def test_a_year_of_figures_is_held_against_its_targets(visitor: Visitor, site: Site) -> None:
     figures(site.home)
-    page = browser.get().text
+    page = visitor.get().text
     assert "All is well" in page
     for text in ("100 ms", "target 300 ms", "30 ms", "target 25 ms", "99 %", "≥ 98 %"):
         assert text in page
@@ -173,10 +177,10 @@ def test_a_year_of_figures_is_held_against_its_targets(browser: Browser, site: S
     assert "⟨U+202E⟩y" in page
     assert "<img src=x" not in page
     for name in ("first_token_path", "get_context", "ingestion_lag", "calendar", "costs"):
-        plots = [browser.get(f"/board/{name}.svg?theme={theme}") for theme in ("light", "dark")]
+        plots = [visitor.get(f"/board/{name}.svg?theme={theme}") for theme in ("light", "dark")]
         assert [plot.status for plot in plots] == [200, 200], name
         assert plots[0].body != plots[1].body
-    assert browser.get("/board/nothing.svg").status == 404
+    assert visitor.get("/board/nothing.svg").status == 404
 
 
 @pytest.mark.parametrize(
@@ -189,11 +193,11 @@ def test_a_year_of_figures_is_held_against_its_targets(browser: Browser, site: S
     ],
 )  # fmt: skip
 def test_what_is_broken_is_said_with_since_when_and_what_to_do(
-    browser: Browser, site: Site, facts: list[Fact], said: str, todo: str
+    visitor: Visitor, site: Site, facts: list[Fact], said: str, todo: str
 ) -> None:
     figures(site.home)
     keep(site.home, *facts)
-    page = browser.get().text
+    page = visitor.get().text
     assert "1 thing to look at" in page
     assert said in page
     assert todo in page
@@ -202,30 +206,30 @@ def test_what_is_broken_is_said_with_since_when_and_what_to_do(
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"metrics": {"rows": [[1]]}}'])
 def test_figures_that_make_no_sense_leave_the_page_whole(
-    browser: Browser, site: Site, content: bytes
+    visitor: Visitor, site: Site, content: bytes
 ) -> None:
     site.home.dashboard.write_bytes(content)
-    page = browser.get()
+    page = visitor.get()
     assert page.status == 200
     assert page.text.rstrip().endswith("</html>")
 
 
-def test_a_state_that_cannot_be_read_is_a_finding(browser: Browser, site: Site) -> None:
+def test_a_state_that_cannot_be_read_is_a_finding(visitor: Visitor, site: Site) -> None:
     with closing(open_state(site.home.state_db)) as state:
         state.execute("pragma user_version = 9999")
-    page = browser.get()
+    page = visitor.get()
     assert page.status == 200
     assert "newer cdesk" in page.text
 
 
-def test_old_figures_are_said_to_be_old(browser: Browser, site: Site) -> None:
+def test_old_figures_are_said_to_be_old(visitor: Visitor, site: Site) -> None:
     figures(site.home, days=3, as_of=time.time() - 3 * 86_400)
-    assert "The figures are old" in browser.get().text
+    assert "The figures are old" in visitor.get().text
 
 
-def test_what_changes_is_told_to_an_open_page(browser: Browser, site: Site) -> None:
+def test_what_changes_is_told_to_an_open_page(visitor: Visitor, site: Site) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
-    connection.request("GET", "/events", headers={"Cookie": browser.cookie})
+    connection.request("GET", "/events", headers={"Cookie": visitor.cookie})
     events = connection.getresponse()
     assert events.headers["Content-Type"].startswith("text/event-stream")
 
@@ -235,11 +239,51 @@ def test_what_changes_is_told_to_an_open_page(browser: Browser, site: Site) -> N
         return line.removeprefix("data: ").strip()
 
     first = next_version()
-    assert browser.get("/board").headers["x-version"] == first
+    assert visitor.get("/board").headers["x-version"] == first
     figures(site.home, days=10)
     second = next_version()
     assert second != first
-    page = browser.get("/board")
+    page = visitor.get("/board")
     assert page.headers["x-version"] == second
     assert date.today().isoformat()[:4] in page.text  # noqa: DTZ011 - the year alone
     connection.close()
+
+
+# -- in a browser
+
+
+def see(page: Page, site: Site) -> None:
+    url = dashboard_link(site.settings, site.home, customer=ADA).url
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.goto(site.url(url.removeprefix(site.settings.render_url)))
+    page.wait_for_selector("[data-ready=yes]")
+    page.wait_for_selector("#live.on")
+    page.wait_for_function("() => [...document.images].every((image) => image.complete)")
+
+
+def test_the_board_is_live_from_empty_to_full_to_broken(site: Site, page: Page) -> None:
+    see(page, site)
+    assert page.inner_text("h1") == "Nothing has happened yet"
+    assert "t=" not in page.url
+    picture(page, "dashboard-empty")
+    figures(site.home)
+    page.wait_for_function("() => document.querySelector('h1').textContent === 'All is well'")
+    page.wait_for_function(
+        "() => [...document.images].length >= 5 && [...document.images].every((image) => image.naturalWidth > 100)"
+    )
+    picture(page, "dashboard")
+    keep(site.home, BreakerState(state="open", reason="disk full"))
+    page.wait_for_function(
+        "() => document.querySelector('.findings')?.textContent.includes('disk full')"
+    )
+    picture(page, "dashboard-fault", whole=False)
+    assert page.locator("main script, main img[src^='x']").count() == 0
+
+
+def test_the_board_fits_a_phone_in_the_dark(site: Site, page: Page) -> None:
+    figures(site.home)
+    page.emulate_media(color_scheme="dark")
+    see(page, site)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "dashboard-phone")

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.browser import chromium, picture
+from tests.browser import picture
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Response
+    from playwright.sync_api import Page, Response
 
     from tests.integration.render.conftest import Site
 
 DAY = datetime(2026, 1, 5, tzinfo=UTC)
 PARAMS = {"activity": "cdesk.user_asked", "period": "day", "days_back": 30}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserContext]:
-    with chromium() as context:
-        yield context
-
-
-@pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
-    """A page whose console must stay empty."""
-    made = browser.new_page()
-    said: list[str] = []
-    made.on("console", lambda message: said.append(message.text))
-    made.on("pageerror", lambda error: said.append(str(error)))
-    made.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
-    made.set_viewport_size({"width": 1100, "height": 900})
-    yield made
-    made.close()
-    assert [text for text in said if "403" not in text] == []
 
 
 def by_day() -> dict[str, Any]:
