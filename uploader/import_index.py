@@ -26,10 +26,13 @@ Exists = Callable[[Sequence[str]], Iterable[str]]
 
 _SCHEMA: Final = """
 create table if not exists imports (import_id integer primary key);
-create table if not exists files (source_file text primary key, import_id integer not null) without rowid;
+create table if not exists files (
+    source_file text primary key, import_id integer not null
+) without rowid;
 drop table if exists ids;
 create table if not exists records (
-    id blob, kind text, content blob, source text not null, is_first integer not null, import_id integer not null,
+    id blob, kind text, content blob, source text not null,
+    is_first integer not null, import_id integer not null,
     primary key (id, kind, content)
 ) without rowid;
 """

@@ -31,7 +31,10 @@ from cdesk.core.errors import Drift
 QUARANTINE: Final = "quarantine"
 
 _TEXT = r"[ !#-\[\]-~]"  # ASCII that JSON writes as it is
-_DAY = r"[12]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+_DAY = (
+    r"[12]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
 _EVENT = re.compile(
     (
         r'\{"v":1,"kind":"event",'

@@ -1,5 +1,5 @@
-"""What a run can prove: the distinct values of its evidence columns, as its `query_run` record holds
-them and insights are checked against (docs/trust.md, "Memory").
+"""What a run can prove: the distinct values of its evidence columns, as its `query_run` record
+holds them and insights are checked against (docs/trust.md, "Memory").
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Facts in `state.db`, one row of `worker_status` for each kind, and those that the turn path reads.
+"""Facts in `state.db`, one row of `worker_status` for each kind, and those that the turn path
+reads.
 
 A field that an older or newer version wrote and this one does not know is left out; one that is
 missing, or of another type, has its default. The other kinds: cdesk/state/status.py.

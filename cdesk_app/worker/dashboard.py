@@ -1,5 +1,5 @@
-"""The figures of the dashboard, exported to a file: the renderer never asks the warehouse, and shows
-the last figures when that is down.
+"""The figures of the dashboard, exported to a file: the renderer never asks the warehouse, and
+shows the last figures when that is down.
 """
 
 from __future__ import annotations

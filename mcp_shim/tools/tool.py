@@ -44,8 +44,8 @@ class Tool:
 
     `input` and `output` are JSON schemas of the arguments and of the structured content. `text` is
     written for a model. `needs_worker`: the answer depends on a worker that runs. `dynamic` makes
-    the text and the input schema for a catalog (None where there is none yet) and a caller. `meta` is
-    for the client alone.
+    the text and the input schema for a catalog (None where there is none yet) and a caller. `meta`
+    is for the client alone.
     """
 
     name: str

@@ -1,4 +1,5 @@
-"""The wheel, and what each extra of it brings: tried in virtual environments that hold nothing else.
+"""The wheel, and what each extra of it brings: tried in virtual environments that hold nothing
+else.
 
 A virtual environment is filled from the distributions of the running one, by the requirements that
 the wheel and its dependencies declare, so nothing is downloaded and nothing undeclared is there.

@@ -8,8 +8,8 @@ What a template declares, in `config.meta` of its YAML entry:
         or a mapping name → the rest
     example: {hours_back: 24}
     reuse: false              optional
-    evidence_columns: {activity_count: system}    optional: what can prove an insight, and whose word
-                                                  it is (system, reported, or row)
+    evidence_columns: {activity_count: system}    optional: what can prove an insight, and whose
+                                                  word it is (system, reported, or row)
     safe_columns: [customer]  optional: text columns that scope caller and org show as they are; all
                               other text is redacted there
 

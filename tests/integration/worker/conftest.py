@@ -26,7 +26,11 @@ flags: {send_anonymous_usage_stats: false}
 small:
   target: duckdb
   outputs:
-    duckdb: {type: duckdb, path: "{{ env_var('CDESK_HOME') }}/warehouse.duckdb", schema: activities, threads: 2}
+    duckdb:
+      type: duckdb
+      path: "{{ env_var('CDESK_HOME') }}/warehouse.duckdb"
+      schema: activities
+      threads: 2
 """,
     "selectors.yml": """
 selectors:

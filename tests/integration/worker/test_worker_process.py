@@ -55,9 +55,15 @@ class Shim:
         id, ts = self.ids.uuid7(), format_ts(time.time_ns())
         line = encode(
             make_record(
-                kind, id=id, ts=ts, customer=ADA, session_id=None, query_tag=self.ids.query_tag(), fields=fields
+                kind,
+                id=id,
+                ts=ts,
+                customer=ADA,
+                session_id=None,
+                query_tag=self.ids.query_tag(),
+                fields=fields,
             )
-        )  # fmt: skip
+        )
         if kind == "insight":
             self.state.execute(
                 "insert into pending_insights (id, customer, ts, subject, metric, value) "

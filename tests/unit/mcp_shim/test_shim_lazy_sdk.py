@@ -1,5 +1,5 @@
-"""The lazy import of the SDK: on for versions that were measured, for stdio alone, and said where it
-is off. What it leaves out is tested on the wire (tests/integration/shim/test_protocol.py).
+"""The lazy import of the SDK: on for versions that were measured, for stdio alone, and said where
+it is off. What it leaves out is tested on the wire (tests/integration/shim/test_protocol.py).
 """
 
 from __future__ import annotations

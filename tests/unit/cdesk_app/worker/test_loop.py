@@ -53,14 +53,25 @@ from uploader.uploader import Uploader
 NOON = 1_769_860_800_000_000_000
 _TABLES = """
 create schema if not exists activities;
-create table if not exists activities.landing (id varchar, kind varchar, payload json, source_file varchar, source_offset bigint,
-    landed_at timestamp);
-create table if not exists activities.context_cache (customer varchar primary key, context json, updated_at timestamp, version varchar);
+create table if not exists activities.landing (
+    id varchar, kind varchar, payload json, source_file varchar, source_offset bigint,
+    landed_at timestamp
+);
+create table if not exists activities.context_cache (
+    customer varchar primary key, context json, updated_at timestamp, version varchar
+);
 """
 _MODELS = """
 insert or replace into activities.context_cache
-select payload->>'customer', json_object('customer', payload->>'customer', 'events', count(distinct id),
-    'insights', list({'insight_id': id}) filter (kind = 'insight')), $built_at, cast(count(distinct id) as varchar)
+select
+    payload->>'customer',
+    json_object(
+        'customer', payload->>'customer',
+        'events', count(distinct id),
+        'insights', list({'insight_id': id}) filter (kind = 'insight')
+    ),
+    $built_at,
+    cast(count(distinct id) as varchar)
 from activities.landing where kind <> 'quarantine' group by 1
 """
 
@@ -126,7 +137,14 @@ class SmallDbt:
         self.calls.append("close")
 
     def _report(self) -> BuildReport:
-        return BuildReport("tests_failed" if self.failures else "succeeded", 0.1, 1, self.fingerprint, False, self.failures)  # fmt: skip
+        return BuildReport(
+            "tests_failed" if self.failures else "succeeded",
+            0.1,
+            1,
+            self.fingerprint,
+            False,
+            self.failures,
+        )
 
 
 class NoTickets:
@@ -208,8 +226,14 @@ class Desk:
         insight = {"subject": "s", "metric": "m", "value": 1, "provenance_query_hash": None}
         fields = insight if kind == "insight" else event
         record = make_record(
-            kind, id=id, ts=ts, customer=customer, session_id=None, query_tag=self.ids.query_tag(), fields=fields
-        )  # type: ignore[arg-type]  # fmt: skip
+            kind,
+            id=id,
+            ts=ts,
+            customer=customer,
+            session_id=None,
+            query_tag=self.ids.query_tag(),
+            fields=fields,
+        )  # type: ignore[arg-type]
         if kind == "insight":
             self.state.execute(
                 "insert into pending_insights (id, customer, ts, subject, metric, value) "
@@ -342,8 +366,13 @@ def test_a_worker_ends_when_its_directory_is_removed_or_another_holds_it(built: 
     lock = FileLock(built.home.worker_lock)
     assert lock.acquire()
     loop = Loop(
-        built.pipeline, built.wait, built.stop, others_live=lambda: True, owned=lambda: lock.stands, monotonic=built.clock.monotonic
-    )  # fmt: skip
+        built.pipeline,
+        built.wait,
+        built.stop,
+        others_live=lambda: True,
+        owned=lambda: lock.stands,
+        monotonic=built.clock.monotonic,
+    )
     built.home.worker_lock.unlink()
     assert loop.run(60.0) == "removed"
     other = FileLock(built.home.worker_lock)
@@ -509,7 +538,13 @@ def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None
             built.shims_live = False
         return built.wait(seconds)
 
-    loop = Loop(built.pipeline, wait, built.stop, others_live=lambda: built.shims_live, monotonic=built.clock.monotonic)  # fmt: skip
+    loop = Loop(
+        built.pipeline,
+        wait,
+        built.stop,
+        others_live=lambda: built.shims_live,
+        monotonic=built.clock.monotonic,
+    )
     ends.append(loop.run(900))
     assert ends == ["idle"]
     assert built.clock.seconds > 40_000
