@@ -191,7 +191,9 @@ def land_history(
 
 
 def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, round_: int, id_sql: str) -> None:
-    """The next minutes: mostly new, 1 in 20 late by up to 30 days, and 1 in 100 an old line again."""
+    """The next minutes: mostly new, 1 in 20 late by up to 30 days, and 1 in 100 an old line
+    again.
+    """
     now = f"timestamp '2026-01-02' + to_hours({round_})"
     late = (
         "case when i % 20 = 0 then to_seconds((hash(i) % 2592000)::bigint) else "

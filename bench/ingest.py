@@ -287,7 +287,9 @@ def measure_lag(rate: float, seconds: float) -> dict[str, Any]:
 
 
 def queryable(path: Path) -> int:
-    """How many of the writer's records `events_live` holds; waits while somebody else has the file."""
+    """How many of the writer's records `events_live` holds; waits while somebody else has
+    the file.
+    """
     while True:
         try:
             with duckdb.connect(path, read_only=True) as connection:

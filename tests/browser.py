@@ -46,7 +46,9 @@ def chromium() -> Iterator[BrowserContext]:
 
 
 def picture(page: Page, name: str, *, whole: bool = True) -> None:
-    """Take a picture into the folder that the variable `SCREENSHOTS` names; nothing where it names none."""
+    """Take a picture into the folder that the variable `SCREENSHOTS` names; nothing where
+    it names none.
+    """
     folder = os.environ.get("SCREENSHOTS")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)

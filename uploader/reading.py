@@ -70,7 +70,9 @@ def read_blocks(
 
 
 def _skip_line(file: BufferedReader, offset: int) -> tuple[int, bool]:
-    """The offset behind the next line feed, and whether there was one before the end of the file."""
+    """The offset behind the next line feed, and whether there was one before the end of the
+    file.
+    """
     while data := file.read(BLOCK_BYTES):
         if (index := data.find(b"\n")) >= 0:
             return offset + index + 1, True

@@ -17,7 +17,9 @@ from cdesk.contract.redaction import PASSES, key_label, redact_value
 
 @functools.cache
 def redaction_version() -> str:
-    """Changes with the list of patterns: an answer that an older list let through stands no more."""
+    """Changes with the list of patterns: an answer that an older list let through stands no
+    more.
+    """
     return hashlib.sha256(repr(PASSES).encode()).hexdigest()[:16]
 
 

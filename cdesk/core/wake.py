@@ -30,7 +30,9 @@ class WakeSender:
         self._socket: socket.socket | None = None
 
     def send(self) -> bool:
-        """Whether a datagram left for a worker that has announced itself. It may have died since."""
+        """Whether a datagram left for a worker that has announced itself. It may have died
+        since.
+        """
         try:
             stat = self._path.stat()
             key = (stat.st_mtime_ns, stat.st_ino)

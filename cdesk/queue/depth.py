@@ -27,7 +27,9 @@ class Depth:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """How much of one file has landed: its first `next_offset` bytes, which hold `records` lines."""
+    """How much of one file has landed: its first `next_offset` bytes, which hold `records`
+    lines.
+    """
 
     next_offset: int
     records: int

@@ -1,4 +1,6 @@
-"""How Claude Desktop is told of this server: where its configuration lies, and the entry to paste."""
+"""How Claude Desktop is told of this server: where its configuration lies, and the entry to
+paste.
+"""
 
 from __future__ import annotations
 

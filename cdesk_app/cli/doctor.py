@@ -1,4 +1,6 @@
-"""`cdesk doctor`: looks at every part that has to be right, and says what to do about what is not."""
+"""`cdesk doctor`: looks at every part that has to be right, and says what to do about what
+is not.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
 """What the chaos rounds run and kill: `python actors.py NAME HOME SEED …`, each a process of its
 own.
 
-write HOME SEED [nofile=N] [fsize=N] [slow]    appends events, prints each id once it is acknowledged; ends at end of input
-upload HOME SEED [flaky] [memory=N]            drains for ever with the real engine; `flaky` makes the engine's boundary fail
-drain HOME                                     drains to the end once, prints the report as JSON
+write HOME SEED [nofile=N] [fsize=N] [slow]
+    appends events, prints each id once it is acknowledged; ends at end of input
+upload HOME SEED [flaky] [memory=N]
+    drains for ever with the real engine; `flaky` makes the engine's boundary fail
+drain HOME
+    drains to the end once, prints the report as JSON
 """
 
 from __future__ import annotations

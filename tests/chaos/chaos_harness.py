@@ -73,7 +73,9 @@ class Process:
 
 
 class Round:
-    """Start processes, kill them, and `finish`, which holds what was acknowledged against what landed. All chance comes from `rng`."""
+    """Start processes, kill them, and `finish`, which holds what was acknowledged against
+    what landed. All chance comes from `rng`.
+    """
 
     def __init__(self, scenario: str, seed: int, home: Path) -> None:
         sys.stdout.write(f"chaos: {scenario}: replay with CDESK_CHAOS_SEED={seed}\n")

@@ -532,7 +532,9 @@ def test_a_file_brings_no_proof_and_no_activity_of_the_system(
 def test_an_id_that_came_in_before_with_other_content_is_counted_and_left_to_the_warehouse(
     run: Any, state_home: StateDirectory
 ) -> None:
-    """Queued, so that it is quarantined where everybody sees it; once, however often the file is imported."""
+    """Queued, so that it is quarantined where everybody sees it; once, however often the
+    file is imported.
+    """
     first = event("first")
     second = {**first, "feature_json": {"question": "second"}}
     other = {**first, "ts": "2026-01-31T13:00:00.000000Z"}
@@ -576,7 +578,9 @@ def test_a_predicted_id_that_a_file_claimed_is_told_when_the_genuine_export_come
 def test_an_export_that_says_more_than_before_is_told_and_left_as_it_was(
     run: Any, state_home: StateDirectory
 ) -> None:
-    """The same conversations with their texts: no conflict of anybody's, and no second record either."""
+    """The same conversations with their texts: no conflict of anybody's, and no second
+    record either.
+    """
     first = run([exported()])
     before = queued(state_home)
     report = run([exported()], include_text=True)

@@ -1,4 +1,6 @@
-"""Every file of a state directory is its user's own, whoever makes it and whatever the umask says."""
+"""Every file of a state directory is its user's own, whoever makes it and whatever the
+umask says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The manner of the dbt project: what is declared is used, what is used is declared and documented."""
+"""The manner of the dbt project: what is declared is used, what is used is declared and
+documented.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def test_every_var_bears_the_prefix_of_the_project() -> None:
 
 
 def test_a_default_beside_a_use_is_the_declared_one() -> None:
-    """In a project that uses this one as a package dbt doesn't see what this one declares, so each use repeats it."""
+    """In a project that uses this one as a package dbt doesn't see what this one declares,
+    so each use repeats it.
+    """
     literals = {"none": "null", "true": "true", "false": "false"}
     wrong = [
         (file, name, default)
@@ -146,7 +150,9 @@ def test_every_documented_argument_has_a_type() -> None:
 
 
 def test_every_macro_is_called() -> None:
-    """By the project, by dbt (its own, overridden), by a person, or by a project that uses this one."""
+    """By the project, by dbt (its own, overridden), by a person, or by a project that uses
+    this one.
+    """
     texts = [_without_comments(text) for text in sources("*.sql").values()]
     texts += [text for file, text in sources("*.yml").items() if not file.startswith("macros/")]
     project = "\n".join([*texts, (ROOT / "dbt_project.yml").read_text(encoding="utf-8")])

@@ -40,7 +40,9 @@ def sql_files(folder: str) -> list[Path]:
 
 @cache
 def described(section: str) -> dict[str, dict[str, Any]]:
-    """Name → entry of every `section` (models, macros, analyses, seeds) in the project's YAML files."""
+    """Name → entry of every `section` (models, macros, analyses, seeds) in the project's
+    YAML files.
+    """
     found: dict[str, dict[str, Any]] = {}
     for folder in ("models", "macros", "analyses", "seeds"):
         for path in sorted((ROOT / folder).rglob("*.yml")):

@@ -72,9 +72,13 @@ class ImportReport:
     known: int
     """Records that had come in already, the same."""
     conflicts: int
-    """Records whose id had come in with other content: the first stays, the warehouse quarantines these."""
+    """Records whose id had come in with other content: the first stays, the warehouse
+    quarantines these.
+    """
     changed: int
-    """Records of an export that an earlier one had brought in with other content: left as they were."""
+    """Records of an export that an earlier one had brought in with other content: left as
+    they were.
+    """
     by_kind: Mapping[str, int]
     """Activity (or the kind of a record that is no event) → records added."""
     first_ts: str | None

@@ -176,7 +176,9 @@ def hash_of(asked: str = "all") -> str:
 
 
 def evidence(*values: object, basis: str = "system") -> list[dict[str, Any]]:
-    """Evidence of `activity_counts` that holds these values: of each type in a column of its own."""
+    """Evidence of `activity_counts` that holds these values: of each type in a column of
+    its own.
+    """
     columns = {"number": "activity_count", "text": "first_at", "boolean": "last_at"}
     found: dict[str, list[str]] = {}
     for value in values:

@@ -113,7 +113,9 @@ def expected(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[Row]:
 
 
 def conflicts(landed: list[tuple[datetime, int, dict[str, Any]]]) -> list[tuple[datetime, str]]:
-    """The definition: a valid line whose id came before with other content; the same content is no conflict."""
+    """The definition: a valid line whose id came before with other content; the same
+    content is no conflict.
+    """
     first: dict[str, dict[str, Any]] = {}
     found = []
     for landed_at, _, record in sorted(landed, key=lambda line: line[:2]):

@@ -280,7 +280,9 @@ def test_a_metric_that_is_recorded_often_pushes_no_other_out_of_the_context(
 
 
 def test_a_stamp_of_the_year_9999_hides_nothing_that_comes_later(warehouse: DbtWarehouse) -> None:
-    """An event and an insight of the far future, then newer ones: in the context, the atoms, and the templates' order."""
+    """An event and an insight of the far future, then newer ones: in the context, the
+    atoms, and the templates' order.
+    """
     never = "9999-12-31T23:59:59.999999Z"
     warehouse.land(
         [

@@ -166,7 +166,9 @@ def refused(warehouse: DbtWarehouse) -> list[Row]:
 def test_the_same_id_with_other_content_is_quarantined_and_the_first_stays(
     warehouse: DbtWarehouse,
 ) -> None:
-    """Of every kind; in one batch, in a later one, and again: nothing is lost in silence, nothing twice."""
+    """Of every kind; in one batch, in a later one, and again: nothing is lost in silence,
+    nothing twice.
+    """
     artifact = envelope("artifact", 9, **ARTIFACT)
     first = [event(1), insight(2), query_run(3), artifact]
     others = [
@@ -223,7 +225,9 @@ def test_an_id_is_one_of_its_kind(warehouse: DbtWarehouse) -> None:
 
 
 def test_an_id_claimed_before_the_genuine_record_came_is_shown(warehouse: DbtWarehouse) -> None:
-    """Who guesses the id of a record of an export (UUIDv5) keeps it out of the stream, and everybody sees it."""
+    """Who guesses the id of a record of an export (UUIDv5) keeps it out of the stream, and
+    everybody sees it.
+    """
     genuine = event(1, source_system="claude_export", feature_json={"question": "genuine"})
     warehouse.land([{**genuine, "feature_json": {"question": "made up"}}])
     warehouse.build()

@@ -239,7 +239,9 @@ def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_lan
 
 
 def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) -> None:
-    """Made up, then found by a question for what is remembered: that question's hash is no proof."""
+    """Made up, then found by a question for what is remembered: that question's hash is no
+    proof.
+    """
     with living.recorder_of() as recorder:
         recorder.insight("laundry", "made_up", 424_242, None)
         recorder.event("user_asked", {"amount": 424_242})

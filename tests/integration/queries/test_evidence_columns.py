@@ -1,4 +1,6 @@
-"""Every declared evidence column, followed through its template's compiled SQL: none repeats what a caller wrote."""
+"""Every declared evidence column, followed through its template's compiled SQL: none
+repeats what a caller wrote.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_no_evidence_column_repeats_what_a_caller_wrote(
 
 
 def test_what_can_be_no_evidence_is_seen_as_such(original: Built, tables: Tables) -> None:
-    """Columns that verified made-up values once: a label, an argument, a constant, a number of a row, a text."""
+    """Columns that verified made-up values once: a label, an argument, a constant, a number
+    of a row, a text.
+    """
     for template, column, origin in (
         ("activity_counts", "activity", "written"),
         ("tool_usage", "tool", "written"),

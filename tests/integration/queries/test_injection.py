@@ -202,7 +202,9 @@ def test_no_text_at_all_changes_a_plan(
 
 @pytest.mark.parametrize("text", CORPUS, ids=range(len(CORPUS)))
 def test_a_customers_name_is_a_value_too(original: Built, text: str) -> None:
-    """The identity is bound like everything else: a strange one finds its own rows, which are none."""
+    """The identity is bound like everything else: a strange one finds its own rows, which
+    are none.
+    """
     if not text.isprintable() or len(text) > 255:
         pytest.skip("no customer can be called that")
     warehouse = DuckDBWarehouse(original.home.warehouse)

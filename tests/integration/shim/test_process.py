@@ -60,7 +60,9 @@ def test_several_processes_share_one_state_directory(state_home: StateDirectory)
 def test_a_script_on_standard_input_gets_all_its_answers(
     state_home: StateDirectory, tmp_path: Path
 ) -> None:
-    """Input is a file: no pipe for the event loop, so threads read and write; and it ends at once."""
+    """Input is a file: no pipe for the event loop, so threads read and write; and it ends
+    at once.
+    """
     script = tmp_path / "script.ndjson"
     calls = [
         request(n, "tools/call", {"name": "log_event", "arguments": EVENT}) for n in range(2, 22)
@@ -179,7 +181,8 @@ inner = tools.call
 async def call(*arguments):
     print("a stray print", flush=True)
     os.write(1, b"a stray write\\n")
-    subprocess.run([sys.executable, "-c", "print('a stray child'); print(repr(input()))"], check=False)
+    child = "print('a stray child'); print(repr(input()))"
+    subprocess.run([sys.executable, "-c", child], check=False)
     return await inner(*arguments)
 tools.call = call
 from mcp_shim.main import run_as_module

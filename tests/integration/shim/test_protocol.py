@@ -1,4 +1,6 @@
-"""What stands on the wire is what the SDK says, whatever of it was imported and whoever carried it."""
+"""What stands on the wire is what the SDK says, whatever of it was imported and whoever
+carried it.
+"""
 
 from __future__ import annotations
 

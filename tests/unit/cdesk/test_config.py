@@ -1,4 +1,6 @@
-"""Settings: environment first, then config.toml, then defaults; everything else is refused by name."""
+"""Settings: environment first, then config.toml, then defaults; everything else is refused
+by name.
+"""
 
 from __future__ import annotations
 

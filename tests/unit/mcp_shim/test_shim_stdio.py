@@ -1,4 +1,6 @@
-"""The transport: lines out of bytes, messages out of lines, on the event loop and on threads alike."""
+"""The transport: lines out of bytes, messages out of lines, on the event loop and on
+threads alike.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a run hands in as proof: the values of its evidence columns alone, as text, as an answer shows them."""
+"""What a run hands in as proof: the values of its evidence columns alone, as text, as an
+answer shows them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A catalog.json that is not what this installation compiled is refused, whatever it says of itself."""
+"""A catalog.json that is not what this installation compiled is refused, whatever it says
+of itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""An answer leaves the worker with its words, its link and its chart, or without them; it leaves."""
+"""An answer leaves the worker with its words, its link and its chart, or without them; it
+leaves.
+"""
 
 from __future__ import annotations
 
