@@ -370,7 +370,10 @@ WRITTEN_BY_CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
     "insight": ("subject", "metric", "value"),
     "query_run": ("params", "evidence"),
 }
-"""kind → fields that hold what somebody wrote, and so may hold a credential."""
+"""kind → fields that hold what somebody wrote, and so may hold a credential. A session id does too where another
+program made it."""
+_LEAST_CODE: Final = 1_000
+"""Numbers from here on may be a PIN."""
 
 
 def without_credentials(kind: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -381,13 +384,29 @@ def without_credentials(kind: str, record: Mapping[str, Any]) -> Mapping[str, An
         InvalidField: a field is beyond its limits with what stands in for a credential.
     """
     given = {name: record[name] for name in WRITTEN_BY_CALLERS.get(kind, ())}
+    session_id = record.get("session_id")
+    if session_id is not None and not _ID.match(session_id):  # not one of this server's own
+        given["session_id"] = session_id
     redacted = redact_fields(given)
+    if kind == "insight" and (value := _named_value(record)) is not record["value"]:
+        redacted = {**redacted, "value": value}
     if redacted is given:
         return record
     for name in given:
         if redacted[name] is not given[name]:
             _run(FIELDS[kind][name], name, redacted[name])
     return {**record, **redacted}
+
+
+def _named_value(insight: Mapping[str, Any]) -> Any:
+    """An insight's value, replaced where its metric or its subject names it as a credential, as a
+    key of a document would. A small number is a count of them.
+    """
+    value = insight["value"]
+    if isinstance(value, int | float) and abs(value) < _LEAST_CODE:
+        return value
+    *_, value = redact_fields({"name": insight["subject"], insight["metric"]: value}).values()
+    return value
 
 
 def encode(record: Record) -> bytes:

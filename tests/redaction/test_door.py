@@ -20,7 +20,7 @@ from cdesk.contract.records import (
     without_credentials,
 )
 from cdesk.core.clock import IdSource
-from cdesk.core.errors import InvalidField
+from cdesk.core.errors import CdeskError, InvalidField
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import read_switch, turn_on
@@ -88,6 +88,50 @@ def test_an_insight_holds_no_credential() -> None:
     kept = parse_line(encode(insight))
     assert kept["subject"] == "password=[secret:password]"
     assert kept["value"] == "[secret:github_token]"
+
+
+@pytest.mark.parametrize(
+    ("subject", "metric", "value", "kept"),
+    [
+        ("prod db", "password", PASSWORD, "[secret:password]"),
+        ("billing", "API key", PASSWORD, "[secret:api_key]"),
+        ("wifi password", "value", PASSWORD, "[secret:password]"),
+        ("door", "pin", 482_913, "[secret:security_code]"),
+        ("wifi password", "last changed", "2026-01-31", "2026-01-31"),
+        ("vault", "api keys", 12, 12),
+        ("atlas", "output tokens", 48_213, 48_213),
+    ],
+)
+def test_a_metric_names_a_credential_as_a_key_does(
+    subject: str, metric: str, value: str | int, kept: str | int
+) -> None:
+    insight = record(
+        "insight", subject=subject, metric=metric, value=value, provenance_query_hash=None
+    )
+    assert parse_line(encode(insight))["value"] == kept
+
+
+@pytest.mark.parametrize("kind", ["event", "insight"])
+def test_a_session_id_of_another_program_holds_no_credential(kind: str) -> None:
+    made = (
+        event()
+        if kind == "event"
+        else record("insight", subject="a", metric="b", value=1, provenance_query_hash=None)
+    )
+    assert parse_line(encode(made | {"session_id": TOKEN}))["session_id"] == "[secret:github_token]"
+    for harmless in (IDS.uuid7(), "conversation 12", "a1b2c3d4e5f6a7b8c9d0"):
+        assert parse_line(encode(made | {"session_id": harmless}))["session_id"] == harmless
+
+
+@pytest.mark.parametrize("field", ["customer", "anonymous_customer_id"])
+def test_a_credential_is_no_identity_of_an_imported_record(
+    field: str, state_home: StateDirectory, tmp_path: Path
+) -> None:
+    path = tmp_path / "records.ndjson"
+    path.write_bytes(orjson.dumps(event() | {field: TOKEN}) + b"\n")
+    with pytest.raises(CdeskError, match=f"{field}: is a credential") as refused:
+        import_file(path, home=state_home, customer="ada@example.com", landed=lambda _: {})
+    assert TOKEN not in str(refused.value)
 
 
 def test_what_stands_in_for_credentials_keeps_the_limits() -> None:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Literal
 
 from cdesk.contract.records import MAX_LINE_BYTES, SOURCE_SYSTEM, Record, encode, parse_line
+from cdesk.contract.redaction import redact_fields
 from cdesk.contract.vocabulary import check_recordable
 from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
 from cdesk.core.home import StateDirectory
@@ -368,6 +369,9 @@ def _check_importable(record: Record) -> None:
             f"a {record['kind']} is proof, which this system's executor alone writes",
             "event, insight",
         )
+    for name in ("customer", "anonymous_customer_id"):
+        if redact_fields(identity := record.get(name)) != identity:
+            raise InvalidField(name, "is a credential", "an identity that may be shown")
     if record["kind"] == "event":
         try:
             check_recordable(record["activity"])
