@@ -24,7 +24,8 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import customer_key
 from cdesk.state.catalog import sealed_catalog
 from cdesk.state.database import open_state, require_known_version
-from cdesk_app.render.charts import Chart, chart_of
+from cdesk_app.render.chart import Chart
+from cdesk_app.render.charts import chart_of
 from cdesk_app.render.links import Grant
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import cell, moment, plural, shown_text, title

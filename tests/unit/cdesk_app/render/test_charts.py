@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdesk_app.render.charts import Chart, chart_of
+from cdesk_app.render.chart import Chart
+from cdesk_app.render.charts import chart_of
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import Table
 from cdesk_app.render.vega import THEMES, themed

@@ -1,0 +1,222 @@
+"""Charts by category: bars, heatmaps, box plots, histograms."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any, Final
+
+from cdesk_app.render import vega
+from cdesk_app.render.chart import MAX_CELLS, Chart, Json, counted_as, measure_of, measured
+from cdesk_app.render.shape import Shape
+from cdesk_app.render.table import Table
+from cdesk_app.render.words import (
+    label,
+    number,
+    percent,
+    plural,
+    title,
+)
+
+MAX_BARS: Final = 15
+_BINS: Final = 24
+
+
+def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzinfo) -> Chart | None:
+    points = _by_category(table, shape, MAX_BARS + 1)
+    if not points:
+        return None
+    measure = table.columns[measure_of(shape)].name
+    what, by = counted_as(measure, {}), title(table.columns[shape.by[0]].name)
+    total_row = table.aggregate(
+        f"select {measured(table, shape)}, count(distinct {table.sql_name(shape.by[0])}) from source"
+    )[0]
+    total, kinds = float(total_row[0] or 0.0), int(total_row[1])
+    shown = points[:MAX_BARS]
+    top = shown[0]
+    share = top["v"] / total if shape.additive and total > 0 else None
+    days = (
+        f" in {plural(params['days_back'], 'day')}"
+        if isinstance(params.get("days_back"), int)
+        else ""
+    )
+    if share is not None and all(point["v"] >= 0 for point in points):
+        headline = f"{top['x']} leads with {number(top['v'])}{days}: {percent(share)} of {number(total)} in {what}"
+    else:
+        headline = f"{top['x']} leads with {number(top['v'])} in {what}{days}"
+    finding = "; ".join(f"{p['x']} {number(p['v'])}" for p in shown[:4])
+    finding += f"; {kinds - 4:,} more." if kinds > 4 else "."
+    data = [{"x": p["x"], "v": p["v"], "text": number(p["v"])} for p in _unique(shown)]
+    alt = f"Bar chart of {what} by {by}, highest first. {headline}. {finding}"
+    totals = (("total", number(total)),) if shape.additive else ()
+    return Chart("bars", headline, finding, alt, vega.bars(data, title=what), totals)
+
+
+def _by_category(table: Table, shape: Shape, limit: int) -> list[Json]:
+    name = table.sql_name(shape.by[0])
+    rows = table.aggregate(
+        f"select coalesce(cast({name} as varchar), 'none') as x, {measured(table, shape)} as v from source "
+        f"group by x having v is not null order by v desc, x limit ?",
+        [limit],
+    )
+    return [{"x": label(x), "v": float(v)} for x, v in rows if math.isfinite(v) and abs(v) < 1e290]
+
+
+def _unique(points: Sequence[Json]) -> list[Json]:
+    """Labels that are equal after cutting stay bars of their own."""
+    seen: Counter[str] = Counter()
+    result = []
+    for point in points:
+        seen[point["x"]] += 1
+        mark = "" if seen[point["x"]] == 1 else f" ({seen[point['x']]})"
+        result.append({**point, "x": point["x"] + mark})
+    return result
+
+
+def draw_heatmap(
+    table: Table, shape: Shape, _params: Mapping[str, Any], _zone: tzinfo
+) -> Chart | None:
+    a, b = (table.sql_name(place) for place in shape.by)
+    rows = table.aggregate(
+        f"select coalesce(cast({a} as varchar), 'none') as y, coalesce(cast({b} as varchar), 'none') as x, "
+        f"{measured(table, shape)} as v from source group by y, x having v is not null order by v desc, y, x limit ?",
+        [MAX_CELLS],
+    )
+    cells = [
+        (label(y), label(x), float(v)) for y, x, v in rows if math.isfinite(v) and abs(v) < 1e290
+    ]
+    if not cells:
+        return None
+    sums: dict[tuple[int, str], float] = defaultdict(float)
+    for y, x, v in cells:
+        sums[0, y] += v
+        sums[1, x] += v
+    ys, xs = (
+        [
+            name
+            for (axis, name), _ in sorted(sums.items(), key=lambda item: -item[1])
+            if axis == which
+        ][:most]
+        for which, most in ((0, 20), (1, 16))
+    )
+    ys, xs = _in_order(ys), _in_order(xs)
+    what = counted_as(table.columns[measure_of(shape)].name, {})
+    names = [title(table.columns[place].name) for place in shape.by]
+    best = max(cells, key=lambda one: one[2])
+    points = cells_of([one for one in cells if one[0] in ys and one[1] in xs], ys, xs)
+    headline = f"{best[0]} and {best[1]} stand out with {number(best[2])} in {what}"
+    finding = f"{plural(len(ys), 'row')} by {plural(len(xs), 'column')}; the lowest is {number(min(one[2] for one in cells))}."
+    spec = vega.heatmap(
+        points,
+        x_title=names[1],
+        y_title=names[0],
+        title=what,
+        rows=len(ys),
+        text_format="~s",
+        with_text=len(xs) <= 10,
+    )
+    alt = f"Heatmap of {what} by {names[0]} and {names[1]}. {headline}. {finding}"
+    return Chart("heatmap", headline, finding, alt, spec)
+
+
+_WEEKDAYS: Final = {
+    name: n for n, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+}
+
+
+def _in_order(names: list[str]) -> list[str]:
+    """Days of the week and numbers in their own order; anything else as it is."""
+    if all(name[:3].lower() in _WEEKDAYS for name in names):
+        return sorted(names, key=lambda name: _WEEKDAYS[name[:3].lower()])
+    if all(name.isdecimal() for name in names):
+        return sorted(names, key=int)
+    return names
+
+
+def cells_of(
+    cells: Sequence[tuple[str, str, float]], ys: Sequence[str], xs: Sequence[str]
+) -> list[Json]:
+    """Cells in the order of their axes; `strong` ones are dark."""
+    values = [v for _, _, v in cells]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    middle = low + (high - low) * 0.55
+    order = {name: place for place, name in enumerate(ys)}
+    across = {name: place for place, name in enumerate(xs)}
+    known = {(y, x): v for y, x, v in cells}
+    return [
+        {"x": x, "y": y, "v": known[y, x], "strong": known[y, x] > middle}
+        for y in order
+        for x in across
+        if (y, x) in known
+    ]
+
+
+def draw_boxes(
+    table: Table, shape: Shape, _params: Mapping[str, Any], _zone: tzinfo
+) -> Chart | None:
+    name = table.sql_name(shape.by[0])
+    measure = f"cast({table.sql_name(measure_of(shape))} as double)"
+    rows = table.aggregate(
+        f"select coalesce(cast({name} as varchar), 'none') as x, "
+        f"quantile_cont({measure}, [0.05, 0.25, 0.5, 0.75, 0.95]) as q, count(*) as n from source "
+        f"where isfinite({measure}) group by x order by q[3] desc, x limit ?",
+        [MAX_BARS],
+    )
+    data = [
+        {"x": label(x), "low": q[0], "q1": q[1], "mid": q[2], "q3": q[3], "high": q[4]}
+        for x, q, _ in rows
+        if all(math.isfinite(v) and abs(v) < 1e290 for v in q)
+    ]
+    if not data:
+        return None
+    what, by = title(table.columns[measure_of(shape)].name), title(table.columns[shape.by[0]].name)
+    first, last = data[0], data[-1]
+    headline = f"{what} is highest for {first['x']}: median {number(first['mid'])}"
+    if len(data) > 1:
+        headline += f", against {number(last['mid'])} for {last['x']}"
+    finding = (
+        "; ".join(
+            f"{d['x']}: half lie between {number(d['q1'])} and {number(d['q3'])}" for d in data[:3]
+        )
+        + "."
+    )
+    alt = f"Box plots of {what} by {by}, from the 5th to the 95th percentile. {headline}. {finding}"
+    return Chart("boxes", headline, finding, alt, vega.boxes(_unique(data), title=what))
+
+
+def draw_histogram(
+    table: Table, shape: Shape, _params: Mapping[str, Any], _zone: tzinfo
+) -> Chart | None:
+    measure = f"cast({table.sql_name(measure_of(shape))} as double)"
+    low, high, mid, p95, count = table.aggregate(
+        f"select min({measure}), max({measure}), quantile_cont({measure}, 0.5), quantile_cont({measure}, 0.95), "
+        f"count(*) from source where isfinite({measure})"
+    )[0]
+    if not count or not high > low or abs(high) > 1e290 or abs(low) > 1e290:
+        return None
+    width = (high - low) / _BINS
+    rows = table.aggregate(
+        f"select least(cast(floor(({measure} - ?) / ?) as integer), ?) as bin, count(*) from source "
+        f"where isfinite({measure}) group by bin order by bin",
+        [low, width, _BINS - 1],
+    )
+    counts = dict(rows)
+    bins = [
+        {"low": low + width * n, "high": low + width * (n + 1), "v": counts.get(n, 0)}
+        for n in range(_BINS)
+    ]
+    what = title(table.columns[measure_of(shape)].name)
+    headline = f"{what}: half are below {number(mid)}, 95 % below {number(p95)}"
+    finding = f"{plural(count, 'value')} from {number(low)} to {number(high)}."
+    spec = vega.histogram(
+        bins,
+        title=what,
+        median=mid,
+        median_text=f"median {number(mid)}",
+        count_title="values",
+    )
+    return Chart(
+        "histogram", headline, finding, f"Histogram of {what}. {headline}. {finding}", spec
+    )
