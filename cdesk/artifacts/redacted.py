@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdesk.contract.redaction import PASSES, key_label, redact_value
+from cdesk.contract.redaction import key_label, redact_value
+from cdesk.contract.redaction.passes import PASSES
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 {#
     Masking policies on every column that may hold what a person typed or a query found: readers see
-    credentials and personal data redacted, by the one list of cdesk/contract/redaction.py; builds
+    credentials and personal data redacted, by the one list of cdesk/contract/redaction; builds
     and administrators see all. A text column is masked unless it is declared safe. With `tags` (the
     default) every VARIANT column of the schema is masked through a tag as well, also one that
     somebody makes outside this project. Run it as the administrator role.

@@ -1,5 +1,5 @@
 {#
-    The functions behind masking on Snowflake: the very module that Python runs where a record is
+    The functions behind masking on Snowflake: the very modules that Python runs where a record is
     born, so that text and documents are redacted alike everywhere. Python, since SQL cannot walk a
     document.
     https://docs.snowflake.com/en/developer-guide/udf/python/udf-python-creating

@@ -1,4 +1,4 @@
-{# Written by scripts/redaction_macros.py from cdesk/contract/redaction.py. #}
+{# Written by scripts/redaction_macros.py from cdesk/contract/redaction. #}
 {% macro redaction_passes() -%}
     {{ return([
         [

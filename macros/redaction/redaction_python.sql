@@ -1,29 +1,16 @@
-{# Written by scripts/redaction_macros.py: cdesk/contract/redaction.py, word for word. #}
+{# Written by scripts/redaction_macros.py: the modules of cdesk/contract/redaction, one after another. #}
 {% macro redaction_python() -%}
 {% raw -%}
-"""Credentials and personal data in text and documents: what they look like, and what stands in
-their place.
-
-One list for three engines. Python runs it here (where a record is born, and over results), DuckDB
-runs it as SQL macros that dbt makes, Snowflake runs this very file inside a function; `macros/
-redaction/` holds what dbt needs of it and is written by `python -m cdesk.contract.redaction`.
-
-The list is a sequence of passes, a pass a sequence of rules. A pass walks over the text once:
-where one of its rules matches (the first that does, from the left), the match is compared whole
-with each rule in order, and the first that fits and whose check agrees says what becomes of it.
-A rule without a label is a shield: it keeps what looks like a match and is none (a UUID, a date).
-
-Patterns keep to what Python's `re` and RE2 read alike: no look-around, no back-reference, ASCII
-classes. Each is linear. Standard library only: this stands on the turn path and in a function.
-"""
-
 from __future__ import annotations
 
-import json
+# rules.py
+"""What a rule is, the signs that it may need, and what several kinds of pattern are built of."""
+
+
+
 import re
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from functools import cache
+from typing import NamedTuple
 
 
 class Rule(NamedTuple):
@@ -56,20 +43,59 @@ SCHEME = 16
 CARD = 32
 """Thirteen digits in a row, or with what people put between them."""
 
-# -- building blocks
+SPACES = " \u00a0\u2007\u2009\u202f"
+DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
+SEP = f"[{SPACES}{DASHES}./-]"
+LETTER = "A-Za-z\u00c0-\u024f"
 
-_SPACES = " \u00a0\u2007\u2009\u202f"
-_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
-_SEP = f"[{_SPACES}{_DASHES}./-]"
-_BETWEEN = f"[{_SPACES}\t]"
-_LETTER = "A-Za-z\u00c0-\u024f"
-
-_STAND_IN = Rule("", r"\[(?:secret:)?[a-z_]{2,30}\]", hints=("[",))
+STAND_IN = Rule("", r"\[(?:secret:)?[a-z_]{2,30}\]", hints=("[",))
 """What stands where something stood: a second pass over it changes nothing."""
 
-# -- credentials
 
-_VENDORS: Sequence[tuple[str, str, tuple[str, ...]]] = (
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+# cards.py
+"""Payment cards: credentials as much as personal data."""
+
+
+
+
+
+_CARD_GAP = f"(?:[{SPACES}{DASHES}+./_-]|%20){{0,3}}"
+_CARD = (
+    rf"(\b|_)(?:[2-6][0-9]{{3}}(?:{_CARD_GAP}[0-9]{{4}}){{3}}(?:{_CARD_GAP}[0-9]{{3}})?\b"
+    rf"|3[0-9]{{3}}{_CARD_GAP}[0-9]{{6}}{_CARD_GAP}[0-9]{{4,5}}\b|[2-6][0-9]{{12,18}}\b)"
+)
+UUID = r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b"
+CARDS: tuple[Rule, ...] = (
+    STAND_IN,
+    Rule("", UUID),
+    Rule("", r"\b[0-9]+\.[0-9]{9,}\b"),
+    Rule(
+        "card",
+        r"(?i)(\b(?:(?:credit|debit)[ _-]?card|card|kreditkarte|karte|carte(?: bancaire)?|visa|ma"
+        r"stercard|"
+        r"amex|american express|pan)(?:[ _-]?(?:number|num|no|nr|nummer|numéro))?\.?[\"']?"
+        rf"(?:[ \t]+(?:is|ist|est|ending))?[ \t:=#\"']{{0,6}})(?:[0-9]{{4}}(?:{_CARD_GAP}[0-9]{{4"
+        rf"}}){{3}}|"
+        rf"[0-9]{{4}}{_CARD_GAP}[0-9]{{6}}{_CARD_GAP}[0-9]{{4,5}}|[0-9]{{13,19}})\b",
+        r"\1[card]",
+    ),
+    Rule("card", _CARD, r"\1[card]", check="card"),
+)
+
+
+# tokens.py
+"""Tokens that say by a prefix of their own what they are, and addresses that are a credential."""
+
+
+
+from collections.abc import Sequence
+
+VENDORS: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("github_token", r"gh[opsur]_[A-Za-z0-9]{16,}", ("ghp_", "gho_", "ghs_", "ghu_", "ghr_")),
     ("github_token", r"github_pat_[A-Za-z0-9_]{16,}", ("github_pat_",)),
     (
@@ -198,7 +224,7 @@ _VENDORS: Sequence[tuple[str, str, tuple[str, ...]]] = (
 )
 """(label, pattern, hints): tokens that say by a prefix of their own what they are."""
 
-_WEBHOOKS: Sequence[tuple[str, tuple[str, ...]]] = (
+WEBHOOKS: Sequence[tuple[str, tuple[str, ...]]] = (
     (r"(hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/+_-]{8,}", ("hooks.slack",)),
     (
         r"(discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/)[0-9]{5,}/[A-Za-z0-9_-]{8,}",
@@ -213,7 +239,13 @@ _WEBHOOKS: Sequence[tuple[str, tuple[str, ...]]] = (
     (r"(outlook\.office(?:365)?\.com/webhook/)[A-Za-z0-9/@_-]{16,}", ("/webhook/",)),
 )
 
-# Names after which a credential stands, as they are written in text. `_STRONG` may end any word.
+
+# words.py
+"""Names after which a credential stands in text, and what a value looks like."""
+
+
+
+# Names after which a credential stands, as they are written in text. `STRONG` may end any word.
 _PASS = (
     r"passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|contrase(?:n|ñ)a|senha|wachtwoord|"
     r"has[lł]o|пароль|"
@@ -221,7 +253,7 @@ _PASS = (
     r"masterauth|"
     r"bind_?pw|パスワード|暗証番号|密码|口令|비밀번호"
 )
-_STRONG = (
+STRONG = (
     rf"{_PASS}|geheimnis|cl[eé][ _-]api|secret(?:[ _-]?(?:access)?[ _-]?key(?:[ _-]base)?)?|"
     r"(?:api|access|private|account|signing|encryption|master|auth|subscription|session|"
     r"consumer|deploy|licen[cs]e|storage|hmac|admin|service|shared[ _-]?access)[ _-]?key|"
@@ -232,9 +264,12 @@ _STRONG = (
     r"(?:otp|verification|security|2fa|mfa|auth|one[ _-]?time)[ _-]?code|one[ _-]?time[ _-]?passw"
     r"ord"
 )
-_SHORT = r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|cred|jsessionid|phpsessid|sessionid"
-_NAME = rf"(?:(?:{_STRONG})[0-9]{{0,2}}|(?:\b|_)(?:{_SHORT})[0-9]?|_pat)"
-_SAID = (
+SHORT = (
+    r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|cred|"
+    r"jsessionid|phpsessid|sessionid"
+)
+ANY_NAME = rf"(?:(?:{STRONG})[0-9]{{0,2}}|(?:\b|_)(?:{SHORT})[0-9]?|_pat)"
+SAID = (
     r"(?:passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|requirepass|bind_?pw|mot[ _-]?d"
     r"e[ _-]?passe|"
     r"secret(?:[ _-]?(?:access)?[ _-]?key)?|(?:api|access|private|account|encryption|master|"
@@ -243,28 +278,28 @@ _SAID = (
     r"backup)[ _-]?code|(?:\b|_)(?:pass|pwd|pw|pin|otp)[0-9]?)"
 )
 """Names after which a credential may stand without a sign between."""
-_PASS_SAID = (
+PASS_SAID = (
     r"(?:passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|requirepass|bind_?pw|mot[ _-]?d"
     r"e[ _-]?passe|"
     r"(?:\b|_)(?:pass|pwd|pw)[0-9]?)"
 )
-_PASS_NAME = rf"(?:(?:{_PASS})[0-9]{{0,2}}|(?:\b|_)(?:pass|pwd|pw|psw|psk)[0-9]?)"
-_IS = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|→|⇒|:=|=|:|：)[ \t]*"
-_QUOTED = (
+PASS_NAME = rf"(?:(?:{_PASS})[0-9]{{0,2}}|(?:\b|_)(?:pass|pwd|pw|psw|psk)[0-9]?)"
+IS_SIGN = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|→|⇒|:=|=|:|：)[ \t]*"
+QUOTED = (
     r"(?:(\\+\")[^\"\\\n]+(\\+\")|(\")(?:[^\"\\\n]|\\[^\n])+(\")|"
     r"(')(?:[^'\\\n]|\\[^\n])+(')|(`)[^`\n]+(`))"
 )
-"""Between quotes, which are its groups: `_kept` puts them back."""
-_ANY_QUOTED = (
+"""Between quotes, which are its groups: `kept` puts them back."""
+ANY_QUOTED = (
     r"(?:\\+\"[^\"\\\n]+\\+\"|\"(?:[^\"\\\n]|\\[^\n])+\"|'(?:[^'\\\n]|\\[^\n])+'|`[^`\n]+`)"
 )
 
 
-def _kept(label: str) -> str:
+def kept(label: str) -> str:
     return rf"\1\2\4\6\8[{label}]\3\5\7\9"
 
 
-_NO_VALUE = (
+NO_VALUE = (
     r"(?:required|optional|none|null|nil|true|false|yes|no|on|off|ok|empty|unset|missing|invalid|"
     r"wrong|incorrect|expired|expires|changed|reset|rotated|revoked|valid|enabled|disabled|hidden|"
     r"redacted|masked|removed|unknown|undefined|default|placeholder|changeme|example|your|the|an?|"
@@ -277,19 +312,40 @@ _MORE = (
     r"[&;](?:[A-Za-z0-9_.-]*[^A-Za-z0-9_.= \t\r\n\"'`;&<>-]|[A-Za-z0-9_.-]+$))"
 )
 """A character of a value; & and ; are some where no further name follows them."""
-_BARE = rf"[^ \t\r\n\"'`&;<>(){{}}\[\]$,%*|]{_MORE}{{2,}}"
-_TOKENISH = rf"{_MORE}*[0-9!@#$%^*+=~?_\\/|]{_MORE}*"
-_MIXED = r"(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.])[^ \t\r\n\"'`;<>|]*"
-_SECRET_HEADERS = (
+BARE = rf"[^ \t\r\n\"'`&;<>(){{}}\[\]$,%*|]{_MORE}{{2,}}"
+TOKENISH = rf"{_MORE}*[0-9!@#$%^*+=~?_\\/|]{_MORE}*"
+MIXED = r"(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.])[^ \t\r\n\"'`;<>|]*"
+SECRET_HEADERS = (
     r"(?:proxy-)?authorization|x-(?:[a-z0-9]+-){0,4}(?:key|token|auth|secret|signature|password)|"
     r"(?:api|apikey|auth|ocp-apim-subscription|x-functions)-(?:key|token)|private-token|job-token"
 )
 
-_CREDENTIALS: tuple[Rule, ...] = (
-    _STAND_IN,
+
+# carried.py
+"""Credentials that their own form or their place gives away: keys, tokens, headers, addresses,
+command lines.
+"""
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+CARRIED: tuple[Rule, ...] = (
+    STAND_IN,
     Rule(
         "",
-        rf"(?i)(?:{_NAME}|{_SECRET_HEADERS}){_IS}\\*[\"'`]?\[(?:secret:)?[a-z_]+\]",
+        rf"(?i)(?:{ANY_NAME}|{SECRET_HEADERS}){IS_SIGN}\\*[\"'`]?\[(?:secret:)?[a-z_]+\]",
         hints=("[",),
     ),
     Rule(
@@ -307,22 +363,23 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     *(
         Rule("secret:webhook_url", pattern, r"\1[secret:webhook_url]", hints=hints, needs=RUN)
-        for pattern, hints in _WEBHOOKS
+        for pattern, hints in WEBHOOKS
     ),
     # What a document of JSON calls a header: {"name": "X-Api-Key", "value": "…"}.
     Rule(
         "secret:credential",
-        rf"(?i)([\"'](?:[a-z0-9_. -]{{0,30}}(?:{_STRONG})|{_SHORT}|{_SECRET_HEADERS}|(?:set-)?coo"
+        rf"(?i)([\"'](?:[a-z0-9_. -]{{0,30}}(?:{STRONG})|{SHORT}|{SECRET_HEADERS}|(?:set-)?coo"
         r"kie)\\*[\"'][ \t]*,?[ \t\r\n]*"
-        rf"\\*[\"']?(?:value|val|v)\\*[\"']?[ \t]*[:=][ \t]*)(?:{_QUOTED}|[^ \t\r\n\"',}}]+)",
-        _kept("secret:credential"),
+        rf"\\*[\"']?(?:value|val|v)\\*[\"']?[ \t]*[:=][ \t]*)(?:{QUOTED}|[^ \t\r\n\"',}}]+)",
+        kept("secret:credential"),
         hints=("val", '"v"', "'v'", "v:"),
         needs=NAME,
     ),
     # Headers, to the end of their line or quote.
     Rule(
         "",
-        rf"(?i)\b(?:{_SECRET_HEADERS}){_IS}(?:(?:required|optional|none|null|true|false|missing|i"
+        rf"(?i)\b(?:{SECRET_HEADERS}){IS_SIGN}(?:(?:required|optional|none|null|true|false|"
+        rf"missing|i"
         r"nvalid|failed|denied|"
         rf"is|header|code|flow|server)\b|(?:(?:basic|bearer|token|digest|apikey)[ \t]+)?[\[<${{%*"
         r"]|\.\.\.)",
@@ -331,7 +388,7 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:authorization",
-        rf"(?i)\b((?:{_SECRET_HEADERS})\\*[\"'`]?\]?[ \t]*(?:=>|=|:)[ \t]*\\*[\"']?)"
+        rf"(?i)\b((?:{SECRET_HEADERS})\\*[\"'`]?\]?[ \t]*(?:=>|=|:)[ \t]*\\*[\"']?)"
         r"(?:(?:basic|bearer|digest|token|negotiate|apikey|aws4-hmac-sha256|hawk|oauth)[ \t]+)?"
         r"[^ \t\r\n\"'\\][^\r\n\"'\\]*",
         r"\1[secret:authorization]",
@@ -371,7 +428,7 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     *(
         Rule(f"secret:{label}", rf"\b{pattern}", hints=hints, needs=RUN)
-        for label, pattern, hints in _VENDORS
+        for label, pattern, hints in VENDORS
     ),
     # Bearer and Basic where no header's name stands before them.
     Rule(
@@ -408,7 +465,7 @@ _CREDENTIALS: tuple[Rule, ...] = (
         r"n|secret|"
         r"api-?key|access-key|account-key|secret-key|auth-token|sas-token|connection-string|clien"
         r"t-secret|pwd|cookie)[ \t]+)"
-        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`$<\[{{-][^ \t\r\n\"'`]*)",
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`$<\[{{-][^ \t\r\n\"'`]*)",
         r"\1[secret:password]",
         hints=(
             "-pass",
@@ -436,7 +493,8 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:password",
-        rf"(\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\r\n|;]{{0,200}}?[ \t]-p)(?:{_ANY_QUOTED}|[^ "
+        rf"(\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\r\n|;]{{0,200}}?[ \t]-p)"
+        rf"(?:{ANY_QUOTED}|[^ "
         r"\t\r\n\"'$-][^ \t\r\n\"']*)",
         r"\1[secret:password]",
         hints=("mysql", "mariadb"),
@@ -448,7 +506,8 @@ _CREDENTIALS: tuple[Rule, ...] = (
         r"z]+|7za?|rar|unrar)\b"
         rf"[^\r\n|;]{{0,120}}?[ \t](?:-a[ \t]+|-w[ \t]+|-P[ \t]*)|(?:7za?|rar|unrar)\b[^\r\n|;]{{"
         rf"0,120}}?[ \t]-p|"
-        rf"net[ \t]+use\b[^\r\n|;]{{0,120}}?/user:[^ \t\r\n]+[ \t]+))(?:{_ANY_QUOTED}|[^ \t\r\n\"'$/-"
+        rf"net[ \t]+use\b[^\r\n|;]{{0,120}}?/user:[^ \t\r\n]+[ \t]+))"
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/-"
         r"][^ \t\r\n\"'$]*)",
         r"\1[secret:password]",
         hints=(
@@ -474,25 +533,332 @@ _CREDENTIALS: tuple[Rule, ...] = (
         hints=("sqlplus", "sqlldr", "expdp", "impdp", "jdbc:oracle"),
         needs=AT,
     ),
-    Rule("", rf"(?i)(?:\b|_)(?:pass|auth|sig|cred|token){_IS}[0-9]{{1,4}}\b", needs=NAME),
+)
+
+
+# checks.py
+"""Tests of a match beyond its pattern: checksums, lengths, classes of characters."""
+
+
+
+from collections.abc import Callable
+
+
+
+
+def _digits(text: str) -> str:
+    return "".join(char for char in text.replace("%20", "") if "0" <= char <= "9")
+
+
+ISSUERS = (
+    r"(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}"
+    r"|7[01][0-9]|720)[0-9]{12}|"
+    r"3[47][0-9]{13}|3(?:0[0-59]|[689][0-9])[0-9]{11}|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12,15}|"
+    r"35(?:2[89]|[3-8][0-9])[0-9]{12,15}|62[0-9]{14,17}|220[0-4][0-9]{12}|(?:50[0-9]{2}|5[6-8][0-"
+    r"9]{2}|6304|67[0-9]{2})[0-9]{8,15})"
+)
+
+
+def _is_luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = ord(digit) - 48
+        if place % 2:
+            value = value * 2 - 9 * (value > 4)
+        total += value
+    return total % 10 == 0
+
+
+def is_card(text: str) -> bool:
+    digits = _digits(text)
+    return compiled(ISSUERS).fullmatch(digits) is not None and _is_luhn(digits)
+
+
+def _is_iban(text: str) -> bool:
+    """ISO 13616: the rest of division by 97 is 1."""
+    code = "".join(char for char in text.upper() if char.isascii() and char.isalnum())
+    return int("".join(str(int(char, 36)) for char in code[4:] + code[:4])) % 97 == 1
+
+
+def _is_nir(text: str) -> bool:
+    """France's number of registration: the last two digits are 97 less the rest of the others."""
+    digits = _digits(text.replace("2A", "19").replace("2B", "18"))
+    return len(digits) == 15 and 97 - int(digits[:13]) % 97 == int(digits[13:])
+
+
+def _is_mod11_10(text: str) -> bool:
+    """ISO/IEC 7064, MOD 11,10: Germany's tax number."""
+    product = 10
+    digits = _digits(text)
+    for digit in digits[:-1]:
+        rest = (int(digit) + product) % 10 or 10
+        product = rest * 2 % 11
+    return (11 - product) % 10 == int(digits[-1])
+
+
+def _is_dni(text: str) -> bool:
+    """Spain's identity number: its letter follows from the rest of division by 23."""
+    return "TRWAGMYFPDXBNJZSQVHLCKE"[int(_digits(text)) % 23] == text[-1]
+
+
+def _is_mixed(text: str) -> bool:
+    """Neither a word nor a number nor a hash: capitals, small letters and digits."""
+    return all(
+        any(low <= char <= high for char in text)
+        for low, high in (("A", "Z"), ("a", "z"), ("0", "9"))
+    )
+
+
+def _is_phone(text: str) -> bool:
+    return 8 <= len(_digits(text)) <= 15
+
+
+def _is_national(text: str) -> bool:
+    return 9 <= len(_digits(text)) <= 12
+
+
+CHECKS: dict[str, Callable[[str], bool]] = {
+    "card": is_card,
+    "iban": _is_iban,
+    "nir": _is_nir,
+    "mod11_10": _is_mod11_10,
+    "dni": _is_dni,
+    "mixed": _is_mixed,
+    "phone": _is_phone,
+    "national": _is_national,
+}
+
+
+# keys.py
+"""Names of keys in documents, in snake case: what the value under one is."""
+
+
+
+import re
+from functools import lru_cache
+
+
+
+_SECRET_KEYS = (
+    r"(?:^|_)(?:(?P<password>[a-z0-9]*(?:password|passwd|passphrase|passcode|passwort|kennwort)s?|"
+    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|psw|senha|contrasena|mot_de_passe)|"
+    r"(?P<secret>[a-z0-9]*secrets?)|"
+    r"(?P<token>(?:[a-z0-9]*(?:auth|access|refresh|bearer|api|session|bot|csrf|xsrf|user|device|s"
+    r"ervice))?"
+    r"token|jwt|id_token|sas)|"
+    r"(?P<api_key>x?_?api_?keys?)|"
+    r"(?P<key>(?:access|secret|private|account|signing|encryption|master|auth|subscription|sessio"
+    r"n|consumer|"
+    r"deploy|licen[cs]e|storage|hmac|admin|service|ssh|aes|rsa|shared|decryption|kms|app|client)_"
+    r"?keys?|"
+    r"access_key_id|pem|private_key_pem)|"
+    r"(?P<authorization>(?:proxy_)?authori[sz]ation|auth(?:_header)?)|"
+    r"(?P<cookie>(?:set_)?cookies?|phpsessid|jsessionid|sessionid)|"
+    r"(?P<credential>creds?|credentials?|dsn|conn(?:ection)?_?(?:string|str)|"
+    r"(?:recovery|backup)_?(?:codes?|keys?|phrases?)|seed_?phrase|mnemonic|web_?hook_?(?:url|uri)|"
+    r"x_amz_signature|x_amz_credential|shared_access_signature)|"
+    r"(?P<code>otp|totp|(?:otp|mfa|2fa|verification|security|auth|one_time)_?(?:code|secret)|pin("
+    r"?:_number)?|"
+    r"cvv2?|cvc2?|csc|card_verification(?:_value|_code)?))"
+    r"(?:_(?:value|plain|plaintext|raw|b64|base64|enc|encrypted|hash|hashed|header|text))?_?[0-9]"
+    r"{0,2}$"
+)
+_HARMLESS_KEYS = (
+    r"(?:^|_)(?:(?:page|next|next_page|prev|previous|continuation|continue|sync|cursor|start|end|"
+    r"stop|eos|bos|"
+    r"pad|unk|mask|sep|cls|first|last|max|min|per|prompt|completion|output|input|special|cancella"
+    r"tion|cancel|"
+    r"num|cost_per|price_per)_token|has_[a-z_]+|is_[a-z_]+|no_[a-z_]+|needs?_[a-z_]+|show_[a-z_]+)$"
+)
+_PERSONAL_KEYS = (
+    r"(?:^|_)(?:(?P<email>e_?mails?(?:_?(?:address|addr|id))?|mail_?(?:address|addr)|mail_?to)|"
+    r"(?P<phone>(?:tele|mobile_?|cell_?|home_?|work_?|office_?)?(?:phone|fax)(?:_?(?:number|num|n"
+    r"o|nr))?s?|telefon"
+    r"(?:nummer)?|mobiles?|mobile_?(?:number|no)|cell|handy(?:nummer)?|tel|msisdn|whats_?app)|"
+    r"(?P<card>(?:credit|debit|payment|bank)?_?card_?(?:number|num|no|nr)|(?:credit|debit|payment"
+    r")_?card|cc_?(?:number|num|no)|"
+    r"ccn|primary_?account_?number|kreditkarte(?:nnummer)?)|"
+    r"(?P<iban>iban(?:_?(?:number|code))?)|"
+    r"(?P<id_number>ssn|sin|social_?security(?:_?(?:number|no|num))?|(?:bank_?)?account_?(?:numbe"
+    r"r|num|no|nr)|konto(?:nummer)?|"
+    r"routing_?(?:number|no)|sort_?code|passport(?:_?(?:number|num|no|id))?|(?:drivers?|driving)_"
+    r"?licen[cs]e"
+    r"(?:_?(?:number|no|id))?|tax_?(?:payer_?)?(?:id|number|no)|national_?(?:id|insurance)(?:_?(?"
+    r":number|no))?|nino|"
+    r"steuer_?(?:id|nummer)|personal_?ausweis(?:nummer)?|id_?card(?:_?(?:number|no))?|my_?number|"
+    r"nir|cpf|dni|aadhaar|"
+    r"identity_?(?:number|no)|medical_?record(?:_?(?:number|no))?|mrn)|"
+    r"(?P<address>(?:home|postal|street|mailing|billing|shipping|delivery|residential|work|office"
+    r"|post)_?addr(?:ess)?|"
+    r"^address|^addr|addr(?:ess)?_?(?:line)?_?[0-9]|address_?line|street(?:_?(?:name|number|line_"
+    r"?[0-9]?))?|strasse|anschrift|adresse|"
+    r"zip_?codes?|zip|post_?(?:al_?)?codes?|postleitzahl|plz)|"
+    r"(?P<ip>(?:client|remote|user|source|src|peer|visitor|host)?_?ip(?:v[46])?(?:_?addr(?:ess)?)"
+    r"?|remote_?addr)|"
+    r"(?P<birth_date>(?:date_?of_?)?birth_?(?:date|day|dt)?|date_?of_?birth|dob|geburts(?:datum|t"
+    r"ag))|"
+    r"(?P<name>(?:first|last|full|given|family|middle|sur|maiden|nick|legal|real|display|holder|c"
+    r"ard_?holder|beneficiary)_?names?|vorname|"
+    r"nachname|cardholder))$"
+)
+_CAMEL = re.compile(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])")
+_NOT_WORD = re.compile(r"[^a-z0-9\u00c0-\u024f]+")
+
+
+@lru_cache(maxsize=4096)
+def key_label(key: str, *, personal: bool = False) -> str:
+    """What the value under a key of this name is (`secret:token`, `email`), or nothing."""
+    snake = _CAMEL.sub(r"\1\3_\2\4", key[:200])
+    snake = _NOT_WORD.sub("_", snake.lower()).strip("_")
+    if (found := compiled(_SECRET_KEYS).search(snake)) and not compiled(_HARMLESS_KEYS).search(
+        snake
+    ):
+        return f"secret:{found.lastgroup if found.lastgroup != 'code' else 'security_code'}"
+    if personal and (found := compiled(_PERSONAL_KEYS).search(snake)):
+        return str(found.lastgroup)
+    return ""
+
+
+# signs.py
+"""Signs that a text may hold a credential, each found in a fraction of what a pattern costs."""
+
+
+
+
+
+_TO_RUNS = bytes(
+    65 if (chr(byte).isalnum() and byte < 128) or chr(byte) in "_-./+=~:$?&%,@#" else 32
+    for byte in range(256)
+)
+_TO_ZEROS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
+_CARD_GAPS = b" ./_+%-\xc2\xa0\xe2\x80\x87\x89\xaf\x90\x91\x92\x93\x94\x88"
+_FLAGS = (" --", " -p", " -a ", " -w ", " -u", " -c", " -t", " -s", " -k")
+_STEMS_PASS = ("pass", "pw", "kennw")
+_STEMS_SAID = ("pass", "pw", "kennw", "secret", "token", "key", "code", "pin", "otp")
+_SAID_HERE = (
+    r"pass(?:w|phrase|code|e?[0-9]?(?![a-z]))|pwd?[0-9]?(?![a-z])|kennw|secret|"
+    r"(?:token|key|code)[0-9]{0,2}(?![a-z])|(?<![a-z])(?:pin|otp)[0-9]?(?![a-z])"
+)
+_NAMED_BEFORE = (
+    r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
+    r"sana|senord|adgang|"
+    r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
+    r"x-[a-z]|"
+    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
+)
+
+
+def signs_of(lower: str, raw: bytes) -> int:
+    """Which signs a text shows: in lower case, and as UTF-8."""
+    signs = RUN if b"A" * 16 in raw.translate(_TO_RUNS) else 0
+    digits = raw.translate(_TO_ZEROS, _CARD_GAPS)
+    if b"0" * 13 in digits:
+        signs |= CARD
+    if _shows_name(lower, has_digits=b"0" in digits):
+        signs |= NAME
+    if "@" in lower:
+        signs |= AT
+    if (
+        lower.startswith("-")
+        or (" -" in lower and any(flag in lower for flag in _FLAGS))
+        or ("<" in lower and "<<<" in lower)
+        or ("|" in lower and "echo " in lower)
+        or ("/" in lower and "/user:" in lower)
+    ):
+        signs |= FLAG
+    if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
+        signs |= SCHEME
+    return signs
+
+
+def _shows_name(lower: str, *, has_digits: bool) -> bool:
+    """Whether a name stands where a value may follow: before a sign such as = and :, or, of some
+    names, anywhere in a text with a digit or a quote.
+    """
+    quoted = "'" in lower or '"' in lower or "`" in lower
+    if quoted or has_digits:
+        stems: tuple[str, ...] = _STEMS_PASS
+        if " is" in lower or " est " in lower or (quoted and ("(" in lower or "name=" in lower)):
+            stems = _STEMS_SAID
+        for stem in [stem for stem in stems if stem in lower]:
+            place = lower.find(stem)
+            while place >= 0:
+                if compiled(_SAID_HERE).match(lower, place):
+                    return True
+                place = lower.find(stem, place + 2)
+    if quoted and ("identified by" in lower or "securestr" in lower):
+        return True
+    if not lower.isascii():
+        if any(name in lower for name in _FOREIGN):
+            return True
+        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
+    return any(
+        compiled(_NAMED_BEFORE).search(part, max(len(part) - 60, 0))
+        for sign in "=:>|"
+        if sign in lower
+        for part in lower.split(sign)[:-1]
+    )
+
+
+_FOREIGN = (
+    "пароль",
+    "パスワード",
+    "暗証番号",
+    "密码",
+    "口令",
+    "비밀번호",
+    "contraseñ",
+    "hasł",
+    "lösenord",
+    "clé",
+)
+
+
+# named.py
+"""Credentials that a name before them gives away: password=…, "api_key": "…", password is …"""
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+NAMED: tuple[Rule, ...] = (
+    Rule("", rf"(?i)(?:\b|_)(?:pass|auth|sig|cred|token){IS_SIGN}[0-9]{{1,4}}\b", needs=NAME),
     Rule(
         "",
-        rf"(?i)(?:existing|imagepull|image_pull)_?secrets?{_IS}[^ \t\r\n]+",
+        rf"(?i)(?:existing|imagepull|image_pull)_?secrets?{IS_SIGN}[^ \t\r\n]+",
         hints=("existing", "pull"),
         needs=NAME,
     ),
-    Rule("", rf"(?i)\bpwd{_IS}[~/.]", hints=("pwd",), needs=NAME),
+    Rule("", rf"(?i)\bpwd{IS_SIGN}[~/.]", hints=("pwd",), needs=NAME),
     Rule(
         "secret:password",
-        rf"(?i)({_NAME}{_IS}convertto-securestring(?:[ \t]+-string)?[ \t]+){_QUOTED}",
-        _kept("secret:password"),
+        rf"(?i)({ANY_NAME}{IS_SIGN}convertto-securestring(?:[ \t]+-string)?[ \t]+){QUOTED}",
+        kept("secret:password"),
         hints=("securestring",),
         needs=NAME,
     ),
     # Names and values: password=…, "api_key": "…", <password>…</password>, password is …
     Rule(
         "",
-        rf"(?i){_NAME}{_IS}\\*[\"'`]?(?:{_NO_VALUE}\\*(?:[\"'`,;.!?)\]}} \t\r\n]|$)|[$%]?[{{(<\[]"
+        rf"(?i){ANY_NAME}{IS_SIGN}\\*[\"'`]?(?:{NO_VALUE}\\*(?:[\"'`,;.!?)\]}} \t\r\n]|$)"
+        rf"|[$%]?[{{(<\[]"
         rf"|\$[A-Za-z_]|%[a-z(]|\*{{3}}|"
         r"x{4}|\.{3}|(?:await|new|async|return|lambda)[ \t]|[A-Za-z_][A-Za-z0-9_.]*[(\[]|(?:get|n"
         r"ew|read|import)-[a-z]+)",
@@ -500,43 +866,43 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:password",
-        rf"(?i)({_PASS_NAME}{_IS}){_QUOTED}",
-        _kept("secret:password"),
+        rf"(?i)({PASS_NAME}{IS_SIGN}){QUOTED}",
+        kept("secret:password"),
         needs=NAME,
     ),
     Rule(
         "secret:password",
-        rf"(?i)({_PASS_NAME}\\*[\"'`]?\]?[ \t]*(?:=>|:=|=)[ \t]*){_BARE}",
+        rf"(?i)({PASS_NAME}\\*[\"'`]?\]?[ \t]*(?:=>|:=|=)[ \t]*){BARE}",
         r"\1[secret:password]",
         needs=NAME,
     ),
     Rule(
         "secret:password",
-        rf"(?i)({_PASS_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*){_TOKENISH}",
+        rf"(?i)({PASS_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*){TOKENISH}",
         r"\1[secret:password]",
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_NAME}{_IS}){_QUOTED}",
-        _kept("secret:credential"),
+        rf"(?i)({ANY_NAME}{IS_SIGN}){QUOTED}",
+        kept("secret:credential"),
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_NAME}\\*[\"'`]?\]?[ \t]*(?:=>|:=|=)[ \t]*){_BARE}",
+        rf"(?i)({ANY_NAME}\\*[\"'`]?\]?[ \t]*(?:=>|:=|=)[ \t]*){BARE}",
         r"\1[secret:credential]",
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*){_TOKENISH}",
+        rf"(?i)({ANY_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*){TOKENISH}",
         r"\1[secret:credential]",
         needs=NAME,
     ),
     Rule(
         "secret:password",
-        rf"(?i)({_PASS_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*)[^ \t\r\n\"'`&;<>(){{}}\[\]$,.%]"
+        rf"(?i)({PASS_NAME}\\*[\"'`]?[ \t]*(?::|：|->|→|⇒)[ \t]*)[^ \t\r\n\"'`&;<>(){{}}\[\]$,.%]"
         rf"{{4,}}[!.]?(?:[ \t]*[\r\n]|[ \t]*$)",
         r"\1[secret:password]",
         needs=NAME,
@@ -544,34 +910,35 @@ _CREDENTIALS: tuple[Rule, ...] = (
     # password for ada: …
     Rule(
         "secret:password",
-        rf"(?i)({_PASS_NAME}(?:[ \t](?:for|to|of|on|von|für|pour|de)[ \t][^ \t\r\n:=]{{1,40}}){{1"
-        rf",2}}[ \t]*[:=][ \t]*)(?:{_ANY_QUOTED}|{_TOKENISH})",
+        rf"(?i)({PASS_NAME}(?:[ \t](?:for|to|of|on|von|für|pour|de)[ \t][^ \t\r\n:=]{{1,40}}){{1"
+        rf",2}}[ \t]*[:=][ \t]*)(?:{ANY_QUOTED}|{TOKENISH})",
         r"\1[secret:password]",
         needs=NAME,
     ),
     # password …, as configuration files and SQL have it
     Rule(
         "",
-        rf"(?i){_SAID}[ \t]+(?:sha-?[0-9]+|md5|pbkdf2|argon2[a-z]*|bcrypt|base64|utf-?8|oauth2?|v"
+        rf"(?i){SAID}[ \t]+(?:sha-?[0-9]+|md5|pbkdf2|argon2[a-z]*|bcrypt|base64|utf-?8|oauth2?|v"
         r"[0-9.]+)\b",
         needs=NAME,
     ),
     Rule(
         "secret:password",
-        rf"(?i)((?:{_PASS_SAID}|identified[ \t]+by|convertto-securestring(?:[ \t]+-string)?)[ \t]"
-        rf"+){_QUOTED}",
-        _kept("secret:password"),
+        rf"(?i)((?:{PASS_SAID}|identified[ \t]+by|convertto-securestring(?:[ \t]+-string)?)[ \t]"
+        rf"+){QUOTED}",
+        kept("secret:password"),
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_PASS_SAID}[ \t]+){_MIXED}",
+        rf"(?i)({PASS_SAID}[ \t]+){MIXED}",
         r"\1[secret:credential]",
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)(\|[ \t]*[a-z0-9_. -]{{0,30}}{_NAME}[ \t*]*\|[ \t]*)(?:`[^`|\r\n]+`|[^ \t\r\n|]*[0"
+        rf"(?i)(\|[ \t]*[a-z0-9_. -]{{0,30}}{ANY_NAME}[ \t*]*\|[ \t]*)"
+        rf"(?:`[^`|\r\n]+`|[^ \t\r\n|]*[0"
         r"-9][^ \t\r\n|]*)",
         r"\1[secret:credential]",
         needs=NAME,
@@ -579,19 +946,19 @@ _CREDENTIALS: tuple[Rule, ...] = (
     Rule(
         "secret:credential",
         r"(?i)(\b(?:define|set|setenv|put|putenv|setproperty|setitem|add|header|append|defaults)"
-        rf"\([ \t]*[\"'][^\"'\r\n]{{0,40}}?{_SAID}[\"'][ \t]*,[ \t]*){_QUOTED}",
-        _kept("secret:credential"),
+        rf"\([ \t]*[\"'][^\"'\r\n]{{0,40}}?{SAID}[\"'][ \t]*,[ \t]*){QUOTED}",
+        kept("secret:credential"),
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_NAME}[ \t]*:[ \t]*[&a-z<>\[\]?.]{{1,20}}[ \t]*=[ \t]*){_QUOTED}",
-        _kept("secret:credential"),
+        rf"(?i)({ANY_NAME}[ \t]*:[ \t]*[&a-z<>\[\]?.]{{1,20}}[ \t]*=[ \t]*){QUOTED}",
+        kept("secret:credential"),
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)(name=\\*\"[a-z0-9_.-]{{0,30}}{_SAID}\\*\"(?:\r?\n|\\r\\n|\\n){{1,2}})[^\r\n\\]+",
+        rf"(?i)(name=\\*\"[a-z0-9_.-]{{0,30}}{SAID}\\*\"(?:\r?\n|\\r\\n|\\n){{1,2}})[^\r\n\\]+",
         r"\1[secret:credential]",
         hints=("name=",),
         needs=NAME,
@@ -627,14 +994,15 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:password",
-        r"(\b(?:chpasswd|sudo[ \t]+-S|passwd)\b[^\r\n]{0,40}?<<<[ \t]*)" + _ANY_QUOTED,
+        r"(\b(?:chpasswd|sudo[ \t]+-S|passwd)\b[^\r\n]{0,40}?<<<[ \t]*)" + ANY_QUOTED,
         r"\1[secret:password]",
         hints=("<<<",),
         needs=FLAG,
     ),
     Rule(
         "secret:password",
-        rf"(\becho[ \t]+(?:-n[ \t]+)?)(?:{_ANY_QUOTED}|[^ \t\r\n\"'$|]+)([ \t]*\|[ \t]*(?:sudo[ \t]+-"
+        rf"(\becho[ \t]+(?:-n[ \t]+)?)(?:{ANY_QUOTED}|[^ \t\r\n\"'$|]+)([ \t]*\|[ \t]*"
+        rf"(?:sudo[ \t]+-"
         r"S|chpasswd|passwd|docker[ \t]+login|gpg|su[ \t]))",
         r"\1[secret:password]\2",
         hints=("echo",),
@@ -642,25 +1010,25 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:password",
-        rf"(?i)({_PASS_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
+        rf"(?i)({PASS_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
         r"(?:is|was|ist|lautet|est|es|are|changed to|set to|to)(?:[ \t]+(?:now|still|just|simply|"
         r"jetzt))?[ \t:]+)"
-        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
         r"\1[secret:password]",
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
+        rf"(?i)({SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
         r"(?:is|ist|est)(?:[ \t]+(?:now|still|just|simply|"
         r"jetzt))?[ \t:]+)"
-        rf"(?:{_ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
         r"\1[secret:credential]",
         needs=NAME,
     ),
     Rule(
         "secret:credential",
-        rf"(?i)(<(?:[a-z0-9]+[:._-])?(?:{_STRONG}|{_SHORT})(?:[ \t][^<>]*)?>)[^<>$ \t\r\n{{][^<>]"
+        rf"(?i)(<(?:[a-z0-9]+[:._-])?(?:{STRONG}|{SHORT})(?:[ \t][^<>]*)?>)[^<>$ \t\r\n{{][^<>]"
         r"*(</)",
         r"\1[secret:credential]\2",
         needs=NAME,
@@ -675,47 +1043,31 @@ _CREDENTIALS: tuple[Rule, ...] = (
     ),
 )
 
-# -- payment cards: credentials as much as personal data
 
-_CARD_GAP = f"(?:[{_SPACES}{_DASHES}+./_-]|%20){{0,3}}"
-_CARD = (
-    rf"(\b|_)(?:[2-6][0-9]{{3}}(?:{_CARD_GAP}[0-9]{{4}}){{3}}(?:{_CARD_GAP}[0-9]{{3}})?\b"
-    rf"|3[0-9]{{3}}{_CARD_GAP}[0-9]{{6}}{_CARD_GAP}[0-9]{{4,5}}\b|[2-6][0-9]{{12,18}}\b)"
-)
-_UUID = r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b"
-_CARDS: tuple[Rule, ...] = (
-    _STAND_IN,
-    Rule("", _UUID),
-    Rule("", r"\b[0-9]+\.[0-9]{9,}\b"),
-    Rule(
-        "card",
-        r"(?i)(\b(?:(?:credit|debit)[ _-]?card|card|kreditkarte|karte|carte(?: bancaire)?|visa|ma"
-        r"stercard|"
-        r"amex|american express|pan)(?:[ _-]?(?:number|num|no|nr|nummer|numéro))?\.?[\"']?"
-        rf"(?:[ \t]+(?:is|ist|est|ending))?[ \t:=#\"']{{0,6}})(?:[0-9]{{4}}(?:{_CARD_GAP}[0-9]{{4"
-        rf"}}){{3}}|"
-        rf"[0-9]{{4}}{_CARD_GAP}[0-9]{{6}}{_CARD_GAP}[0-9]{{4,5}}|[0-9]{{13,19}})\b",
-        r"\1[card]",
-    ),
-    Rule("card", _CARD, r"\1[card]", check="card"),
-)
+# people.py
+"""Personal data: people and places."""
 
-# -- personal data: people and places
+
+
+
 
 _ATEXT = "A-Za-z0-9.!#$&'*+/=?^_`{|}~\u00a1-\u1fff\u2c00-\ufefe\uff10-\U0010ffff-"
 _LABEL = "A-Za-z0-9\u00a1-\u1fff\u2c00-\u3001\u3003-\ufefe\uff10-\U0010ffff"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_AT = r"(?:@|＠|%40|&#64;|&#x40;|&commat;|[\\]u0040|[ \t]?[\[({<][ \t]?(?:at|@|arobase)[ \t]?[\])}>][ \t]?)"
+_AT = (
+    r"(?:@|＠|%40|&#64;|&#x40;|&commat;|[\\]u0040|"
+    r"[ \t]?[\[({<][ \t]?(?:at|@|arobase)[ \t]?[\])}>][ \t]?)"
+)
 _TLD = "A-Za-z\u00a1-\u1fff\u2c00-\u3001\u3003-\ufefe"
 _DOT = r"(?:[.。．]|[ \t]?[\[({][ \t]?(?:dot|punkt|point)[ \t]?[\])}][ \t]?|%2[Ee])"
 _DIGITS_JP = "0-9\uff10-\uff19"
-_STREET_WORD = rf"(?:[A-ZÀ-Þ][{_LETTER}'’.-]*|[0-9]{{1,3}}(?:st|nd|rd|th))"
+_STREET_WORD = rf"(?:[A-ZÀ-Þ][{LETTER}'’.-]*|[0-9]{{1,3}}(?:st|nd|rd|th))"
 _STATES = (
     "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|PR|RI|S[CD]|"
     "T[NX]|UT|V[AT]|W[AIVY]"
 )
 _POSTCODE_UK = "[A-Z]{1,2}[0-9][A-Z0-9]?[  ][0-9][ABD-HJLNP-UW-Z]{2}"
-_PHONE_GAP = f"(?:[{_SPACES}{_DASHES}\\t./()-]|%20)"
+PHONE_GAP = f"(?:[{SPACES}{DASHES}\\t./()-]|%20)"
 _PHONE_WORD = (
     r"(?:tele?(?:phone|fon|fax)?(?:nummer)?|phone|mobile?|mobil(?:nummer|telefon)|cell(?:ular)?(?"
     r":phone)?|celular|telefone|tel[ée]fono|fixo|m[óo]vil|cellulare|telefoon|"
@@ -760,8 +1112,8 @@ _DATE = (
     rf"{{1,2}}(?:st|nd|rd|th)?,?[ ][0-9]{{4}})"
 )
 
-_PEOPLE: tuple[Rule, ...] = (
-    _STAND_IN,
+PEOPLE: tuple[Rule, ...] = (
+    STAND_IN,
     # What has an @ and is no address: packages with a version, images with a digest, git over SSH.
     Rule("ip", rf"([A-Za-z0-9._-]{{1,64}}@){_OCTET}(?:\.{_OCTET}){{3}}\b", r"\1[ip]"),
     Rule(
@@ -855,14 +1207,14 @@ _PEOPLE: tuple[Rule, ...] = (
     Rule(
         "phone",
         rf"(?i)(\b{_PHONE_WORD}{_PHONE_LINK}|[電携][話帯](?:電話)?(?:番号)?{_PHONE_LINK})"
-        rf"(?:(?:\+|%2B)[ \t]?[0-9]|\(?0|\([1-9]|[2-9]|1{_PHONE_GAP}(?:\(?[2-9]))(?:{_PHONE_GAP}"
+        rf"(?:(?:\+|%2B)[ \t]?[0-9]|\(?0|\([1-9]|[2-9]|1{PHONE_GAP}(?:\(?[2-9]))(?:{PHONE_GAP}"
         rf"{{0,3}}[0-9]){{5,13}}\b",
         r"\1[phone]",
     ),
     Rule(
         "id_number",
         rf"(?i)(\b{_ID_WORD}{_ID_LINK}|[マ個旅免][^ \t\r\n0-9A-Za-z]{{1,7}}{_ID_LINK})"
-        rf"(?-i:(?:[A-Z]{{0,5}}[ .-]?[0-9](?:[{_SPACES}{_DASHES}./-]{{0,2}}[A-Z0-9]){{3,24}}|[A-Z"
+        rf"(?-i:(?:[A-Z]{{0,5}}[ .-]?[0-9](?:[{SPACES}{DASHES}./-]{{0,2}}[A-Z0-9]){{3,24}}|[A-Z"
         rf"]{{2,8}}[0-9]{{2,9}})\b)",
         r"\1[id_number]",
     ),
@@ -942,7 +1294,17 @@ _PEOPLE: tuple[Rule, ...] = (
     ),
 )
 
-# -- personal data: numbers
+
+# numbers.py
+"""Personal data: numbers."""
+
+
+
+from collections.abc import Sequence
+
+
+
+
 
 _IBAN_LENGTHS: Sequence[tuple[int, str]] = (
     (15, "NO"),
@@ -965,14 +1327,14 @@ _IBAN_LENGTHS: Sequence[tuple[int, str]] = (
     (33, "RU"),
 )
 _IBAN = "|".join(
-    rf"(?:{countries})[0-9]{{2}}(?:{_SEP}?[A-Za-z0-9]){{{length - 4}}}"
+    rf"(?:{countries})[0-9]{{2}}(?:{SEP}?[A-Za-z0-9]){{{length - 4}}}"
     for length, countries in _IBAN_LENGTHS
 )
 _YEAR = "(?:19|20)[0-9]{2}"
 _EDGE = "(^|[^0-9A-Za-z_.,:/+-])"
-_NUMBERS: tuple[Rule, ...] = (
-    _STAND_IN,
-    Rule("", _UUID),
+NUMBERS: tuple[Rule, ...] = (
+    STAND_IN,
+    Rule("", UUID),
     Rule("", r"(?i)\bhttps?://[^ \t\r\n\"'<>]+"),
     Rule(
         "",
@@ -994,9 +1356,9 @@ _NUMBERS: tuple[Rule, ...] = (
     Rule("iban", rf"(?i)\b(?:{_IBAN})\b", check="iban"),
     Rule(
         "ssn",
-        rf"\b(?:00[1-9]|0[1-9][0-9]|[1-578][0-9]{{2}}|6(?:[0-57-9][0-9]|6[0-57-9]))[{_SPACES}"
-        rf"{_DASHES}.-](?:0[1-9]|[1-9][0-9])"
-        rf"[{_SPACES}{_DASHES}.-](?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{{2}}|[1-9][0-9]{{3}})\b",
+        rf"\b(?:00[1-9]|0[1-9][0-9]|[1-578][0-9]{{2}}|6(?:[0-57-9][0-9]|6[0-57-9]))[{SPACES}"
+        rf"{DASHES}.-](?:0[1-9]|[1-9][0-9])"
+        rf"[{SPACES}{DASHES}.-](?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{{2}}|[1-9][0-9]{{3}})\b",
     ),
     Rule("ssn", r"\b9[0-9]{2}-(?:5[0-9]|6[0-5]|7[0-9]|8[0-8]|9[0-24-9])-[0-9]{4}\b"),
     Rule(
@@ -1018,29 +1380,29 @@ _NUMBERS: tuple[Rule, ...] = (
     Rule(
         "phone",
         rf"(^|[^0-9A-Za-z_)+.])(?:\+|＋|%2[Bb])[ ]?(?:[1-9][0-9]{{8,14}}|[1-9][0-9]{{0,3}}(?:"
-        rf"{_PHONE_GAP}{{1,3}}[0-9]{{1,12}}){{1,7}})\b",
+        rf"{PHONE_GAP}{{1,3}}[0-9]{{1,12}}){{1,7}})\b",
         r"\1[phone]",
         check="phone",
     ),
     Rule(
         "phone",
-        rf"{_EDGE}(?:00[2-9][0-9]{{9,12}}|001[2-9][0-9]{{9}}|00[1-9][0-9]{{0,2}}(?:{_PHONE_GAP}{{"
+        rf"{_EDGE}(?:00[2-9][0-9]{{9,12}}|001[2-9][0-9]{{9}}|00[1-9][0-9]{{0,2}}(?:{PHONE_GAP}{{"
         rf"1,3}}[0-9]{{1,12}}){{1,7}})\b",
         r"\1[phone]",
         check="phone",
     ),
     Rule(
         "phone",
-        rf"(?:\b1[{_SPACES}{_DASHES}.-]{{1,2}})?(?:\([2-9][0-9]{{2}}\)[{_SPACES}{_DASHES}.-]{{0,2"
-        rf"}}|\b[2-9][0-9]{{2}}[{_SPACES}{_DASHES}./-])"
-        rf"[2-9][0-9]{{2}}[{_SPACES}{_DASHES}.-][0-9]{{4}}\b(?:[ ]?(?:x|ext\.?|extension)[ ]?[0-9"
+        rf"(?:\b1[{SPACES}{DASHES}.-]{{1,2}})?(?:\([2-9][0-9]{{2}}\)[{SPACES}{DASHES}.-]{{0,2"
+        rf"}}|\b[2-9][0-9]{{2}}[{SPACES}{DASHES}./-])"
+        rf"[2-9][0-9]{{2}}[{SPACES}{DASHES}.-][0-9]{{4}}\b(?:[ ]?(?:x|ext\.?|extension)[ ]?[0-9"
         rf"]{{1,5}}\b)?",
     ),
     Rule(
         "phone",
-        rf"(^|[^0-9A-Za-z_.,:/+-])(?:\(0[1-9][0-9]{{0,4}}\){_PHONE_GAP}{{0,3}}[0-9]{{1,8}}|0[1-9]"
-        rf"[0-9]{{0,4}}{_PHONE_GAP}{{1,3}}[0-9]{{1,8}})"
-        rf"(?:{_PHONE_GAP}{{1,3}}[0-9]{{1,8}}){{0,4}}\b",
+        rf"(^|[^0-9A-Za-z_.,:/+-])(?:\(0[1-9][0-9]{{0,4}}\){PHONE_GAP}{{0,3}}[0-9]{{1,8}}|0[1-9]"
+        rf"[0-9]{{0,4}}{PHONE_GAP}{{1,3}}[0-9]{{1,8}})"
+        rf"(?:{PHONE_GAP}{{1,3}}[0-9]{{1,8}}){{0,4}}\b",
         r"\1[phone]",
         check="national",
     ),
@@ -1051,289 +1413,39 @@ _NUMBERS: tuple[Rule, ...] = (
     Rule("", r"\b[0-9]+[A-Za-z_][A-Za-z0-9_]*(?:[-._][A-Za-z0-9_]+)*"),
 )
 
-CREDENTIAL_PASSES: tuple[tuple[Rule, ...], ...] = (_CREDENTIALS, _CARDS)
+
+# passes.py
+"""The list: which rules are tried, in which order."""
+
+
+
+
+
+
+
+
+
+
+__all__ = ["CARDS", "CREDENTIALS", "CREDENTIAL_PASSES", "NUMBERS", "PASSES", "PEOPLE"]
+
+CREDENTIALS: tuple[Rule, ...] = (*CARRIED, *NAMED)
+CREDENTIAL_PASSES: tuple[tuple[Rule, ...], ...] = (CREDENTIALS, CARDS)
 """What is taken out where a record is born."""
-PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, _PEOPLE, _NUMBERS)
+PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, PEOPLE, NUMBERS)
 """What is taken out where others look on."""
 
-# -- names of keys in documents, in snake case
 
-_SECRET_KEYS = (
-    r"(?:^|_)(?:(?P<password>[a-z0-9]*(?:password|passwd|passphrase|passcode|passwort|kennwort)s?|"
-    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|psw|senha|contrasena|mot_de_passe)|"
-    r"(?P<secret>[a-z0-9]*secrets?)|"
-    r"(?P<token>(?:[a-z0-9]*(?:auth|access|refresh|bearer|api|session|bot|csrf|xsrf|user|device|s"
-    r"ervice))?"
-    r"token|jwt|id_token|sas)|"
-    r"(?P<api_key>x?_?api_?keys?)|"
-    r"(?P<key>(?:access|secret|private|account|signing|encryption|master|auth|subscription|sessio"
-    r"n|consumer|"
-    r"deploy|licen[cs]e|storage|hmac|admin|service|ssh|aes|rsa|shared|decryption|kms|app|client)_"
-    r"?keys?|"
-    r"access_key_id|pem|private_key_pem)|"
-    r"(?P<authorization>(?:proxy_)?authori[sz]ation|auth(?:_header)?)|"
-    r"(?P<cookie>(?:set_)?cookies?|phpsessid|jsessionid|sessionid)|"
-    r"(?P<credential>creds?|credentials?|dsn|conn(?:ection)?_?(?:string|str)|"
-    r"(?:recovery|backup)_?(?:codes?|keys?|phrases?)|seed_?phrase|mnemonic|web_?hook_?(?:url|uri)|"
-    r"x_amz_signature|x_amz_credential|shared_access_signature)|"
-    r"(?P<code>otp|totp|(?:otp|mfa|2fa|verification|security|auth|one_time)_?(?:code|secret)|pin("
-    r"?:_number)?|"
-    r"cvv2?|cvc2?|csc|card_verification(?:_value|_code)?))"
-    r"(?:_(?:value|plain|plaintext|raw|b64|base64|enc|encrypted|hash|hashed|header|text))?_?[0-9]"
-    r"{0,2}$"
-)
-_HARMLESS_KEYS = (
-    r"(?:^|_)(?:(?:page|next|next_page|prev|previous|continuation|continue|sync|cursor|start|end|"
-    r"stop|eos|bos|"
-    r"pad|unk|mask|sep|cls|first|last|max|min|per|prompt|completion|output|input|special|cancella"
-    r"tion|cancel|"
-    r"num|cost_per|price_per)_token|has_[a-z_]+|is_[a-z_]+|no_[a-z_]+|needs?_[a-z_]+|show_[a-z_]+)$"
-)
-_PERSONAL_KEYS = (
-    r"(?:^|_)(?:(?P<email>e_?mails?(?:_?(?:address|addr|id))?|mail_?(?:address|addr)|mail_?to)|"
-    r"(?P<phone>(?:tele|mobile_?|cell_?|home_?|work_?|office_?)?(?:phone|fax)(?:_?(?:number|num|n"
-    r"o|nr))?s?|telefon"
-    r"(?:nummer)?|mobiles?|mobile_?(?:number|no)|cell|handy(?:nummer)?|tel|msisdn|whats_?app)|"
-    r"(?P<card>(?:credit|debit|payment|bank)?_?card_?(?:number|num|no|nr)|(?:credit|debit|payment"
-    r")_?card|cc_?(?:number|num|no)|"
-    r"ccn|primary_?account_?number|kreditkarte(?:nnummer)?)|"
-    r"(?P<iban>iban(?:_?(?:number|code))?)|"
-    r"(?P<id_number>ssn|sin|social_?security(?:_?(?:number|no|num))?|(?:bank_?)?account_?(?:numbe"
-    r"r|num|no|nr)|konto(?:nummer)?|"
-    r"routing_?(?:number|no)|sort_?code|passport(?:_?(?:number|num|no|id))?|(?:drivers?|driving)_"
-    r"?licen[cs]e"
-    r"(?:_?(?:number|no|id))?|tax_?(?:payer_?)?(?:id|number|no)|national_?(?:id|insurance)(?:_?(?"
-    r":number|no))?|nino|"
-    r"steuer_?(?:id|nummer)|personal_?ausweis(?:nummer)?|id_?card(?:_?(?:number|no))?|my_?number|"
-    r"nir|cpf|dni|aadhaar|"
-    r"identity_?(?:number|no)|medical_?record(?:_?(?:number|no))?|mrn)|"
-    r"(?P<address>(?:home|postal|street|mailing|billing|shipping|delivery|residential|work|office"
-    r"|post)_?addr(?:ess)?|"
-    r"^address|^addr|addr(?:ess)?_?(?:line)?_?[0-9]|address_?line|street(?:_?(?:name|number|line_"
-    r"?[0-9]?))?|strasse|anschrift|adresse|"
-    r"zip_?codes?|zip|post_?(?:al_?)?codes?|postleitzahl|plz)|"
-    r"(?P<ip>(?:client|remote|user|source|src|peer|visitor|host)?_?ip(?:v[46])?(?:_?addr(?:ess)?)"
-    r"?|remote_?addr)|"
-    r"(?P<birth_date>(?:date_?of_?)?birth_?(?:date|day|dt)?|date_?of_?birth|dob|geburts(?:datum|t"
-    r"ag))|"
-    r"(?P<name>(?:first|last|full|given|family|middle|sur|maiden|nick|legal|real|display|holder|c"
-    r"ard_?holder|beneficiary)_?names?|vorname|"
-    r"nachname|cardholder))$"
-)
-_NAMING = (
-    "name",
-    "key",
-    "header",
-    "field",
-    "label",
-    "param",
-    "parameter",
-    "property",
-    "k",
-    "n",
-    "id",
-)
-_VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
-_CAMEL = re.compile(r"([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])")
-_NOT_WORD = re.compile(r"[^a-z0-9\u00c0-\u024f]+")
-_STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
+# text.py
+"""Text: the passes of the list over it."""
 
 
-@lru_cache(maxsize=4096)
-def key_label(key: str, *, personal: bool = False) -> str:
-    """What the value under a key of this name is (`secret:token`, `email`), or nothing."""
-    snake = _CAMEL.sub(r"\1\3_\2\4", key[:200])
-    snake = _NOT_WORD.sub("_", snake.lower()).strip("_")
-    if (found := _compiled(_SECRET_KEYS).search(snake)) and not _compiled(_HARMLESS_KEYS).search(
-        snake
-    ):
-        return f"secret:{found.lastgroup if found.lastgroup != 'code' else 'security_code'}"
-    if personal and (found := _compiled(_PERSONAL_KEYS).search(snake)):
-        return str(found.lastgroup)
-    return ""
+
+import re
+from collections.abc import Iterable, Sequence
 
 
-# -- checks
 
 
-def _digits(text: str) -> str:
-    return "".join(char for char in text.replace("%20", "") if "0" <= char <= "9")
-
-
-ISSUERS = (
-    r"(?:4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|5[1-5][0-9]{14}|2(?:22[1-9]|2[3-9][0-9]|[3-6][0-9]{2}"
-    r"|7[01][0-9]|720)[0-9]{12}|"
-    r"3[47][0-9]{13}|3(?:0[0-59]|[689][0-9])[0-9]{11}|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12,15}|"
-    r"35(?:2[89]|[3-8][0-9])[0-9]{12,15}|62[0-9]{14,17}|220[0-4][0-9]{12}|(?:50[0-9]{2}|5[6-8][0-"
-    r"9]{2}|6304|67[0-9]{2})[0-9]{8,15})"
-)
-
-
-def _is_luhn(digits: str) -> bool:
-    """ISO/IEC 7812-1, annex B."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = ord(digit) - 48
-        if place % 2:
-            value = value * 2 - 9 * (value > 4)
-        total += value
-    return total % 10 == 0
-
-
-def _is_card(text: str) -> bool:
-    digits = _digits(text)
-    return _compiled(ISSUERS).fullmatch(digits) is not None and _is_luhn(digits)
-
-
-def _is_iban(text: str) -> bool:
-    """ISO 13616: the rest of division by 97 is 1."""
-    code = "".join(char for char in text.upper() if char.isascii() and char.isalnum())
-    return int("".join(str(int(char, 36)) for char in code[4:] + code[:4])) % 97 == 1
-
-
-def _is_nir(text: str) -> bool:
-    """France's number of registration: the last two digits are 97 less the rest of the others."""
-    digits = _digits(text.replace("2A", "19").replace("2B", "18"))
-    return len(digits) == 15 and 97 - int(digits[:13]) % 97 == int(digits[13:])
-
-
-def _is_mod11_10(text: str) -> bool:
-    """ISO/IEC 7064, MOD 11,10: Germany's tax number."""
-    product = 10
-    digits = _digits(text)
-    for digit in digits[:-1]:
-        rest = (int(digit) + product) % 10 or 10
-        product = rest * 2 % 11
-    return (11 - product) % 10 == int(digits[-1])
-
-
-def _is_dni(text: str) -> bool:
-    """Spain's identity number: its letter follows from the rest of division by 23."""
-    return "TRWAGMYFPDXBNJZSQVHLCKE"[int(_digits(text)) % 23] == text[-1]
-
-
-def _is_mixed(text: str) -> bool:
-    """Neither a word nor a number nor a hash: capitals, small letters and digits."""
-    return all(
-        any(low <= char <= high for char in text)
-        for low, high in (("A", "Z"), ("a", "z"), ("0", "9"))
-    )
-
-
-def _is_phone(text: str) -> bool:
-    return 8 <= len(_digits(text)) <= 15
-
-
-def _is_national(text: str) -> bool:
-    return 9 <= len(_digits(text)) <= 12
-
-
-_CHECKS: dict[str, Callable[[str], bool]] = {
-    "card": _is_card,
-    "iban": _is_iban,
-    "nir": _is_nir,
-    "mod11_10": _is_mod11_10,
-    "dni": _is_dni,
-    "mixed": _is_mixed,
-    "phone": _is_phone,
-    "national": _is_national,
-}
-
-
-# -- text
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
-
-
-_TO_RUNS = bytes(
-    65 if (chr(byte).isalnum() and byte < 128) or chr(byte) in "_-./+=~:$?&%,@#" else 32
-    for byte in range(256)
-)
-_TO_ZEROS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
-_CARD_GAPS = b" ./_+%-\xc2\xa0\xe2\x80\x87\x89\xaf\x90\x91\x92\x93\x94\x88"
-_FLAGS = (" --", " -p", " -a ", " -w ", " -u", " -c", " -t", " -s", " -k")
-_STEMS_PASS = ("pass", "pw", "kennw")
-_STEMS_SAID = ("pass", "pw", "kennw", "secret", "token", "key", "code", "pin", "otp")
-_SAID_HERE = (
-    r"pass(?:w|phrase|code|e?[0-9]?(?![a-z]))|pwd?[0-9]?(?![a-z])|kennw|secret|"
-    r"(?:token|key|code)[0-9]{0,2}(?![a-z])|(?<![a-z])(?:pin|otp)[0-9]?(?![a-z])"
-)
-_NAMED_BEFORE = (
-    r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
-    r"sana|senord|adgang|"
-    r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
-    r"x-[a-z]|"
-    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
-)
-
-
-def _signs(lower: str, raw: bytes) -> int:
-    """Which signs a text shows: in lower case, and as UTF-8."""
-    signs = RUN if b"A" * 16 in raw.translate(_TO_RUNS) else 0
-    digits = raw.translate(_TO_ZEROS, _CARD_GAPS)
-    if b"0" * 13 in digits:
-        signs |= CARD
-    if _shows_name(lower, has_digits=b"0" in digits):
-        signs |= NAME
-    if "@" in lower:
-        signs |= AT
-    if (
-        lower.startswith("-")
-        or (" -" in lower and any(flag in lower for flag in _FLAGS))
-        or ("<" in lower and "<<<" in lower)
-        or ("|" in lower and "echo " in lower)
-        or ("/" in lower and "/user:" in lower)
-    ):
-        signs |= FLAG
-    if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
-        signs |= SCHEME
-    return signs
-
-
-def _shows_name(lower: str, *, has_digits: bool) -> bool:
-    """Whether a name stands where a value may follow: before a sign such as = and :, or, of some
-    names, anywhere in a text with a digit or a quote.
-    """
-    quoted = "'" in lower or '"' in lower or "`" in lower
-    if quoted or has_digits:
-        stems: tuple[str, ...] = _STEMS_PASS
-        if " is" in lower or " est " in lower or (quoted and ("(" in lower or "name=" in lower)):
-            stems = _STEMS_SAID
-        for stem in [stem for stem in stems if stem in lower]:
-            place = lower.find(stem)
-            while place >= 0:
-                if _compiled(_SAID_HERE).match(lower, place):
-                    return True
-                place = lower.find(stem, place + 2)
-    if quoted and ("identified by" in lower or "securestr" in lower):
-        return True
-    if not lower.isascii():
-        if any(name in lower for name in _FOREIGN):
-            return True
-        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
-    return any(
-        _compiled(_NAMED_BEFORE).search(part, max(len(part) - 60, 0))
-        for sign in "=:>|"
-        if sign in lower
-        for part in lower.split(sign)[:-1]
-    )
-
-
-_FOREIGN = (
-    "пароль",
-    "パスワード",
-    "暗証番号",
-    "密码",
-    "口令",
-    "비밀번호",
-    "contraseñ",
-    "hasł",
-    "lösenord",
-    "clé",
-)
 
 
 def _may_match(rule: Rule, lower: str, signs: int) -> bool:
@@ -1344,7 +1456,7 @@ def _may_match(rule: Rule, lower: str, signs: int) -> bool:
 
 def _run(rules: Iterable[Rule], text: str, lower: str, signs: int) -> str:
     """One pass over the text."""
-    active = [(rule, _compiled(rule.pattern)) for rule in rules if _may_match(rule, lower, signs)]
+    active = [(rule, compiled(rule.pattern)) for rule in rules if _may_match(rule, lower, signs)]
     if not any(rule.label for rule, _ in active):
         return text
     nexts = [pattern.search(text) for _, pattern in active]
@@ -1373,7 +1485,7 @@ def _run(rules: Iterable[Rule], text: str, lower: str, signs: int) -> str:
 def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
     for rule, pattern in active:
         whole = pattern.fullmatch(match)
-        if whole is not None and (not rule.check or _CHECKS[rule.check](match)):
+        if whole is not None and (not rule.check or CHECKS[rule.check](match)):
             if not rule.label:
                 return match
             return whole.expand(rule.becomes) if rule.becomes else f"[{rule.label}]"
@@ -1383,18 +1495,51 @@ def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
 def redact_text(text: str, *, personal: bool = False) -> str:
     """The text with credentials, and where `personal` personal data, replaced by what they were."""
     lower = text.lower()
-    if signs := _signs(lower, text.encode("utf-8", "surrogatepass")):
-        text = _run(_CREDENTIALS, text, lower, signs)
+    signs = signs_of(lower, text.encode("utf-8", "surrogatepass"))
+    if not signs and not personal:
+        return text
+    # The list is read when a text first needs it: a server that starts has none yet.
+
+
+    if signs:
+        text = _run(CREDENTIALS, text, lower, signs)
         if signs & CARD:
-            text = _run(_CARDS, text, text.lower(), 0)
+            text = _run(CARDS, text, text.lower(), 0)
     if personal:
-        for rules in (_PEOPLE, _NUMBERS):
+        for rules in (PEOPLE, NUMBERS):
             text = _run(rules, text, text.lower(), 0)
     return text
 
 
-# -- documents
+# document.py
+"""Documents as JSON has them: texts, names of keys, numbers, keys that are data themselves."""
 
+
+
+import json
+import re
+from typing import Any
+
+
+
+
+
+
+_NAMING = (
+    "name",
+    "key",
+    "header",
+    "field",
+    "label",
+    "param",
+    "parameter",
+    "property",
+    "k",
+    "n",
+    "id",
+)
+_VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
+_STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
 
 
@@ -1417,7 +1562,7 @@ def redact_value(value: Any, *, personal: bool = False) -> Any:
 def _is_card_number(value: int | float) -> bool:
     if not 1e12 <= value < 1e19 or value != int(value):
         return False
-    return _is_card(str(int(value)))
+    return is_card(str(int(value)))
 
 
 def _redact_leaf(text: str, personal: bool) -> str:
@@ -1512,7 +1657,7 @@ def redact_fields(value: Any) -> Any:
     if not _collect(value, texts):
         text = " ".join(texts)
         lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
-        if "\\" not in lower and not _signs(lower, raw):
+        if "\\" not in lower and not signs_of(lower, raw):
             return value
     return redact_value(value)
 

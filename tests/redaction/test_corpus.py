@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from cdesk.contract import redaction
-from cdesk.contract.redaction import redact_text
+from cdesk.contract.redaction import redact_text, rules
+from cdesk.contract.redaction import text as passes_over
+from cdesk.contract.redaction.passes import CREDENTIAL_PASSES
 from tests.redaction.examples import counter_examples, examples, unseen
 
 EXAMPLES, COUNTER_EXAMPLES, UNSEEN = examples(), counter_examples(), unseen()
@@ -100,9 +101,9 @@ def test_a_second_pass_changes_nothing() -> None:
 
 
 def test_the_signs_of_a_credential_never_hide_one() -> None:
-    every = redaction.RUN | redaction.NAME | redaction.AT | redaction.FLAG | redaction.SCHEME
+    every = rules.RUN | rules.NAME | rules.AT | rules.FLAG | rules.SCHEME
     for example in (*EXAMPLES, *COUNTER_EXAMPLES, *UNSEEN):
         text = example.text
-        for rules in redaction.CREDENTIAL_PASSES:
-            text = redaction._run(rules, text, text.lower(), every)
+        for one_pass in CREDENTIAL_PASSES:
+            text = passes_over._run(one_pass, text, text.lower(), every)
         assert redact_text(example.text) == text

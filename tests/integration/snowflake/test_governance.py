@@ -34,7 +34,7 @@ def without_module(sql: str) -> str:
     """The statements without the module of patterns, which has a file and tests of its own."""
     return re.sub(
         r"(as \$\$\n).*?(\n\ndef redact\(value\))",
-        r"\1# cdesk/contract/redaction.py\2",
+        r"\1# cdesk/contract/redaction\2",
         sql,
         flags=re.DOTALL,
     )

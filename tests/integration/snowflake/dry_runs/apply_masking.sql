@@ -5,7 +5,7 @@ create or replace function CLAUDE_LOGS.ACTIVITIES.redact_document(document varia
     runtime_version = '3.11'
     handler = 'redact'
     as $$
-# cdesk/contract/redaction.py
+# cdesk/contract/redaction
 
 def redact(value):
     return None if value is None else redact_value(value, personal=True)
@@ -18,7 +18,7 @@ create or replace function CLAUDE_LOGS.ACTIVITIES.redact_text(text varchar)
     runtime_version = '3.11'
     handler = 'redact'
     as $$
-# cdesk/contract/redaction.py
+# cdesk/contract/redaction
 
 def redact(value):
     return None if value is None else redact_text(value, personal=True)

@@ -1,0 +1,175 @@
+"""Documents as JSON has them: texts, names of keys, numbers, keys that are data themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from cdesk.contract.redaction.checks import is_card
+from cdesk.contract.redaction.keys import key_label
+from cdesk.contract.redaction.signs import signs_of
+from cdesk.contract.redaction.text import redact_text
+
+_NAMING = (
+    "name",
+    "key",
+    "header",
+    "field",
+    "label",
+    "param",
+    "parameter",
+    "property",
+    "k",
+    "n",
+    "id",
+)
+_VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
+_STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
+_MAX_EMBEDDED = 65_536
+
+
+def redact_value(value: Any, *, personal: bool = False) -> Any:
+    """A document as JSON has it, redacted at any depth: texts, numbers that are cards, what a key's
+    name gives away, keys themselves, and JSON inside a text. Where nothing is found the same object
+    comes back.
+    """
+    if isinstance(value, str):
+        return _redact_leaf(value, personal)
+    if isinstance(value, dict):
+        return _redact_object(value, personal)
+    if isinstance(value, list | tuple):
+        return _redact_array(value, personal)
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_card_number(value):
+        return "[card]"
+    return value
+
+
+def _is_card_number(value: int | float) -> bool:
+    if not 1e12 <= value < 1e19 or value != int(value):
+        return False
+    return is_card(str(int(value)))
+
+
+def _redact_leaf(text: str, personal: bool) -> str:
+    if len(text) <= _MAX_EMBEDDED and text[:1] in "{[ \n\t" and text.strip()[-1:] in ("}", "]"):
+        try:
+            document = json.loads(text)
+            if isinstance(document, dict | list):
+                redacted = redact_value(document, personal=personal)
+                if redacted is document:
+                    return text
+                compact = '": ' not in text and ", " not in text
+                return json.dumps(
+                    redacted, ensure_ascii=False, separators=(",", ":") if compact else None
+                )
+        except (ValueError, RecursionError):
+            pass  # no JSON after all, or none that a reader would follow: it is text
+    return redact_text(text, personal=personal)
+
+
+def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
+    named = ""
+    for name in _NAMING:
+        told = document.get(name)
+        if isinstance(told, str) and (named := key_label(told, personal=personal)):
+            break
+    changed = False
+    result: dict[Any, Any] = {}
+    for key, item in document.items():
+        label = key_label(key, personal=personal) if isinstance(key, str) else ""
+        if not label and named and isinstance(key, str) and key.lower() in _VALUED:
+            label = named
+        new = _stand_in(item, label) if label else item
+        if new is item:
+            new = redact_value(item, personal=personal)
+        new_key = (
+            redact_text(key, personal=personal) if isinstance(key, str) and len(key) > 5 else key
+        )
+        if new_key != key:
+            new_key = _free(new_key, result, document)
+        changed = changed or new is not item or new_key != key
+        result[new_key] = new
+    return result if changed else document
+
+
+def _free(key: str, *taken: dict[Any, Any]) -> str:
+    """The key, numbered where it is taken: two addresses as keys are two values still."""
+    number, free = 2, key
+    while any(free in names for names in taken):
+        free = f"{key} {number}"
+        number += 1
+    return free
+
+
+def _redact_array(items: list[Any] | tuple[Any, ...], personal: bool) -> Any:
+    if (
+        len(items) == 2
+        and isinstance(items[0], str)
+        and (label := key_label(items[0], personal=personal))
+    ):
+        second = _stand_in(items[1], label)
+        if second is not items[1]:
+            return [items[0], second]
+    result = [redact_value(item, personal=personal) for item in items]
+    if all(new is old for new, old in zip(result, items, strict=True)):
+        return items
+    return result
+
+
+def _stand_in(value: Any, label: str) -> Any:
+    """`[label]` in place of a value that says something. Null, true and false, and what stands in
+    already stay.
+    """
+    if value is None or isinstance(value, bool) or value in ("", [], {}):
+        return value
+    if isinstance(value, str) and _STANDS_IN.match(value):
+        return value
+    if isinstance(value, int | float) and label in (
+        "name",
+        "address",
+        "secret:token",
+        "secret:secret",
+    ):
+        return value  # a count or a length, as in {"token": 12}
+    return f"[{label}]"
+
+
+def redact_fields(value: Any) -> Any:
+    """`redact_value(value)` without personal data, for where somebody waits: most values hold no
+    credential, and a look at their keys, and at their texts all at once, shows it.
+    """
+    texts: list[str] = []
+    if not _collect(value, texts):
+        text = " ".join(texts)
+        lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
+        if "\\" not in lower and not signs_of(lower, raw):
+            return value
+    return redact_value(value)
+
+
+def _collect(value: Any, texts: list[str]) -> bool:
+    """Gather the texts of a document, names of keys included. True as soon as a key or a number
+    gives a credential away.
+    """
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key_label(key):
+                return True
+            if len(key) >= 16:
+                texts.append(key)
+            if isinstance(item, str):
+                if key in _NAMING and key_label(item):
+                    return True
+                texts.append(item)
+            elif item is not None and _collect(item, texts):
+                return True
+    elif isinstance(value, list | tuple):
+        if len(value) == 2 and isinstance(value[0], str) and key_label(value[0]):
+            return True
+        return any(_collect(item, texts) for item in value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return _is_card_number(value)
+    return False

@@ -1,0 +1,73 @@
+"""Text: the passes of the list over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from cdesk.contract.redaction.checks import CHECKS
+from cdesk.contract.redaction.rules import CARD, Rule, compiled
+from cdesk.contract.redaction.signs import signs_of
+
+
+def _may_match(rule: Rule, lower: str, signs: int) -> bool:
+    return (not rule.needs or bool(rule.needs & signs)) and (
+        not rule.hints or any(hint in lower for hint in rule.hints)
+    )
+
+
+def _run(rules: Iterable[Rule], text: str, lower: str, signs: int) -> str:
+    """One pass over the text."""
+    active = [(rule, compiled(rule.pattern)) for rule in rules if _may_match(rule, lower, signs)]
+    if not any(rule.label for rule, _ in active):
+        return text
+    nexts = [pattern.search(text) for _, pattern in active]
+    parts: list[str] = []
+    place = 0
+    while True:
+        first: re.Match[str] | None = None
+        for index, (_, pattern) in enumerate(active):
+            found = nexts[index]
+            if found is not None and found.start() < place:
+                found = nexts[index] = pattern.search(text, place)
+            if found is not None and (first is None or found.start() < first.start()):
+                first = found
+        if first is None:
+            break
+        end = first.end()
+        parts += (text[place : first.start()], _become(active, first.group()))
+        if end == first.start():  # no pattern matches nothing, but a loop must end
+            parts.append(text[end : end + 1])
+            end += 1
+        place = end
+    parts.append(text[place:])
+    return "".join(parts)
+
+
+def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
+    for rule, pattern in active:
+        whole = pattern.fullmatch(match)
+        if whole is not None and (not rule.check or CHECKS[rule.check](match)):
+            if not rule.label:
+                return match
+            return whole.expand(rule.becomes) if rule.becomes else f"[{rule.label}]"
+    return match
+
+
+def redact_text(text: str, *, personal: bool = False) -> str:
+    """The text with credentials, and where `personal` personal data, replaced by what they were."""
+    lower = text.lower()
+    signs = signs_of(lower, text.encode("utf-8", "surrogatepass"))
+    if not signs and not personal:
+        return text
+    # The list is read when a text first needs it: a server that starts has none yet.
+    from cdesk.contract.redaction.passes import CARDS, CREDENTIALS, NUMBERS, PEOPLE
+
+    if signs:
+        text = _run(CREDENTIALS, text, lower, signs)
+        if signs & CARD:
+            text = _run(CARDS, text, text.lower(), 0)
+    if personal:
+        for rules in (PEOPLE, NUMBERS):
+            text = _run(rules, text, text.lower(), 0)
+    return text
