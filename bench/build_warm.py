@@ -137,7 +137,7 @@ def idle_cpu(home: StateDirectory, environ: dict[str, str], seconds: float) -> d
         env={**environ, "CDESK_HOME": str(home.root), "CDESK_CUSTOMER": "customer-0"},
     )
     try:
-        while (read_worker(home) or {}).get("pid") != process.pid:
+        while (said := read_worker(home)) is None or said.pid != process.pid:
             time.sleep(0.1)
         time.sleep(5.0)  # its start lies behind it
         family = [

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from cdesk.core.config import Settings
-from cdesk.core.home import StateDirectory, open_private
+from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
+from cdesk.core.processes import start_detached
 
 logger = logging.getLogger(__name__)
 
@@ -77,47 +76,13 @@ class WorkerStarter:
             return False
         self.missing = None
         try:
-            self._child = self._start()
+            self._child = start_detached(self._command, self._settings, log=self._home.worker_log)
         except OSError as error:
             facts = {"reason": error.strerror or type(error).__name__}
             logger.warning("worker not started", extra={"facts": facts})
             return False
         logger.info("worker started", extra={"facts": {"worker": self._child.pid}})
         return True
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        settings = self._settings
-        environ = {
-            **settings.environ,
-            "CDESK_HOME": str(settings.home),
-            "CDESK_CUSTOMER": settings.customer,
-            "CDESK_TARGET": settings.target,
-        }
-        # Run beside our own packages: the client's folder may hold others of the same name.
-        beside = Path(__file__).resolve().parents[1]
-        output = open_private(self._home.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
-            if sys.platform == "win32":
-                return subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=environ,
-                    cwd=beside,
-                    creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW,
-                )
-            return subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environ,
-                cwd=beside,
-                start_new_session=True,
-            )
-        finally:
-            os.close(output)
 
     def release(self) -> None:
         """Let the worker live on when this process ends."""

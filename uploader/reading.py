@@ -112,14 +112,3 @@ def line_end(path: Path, offset: int) -> int | None:
         file.seek(offset)
         end, _ = _skip_line(file, offset)
         return end
-
-
-def count_lines(path: Path, start: int, end: int) -> int:
-    """Line feeds between two offsets."""
-    count = 0
-    with path.open("rb") as file:
-        file.seek(start)
-        while start < end and (data := file.read(min(BLOCK_BYTES, end - start))):
-            count += data.count(b"\n")
-            start += len(data)
-    return count

@@ -36,6 +36,7 @@ from cdesk.queue.files import (
     QueueFile,
     QueueListing,
     by_writer,
+    count_lines,
     finish_leftovers,
     fresh_name,
     list_queue,
@@ -47,7 +48,7 @@ from uploader.archive import Archive
 from uploader.batching import Batcher, Prepared
 from uploader.checkpoints import Checkpoints, Progress
 from uploader.landing import land_around_poison
-from uploader.reading import count_lines, line_end, read_blocks, tail_crc
+from uploader.reading import line_end, read_blocks, tail_crc
 from uploader.validation import QUARANTINE
 
 log = logging.getLogger("cdesk.uploader")

@@ -8,8 +8,8 @@ import contextlib
 import os
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -114,14 +114,21 @@ class WakeListener:
         self._path.unlink(missing_ok=True)
 
 
-def read_worker(home: StateDirectory) -> dict[str, Any] | None:
-    """What the worker said of itself (`pid`, `port`, `started_at`; not the token), or None."""
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """What the worker says of itself in `worker.json`, but for its token. `started_at` is
+    RFC 3339.
+    """
+
+    pid: int
+    port: int
+    started_at: str
+
+
+def read_worker(home: StateDirectory) -> RunningWorker | None:
+    """The worker that announced itself last, or None. It may have died since."""
     try:
-        data = orjson.loads(home.worker_json.read_bytes())
-    except (OSError, ValueError):
+        said = orjson.loads(home.worker_json.read_bytes())
+        return RunningWorker(int(said["pid"]), int(said["port"]), str(said["started_at"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return (
-        {key: data.get(key) for key in ("pid", "port", "started_at")}
-        if isinstance(data, dict)
-        else None
-    )

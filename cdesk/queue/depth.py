@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cdesk.queue.files import count_lines
 from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
-
-_READ_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,10 @@ class DepthCounter:
                 counted, found = landed.next_offset, landed.records
             if length > counted:
                 try:
-                    found += _line_feeds(path, counted, length)
+                    found += count_lines(path, counted, length)
                 except FileNotFoundError:  # sealed or archived since the listing
                     try:
-                        found += _line_feeds(path.with_name(name), counted, length)
+                        found += count_lines(path.with_name(name), counted, length)
                     except FileNotFoundError:
                         continue
             seen[name] = (length, found)
@@ -114,13 +113,3 @@ def _files(folder: Path) -> list[tuple[str, Path, int]]:
                 )
             )
     return found
-
-
-def _line_feeds(path: Path, start: int, end: int) -> int:
-    count = 0
-    with path.open("rb") as file:
-        file.seek(start)
-        while start < end and (data := file.read(min(_READ_BYTES, end - start))):
-            count += data.count(b"\n")
-            start += len(data)
-    return count

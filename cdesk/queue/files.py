@@ -17,6 +17,7 @@ from cdesk.core.locks import FileLock
 from cdesk.queue.writer import FILE_NAME, LAST_SEQUENCE, PENDING_SUFFIX, SEALED_SUFFIX
 
 LOCK_SUFFIX: Final = ".lock"
+_READ_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -157,3 +158,14 @@ def by_writer(files: list[QueueFile]) -> Iterator[list[QueueFile]]:
         group.append(file)
     if group:
         yield group
+
+
+def count_lines(path: Path, start: int, end: int) -> int:
+    """Line feeds between two offsets. Raises OSError."""
+    count = 0
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < end and (data := file.read(min(_READ_BYTES, end - start))):
+            count += data.count(b"\n")
+            start += len(data)
+    return count

@@ -126,12 +126,14 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
 def _worker(home: StateDirectory, fact: WorkerState) -> Worker:
     if not is_held(home.worker_lock):
         return Worker(running=False, version=fact.version, problem=fact.problem)
-    said = read_worker(home) or {}
+    said = read_worker(home)
+    if said is None:  # it has just begun
+        return Worker(running=True)
     return Worker(
         running=True,
-        pid=said.get("pid"),
-        started_at=said.get("started_at"),
-        version=fact.version if fact.pid == said.get("pid") else None,
+        pid=said.pid,
+        started_at=said.started_at,
+        version=fact.version if fact.pid == said.pid else None,
     )
 
 

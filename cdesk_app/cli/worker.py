@@ -47,9 +47,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from cdesk.core.home import keep_private
     from cdesk.core.log import set_up_logging
 
-    os.umask(0o077)  # what this process makes is its user's own, whatever their shell says
+    keep_private()
     settings, home = settings_and_home()
     if args.stop:
         return _stop(home)
@@ -93,11 +94,11 @@ def stop_worker(home: StateDirectory, *, seconds: float = STOP_SECONDS) -> bool:
     while is_held(home.worker_lock):
         if time.monotonic() > deadline:
             return False
-        pid = (read_worker(home) or {}).get("pid")
-        if isinstance(pid, int) and pid != told:
+        worker = read_worker(home)
+        if worker is not None and worker.pid != told:
             with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGTERM)
-            told = pid
+                os.kill(worker.pid, signal.SIGTERM)
+            told = worker.pid
         time.sleep(0.05)
     return True
 

@@ -117,7 +117,7 @@ def test_a_worker_that_is_told_to_end_hands_over_within_five_seconds(
         "worker", [sys.executable, "-m", "cdesk_app.cli.main", "worker"], worker_environment(one)
     )
     deadline = time.monotonic() + 30
-    while (read_worker(one.home) or {}).get("pid") != worker.popen.pid:
+    while (said := read_worker(one.home)) is None or said.pid != worker.popen.pid:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     one.sleep(0.0, 8.0)  # before, in or after a build

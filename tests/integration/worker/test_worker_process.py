@@ -158,7 +158,7 @@ def worker(home: StateDirectory, shim: Shim) -> Iterator[subprocess.Popen[bytes]
     """A running worker that has announced itself."""
     del shim
     process = start(home)
-    wait_for(lambda: (read_worker(home) or {}).get("pid") == process.pid)
+    wait_for(lambda: (said := read_worker(home)) is not None and said.pid == process.pid)
     yield process
     process.kill()
     process.communicate()
@@ -383,7 +383,7 @@ def test_a_worker_ends_when_another_version_is_installed_under_it(
     shim.state.execute("delete from worker_status where key = 'project'")
     process = start(home, PYTHONPATH=str(tmp_path / "site"))
     try:
-        wait_for(lambda: (read_worker(home) or {}).get("pid") == process.pid)
+        wait_for(lambda: (said := read_worker(home)) is not None and said.pid == process.pid)
         wait_for(lambda: read_status(shim.state, WorkerState).version == "0.0.1")
         id = shim.ask("asked just before the upgrade")
         metadata.write_text(metadata.read_text().replace("0.0.1", "0.0.2"), encoding="utf-8")

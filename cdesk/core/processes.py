@@ -1,0 +1,47 @@
+"""Processes that one of ours starts and that outlive it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cdesk.core.config import Settings
+from cdesk.core.home import open_private
+
+
+def start_detached(
+    command: Sequence[str], settings: Settings, *, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a process of its own session with our settings, what it prints appended to `log`.
+
+    Raises:
+        OSError: it cannot be started, or `log` cannot be written.
+    """
+    environ = {
+        **settings.environ,
+        "CDESK_HOME": str(settings.home),
+        "CDESK_CUSTOMER": settings.customer,
+        "CDESK_TARGET": settings.target,
+    }
+    # Run beside our own packages: the current folder may hold others of the same name.
+    beside = Path(__file__).resolve().parents[2]
+    output = open_private(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW
+    try:
+        return subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environ,
+            cwd=beside,
+            creationflags=flags,
+            start_new_session=sys.platform != "win32",
+        )
+    finally:
+        os.close(output)
