@@ -26,9 +26,9 @@ from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory, open_private
 from cdesk.core.log import set_up_logging
 from cdesk.queue.overview import gather
-from cdesk_app.cli.connect import config_path, entry, server_command
 from cdesk_app.cli.context import told
 from cdesk_app.cli.output import pairs, size, table, to_json, waiting
+from cdesk_app.clients.entry import config_path, entry, server_command
 
 FOLDER: Final = ".demo"
 CUSTOMER: Final = "ada@example.com"
@@ -254,7 +254,8 @@ def _report(
         f"{_relative(Path(server_command()[0]))} status"
     )
     _heading("Connect Claude Desktop")
-    print(f"  Put this into {config_path(own)}")
+    print("  'cdesk connect' does it, and '--dry-run' shows what it would do. By hand:")
+    print(f"  put this into {config_path(own)}")
     print(
         f"  (beside what stands there), and restart Claude Desktop. Its records go to {own.home}\n"
     )

@@ -421,45 +421,52 @@ def _roles(settings: Settings) -> Finding:
     found = f"Claude sees the data of {settings.customer} alone"
     if settings.target == "duckdb":
         found += (
-            "; where all that is recorded here is yours, CDESK_ROLES=analyst lets it ask over all "
-            "customers too, and see every row here that anybody records under another name"
+            "; where all that is recorded here is yours, 'cdesk connect --roles analyst' lets it ask "
+            "over all customers too, and see every row here that anybody records under another name"
         )
     return Finding("roles", "ok", found)
 
 
 def _claude_desktop(settings: Settings) -> Finding:
-    import orjson
-
-    from cdesk_app.cli.connect import config_path, entry, find_entry
+    from cdesk.core.errors import ConfigurationError
+    from cdesk_app.clients.desktop import read_configuration
+    from cdesk_app.clients.entry import config_path, differences, find_entry, settings_of
 
     check = "Claude Desktop"
+    connect = "run 'cdesk connect', then restart Claude Desktop"
     path = config_path(settings)
-    paste = (
-        f"put this into {path}, then restart Claude Desktop: "
-        f"{orjson.dumps(entry(settings)).decode()}"
-    )
     try:
-        configuration = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
-        return Finding(check, "note", "no configuration found", paste)
-    except OSError as error:
+        configuration = read_configuration(path)
+    except ConfigurationError as error:
         return Finding(
-            check, "note", f"{path} cannot be read ({error.strerror})", "mend its permissions"
+            check, "failed", str(error), "mend it, run 'cdesk connect', restart Claude Desktop"
         )
-    except ValueError as error:
-        return Finding(
-            check,
-            "failed",
-            f"{path} is no JSON ({error})",
-            "mend it: Claude Desktop cannot read it either",
-        )
-    found = find_entry(configuration)
+    if configuration.raw is None:
+        return Finding(check, "note", "no configuration found", connect)
+    found = find_entry(configuration.values)
     if found is None:
-        return Finding(check, "note", "its configuration does not name cdesk", paste)
+        return Finding(check, "note", "its configuration does not name cdesk", connect)
+    if configuration.marked:
+        return Finding(check, "failed", f"{path} begins with a byte order mark", connect)
     name, server = found
     command = str(server.get("command", ""))
     if shutil.which(command) is None:
         return Finding(
-            check, "failed", f"its entry {name!r} starts {command}, which is not there", paste
+            check, "failed", f"its entry {name!r} starts {command}, which is not there", connect
+        )
+    try:
+        others = differences(settings, settings_of(server, settings.environ))
+    except ConfigurationError as error:
+        return Finding(check, "failed", f"its entry {name!r} cannot start: {error}", connect)
+    if others:
+        # Another customer, directory or warehouse: what is recorded or imported here never
+        # reaches Claude, and all else looks well.
+        apart = any(setting in ("home", "customer", "target") for setting, _, _ in others)
+        told = "; ".join(f"{setting} is {there}, here {here}" for setting, here, there in others)
+        return Finding(
+            check,
+            "failed" if apart else "note",
+            f"its entry {name!r} has other settings than this terminal: {told}",
+            connect + ", or give this terminal the settings of the entry",
         )
     return Finding(check, "ok", f"starts cdesk (entry {name!r} in {path})")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 COMMANDS: Final = {
+    "connect": (
+        "cdesk_app.cli.connect",
+        "put the server into Claude's configuration; --undo takes it out again",
+    ),
     "mcp": (
         "cdesk_app.cli.mcp",
         "the MCP server that Claude Desktop starts; speaks on standard input and output",

@@ -414,7 +414,7 @@ def test_doctor_sees_that_a_worker_runs(
     ("configuration", "level", "said"),
     [
         (None, "note", "no configuration found"),
-        ("{", "failed", "is no JSON"),
+        ("{", "failed", "mend it: Claude Desktop cannot read it either"),
         ('{"mcpServers": {"other": {"command": "x"}}}', "note", "does not name cdesk"),
         (
             '{"mcpServers": {"mine": {"command": "/nowhere/cdesk", "args": ["mcp"]}}}',
@@ -425,7 +425,11 @@ def test_doctor_sees_that_a_worker_runs(
             json.dumps(
                 {
                     "mcpServers": {
-                        "m": {"command": sys.executable, "args": ["-m", "cdesk_app.cli", "mcp"]}
+                        "m": {
+                            "command": sys.executable,
+                            "args": ["-m", "cdesk_app.cli", "mcp"],
+                            "env": "as here",
+                        }
                     }
                 }
             ),
@@ -450,7 +454,8 @@ def test_doctor_reads_claude_desktops_configuration(
     if configuration is not None:
         path = tmp_path / "config" / "Claude" / "claude_desktop_config.json"
         path.parent.mkdir(parents=True)
-        path.write_text(configuration, encoding="utf-8")
+        env = {name: value for name, value in os.environ.items() if name.startswith("CDESK_")}
+        path.write_text(configuration.replace('"as here"', json.dumps(env)), encoding="utf-8")
     found = doctor_of(capsys, code=1 if level == "failed" else 0)["Claude Desktop"]
     assert found["level"] == level
     assert said in found["found"]
