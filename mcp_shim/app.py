@@ -199,7 +199,9 @@ class App:
             Shedder(home),
             ids=ids,
         )
-        return cls(records, Readers.of(home, lambda: starter.missing), starter)
+        return cls(
+            records, Readers.of(home, lambda: starter.missing, timezone=settings.timezone), starter
+        )
 
     def after_call(self, *, needs_worker: bool) -> None:
         """Start a worker where none runs, once the answer has left; `needs_worker` where the caller

@@ -30,10 +30,16 @@ class Readers:
     now_ns: NowNs = time.time_ns
     charts: Path | None = None
     """Where the charts of stored results are painted ahead."""
+    timezone: str = "UTC"
+    """The person's, by its IANA name."""
 
     @classmethod
     def of(
-        cls, home: StateDirectory, worker_missing: Callable[[], str | None] = lambda: None
+        cls,
+        home: StateDirectory,
+        worker_missing: Callable[[], str | None] = lambda: None,
+        *,
+        timezone: str = "UTC",
     ) -> Readers:
         """Readers of a state directory; each file is opened at its first use."""
         state = SharedState(home.state_db)
@@ -43,6 +49,7 @@ class Readers:
             state,
             worker_missing,
             charts=home.charts,
+            timezone=timezone,
         )
 
     def close(self) -> None:

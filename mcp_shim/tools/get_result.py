@@ -132,7 +132,9 @@ def _with_card(session: Session, answer: Json, *, as_image: bool) -> Answer:
             meta = chart_meta(charts, customer, artifact["artifact_id"])
         if as_image and (image := chart_image(charts, customer, artifact["artifact_id"])):
             more = (image,)
-    return Answer(structured, text=told(result), more=more, meta=meta)
+    return Answer(
+        structured, text=told(result, timezone=session.app.readers.timezone), more=more, meta=meta
+    )
 
 
 GET_RESULT: Final = Tool(

@@ -17,8 +17,10 @@ _INVISIBLE = re.compile(
 )
 
 
-def told(result: Mapping[str, Any]) -> str:
-    """The answer of a query that has succeeded."""
+def told(result: Mapping[str, Any], *, timezone: str = "UTC") -> str:
+    """The answer of a query that has succeeded. Moments stand in UTC, so that an insight can repeat
+    them to the letter; `timezone` is what the person counts in.
+    """
     rows: Sequence[Sequence[Any]] = result.get("rows") or []
     columns = [str(column.get("name", "")) for column in result.get("columns") or []]
     count = result.get("row_count", len(rows))
@@ -29,6 +31,9 @@ def told(result: Mapping[str, Any]) -> str:
     if columns and rows:
         parts.append(_table(columns, rows))
     parts.append(_how_much(len(rows), count, result))
+    kinds = {column.get("type") for column in result.get("columns") or []}
+    if timezone != "UTC" and "timestamp" in kinds and rows:
+        parts.append(f"Times above are UTC; the person's time zone is {timezone}.")
     if (card := result.get("card")) and card.get("url"):
         parts.append(f"Whole result, for the person: {card['url']}")
     elif artifact := result.get("artifact"):

@@ -1,0 +1,74 @@
+"""A result as text for a model: short, in one table, with nothing that misleads an eye."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mcp_shim.tools.told import told
+
+RESULT: dict[str, Any] = {
+    "template": "activity_by_period",
+    "query_hash": "0123456789abcdef",
+    "query_tag": "cdesk_1a2b3c4d",
+    "as_of": "2026-01-31T12:00:00.000000Z",
+    "headline": "412 questions in 30 days",
+    "finding": "Highest at 23.",
+    "columns": [{"name": "period_start", "type": "timestamp"}, {"name": "n", "type": "integer"}],
+    "rows": [["2026-01-30T00:00:00.000000Z", 7], ["2026-01-31T00:00:00.000000Z", None]],
+    "row_count": 2,
+    "sampled": False,
+    "sampling_note": None,
+    "artifact": {"artifact_id": "a1", "open_with": "cdesk artifact a1 --out result.csv"},
+    "card": {"url": "http://127.0.0.1:8377/c/a1?t=x", "expires_at": "2026-02-01"},
+}
+
+
+def test_it_has_headline_table_link_and_provenance() -> None:
+    assert told(RESULT).splitlines() == [
+        "**412 questions in 30 days**",
+        "Highest at 23.",
+        "",
+        "| period_start | n |",
+        "| --- | --- |",
+        "| 2026-01-30T00:00:00.000000Z | 7 |",
+        "| 2026-01-31T00:00:00.000000Z |  |",
+        "",
+        "2 rows.",
+        "",
+        "Whole result, for the person: http://127.0.0.1:8377/c/a1?t=x",
+        "",
+        "Provenance: template activity_by_period, query_hash 0123456789abcdef, "
+        "query_tag cdesk_1a2b3c4d, as_of 2026-01-31T12:00:00.000000Z, artifact_id a1",
+    ]
+
+
+def test_it_says_whose_time_the_person_counts_in() -> None:
+    assert "time zone is Europe/Berlin" in told(RESULT, timezone="Europe/Berlin")
+    assert "time zone" not in told(RESULT)
+    assert "time zone" not in told({**RESULT, "rows": []}, timezone="Europe/Berlin")
+
+
+def test_a_sample_a_reuse_and_a_missing_card_are_said() -> None:
+    text = told(
+        {**RESULT, "row_count": 900, "sampling_note": "sampled 90 of 900 rows", "reused": True, "card": None}
+    )  # fmt: skip
+    assert "2 of 900 rows. sampled 90 of 900 rows. The earlier answer" in text
+    assert "cdesk artifact a1 --out result.csv" in text
+
+
+@given(
+    st.lists(
+        st.text(max_size=300) | st.none() | st.floats() | st.integers(), min_size=1, max_size=3
+    )
+)
+@example(["a|b", "line\nbreak", "\u202e|"])
+def test_whatever_a_cell_holds_the_table_keeps_its_form(values: list[Any]) -> None:
+    columns = [{"name": f"c{n}", "type": "string"} for n in range(len(values))]
+    text = told({**RESULT, "columns": columns, "rows": [values], "row_count": 1})
+    row = text.splitlines()[5]
+    assert row.replace("\\|", "").count("|") == len(values) + 1
+    assert len(row) < 250 * len(values)
+    assert "\u202e" not in text
