@@ -1,4 +1,4 @@
-{# The tests of a match beyond its pattern, `CHECKS` of cdesk/contract/redaction/checks.py, in DuckDB. #}
+{# Tests of a match beyond its pattern: `CHECKS` of cdesk/contract/redaction, in DuckDB. #}
 {% macro _redaction_check_sql(name, text) -%}
     {%- set digits = "regexp_replace(replace(" ~ text ~ ", '%20', ''), '[^0-9]', '', 'g')" -%}
     {%- set checks = {
