@@ -11,6 +11,7 @@ import orjson
 from cdesk.contract.catalog import Catalog
 from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
+from mcp_shim.tools.arguments import as_sent
 from mcp_shim.tools.get_context import GET_CONTEXT
 from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
@@ -51,7 +52,7 @@ async def call(
             raise InvalidField(
                 argument[:60], f"unknown for {name}{hint}", ", ".join(tool.arguments)
             )
-    answer = await tool.handler(session, given, progress)
+    answer = await tool.handler(session, as_sent(tool.input, given), progress)
     if isinstance(answer, Answer):
         return answer
     return Answer(answer if isinstance(answer, bytes) else orjson.dumps(answer))

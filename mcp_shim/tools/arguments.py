@@ -1,14 +1,86 @@
-"""Checks of a tool's arguments: each takes all of them and the name of one. They raise
-InvalidField.
+"""A tool's arguments: taken as clients send them, then checked.
+
+`as_sent` and `params_as_sent` hold the one rule on what clients do: null or empty text for what may
+be left out is left out, and text that parses to what the schema wants is that. Claude Desktop has
+sent objects, numbers and booleans as text. What doesn't parse stays as it is, and is refused by the
+checks below: each takes all arguments and the name of one, and raises InvalidField.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
+from cdesk.contract.catalog import Template
 from cdesk.core.errors import InvalidField
 from mcp_shim.tools.tool import Json
+
+
+def as_sent(schema: Json, given: Mapping[str, Any]) -> Json:
+    """The arguments that a client meant, by the tool's input schema."""
+    properties, needed = schema["properties"], schema["required"]
+    return {
+        name: _as_wanted(value, _kinds(properties[name])) if name in properties else value
+        for name, value in given.items()
+        if name in needed or not _is_absent(value)
+    }
+
+
+def params_as_sent(template: Template, params: Mapping[str, Any]) -> Json:
+    """The same for the parameters of a template."""
+    found = dict(params)
+    for parameter in template.parameters:
+        value = found.get(parameter.name)
+        if not parameter.required and _is_absent(value):
+            found.pop(parameter.name, None)
+        elif parameter.type.startswith("list["):
+            items = _as_wanted(value, {"array"})
+            if isinstance(items, list):
+                items = [_as_wanted(item, {parameter.type[5:-1]}) for item in items]
+            found[parameter.name] = items
+        else:
+            found[parameter.name] = _as_wanted(value, {parameter.type})
+    return found
+
+
+def _is_absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _kinds(schema: Json) -> set[str]:
+    """The JSON types that a value may have."""
+    found: set[str] = set()
+    for one in (schema, *schema.get("anyOf", ())):
+        kinds = one.get("type", ())
+        found.update((kinds,) if isinstance(kinds, str) else kinds)
+    return found
+
+
+def _as_wanted(value: Any, kinds: set[str]) -> Any:
+    """What a text stands for where text isn't wanted; all else as it is."""
+    wanted = tuple(kind for name, kind in _PARSED.items() if name in kinds)
+    if not isinstance(value, str) or "string" in kinds or not wanted:
+        return value
+    try:
+        parsed = orjson.loads(value.lower() if kinds == {"boolean"} else value)
+    except ValueError:
+        return value
+    if isinstance(parsed, bool):
+        return parsed if "boolean" in kinds else value
+    return parsed if isinstance(parsed, wanted) else value
+
+
+_PARSED = {
+    "object": dict,
+    "array": list,
+    "boolean": bool,
+    "integer": int | float,  # 3.0 is an integer, too: JSON knows one kind of number
+    "number": int | float,
+}
+"""JSON type → what it parses to; a type that isn't named here is text."""
 
 
 def required(given: Json, name: str, allowed: str) -> Any:

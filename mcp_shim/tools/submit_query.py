@@ -18,7 +18,7 @@ from cdesk.state.tickets import (
     EXPIRY_SECONDS,
     submit_ticket,
 )
-from mcp_shim.tools.arguments import boolean, integer, required
+from mcp_shim.tools.arguments import boolean, integer, params_as_sent, required
 from mcp_shim.tools.tool import HASH, TS, Json, Progress, Tool, closed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
     template = readers.catalog.get().get(name)
     if template.scope == "org":
         caller.require_analyst(f"template {template.name}")
-    checked = template.check_params(params)
+    checked = template.check_params(params_as_sent(template, params))
     query_hash = template.query_hash(
         checked, customer=caller.customer, is_analyst=caller.is_analyst
     )

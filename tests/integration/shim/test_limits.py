@@ -13,6 +13,8 @@ import pytest
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
+from mcp_shim.tools import TOOLS
+from mcp_shim.tools.tool import Tool
 from tests.integration.shim.harness import EVENT, Wire, records
 
 INSIGHT = {"subject": "atlas", "metric": "questions", "value": 3}
@@ -37,10 +39,16 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
     ("activity number", "log_event", EVENT | {"activity": 7}, ("activity", "7", "^cdesk")),
     ("features missing", "log_event", {"activity": "cdesk.x"},
      ("feature_json", "missing", "object")),
-    ("features text", "log_event", EVENT | {"feature_json": "{}"},
+    ("features text", "log_event", EVENT | {"feature_json": "{no}"},
      ("feature_json", "str", "an object")),
     ("features array", "log_event", EVENT | {"feature_json": []},
      ("feature_json", "list", "an object")),
+    ("features a list as text", "log_event", EVENT | {"feature_json": "[1]"},
+     ("feature_json", "str", "an object")),
+    ("features empty text", "log_event", EVENT | {"feature_json": ""},
+     ("feature_json", "str", "an object")),
+    ("features a bomb as text", "log_event", EVENT | {"feature_json": '{"a":' * 5_000},
+     ("feature_json", "str", "an object")),
     ("features large", "log_event", EVENT | {"feature_json": {"a": "b" * 65_536}},
      ("feature_json", "bytes", "64 KiB")),
     ("features deep", "log_event", EVENT | {"feature_json": deep(33)},
@@ -51,7 +59,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
     ("link long", "log_event", EVENT | {"link": "https://a/" + "b" * 2_000},
      ("link", "2,010", "2,000")),
     ("link blank", "log_event", EVENT | {"link": "https://a b"}, ("link", "URI")),
-    ("revenue text", "log_event", EVENT | {"revenue_impact": "5"},
+    ("revenue text", "log_event", EVENT | {"revenue_impact": "much"},
      ("revenue_impact", "str", "finite number")),
     ("revenue boolean", "log_event", EVENT | {"revenue_impact": True}, ("revenue_impact", "bool")),
     ("timestamp", "log_event", EVENT | {"ts": "2026-01-01T00:00:00Z"},
@@ -100,7 +108,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
      ("wait_seconds", "21", "0 to 20")),
     ("wait negative", "get_result", {"ticket_id": TICKET, "wait_seconds": -1},
      ("wait_seconds", "-1")),
-    ("wait text", "get_result", {"ticket_id": TICKET, "wait_seconds": "5"},
+    ("wait text", "get_result", {"ticket_id": TICKET, "wait_seconds": "long"},
      ("wait_seconds", "str")),
 ]  # fmt: skip
 
@@ -160,6 +168,40 @@ def test_the_largest_that_is_allowed_is_taken(home: StateDirectory, wire: Wire) 
     insight = {"subject": "é" * 255, "metric": "m" * 255, "value": "v" * 4_096}
     assert wire.call("log_insight", insight)["isError"] is False
     assert wire.call("get_context", {"max_bytes": 2_048})["isError"] is False
+
+
+def test_what_clients_send_as_text_is_taken_for_what_it_stands_for(
+    home: StateDirectory, wire: Wire
+) -> None:
+    event = {"activity": "cdesk.sent_as_text", "feature_json": '{"length": 12}'}
+    assert wire.call("log_event", event | {"revenue_impact": "12.5"})["isError"] is False
+    record = next(one for one in records(home) if one.get("activity") == "cdesk.sent_as_text")
+    assert (record["feature_json"], record["revenue_impact"]) == ({"length": 12}, 12.5)
+    insight = {"subject": "atlas", "metric": "as text", "value": "5"}
+    assert wire.call("log_insight", insight)["isError"] is False
+    record = next(one for one in records(home) if one.get("metric") == "as text")
+    assert record["value"] == "5", "text is one of its types"
+    assert wire.call("get_context", {"max_bytes": "4096"})["isError"] is False
+    query = {"params": '{"limit": "30", "hours_back": ""}', "dry_run": "true", "byte_cap": "2048"}
+    answer = wire.call("submit_query", QUERY | query)["structuredContent"]
+    assert {bind for bind in answer["dry_run"]["binds"] if isinstance(bind, int)} >= {30, 24}
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
+def test_nothing_for_an_optional_argument_is_as_if_it_were_left_out(
+    wire: Wire, tool: Tool, nothing: object
+) -> None:
+    needed = {
+        "log_event": EVENT,
+        "log_insight": INSIGHT,
+        "submit_query": QUERY,
+        "get_result": {"ticket_id": TICKET},
+    }.get(tool.name, {})
+    optional = {name: nothing for name in tool.arguments if name not in tool.input["required"]}
+    result = wire.call(tool.name, {**optional, **needed})
+    text = result["content"][0]["text"]
+    assert result["isError"] is False or text.startswith("not_found: "), text
 
 
 @pytest.mark.parametrize("id_stands", ["before", "behind"])
