@@ -56,15 +56,27 @@ class McpServer:
 
     `session_of` gives the caller's session for a request: over stdio always the same one, over
     HTTP the one of the request's token. `fragments`: whether the transport writes
-    `orjson.Fragment`s in results as they stand (ours do, the SDK's own do not).
+    `orjson.Fragment`s in results as they stand (ours do, the SDK's own do not). `one_connection`:
+    whether all messages come over one connection, which then hears of changes. `on_called` hears of
+    each call of a tool and its error code, None for success. `max_subscriptions`: streams of
+    changes that are open at a time.
     """
 
     def __init__(
-        self, app: App, session_of: Callable[[Context], Session], *, fragments: bool = False
+        self,
+        app: App,
+        session_of: Callable[[Context], Session],
+        *,
+        fragments: bool = False,
+        one_connection: bool = True,
+        on_called: Callable[[Context, str, str | None], None] = lambda *_: None,
+        max_subscriptions: int = 16,
     ) -> None:
         self._app = app
         self._session_of = session_of
         self._fragments = fragments
+        self._one_connection = one_connection
+        self._on_called = on_called
         self._bus = InMemorySubscriptionBus()
         self._connection: ServerSession | None = None
         """Who hears of a changed catalog by a notification: the latest that finished a handshake.
@@ -82,7 +94,7 @@ class McpServer:
             title="cdesk",
             description="Activity stream and memory of this person, kept across conversations",
             instructions=INSTRUCTIONS,
-            on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=16),
+            on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=max_subscriptions),
         )
         # The SDK's own middleware makes spans for an exporter that a desktop process does not have;
         # the stream itself says how long calls took.
@@ -140,7 +152,8 @@ class McpServer:
     # -- session
 
     async def _initialized(self, ctx: Context, _: types.NotificationParams) -> None:
-        self._connection = ctx.session
+        if self._one_connection:
+            self._connection = ctx.session
         self._session(ctx)
 
     def _session(self, ctx: Context) -> Session:
@@ -220,6 +233,7 @@ class McpServer:
                 "resultType": "complete",
             }
         session.called(tool, latency_ms=(time.perf_counter_ns() - begun) / 1e6, error_code=code)
+        self._on_called(ctx, tool, code)
         self._app.after_call(needs_worker=tools.TOOLS[tool].needs_worker)
         return answer
 

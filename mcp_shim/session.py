@@ -117,9 +117,13 @@ class Session:
     beginning, calls and end are recorded.
     """
 
-    def __init__(self, app: App, caller: Caller, *, session_id: str | None = None) -> None:
+    def __init__(
+        self, app: App, caller: Caller, *, session_id: str | None = None, shared: bool = False
+    ) -> None:
+        """`shared`: the process serves other customers too."""
         self.app = app
         self.caller = caller
+        self.shared = shared
         self.recorder = Recorder(app.records, customer=caller.customer, session_id=session_id)
         self.context = CustomerContext(app.readers, caller.customer)
         self.shows_cards = False
@@ -146,6 +150,10 @@ class Session:
             },
         )
         self.app.after_call(needs_worker=False)
+
+    def resume(self) -> None:
+        """Go on with a session whose beginning is recorded already, by another process perhaps."""
+        self._started = time.monotonic()
 
     def called(self, tool: str, *, latency_ms: float, error_code: str | None) -> None:
         """Record a call that has been answered."""

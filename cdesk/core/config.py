@@ -5,7 +5,7 @@ reads the environment.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -44,12 +44,42 @@ SETTINGS = (
     "artifacts_region",
     "artifacts_encryption",
     "artifacts_kms_key",
+    "http_host",
+    "http_port",
+    "http_workers",
+    "http_url",
+    "http_hosts",
+    "http_origins",
+    "http_proxies",
+    "http_calls_per_minute",
+    "http_tickets_per_minute",
 )
 """Every setting; in the environment `CDESK_` and the upper-case name, in config.toml the name."""
 
 RENDER_URL = "http://127.0.0.1:8377"
 _WEB_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=/-]{0,200})?")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How the server is served over HTTP (`cdesk mcp --http`).
+
+    host, port: where it listens. workers: processes on that port. url: where clients reach it, when
+        a proxy stands before it. hosts, origins: further values of the Host and Origin headers that
+        are answered. proxies: addresses whose forwarded headers count.
+    calls_per_minute, tickets_per_minute: what one customer may ask of one process.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8378
+    workers: int = 1
+    url: str = ""
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    calls_per_minute: int = 600
+    tickets_per_minute: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +111,7 @@ class Settings:
     artifacts_region: str = ""
     artifacts_encryption: Encryption = "AES256"
     artifacts_kms_key: str = ""
+    http: HttpSettings = HttpSettings()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The environment as it was read, for child processes and for the engines' own variables (never
     logged).
@@ -172,7 +203,36 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         artifacts_encryption=cast(Encryption, value("artifacts_encryption", "AES256")),
         artifacts_kms_key=value("artifacts_kms_key", ""),
         **urls,
+        http=_http(value),
         environ=dict(environ),
+    )
+
+
+def _http(value: Callable[[str, str], str]) -> HttpSettings:
+    """The settings of the HTTP service; `value` gives one by its name and default."""
+    default = HttpSettings()
+
+    def number(name: str, default: int, *, low: int, high: int) -> int:
+        text = value(f"http_{name}", str(default))
+        if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
+            raise ConfigurationError(
+                f"http_{name} is {shown(text)}; allowed: a whole number from {low} to {high:,}"
+            )
+        return int(text)
+
+    def names(name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in value(f"http_{name}", "").split(",") if part.strip())
+
+    return HttpSettings(
+        host=value("http_host", default.host),
+        port=number("port", default.port, low=0, high=65_535),
+        workers=number("workers", default.workers, low=1, high=64),
+        url=_url("http_url", value("http_url", ""), _WEB_URL, "https://cdesk.example.com"),
+        hosts=names("hosts"),
+        origins=names("origins"),
+        proxies=names("proxies"),
+        calls_per_minute=number("calls_per_minute", 600, low=1, high=1_000_000),
+        tickets_per_minute=number("tickets_per_minute", 60, low=1, high=1_000_000),
     )
 
 

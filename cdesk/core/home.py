@@ -29,6 +29,11 @@ class StateDirectory:
         return self.root / "state.db"
 
     @property
+    def access_db(self) -> Path:
+        """Who may use the HTTP service (cdesk/state/access.py)."""
+        return self.root / "access.db"
+
+    @property
     def context_db(self) -> Path:
         return self.root / "context.db"
 

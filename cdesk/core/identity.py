@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from cdesk.core.config import Settings
 from cdesk.core.errors import Forbidden
 
+USER = "user"
 ANALYST = "analyst"
+ADMIN = "admin"
+ROLES = (USER, ANALYST, ADMIN)
+"""What a token of the HTTP service may carry. `user` adds nothing: everybody has their own data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class Caller:
                 "forbidden: this connection serves one customer; "
                 f"leave customer_id out or use {self.customer!r}"
             )
+
+    def require_admin(self, what: str) -> None:
+        if ADMIN not in self.roles:
+            raise Forbidden(f"forbidden: {what} needs the {ADMIN} role")
 
     def require_analyst(self, what: str) -> None:
         if not self.is_analyst:

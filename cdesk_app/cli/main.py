@@ -27,7 +27,7 @@ COMMANDS: Final = {
     ),
     "mcp": (
         "cdesk_app.cli.mcp",
-        "the MCP server that Claude Desktop starts; speaks on standard input and output",
+        "the MCP server that Claude Desktop starts; on standard input and output, or over HTTP",
     ),
     "worker": (
         "cdesk_app.cli.worker",
@@ -53,6 +53,7 @@ COMMANDS: Final = {
         "cdesk_app.cli.doctor",
         "check the installation and say what to do about each finding",
     ),
+    "token": ("cdesk_app.cli.token", "who may use the HTTP service: add, list, revoke tokens"),
     "quarantine": (
         "cdesk_app.cli.quarantine",
         "lines that are no records: see them, replay them after a fix, discard them",

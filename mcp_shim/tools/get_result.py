@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from cdesk.core.clock import format_ts
-from cdesk.core.errors import InvalidField
+from cdesk.core.errors import Forbidden, InvalidField, NotFound
 from cdesk.state.tickets import (
     ENDED,
     EXPIRY_SECONDS,
@@ -39,6 +39,20 @@ async def _get_result(session: Session, given: Json, progress: Progress | None) 
         raise InvalidField(
             "ticket_id", f"is {type(ticket_id).__name__}", "text, as submit_query gave it"
         )
+    try:
+        return await _state_of(session, ticket_id, given, progress)
+    except NotFound:
+        if not session.shared:
+            raise
+        # Among several customers the answer is the same for another's ticket and for none.
+        raise Forbidden(
+            f"forbidden: ticket {ticket_id[:60]!r} is none of yours; submit the query again"
+        ) from None
+
+
+async def _state_of(
+    session: Session, ticket_id: str, given: Json, progress: Progress | None
+) -> Json:
     patience = seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
     if boolean(given, "cancel"):
         await _cancel(session, ticket_id)
