@@ -159,11 +159,12 @@ class McpServer:
     def _session(self, ctx: Context) -> Session:
         """The caller's session, which begins with the first thing that the client does on it."""
         session = self._session_of(ctx)
+        params = ctx.session.client_params
         if not session.begun:
-            params = ctx.session.client_params
             client = (params.client_info.name, params.client_info.version) if params else None
             session.begin(client=client, protocol_version=ctx.protocol_version)
-            session.shows_cards = params is not None and shows_cards(params.capabilities)
+        if params is not None:
+            session.shows_cards = shows_cards(params.capabilities)
         return session
 
     # -- tools

@@ -44,6 +44,9 @@ SETTINGS = (
     "artifacts_region",
     "artifacts_encryption",
     "artifacts_kms_key",
+)
+"""Every setting of a person; in the environment `CDESK_` and the upper-case name, in config.toml the name."""
+HTTP_SETTINGS = (
     "http_host",
     "http_port",
     "http_workers",
@@ -54,7 +57,7 @@ SETTINGS = (
     "http_calls_per_minute",
     "http_tickets_per_minute",
 )
-"""Every setting; in the environment `CDESK_` and the upper-case name, in config.toml the name."""
+"""Those of the HTTP service (`HttpSettings`), which no client starts."""
 
 RENDER_URL = "http://127.0.0.1:8377"
 _WEB_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -267,10 +270,11 @@ def _read_file(path: Path) -> dict[str, str]:
         values = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from None
+    known = (*SETTINGS[1:], *HTTP_SETTINGS)
     for key, item in values.items():
-        if key not in SETTINGS or key == "home":
+        if key not in known:
             raise ConfigurationError(
-                f"{path}: unknown setting {key!r}; allowed: {', '.join(SETTINGS[1:])}"
+                f"{path}: unknown setting {key!r}; allowed: {', '.join(known)}"
             )
         if not isinstance(item, str):
             raise ConfigurationError(f"{path}: {key} is not a string")

@@ -15,7 +15,9 @@ DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|revoke")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="add|list|revoke", help="what to do"
+    )
     add = actions.add_parser("add", help="make a token for each customer; each is shown once")
     add.add_argument("customer", nargs="+", help="whose records the bearer reads and writes")
     add.add_argument(

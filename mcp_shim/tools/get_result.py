@@ -52,7 +52,7 @@ async def _get_result(session: Session, given: Json, progress: Progress | None) 
 
 async def _state_of(
     session: Session, ticket_id: str, given: Json, progress: Progress | None
-) -> Json:
+) -> Answer:
     patience = seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
     if boolean(given, "cancel"):
         await _cancel(session, ticket_id)

@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 
 import anyio
@@ -50,6 +51,7 @@ from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.session_pool import SessionPool
 from mcp_shim.tools import TOOLS
+from mcp_shim.tools.card import shows_cards
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ WATCH_SECONDS: Final = 0.5
 MAX_SUBSCRIPTIONS: Final = 10_000
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 SESSION_HEADER: Final = b"mcp-session-id"
+CARDS_MARK: Final = "-cards"
+"""In the id of a session whose client shows cards: any process must know that."""
 
 INVALID_REQUEST: Final = -32600
 PARSE_ERROR: Final = -32700
@@ -259,11 +263,14 @@ class Service:
         """Find the request's session; `initialize` begins one."""
         given = request.headers.get("mcp-session-id")
         if call.method == "initialize":
-            given = self._sign(identity, self._app.records.ids.uuid7())
+            mark = CARDS_MARK if _shows_cards(message) else ""
+            given = self._sign(identity, self._app.records.ids.uuid7() + mark)
             call.new_session = given
         elif given is not None and not self._is_ours(identity, given):
             raise Refused(404, "Session not found")
         call.session = self._pool.session(identity, given)
+        if given is not None:
+            call.session.shows_cards = given.partition(".")[0].endswith(CARDS_MARK)
         if call.method == "initialize" and not call.session.begun and isinstance(message, dict):
             client, version = _client_of(message)
             call.session.begin(client=client, protocol_version=version)
@@ -535,6 +542,14 @@ def _client_of(message: Json) -> tuple[tuple[str, str] | None, str]:
             client = (name, number)
     known = isinstance(version, str) and version in KNOWN_PROTOCOL_VERSIONS
     return client, str(version) if known else "unknown"
+
+
+def _shows_cards(message: object) -> bool:
+    """Whether the client in an `initialize` shows cards."""
+    params = message.get("params") if isinstance(message, dict) else None
+    capabilities = params.get("capabilities") if isinstance(params, dict) else None
+    extensions = capabilities.get("extensions") if isinstance(capabilities, dict) else None
+    return isinstance(extensions, dict) and shows_cards(SimpleNamespace(extensions=extensions))
 
 
 def _wanted(given: object) -> tuple[bool, str | None]:

@@ -14,7 +14,9 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 import tomllib
+import urllib.error
 import urllib.request
 import venv
 import zipfile
@@ -152,6 +154,53 @@ def test_what_the_base_installation_cannot_do_names_the_extra(
     assert len(ran.stderr.strip().splitlines()) == 1
     on_snowflake = cdesk(base, tmp_path, *words, CDESK_TARGET="snowflake")
     assert "pip install 'cdesk[snowflake]'" in on_snowflake.stderr
+
+
+def test_serving_http_needs_its_extra(base: Path, tmp_path: Path) -> None:
+    ran = cdesk(base, tmp_path, "mcp", "--http")
+    assert ran.returncode == 1
+    assert "pip install 'cdesk[http]'" in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1
+
+
+def test_the_http_extra_alone_serves_a_caller_with_a_token(wheel: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / "venv", wheel, "http")
+    made = cdesk(python, tmp_path, "token", "add", "ada@example.com", "--json")
+    (token,) = json.loads(made.stdout)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    with subprocess.Popen(
+        [str(python), "-m", "cdesk_app.cli", "mcp", "--http", "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=kept | {"CDESK_HOME": str(tmp_path / "state"), "CDESK_WORKER": "off"},
+    ) as process:
+        assert process.stderr is not None
+        try:
+            listening = json.loads(process.stderr.readline())
+            ping = urllib.request.Request(
+                listening["url"],
+                data=b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
+                headers={
+                    "Authorization": f"Bearer {token['token']}",
+                    "Content-Type": "application/json",
+                    "Accept": "application/json, text/event-stream",
+                },
+            )
+            until = time.monotonic() + 60
+            while True:
+                try:
+                    with urllib.request.urlopen(ping, timeout=30) as answer:
+                        assert json.loads(answer.read())["result"] == {}
+                    break
+                except urllib.error.HTTPError:
+                    raise
+                except urllib.error.URLError:  # bound, but does not listen yet
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.1)
+        finally:
+            process.terminate()
 
 
 def test_the_worker_extra_alone_builds_and_answers(wheel: Path, tmp_path: Path) -> None:

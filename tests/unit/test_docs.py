@@ -18,7 +18,7 @@ import yaml
 
 from bench.__main__ import find
 from cdesk.contract.records import FIELDS
-from cdesk.core.config import SETTINGS
+from cdesk.core.config import HTTP_SETTINGS, SETTINGS
 from cdesk_app.cli.main import COMMANDS
 from cdesk_app.worker.dbt import project
 from mcp_shim.tools import TOOLS
@@ -59,7 +59,7 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
     assert re.search(rf"`cdesk {name}\b", README)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", [*SETTINGS, *HTTP_SETTINGS])
 def test_every_setting_stands_in_the_readme(name: str) -> None:
     assert f"`CDESK_{name.upper()}`" in README
 
@@ -253,7 +253,9 @@ def test_the_lock_names_exact_versions_and_no_urls() -> None:
         if line and not line.startswith("#")
     ]
     assert [
-        line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[\w.+!-]+", line)
+        line
+        for line in lines
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[\w.+!-]+( ; [\w\s.!=\"]+)?", line)
     ] == []
     assert lines == sorted(lines, key=lambda line: line.partition("==")[0])
 

@@ -1,0 +1,108 @@
+"""What one caller may ask in a time, and clients that take too long."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from bench.turn_path import fixtures
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from mcp_shim.transports import http, http_connection
+from tests.integration.shim.harness import EVENT
+from tests.integration.shim_http.harness import ADA, BOB, serving, token, wait_until
+
+
+def test_a_flood_is_answered_by_429_for_its_caller_alone(state_home: StateDirectory) -> None:
+    fixtures.catalog(state_home)
+    ada, again, bob = (token(state_home, name).token for name in (ADA, ADA, BOB))
+    limits = {"CDESK_HTTP_CALLS_PER_MINUTE": "120", "CDESK_HTTP_TICKETS_PER_MINUTE": "6"}
+    with serving(state_home, **limits) as service:
+        asked = {"template": "recent_activities"}
+        answers = [service.call(ada, "submit_query", asked) for _ in range(12)]
+        assert [answer.status for answer in answers].count(429) >= 2
+        assert service.call(ada, "log_event", EVENT).status == 200, "other calls go on"
+        refused = next(answer for answer in answers if answer.status == 429)
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert "too many queries" in refused.json["error"]["message"]
+
+        flood = [service.rpc(ada, "ping").status for _ in range(60)]
+        assert flood[0] == 200
+        assert 429 in flood
+        assert service.rpc(again, "ping").status == 429, "another token of the same customer"
+        assert service.rpc(bob, "ping").status == 200
+        assert not service.call(bob, "submit_query", asked).result["isError"]
+
+
+@pytest.fixture
+def quick(state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """A service in this process whose patience is half a second; its address."""
+    monkeypatch.setattr(http, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(http_connection, "FIRST_BYTE_SECONDS", 0.5)
+    settings = Settings(home=state_home.root, customer="-", worker="off")
+    config = uvicorn.Config(
+        http.Service(settings, state_home).asgi,
+        http=http_connection.GuardedConnection,
+        port=0,
+        log_config=None,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    yield server.servers[0].sockets[0].getsockname()
+    server.should_exit = True
+    thread.join(30)
+
+
+def test_slow_headers_and_silence_are_cut(quick: tuple[str, int]) -> None:
+    with socket.create_connection(quick, timeout=30) as silent:
+        assert silent.recv(1) == b""
+    with socket.create_connection(quick, timeout=30) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+        # A byte now and then does not buy time.
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                slow.sendall(b"X")
+                time.sleep(0.05)
+                slow.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    if slow.recv(1) == b"":
+                        break
+                slow.setblocking(True)
+            else:
+                pytest.fail("a client that takes for ever is served for ever")
+
+
+def test_a_slow_body_is_answered_by_408(state_home: StateDirectory, quick: tuple[str, int]) -> None:
+    ada = token(state_home, ADA).token
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\n"
+        "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+        "Content-Length: 100\r\n\r\n{"
+    )
+    with socket.create_connection(quick, timeout=30) as slow:
+        slow.sendall(head.encode())
+        answer = slow.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_a_kept_connection_may_think_longer_than_a_request_may_take(
+    state_home: StateDirectory, quick: tuple[str, int]
+) -> None:
+    with socket.create_connection(quick, timeout=30) as kept:
+        for _ in range(2):
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.8)
+    assert state_home.access_db.exists()
