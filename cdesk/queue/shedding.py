@@ -1,10 +1,12 @@
-"""Shedding by declared policy when the queue is too long, decided per session, counted, and
-reported.
+"""Shedding by declared policy when the queue is too long, decided per customer and session, counted,
+and reported.
 
 Up to 100,000 undelivered records everything is kept. Past that, each doubling sheds a further band
 of the vocabulary's priorities. The first band keeps one session in four, and a quarter of that with
 each doubling more, down to one in 256: a session that is kept under a high weight is kept under
-every lower one. Questions, answers, insights and errors (priority 0) are never shed.
+every lower one. Questions, answers, insights and errors (priority 0) are never shed. Where several
+customers write, those who write less than half of the mean are not shed: who floods the queue sheds
+their own.
 """
 
 from __future__ import annotations
@@ -108,6 +110,9 @@ class Shedder:
         self._since = monotonic()
         self._counts: dict[str, dict[str, list[int]]] = {}
         """Customer → activity → kept, shed, greatest weight."""
+        self._recent: dict[str, float] = {}
+        """Customer → activities while the level is above 0; halved with each measurement."""
+        self._recent_sum = 0.0
         self.level = 0
         self.depth = 0
 
@@ -116,13 +121,29 @@ class Shedder:
         if self.level == 0:
             return KEEP
         weight = weight_for(activity, self.level)
-        if weight == 1:
+        quiet = self._is_quiet(customer)
+        if weight == 1 or quiet:
             return KEEP
         keep = is_kept(session_id, weight)
         counts = self._counts.setdefault(customer, {}).setdefault(activity, [0, 0, 0])
         counts[0 if keep else 1] += 1
         counts[2] = max(counts[2], weight)
         return Decision(keep=keep, weight=weight)
+
+    def _is_quiet(self, customer: str) -> bool:
+        """Count one activity of a customer; whether they write less than half of what customers
+        write on average.
+        """
+        count = self._recent[customer] = self._recent.get(customer, 0.0) + 1
+        self._recent_sum += 1
+        return 2 * count * len(self._recent) < self._recent_sum
+
+    def _age(self) -> None:
+        """Let what was written longer ago count for less, and forget who has stopped."""
+        self._recent = {
+            customer: count / 2 for customer, count in self._recent.items() if count > 0.5
+        }
+        self._recent_sum = sum(self._recent.values())
 
     def tick(self) -> None:
         """Start a measurement if one is due, without waiting for it."""
@@ -131,6 +152,7 @@ class Shedder:
         ):
             return
         self._measured = self._monotonic()
+        self._age()
         self._thread = threading.Thread(target=self.measure, name="cdesk-depth", daemon=True)
         self._thread.start()
 

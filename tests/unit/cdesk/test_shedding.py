@@ -172,3 +172,37 @@ class TestDepth:
             delivered = {f"{'a' * 32}-000001.ndjson": Delivered(done * 2, done)}
             assert counter.measure(delivered).lines == total - done
             assert counter.measure({}).lines == total
+
+
+def test_who_floods_the_queue_sheds_their_own(tmp_path: Path) -> None:
+    shedder = Shedder(StateDirectory(tmp_path).ensure())
+    shedder.level = 8
+    session = next(id for id in map(str, range(1000)) if not is_kept(id, 256))
+    activity = "cdesk.file_read"
+    assert weight_for(activity, 8) == 256
+
+    def kept(customer: str) -> bool:
+        return shedder.decide(activity, customer=customer, session_id=session).keep
+
+    for customer in range(50):
+        kept(f"quiet {customer}")
+    for _ in range(500):
+        kept("noisy")
+    assert not any(kept("noisy") for _ in range(500))
+    for round_ in range(5):
+        assert all(kept(f"quiet {customer}") for customer in range(50)), round_
+    assert "noisy" in shedder.counted()
+
+    for _ in range(40):  # who has stopped is forgotten: all are alike again
+        shedder._age()
+    assert not any(kept(f"quiet {customer}") for customer in range(50))
+
+
+def test_customers_who_write_alike_are_shed_alike(tmp_path: Path) -> None:
+    shedder = Shedder(StateDirectory(tmp_path).ensure())
+    shedder.level = 8
+    session = next(id for id in map(str, range(1000)) if not is_kept(id, 256))
+    for _ in range(20):
+        for customer in "abcdef":
+            decision = shedder.decide("cdesk.file_read", customer=customer, session_id=session)
+            assert not decision.keep
