@@ -1,5 +1,5 @@
-"""Reading: catalogued templates, their plans, and the context for the snapshot. Each query runs in a
-session of the reader role with its tag, its binds on the server, and the session variables that the
+"""Reading: catalogued templates, their plans, and the context for the snapshot. Each query runs in
+a session of the reader role with its tag, its binds on the server, and the session variables that the
 row access policy goes by.
 """
 
@@ -30,17 +30,19 @@ from cdesk.warehouse.snowflake.times import EPOCH, naive_text, utc
 
 _CONTEXT: Final = (
     "select customer, context, version, updated_at from context_cache "
-    "where cast(? as timestamp_ntz) is null or updated_at > cast(? as timestamp_ntz) order by customer"
+    "where cast(? as timestamp_ntz) is null or updated_at > cast(? as timestamp_ntz) "
+    "order by customer"
 )
-# When landing last changed stands in the metadata (in the session's time zone, which is UTC): no
-# warehouse runs for it, and readers, who see no row of landing, may ask.
+# When landing last changed, in the session's time zone, which is UTC: readers, who see no row of
+# landing, may ask. It needs a running warehouse, as all of INFORMATION_SCHEMA does.
 _AS_OF: Final = (
     "select cast(max(last_altered) as timestamp_ntz) from information_schema.tables "
     "where table_schema = current_schema() and table_name = 'LANDING'"
 )
 _MARK: Final = (
     "select max(last_altered), sum(row_count) from information_schema.tables "
-    "where table_schema = current_schema() and table_name in ('LANDING', 'EVENTS', 'INSIGHT_ATOMS', 'ARTIFACTS')"
+    "where table_schema = current_schema() "
+    "and table_name in ('LANDING', 'EVENTS', 'INSIGHT_ATOMS', 'ARTIFACTS')"
 )
 _EXPLAIN: Final = "explain using text "
 

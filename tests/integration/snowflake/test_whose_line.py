@@ -40,7 +40,7 @@ def cursor(account: FakeAccount, built: Dbt) -> Iterator[Any]:  # noqa: ARG001  
     cursor.execute("delete from _ingest_ids where source_file like 'whose%'")
     cursor.execute("delete from quarantined_events where source_file like 'whose%'")
     cursor.execute(f"delete from events where customer = '{VICTIM}'")
-    cursor.execute("delete from customer_access where principal in ('VICTIM', 'CDESK_TEST')")
+    cursor.execute("delete from customer_access where principal_kind = 'user'")
     cursor.execute("delete from added_people")
     cursor.execute("drop pipe if exists landing_pipe_victim")
     connection.close()
