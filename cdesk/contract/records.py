@@ -19,7 +19,6 @@ from cdesk.core.errors import Drift, InvalidField, shown
 
 Kind = Literal["event", "insight", "artifact", "query_run"]
 Record: TypeAlias = dict[str, Any]
-Scalar: TypeAlias = str | int | float | bool | None
 
 VERSION: Final = 1
 SourceSystem = Literal["claude_desktop", "claude_code", "cowork", "claude_export", "import"]
