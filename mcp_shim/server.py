@@ -32,7 +32,7 @@ from mcp_shim import tools
 from mcp_shim.app import App
 from mcp_shim.session import Session
 from mcp_shim.tools.card import CARD_URI, MIME_TYPE, RESOURCE_META, card_page, shows_cards
-from mcp_shim.tools.instructions import INSTRUCTIONS, template_document
+from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.tools.tool import TEMPLATES_URI, Answer, Progress
 
 logger = logging.getLogger(__name__)
@@ -303,10 +303,10 @@ class McpServer:
                 document = {
                     "content_hash": catalog.content_hash,
                     "dialect": catalog.dialect,
-                    "templates": [template_document(item) for item in catalog.templates.values()],
+                    "templates": [item.document() for item in catalog.templates.values()],
                 }
             elif uri.startswith(f"{TEMPLATES_URI}/"):
-                document = template_document(catalog.get(uri.removeprefix(f"{TEMPLATES_URI}/")))
+                document = catalog.get(uri.removeprefix(f"{TEMPLATES_URI}/")).document()
             else:
                 raise NotFound(
                     f"no resource {uri[:100]!r}; known: {TEMPLATES_URI}, {TEMPLATES_URI}/{{name}}"

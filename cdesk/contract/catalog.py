@@ -230,6 +230,30 @@ class Template:
     evidence_columns: Mapping[str, Basis] = field(default_factory=dict)
     safe_columns: tuple[str, ...] = ()
 
+    def document(self) -> dict[str, Any]:
+        """What a person or a model is told of it, as JSON."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "scope": self.scope,
+            "parameters": [
+                {
+                    "name": parameter.name,
+                    "type": parameter.type,
+                    "description": parameter.description,
+                    "required": parameter.required,
+                    "default": parameter.default,
+                    "allowed": parameter.allowed,
+                }
+                for parameter in self.parameters
+            ],
+            "evidence_columns": dict(self.evidence_columns),
+            "example": dict(self.example),
+            "sql": self.sql,
+            "binds": list(self.binds),
+            "hash": self.hash,
+        }
+
     def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, checked, defaults filled in.
 

@@ -35,7 +35,7 @@ def run_now(
     progress: Callable[[str], None] | None = None,
     raw: bool = False,
 ) -> dict[str, Any]:
-    """Run a catalogued template in this process, with the hash, tag, records and proof of a ticket.
+    """Run a cataloged template in this process, with the hash, tag, records and proof of a ticket.
 
     Returns what get_result answers. With `format` and `out` every stored row goes to `out` as well
     (not for a dry run), and the answer says in `exported_rows` how many those are: fewer than

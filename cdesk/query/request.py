@@ -1,4 +1,4 @@
-"""A query request: one catalogued template with checked parameters, asked by somebody."""
+"""A query request: one cataloged template with checked parameters, asked by somebody."""
 
 from __future__ import annotations
 

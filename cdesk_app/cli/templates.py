@@ -29,7 +29,7 @@ def run(args: Namespace) -> int:
     if args.name is None:
         found = [catalog.templates[name] for name in sorted(catalog.templates)]
         if args.json:
-            print(to_json([_as_json(template, sql=False) for template in found]))
+            print(to_json([_listed(template) for template in found]))
         else:
             rows = [
                 (template.name, template.scope, _first_sentence(template.description))
@@ -39,7 +39,7 @@ def run(args: Namespace) -> int:
             print("\n'cdesk templates NAME' explains one; 'cdesk query NAME -p KEY=VALUE' runs it.")
         return 0
     template = catalog.get(args.name)
-    print(to_json(_as_json(template, sql=True)) if args.json else _explained(template))
+    print(to_json(template.document()) if args.json else _explained(template))
     return 0
 
 
@@ -96,26 +96,6 @@ def _first_sentence(text: str) -> str:
     return " ".join(text.split()).partition(". ")[0]
 
 
-def _as_json(template: Template, *, sql: bool) -> dict[str, object]:
-    shown: dict[str, object] = {
-        "name": template.name,
-        "description": template.description,
-        "scope": template.scope,
-        "parameters": [
-            {
-                "name": parameter.name,
-                "type": parameter.type,
-                "required": parameter.required,
-                "default": parameter.default,
-                "allowed": parameter.allowed,
-                "description": parameter.description,
-            }
-            for parameter in template.parameters
-        ],
-        "evidence_columns": dict(template.evidence_columns),
-        "example": dict(template.example),
-        "hash": template.hash,
-    }
-    if sql:
-        shown |= {"sql": template.sql, "binds": list(template.binds)}
-    return shown
+def _listed(template: Template) -> dict[str, object]:
+    """A template in a list: all but its SQL."""
+    return {key: value for key, value in template.document().items() if key not in ("sql", "binds")}

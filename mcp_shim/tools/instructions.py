@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdesk.contract.catalog import Template
-from mcp_shim.tools.tool import TEMPLATES_URI, Json
+from mcp_shim.tools.tool import TEMPLATES_URI
 
 INSTRUCTIONS: Final = "\n\n".join(
     (
@@ -29,26 +28,3 @@ INSTRUCTIONS: Final = "\n\n".join(
         f"also resources under {TEMPLATES_URI}.",
     )
 )
-
-
-def template_document(template: Template) -> Json:
-    """A template as the resource shows it."""
-    return {
-        "name": template.name,
-        "description": template.description,
-        "scope": template.scope,
-        "parameters": [
-            {
-                "name": parameter.name,
-                "type": parameter.type,
-                "description": parameter.description,
-                "required": parameter.required,
-                "default": parameter.default,
-                "allowed": parameter.allowed,
-            }
-            for parameter in template.parameters
-        ],
-        "example": dict(template.example),
-        "sql": template.sql,
-        "hash": template.hash,
-    }

@@ -7,27 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import orjson
 import pytest
+from contexts import row, stamp
 
-from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.pending import clear_insights, pending_insights
 from cdesk.state.snapshot import ContextRow, SnapshotWriter
-
-START = 1_769_860_800_000_000_000
-
-
-def stamp(second: int) -> str:
-    return format_ts(START + second * 1_000_000_000)
-
-
-def row(
-    customer: str, version: str, second: int, *insights: str, section: str = "insights"
-) -> ContextRow:
-    context = {"customer": customer, section: [{"insight_id": id} for id in insights]}
-    return ContextRow(customer, orjson.dumps(context), version, stamp(second))
 
 
 def put(home: StateDirectory, *rows: ContextRow) -> None:

@@ -9,28 +9,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 
-import orjson
 import pytest
+from contexts import row, stamp
 
-from cdesk.core.clock import format_ts
 from cdesk.core.errors import SnapshotError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import ContextRow, SnapshotReader, SnapshotWriter
 from cdesk_app.worker.refresh import refresh_context
-
-START = 1_769_860_800_000_000_000
-
-
-def stamp(second: int) -> str:
-    return format_ts(START + second * 1_000_000_000)
-
-
-def row(
-    customer: str, version: str, second: int, *insights: str, section: str = "insights"
-) -> ContextRow:
-    context = {"customer": customer, section: [{"insight_id": id} for id in insights]}
-    return ContextRow(customer, orjson.dumps(context), version, stamp(second))
 
 
 class Cache:
