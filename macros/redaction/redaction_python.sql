@@ -733,74 +733,20 @@ _TO_RUNS = bytes(
 )
 _TO_ZEROS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
 _CARD_GAPS = b" ./_+%-\xc2\xa0\xe2\x80\x87\x89\xaf\x90\x91\x92\x93\x94\x88"
+_TO_CARDS = bytes(48 if 48 <= byte <= 57 or byte in _CARD_GAPS else byte for byte in range(256))
+_SIXTEEN = b"A" * 16
+_THIRTEEN = b"0" * 13
 _FLAGS = (" --", " -p", " -a ", " -w ", " -u", " -c", " -t", " -s", " -k")
-_STEMS_PASS = ("pass", "pw", "kennw")
-_STEMS_SAID = ("pass", "pw", "kennw", "secret", "token", "key", "code", "pin", "otp")
+_PASS_ENDS = r"ass(?:w|phrase|code|e?[0-9]?(?![a-z]))|wd?[0-9]?(?![a-z])"
+_PASS_HERE = rf"p(?:{_PASS_ENDS})|kennw"
 _SAID_HERE = (
-    r"pass(?:w|phrase|code|e?[0-9]?(?![a-z]))|pwd?[0-9]?(?![a-z])|kennw|secret|"
-    r"(?:token|key|code)[0-9]{0,2}(?![a-z])|(?<![a-z])(?:pin|otp)[0-9]?(?![a-z])"
+    rf"p(?:{_PASS_ENDS}|(?<![a-z]p)in[0-9]?(?![a-z])|(?<=otp)(?<![a-z]otp)[0-9]?(?![a-z]))",
+    r"k(?:ennw|ey[0-9]{0,2}(?![a-z])|(?<=tok)en[0-9]{0,2}(?![a-z]))",
+    r"c(?:(?<=sec)(?:ret|urestr)|ode[0-9]{0,2}(?![a-z]))",
 )
-_NAMED_BEFORE = (
-    r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
-    r"sana|senord|adgang|"
-    r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
-    r"x-[a-z]|"
-    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
-)
-
-
-def signs_of(lower: str, raw: bytes) -> int:
-    """Which signs a text shows: in lower case, and as UTF-8."""
-    signs = RUN if b"A" * 16 in raw.translate(_TO_RUNS) else 0
-    digits = raw.translate(_TO_ZEROS, _CARD_GAPS)
-    if b"0" * 13 in digits:
-        signs |= CARD
-    if _shows_name(lower, has_digits=b"0" in digits):
-        signs |= NAME
-    if "@" in lower:
-        signs |= AT
-    if (
-        lower.startswith("-")
-        or (" -" in lower and any(flag in lower for flag in _FLAGS))
-        or ("<" in lower and "<<<" in lower)
-        or ("|" in lower and "echo " in lower)
-        or ("/" in lower and "/user:" in lower)
-    ):
-        signs |= FLAG
-    if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
-        signs |= SCHEME
-    return signs
-
-
-def _shows_name(lower: str, *, has_digits: bool) -> bool:
-    """Whether a name stands where a value may follow: before a sign such as = and :, or, of some
-    names, anywhere in a text with a digit or a quote.
-    """
-    quoted = "'" in lower or '"' in lower or "`" in lower
-    if quoted or has_digits:
-        stems: tuple[str, ...] = _STEMS_PASS
-        if " is" in lower or " est " in lower or (quoted and ("(" in lower or "name=" in lower)):
-            stems = _STEMS_SAID
-        for stem in [stem for stem in stems if stem in lower]:
-            place = lower.find(stem)
-            while place >= 0:
-                if compiled(_SAID_HERE).match(lower, place):
-                    return True
-                place = lower.find(stem, place + 2)
-    if quoted and ("identified by" in lower or "securestr" in lower):
-        return True
-    if not lower.isascii():
-        if any(name in lower for name in _FOREIGN):
-            return True
-        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
-    return any(
-        compiled(_NAMED_BEFORE).search(part, max(len(part) - 60, 0))
-        for sign in "=:>|"
-        if sign in lower
-        for part in lower.split(sign)[:-1]
-    )
-
-
+"""Names that need no sign behind them, by a letter that they hold: a search leaps from one such
+letter to the next, which is faster than one pattern of all names, or a look for each.
+"""
 _FOREIGN = (
     "пароль",
     "パスワード",
@@ -813,6 +759,82 @@ _FOREIGN = (
     "lösenord",
     "clé",
 )
+_NAMED_BEFORE = (
+    r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
+    r"sana|senord|adgang|"
+    r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
+    r"x-[a-z]|"
+    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
+)
+
+
+def signs_of(lower: str, raw: bytes) -> int:
+    """Which signs a text shows: in lower case, and as UTF-8."""
+    signs = RUN if _SIXTEEN in raw.translate(_TO_RUNS) else 0
+    if _THIRTEEN in raw.translate(_TO_CARDS) and _THIRTEEN in raw.translate(_TO_ZEROS, _CARD_GAPS):
+        signs |= CARD
+    if _shows_name(lower, raw):
+        signs |= NAME
+    if "@" in lower:
+        signs |= AT
+    if (
+        ("-" in lower and (lower[0] == "-" or (" -" in lower and _shows_flag(lower))))
+        or ("<" in lower and "<<<" in lower)
+        or ("|" in lower and "echo " in lower)
+        or ("/" in lower and "/user:" in lower)
+    ):
+        signs |= FLAG
+    if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
+        signs |= SCHEME
+    return signs
+
+
+def _shows_flag(lower: str) -> bool:
+    return any(flag in lower for flag in _FLAGS)
+
+
+def _shows_name(lower: str, raw: bytes) -> bool:
+    """Whether a name stands where a value may follow: before a sign such as = and :, or, of some
+    names, anywhere in a text with a digit or a quote.
+    """
+    quoted = "'" in lower or '"' in lower or "`" in lower
+    if (quoted or b"0" in raw.translate(_TO_ZEROS)) and _says_name(lower, quoted=quoted):
+        return True
+    if not lower.isascii():
+        if any(name in lower for name in _FOREIGN):
+            return True
+        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
+    return (
+        ("=" in lower and _named_before(lower, "="))
+        or (":" in lower and _named_before(lower, ":"))
+        or (">" in lower and _named_before(lower, ">"))
+        or ("|" in lower and _named_before(lower, "|"))
+    )
+
+
+def _says_name(lower: str, *, quoted: bool) -> bool:
+    """Whether a name is here that needs no sign behind it."""
+    if quoted and "identified by" in lower:
+        return True
+    by_p, by_k, by_c = _SAID_HERE
+    if not (
+        compiled(by_p).search(lower) or compiled(by_k).search(lower) or compiled(by_c).search(lower)
+    ):
+        return False
+    return (
+        " is" in lower
+        or " est " in lower
+        or (quoted and ("(" in lower or "name=" in lower or "securestr" in lower))
+        or compiled(_PASS_HERE).search(lower) is not None
+    )
+
+
+def _named_before(lower: str, sign: str) -> bool:
+    """Whether a name stands before one of these signs."""
+    return any(
+        compiled(_NAMED_BEFORE).search(part, max(len(part) - 60, 0))
+        for part in lower.split(sign)[:-1]
+    )
 
 
 # named.py
@@ -1538,9 +1560,13 @@ _NAMING = (
     "n",
     "id",
 )
+_NAMES = frozenset(_NAMING)
 _VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
 _STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
+_LEAST_CARD = 1e12
+_LEAST_KEY = 13
+"""Letters and digits of which a key can be a card or a token itself."""
 
 
 def redact_value(value: Any, *, personal: bool = False) -> Any:
@@ -1560,7 +1586,7 @@ def redact_value(value: Any, *, personal: bool = False) -> Any:
 
 
 def _is_card_number(value: int | float) -> bool:
-    if not 1e12 <= value < 1e19 or value != int(value):
+    if not _LEAST_CARD <= value < 1e19 or value != int(value):
         return False
     return is_card(str(int(value)))
 
@@ -1656,8 +1682,7 @@ def redact_fields(value: Any) -> Any:
     texts: list[str] = []
     if not _collect(value, texts):
         text = " ".join(texts)
-        lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
-        if "\\" not in lower and not signs_of(lower, raw):
+        if "\\" not in text and not signs_of(text.lower(), text.encode("utf-8", "surrogatepass")):
             return value
     return redact_value(value)
 
@@ -1666,25 +1691,27 @@ def _collect(value: Any, texts: list[str]) -> bool:
     """Gather the texts of a document, names of keys included. True as soon as a key or a number
     gives a credential away.
     """
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         for key, item in value.items():
             if key_label(key):
                 return True
-            if len(key) >= 16:
+            if len(key) >= _LEAST_KEY or not key.isidentifier():
                 texts.append(key)
             if isinstance(item, str):
-                if key in _NAMING and key_label(item):
+                if key in _NAMES and key_label(item):
                     return True
                 texts.append(item)
             elif item is not None and _collect(item, texts):
                 return True
+    elif isinstance(value, str):
+        texts.append(value)
     elif isinstance(value, list | tuple):
         if len(value) == 2 and isinstance(value[0], str) and key_label(value[0]):
             return True
-        return any(_collect(item, texts) for item in value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+        for item in value:
+            if _collect(item, texts):
+                return True
+    elif isinstance(value, int | float) and value >= _LEAST_CARD:
         return _is_card_number(value)
     return False
 {%- endraw %}

@@ -147,6 +147,16 @@ def test_the_quick_look_finds_all_that_the_document_holds(document: Any) -> None
     assert redact_fields(document) == redact_value(document)
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["otp: 482911", "pw=hunter22", "a_4222222222222", "4222222222222", "gh" + "p_" + "a1B2" * 9],
+)
+def test_the_quick_look_reads_keys_that_are_credentials_themselves(key: str) -> None:
+    [shown] = redact_fields({"more": {key: 1}})["more"]
+    assert shown != key
+    assert {"more": {shown: 1}} == redact_value({"more": {key: 1}})
+
+
 @given(text=st.text(max_size=200))
 def test_any_text_can_be_redacted(text: str) -> None:
     assert redact_text(redact_text(text, personal=True), personal=True) == redact_text(

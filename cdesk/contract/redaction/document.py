@@ -24,9 +24,13 @@ _NAMING = (
     "n",
     "id",
 )
+_NAMES = frozenset(_NAMING)
 _VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
 _STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
+_LEAST_CARD = 1e12
+_LEAST_KEY = 13
+"""Letters and digits of which a key can be a card or a token itself."""
 
 
 def redact_value(value: Any, *, personal: bool = False) -> Any:
@@ -46,7 +50,7 @@ def redact_value(value: Any, *, personal: bool = False) -> Any:
 
 
 def _is_card_number(value: int | float) -> bool:
-    if not 1e12 <= value < 1e19 or value != int(value):
+    if not _LEAST_CARD <= value < 1e19 or value != int(value):
         return False
     return is_card(str(int(value)))
 
@@ -142,8 +146,7 @@ def redact_fields(value: Any) -> Any:
     texts: list[str] = []
     if not _collect(value, texts):
         text = " ".join(texts)
-        lower, raw = text.lower(), text.encode("utf-8", "surrogatepass")
-        if "\\" not in lower and not signs_of(lower, raw):
+        if "\\" not in text and not signs_of(text.lower(), text.encode("utf-8", "surrogatepass")):
             return value
     return redact_value(value)
 
@@ -152,24 +155,26 @@ def _collect(value: Any, texts: list[str]) -> bool:
     """Gather the texts of a document, names of keys included. True as soon as a key or a number
     gives a credential away.
     """
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         for key, item in value.items():
             if key_label(key):
                 return True
-            if len(key) >= 16:
+            if len(key) >= _LEAST_KEY or not key.isidentifier():
                 texts.append(key)
             if isinstance(item, str):
-                if key in _NAMING and key_label(item):
+                if key in _NAMES and key_label(item):
                     return True
                 texts.append(item)
             elif item is not None and _collect(item, texts):
                 return True
+    elif isinstance(value, str):
+        texts.append(value)
     elif isinstance(value, list | tuple):
         if len(value) == 2 and isinstance(value[0], str) and key_label(value[0]):
             return True
-        return any(_collect(item, texts) for item in value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+        for item in value:
+            if _collect(item, texts):
+                return True
+    elif isinstance(value, int | float) and value >= _LEAST_CARD:
         return _is_card_number(value)
     return False
