@@ -82,8 +82,8 @@ class DrainReport:
     (`warehouse_unavailable`, `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`:
     another uploader has the queue, `stopped`), with `message` in words.
     held: files left alone for now because they contradict what has landed of them, or cannot be
-        read. unknown: .ndjson files in the
-    queue that are not of the queue. reasons: quarantined lines by reason.
+    read. unknown: .ndjson files in the queue that are not of the queue. reasons: quarantined lines
+    by reason.
     """
 
     landed: int = 0
@@ -94,10 +94,8 @@ class DrainReport:
     blocked: str | None = None
     message: str | None = None
     reasons: dict[str, int] = field(default_factory=dict)
-    archived: int = 0
     held: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
-    last_landed_at: datetime | None = None
 
 
 class Uploader:
@@ -262,7 +260,7 @@ class Uploader:
                 self._land(prepared, report)
                 if not self._synced:
                     return True
-        report.archived += self._put_away(listing.files)
+        self._put_away(listing.files)
         self._last_batch = report.landed - before
         return self._look_again or self._last_batch >= self._rows
 
@@ -281,7 +279,6 @@ class Uploader:
             done += len(part)
             report.landed += len(part)
             report.batches += 1
-            report.last_landed_at = result.landed_at
             self._last_landed_at = result.landed_at
 
         started = self._monotonic()
@@ -382,8 +379,8 @@ class Uploader:
         self._checkpoints.forget([file.name])
         self._look_again = True
 
-    def _put_away(self, files: list[QueueFile]) -> int:
-        """Take sealed files that have landed whole out of the queue; how many."""
+    def _put_away(self, files: list[QueueFile]) -> None:
+        """Take sealed files that have landed whole out of the queue."""
         gone: list[str] = []
         for file in files:
             progress = self._progress.get(file.name)
@@ -406,7 +403,6 @@ class Uploader:
             for name in gone:
                 del self._progress[name]
         self._checkpoints.forget(gone)
-        return len(gone)
 
     # -- what has landed
 
