@@ -11,7 +11,7 @@ from typing import Protocol
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.errors import CdeskError
 from cdesk.core.identity import Caller
-from cdesk.state.access import AccessStore
+from cdesk.state.access import TOKEN_PREFIX, AccessStore
 
 
 class Unauthorized(CdeskError):
@@ -28,16 +28,19 @@ class Unauthorized(CdeskError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A caller, and `token_id`: which credential of theirs, the same for all its requests."""
+    """A caller, and `token_id`: which credential of theirs, the same for all its requests.
+    `expires_at`: seconds since the epoch, where the credential itself says so.
+    """
 
     caller: Caller
     token_id: str
+    expires_at: float | None = None
 
 
 class Verifier(Protocol):
     """Knows one kind of token."""
 
-    def identify(self, token: str) -> Identity:
+    async def identify(self, token: str) -> Identity:
         """Whose token it is. Raises Unauthorized."""
         ...
 
@@ -55,7 +58,7 @@ class StaticTokens:
         self._store = store
         self._now_ns = now_ns
 
-    def identify(self, token: str) -> Identity:
+    async def identify(self, token: str) -> Identity:
         found = self._store.find_token(token, now=format_ts(self._now_ns()))
         if found is None:
             raise Unauthorized("unknown_token")
@@ -63,6 +66,22 @@ class StaticTokens:
 
     def still_valid(self, identity: Identity) -> bool:
         return self._store.is_valid(identity.token_id, now=format_ts(self._now_ns()))
+
+
+class EitherToken:
+    """Static tokens, known by how they begin, and those of an issuer."""
+
+    def __init__(self, static: StaticTokens, issued: Verifier) -> None:
+        self._static = static
+        self._issued = issued
+
+    async def identify(self, token: str) -> Identity:
+        ours: Verifier = self._static if token.startswith(TOKEN_PREFIX) else self._issued
+        return await ours.identify(token)
+
+    def still_valid(self, identity: Identity) -> bool:
+        ours: Verifier = self._static if identity.expires_at is None else self._issued
+        return ours.still_valid(identity)
 
 
 def bearer_token(values: list[str]) -> str:

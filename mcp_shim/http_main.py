@@ -109,12 +109,12 @@ def require_authentication(settings: Settings, home: StateDirectory) -> None:
     """Raises ConfigurationError: others could reach the service, and nobody is known to it."""
     with closing(AccessStore(home.access_db)) as store:
         known = store.has_valid_token(now=format_ts(time.time_ns()))
-    if known:
+    if known or settings.http.issuer:
         return
     if not is_loopback(settings.http.host):
         raise ConfigurationError(
             f"not listening on {settings.http.host} without authentication: nobody has a token; "
-            "make one by 'cdesk token add CUSTOMER', or listen on 127.0.0.1"
+            "make one by 'cdesk token add CUSTOMER', set CDESK_HTTP_ISSUER, or listen on 127.0.0.1"
         )
     logger.warning("nobody has a token yet: every call is refused; see 'cdesk token add'")
 

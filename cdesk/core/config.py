@@ -58,6 +58,10 @@ HTTP_SETTINGS = (
     "http_proxies",
     "http_calls_per_minute",
     "http_tickets_per_minute",
+    "http_issuer",
+    "http_jwks_url",
+    "http_audience",
+    "http_customer_claim",
 )
 """Those of the HTTP service (`HttpSettings`), which no client starts."""
 
@@ -74,6 +78,9 @@ class HttpSettings:
         a proxy stands before it. hosts, origins: further values of the Host and Origin headers that
         are answered. proxies: addresses whose forwarded headers count.
     calls_per_minute, tickets_per_minute: what one customer may ask of one process.
+    issuer, jwks_url: the OAuth authorization server whose tokens count, and where its keys are;
+        audience: whom they must be for (the address of /mcp if empty); customer_claim: which claim
+        names the customer.
     """
 
     host: str = "127.0.0.1"
@@ -85,6 +92,10 @@ class HttpSettings:
     proxies: tuple[str, ...] = ()
     calls_per_minute: int = 600
     tickets_per_minute: int = 60
+    issuer: str = ""
+    jwks_url: str = ""
+    audience: str = ""
+    customer_claim: str = "sub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,16 +239,33 @@ def _http(value: Callable[[str, str], str]) -> HttpSettings:
     def names(name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in value(f"http_{name}", "").split(",") if part.strip())
 
+    url, jwks_url = (
+        _url(f"http_{name}", value(f"http_{name}", ""), _WEB_URL, example)
+        for name, example in (
+            ("url", "https://cdesk.example.com"),
+            ("jwks_url", "https://login.example.com/keys"),
+        )
+    )
+    issuer = value("http_issuer", "")  # compared with the tokens' as it stands
+    if issuer and not (_WEB_URL.fullmatch(issuer) and jwks_url and url):
+        raise ConfigurationError(
+            "http_issuer needs an address as https://login.example.com, and http_jwks_url and "
+            "http_url beside it"
+        )
     return HttpSettings(
         host=value("http_host", default.host),
         port=number("port", default.port, low=0, high=65_535),
         workers=number("workers", default.workers, low=1, high=64),
-        url=_url("http_url", value("http_url", ""), _WEB_URL, "https://cdesk.example.com"),
+        url=url,
         hosts=names("hosts"),
         origins=names("origins"),
         proxies=names("proxies"),
         calls_per_minute=number("calls_per_minute", 600, low=1, high=1_000_000),
         tickets_per_minute=number("tickets_per_minute", 60, low=1, high=1_000_000),
+        issuer=issuer,
+        jwks_url=jwks_url,
+        audience=value("http_audience", ""),
+        customer_claim=value("http_customer_claim", default.customer_claim),
     )
 
 

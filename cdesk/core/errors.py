@@ -5,6 +5,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── Drift                   a line that is no record of the contract: reason, detail
 ├── Forbidden               another customer's anything, or a role that is missing
 ├── Unauthorized            a caller over HTTP whom nobody knows (mcp_shim.auth)
+├── IssuerUnavailable       its keys cannot be had (mcp_shim.transports.http_oauth)
 ├── TooMany                 a limit of the caller's own is reached (mcp_shim.limits)
 ├── Refused                 an HTTP request that is none of ours (mcp_shim.transports.http)
 ├── NotFound                a ticket, template or file that does not exist for this caller

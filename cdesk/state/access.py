@@ -26,7 +26,8 @@ SCHEMA_VERSION: Final = 1
 WAIT_SECONDS: Final = 0.25
 """A statement waits at most so long for another process's write: requests are behind it."""
 MAX_TOKEN: Final = 200
-_TOKEN: Final = re.compile(r"cdt_([0-9a-f]{12})_([A-Za-z0-9_-]{43})\Z")
+TOKEN_PREFIX: Final = "cdt_"
+_TOKEN: Final = re.compile(TOKEN_PREFIX + r"([0-9a-f]{12})_([A-Za-z0-9_-]{43})\Z")
 _NOBODY: Final = hashlib.sha256(secrets.token_bytes(32)).digest()
 """Compared with where there is no such id, so that both refusals take the same time."""
 
@@ -123,7 +124,7 @@ class AccessStore:
         made, rows = [], []
         for customer in customers:
             id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-            made.append(NewToken(id, customer, f"cdt_{id}_{secret}"))
+            made.append(NewToken(id, customer, f"{TOKEN_PREFIX}{id}_{secret}"))
             rows.append((id, customer, kept, _digest(secret), now, expires_at))
         with self._transaction() as connection:
             connection.executemany(

@@ -26,10 +26,15 @@ from typing import Any, Final
 
 import anyio
 import orjson
+from mcp.server.auth.routes import (
+    build_resource_metadata_url,
+    create_protected_resource_routes,
+)
 from mcp.server.context import ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp_types.version import KNOWN_PROTOCOL_VERSIONS
+from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -45,7 +50,7 @@ from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import turn_off, turn_on
 from mcp_shim.app import App
-from mcp_shim.auth import Identity, StaticTokens, Unauthorized, Verifier, bearer_token
+from mcp_shim.auth import EitherToken, Identity, StaticTokens, Unauthorized, Verifier, bearer_token
 from mcp_shim.limits import AtATime, RateLimit, TooMany
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
@@ -114,6 +119,18 @@ class Service:
         self._home = home
         self._store = AccessStore(home.access_db)
         self._verifier: Verifier = StaticTokens(self._store)
+        self._metadata_url = ""
+        routes = []
+        if settings.http.issuer:
+            # Only here: without an issuer nobody needs the library.
+            from mcp_shim.transports.http_oauth import SCOPES, OAuthTokens
+
+            self._verifier = EitherToken(StaticTokens(self._store), OAuthTokens.of(settings.http))
+            resource = AnyHttpUrl(f"{settings.http.url}/mcp")
+            self._metadata_url = str(build_resource_metadata_url(resource))
+            routes = create_protected_resource_routes(
+                resource, [AnyHttpUrl(settings.http.issuer)], list(SCOPES), "cdesk"
+            )
         self._calls_limit = RateLimit("calls", per_minute=settings.http.calls_per_minute)
         self._tickets_limit = RateLimit("queries", per_minute=settings.http.tickets_per_minute)
         self._at_a_time = AtATime()
@@ -127,6 +144,7 @@ class Service:
                 Route("/readyz", self._readyz, methods=["GET"]),
                 Route("/mcp", _Endpoint(self, self._mcp)),
                 Route("/admin/kill-switch", _Endpoint(self, self._kill_switch)),
+                *routes,
             ],
             lifespan=self._lifespan,
         )
@@ -223,7 +241,7 @@ class Service:
     # -- a request
 
     async def _mcp(self, call: Call, request: Request, send: Send) -> Response | None:
-        identity = self._admit(call, request)
+        identity = await self._admit(call, request)
         if request.method == "DELETE":
             return self._end_session(identity, request)
         if request.method != "POST":
@@ -239,9 +257,10 @@ class Service:
             await self._protocol(request.scope, _replay(body, request.receive), send)
         return None
 
-    def _admit(self, call: Call, request: Request) -> Identity:
+    async def _admit(self, call: Call, request: Request) -> Identity:
         """Whose request it is. Raises Unauthorized, TooMany."""
-        identity = self._verifier.identify(bearer_token(request.headers.getlist("authorization")))
+        token = bearer_token(request.headers.getlist("authorization"))
+        identity = await self._verifier.identify(token)
         call.identity = identity
         self._calls_limit.take(identity.caller.customer)
         return identity
@@ -293,7 +312,7 @@ class Service:
 
     async def _kill_switch(self, call: Call, request: Request, _: Send) -> Response:
         """`{"on": true, "reason": "…"}`: refuse queries, or allow them again."""
-        identity = self._admit(call, request)
+        identity = await self._admit(call, request)
         if request.method != "POST":
             return Response(status_code=405, headers={"Allow": "POST"})
         call.tool = "kill_switch"
@@ -365,8 +384,10 @@ class Service:
             case Unauthorized():
                 status = 401
                 call.outcome = error.reason
-                known = ' error="invalid_token"' if error.reason != "no_token" else ""
-                headers["WWW-Authenticate"] = f"Bearer{known}"
+                said = ['error="invalid_token"'] if error.reason != "no_token" else []
+                if self._metadata_url:
+                    said.append(f'resource_metadata="{self._metadata_url}"')
+                headers["WWW-Authenticate"] = f"Bearer {', '.join(said)}".rstrip()
             case Forbidden():
                 status = 403
             case TooMany():

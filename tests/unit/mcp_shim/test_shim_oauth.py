@@ -1,0 +1,231 @@
+"""Access tokens of an authorization server: which count, and whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from mcp_shim.auth import Identity, Unauthorized
+from mcp_shim.transports.http_oauth import (
+    KEYS_LAST_SECONDS,
+    KEYS_SECONDS,
+    PAUSE_SECONDS,
+    IssuerUnavailable,
+    OAuthTokens,
+)
+
+ISSUER = "https://login.example.com"
+AUDIENCE = "https://cdesk.example.com/mcp"
+KEY, NEXT_KEY, FOREIGN_KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(3)
+)
+
+
+def jwks(**keys: rsa.RSAPrivateKey) -> dict[str, Any]:
+    return {
+        "keys": [
+            {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
+            for kid, key in keys.items()
+        ]
+    }
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = int(time.time())
+    whole = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada@example.com", "iat": now, "exp": now + 600}
+    return {name: value for name, value in {**whole, **changes}.items() if value is not None}
+
+
+def signed(key: Any = KEY, *, kid: str | None = "one", alg: str = "RS256", **changes: Any) -> str:
+    headers = {"kid": kid} if kid else {}
+    return jwt.encode(claims(**changes), key, algorithm=alg, headers=headers)
+
+
+class Clock:
+    now = 5_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Issuer:
+    """What the address of the keys answers, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.document: Any = jwks(one=KEY)
+        self.error: Exception | None = None
+        self.asked = 0
+
+    def __call__(self) -> dict[str, Any]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        document: dict[str, Any] = self.document
+        return document
+
+
+def verifier(issuer: Callable[[], dict[str, Any]], clock: Clock, claim: str = "sub") -> OAuthTokens:
+    return OAuthTokens(
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        jwks_url="https://login.example.com/keys",
+        customer_claim=claim,
+        fetch=issuer,
+        monotonic=clock,
+    )
+
+
+def identify(token: str, claim: str = "sub") -> Identity:
+    return asyncio.run(verifier(Issuer(), Clock(), claim).identify(token))
+
+
+def test_a_token_names_its_customer_and_roles() -> None:
+    assert identify(signed()).caller.customer == "ada@example.com"
+    assert identify(signed()).caller.roles == frozenset()
+    scoped = identify(signed(scope="openid cdesk:analyst other"))
+    assert scoped.caller.roles == {"analyst"}
+    assert identify(signed(scp=["cdesk:admin"])).caller.roles == {"admin"}
+    assert identify(signed(email="x@y"), "email").caller.customer == "x@y"
+    assert identify(signed(aud=["else", AUDIENCE])).caller.customer == "ada@example.com"
+    renewed = identify(signed(jti="another"))
+    assert renewed.token_id == identify(signed()).token_id, "a renewed token goes on"
+
+
+def with_public_key_as_secret() -> str:
+    pem = KEY.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    text = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(claims())}"
+    seal = hmac.new(pem, text.encode(), hashlib.sha256).digest()
+    return f"{text}.{base64.urlsafe_b64encode(seal).rstrip(b'=').decode()}"
+
+
+NOW = int(time.time())
+BAD: dict[str, Callable[[], str]] = {
+    "expired": lambda: signed(exp=NOW - 3600),
+    "not valid yet": lambda: signed(nbf=NOW + 3600),
+    "no expiry": lambda: signed(exp=None),
+    "foreign audience": lambda: signed(aud="https://else.example.com"),
+    "no audience": lambda: signed(aud=None),
+    "foreign issuer": lambda: signed(iss="https://evil.example.com"),
+    "issuer with a slash": lambda: signed(iss=f"{ISSUER}/"),
+    "no customer": lambda: signed(sub=None),
+    "empty customer": lambda: signed(sub=""),
+    "control characters": lambda: signed(sub="a\nb"),
+    "alg none": lambda: signed(None, alg="none"),
+    "HS256 by the public key": with_public_key_as_secret,
+    "foreign key under a known id": lambda: signed(FOREIGN_KEY),
+    "unknown key": lambda: signed(FOREIGN_KEY, kid="two"),
+    "no key id": lambda: signed(kid=None),
+    "oversized": lambda: signed(more="x" * 9000),
+    "tampered": lambda: signed()[:-8] + "AAAAAAAA",
+    "cut": lambda: signed().rpartition(".")[0],
+    "no token at all": lambda: "abc",
+    "dots": lambda: "..",
+    "empty": lambda: "",
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_token_that_does_not_count_is_refused(what: str) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        identify(BAD[what]())
+    assert "eyJ" not in f"{refused.value} {refused.value.reason}"
+
+
+def test_clocks_may_differ_by_a_minute() -> None:
+    assert identify(signed(exp=int(time.time()) - 30))
+    assert identify(signed(nbf=int(time.time()) + 30))
+
+
+def test_keys_are_rotated_and_withdrawn() -> None:
+    async def scenario() -> None:
+        issuer, clock = Issuer(), Clock()
+        tokens = verifier(issuer, clock)
+        await tokens.identify(signed())
+        issuer.document = jwks(two=NEXT_KEY)
+        with pytest.raises(Unauthorized):
+            await tokens.identify(signed(NEXT_KEY, kid="two"))  # it was just fetched
+        clock.now += PAUSE_SECONDS + 1
+        assert await tokens.identify(signed(NEXT_KEY, kid="two"))
+        with pytest.raises(Unauthorized):
+            await tokens.identify(signed(jti="after the withdrawal"))
+
+    asyncio.run(scenario())
+
+
+def test_unknown_keys_do_not_flood_the_issuer() -> None:
+    async def scenario() -> None:
+        issuer = Issuer()
+        tokens = verifier(issuer, Clock())
+        for number in range(50):
+            with pytest.raises(Unauthorized):
+                await tokens.identify(signed(FOREIGN_KEY, kid=f"made up {number}"))
+        assert issuer.asked == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        TimeoutError(), jwt.exceptions.PyJWKClientConnectionError("down"), {}, {"keys": []}, [], None,
+        {"keys": [{"kty": "oct", "kid": "one", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_issuer_that_is_down_or_lies_lets_nobody_in_and_none_out(lie: Any) -> None:
+    def break_(issuer: Issuer) -> None:
+        if isinstance(lie, Exception):
+            issuer.error = lie
+        else:
+            issuer.document = lie
+
+    async def from_the_start() -> None:
+        issuer = Issuer()
+        break_(issuer)
+        with pytest.raises((IssuerUnavailable, Unauthorized)):
+            await verifier(issuer, Clock()).identify(signed())
+
+    async def later() -> None:
+        issuer, clock = Issuer(), Clock()
+        tokens = verifier(issuer, clock)
+        await tokens.identify(signed())
+        issuer.error = TimeoutError()
+        clock.now += KEYS_SECONDS + 1
+        assert await tokens.identify(signed(jti="known key"))
+        clock.now += KEYS_LAST_SECONDS
+        with pytest.raises(IssuerUnavailable):
+            await tokens.identify(signed(jti="too old a key"))
+
+    asyncio.run(from_the_start())
+    asyncio.run(later())
+
+
+def test_a_checked_token_counts_until_its_expiry_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        tokens = verifier(Issuer(), Clock())
+        token = signed(exp=int(time.time()) + 10)
+        identity = await tokens.identify(token)
+        assert tokens.still_valid(identity)
+        later = time.time() + 100
+        monkeypatch.setattr(time, "time", lambda: later)
+        assert not tokens.still_valid(identity)
+
+    asyncio.run(scenario())
