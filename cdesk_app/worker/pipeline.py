@@ -62,6 +62,8 @@ from cdesk_app.worker.schedule import BuildSchedule
 from cdesk_app.worker.status_board import StatusBoard
 from cdesk_app.worker.tickets import TicketRunner
 from cdesk_app.worker.version import require_current, running_version
+from uploader.quarantine import TEMPLATE as QUARANTINED_LINES
+from uploader.quarantine import Quarantine
 from uploader.uploader import DrainReport, Uploader
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,8 @@ TEST_SECONDS: Final = 86_400.0
 """Data tests run after the first build of a project, and once in this time."""
 CLOSE_SECONDS: Final = 1.5
 """How long running queries are waited for at the end, after they were interrupted."""
+MOST_CONFLICTS: Final = 1_000
+"""So many records whose id was taken are counted, and no more: each is read."""
 CHECK_BYTES: Final = 64 * 1024 * 1024
 """A snapshot up to this size is read through once at the start of a worker."""
 
@@ -241,7 +245,30 @@ class Pipeline:
         self.refresh_due = True
         self.refresh()
         self.export()
+        self._look_for_conflicts()
         return report
+
+    def _look_for_conflicts(self) -> None:
+        """Say how many records wait in quarantine because their id was taken. Landing cannot tell:
+        the build finds them.
+        """
+        try:
+            lines = Quarantine(
+                self.warehouse,
+                self.catalog.get().get(QUARANTINED_LINES),
+                self.state,
+                customer=self._settings.customer,
+            ).lines(reason="id_conflict", limit=MOST_CONFLICTS)
+        except CdeskError as error:
+            logger.warning("conflicts not counted", extra={"facts": {"reason": str(error)}})
+            return
+        known = self.status.read(Quarantined)
+        reasons = {name: count for name, count in known.reasons.items() if name != "id_conflict"}
+        if lines:
+            reasons["id_conflict"] = len(lines)
+        if reasons != known.reasons:
+            at = max((line.landed_at for line in lines), default=known.at or self._now())
+            self.status.keep(Quarantined(at=at, lines=sum(reasons.values()), reasons=reasons))
 
     def _run_build(self, full: bool, progress: Progress | None) -> BuildReport:
         try:

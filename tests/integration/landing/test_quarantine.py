@@ -114,3 +114,27 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     assert "is no file of the queue" in capsys.readouterr().out
     assert main(["quarantine", "show", "q-none"]) == 1
     assert main(["quarantine", "replay"]) == 1
+
+
+@pytest.mark.timeout(600)
+def test_a_record_whose_id_was_taken_is_told_until_somebody_has_decided(
+    state_home: StateDirectory, first_round: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(
+        home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""}
+    )
+    shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
+    _, line = event("cdesk.file_read")
+    with closing(QueueWriter(state_home.queue)) as writer:
+        writer.append(line)
+        writer.append(line.replace(b"cdesk.file_read", b"cdesk.file_gone"))
+        writer.append(b'{"odd": true}\n')
+    run_once(settings)
+
+    alert = json.loads(cdesk(capsys, "status", "--json"))["quarantine"]
+    assert (alert["lines"], alert["reasons"]) == (2, {"unknown_version": 1, "id_conflict": 1})
+    cdesk(capsys, "quarantine", "discard", "--all")
+    with closing(QueueWriter(state_home.queue)) as writer:
+        writer.append(event()[1])
+    run_once(settings)
+    assert json.loads(cdesk(capsys, "status", "--json"))["quarantine"]["lines"] == 0
