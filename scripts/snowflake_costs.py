@@ -19,7 +19,9 @@ CREDITS_AN_HOUR: Final = 1.0
 SUSPEND_SECONDS: Final = 60.0
 """auto_suspend, as setup_snowflake sets it; a start is billed for at least 60 s, too."""
 STREAMING_CREDITS_A_GB: Final = 0.0037
-"""Of uncompressed data: https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-cost"""
+"""Of uncompressed data:
+https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-cost
+"""
 PARTITION_BYTES: Final = 16e6
 """Compressed: https://docs.snowflake.com/en/user-guide/tables-clustering-micropartitions"""
 FAIL_SAFE_DAYS: Final = 7
@@ -116,12 +118,14 @@ def reads(events: float, lines: int, customers: int, touched: int) -> list[tuple
         (
             "known ids in `_ingest_ids`",
             known,
-            "2 % of the ids at 24 bytes: UUIDv7 grow with time; old history (UUIDv5) meets all of them, once",
+            "2 % of the ids at 24 bytes: UUIDv7 grow with time; old history (UUIDv5) meets "
+            "all of them, once",
         ),
         (
             "tails in `events`",
             tails,
-            f"{mine:,.0f} of {partitions:,.0f} partitions: those of {touched} customers, three columns in ten",
+            f"{mine:,.0f} of {partitions:,.0f} partitions: those of {touched} customers, "
+            "three columns in ten",
         ),
         ("merge into `events`", 2 * rewritten, f"{touched * 2} partitions read and written again"),
         ("`context_cache`", context, "the same partitions, one column in twenty"),
@@ -134,14 +138,16 @@ def build_table() -> str:
     lines += [f"| {step} | {gb:.1f} | {why} |" for step, gb, why in found]
     total = sum(gb for _, gb, _ in found)
     lines.append(
-        f"| **together** | **{total:.1f}** | {total * 1e9 / SCAN_BYTES_A_SECOND:.0f} s on an X-Small at 0.5 GB/s |"
+        f"| **together** | **{total:.1f}** | {total * 1e9 / SCAN_BYTES_A_SECOND:.0f} s on an "
+        "X-Small at 0.5 GB/s |"
     )
     return "\n".join(lines)
 
 
 def cost_table() -> str:
     lines = [
-        "| installation | landing | builds | queries and snapshots | reclustering | credits a day |",
+        "| installation | landing | builds | queries and snapshots | reclustering | credits a "
+        "day |",
         "|---|---|---|---|---|---|",
     ]
     for one in INSTALLATIONS:
@@ -157,7 +163,8 @@ def storage_line() -> str:
     kept = 500_000 * 365 * STORED_BYTES / 1e9
     churn = 500_000 * STORED_BYTES * 40 / 1e9
     return (
-        f"500,000 events a day are {kept:.0f} GB of events a year. What merges and retention rewrite "
+        f"500,000 events a day are {kept:.0f} GB of events a year. What merges and retention "
+        "rewrite "
         f"stays for {TIME_TRAVEL_DAYS} day of Time Travel and {FAIL_SAFE_DAYS} of Fail-safe: "
         f"{churn:.1f} GB a day, {churn * (TIME_TRAVEL_DAYS + FAIL_SAFE_DAYS):.0f} GB at any time."
     )

@@ -369,8 +369,9 @@ WRITTEN_BY_CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
     "insight": ("subject", "metric", "value"),
     "query_run": ("params", "evidence"),
 }
-"""kind → fields that hold what somebody wrote, and so may hold a credential. A session id does too where another
-program made it."""
+"""kind → fields that hold what somebody wrote, and so may hold a credential. A session id does too
+where another program made it.
+"""
 _LEAST_CODE: Final = 1_000
 """Numbers from here on may be a PIN."""
 

@@ -45,8 +45,8 @@ SETTINGS = (
     "artifacts_encryption",
     "artifacts_kms_key",
 )
-"""Every setting of a person; in the environment `CDESK_` and the upper-case name, in config.toml the
-name.
+"""Every setting of a person; in the environment `CDESK_` and the upper-case name, in config.toml
+the name.
 """
 HTTP_SETTINGS = (
     "http_host",

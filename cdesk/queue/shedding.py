@@ -1,5 +1,5 @@
-"""Shedding by declared policy when the queue is too long, decided per customer and session, counted,
-and reported.
+"""Shedding by declared policy when the queue is too long, decided per customer and session,
+counted, and reported.
 
 Up to 100,000 undelivered records everything is kept. Past that, each doubling sheds a further band
 of the vocabulary's priorities. The first band keeps one session in four, and a quarter of that with

@@ -182,7 +182,8 @@ def _notes(args: Namespace, settings: Settings) -> list[str]:
         here = settings.environ.get(variable)
         if here and here != value:
             notes.append(
-                f"note: {variable} is {here} in this terminal and comes before config.toml; unset it"
+                f"note: {variable} is {here} in this terminal and comes before config.toml; "
+                "unset it"
             )
     if settings.roles:
         notes.append(f"Claude has {ANALYST}")

@@ -421,7 +421,8 @@ def _roles(settings: Settings) -> Finding:
     found = f"Claude sees the data of {settings.customer} alone"
     if settings.target == "duckdb":
         found += (
-            "; where all that is recorded here is yours, 'cdesk connect --roles analyst' lets it ask "
+            "; where all that is recorded here is yours, 'cdesk connect --roles analyst' lets "
+            "it ask "
             "over all customers too, and see every row here that anybody records under another name"
         )
     return Finding("roles", "ok", found)

@@ -24,7 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--role",
         action="append",
         choices=ROLES,
-        help="analyst: may also ask over all customers; admin: may turn the kill switch; repeatable",
+        help="analyst: may also ask over all customers; admin: may turn the kill switch; "
+        "repeatable",
     )
     add.add_argument(
         "--expires", type=lifetime, metavar="TIME", help="90d, 12h or 4w (default: never)"
