@@ -17,6 +17,7 @@ import httptools  # noqa: F401 - first, so that what is missing is the extra of 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from cdesk.contract.redaction import redact_value
 from cdesk.core.clock import format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
@@ -63,7 +64,7 @@ def main(
         raise ConfigurationError(f"workers is {http.workers}; allowed: from 1 to 64")
     settings = replace(settings, http=http)
     home = StateDirectory(settings.home).ensure()
-    set_up_logging(None, settings.environ, only_ours=True)
+    set_up_logging(None, settings.environ, credentials=redact_value, only_ours=True)
     require_authentication(settings, home)
     listener = listen(http.host, http.port)
     facts = {"url": _url_of(listener), "workers": http.workers}
@@ -101,7 +102,7 @@ def create(settings: Settings) -> ASGIApp:
     """What one process serves; called in that process."""
     from mcp_shim.transports.http import Service
 
-    set_up_logging(None, settings.environ, only_ours=True)
+    set_up_logging(None, settings.environ, credentials=redact_value, only_ours=True)
     return Service(settings, StateDirectory(settings.home)).asgi
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 
+from cdesk.contract.redaction import redact_value
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
@@ -23,7 +24,7 @@ def main(settings: Settings) -> int:
         CdeskError: the state directory cannot be used.
     """
     home = StateDirectory(settings.home).ensure()
-    set_up_logging(None, settings.environ, only_ours=True)
+    set_up_logging(None, settings.environ, credentials=redact_value, only_ours=True)
     # An import makes much and drops little: looking for garbage meanwhile costs a tenth of the
     # start.
     gc.disable()

@@ -14,7 +14,7 @@ import functools
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,12 @@ from cdesk.core.home import make_private_file
 MAX_BYTES: Final = 4 * 1024 * 1024
 OURS: Final = ("cdesk", "cdesk_app", "mcp_shim", "uploader")
 """The loggers whose messages are ours: constant texts, with names and numbers as facts."""
-_SECRET_NAME: Final = r"PASS|SECRET|TOKEN|PRIVATE_KEY|API_?KEY|CREDENTIAL|_PAT\b"
+_SECRET_NAME: Final = (
+    r"PASS|SECRET|TOKEN|CREDENTIAL|KENNWORT|MNEMONIC|AUTHORIZATION|SEED_?PHRASE|"
+    r"(?:API|ACCESS|PRIVATE|ACCOUNT|SIGNING|ENCRYPTION|MASTER|SHARED)_?KEY|CONNECTION_?STRING|"
+    r"(?:VERIFICATION|RECOVERY|BACKUP|MFA|OTP)_?CODE|WEBHOOK|"
+    r"(?:^|_)(?:PAT|(?:[A-Z]*)PWD|AUTH|CREDS?|COOKIES?|DSN|JWT|T?OTP|PIN|CVV|SAS)(?:_|$)"
+)
 _HIDDEN: Final = "[hidden]"
 
 
@@ -41,16 +46,19 @@ def is_secret_name(name: str) -> bool:
 
 
 class Redactor:
-    """Takes secrets out of a text: the values of variables that are named like one, and what stands
-    behind `password=` and the like.
+    """Takes secrets out of what a line says: the values of variables that are named like one, what
+    stands behind `password=` and the like, and what `credentials` finds in a document.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], credentials: Callable[[Any], Any]) -> None:
         self._environ = environ
+        self._credentials = credentials
 
     @functools.cached_property
     def _patterns(self) -> tuple[re.Pattern[str] | None, re.Pattern[str], re.Pattern[str]]:
-        """Values of secrets, bearer tokens, and what stands behind a secret's name."""
+        """Values of secrets, bearer tokens, and what stands behind a secret's name. The latter two
+        are stricter than the list of credentials: a log loses nothing by them.
+        """
         values = {
             value
             for name, value in self._environ.items()
@@ -66,12 +74,27 @@ class Redactor:
             ),
         )
 
-    def __call__(self, text: str) -> str:
-        values, bearer, named = self._patterns
-        if values is not None:
-            text = values.sub(_HIDDEN, text)
-        text = bearer.sub(f"Bearer {_HIDDEN}", text)
-        return named.sub(rf"\1\2{_HIDDEN}", text)
+    def __call__(self, document: Any) -> Any:
+        """The document, a text or JSON of any depth, without them."""
+        known = self._credentials(_changed(document, self._without_values))
+        return _changed(known, self._without_named)
+
+    def _without_values(self, text: str) -> str:
+        values, _, _ = self._patterns
+        return values.sub(_HIDDEN, text) if values is not None else text
+
+    def _without_named(self, text: str) -> str:
+        _, bearer, named = self._patterns
+        return named.sub(rf"\1\2{_HIDDEN}", bearer.sub(f"Bearer {_HIDDEN}", text))
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """The document with each of its texts changed, names of keys included."""
+    if isinstance(value, dict):
+        return {change(key): _changed(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_changed(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 class JsonLines(logging.Formatter):
@@ -89,18 +112,21 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         hidden = self._only_ours and record.name.partition(".")[0] not in OURS
-        entry: dict[str, Any] = {
-            "ts": format_ts(int(record.created * 1e9)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
+        said: dict[str, Any] = {
             "message": f"{record.module}:{record.lineno}" if hidden else record.getMessage(),
             **getattr(record, "facts", {}),
         }
         if hidden and record.exc_info and record.exc_info[0]:
-            entry["error"] = record.exc_info[0].__name__
+            said["error"] = record.exc_info[0].__name__
         elif record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
-        return self._redact(orjson.dumps(entry, default=str).decode())
+            said["traceback"] = self.formatException(record.exc_info)
+        entry = {
+            "ts": format_ts(int(record.created * 1e9)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            **self._redact(orjson.loads(orjson.dumps(said, default=str))),
+        }
+        return orjson.dumps(entry).decode()
 
 
 class _StandardError(logging.StreamHandler[Any]):
@@ -114,11 +140,12 @@ def set_up_logging(
     path: Path | None,
     environ: Mapping[str, str],
     *,
+    credentials: Callable[[Any], Any],
     level: int = logging.INFO,
     only_ours: bool = False,
 ) -> None:
-    """Send the whole process's log to `path` (None: standard error). `only_ours`: other packages
-    are heard from a warning on, without their texts.
+    """Send the whole process's log to `path` (None: standard error). `credentials` takes them out
+    of a document. `only_ours`: other packages are heard from a warning on, without their texts.
     """
     handler: logging.Handler
     if path is None:
@@ -128,7 +155,7 @@ def set_up_logging(
 
         make_private_file(path)
         handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")
-    handler.setFormatter(JsonLines(Redactor(environ), only_ours=only_ours))
+    handler.setFormatter(JsonLines(Redactor(environ, credentials), only_ours=only_ours))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
+from cdesk.contract.redaction import redact_value
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory, open_private
@@ -120,7 +121,7 @@ def main() -> int:
     try:
         settings = load_settings({**environ, "CDESK_HOME": str(folder), "CDESK_CUSTOMER": CUSTOMER})
         home = StateDirectory(settings.home).ensure()
-        set_up_logging(home.worker_log, settings.environ)
+        set_up_logging(home.worker_log, settings.environ, credentials=redact_value)
         with _worker_ended(home):
             asyncio.run(_demo(settings, home, load_settings(os.environ)))
     except* CdeskError as group:  # a client's task group wraps what is raised inside it

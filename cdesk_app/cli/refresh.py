@@ -18,6 +18,7 @@ def run(args: Namespace) -> int:
     import threading
     from contextlib import closing
 
+    from cdesk.contract.redaction import redact_value
     from cdesk.core.locks import FileLock
     from cdesk.core.log import set_up_logging
     from cdesk_app.cli.worker import describe
@@ -25,7 +26,7 @@ def run(args: Namespace) -> int:
     from cdesk_app.worker.pipeline import open_pipeline
 
     settings, home = settings_and_home()
-    set_up_logging(home.worker_log, settings.environ)
+    set_up_logging(home.worker_log, settings.environ, credentials=redact_value)
     with waiting("refreshing") as say, FileLock(home.worker_lock) as free:
         if free:
             with closing(open_pipeline(settings, home, stop=threading.Event())) as pipeline:

@@ -26,11 +26,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     import vl_convert  # noqa: F401 - first, so that what is missing is the extra of this command
 
+    from cdesk.contract.redaction import redact_value
     from cdesk.core.log import set_up_logging
     from cdesk_app.render.server import serve
 
     settings, _ = settings_and_home()
-    set_up_logging(None, settings.environ)
+    set_up_logging(None, settings.environ, credentials=redact_value)
     return serve(settings, host=args.host, port=args.port, idle_seconds=None)
 
 

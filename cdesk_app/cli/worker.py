@@ -47,6 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from cdesk.contract.redaction import redact_value
     from cdesk.core.home import keep_private
     from cdesk.core.log import set_up_logging
 
@@ -54,7 +55,8 @@ def run(args: Namespace) -> int:
     settings, home = settings_and_home()
     if args.stop:
         return _stop(home)
-    set_up_logging(None if args.foreground else home.worker_log, settings.environ)
+    log = None if args.foreground else home.worker_log
+    set_up_logging(log, settings.environ, credentials=redact_value)
     if args.once:
         return _once(settings, home, args)
     from cdesk_app.worker.main import run as run_worker

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.contract.events import make_event
 from cdesk.contract.records import encode
+from cdesk.contract.redaction import redact_value
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import CdeskError, ConfigurationError, QueueWriteError
@@ -240,7 +241,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load_settings(os.environ)
         home = StateDirectory(settings.home).ensure()
-        set_up_logging(home.render_log, settings.environ)
+        set_up_logging(home.render_log, settings.environ, credentials=redact_value)
         return serve(settings)
     except (CdeskError, OSError) as error:
         logger.error("renderer failed", extra={"facts": {"reason": str(error)}})

@@ -122,7 +122,7 @@ def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -
         "from cdesk.core.config import Settings\n"
         "from cdesk.core.home import StateDirectory\n"
         "from cdesk.core.log import set_up_logging\n"
-        "set_up_logging(None, {}, only_ours=True)\n"
+        "set_up_logging(None, {}, credentials=lambda said: said, only_ours=True)\n"
         "from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter\n"
         "home = StateDirectory(Path(sys.argv[1]))\n"
         "starter = WorkerStarter(Settings(home=home.root, customer='a', "
