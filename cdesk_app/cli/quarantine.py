@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=("list", "show", "replay", "discard"),
-        help="list: what waits for a decision; show: one line whole; replay: put lines that keep "
+        help="list: what waits for a decision; show: one line whole, without credentials; replay: put lines that keep "
         "the contract now back into the queue; "
         "discard: nothing is to be made of them",
     )
@@ -108,7 +108,8 @@ def _tell(room: Quarantine, state: sqlite3.Connection) -> None:
 def _list(room: Quarantine, args: Namespace) -> int:
     from dataclasses import asdict
 
-    lines = room.lines(reason=args.reason, limit=args.limit, done_too=args.done)
+    found = room.lines(reason=args.reason, limit=args.limit, done_too=args.done)
+    lines = [_without_credentials(line) for line in found]
     if args.json:
         print(to_json([asdict(line) for line in lines]))
     elif not lines:
@@ -131,7 +132,7 @@ def _list(room: Quarantine, args: Namespace) -> int:
 def _show(lines: list[QuarantinedLine], args: Namespace) -> int:
     from dataclasses import asdict
 
-    for line in lines:
+    for line in map(_without_credentials, lines):
         if args.json:
             print(to_json(asdict(line)))
             continue
@@ -142,6 +143,22 @@ def _show(lines: list[QuarantinedLine], args: Namespace) -> int:
         )
         print(line.raw)
     return 0
+
+
+def _without_credentials(line: QuarantinedLine) -> QuarantinedLine:
+    """The line as it may be shown: what never came through the door may hold anything. A replay
+    takes the line itself, which is redacted where it is a record again.
+    """
+    from dataclasses import replace
+
+    from cdesk.contract.redaction import redact_value
+
+    return replace(
+        line,
+        raw=redact_value(line.raw),
+        detail=redact_value(line.detail),
+        source_file=redact_value(line.source_file),
+    )
 
 
 def _replay(room: Quarantine, lines: list[QuarantinedLine], args: Namespace) -> int:

@@ -22,6 +22,7 @@ from cdesk_app.cli.main import main
 from cdesk_app.worker.main import run_once
 from uploader.validation import quarantine_id, quarantine_payload
 
+TOKEN = "gh" + "p_" + "a1B2" * 9
 OLD_FILE = f"{'a' * 32}-000001.ndjson"
 
 
@@ -59,7 +60,7 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     )
     DuckDBWarehouse(state_home.warehouse).land([refused])
     with closing(QueueWriter(state_home.queue)) as writer:
-        writer.append(b'{"odd": true}\n')
+        writer.append(f'{{"odd": "{TOKEN}", "password": "hunter2 x"}}\n'.encode())
         writer.append(b"\xff\xfe\n")
         writer.append(event()[1])
     run_once(settings)
@@ -82,6 +83,18 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
     ]
     assert "newer_version" in cdesk(capsys, "quarantine", "list")
     assert id in cdesk(capsys, "quarantine", "show", refused.id)
+
+    for one in listed.values():
+        for shown in (
+            one["raw"],
+            cdesk(capsys, "quarantine", "show", one["quarantine_id"]),
+            cdesk(capsys, "quarantine", "show", one["quarantine_id"], "--json"),
+        ):
+            assert TOKEN not in shown
+            assert "hunter2" not in shown
+            if one["reason"] == "unknown_version":
+                assert "[secret:github_token]" in shown
+                assert "[secret:password]" in shown
 
     replayed = json.loads(cdesk(capsys, "quarantine", "replay", "--all", "--json"))
     verdicts = {listed[one["quarantine_id"]]["reason"]: one["verdict"] for one in replayed}
