@@ -416,7 +416,15 @@ def _write_json(path: Path, out: BinaryIO, result: Mapping[str, Any]) -> int:
     return count
 
 
-_FORMULA = re.compile(r"[ \u00a0\u3000]*[=+\-@\t\r\n＝＋－＠]")
+_UNSEEN = r"\s\x00-\x1f\x7f-\xa0\u200b-\u200f\u2060\ufeff"
+_FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@＝＋－＠]|[\t\r\n]")
+# Where another separator is expected than the comma, quotes hold nothing together, and a cell
+# begins after each separator within a text. An item of a list (`- one`) and a number stay.
+_INNER_FORMULA = re.compile(
+    rf'(?<![{_UNSEEN};"])[{_UNSEEN};"]++'
+    r"(?=[=@＝＠]|[+\-＋－](?![\s\-]|[0-9][0-9.,]*+(?:[;\s]|\Z)))"
+)
+_SEPARATOR = re.compile(r"[;\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?%?\Z")
 
 
@@ -425,10 +433,18 @@ def _csv_cell(value: Any, *, raw: bool) -> Any:
 
     https://owasp.org/www-community/attacks/CSV_Injection
     """
-    if isinstance(value, str) and not raw and _FORMULA.match(value) and not _NUMBER.match(value):
-        return f"'{value}"
     if isinstance(value, list | dict):
-        return orjson.dumps(value).decode()
+        value = orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value if raw else _defused(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value
+
+
+def _defused(text: str) -> str:
+    if _FORMULA.match(text) and not _NUMBER.match(text):
+        text = f"'{text}"
+    return _INNER_FORMULA.sub(
+        lambda before: f"{before[0]}'" if _SEPARATOR.search(before[0]) else before[0], text
+    )

@@ -101,10 +101,36 @@ def exported(path: Path, format: Any, **options: Any) -> str:
 def test_a_cell_that_begins_a_formula_is_none(stored: Path) -> None:
     rows = list(csv.reader(io.StringIO(exported(stored, "csv"))))
     assert [row[0] for row in rows] == [
-        *("'=said", "'=1+1", "+1", "-2", "'@SUM(A1)", "'\t=1", "' =1", "'＝1", "words", "-2.5e3"),
+        *("'=said", "'=1+1", "+1", "-2", "'@SUM(A1)", "'\t'=1", "' =1", "'＝1", "words", "-2.5e3"),
         *("'+49 170", "'-x"),
     ]
     assert [row[1] for row in rows[1:]] == [str(number) for number in range(-5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("\u200b=1+1", "'\u200b=1+1"),
+        ("\ufeff@A1", "'\ufeff@A1"),
+        ("\u2003\x0b-1+1", "'\u2003\x0b-1+1"),
+        ("x;=1+1", "x;'=1+1"),
+        ('x; "=1+1"', 'x; "\'=1+1"'),
+        ("x\n=1+1", "x\n'=1+1"),
+        ("x\ty\t@A1", "x\ty\t'@A1"),
+        ("x;-1+1|' '!A0", "x;'-1+1|' '!A0"),
+        ("two things:\n- one\n- two; a=b = c", "two things:\n- one\n- two; a=b = c"),
+        ("rose;-5\n-7", "rose;-5\n-7"),
+        ("\n" * 60_000, "'" + "\n" * 60_000),
+    ],
+)
+def test_no_cell_begins_a_formula_whatever_separates_cells(
+    text: str, cell: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"=said": [text], "n": [1]}), path)
+    assert list(csv.reader(io.StringIO(exported(path, "csv"), newline="")))[1] == [cell, "1"]
+    raw = exported(path, "csv", raw=True)
+    assert list(csv.reader(io.StringIO(raw, newline="")))[1] == [text, "1"]
 
 
 def test_with_raw_cells_are_as_they_were_written(stored: Path) -> None:
