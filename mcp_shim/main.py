@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+from typing import Final
 
 from cdesk.contract.redaction import redact_value
 from cdesk.core.config import Settings, load_settings
@@ -15,6 +16,13 @@ from cdesk.core.log import set_up_logging
 from mcp_shim import lazy_sdk
 
 logger = logging.getLogger(__name__)
+
+
+WAITS: Final = (
+    "cdesk: this is the MCP server; it waits for a client's messages on standard input. "
+    "'cdesk connect' has Claude start it; Ctrl-C ends it"
+)
+"""What a person sees who starts it in a terminal."""
 
 
 def main(settings: Settings) -> int:
@@ -35,6 +43,8 @@ def main(settings: Settings) -> int:
         logger.warning("the SDK is imported in full", extra={"facts": {"reason": reason}})
     from mcp_shim.transports.stdio import serve  # brings the SDK: not before `install`
 
+    if sys.stdin is not None and sys.stdin.isatty():
+        print(WAITS, file=sys.stderr)  # noqa: T201
     serve(settings, home)
     return 0
 

@@ -81,6 +81,10 @@ def nearest_activity(value: str) -> str | None:
     return known[near[0]] if near else None
 
 
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count} items"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a template. `min`/`max` bound numbers (or a list's length), `values` an
@@ -135,7 +139,7 @@ class Parameter:
             low = 1 if self.min is None else int(self.min)
             high = MAX_LIST if self.max is None else int(self.max)
             if not low <= len(value) <= high:
-                raise InvalidField(self.name, f"{len(value)} items", f"{low} to {high} items")
+                raise InvalidField(self.name, _items(len(value)), f"{low} to {high} items")
             return [self._scalar(self.type[5:-1], item, bounded=False) for item in value]
         return self._scalar(self.type, value, bounded=True)
 

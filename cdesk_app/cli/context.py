@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from cdesk_app.cli.output import age, pairs, table, to_json
+from cdesk_app.cli.output import age, pairs, table, terminal_width, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 EXAMPLE = "cdesk context"
@@ -93,7 +93,9 @@ def told(answer: Mapping[str, Any], *, rows: int = 10) -> str:
     ):
         if found:
             more = f" (the first {rows} of {len(found):,})" if len(found) > rows else ""
-            parts.append(f"{title}{more}\n{table(columns, found[:rows], indent=2)}")
+            parts.append(
+                f"{title}{more}\n{table(columns, found[:rows], indent=2, width=terminal_width())}"
+            )
     if answer["omitted"]:
         parts.append("left out for size: " + ", ".join(answer["omitted"]))
     return "\n\n".join(parts)

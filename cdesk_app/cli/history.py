@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdesk_app.cli.output import progress, table, to_json
+from cdesk_app.cli.output import progress, table, terminal_width, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
@@ -80,7 +80,11 @@ def _told(report: ImportReport, *, running: bool) -> str:
         f" of {report.conversations:,} conversations" if report.format == "claude_export" else ""
     )
     if report.added:
-        lines.append(table(("imported", "records"), list(report.by_kind.items())[:10]))
+        lines.append(
+            table(
+                ("imported", "records"), list(report.by_kind.items())[:10], width=terminal_width()
+            )
+        )
         lines.append("")
         lines.append(
             f"{report.added:,} records{source}, from {report.first_ts} to {report.last_ts}, "

@@ -128,6 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if (getattr(stream, "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8"):
+            from cdesk_app.cli.encoding import make_printable
+
+            make_printable(stream)
     debug = words[:1] == ["--debug"]
     if debug:
         words = words[1:]
@@ -154,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the top of the process
         if debug:
             raise
-        return _say(_explain(error))
+        return _say(_explain(error), code=_code(error))
 
 
 def _run(name: str, words: list[str]) -> int:
@@ -175,6 +180,12 @@ def _unknown(name: str) -> int:
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean 'cdesk {near[0]}'?" if near else "'cdesk --help' lists the commands"
     return _say(f"there is no command {name!r}; {hint}", code=USAGE)
+
+
+def _code(error: Exception) -> int:
+    from cdesk.core.errors import InvalidField
+
+    return USAGE if isinstance(error, InvalidField) else FAILED
 
 
 def _explain(error: Exception) -> str:

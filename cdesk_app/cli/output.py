@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import shutil
 import sys
 import threading
 import time
@@ -18,13 +19,32 @@ import orjson
 
 from cdesk.core.clock import parse_ts
 from cdesk.core.plain import plain, plain_json
+from cdesk_app.cli.encoding import escaped, is_narrow
 
-MAX_CELL = 60
-"""Characters of a table cell before it is cut with an ellipsis."""
+MAX_CELL = 1_000
+"""Characters of a table cell before it is cut with an ellipsis, however wide the terminal is."""
+MIN_CELL = 8
+"""Characters that a column keeps in a narrow terminal."""
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: int = 0) -> str:
-    """Rows under their column names, one line each; numbers to the right, long cells cut."""
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output goes to; None where it goes elsewhere."""
+    if not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size(fallback=(0, 0)).columns or None
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    indent: int = 0,
+    width: int | None = None,
+) -> str:
+    """Rows under their column names, one line each; numbers to the right.
+
+    In `width` characters (None: as many as it takes) the widest columns are cut.
+    """
     body = [list(row) for row in rows]
     cells = [[_cell(value) for value in row] for row in body]
     right = [
@@ -34,15 +54,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, indent: i
     widths = [
         max([len(name), *(len(row[index]) for row in cells)]) for index, name in enumerate(columns)
     ]
+    if width is not None:
+        widths = _fitted(widths, width - indent - 2 * (len(widths) - 1))
 
     def line(texts: Sequence[str]) -> str:
         parts = (
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(texts, widths, right, strict=True)
+            _cut(text, room).rjust(room) if to_right else _cut(text, room).ljust(room)
+            for text, room, to_right in zip(texts, widths, right, strict=True)
         )
         return (" " * indent + "  ".join(parts)).rstrip()
 
-    return "\n".join((line(columns), line(["-" * width for width in widths]), *map(line, cells)))
+    return "\n".join((line(columns), line(["-" * room for room in widths]), *map(line, cells)))
 
 
 def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
@@ -54,8 +76,9 @@ def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
 
 
 def to_json(value: object) -> str:
-    """Readable JSON, dates and the like as text."""
-    return plain_json(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)).decode()
+    """Readable JSON, dates and the like as text; in ASCII where standard output lacks characters."""
+    text = plain_json(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)).decode()
+    return escaped(text) if is_narrow(sys.stdout) else text
 
 
 class PlainOutput(io.TextIOBase):
@@ -219,5 +242,22 @@ def _shown(value: object) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = " ".join(_shown(value).split())
-    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+    return _cut(" ".join(_shown(value).split()), MAX_CELL)
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """The widths cut to `room` in all, the widest first; none below MIN_CELL."""
+    cap = max(widths, default=0)
+    while sum(min(one, cap) for one in widths) > room and cap > MIN_CELL:
+        cap -= 1
+    fitted = [min(one, cap) for one in widths]
+    spare = max(room - sum(fitted), 0)
+    for index, one in enumerate(widths):  # what rounding left over
+        more = min(one - fitted[index], spare, 1)
+        fitted[index] += more
+        spare -= more
+    return fitted

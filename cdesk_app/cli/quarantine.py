@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cdesk_app.cli.output import age, table, to_json
+from cdesk_app.cli.output import age, table, terminal_width, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _list(room: Quarantine, args: Namespace) -> int:
             )
             for line in lines
         ]
-        print(table(("id", "reason", "detail", "done", "landed"), rows))
+        print(table(("id", "reason", "detail", "done", "landed"), rows, width=terminal_width()))
     return 0
 
 

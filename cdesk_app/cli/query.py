@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +14,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 from cdesk.core.errors import CdeskError, InvalidField
 from cdesk.core.home import replacing
 from cdesk.core.plain import plain
-from cdesk_app.cli.output import size, table, waiting
+from cdesk_app.cli.output import size, table, terminal_width, waiting
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
-    from cdesk.contract.catalog import Template
+    from cdesk.contract.catalog import Catalog, Template
 
 EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out activities.csv"
 EXPORTS: Final = ("json", "csv", "parquet")
 """Forms of every stored row."""
-USAGE: Final = 2
-"""The exit code of a wrong call (cdesk_app/cli/main.py)."""
+_TIMESTAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)?")
+_TEXT: Final = ("", "txt")
+"""Endings that say nothing of a form."""
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -89,9 +91,15 @@ def chosen_format(args: Namespace, default: str) -> Any:
     """What `--format` says, else the ending of `--out`, else `default`.
 
     Raises:
-        InvalidField: Parquet would go to a terminal.
+        InvalidField: Parquet would go to a terminal, or the ending is of no form that is written.
     """
     suffix = args.out.suffix[1:].lower() if args.out else ""
+    if args.format is None and suffix not in (*EXPORTS, *_TEXT):
+        raise InvalidField(
+            "--out",
+            f"{args.out.name} is of no form that is written",
+            ".json, .csv or .parquet (spreadsheets open .csv), or any name with --format",
+        )
     chosen = args.format or (suffix if suffix in EXPORTS else default)
     if chosen == "parquet" and args.out is None and sys.stdout.isatty():
         raise InvalidField(
@@ -106,17 +114,12 @@ def run(args: Namespace) -> int:
     from cdesk.state.catalog import sealed_catalog
 
     settings, home = settings_and_home()
-    template = sealed_catalog(home).get(args.template)
-    try:
-        params = parameters(template, args.params)
-        checked = template.check_params(params)
-        _check_cap(args.byte_cap)
-    except InvalidField as error:
-        print(f"cdesk: {' '.join(str(error).split())}", file=sys.stderr)
-        return USAGE
+    chosen: Literal["table", "json", "csv", "parquet"] = chosen_format(args, "table")
+    template = named_template(sealed_catalog(home), args.template)
+    params, checked = _checked(template, args.params)
+    _check_cap(args.byte_cap)
     for hint in template.hints(checked):
         print(f"cdesk: {hint} It is asked for as given.", file=sys.stderr)
-    chosen: Literal["table", "json", "csv", "parquet"] = chosen_format(args, "table")
     with target(args.out) as out, waiting(f"running {template.name}") as say:
         result = run_now(
             settings,
@@ -131,16 +134,57 @@ def run(args: Namespace) -> int:
             progress=say,
             raw=args.raw,
         )
-        if args.dry_run:
-            out.write((plain(_plan(result)) + "\n").encode())
-        elif chosen == "table":
-            out.write((plain(_told(result)) + "\n").encode())
+        if args.dry_run or chosen == "table":
+            width = None if args.out else terminal_width()
+            text = _plan(result, width=width) if args.dry_run else _told(result, width=width)
+            if args.out is None:
+                print(text)
+            else:
+                out.write((plain(text) + "\n").encode())
     if chosen == "table" or args.dry_run:
         if args.out is not None:
             print(f"{args.out}: {size(args.out.stat().st_size)}")
     else:
         tell_export(args.out, result["exported_rows"], result["sampling_note"])
     return 0
+
+
+def named_template(catalog: Catalog, name: str) -> Template:
+    """The template of this name.
+
+    Raises:
+        InvalidField: there is none; naming one that is not there is a wrong call.
+    """
+    from cdesk.core.errors import NotFound
+
+    try:
+        return catalog.get(name)
+    except NotFound as error:
+        known = "the names that 'cdesk templates' lists"
+        raise InvalidField("TEMPLATE", str(error), known) from None
+
+
+def _checked(
+    template: Template, given: Sequence[tuple[str, str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters as given, and checked.
+
+    Raises:
+        InvalidField: one is not allowed; of a list given as `a,b` it says how two are given.
+    """
+    try:
+        params = parameters(template, given)
+        return params, template.check_params(params)
+    except InvalidField as error:
+        lists = {one.name for one in template.parameters if one.type.startswith("list[")}
+        for name, text in given:
+            parts = [part.strip() for part in text.split(",")]
+            if name == error.field and name in lists and len(parts) > 1:
+                words = " ".join(f"-p {name}={part}" for part in parts)
+                raise InvalidField(
+                    name, error.problem, f"{error.allowed}, each by itself: {words}"
+                ) from None
+        raise
 
 
 def tell_export(out: Path | None, rows: int, note: str | None) -> None:
@@ -226,16 +270,23 @@ def target(path: Path | None) -> Iterator[BinaryIO]:
         ) from None
 
 
-def _told(result: Mapping[str, Any]) -> str:
+def _told(result: Mapping[str, Any], *, width: int | None) -> str:
     rows, count, note = result["rows"], result["row_count"], result["sampling_note"]
+    rows = [[_readable(value) for value in row] for row in rows]
     shown = (
         f"{len(rows):,} of {count:,} rows" if note is None else f"{len(rows):,} rows of a sample"
     )
     lines = [
-        table([column["name"] for column in result["columns"]], rows) if rows else "No rows.",
+        table([column["name"] for column in result["columns"]], rows, width=width)
+        if rows
+        else "No rows.",
         "",
         shown
-        + (f", as of {result['as_of']}" if result["as_of"] else ", nothing has landed yet")
+        + (
+            f", as of {_readable(result['as_of'])}"
+            if result["as_of"]
+            else ", nothing has landed yet"
+        )
         + f", query_hash {result['query_hash']}"
         + (", from an earlier run (--fresh asks again)" if result["reused"] else ""),
     ]
@@ -247,14 +298,20 @@ def _told(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plan(estimate: Mapping[str, Any]) -> str:
+def _readable(value: object) -> object:
+    """A timestamp in UTC as a person reads it: to the second, without the T."""
+    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]} {found[2]}" if found else value
+
+
+def _plan(estimate: Mapping[str, Any], *, width: int | None) -> str:
     binds = [(bind["name"], repr(bind["value"])) for bind in estimate["binds"]]
     expected = estimate["estimated_rows"]
     return "\n".join(
         (
             estimate["sql"].strip(),
             "",
-            table(("bind", "value"), binds) if binds else "No binds.",
+            table(("bind", "value"), binds, width=width) if binds else "No binds.",
             "",
             estimate["plan"].strip(),
             "",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from cdesk_app.cli.output import table, to_json
+from cdesk_app.cli.output import table, terminal_width, to_json
+from cdesk_app.cli.query import named_template
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
@@ -35,10 +37,10 @@ def run(args: Namespace) -> int:
                 (template.name, template.scope, _first_sentence(template.description))
                 for template in found
             ]
-            print(table(("template", "scope", "answers"), rows))
+            print(table(("template", "scope", "answers"), rows, width=terminal_width()))
             print("\n'cdesk templates NAME' explains one; 'cdesk query NAME -p KEY=VALUE' runs it.")
         return 0
-    template = catalog.get(args.name)
+    template = named_template(catalog, args.name)
     print(to_json(template.document()) if args.json else _explained(template))
     return 0
 
@@ -61,6 +63,7 @@ def _explained(template: Template) -> str:
                 )
                 for parameter in template.parameters
             ],
+            width=terminal_width(),
         )
         if template.parameters
         else "It takes no parameters.",
@@ -88,7 +91,11 @@ def _evidence(template: Template) -> str:
 
 def command_line(template: Template) -> str:
     """The template's example as a command to type."""
-    words = [f"-p {name}={value}" for name, value in template.example.items()]
+    words = [
+        f"-p {shlex.quote(f'{name}={item}')}"
+        for name, value in template.example.items()
+        for item in (value if isinstance(value, list) else [value])
+    ]
     return " ".join(("cdesk query", template.name, *words))
 
 

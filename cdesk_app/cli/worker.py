@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
@@ -59,6 +60,12 @@ def run(args: Namespace) -> int:
     set_up_logging(log, settings.environ, credentials=redact_value)
     if args.once:
         return _once(settings, home, args)
+    if sys.stderr.isatty():
+        print(
+            "cdesk: this is the worker; it waits for records and queries, and lands, builds and "
+            f"answers. Its log is {'here' if args.foreground else home.worker_log}; Ctrl-C ends it",
+            file=sys.stderr,
+        )
     from cdesk_app.worker.main import run as run_worker
 
     return run_worker(settings)

@@ -136,7 +136,7 @@ def test_templates_lists_all_and_explains_one(cdesk: Callable[..., str]) -> None
     for name in names:
         text = cdesk("templates", name)
         assert f"cdesk query {name}" in text
-    assert "did you mean recent_activities" in cdesk("templates", "recent_activity", code=1)
+    assert "did you mean recent_activities" in cdesk("templates", "recent_activity", code=2)
 
 
 def test_every_templates_example_runs(cdesk: Callable[..., str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import subprocess
@@ -177,3 +178,58 @@ def test_python_dash_m_cli_is_cdesk() -> None:
         cwd=ROOT,
     )
     assert run.stdout.startswith("cdesk ")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("words", [["--help"], ["doctor"], ["doctor", "--json"]])
+def test_a_stream_that_lacks_characters_prints_all_the_same(
+    words: list[str], encoding: str, state_home: StateDirectory
+) -> None:
+    environ = {**os.environ, "CDESK_HOME": str(state_home.root), "CDESK_CUSTOMER": "Ада 🙂"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cdesk_app.cli", *words],
+        env={**environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert b"UnicodeEncodeError" not in done.stderr
+    text = done.stdout.decode(encoding)
+    if words == ["doctor"]:
+        assert "-> " in text
+        assert r"\u0410\u0434\u0430 \ud83d\ude42" in text
+    elif words == ["doctor", "--json"]:
+        found = {one["check"]: one for one in json.loads(text)}
+        assert "customer Ада 🙂" in found["settings"]["found"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal is made with pty")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["mcp"], b"it waits for a client's messages"), (["worker"], b"it waits for records")],
+)
+def test_what_waits_says_so_in_a_terminal(
+    words: list[str], said: bytes, state_home: StateDirectory
+) -> None:
+    import pty
+    import select
+
+    leader, follower = pty.openpty()
+    environ = {**os.environ, "CDESK_HOME": str(state_home.root), "CDESK_WORKER": "off"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cdesk_app.cli", *words],
+        env=environ,
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=follower,
+    )
+    try:
+        seen = b""
+        while said not in seen:
+            assert select.select([leader], [], [], 60)[0], seen
+            seen += os.read(leader, 4096)
+    finally:
+        process.terminate()
+        out, _ = process.communicate(timeout=60)
+        os.close(leader)
+        os.close(follower)
+    assert out == b"", "standard output is the protocol's"

@@ -12,14 +12,31 @@ import pytest
 from cdesk_app.cli.output import age, pairs, progress, size, table, to_json, waiting
 
 
-def test_a_table_is_aligned_numbers_to_the_right_and_long_cells_cut() -> None:
+def test_a_table_is_aligned_numbers_to_the_right() -> None:
     text = table(("name", "count"), [("a", 1), ("bb", 12_345), ("c" * 100, None)])
     lines = text.splitlines()
-    assert lines[0] == f"{'name':<60}  {'count':>6}"
+    assert lines[0] == f"{'name':<100}  {'count':>6}"
     assert lines[2].endswith("     1")
     assert lines[3].endswith("12,345")
-    assert lines[4].startswith("c" * 59 + "…")
-    assert lines[4].endswith("     –")
+    assert lines[4] == f"{'c' * 100}       –"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("indent", [0, 2])
+def test_a_table_is_as_wide_as_the_terminal_and_its_widest_columns_are_cut(
+    width: int, indent: int
+) -> None:
+    rows = [("short", "b" * 70, "c" * 150)]
+    lines = table(("a", "b", "c"), rows, width=width, indent=indent).splitlines()
+    assert {len(line) for line in lines[1:]} == {min(width, 5 + 70 + 150 + 4 + indent)}
+    assert "short" in lines[2]
+    assert lines[2].endswith("…")
+    assert ("b" * 70 in lines[2]) is (width == 200)
+
+
+def test_a_column_keeps_some_room_in_a_narrow_terminal() -> None:
+    line = table(("a", "b"), [("a" * 50, "b" * 50)], width=5).splitlines()[2]
+    assert line == f"{'a' * 7}…  {'b' * 7}…"
 
 
 def test_a_table_without_rows_keeps_its_head() -> None:
