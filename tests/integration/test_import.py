@@ -84,6 +84,7 @@ def exported(**changes: Any) -> dict[str, Any]:
                         "tool_use_id": "toolu_1",
                         "is_error": True,
                         "content": SECRET,
+                        "start_timestamp": "2026-01-31T12:00:05Z",
                     },
                     {"type": "text", "text": "I can't "},
                     {"type": "text", "text": "tell."},
@@ -201,6 +202,190 @@ def test_a_failed_tool_call_is_told_by_name_or_by_order(
     run([exported(chat_messages=[{**exported()["chat_messages"][1], "content": content}])])
     outcomes = [record["feature_json"]["outcome"] for record in queued(state_home)[1:5]]
     assert outcomes == ["ok", "error", "error", "ok"]
+
+
+def answer(state_home: StateDirectory, run: Any, **changes: Any) -> list[dict[str, Any]]:
+    """The features of an answer's records, made of the exported one with these changes."""
+    run(
+        [exported(chat_messages=[{**exported()["chat_messages"][1], **changes}])], include_text=True
+    )
+    return [record["feature_json"] for record in queued(state_home)[1:]]
+
+
+@pytest.mark.parametrize(
+    ("results", "outcomes"),
+    [
+        ([("read", True), ("bash", False)], ["ok", "error"]),
+        ([("bash", False), ("read", False)], ["ok", "ok"]),
+        ([(None, True), (None, False)], [None, None]),
+        ([(None, False), (None, False)], ["ok", "ok"]),
+        ([("bash", True), (None, False)], ["error", "ok"]),
+        ([("other", True)], ["ok", "ok"]),
+    ],
+)
+def test_results_of_parallel_calls_without_ids_go_by_the_tools_name_or_are_not_said(
+    run: Any,
+    state_home: StateDirectory,
+    results: list[tuple[str | None, bool]],
+    outcomes: list[str | None],
+) -> None:
+    content = [
+        *({"type": "tool_use", "name": name, "input": {}} for name in ("bash", "read")),
+        *(
+            {"type": "tool_result", "is_error": error, **({"name": name} if name else {})}
+            for name, error in results
+        ),
+    ]
+    features = answer(state_home, run, content=content)
+    assert [one.get("outcome") for one in features[:2]] == outcomes
+
+
+def test_two_calls_of_one_tool_are_told_apart_by_nothing_but_an_id(
+    run: Any, state_home: StateDirectory
+) -> None:
+    def result(error: bool) -> dict[str, Any]:
+        return {"type": "tool_result", "name": "bash", "is_error": error}
+
+    call = {"type": "tool_use", "name": "bash", "input": {}}
+    content = [call, call, result(True), result(False), call, result(True)]
+    features = answer(state_home, run, content=content)
+    assert [one.get("outcome") for one in features[:3]] == [None, None, "error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "latency"),
+    [
+        ({"start_timestamp": "2026-01-31T12:00:05Z"}, 1500.0),
+        ({"start_timestamp": "2026-01-31T12:00:03Z"}, None),
+        ({"start_timestamp": None}, None),
+        ({"start_timestamp": "2026-01-31T12:00:05Z", "tool_use_id": "another"}, None),
+    ],
+)
+def test_a_tool_ran_from_the_end_of_its_call_to_the_start_of_its_result(
+    run: Any, state_home: StateDirectory, changes: dict[str, Any], latency: float | None
+) -> None:
+    content = exported()["chat_messages"][1]["content"]
+    content[2] = {**content[2], **changes}
+    assert answer(state_home, run, content=content)[0].get("latency_ms") == latency
+
+
+def test_a_placeholder_is_no_answer(run: Any, state_home: StateDirectory) -> None:
+    content = [{"type": "thinking", "thinking": "hm"}, {"type": "tool_use", "name": "bash"}]
+    text = "This block is not supported on your current device yet."
+    features = answer(state_home, run, content=content, text=text)[-1]
+    assert (features["length"], features["response"], features["thinking_length"]) == (0, "", 2)
+
+
+@pytest.mark.parametrize("content", [None, [], "", "[]"])
+def test_where_content_is_missing_the_text_is_the_answer(
+    run: Any, state_home: StateDirectory, content: object
+) -> None:
+    assert answer(state_home, run, content=content, text="Yes.")[-1]["response"] == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("content", "response"),
+    [
+        ('[{"type": "text", "text": "Yes."}]', "Yes."),
+        (' {"type": "text", "text": "Yes."}', "Yes."),
+        ("Yes.", "Yes."),
+        ("[sic] yes", "[sic] yes"),
+        ('["a", "list"]', '["a", "list"]'),
+        ('{"no": "block"}', '{"no": "block"}'),
+        (["Yes.", {"type": "text", "text": "No."}], "Yes.\n\nNo."),
+    ],
+)
+def test_content_may_be_json_in_text(
+    run: Any, state_home: StateDirectory, content: object, response: str
+) -> None:
+    assert answer(state_home, run, content=content, text="")[-1]["response"] == response
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([{"type": "hologram"}], "message 1: the type of a block of its content is 'hologram'"),
+        ([{"type": ["x"]}], "is ['x']"),
+        ([{}], "is missing"),
+        ([7], "a block of its content is 7"),
+        (7, "its content is 7"),
+    ],
+)
+def test_content_of_a_kind_never_seen_is_told(run: Any, content: object, said: str) -> None:
+    report = run([exported(chat_messages=[{**exported()["chat_messages"][1], "content": content}])])
+    assert (report.added, report.left_out) == (2, 1)
+    assert said in report.reasons[0]
+
+
+def test_a_file_in_two_lists_comes_in_once(run: Any, state_home: StateDirectory) -> None:
+    attachment = {"file_name": "a.pdf", "file_size": 5, "extracted_content": "text"}
+    files = [{"file_name": name, "file_uuid": name} for name in ("a.pdf", "b.png", "b.png", "")]
+    question = {
+        **exported()["chat_messages"][0],
+        "attachments": [attachment],
+        "files": files,
+        "files_v2": [*files[:2], {"file_name": "c.txt"}],
+    }
+    run([exported(chat_messages=[question])], include_text=True)
+    records = queued(state_home)
+    assert records[1]["feature_json"]["attachments"] == 5
+    paths = [record["feature_json"]["path"] for record in records[2:]]
+    assert paths == ["a.pdf", "b.png", "b.png", "", "c.txt"]
+    assert records[2]["feature_json"]["bytes"] == 5
+
+
+def test_all_batches_of_a_zip_come_in(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    others = [exported(uuid=f"3f0c6a52-6a57-4f6a-9d5e-00000000000{number}") for number in range(4)]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/conversations.json", b"\xef\xbb\xbf" + json.dumps(others[:1]).encode())
+        archive.writestr("b/conversations.json", json.dumps(others[1:3]))
+        archive.writestr("conversations-002.json", json.dumps([others[3], others[0]]))
+        archive.writestr("__MACOSX/._conversations.json", b"\0\0")
+        archive.writestr("__MACOSX/conversations.json", b"\0\0")
+    seen: list[tuple[int, int]] = []
+    report = run(path, progress=lambda done, total: seen.append((done, total)))
+    assert (report.conversations, report.added) == (5, 4 * 6)
+    assert report.known == 6, "the conversation that stands in two batches"
+    assert seen[-1][0] == seen[-1][1]
+    assert seen == sorted(seen)
+
+
+def test_a_damaged_batch_refuses_all(run: Any, state_home: StateDirectory, tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("conversations.json", json.dumps([exported()]))
+        archive.writestr("conversations_2.json", "{}")
+    with pytest.raises(ImportRefused, match="of another shape"):
+        run(path)
+    assert leftovers(state_home) == []
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (exported(), "is one conversation; put"),
+        ({"v": 1, "kind": "event", "id": "x"}, "jq -c"),
+        ({"files": [{"url": "https://example.com/1.zip"}]}, "a list of links; download"),
+        ([{"url": "https://example.com/1.zip"}], "a list of links; download"),
+        (["https://example.com/1.zip"], "a list of links; download"),
+        ([{"v": 1, "kind": "event", "id": "x"}], "jq -c"),
+        ({"a": 1}, "JSON of another shape"),
+    ],
+)
+def test_json_printed_over_several_lines_is_recognised(
+    run: Any, state_home: StateDirectory, value: object, said: str, skip_bad: bool
+) -> None:
+    for mark in (b"", b"\xef\xbb\xbf"):
+        source = mark + json.dumps(value, indent=2).encode()
+        with pytest.raises(ImportRefused, match=said):
+            run(source, skip_bad=skip_bad)
+    assert leftovers(state_home) == []
+
+
+def test_a_pretty_printed_export_comes_in(run: Any) -> None:
+    assert run(json.dumps([exported()], indent=2).encode()).added == 6
 
 
 def test_text_stays_out_unless_it_is_asked_for(run: Any, state_home: StateDirectory) -> None:

@@ -6,10 +6,12 @@ Shape read (a JSON array; what is not listed is ignored):
       "chat_messages": [{"uuid", "sender": "human" | "assistant", "created_at", "text", "model"?,
                          "content": [{"type": "text", "text"} | {"type": "thinking", "thinking"}
                                      | {"type": "tool_use", "id"?, "name", "input",
-                                     "start_timestamp"?, "stop_timestamp"?}
-                                     | {"type": "tool_result", "tool_use_id"?, "is_error"} | …],
+                                     "stop_timestamp"?}
+                                     | {"type": "tool_result", "tool_use_id"?, "name"?, "is_error",
+                                     "start_timestamp"?} | …] or the same as JSON in text,
                          "attachments": [{"file_name", "file_type", "file_size",
-                         "extracted_content"}], "files": [{"file_name", "file_uuid"?}]}]}]
+                         "extracted_content"}], "files": [{"file_name", "file_uuid"?}],
+                         "files_v2": as "files"}]}]
 
 Ids are UUID version 5 over the export's own ids, timestamps are the export's: the same export gives
 the same records. What people wrote stays out unless it is asked for: lengths, models, tool names
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -117,16 +120,11 @@ def _message_records(
     model: object,
     include_text: bool,
 ) -> Iterator[Record]:
-    blocks = [block for block in _items(message.get("content")) if isinstance(block, dict)]
-    text = _joined(blocks, "text") or (
-        message["text"] if isinstance(message.get("text"), str) else ""
-    )
-    attached = [
-        (kind, item)
-        for kind in ("attachments", "files")
-        for item in _items(message.get(kind))
-        if isinstance(item, dict)
-    ]
+    blocks = _blocks(message.get("content"), place, make.tally)
+    # `text` holds a placeholder where `content` is of thinking and tool calls alone.
+    given = message.get("text")
+    text = _joined(blocks, "text") if blocks else given if isinstance(given, str) else ""
+    attached = _attached(message)
     if message["sender"] == "human":
         features: dict[str, Any] = {
             "source": "claude_export",
@@ -136,26 +134,26 @@ def _message_records(
         if include_text:
             features["question"] = make.text(text)
         yield from make.event("user_asked", key, ts, features, place)
-        for number, (kind, item) in enumerate(attached):
+        for number, kind, item in attached:
             yield from make.event(
                 "file_read", (*key, kind, number), ts, _file(item, include_text), place
             )
         return
     tools = [block for block in blocks if block.get("type") == "tool_use"]
-    failed = _failed_tools(blocks)
-    for number, block in enumerate(tools):
+    for number, (block, outcome) in enumerate(zip(tools, _outcomes(blocks), strict=True)):
         features = {
             "source": "claude_export",
             "tool": _label(block.get("name")) or "unknown",
-            "outcome": "error" if id(block) in failed else "ok",
             "input_length": _json_length(block.get("input")),
         }
-        start, stop = (
-            _timestamp(block.get("start_timestamp")),
-            _timestamp(block.get("stop_timestamp")),
-        )
-        if start and stop and stop >= start:
-            features["latency_ms"] = (parse_ts(stop) - parse_ts(start)).total_seconds() * 1000
+        if outcome.failed is not None:
+            features["outcome"] = "error" if outcome.failed else "ok"
+        # The call's own two times say how long the model took to write it.
+        called = _timestamp(block.get("stop_timestamp"))
+        answered = _timestamp(outcome.result.get("start_timestamp")) if outcome.result else None
+        if called and answered and answered >= called:
+            features["latency_ms"] = (parse_ts(answered) - parse_ts(called)).total_seconds() * 1000
+        start = _timestamp(block.get("start_timestamp"))
         yield from make.event(
             "tool_called", (*key, "tool_use", number), start or ts, features, place
         )
@@ -170,26 +168,134 @@ def _message_records(
     yield from make.event(
         "claude_responded", key, ts, _with_model(features, message.get("model") or model), place
     )
-    for number, (kind, item) in enumerate(attached):
+    for number, kind, item in attached:
         yield from make.event(
             "file_written", (*key, kind, number), ts, _file(item, include_text), place
         )
 
 
-def _failed_tools(blocks: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Which tool calls have an error for a result, as `id()`s: a result names its call, in older
-    exports it follows it.
+_KNOWN_BLOCKS: Final = frozenset(
+    ("text", "thinking", "redacted_thinking", "tool_use", "tool_result", "token_budget")
+)
+
+
+def _blocks(content: object, place: str, tally: Tally) -> list[Mapping[str, Any]]:
+    """The blocks of a message; what is none that is known goes into the tally."""
+    if isinstance(content, str):
+        content = _decoded(content)
+    if isinstance(content, dict):
+        content = [content]
+    if content is not None and not isinstance(content, list):
+        tally.leave_out(place, f"its content is {_short(content)}")
+    blocks = []
+    for block in _items(content):
+        if isinstance(block, str) and block:
+            block = {"type": "text", "text": block}
+        kind = block.get("type") if isinstance(block, dict) else None
+        if isinstance(kind, str) and kind in _KNOWN_BLOCKS:
+            blocks.append(block)
+        elif isinstance(block, dict):
+            tally.leave_out(place, f"the type of a block of its content is {_short(kind)}")
+        else:
+            tally.leave_out(place, f"a block of its content is {_short(block)}")
+    return blocks
+
+
+def _decoded(content: str) -> object:
+    """Blocks that are JSON in text; a text that is none is one block."""
+    if content.lstrip()[:1] in ("[", "{"):
+        try:
+            found = orjson.loads(content)
+        except ValueError:
+            found = None
+        one = found[0] if isinstance(found, list) and found else found
+        if found == [] or (isinstance(one, dict) and "type" in one):
+            return found
+    return [{"type": "text", "text": content}] if content else []
+
+
+def _attached(message: Mapping[str, Any]) -> list[tuple[int, str, Mapping[str, Any]]]:
+    """Each file once, as (its number among all that is listed, the list, the file).
+
+    A file stands in `attachments` where its text was extracted, in `files` and in `files_v2` too;
+    the name is what the three share. The number counts all: it is part of an id.
     """
-    calls: list[Mapping[str, Any]] = []
-    failed: set[int] = set()
+    found: list[tuple[int, str, Mapping[str, Any]]] = []
+    seen: Counter[str] = Counter()  # name → how many the lists before this one have
+    number = 0
+    for kind in ("attachments", "files", "files_v2"):
+        here: Counter[str] = Counter()
+        for item in _items(message.get(kind)):
+            if not isinstance(item, dict):
+                continue
+            name = item.get("file_name")
+            if isinstance(name, str) and name:
+                here[name] += 1
+            if not (isinstance(name, str) and here[name] <= seen[name] and name):
+                found.append((number, kind, item))
+            number += 1
+        seen |= here
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a tool call ended: its result where that is known, and whether it failed; None where the
+    export does not say.
+    """
+
+    result: Mapping[str, Any] | None
+    failed: bool | None
+
+
+def _outcomes(blocks: Sequence[Mapping[str, Any]]) -> list[_Outcome]:
+    """One for each tool call. A result names its call by id; in older exports by the tool's name,
+    or by following it. Of several calls that it may belong to none is said.
+    """
+    calls = [block for block in blocks if block.get("type") == "tool_use"]
+    results: dict[int, Mapping[str, Any]] = {}
+    waiting: list[int] = []
+    unclear: list[tuple[Mapping[str, Any], set[int]]] = []
+    at = 0
     for block in blocks:
         if block.get("type") == "tool_use":
-            calls.append(block)
-        elif block.get("type") == "tool_result" and block.get("is_error") is True and calls:
-            name = block.get("tool_use_id")
-            named = [call for call in calls if name is not None and call.get("id") == name]
-            failed.add(id((named or calls)[-1]))
-    return failed
+            waiting.append(at)
+            at += 1
+        elif block.get("type") == "tool_result":
+            meant = _meant(block, calls, waiting)
+            if len(meant) == 1:
+                results[meant[0]] = block
+                waiting.remove(meant[0])
+            elif meant:
+                unclear.append((block, set(meant)))
+                if sum(one == set(meant) for _, one in unclear) == len(meant):
+                    waiting = [at for at in waiting if at not in meant]  # each has one of these
+    outcomes = []
+    for number in range(len(calls)):
+        if number in results:
+            failed: bool | None = results[number].get("is_error") is True
+        else:
+            said = {one.get("is_error") is True for one, meant in unclear if number in meant}
+            failed = None if len(said) > 1 or said == {True} else False
+        outcomes.append(_Outcome(results.get(number), failed))
+    return outcomes
+
+
+def _meant(
+    result: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], waiting: Sequence[int]
+) -> list[int]:
+    """The calls without a result yet that this one may belong to."""
+    for key in ("tool_use_id", "name"):
+        wanted = result.get(key)
+        found = [at for at in waiting if calls[at].get("id" if key != "name" else key) == wanted]
+        if wanted is not None and found:
+            return found
+    if any(result.get(key) is not None for key in ("tool_use_id", "name")):
+        # It names another: it belongs to none of those that could have been named so.
+        waiting = [at for at in waiting if calls[at].get("id") is None]
+        if result.get("name") is not None:
+            waiting = [at for at in waiting if calls[at].get("name") is None]
+    return list(waiting)
 
 
 class _Maker:
@@ -198,7 +304,7 @@ class _Maker:
     def __init__(self, session_id: str, *, customer: str, tally: Tally) -> None:
         self._session_id = session_id
         self._customer = customer
-        self._tally = tally
+        self.tally = tally
         self._tag = "cdesk_" + uuid.uuid5(NAMESPACE, json.dumps(["tag", session_id])).hex[:8]
 
     def event(
@@ -223,12 +329,12 @@ class _Maker:
                 source_system="claude_export",
             )
         except InvalidField as error:
-            self._tally.leave_out(where, str(error))
+            self.tally.leave_out(where, str(error))
 
     def text(self, text: str) -> str:
         """The text, cut with a marker where a record could not hold it."""
         kept = fit_text(text, MAX_TEXT_BYTES)
-        self._tally.cut += kept is not text
+        self.tally.cut += kept is not text
         return kept
 
 

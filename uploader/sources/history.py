@@ -8,6 +8,7 @@ size of the source.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import zipfile
 import zlib
@@ -16,8 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Literal
+
+import orjson
 
 from cdesk.contract.records import MAX_LINE_BYTES, SOURCE_SYSTEM, Record, encode, parse_line
 from cdesk.contract.redaction import redact_fields
@@ -42,6 +46,7 @@ _EXPECTED: Final = (
     "or records as NDJSON (docs/contracts.md)"
 )
 _EXPORT_MEMBER: Final = "conversations.json"
+_EXPORT_BATCH: Final = re.compile(r"conversations(?:[-_. ]?\(?\d+\)?)?\.json", re.IGNORECASE)
 _BOM: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 256 * 1024
 _MOST_LEVELS: Final = 200
@@ -138,7 +143,8 @@ def import_file(
 class _Source:
     path: Path
     format: Format
-    stream: IO[bytes]
+    streams: Iterator[IO[bytes]]
+    """One after the other, each at its start; an export in batches has several."""
     parts: int = 0
     """Conversations or lines read."""
 
@@ -150,21 +156,37 @@ def _open_source(path: Path, progress: Progress) -> Iterator[_Source]:
             file = stack.enter_context(path.open("rb"))
             zipped = file.read(4) == b"PK\x03\x04"
             file.seek(0)
-            raw: IO[bytes] = file
-            total = path.stat().st_size
-            if zipped:
-                archive = stack.enter_context(zipfile.ZipFile(file))
-                member = _export_member(archive, path)
-                raw, total = stack.enter_context(archive.open(member)), member.file_size
+            archive = stack.enter_context(zipfile.ZipFile(file)) if zipped else None
+            members = _export_members(archive, path) if archive else []
         except OSError as error:
             raise ImportRefused(
                 f"{path} cannot be read ({error.strerror or error}); name a file that you can read"
             ) from None
         except _BAD_ZIP as error:
             raise _damaged(path, error) from None
-        counted = _Counted(path, raw, total, progress)
-        stream = stack.enter_context(io.BufferedReader(counted, _CHUNK))
-        yield _Source(path, _recognised(path, stream, zipped=zipped), stream)
+        total = sum(one.file_size for one in members) if archive else path.stat().st_size
+
+        def opened(member: zipfile.ZipInfo | None, before: int) -> io.BufferedReader[_Counted]:
+            try:
+                raw: IO[bytes] = archive.open(member) if archive and member else file
+            except _BAD_ZIP as error:
+                raise _damaged(path, error) from None
+            counted = _Counted(path, raw, total, progress, done=before)
+            return stack.enter_context(io.BufferedReader(counted, _CHUNK))
+
+        first = opened(members[0] if members else None, 0)
+        found = _recognised(path, first, zipped=zipped)
+
+        def streams() -> Iterator[IO[bytes]]:
+            yield first
+            before = 0
+            for last, member in pairwise(members):
+                before += last.file_size
+                stream = opened(member, before)
+                _recognised(path, stream, zipped=True)
+                yield stream
+
+        yield _Source(path, found, streams())
 
 
 def _damaged(path: Path, error: Exception) -> ImportRefused:
@@ -175,13 +197,17 @@ def _damaged(path: Path, error: Exception) -> ImportRefused:
     )
 
 
-def _export_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+def _export_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
+    """All batches of conversations, in the order of their names; what macOS adds is none."""
     found = [
-        info for info in archive.infolist() if PurePosixPath(info.filename).name == _EXPORT_MEMBER
+        info
+        for info in archive.infolist()
+        if _EXPORT_BATCH.fullmatch((name := PurePosixPath(info.filename)).name)
+        and "__MACOSX" not in name.parts
     ]
     if not found:
         raise ImportRefused(f"{path} holds no {_EXPORT_MEMBER}; {_EXPECTED}")
-    return min(found, key=lambda info: len(info.filename))
+    return sorted(found, key=lambda info: info.filename)
 
 
 def _recognised(path: Path, stream: io.BufferedReader[_Counted], *, zipped: bool) -> Format:
@@ -192,8 +218,61 @@ def _recognised(path: Path, stream: io.BufferedReader[_Counted], *, zipped: bool
     if head == b"[":
         return "claude_export"
     if head == b"{" and not zipped:
+        _refuse_document(path, stream)
         return "ndjson"
     raise ImportRefused(f"{path} {'is empty' if not head else 'is of another shape'}; {_EXPECTED}")
+
+
+def _refuse_document(path: Path, stream: io.BufferedReader[_Counted]) -> None:
+    """Refuse one JSON object over several lines, which is no NDJSON.
+
+    Raises:
+        ImportRefused: saying what it is, as far as that is known, and what to do.
+    """
+    line, end, _ = stream.peek(_CHUNK).partition(b"\n")
+    with suppress(ValueError):
+        orjson.loads(line)
+        return
+    if not end:  # one line longer than can be looked at, or one that is cut off
+        return
+    found = _top_level(path)
+    if found is None:
+        return
+    keys, links = found
+    if {"uuid", "chat_messages"} <= keys:
+        told = "one conversation; put '[' before it and ']' behind, and import it again"
+    elif {"v", "kind", "id"} <= keys:
+        told = f"a record over several lines; put it on one: jq -c . {path.name} > records.ndjson"
+    elif links:
+        told = "a list of links; download what they name, and import those files"
+    else:
+        told = f"JSON of another shape; {_EXPECTED}"
+    raise ImportRefused(f"{path} is {told}")
+
+
+def _top_level(path: Path) -> tuple[set[str], int] | None:
+    """Keys of the one JSON object that a file holds, and how many links are in it; None where it
+    holds something else.
+    """
+    import ijson
+
+    keys: set[str] = set()
+    depth = links = 0
+    try:
+        with path.open("rb") as file:
+            if file.read(3) != _BOM:
+                file.seek(0)
+            for event, value in ijson.basic_parse(file):
+                depth += event in ("start_map", "start_array")
+                depth -= event in ("end_map", "end_array")
+                if depth > _MOST_LEVELS:
+                    return None
+                if event == "map_key" and depth == 1:
+                    keys.add(value)
+                links += event == "string" and value.startswith(("http://", "https://"))
+    except (ijson.JSONError, OSError):
+        return None
+    return keys, links
 
 
 def _no_progress(done: int, total: int) -> None:
@@ -203,11 +282,13 @@ def _no_progress(done: int, total: int) -> None:
 class _Counted(io.RawIOBase):
     """Tells `progress` how much of a stream has been read."""
 
-    def __init__(self, path: Path, raw: IO[bytes], total: int, progress: Progress) -> None:
+    def __init__(
+        self, path: Path, raw: IO[bytes], total: int, progress: Progress, *, done: int
+    ) -> None:
         self._path = path
         self._raw = raw
         self._total = total
-        self._done = 0
+        self._done = done
         self._progress = progress
 
     def readable(self) -> bool:
@@ -278,7 +359,7 @@ def _export_records(
     import ijson  # the worker's extra brings it
 
     try:
-        for conversation in _items(source):
+        for conversation in _conversations(source):
             source.parts += 1
             where = f"conversation {source.parts:,}"
             if is_conversation(conversation):
@@ -290,7 +371,7 @@ def _export_records(
                     tally=tally,
                 )
             elif source.parts == 1:
-                raise ImportRefused(f"{source.path} is JSON of another shape; {_EXPECTED}")
+                raise ImportRefused(f"{source.path} is {_other_shape(conversation)}")
             else:
                 tally.leave_out(where, "it has no uuid or no chat_messages")
     except ijson.JSONError as error:
@@ -302,7 +383,22 @@ def _export_records(
         ) from None
 
 
-def _items(source: _Source) -> Iterator[Any]:
+def _other_shape(value: object) -> str:
+    """What a list holds that is none of conversations, and what to do."""
+    texts = value.values() if isinstance(value, dict) else [value]
+    if any(isinstance(text, str) and text.startswith(("http://", "https://")) for text in texts):
+        return "a list of links; download what they name, and import those files"
+    if isinstance(value, dict) and {"v", "kind", "id"} <= set(value):
+        return "a list of records; put each on a line of its own: jq -c '.[]' FILE > records.ndjson"
+    return f"JSON of another shape; {_EXPECTED}"
+
+
+def _conversations(source: _Source) -> Iterator[Any]:
+    for stream in source.streams:
+        yield from _items(source, stream)
+
+
+def _items(source: _Source, stream: IO[bytes]) -> Iterator[Any]:
     """The items of a JSON array, one in memory at a time.
 
     Not by `ijson.items`: it keeps a path for each level, so that what a file of some kilobytes
@@ -312,7 +408,7 @@ def _items(source: _Source) -> Iterator[Any]:
     from ijson.common import ObjectBuilder
 
     depth, builder = 0, ObjectBuilder()
-    for event, value in ijson.basic_parse(source.stream):
+    for event, value in ijson.basic_parse(stream):
         if event in ("start_map", "start_array"):
             depth += 1
             if depth == 1:
@@ -334,11 +430,12 @@ def _items(source: _Source) -> Iterator[Any]:
 
 
 def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
-    while line := source.stream.readline(MAX_LINE_BYTES + 1):
+    stream = next(source.streams)
+    while line := stream.readline(MAX_LINE_BYTES + 1):
         source.parts += 1
         whole = line
         while len(whole) > MAX_LINE_BYTES and not whole.endswith(b"\n"):
-            whole = source.stream.readline(
+            whole = stream.readline(
                 MAX_LINE_BYTES + 1
             )  # the rest of a line that is too long anyway
             if not whole:
