@@ -1540,6 +1540,7 @@ def redact_text(text: str, *, personal: bool = False) -> str:
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 
@@ -1560,13 +1561,13 @@ _NAMING = (
     "n",
     "id",
 )
-_NAMES = frozenset(_NAMING)
 _VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
 _STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
 _LEAST_CARD = 1e12
 _LEAST_KEY = 13
 """Letters and digits of which a key can be a card or a token itself."""
+_SECRET, _NAMES_ANOTHER, _IS_TEXT = 1, 2, 3
 
 
 def redact_value(value: Any, *, personal: bool = False) -> Any:
@@ -1687,20 +1688,32 @@ def redact_fields(value: Any) -> Any:
     return redact_value(value)
 
 
+@lru_cache(maxsize=4096)
+def _key_shows(key: str) -> int:
+    """What is to be done about a key: nothing as a rule."""
+    if key_label(key):
+        return _SECRET
+    if key in _NAMING:
+        return _NAMES_ANOTHER
+    return _IS_TEXT if len(key) >= _LEAST_KEY or not key.isidentifier() else 0
+
+
 def _collect(value: Any, texts: list[str]) -> bool:
     """Gather the texts of a document, names of keys included. True as soon as a key or a number
     gives a credential away.
     """
     if isinstance(value, dict):
         for key, item in value.items():
-            if key_label(key):
-                return True
-            if len(key) >= _LEAST_KEY or not key.isidentifier():
-                texts.append(key)
-            if isinstance(item, str):
-                if key in _NAMES and key_label(item):
+            if shows := _key_shows(key):
+                if shows == _IS_TEXT:
+                    texts.append(key)
+                elif shows == _SECRET or (isinstance(item, str) and key_label(item)):
                     return True
+            if isinstance(item, str):
                 texts.append(item)
+            elif isinstance(item, int | float):
+                if item >= _LEAST_CARD and _is_card_number(item):
+                    return True
             elif item is not None and _collect(item, texts):
                 return True
     elif isinstance(value, str):
