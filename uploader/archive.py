@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdesk.core.home import make_private_folder, open_private
-from cdesk.queue.files import QueueFile
+from cdesk.queue.files import QueueFile, look_at
 
 log = logging.getLogger("cdesk.uploader")
 
@@ -61,7 +61,7 @@ class Archive:
     def files(self) -> list[ArchivedFile]:
         try:
             entries = list(os.scandir(self._folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(
             (
@@ -72,7 +72,7 @@ class Archive:
                     match["gz"] is not None,
                 )
                 for entry in entries
-                if (match := _NAME.match(entry.name))
+                if (match := _NAME.match(entry.name)) and isinstance(look_at(entry), int)
             ),
             key=lambda file: file.path.name,
         )
@@ -137,7 +137,7 @@ class Archive:
         for file in self.files():
             if time.monotonic() - started > max_seconds:
                 break
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # tried again with the next clean-up
                 modified = file.path.stat().st_mtime
                 if now - modified > self._keep_seconds:
                     file.path.unlink()

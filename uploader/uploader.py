@@ -81,9 +81,9 @@ class DrainReport:
     blocked is None when the queue was drained to its end, else the code of what stopped it
     (`warehouse_unavailable`, `warehouse_not_built`, `warehouse_error`, `backing_off`, `busy`:
     another uploader has the queue, `stopped`), with `message` in words.
-    held: files left alone for now because they contradict what has landed of them, or cannot be
-    read. unknown: .ndjson files in the queue that are not of the queue. reasons: quarantined lines
-    by reason.
+    held: files left alone for now because they contradict what has landed of them, or could not be
+    read just now. unreadable: queue entries that are no readable files, with why. unknown: .ndjson
+    files in the queue that are not of the queue. reasons: quarantined lines by reason.
     """
 
     landed: int = 0
@@ -95,6 +95,7 @@ class DrainReport:
     message: str | None = None
     reasons: dict[str, int] = field(default_factory=dict)
     held: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
 
 
@@ -250,6 +251,7 @@ class Uploader:
         """
         before = report.landed
         report.held = []
+        report.unreadable = listing.held
         self._look_again = False
         with _Bulk(self._warehouse, self._monotonic) as bulk:
             for prepared in self._prepare(listing.files, report):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cdesk.queue.files import count_lines
+from cdesk.queue.files import count_lines, look_at
 from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
 
 
@@ -71,8 +71,10 @@ class DepthCounter:
                 except FileNotFoundError:  # sealed or archived since the listing
                     try:
                         found += count_lines(path.with_name(name), counted, length)
-                    except FileNotFoundError:
+                    except OSError:
                         continue
+                except OSError:  # held from the next listing on
+                    continue
             seen[name] = (length, found)
             lines += found - landed.records
             size += length - landed.next_offset
@@ -93,7 +95,7 @@ _NOTHING: Final = Delivered(0, 0)
 
 
 def _files(folder: Path) -> list[tuple[str, Path, int]]:
-    """Logical name, path and size of each queue file."""
+    """Logical name, path and size of each queue file that can be read."""
     found: list[tuple[str, Path, int]] = []
     try:
         entries = list(os.scandir(folder))
@@ -101,9 +103,8 @@ def _files(folder: Path) -> list[tuple[str, Path, int]]:
         return found
     for entry in entries:
         if match := FILE_NAME.match(entry.name):
-            try:
-                length = entry.stat().st_size
-            except FileNotFoundError:
+            length = look_at(entry)
+            if not isinstance(length, int):
                 continue
             found.append(
                 (

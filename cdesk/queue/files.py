@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -43,13 +44,32 @@ class QueueFile:
 @dataclass(frozen=True, slots=True)
 class QueueListing:
     """`files` in writing order; `unknown` are names of .ndjson files that no writer of ours made;
-    the rest are names as well.
+    `held` are those that cannot be read, by name, with why; the rest are names as well.
     """
 
     files: list[QueueFile]
     unknown: list[str]
     locks: list[str]
     pending: list[str]
+    held: dict[str, str] = field(default_factory=dict)
+
+
+def look_at(entry: os.DirEntry[str]) -> int | str | None:
+    """The size of an entry that can be read; why it cannot, in words; None where it has gone.
+
+    It is not opened: a pipe would wait for its other end.
+    """
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return "a link that leads nowhere" if entry.is_symlink() else None
+    except OSError as error:  # a link in a circle, a folder that nobody may enter
+        return (error.strerror or str(error)).lower()
+    if stat.S_ISDIR(found.st_mode):
+        return "a folder"
+    if not stat.S_ISREG(found.st_mode):
+        return "no regular file"
+    return found.st_size if os.access(entry.path, os.R_OK) else "no permission to read it"
 
 
 def list_queue(folder: Path) -> QueueListing:
@@ -58,12 +78,16 @@ def list_queue(folder: Path) -> QueueListing:
     unknown: list[str] = []
     locks: list[str] = []
     pending: list[str] = []
+    held: dict[str, str] = {}
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
         return QueueListing([], [], [], [])
     for entry in entries:
         if match := FILE_NAME.match(entry.name):
+            if isinstance(seen := look_at(entry), str):
+                held[entry.name] = seen
+                continue
             files.append(
                 QueueFile(
                     match["writer"],
@@ -78,7 +102,7 @@ def list_queue(folder: Path) -> QueueListing:
             locks.append(entry.name)
         elif entry.name.endswith(PENDING_SUFFIX):
             pending.append(entry.name)
-    return QueueListing(sorted(files), sorted(unknown), locks, pending)
+    return QueueListing(sorted(files), sorted(unknown), locks, pending, held)
 
 
 def finish_leftovers(folder: Path) -> QueueListing:
@@ -90,7 +114,7 @@ def finish_leftovers(folder: Path) -> QueueListing:
     """
     listing = list_queue(folder)
     newest = {file.writer: file.sequence for file in listing.files}
-    sealed_names = {file.name for file in listing.files if file.sealed}
+    sealed_names = {file.name for file in listing.files if file.sealed} | listing.held.keys()
     with_open = {file.writer for file in listing.files if not file.sealed}
     dead = {writer for writer in with_open if _is_dead(folder, writer)}
     changed = False
@@ -101,7 +125,7 @@ def finish_leftovers(folder: Path) -> QueueListing:
         if file.name in sealed_names:
             # Both names exist: somebody put a copy back. It gets a name of its own.
             target = fresh_name(folder)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             file.path.rename(target)
             changed = True
     for name in listing.pending:

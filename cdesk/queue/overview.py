@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
 from cdesk.core.wake import read_worker
 from cdesk.queue.depth import Delivered, DepthCounter, read_delivered
-from cdesk.queue.files import list_queue
-from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
+from cdesk.queue.files import QueueFile, list_queue
 from cdesk.state.database import open_state
 from cdesk.state.facts import KillSwitch, read_status
 from cdesk.state.snapshot import SnapshotReader
@@ -51,7 +50,7 @@ class Worker:
 @dataclass(frozen=True, slots=True)
 class Queue:
     """What has not landed. `oldest` is when its first record was born; `foreign` names files that
-    are not of the queue.
+    are not of the queue, `held` entries that cannot be read, with why; neither is counted.
     """
 
     records: int
@@ -59,6 +58,7 @@ class Queue:
     files: int
     oldest: str | None
     foreign: list[str]
+    held: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +139,14 @@ def _worker(home: StateDirectory, fact: WorkerState) -> Worker:
 
 def _queue(home: StateDirectory, delivered: Mapping[str, Delivered]) -> Queue:
     depth = DepthCounter(home.queue).measure(delivered)
+    listing = list_queue(home.queue)
     return Queue(
         records=depth.lines,
         bytes=depth.bytes,
         files=depth.files,
-        oldest=min(_births(home.queue, delivered), default=None),
-        foreign=list_queue(home.queue).unknown,
+        oldest=min(_births(listing.files, delivered), default=None),
+        foreign=listing.unknown,
+        held=listing.held,
     )
 
 
@@ -156,16 +158,14 @@ def _snapshot_at(path: Path, customer: str) -> str | None:
             return None
 
 
-def _births(queue: Path, delivered: Mapping[str, Delivered]) -> Iterator[str]:
+def _births(files: Sequence[QueueFile], delivered: Mapping[str, Delivered]) -> Iterator[str]:
     """For each queue file, when its first undelivered record was born. A line that is no record has
     no birth.
     """
-    for path in queue.iterdir():
-        if not (match := FILE_NAME.match(path.name)):
-            continue
-        landed = delivered.get(f"{match['writer']}-{match['sequence']}{SEALED_SUFFIX}")
+    for one in files:
+        landed = delivered.get(one.name)
         try:
-            with path.open("rb") as file:
+            with one.path.open("rb") as file:
                 file.seek(landed.next_offset if landed else 0)
                 ts = orjson.loads(file.readline(MAX_LINE_BYTES)).get("ts")
         except (OSError, ValueError, AttributeError):

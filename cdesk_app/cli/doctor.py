@@ -253,6 +253,14 @@ def _queue(overview: Overview, home: StateDirectory) -> Finding:
     found = f"{queue.records:,} records not landed yet" + (
         f", the oldest from {age(queue.oldest)}" if queue.oldest else ""
     )
+    if queue.held:
+        shown = "; ".join(f"{name} ({why})" for name, why in list(queue.held.items())[:3])
+        return Finding(
+            "queue",
+            "failed",
+            f"{len(queue.held):,} in {home.queue} cannot be read and are held: {shown}; all else lands",
+            "mend the permissions, or move what is no file away",
+        )
     if queue.foreign:
         names, first = ", ".join(queue.foreign[:3]), home.queue / queue.foreign[0]
         return Finding(

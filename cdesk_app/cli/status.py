@@ -77,6 +77,12 @@ def quarantined(fact: Quarantined) -> str:
 def _queue(queue: Queue) -> Iterator[tuple[str, object]]:
     lag = f", the oldest from {age(queue.oldest)}" if queue.oldest else ""
     yield "queue", f"{queue.records:,} records ({size(queue.bytes)}) not landed yet{lag}"
+    if queue.held:
+        shown = "; ".join(f"{name} ({why})" for name, why in list(queue.held.items())[:3])
+        yield (
+            "held in the queue",
+            f"{shown}: {len(queue.held):,} that cannot be read; all else lands",
+        )
     if queue.foreign:
         names = ", ".join(queue.foreign[:3])
         yield "not of the queue", f"{names}: 'cdesk import' brings records in"

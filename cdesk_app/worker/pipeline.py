@@ -174,9 +174,8 @@ class Pipeline:
             self.status.keep(LastLanding(at=self._now(), rows=report.landed))
         if report.quarantined:
             self._alert(report.quarantined, report.reasons)
-        self.status.show(
-            Backlog(waiting=report.waiting, blocked=report.blocked, held=len(report.held))
-        )
+        held = len(report.held) + len(report.unreadable)
+        self.status.show(Backlog(waiting=report.waiting, blocked=report.blocked, held=held))
         breaker = self.uploader.breaker
         until = (
             format_ts(self.now_ns() + int(breaker.wait * 1e9)) if breaker.state == "open" else None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from landing_table import event, make_landing, query
 
+from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.queue.files import finish_leftovers
+from cdesk.queue.overview import gather
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.duckdb import DuckDBWarehouse
+from uploader.archive import Archive
 from uploader.uploader import Uploader
 
 
@@ -117,3 +123,74 @@ def test_a_warehouse_put_back_under_a_living_uploader_is_filled_again(
     uploader.close()
     landed = [row[0] for row in query(state_home.warehouse, "select id from activities.landing")]
     assert sorted(landed) == sorted(acknowledged)
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def _looping(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def _unreadable(path: Path) -> None:
+    path.write_bytes(event()[1])
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+
+
+ODD = {
+    "a link that leads nowhere": _dangling,
+    "symbolic links": _looping,  # as the platform says it
+    "a folder": Path.mkdir,
+    "no regular file": getattr(os, "mkfifo", None),
+    "no permission to read it": _unreadable,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are others there")
+@pytest.mark.parametrize("state", ["", ".open"])
+@pytest.mark.parametrize("why", ODD)
+def test_an_entry_that_cannot_be_read_is_held_and_all_others_land(
+    state_home: StateDirectory, why: str, state: str
+) -> None:
+    writer = QueueWriter(state_home.queue)
+    first, second = event(), event()
+    writer.append(first[1])
+    # Among the living writer's own, and before and behind all others.
+    odd = [
+        state_home.queue / f"{stem}-000002{state}.ndjson"
+        for stem in (writer.writer, "0" * 32, "f" * 32)
+    ]
+    for path in odd:
+        ODD[why](path)
+    settings = Settings(home=state_home.root, customer="ada")
+    overview = gather(settings, state_home)
+    assert overview.queue.held.keys() == {path.name for path in odd}
+    assert all(why in said for said in overview.queue.held.values())
+    assert overview.queue.records == 1
+    make_landing(state_home.warehouse)
+    uploader = Uploader(state_home, DuckDBWarehouse(state_home.warehouse))
+    report = uploader.drain()
+    assert (report.landed, report.waiting, report.blocked) == (1, 0, None)
+    assert report.unreadable.keys() == {path.name for path in odd}
+    writer.append(second[1])
+    writer.close()
+    assert uploader.drain().landed == 1
+    uploader.close()
+    landed = query(state_home.warehouse, "select id from activities.landing")
+    assert sorted(row[0] for row in landed) == sorted((first[0], second[0]))
+    assert {path.name for path in odd} <= {one.name for one in state_home.queue.iterdir()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are others there")
+@pytest.mark.parametrize("why", ODD)
+def test_what_is_no_file_in_the_archive_is_left_alone(state_home: StateDirectory, why: str) -> None:
+    archive = Archive(state_home.queue, compress_after_seconds=-1)
+    folder = state_home.queue / "archive"
+    folder.mkdir()
+    ODD[why](folder / f"{'0' * 32}-000001.0.ndjson")
+    assert archive.files() == []
+    assert archive.put_back({}) == []
+    assert archive.clean_up() == 0

@@ -233,3 +233,17 @@ def test_what_waits_says_so_in_a_terminal(
         os.close(leader)
         os.close(follower)
     assert out == b"", "standard output is the protocol's"
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+def test_what_is_held_in_the_queue_is_named(
+    command: str,
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CDESK_HOME", str(state_home.root))
+    name = f"{'0' * 32}-000001.ndjson"
+    (state_home.queue / name).mkdir()
+    main([command])
+    assert f"{name} (a folder)" in capsys.readouterr().out
