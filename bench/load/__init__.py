@@ -1,0 +1,1 @@
+"""Many people on the HTTP service at once, beside a bare server of the same SDK."""
