@@ -67,13 +67,13 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
 
 
 def normalise(line: bytes) -> bytes:
-    """The line without a byte-order mark and blanks before it."""
-    return line.removeprefix(_BYTE_ORDER_MARK).lstrip() if line[:1] != b"{" else line
+    """The line without byte-order marks, blanks and control characters before it."""
+    return line if line[:1] == b"{" else _BEFORE.sub(b"", line, count=1)
 
 
 # -- what cannot be served
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BEFORE: Final = re.compile(rb"\A(?:\xef\xbb\xbf|[\x00-\x20])+")
 _ID: Final = rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)'
 _SCALARS: Final = rb'"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"'
 _ID_BEFORE: Final = re.compile(rb"\s*\{\s*(?:" + _SCALARS + rb"\s*,\s*)*" + _ID)

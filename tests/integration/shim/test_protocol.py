@@ -236,7 +236,17 @@ def test_a_byte_that_is_no_utf8_becomes_the_replacement_character(
         assert asked[0]["feature_json"]["question"] == "why\ufffd\ufffd?"
 
 
-@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\xef\xbb\xbf \t", b"  ", b"\r"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf \t",
+        b" \xef\xbb\xbf\xef\xbb\xbf",
+        b"  ",
+        b"\r",
+        b"\x00\x1b",
+    ],
+)
 def test_a_byte_order_mark_or_blanks_before_a_request_are_skipped(
     wire: Wire, before: bytes
 ) -> None:
