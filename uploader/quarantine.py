@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from cdesk.contract.catalog import Template
-from cdesk.contract.records import parse_line
+from cdesk.contract.records import encode, parse_line, without_credentials
 from cdesk.core.clock import IdSource, format_ts, to_ns
-from cdesk.core.errors import Drift, NotFound
+from cdesk.core.errors import Drift, InvalidField, NotFound
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.protocol import Warehouse
 
@@ -116,10 +116,12 @@ class Quarantine:
             return Replay(line.quarantine_id, "still_refused", f"its id is taken: {line.detail}")
         raw = line.raw.encode("utf-8")
         try:
-            parse_line(raw)
-        except Drift as drift:
-            return Replay(line.quarantine_id, "still_refused", str(drift))
-        queue.append(raw + b"\n")
+            record = parse_line(raw)
+            # Whoever wrote the line may have known nothing of credentials.
+            clean = without_credentials(record["kind"], record)
+            queue.append(raw + b"\n" if clean is record else encode(dict(clean)))
+        except (Drift, InvalidField) as error:
+            return Replay(line.quarantine_id, "still_refused", str(error))
         self._mark(line.quarantine_id, "replayed", now)
         return Replay(line.quarantine_id, "replayed")
 

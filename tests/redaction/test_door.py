@@ -7,6 +7,7 @@ import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -22,9 +23,11 @@ from cdesk.contract.records import (
 from cdesk.core.clock import IdSource
 from cdesk.core.errors import CdeskError, InvalidField
 from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import read_switch, turn_on
 from tests.integration.shim.harness import ERAS, connect
+from uploader.quarantine import Quarantine, QuarantinedLine
 from uploader.sources.history import import_file
 
 TOKEN = "gh" + "p_" + "a1B2" * 9
@@ -132,6 +135,28 @@ def test_a_credential_is_no_identity_of_an_imported_record(
     with pytest.raises(CdeskError, match=f"{field}: is a credential") as refused:
         import_file(path, home=state_home, customer="ada@example.com", landed=lambda _: {})
     assert TOKEN not in str(refused.value)
+
+
+def test_a_replayed_line_holds_no_credential_and_any_other_is_as_it_was(
+    state_home: StateDirectory,
+) -> None:
+    harmless = orjson.dumps(event(feature_json={"n": 1.50}), option=orjson.OPT_SORT_KEYS).decode()
+    raws = [orjson.dumps(event(feature_json={"question": TOKEN})).decode(), harmless]
+    with (
+        closing(open_state(state_home.state_db)) as state,
+        closing(QueueWriter(state_home.queue)) as queue,
+    ):
+        room = Quarantine(Mock(), Mock(), state, customer="ada@example.com")
+        lines = [
+            QuarantinedLine(f"q-{n}", "quarantine", "newer_version", None, raw, "x", n, "", None)
+            for n, raw in enumerate(raws)
+        ]
+        done = room.replay(lines, queue, now="2026-01-31T12:00:00.000000Z")
+    assert [one.verdict for one in done] == ["replayed", "replayed"]
+    (path,) = state_home.queue.glob("*.ndjson")
+    first, second = path.read_text().splitlines()
+    assert json.loads(first)["feature_json"] == {"question": "[secret:github_token]"}
+    assert second == harmless
 
 
 def test_what_stands_in_for_credentials_keeps_the_limits() -> None:
