@@ -57,10 +57,15 @@ from mcp_shim.session import Session
 from mcp_shim.session_pool import SessionPool
 from mcp_shim.tools import TOOLS
 from mcp_shim.tools.card import shows_cards
+from mcp_shim.transports.http_log import RequestLog
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+DISCARDED_BYTES: Final = 8 * MAX_BODY_BYTES
+"""A body that is too large is read to here, so that its client gets to see the answer: closing a
+connection with bytes unread takes the answer along.
+"""
 MAX_DEPTH: Final = 64
 """Of arrays and objects in a body: twice what a record may have."""
 BODY_SECONDS: Final = 15.0
@@ -137,6 +142,7 @@ class Service:
         self._security = TransportSecurityMiddleware(security(settings.http))
         self._under_way: set[Call] = set()
         self._draining = False
+        self._requests = RequestLog(__name__)
         self._key = b""
         self.asgi: ASGIApp = Starlette(
             routes=[
@@ -193,6 +199,7 @@ class Service:
 
         tasks = [asyncio.create_task(tick()), asyncio.create_task(watch())]
         with contextlib.ExitStack() as end:  # each step runs, whatever another does
+            end.callback(self._requests.flush)
             end.callback(self._store.close)
             end.callback(self._app.close)
             end.callback(self._pool.close)
@@ -415,18 +422,15 @@ class Service:
         outcome = call.outcome or ("ok" if 200 <= call.status < 300 else "refused")
         if call.tool is not None and call.outcome is None and outcome == "ok":
             outcome = "protocol_error"  # no tool ran
-        logger.info(
-            "request",
-            extra={
-                "facts": {
-                    "customer": self._pseudonym(customer) if customer is not None else None,
-                    "method": call.method,
-                    "tool": call.tool,
-                    "status": call.status,
-                    "outcome": outcome,
-                    "ms": round(_ms(call), 3),
-                }
-            },
+        self._requests.add(
+            {
+                "customer": self._pseudonym(customer) if customer is not None else None,
+                "method": call.method,
+                "tool": call.tool,
+                "status": call.status,
+                "outcome": outcome,
+                "ms": round(_ms(call), 3),
+            }
         )
 
     def _pseudonym(self, customer: str) -> str:
@@ -492,23 +496,30 @@ def security(http: HttpSettings) -> TransportSecuritySettings:
 
 async def _read_body(request: Request) -> bytes:
     """The body of a request. Raises Refused: it is too large, or does not come."""
+    too_large = Refused(413, f"body too large: allowed are {MAX_BODY_BYTES:,} bytes")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > MAX_BODY_BYTES:
-        raise Refused(413, f"body too large: allowed are {MAX_BODY_BYTES:,} bytes")
-    body = bytearray()
+    if declared.isdigit() and int(declared[:20]) > DISCARDED_BYTES:
+        raise too_large
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while True:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise ConnectionAbortedError
-                body += message.get("body", b"")
-                if len(body) > MAX_BODY_BYTES:
-                    raise Refused(413, f"body too large: allowed are {MAX_BODY_BYTES:,} bytes")
+                part = message.get("body", b"")
+                size += len(part)
+                if size <= MAX_BODY_BYTES:
+                    body += part
+                elif size > DISCARDED_BYTES:
+                    raise too_large
                 if not message.get("more_body", False):
-                    return bytes(body)
+                    break
     except TimeoutError:
         raise Refused(408, f"the body did not come within {BODY_SECONDS:.0f} s") from None
+    if size > MAX_BODY_BYTES:
+        raise too_large
+    return bytes(body)
 
 
 def _parse(body: bytes) -> object:
