@@ -1611,9 +1611,10 @@ def _redact_leaf(text: str, personal: bool) -> str:
 
 def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
     named = ""
-    for name in _NAMING:
-        told = document.get(name)
-        if isinstance(told, str) and (named := key_label(told, personal=personal)):
+    for key, told in document.items():
+        if not (isinstance(key, str) and isinstance(told, str) and key.lower() in _NAMING):
+            continue
+        if named := key_label(told, personal=personal):
             break
     changed = False
     result: dict[Any, Any] = {}
@@ -1693,7 +1694,7 @@ def _key_shows(key: str) -> int:
     """What is to be done about a key: nothing as a rule."""
     if key_label(key):
         return _SECRET
-    if key in _NAMING:
+    if key.lower() in _NAMING:
         return _NAMES_ANOTHER
     return _IS_TEXT if len(key) >= _LEAST_KEY or not key.isidentifier() else 0
 

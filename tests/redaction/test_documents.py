@@ -90,6 +90,10 @@ def test_a_pair_of_name_and_value_is_a_key_and_its_value() -> None:
     assert redact_value({"headers": [["X-Api-Key", "abc"], ["Accept", "text/html"]]}) == {
         "headers": [["X-Api-Key", "[secret:api_key]"], ["Accept", "text/html"]]
     }
+    for names in (("Name", "Value"), ("KEY", "VALUE"), ("Id", "value")):
+        written = dict(zip(names, ("DB_PASSWORD", "abc"), strict=True))
+        kept = written | {names[1]: "[secret:password]"}
+        assert redact_value(written) == redact_fields(written) == kept
     assert redact_value({"name": "rows", "value": "abc"}) == {"name": "rows", "value": "abc"}
 
 
