@@ -114,6 +114,7 @@ _WITHOUT: Final = {
     "worker": "nothing lands from this computer",
     "snowflake": "nothing lands from this computer",
     "render": "no cards, charts or dashboard",
+    "http": "no service over HTTP",
     "s3": "results cannot be stored in S3",
 }
 """Extra → what is not there without it."""
@@ -129,6 +130,8 @@ def _parts(settings: Settings) -> Iterator[Finding]:
         missing = [name for name in modules if not _installed(name)]
         if not missing:
             yield Finding(f"part {extra}", "ok", "installed")
+        elif extra == "http":  # nobody needs it for themselves
+            yield Finding(f"part {extra}", "ok", f"not installed: {_WITHOUT[extra]}")
         elif extra in ("snowflake", "s3") or settings.worker == "auto":
             yield Finding(
                 f"part {extra}",

@@ -15,6 +15,7 @@ import pytest
 from cdesk.core.errors import CdeskError, ConfigurationError
 from cdesk.core.home import StateDirectory
 from cdesk_app.cli import main as cli_main
+from cdesk_app.cli.extras import EXTRAS
 from cdesk_app.cli.main import COMMANDS, build_parser, main
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -247,3 +248,23 @@ def test_what_is_held_in_the_queue_is_named(
     (state_home.queue / name).mkdir()
     main([command])
     assert f"{name} (a folder)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["duckdb", "snowflake"])
+def test_doctor_says_of_each_part_that_is_not_installed_what_is_not_there(
+    target: str,
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CDESK_HOME", str(state_home.root))
+    monkeypatch.setenv("CDESK_TARGET", target)
+    monkeypatch.setenv("CDESK_ARTIFACTS_URL", "s3://bucket/prefix")
+    monkeypatch.setattr("cdesk_app.cli.doctor._installed", lambda _: False)
+    main(["doctor", "--json"])
+    found = {one["check"]: one for one in json.loads(capsys.readouterr().out)}
+    parts = {check: one for check, one in found.items() if check.startswith("part ")}
+    unused = "worker" if target == "snowflake" else "snowflake"
+    assert parts.keys() == {f"part {extra}" for extra in EXTRAS if extra != unused}
+    assert all("not installed" in one["found"] for one in parts.values())
+    assert parts["part http"]["level"] == "ok", "a person alone needs no service"
