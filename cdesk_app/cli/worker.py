@@ -66,9 +66,10 @@ def run(args: Namespace) -> int:
             f"answers. Its log is {'here' if args.foreground else home.worker_log}; Ctrl-C ends it",
             file=sys.stderr,
         )
+    from cdesk_app.render.presentation import CardPresenter
     from cdesk_app.worker.main import run as run_worker
 
-    return run_worker(settings)
+    return run_worker(settings, present=CardPresenter)
 
 
 def _stop(home: StateDirectory) -> int:
@@ -114,10 +115,16 @@ def stop_worker(home: StateDirectory, *, seconds: float = STOP_SECONDS) -> bool:
 
 def _once(settings: Settings, home: StateDirectory, args: Namespace) -> int:
     from cdesk.core.errors import BuildError
+    from cdesk_app.render.presentation import CardPresenter
     from cdesk_app.worker.main import run_once
 
     with waiting("working") as say:
-        report = run_once(settings, full=args.full, progress=lambda *stage: say(describe(*stage)))
+        report = run_once(
+            settings,
+            full=args.full,
+            progress=lambda *stage: say(describe(*stage)),
+            present=CardPresenter,
+        )
     print(to_json(asdict(report)) if args.json else _told(report))
     if report.failed_tests:
         raise BuildError(

@@ -24,7 +24,7 @@ from cdesk.state.catalog import open_catalog
 from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import forget_tickets
 from cdesk.warehouse.protocol import Warehouse
-from cdesk_app.render.pictures import forget_pictures
+from cdesk_app.worker.presentation import Presenter
 from cdesk_app.worker.status_board import StatusBoard
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class CleanUp:
         home: StateDirectory,
         warehouse: Warehouse,
         store: ArtifactStore,
+        presenter: Presenter,
         state: sqlite3.Connection,
         status: StatusBoard,
         now_ns: NowNs,
@@ -51,8 +52,8 @@ class CleanUp:
         self._caller = Caller(settings.customer, roles)
         self._catalog = open_catalog(home)
         self._warehouse = warehouse
-        self._home = home
         self._store = store
+        self._presenter = presenter
         self._state = state
         self._status = status
         self._now_ns = now_ns
@@ -70,7 +71,10 @@ class CleanUp:
         """Remove what may go; how much went. What cannot be removed now waits for tomorrow."""
         self._last_ns = self._now_ns()
         removed = sum(
-            map(self._step, (self._tickets, self._artifacts, self._answers, self._pictures))
+            map(
+                self._step,
+                (self._tickets, self._artifacts, self._answers, self._presenter.clean_up),
+            )
         )
         self._status.keep(LastCleanUp(at=self._status.now(), removed=removed))
         return removed
@@ -94,9 +98,6 @@ class CleanUp:
             self._caller,
             query_tag=IdSource().query_tag(),
         )
-
-    def _pictures(self) -> int:
-        return forget_pictures(self._home)
 
     def _answers(self) -> int:
         return forget_answers(self._state, now_ns=self._now_ns(), keep_days=RETENTION_DAYS)

@@ -30,6 +30,7 @@ from cdesk_app.worker.cycle import CycleReport, Stage, run_cycle
 from cdesk_app.worker.cycle_requests import ask_for_cycle
 from cdesk_app.worker.loop import Loop
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
+from cdesk_app.worker.presentation import PresenterFactory, plain_presenter
 from cdesk_app.worker.version import running_version
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,11 @@ _TRIES: Final = 5
 
 
 def run_once(
-    settings: Settings, *, full: bool = False, progress: Stage | None = None
+    settings: Settings,
+    *,
+    full: bool = False,
+    progress: Stage | None = None,
+    present: PresenterFactory = plain_presenter,
 ) -> CycleReport:
     """One pipeline cycle: land what is queued, build, renew snapshot and catalog, run the queued
     tickets, land what that made; then return.
@@ -66,7 +71,7 @@ def run_once(
         if report is not None:
             return report
     try:
-        with contextlib.closing(_open(settings, home, threading.Event())) as pipeline:
+        with contextlib.closing(_open(settings, home, threading.Event(), present)) as pipeline:
             pipeline.resume()
             report = run_cycle(pipeline, full=full, tell=tell)
     finally:
@@ -95,6 +100,7 @@ def _open(
     settings: Settings,
     home: StateDirectory,
     stop: threading.Event,
+    present: PresenterFactory,
     listener: WakeListener | None = None,
 ) -> Pipeline:
     """The pipeline, if this version may run here.
@@ -105,7 +111,7 @@ def _open(
     """
     try:
         notify = None if listener is None else listener.interrupt
-        return open_pipeline(settings, home, stop=stop, notify=notify)
+        return open_pipeline(settings, home, stop=stop, notify=notify, present=present)
     except NewerVersion as error:
         tell_of_newer_version(home, error)
         raise
@@ -133,7 +139,12 @@ def tell_of_newer_version(home: StateDirectory, error: NewerVersion) -> None:
 # -- stay
 
 
-def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> int:
+def run(
+    settings: Settings,
+    *,
+    idle_exit_seconds: float = IDLE_EXIT_SECONDS,
+    present: PresenterFactory = plain_presenter,
+) -> int:
     """Be the worker of `settings.home` until told to stop or long idle; the exit code. A second one
     returns 0 at once.
 
@@ -151,7 +162,7 @@ def run(settings: Settings, *, idle_exit_seconds: float = IDLE_EXIT_SECONDS) -> 
         with (
             contextlib.closing(WakeListener(home)) as listener,
             _signals(stop, listener),
-            contextlib.closing(_open(settings, home, stop, listener)) as pipeline,
+            contextlib.closing(_open(settings, home, stop, present, listener)) as pipeline,
         ):
             _stay(pipeline, listener, lock, idle_exit_seconds)
     except (CdeskError, sqlite3.Error, OSError) as error:

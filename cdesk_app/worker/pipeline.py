@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from cdesk.artifacts.factory import open_artifacts
+from cdesk.artifacts.store import ArtifactStore
 from cdesk.contract.catalog import CatalogReader
 from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import Settings
@@ -52,6 +53,7 @@ from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.dashboard import export_dashboard
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, Builder, BuildReport, Progress
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
+from cdesk_app.worker.presentation import Presenter, PresenterFactory, plain_presenter
 from cdesk_app.worker.refresh import (
     DAMAGED_SUFFIX,
     RefreshReport,
@@ -99,6 +101,8 @@ class Pipeline:
         builder: Builder,
         schedule: BuildSchedule,
         stop: threading.Event,
+        artifacts: ArtifactStore,
+        presenter: Presenter,
         now_ns: NowNs = time.time_ns,
         ids: IdSource | None = None,
     ) -> None:
@@ -119,7 +123,7 @@ class Pipeline:
             home.catalog, seal=lambda: self.status.read(CatalogSeal).digest
         )
         self.clean_up = CleanUp(
-            settings, home, warehouse, open_artifacts(settings, home), state, self.status, now_ns
+            settings, home, warehouse, artifacts, presenter, state, self.status, now_ns
         )
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
         self._landed: frozenset[str] = frozenset()
@@ -439,9 +443,10 @@ def open_pipeline(
     *,
     stop: threading.Event,
     notify: Callable[[], None] | None = None,
+    present: PresenterFactory = plain_presenter,
 ) -> Pipeline:
     """The pipeline of a state directory with its real parts. `notify` is called from any thread
-    when there is something new to land.
+    when there is something new to land. `present` makes the presenter of answers.
 
     Raises:
         ConfigurationError, StateDirectoryError: it cannot be started. NewerVersion: a newer cdesk
@@ -453,13 +458,21 @@ def open_pipeline(
     project = locate_project(settings, home)
     warehouse = open_warehouse(settings, home)
     queue = QueueWriter(home.queue, durability=settings.durability)
+    artifacts = open_artifacts(settings, home)
+    presenter = present(settings, home, artifacts, notify is not None)
     return Pipeline(
         settings,
         home,
         warehouse=warehouse,
         uploader=Uploader(home, warehouse),
         runner=TicketRunner(
-            settings, home, warehouse, queue, notify=notify, stays=notify is not None
+            settings,
+            home,
+            warehouse,
+            queue,
+            notify=notify,
+            artifacts=artifacts,
+            presenter=presenter,
         ),
         queue=queue,
         state=open_state(home.state_db),
@@ -467,4 +480,6 @@ def open_pipeline(
         builder=Builder(project, dbt_environment(settings.environ)),
         schedule=BuildSchedule(),
         stop=stop,
+        artifacts=artifacts,
+        presenter=presenter,
     )

@@ -1,28 +1,17 @@
-"""What an answer gets beside its rows: the headline, the link to its card, and the chart's picture.
-
-The words are there before the answer is given; the picture is painted right after it. None of it
-decides whether there is an answer: what fails here is logged, and the answer goes out without.
+"""What an answer gets beside its rows. The renderer stands above the worker, so the command that
+starts a worker hands a presenter in; without one, an answer leaves as it is.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.config import Settings
-from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.query.request import QueryRequest
-from cdesk_app.render import start
-
-log = logging.getLogger(__name__)
-
-WORDS: Final = ("duckdb", "pyarrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,92 +22,37 @@ class Presented:
     paint: Callable[[], None]
 
 
-class Presentation:
-    """Presents answers of one state directory. Safe to use from several threads.
-
-    starts: whether the renderer is started on demand, as a worker that stays does.
-    """
-
-    def __init__(
-        self, settings: Settings, home: StateDirectory, store: ArtifactStore, *, starts: bool
-    ) -> None:
-        self._settings = settings
-        self._home = home
-        self._store = store
-        self._starts = starts and start.is_ours_to_start(settings)
-        self._lock = threading.Lock()
-        self._painter: Any = None
+class Presenter(Protocol):
+    """Presents the answers of one state directory. Safe to use from several threads."""
 
     def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
-        """The answer with `headline`, `finding`, `alt`, `chart` (its kind) and `card` (url,
-        expires_at), as far as they can be had.
-        """
-        if answer.get("dry_run") or not answer.get("artifact"):
-            return Presented(dict(answer), _nothing)
-        chart = self._chart(request, answer)
-        words = (
-            {}
-            if chart is None
-            else {
-                "headline": chart.headline,
-                "finding": chart.finding,
-                "alt": chart.alt,
-                "chart": chart.kind,
-            }
-        )
-        artifact_id = answer["artifact"]["artifact_id"]
-        presented = {**answer, **words, "card": self._card(request, artifact_id)}
-        customer = request.caller.customer
-        return Presented(presented, lambda: self._paint(customer, artifact_id, chart))
+        """The answer with what is said and shown beside it. Never raises for want of a picture."""
 
-    def _chart(self, request: QueryRequest, answer: Mapping[str, Any]) -> Any:
-        if any(importlib.util.find_spec(name) is None for name in WORDS):
-            return None
-        from cdesk_app.render.charts import chart_of
-        from cdesk_app.render.table import Table
+    def clean_up(self) -> int:
+        """Forget what was made for answers that have gone; how many files."""
 
-        try:
-            table = Table(self._store.path(answer["artifact"]["uri"]))
-            return chart_of(
-                table, request.params, self._settings.zone, sampled=bool(answer.get("sampled"))
-            )
-        except CdeskError as error:
-            log.warning("an answer has no headline", extra={"facts": {"code": error.code}})
-            return None
 
-    def _card(self, request: QueryRequest, artifact_id: str) -> dict[str, str] | None:
-        if start.missing() or self._settings.render == "off":
-            return None
-        try:
-            if self._starts:
-                start.start(self._settings, self._home)
-            link = start.card_link(
-                self._settings,
-                self._home,
-                artifact_id=artifact_id,
-                customer=request.caller.customer,
-            )
-        except (CdeskError, OSError) as error:
-            reason = type(error).__name__
-            log.warning("an answer has no card", extra={"facts": {"reason": reason}})
-            return None
-        return asdict(link)
+PresenterFactory: TypeAlias = Callable[[Settings, StateDirectory, ArtifactStore, bool], Presenter]
+"""(settings, state directory, artifacts, whether the worker stays) → its presenter."""
 
-    def _paint(self, customer: str, artifact_id: str, chart: Any) -> None:
-        if chart is None or chart.spec is None or self._settings.render == "off":
-            return
-        if start.missing():
-            return
-        from cdesk_app.render.paint import Painter
-        from cdesk_app.render.pictures import keep_pictures
 
-        with self._lock:
-            self._painter = self._painter or Painter()
-        try:
-            keep_pictures(self._home, customer, artifact_id, chart.spec, self._painter)
-        except (OSError, ValueError) as error:
-            reason = type(error).__name__
-            log.warning("a chart was not painted", extra={"facts": {"reason": reason}})
+class PlainPresenter:
+    """Leaves answers as they are."""
+
+    def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+        del request
+        return Presented(dict(answer), _nothing)
+
+    def clean_up(self) -> int:
+        return 0
+
+
+def plain_presenter(
+    settings: Settings, home: StateDirectory, artifacts: ArtifactStore, stays: bool
+) -> Presenter:
+    """The presenter of a worker that nobody handed one."""
+    del settings, home, artifacts, stays
+    return PlainPresenter()
 
 
 def _nothing() -> None:

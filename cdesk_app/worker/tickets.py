@@ -19,6 +19,7 @@ from typing import Any, Final
 import orjson
 
 from cdesk.artifacts.factory import open_artifacts
+from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, KillSwitchActive
@@ -44,7 +45,7 @@ from cdesk.state.tickets import (
     set_progress,
 )
 from cdesk.warehouse.protocol import Warehouse
-from cdesk_app.worker.presentation import Presentation, Presented
+from cdesk_app.worker.presentation import PlainPresenter, Presented, Presenter
 
 MAX_RUNNING: Final = 4
 _LOOK_SECONDS: Final = 0.1
@@ -64,8 +65,8 @@ class TicketRunner:
     """Runs the tickets of a state directory; one a directory, in its worker.
 
     `poll`, `recover` and `close` are for one thread, the worker's. notify: called (from any thread)
-    when tickets have ended, so that the worker can land their records. stays: the worker lives on
-    after them, and may start the renderer of their cards.
+    when tickets have ended, so that the worker can land their records. presenter: what is said and
+    shown beside an answer.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class TicketRunner:
         patience_seconds: float = PATIENCE_SECONDS,
         now_ns: NowNs = time.time_ns,
         notify: Callable[[], None] | None = None,
-        stays: bool = False,
+        artifacts: ArtifactStore | None = None,
+        presenter: Presenter | None = None,
     ) -> None:
         self._settings = settings
         self._home = home
@@ -94,10 +96,10 @@ class TicketRunner:
             now_ns=now_ns,
             timeout_seconds=timeout_seconds,
             patience_seconds=patience_seconds,
-            artifacts=open_artifacts(settings, home),
+            artifacts=artifacts or open_artifacts(settings, home),
             card_url=settings.card_url,
         )
-        self._presentation = Presentation(settings, home, self._executor.artifacts, starts=stays)
+        self._presenter = presenter or PlainPresenter()
         self._name = self._executor.new_id()
         self._state = open_state(home.state_db)
         self._lock = threading.Lock()
@@ -247,7 +249,7 @@ class TicketRunner:
                 f"template {ticket.template} was changed after this ticket; submit the query again"
             )
         answer = self._executor.answer(request, state, cancel=cancel, progress=progress)
-        return self._presentation.present(request, answer)
+        return self._presenter.present(request, answer)
 
     def _request(self, ticket: Ticket) -> QueryRequest:
         return make_request(

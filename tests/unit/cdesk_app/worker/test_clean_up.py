@@ -20,6 +20,7 @@ from cdesk.state.facts import read_status
 from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import KEEP_DAYS
 from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker.presentation import PlainPresenter
 from cdesk_app.worker.status_board import StatusBoard
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def clean_up(desk: Desk) -> int:
             desk.home,
             desk.warehouse,
             LocalArtifacts(desk.home.artifacts),
+            PlainPresenter(),
             state,
             status,
             desk.clock,

@@ -45,6 +45,7 @@ from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildReport, NodeFailure
 from cdesk_app.worker.dbt.project import locate_project
 from cdesk_app.worker.loop import Loop
 from cdesk_app.worker.pipeline import Pipeline
+from cdesk_app.worker.presentation import PlainPresenter
 from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
 from cdesk_app.worker.tasks import POLL_SECONDS
 from cdesk_app.worker.version import release, running_version
@@ -199,6 +200,8 @@ class Desk:
             builder=self.dbt,  # type: ignore[arg-type]
             schedule=BuildSchedule(monotonic=self.clock.monotonic, now_ns=self.clock.now_ns),
             stop=self.stop,
+            artifacts=LocalArtifacts(home.artifacts),
+            presenter=PlainPresenter(),
             now_ns=self.clock.now_ns,
         )
         catalog = {"dialect": "duckdb", "content_hash": "0", "generated_at": "-", "templates": {}}
@@ -513,6 +516,7 @@ def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) 
             built.home,
             built.warehouse,
             LocalArtifacts(built.home.artifacts),
+            PlainPresenter(),
             built.state,
             built.pipeline.status,
             built.clock.now_ns,

@@ -8,19 +8,25 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
+from query_desk import desk
 
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.identity import customer_key
+from cdesk_app.render import presentation
 from cdesk_app.render.links import Links
-from cdesk_app.worker import presentation
 
 if TYPE_CHECKING:
     from query_desk import Desk
+
+__all__ = ["desk"]
 
 ADA = "ada@example.com"
 
 
 def run_all(desk: Desk) -> None:
-    runner = desk.runner()
+    artifacts = LocalArtifacts(desk.home.artifacts)
+    presenter = presentation.CardPresenter(desk.settings, desk.home, artifacts, False)
+    runner = desk.runner(artifacts=artifacts, presenter=presenter)
     try:
         runner.poll()
         assert runner.wait_idle(60)

@@ -1,0 +1,124 @@
+"""The worker's presenter: an answer gets its headline, the link to its card, and the chart's picture.
+
+The words are there before the answer is given; the picture is painted right after it. None of it
+decides whether there is an answer: what fails here is logged, and the answer goes out without.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from cdesk.artifacts.store import ArtifactStore
+from cdesk.core.config import Settings
+from cdesk.core.errors import CdeskError
+from cdesk.core.home import StateDirectory
+from cdesk.query.request import QueryRequest
+from cdesk_app.render import start
+from cdesk_app.worker.presentation import Presented
+
+log = logging.getLogger(__name__)
+
+WORDS: Final = ("duckdb", "pyarrow")
+
+
+class CardPresenter:
+    """Presents answers of one state directory. Safe to use from several threads.
+
+    starts: whether the renderer is started on demand, as a worker that stays does.
+    """
+
+    def __init__(
+        self, settings: Settings, home: StateDirectory, store: ArtifactStore, starts: bool
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._store = store
+        self._starts = starts and start.is_ours_to_start(settings)
+        self._lock = threading.Lock()
+        self._painter: Any = None
+
+    def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+        """The answer with `headline`, `finding`, `alt`, `chart` (its kind) and `card` (url,
+        expires_at), as far as they can be had.
+        """
+        if answer.get("dry_run") or not answer.get("artifact"):
+            return Presented(dict(answer), _nothing)
+        chart = self._chart(request, answer)
+        words = (
+            {}
+            if chart is None
+            else {
+                "headline": chart.headline,
+                "finding": chart.finding,
+                "alt": chart.alt,
+                "chart": chart.kind,
+            }
+        )
+        artifact_id = answer["artifact"]["artifact_id"]
+        presented = {**answer, **words, "card": self._card(request, artifact_id)}
+        customer = request.caller.customer
+        return Presented(presented, lambda: self._paint(customer, artifact_id, chart))
+
+    def clean_up(self) -> int:
+        """Forget painted charts past their time; how many."""
+        from cdesk_app.render.pictures import forget_pictures
+
+        return forget_pictures(self._home)
+
+    def _chart(self, request: QueryRequest, answer: Mapping[str, Any]) -> Any:
+        if any(importlib.util.find_spec(name) is None for name in WORDS):
+            return None
+        from cdesk_app.render.charts import chart_of
+        from cdesk_app.render.table import Table
+
+        try:
+            table = Table(self._store.path(answer["artifact"]["uri"]))
+            return chart_of(
+                table, request.params, self._settings.zone, sampled=bool(answer.get("sampled"))
+            )
+        except CdeskError as error:
+            log.warning("an answer has no headline", extra={"facts": {"code": error.code}})
+            return None
+
+    def _card(self, request: QueryRequest, artifact_id: str) -> dict[str, str] | None:
+        if start.missing() or self._settings.render == "off":
+            return None
+        try:
+            if self._starts:
+                start.start(self._settings, self._home)
+            link = start.card_link(
+                self._settings,
+                self._home,
+                artifact_id=artifact_id,
+                customer=request.caller.customer,
+            )
+        except (CdeskError, OSError) as error:
+            reason = type(error).__name__
+            log.warning("an answer has no card", extra={"facts": {"reason": reason}})
+            return None
+        return asdict(link)
+
+    def _paint(self, customer: str, artifact_id: str, chart: Any) -> None:
+        if chart is None or chart.spec is None or self._settings.render == "off":
+            return
+        if start.missing():
+            return
+        from cdesk_app.render.paint import Painter
+        from cdesk_app.render.pictures import keep_pictures
+
+        with self._lock:
+            self._painter = self._painter or Painter()
+        try:
+            keep_pictures(self._home, customer, artifact_id, chart.spec, self._painter)
+        except (OSError, ValueError) as error:
+            reason = type(error).__name__
+            log.warning("a chart was not painted", extra={"facts": {"reason": reason}})
+
+
+def _nothing() -> None:
+    return
