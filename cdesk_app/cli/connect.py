@@ -64,8 +64,8 @@ def run(args: Namespace) -> int:
 def _connect(args: Namespace) -> list[str]:
     from cdesk.core.checks import check_customer
     from cdesk.core.errors import ConfigurationError
-    from cdesk_app.clients import claude_code, config_file, desktop
-    from cdesk_app.clients.entry import config_path, find_entry, server
+    from cdesk_app.ops.clients import claude_code, config_file, desktop
+    from cdesk_app.ops.clients.entry import config_path, find_entry, server
 
     settings, home = settings_and_home(make=not args.dry_run)
     code = args.client == "claude-code"
@@ -120,7 +120,7 @@ def _register(
     import subprocess
 
     from cdesk.core.errors import ConfigurationError
-    from cdesk_app.clients import claude_code
+    from cdesk_app.ops.clients import claude_code
 
     commands = [claude_code.add_command(ours)]
     before = None
@@ -198,8 +198,8 @@ def _notes(args: Namespace, settings: Settings) -> list[str]:
 def _undo(args: Namespace) -> list[str]:
     import subprocess
 
-    from cdesk_app.clients import claude_code, config_file, desktop
-    from cdesk_app.clients.entry import config_path
+    from cdesk_app.ops.clients import claude_code, config_file, desktop
+    from cdesk_app.ops.clients.entry import config_path
 
     settings, _ = settings_and_home(make=False)
     would = "would be " if args.dry_run else ""

@@ -29,7 +29,7 @@ from cdesk.core.log import set_up_logging
 from cdesk.queue.overview import gather
 from cdesk_app.cli.context import told
 from cdesk_app.cli.output import pairs, size, table, to_json, waiting
-from cdesk_app.clients.entry import config_path, entry, server_command
+from cdesk_app.ops.clients.entry import config_path, entry, server_command
 
 FOLDER: Final = ".demo"
 CUSTOMER: Final = "ada@example.com"

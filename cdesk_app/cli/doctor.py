@@ -441,8 +441,8 @@ def _roles(settings: Settings) -> Finding:
 
 def _claude_desktop(settings: Settings) -> Finding:
     from cdesk.core.errors import ConfigurationError
-    from cdesk_app.clients.desktop import read_configuration
-    from cdesk_app.clients.entry import config_path, differences, find_entry, settings_of
+    from cdesk_app.ops.clients.desktop import read_configuration
+    from cdesk_app.ops.clients.entry import config_path, differences, find_entry, settings_of
 
     check = "Claude Desktop"
     connect = "run 'cdesk connect', then restart Claude Desktop"

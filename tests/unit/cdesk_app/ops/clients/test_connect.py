@@ -14,8 +14,8 @@ import pytest
 from cdesk.core.config import load_settings
 from cdesk.core.errors import ConfigurationError
 from cdesk_app.cli.main import main
-from cdesk_app.clients import claude_code, config_file
-from cdesk_app.clients.entry import CONFIG_NAME, server_command
+from cdesk_app.ops.clients import claude_code, config_file
+from cdesk_app.ops.clients.entry import CONFIG_NAME, server_command
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the configuration's path is another there (test_entry)"

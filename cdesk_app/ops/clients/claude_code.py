@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
-from cdesk_app.clients.entry import NAME, find_entry
+from cdesk_app.ops.clients.entry import NAME, find_entry
 
 _SCOPE: Final = ("--scope", "user")  # in all folders; without it the entry is one folder's
 _SECONDS: Final = 60.0

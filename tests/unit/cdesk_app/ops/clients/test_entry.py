@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.config import Settings, default_home
-from cdesk_app.clients.entry import config_path, entry, find_entry, server_command
+from cdesk_app.ops.clients.entry import config_path, entry, find_entry, server_command
 
 SETTINGS = Settings(home=default_home({}), customer="ada@example.com")
 

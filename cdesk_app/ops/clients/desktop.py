@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cdesk.core.errors import ConfigurationError
 from cdesk.core.home import replacing
-from cdesk_app.clients.entry import NAME, find_entry
+from cdesk_app.ops.clients.entry import NAME, find_entry
 
 BACKUP_SUFFIX: Final = ".cdesk-backup"
 
