@@ -2,8 +2,8 @@
 
     python -m bench redaction [--calls N]
 
-One run: the real server over its pipes, a call at a time, and the redaction of the very same details
-in this process, in turns, so that a busy moment of the machine meets both.
+One run: the real server over its pipes, a call at a time, and the redaction of the very same
+details in this process, in turns, so that a busy moment of the machine meets both.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _url_of(listener: socket.socket) -> str:
 
 
 def _end_quietly() -> None:
-    """uvicorn raises the signal that ended it once more when all is done: then it has been heeded."""
+    """uvicorn raises the signal that ended it once more at the end: it has been heeded."""
 
     def heeded(*_: Any) -> None:
         pass

@@ -261,7 +261,8 @@ def _queue(overview: Overview, home: StateDirectory) -> Finding:
         return Finding(
             "queue",
             "failed",
-            f"{len(queue.held):,} in {home.queue} cannot be read and are held: {shown}; all else lands",
+            f"{len(queue.held):,} in {home.queue} cannot be read and are held: {shown}; all else "
+            f"lands",
             "mend the permissions, or move what is no file away",
         )
     if queue.foreign:

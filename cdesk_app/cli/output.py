@@ -76,7 +76,7 @@ def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
 
 
 def to_json(value: object) -> str:
-    """Readable JSON, dates and the like as text; in ASCII where standard output lacks characters."""
+    """Readable JSON, dates and the like as text; in ASCII where stdout lacks characters."""
     text = plain_json(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)).decode()
     return escaped(text) if is_narrow(sys.stdout) else text
 

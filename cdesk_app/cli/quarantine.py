@@ -24,8 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=("list", "show", "replay", "discard"),
-        help="list: what waits for a decision; show: one line whole, without credentials; replay: put lines that keep "
-        "the contract now back into the queue; "
+        help="list: what waits for a decision; show: one line whole, without credentials; "
+        "replay: put lines that keep the contract now back into the queue; "
         "discard: nothing is to be made of them",
     )
     parser.add_argument("ids", nargs="*", metavar="ID", help="which lines, as list shows them")

@@ -241,7 +241,8 @@ def _answer(
 ) -> tuple[dict[str, Any], dict[str, Any], str | None, str | None]:
     """The answer that the artifact belongs to, its parameters, when it was asked and answered."""
     ticket = state.execute(
-        "select params, submitted_at, finished_at, result from tickets where customer = ? and query_hash = ? "
+        "select params, submitted_at, finished_at, result from tickets where customer = ? and "
+        "query_hash = ? "
         "and json_extract(result, '$.artifact.artifact_id') = ? order by finished_at limit 1",
         (artifact.customer, artifact.query_hash, artifact.artifact_id),
     ).fetchone()

@@ -31,7 +31,8 @@ def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzin
     measure = table.columns[measure_of(shape)].name
     what, by = counted_as(measure, {}), title(table.columns[shape.by[0]].name)
     total_row = table.aggregate(
-        f"select {measured(table, shape)}, count(distinct {table.sql_name(shape.by[0])}) from source"
+        f"select {measured(table, shape)}, count(distinct {table.sql_name(shape.by[0])}) from "
+        f"source"
     )[0]
     total, kinds = float(total_row[0] or 0.0), int(total_row[1])
     shown = points[:MAX_BARS]
@@ -43,7 +44,10 @@ def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzin
         else ""
     )
     if share is not None and all(point["v"] >= 0 for point in points):
-        headline = f"{top['x']} leads with {number(top['v'])}{days}: {percent(share)} of {number(total)} in {what}"
+        headline = (
+            f"{top['x']} leads with {number(top['v'])}{days}: {percent(share)} of "
+            f"{number(total)} in {what}"
+        )
     else:
         headline = f"{top['x']} leads with {number(top['v'])} in {what}{days}"
     finding = "; ".join(f"{p['x']} {number(p['v'])}" for p in shown[:4])
@@ -57,7 +61,8 @@ def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzin
 def _by_category(table: Table, shape: Shape, limit: int) -> list[Json]:
     name = table.sql_name(shape.by[0])
     rows = table.aggregate(
-        f"select coalesce(cast({name} as varchar), 'none') as x, {measured(table, shape)} as v from source "
+        f"select coalesce(cast({name} as varchar), 'none') as x, {measured(table, shape)} as v "
+        f"from source "
         f"group by x having v is not null order by v desc, x limit ?",
         [limit],
     )
@@ -80,8 +85,10 @@ def draw_heatmap(
 ) -> Chart | None:
     a, b = (table.sql_name(place) for place in shape.by)
     rows = table.aggregate(
-        f"select coalesce(cast({a} as varchar), 'none') as y, coalesce(cast({b} as varchar), 'none') as x, "
-        f"{measured(table, shape)} as v from source group by y, x having v is not null order by v desc, y, x limit ?",
+        f"select coalesce(cast({a} as varchar), 'none') as y, coalesce(cast({b} as varchar), "
+        f"'none') as x, "
+        f"{measured(table, shape)} as v from source group by y, x having v is not null order by v "
+        f"desc, y, x limit ?",
         [MAX_CELLS],
     )
     cells = [
@@ -107,7 +114,10 @@ def draw_heatmap(
     best = max(cells, key=lambda one: one[2])
     points = cells_of([one for one in cells if one[0] in ys and one[1] in xs], ys, xs)
     headline = f"{best[0]} and {best[1]} stand out with {number(best[2])} in {what}"
-    finding = f"{plural(len(ys), 'row')} by {plural(len(xs), 'column')}; the lowest is {number(min(one[2] for one in cells))}."
+    finding = (
+        f"{plural(len(ys), 'row')} by {plural(len(xs), 'column')}; the lowest is "
+        f"{number(min(one[2] for one in cells))}."
+    )
     spec = vega.heatmap(
         points,
         x_title=names[1],
@@ -191,14 +201,16 @@ def draw_histogram(
 ) -> Chart | None:
     measure = f"cast({table.sql_name(measure_of(shape))} as double)"
     low, high, mid, p95, count = table.aggregate(
-        f"select min({measure}), max({measure}), quantile_cont({measure}, 0.5), quantile_cont({measure}, 0.95), "
+        f"select min({measure}), max({measure}), quantile_cont({measure}, 0.5), "
+        f"quantile_cont({measure}, 0.95), "
         f"count(*) from source where isfinite({measure})"
     )[0]
     if not count or not high > low or abs(high) > 1e290 or abs(low) > 1e290:
         return None
     width = (high - low) / _BINS
     rows = table.aggregate(
-        f"select least(cast(floor(({measure} - ?) / ?) as integer), ?) as bin, count(*) from source "
+        f"select least(cast(floor(({measure} - ?) / ?) as integer), ?) as bin, count(*) from "
+        f"source "
         f"where isfinite({measure}) group by bin order by bin",
         [low, width, _BINS - 1],
     )

@@ -208,7 +208,8 @@ def _findings(found: Overview, zone: tzinfo, now: datetime) -> list[Finding]:
     if build.status not in (None, "succeeded", "tests_failed"):
         made.append(
             Finding(
-                f"The last build failed: {shown_text(build.message or str(build.status), limit=200)}",
+                f"The last build failed: "
+                f"{shown_text(build.message or str(build.status), limit=200)}",
                 since(build.at),
                 "cdesk worker --once",
             )

@@ -54,8 +54,14 @@ def draw_funnel(
     )
     finding = "No step loses anybody."
     if drops and max(drops)[0] > 0:
-        finding = f"Most are lost before {max(drops)[1]}: {percent(max(drops)[0])} of those one step earlier."
-    alt = f"Funnel of {plural(len(steps), 'step')}: {'; '.join(d['x'] + ' ' + d['text'] for d in data)}. {headline}. {finding}"
+        finding = (
+            f"Most are lost before {max(drops)[1]}: {percent(max(drops)[0])} of those one step "
+            f"earlier."
+        )
+    alt = (
+        f"Funnel of {plural(len(steps), 'step')}: "
+        f"{'; '.join(d['x'] + ' ' + d['text'] for d in data)}. {headline}. {finding}"
+    )
     return Chart("funnel", headline, finding, alt, vega.funnel(data, title="reached"))
 
 
@@ -162,7 +168,10 @@ def draw_paths(
     finding = "Next: " + "; ".join(f"{name} {number(v)}" for v, name in nexts) + "."
     height = min(90 + 44 * max(Counter(n["x"] for n in nodes).values()), 520)
     spec = vega.sankey(links, nodes, depth=depth, height=height)
-    alt = f"Sankey diagram of what follows {start}, {plural(depth, 'step')} deep. {headline}. {finding}"
+    alt = (
+        f"Sankey diagram of what follows {start}, {plural(depth, 'step')} deep. {headline}. "
+        f"{finding}"
+    )
     return Chart("paths", headline, finding, alt, spec)
 
 

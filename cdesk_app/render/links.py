@@ -42,7 +42,7 @@ _LOCK_SECONDS: Final = 5.0
 
 
 class LinkRefused(CdeskError):
-    """A link that opens nothing. `code` says why: `link_invalid`, `link_expired`, `link_revoked`."""
+    """A link that opens nothing. `code`: `link_invalid`, `link_expired` or `link_revoked`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -116,7 +116,10 @@ def _several(
         mean_text="",
         has_series=True,
     )
-    alt = f"Line chart of {what} by {step}, one line each for {listed([label(n) for n in order])}. {headline}. {finding}"
+    alt = (
+        f"Line chart of {what} by {step}, one line each for {listed([label(n) for n in order])}. "
+        f"{headline}. {finding}"
+    )
     totals = (("total", number(total)),) if shape.additive else ()
     return Chart(shape.kind, headline, finding, alt, spec, totals)
 
@@ -145,11 +148,15 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
     by = f"coalesce(cast({table.sql_name(shape.by[0])} as varchar), 'none')" if shape.by else "''"
     # Time zones differ by quarters of an hour: what lies in one is put together before the zone's
     # own calendar, which costs more a row, is asked.
-    moment = f"time_bucket(interval '{1 if step == 'minute' else 15} minutes', cast({name} as timestamp))"
+    moment = (
+        f"time_bucket(interval '{1 if step == 'minute' else 15} minutes', cast({name} as "
+        f"timestamp))"
+    )
     local = "timezone(?, cast(q as timestamptz))" if is_moment else "q"
     rows = table.aggregate(
         f"with quarters as (select {moment} as q, {by} as s, "
-        f"sum({measure}) filter (isfinite({measure})) as v, count(*) filter (isfinite({measure})) as n "
+        f"sum({measure}) filter (isfinite({measure})) as v, count(*) filter (isfinite({measure})) "
+        f"as n "
         f"from source where isfinite({name}) group by q, s) "
         f"select date_trunc(?, {local}) as t, s, {value} as v from quarters "
         f"group by t, s having {value} is not null order by t, s limit ?",

@@ -1,4 +1,5 @@
-"""The worker's presenter: an answer gets its headline, the link to its card, and the chart's picture.
+"""The worker's presenter: an answer gets its headline, the link to its card, and the chart's
+picture.
 
 The words are there before the answer is given; the picture is painted right after it. None of it
 decides whether there is an answer: what fails here is logged, and the answer goes out without.

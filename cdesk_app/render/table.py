@@ -1,4 +1,5 @@
-"""A stored result as a table: pages, sorting, filters and aggregates straight from its Parquet file.
+"""A stored result as a table: pages, sorting, filters and aggregates straight from its Parquet
+file.
 
 DuckDB reads that one file and nothing else: every other path is closed to it, the configuration is
 locked, identifiers are quoted and values bound. Columns are named by their place, since a result

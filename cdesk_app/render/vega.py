@@ -169,7 +169,7 @@ def series(
     mean_text: str,
     has_series: bool,
 ) -> Json:
-    """Line (area below a single one) over time. Points: t (ISO, Z), v, and s with several series."""
+    """Line (area below a single one) over time. Points: t (ISO, Z), v, s with several series."""
     x = {
         "field": "t",
         "type": "temporal",

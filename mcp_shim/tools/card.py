@@ -1,5 +1,5 @@
-"""The card inside the conversation (MCP Apps, SEP-1865, revision 2026-01-26): one page that a client
-shows beside the answer of get_result, and what goes to it.
+"""The card inside the conversation (MCP Apps, SEP-1865, revision 2026-01-26): one page that a
+client shows beside the answer of get_result, and what goes to it.
 
 The page is whole in itself: script and style stand in it by their hash, nothing is fetched. What it
 shows comes by the client's bridge: the result as the model has it, and the chart that the worker

@@ -1,5 +1,5 @@
-"""A result as text for a model: headline, finding, at most ten rows as a Markdown table, how it is to
-be read, where the whole is, and where it comes from. The structured content holds the same.
+"""A result as text for a model: headline, finding, at most ten rows as a Markdown table, how it is
+to be read, where the whole is, and where it comes from. The structured content holds the same.
 """
 
 from __future__ import annotations

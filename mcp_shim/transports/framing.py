@@ -26,7 +26,8 @@ MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """A longer line is skipped up to its line feed; where it was a request, the answer says so."""
 HEAD_BYTES: Final = 4_096
 TAIL_BYTES: Final = 1_024
-"""How much to keep of a line that is too long: a request's id stands before or after its parameters.
+"""How much to keep of a line that is too long: a request's id stands before or after its
+parameters.
 """
 
 

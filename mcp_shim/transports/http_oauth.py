@@ -1,5 +1,5 @@
-"""Tokens of an OAuth 2 authorization server: this service as the resource server that MCP prescribes
-(RFC 9728 metadata, RFC 6750 answers). Signatures and claims are checked by PyJWT.
+"""Tokens of an OAuth 2 authorization server: this service as the resource server that MCP
+prescribes (RFC 9728 metadata, RFC 6750 answers). Signatures and claims are checked by PyJWT.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reading: catalogued templates, their plans, and the context for the snapshot. Each query runs in
-a session of the reader role with its tag, its binds on the server, and the session variables that the
-row access policy goes by.
+a session of the reader role with its tag, its binds on the server, and the session variables that
+the row access policy goes by.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ class Reader:
             return "\n".join(str(row[-1]) for row in cursor)
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
-        """As `Warehouse.export_context`: the worker of a shared service refreshes everybody's; for a
-        person the mapping table decides all the same.
+        """As `Warehouse.export_context`: the worker of a shared service refreshes everybody's; for
+        a person the mapping table decides all the same.
         """
         bound = None if since is None else naive_text(parse_ts(since))
         with self._readers.borrow(_ORG) as connection, connection.cursor() as cursor, refusing():

@@ -27,8 +27,8 @@ DATA_ERRORS: Final[dict[int, str]] = {
     100082: "https://docs.snowflake.com/en/user-guide/data-load-considerations-prepare",
 }
 """What a landing may be refused for because of the lines themselves, by Snowflake's number and the
-page that speaks of it: a timestamp, a number, JSON, a VARIANT that doesn't cast, a null, a text and a
-document that are too long. Nothing else is a line's fault.
+page that speaks of it: a timestamp, a number, JSON, a VARIANT that doesn't cast, a null, a text and
+a document that are too long. Nothing else is a line's fault.
 """
 
 

@@ -280,7 +280,8 @@ def handle_create(
     middle = WITH_MASKING.sub("", middle)
     if (
         "." in found["name"]
-        # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the end
+        # DuckDB keeps temporary relations outside every database; dbt drops its own by name in the
+        # end
     ):
         head = re.sub(r"\b(temporary|temp)\s+", "", head, flags=re.IGNORECASE)
     middle = re.sub(
@@ -308,8 +309,8 @@ def require_type(column: str, type_: str, policy: str) -> None:
 
 
 def masked_columns(clauses: str) -> list[tuple[str, str, str]]:
-    """(column, type or nothing, policy) of a column list, whatever stands between the two: a type has commas and
-    parentheses of its own.
+    """(column, type or nothing, policy) of a column list, whatever stands between the two: a type
+    has commas and parentheses of its own.
     """
     found: list[tuple[str, str, str]] = []
     depth, definition = 0, ""

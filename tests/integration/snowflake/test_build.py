@@ -22,7 +22,8 @@ from tests.integration.snowflake.statement_forms import (
 def test_every_data_test_passes(built: Dbt) -> None:
     result = built(
         "test"
-        # without unit tests, which the project turns off here: `dbt build` alone is what a person runs
+        # without unit tests, which the project turns off here: `dbt build` alone is what a person
+        # runs
     )
     assert result.ok, "\n".join(result.failures)
     assert result.ran > 100

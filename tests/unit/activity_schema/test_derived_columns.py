@@ -42,7 +42,9 @@ def test_a_later_append_may_use_what_an_earlier_one_found(
     later: str,
     sign: str,
 ) -> None:
-    """The later one keeps to rows before (or from) an hour after the row that the earlier one found."""
+    """The later one keeps to rows before (or from) an hour after the row that the earlier one
+    found.
+    """
     create_stream(connection, stream)
     nth = ", nth=2" if later.startswith("nth") else ""
     aggregated = later.startswith("aggregate")
