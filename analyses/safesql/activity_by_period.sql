@@ -4,6 +4,7 @@ activities as (
 
     select
         {{ cdesk.truncate_to('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        activity,
         _session_id,
         _source_system
     from {{ ref('events_live') }}

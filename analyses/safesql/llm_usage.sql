@@ -8,6 +8,7 @@ calls as (
         {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,
         {{ cdesk.json_integer('_feature_json', 'output_tokens') }} as output_tokens,
         {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms,
+        activity,
         _source_system
     from {{ ref('events_live') }}
     where

@@ -4,6 +4,7 @@ calls as (
 
     select
         {{ cdesk.recorded_at() }} as recorded_at,
+        activity,
         _source_system,
         coalesce({{ cdesk.json_string('_feature_json', 'tool') }}, 'unknown') as tool,
         {{ cdesk.json_string('_feature_json', 'outcome') }} as outcome,

@@ -29,11 +29,15 @@ def test_python_knows_the_seed() -> None:
     assert {name: int(row["shed_priority"]) for name, row in seed().items()} == SHED_PRIORITY
 
 
-def test_the_macro_lists_what_the_system_records_of_its_own_work() -> None:
-    text = (ROOT / "macros" / "safesql" / "system_activities.sql").read_text(encoding="utf-8")
-    listed = re.findall(r"'(cdesk\.\w+)'", text.partition("macro system_activities")[2])
+@pytest.mark.parametrize(
+    ("macro", "recorders"),
+    [("system_activities", {"system", "either"}), ("system_only_activities", {"system"})],
+)
+def test_a_macro_lists_what_the_system_records(macro: str, recorders: set[str]) -> None:
+    text = (ROOT / "macros" / "safesql" / f"{macro}.sql").read_text(encoding="utf-8")
+    listed = re.findall(r"'(cdesk\.\w+)'", text.partition(f"macro {macro}")[2])
     assert sorted(listed) == sorted(
-        name for name, row in seed().items() if row["recorded_by"] != "caller"
+        name for name, row in seed().items() if row["recorded_by"] in recorders
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from cdesk.artifacts.formats import read_rows
 from cdesk.artifacts.local import LocalArtifacts
+from cdesk.contract.vocabulary import SYSTEM_ACTIVITIES
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.errors import Forbidden, InvalidField
 from cdesk.core.identity import Caller
@@ -122,6 +123,13 @@ def rows_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result["rows"]]
 
 
+def whole_of(built: Built, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """All rows, where an answer shows ten."""
+    path = LocalArtifacts(built.home.artifacts).path(result["artifact"]["uri"])
+    names = [column["name"] for column in result["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in read_rows(path)]
+
+
 @pytest.mark.parametrize("period", ["hour", "day", "week", "month"])
 def test_periods_add_up_to_the_count(built: Built, period: str) -> None:
     counts = {
@@ -151,6 +159,65 @@ def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
     assert found["most_frequent"]["provenance_template"] == "activity_counts"
     assert found["made_up"]["verified"] is False
     assert found["made_up"]["verification_reason"] == "value_not_in_evidence"
+
+
+def test_the_count_of_what_a_model_logs_is_reported(living: Living) -> None:
+    """Logged as often as the claim needs, then counted: the count is no word of the system's."""
+    made_up = ("invoice_paid", "error_encountered")
+    with living.recorder_of() as recorder:
+        for activity in made_up:
+            for _ in range(1_234):
+                recorder.event(activity, {}, session="made-up")
+        for _ in range(3_456):
+            recorder.event("tool_called", {"tool": "get_context"}, session="its-own")
+        for _ in range(4_567):
+            recorder.event("user_asked", {}, session="mixed")
+        recorder.event("tool_called", {"tool": "get_context"}, session="mixed")
+    living.land_and_build()
+    counts = living.query("activity_counts", {"days_back": 2, "limit": 100})
+    found = {row["activity"]: row for row in whole_of(living, counts)}
+    assert {name for name, row in found.items() if row["basis"] == "system"} == set(
+        found
+    ) & SYSTEM_ACTIVITIES
+    with living.recorder_of() as recorder:
+        for activity in (*made_up, "tool_called"):
+            recorder.insight(
+                "basis",
+                activity,
+                found[f"cdesk.{activity}"]["activity_count"],
+                counts["query_hash"],
+            )
+    living.land_and_build()
+    insights = rows_of(living.query("insights", {"subject": "basis"}))
+    assert {row["metric"]: (row["verified"], row["basis"]) for row in insights} == {
+        "invoice_paid": (True, "reported"),
+        "error_encountered": (True, "reported"),
+        "tool_called": (True, "system"),
+    }
+    sessions = rows_of(living.query("sessions", {"days_back": 2}))
+    assert {
+        row["session_id"]: row["basis"]
+        for row in sessions
+        if row["session_id"] in ("made-up", "its-own", "mixed")
+    } == {"made-up": "reported", "its-own": "system", "mixed": "reported"}
+
+
+@pytest.mark.parametrize(
+    ("template", "params", "bases"),
+    [
+        ("activity_by_period", {"activity": "cdesk.user_asked"}, {"reported"}),
+        ("activity_by_period", {"activity": "cdesk.tool_called"}, {"system"}),
+        ("tool_usage", {}, {"system"}),
+        ("llm_usage", {}, {"reported"}),
+        ("top_customers", {}, {"reported"}),
+        ("health", {}, {"reported"}),
+    ],
+)
+def test_a_template_says_whose_word_its_rows_are(
+    built: Built, template: str, params: dict[str, Any], bases: set[str]
+) -> None:
+    asked = {**example(built.catalog.get(template)), **params}
+    assert {row["basis"] for row in rows_of(built.query(template, asked))} == bases
 
 
 def test_a_superseded_insight_stays_in_the_history(living: Living) -> None:

@@ -4,6 +4,7 @@ from every SafeSQL template.
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -111,9 +112,12 @@ def catalogs(
 
 
 def answer(
-    warehouse: SnowflakeWarehouse | DuckDBWarehouse, template: Template, customer: str
+    warehouse: SnowflakeWarehouse | DuckDBWarehouse,
+    template: Template,
+    customer: str,
+    **changed: Any,
 ) -> list[dict[str, Any]]:
-    params = template.check_params(template.example)
+    params = template.check_params(template.example) | changed
     binds = template.bind(params, customer=customer, is_analyst=True)
     with warehouse.run_template(
         template, binds, query_tag="cdesk_0000beef", timeout_seconds=30
@@ -146,3 +150,35 @@ def test_every_template_answers_the_same(
                 problems.append(f"{name}: {theirs[:2]} is not {ours[:2]}")
     remote.close()
     assert not problems, "\n".join(problems)
+
+
+def test_whose_word_a_row_is_is_the_same(
+    account: FakeAccount, both_built: Dbt, catalogs: dict[str, dict[str, Template]]
+) -> None:
+    """The records are older than the examples look back, so the windows here reach all of them."""
+    remote = SnowflakeWarehouse(Login(account.environ))
+    local = DuckDBWarehouse(both_built.work / "warehouse.duckdb")
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("activity_counts", {"days_back": 36_500}),
+        ("activity_by_period", {"days_back": 36_500, "activity": "cdesk.user_asked"}),
+        ("activity_by_period", {"days_back": 36_500, "activity": "cdesk.tool_called"}),
+        ("sessions", {"days_back": 36_500}),
+        ("tool_usage", {"days_back": 36_500}),
+        ("llm_usage", {"days_back": 36_500}),
+        ("top_customers", {"days_back": 36_500}),
+        ("stream_metrics", {"hours_back": 876_000}),
+        ("health", {}),
+    ]
+    bases: dict[str, set[str]] = {}
+    for (name, params), customer in itertools.product(asked, CUSTOMERS[:2]):
+        theirs, ours = (
+            [row["basis"] for row in answer(warehouse, catalogs[dialect][name], customer, **params)]
+            for warehouse, dialect in ((remote, "snowflake"), (local, "duckdb"))
+        )
+        assert theirs == ours, name
+        bases.setdefault(name, set()).update(ours)
+    assert all(bases.values()), "each finds rows"
+    remote.close()
+    assert bases["activity_counts"] == bases["activity_by_period"] == {"system", "reported"}
+    assert bases["tool_usage"] == {"system"}
+    assert bases["llm_usage"] == {"reported"}
