@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from tests.integration.queries.conftest import Built
 
 EXPLAINED: dict[tuple[str, str], Origin] = {
-    # The stored number of the last row before is the count of all before it.
-    ("aggregate_before", "append_count"): "written",
     # Measured by this server for its own `cdesk.tool_called`; a row with anybody else's in it says
     # `reported`.
     ("tool_usage", "latency_p50_ms"): "reported",
