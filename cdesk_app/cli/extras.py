@@ -27,7 +27,7 @@ EXTRAS: Final = {
         "tqdm",
     ),
     "render": ("duckdb", "jinja2", "pyarrow", "starlette", "uvicorn", "vl_convert"),
-    "http": ("httptools", "starlette", "uvicorn"),
+    "http": ("httptools", "jwt", "starlette", "uvicorn"),
     "s3": ("boto3", "botocore"),
 }
 """Extra → the modules that it brings and the base installation does not have. Each extra is whole:
