@@ -275,6 +275,7 @@ async def _session(settings: Settings, home: StateDirectory) -> AsyncIterator[Cl
         "CDESK_CUSTOMER": settings.customer,
         "CDESK_ROLES": "analyst",  # all that is recorded in the demo's directory is its person's
         "CDESK_WORKER": "auto",
+        "CDESK_RENDER": "off",  # it would outlive the demo, on the port of the real one
     }
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     with os.fdopen(open_private(home.root / "server.log", flags), "a", encoding="utf-8") as log:

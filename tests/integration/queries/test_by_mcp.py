@@ -31,6 +31,7 @@ def served(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         **os.environ,
         "CDESK_HOME": str(built.home.root),
         "CDESK_CUSTOMER": built.settings.customer,
+        "CDESK_RENDER": "off",  # the renderer would outlive the tests
     }
     with subprocess.Popen(
         [sys.executable, "-m", "cdesk_app.cli", "worker"],
