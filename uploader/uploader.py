@@ -7,7 +7,6 @@ landed.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sqlite3
@@ -18,8 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from cdesk.core.backoff import Breaker
 from cdesk.core.clock import NowNs, format_ts
@@ -36,7 +34,6 @@ from cdesk.queue.files import (
     QueueFile,
     QueueListing,
     by_writer,
-    count_lines,
     finish_leftovers,
     fresh_name,
     list_queue,
@@ -46,14 +43,14 @@ from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandResult, Warehouse
 from uploader.archive import Archive
 from uploader.batching import Batcher, Prepared
+from uploader.bulk import Bulk
 from uploader.checkpoints import Checkpoints, Progress
+from uploader.file_position import is_still, resume, wherever
 from uploader.landing import land_around_poison
-from uploader.reading import line_end, read_blocks, tail_crc
+from uploader.reading import read_blocks, tail_crc
 from uploader.validation import QUARANTINE
 
 log = logging.getLogger("cdesk.uploader")
-
-T = TypeVar("T")
 
 FIRST_ROWS: Final = 2_000
 LEAST_ROWS: Final = 100
@@ -68,8 +65,6 @@ DEBOUNCE_SECONDS: Final = 0.5
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
 CLEAN_UP_SECONDS: Final = 600.0
-BULK_SECONDS: Final = 3.0
-BULK_GAP_SECONDS: Final = 0.05
 _POSITIONS_AT_ONCE: Final = 10_000
 
 
@@ -253,7 +248,7 @@ class Uploader:
         report.held = []
         report.unreadable = listing.held
         self._look_again = False
-        with _Bulk(self._warehouse, self._monotonic) as bulk:
+        with Bulk(self._warehouse, self._monotonic) as bulk:
             for prepared in self._prepare(listing.files, report):
                 if stop.is_set():
                     return False
@@ -323,7 +318,7 @@ class Uploader:
                     index in prepared.torn
                 )  # a torn line is a file's last
                 try:
-                    progress.tail_crc = _wherever(
+                    progress.tail_crc = wherever(
                         prepared.files[name], partial(tail_crc, offset=progress.next_offset)
                     )
                 except (OSError, ValueError):
@@ -346,7 +341,7 @@ class Uploader:
                     progress = self._progress.setdefault(file.name, Progress())
                     if size == progress.next_offset and not file.sealed:
                         continue
-                    if not _is_still(file, progress, size):
+                    if not is_still(file, progress, size):
                         if (
                             file.sealed
                         ):  # nobody writes to it: its content lands under a name of its own
@@ -428,7 +423,7 @@ class Uploader:
             listing = list_queue(self._queue)
         cached = self._checkpoints.load() or {}
         progress = {
-            file.name: _resume(file, positions.get(file.name, -1), cached.get(file.name))
+            file.name: resume(file, positions.get(file.name, -1), cached.get(file.name))
             for file in listing.files
         }
         with self._progress_lock:
@@ -437,82 +432,3 @@ class Uploader:
             self._checkpoints.forget(cached.keys() - progress.keys())
             self._checkpoints.save(progress.items(), now=format_ts(self._now_ns()))
         return listing
-
-
-class _Bulk:
-    """Keeps the warehouse for several landings in a row, and gives it up every few seconds so that
-    others get their turn.
-    """
-
-    def __init__(self, warehouse: Warehouse, monotonic: Callable[[], float]) -> None:
-        self._warehouse = warehouse
-        self._monotonic = monotonic
-        self._stack = contextlib.ExitStack()
-        self._until: float | None = None
-
-    def hold(self) -> None:
-        now = self._monotonic()
-        if self._until is not None and now >= self._until:
-            self.release()
-            time.sleep(BULK_GAP_SECONDS)
-        if self._until is None:
-            self._stack.enter_context(self._warehouse.bulk())
-            self._until = self._monotonic() + BULK_SECONDS
-
-    def release(self) -> None:
-        self._until = None
-        self._stack.close()
-
-    def __enter__(self) -> _Bulk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-
-_CONTRADICTION: Final = -1
-"""A tail_crc that no file has."""
-
-
-def _resume(file: QueueFile, position: int, cached: Progress | None) -> Progress:
-    """How far `file` has landed, given the warehouse's greatest offset (-1: nothing) and what was
-    remembered.
-    """
-    if position < 0:
-        return Progress()
-    contradiction = Progress(position + 1, position, 0, _CONTRADICTION)
-    if cached is not None and cached.last_offset == position and cached != contradiction:
-        return cached
-
-    def measured(path: Path) -> Progress:
-        end = line_end(path, position)
-        if end is None:
-            return contradiction
-        return Progress(end, position, count_lines(path, 0, end), tail_crc(path, end))
-
-    try:
-        return _wherever(file, measured)
-    except (OSError, ValueError):
-        return contradiction
-
-
-def _is_still(file: QueueFile, progress: Progress, size: int) -> bool:
-    """Whether the file still begins with what has landed of it (it may have been cut, or replaced
-    by another).
-    """
-    if size < progress.next_offset:
-        return False
-    try:
-        return tail_crc(file.path, progress.next_offset) == progress.tail_crc
-    except ValueError:
-        return False
-
-
-def _wherever(file: QueueFile, read: Callable[[Path], T]) -> T:
-    """What `read` finds in the file, which its writer may have sealed, and so renamed, since it was
-    listed.
-    """
-    try:
-        return read(file.path)
-    except FileNotFoundError:
-        return read(file.path.with_name(file.name))

@@ -13,7 +13,7 @@ from mcp_shim import lazy_sdk
 from mcp_shim.main import run_as_module
 from mcp_shim.server import McpServer
 from mcp_shim.transports import stdio
-from mcp_shim.transports.stdio import MessageReader, MessageWriter
+from mcp_shim.transports.stdio_streams import MessageReader, MessageWriter
 
 assert not lazy_sdk.install(), "the SDK is loaded already"
 

@@ -27,7 +27,7 @@ from mcp_shim.transports.framing import (
     encode_message,
     parse_message,
 )
-from mcp_shim.transports.stdio import Mode, Transport, open_transport
+from mcp_shim.transports.stdio_descriptors import Mode, Transport, open_transport
 
 MODES: list[Mode] = ["threads"] if os.name == "nt" else ["loop", "threads"]
 JSON = st.recursive(

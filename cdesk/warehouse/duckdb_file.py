@@ -1,0 +1,308 @@
+"""A DuckDB file, opened for each use and closed again, so that worker, dbt and readers take turns.
+
+DuckDB lets one process write or several read. Another process that holds the file is waited for
+with back-off; within this process reads share one read-only instance and a landing waits for them
+(`cdesk.warehouse.read_write_lock`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import duckdb
+
+from cdesk.core.backoff import FULL_JITTER, Backoff
+from cdesk.core.errors import (
+    QueryCancelled,
+    WarehouseError,
+    WarehouseNotBuilt,
+    WarehouseUnavailable,
+)
+from cdesk.warehouse.read_write_lock import ReadWriteLock
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_HELD: Final = Backoff(0.01, 0.5, jitter=FULL_JITTER)
+_CANCEL_POLL: Final = 0.05
+_CANCELLED_EARLY: Final = "the query was cancelled before it started"
+_NOT_BUILT: Final = (
+    "the warehouse is not built yet; the worker builds it, or run 'cdesk worker --once'"
+)
+_READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+}
+
+
+class DuckDBFile:
+    """One file and the turns of those who use it here. Safe to use from several threads.
+
+    land_wait, read_wait: seconds to go on trying while somebody else holds the file.
+    land_memory, read_memory: the limits of a landing and of all queries together, as DuckDB writes
+    them ('1GB').
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        land_wait: float,
+        read_wait: float,
+        land_memory: str,
+        read_memory: str,
+        threads: int,
+        rng: random.Random,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._path = path
+        self._land_wait = land_wait
+        self._read_wait = read_wait
+        self._land_memory = land_memory
+        self._read_memory = read_memory
+        self._threads = threads
+        self._rng = rng
+        self._sleep = sleep
+        self._read_write = ReadWriteLock()
+        self._shared_state = threading.Condition()
+        self._is_opening = False
+        self._shared: DuckDBPyConnection | None = None
+        self._shared_users = 0
+        self._bulk = threading.local()
+        self._held = threading.local()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[DuckDBPyConnection]:
+        """A connection that has the file alone; the kept one inside `kept_for_writing`.
+
+        Raises:
+            WarehouseUnavailable: readers here or another process keep the file.
+        """
+        shared: DuckDBPyConnection | None = getattr(self._bulk, "connection", None)
+        if shared is not None:
+            yield shared
+            return
+        deadline = time.monotonic() + self._land_wait
+        try:
+            with self._read_write.write(self._land_wait):
+                connection = self._connect(
+                    deadline,
+                    read_only=False,
+                    config={
+                        "threads": self._threads,
+                        "memory_limit": self._land_memory,
+                        "python_enable_replacements": "false",
+                    },
+                )
+                try:
+                    yield connection
+                finally:
+                    connection.close()
+        except TimeoutError:
+            raise WarehouseUnavailable(
+                "running queries keep the warehouse; landing waits for them"
+            ) from None
+
+    @contextlib.contextmanager
+    def reading(
+        self, wait: float | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[DuckDBPyConnection]:
+        """A cursor of the instance that all reads of this process share.
+
+        Raises:
+            WarehouseUnavailable: a landing here or another process keeps the file.
+            QueryCancelled: cancelled while it waited.
+        """
+        held: DuckDBPyConnection | None = getattr(self._held, "cursor", None)
+        if held is not None:
+            with contextlib.closing(held.cursor()) as cursor:
+                yield cursor
+            return
+        wait = self._read_wait if wait is None else wait
+        deadline = time.monotonic() + wait
+        entered = contextlib.ExitStack()
+        try:
+            entered.enter_context(self._read_write.read(wait, cancel=cancel))
+        except TimeoutError:
+            raise WarehouseUnavailable(
+                "a landing keeps the warehouse; try again in a moment"
+            ) from None
+        with entered:
+            cursor = self._share(deadline, cancel)
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+                self._unshare()
+
+    @contextlib.contextmanager
+    def kept_for_writing(self) -> Iterator[None]:
+        """Every landing of this thread inside the block uses one connection."""
+        with self.writing() as connection:
+            self._bulk.connection = connection
+            try:
+                yield
+            finally:
+                self._bulk.connection = None
+
+    @contextlib.contextmanager
+    def kept_for_reading(self, cancel: threading.Event | None) -> Iterator[None]:
+        """Every read of this thread inside the block uses one opened instance."""
+        with self.reading(cancel=cancel) as cursor:
+            self._held.cursor = cursor
+            try:
+                yield
+            finally:
+                self._held.cursor = None
+
+    def _share(self, deadline: float, cancel: threading.Event | None) -> DuckDBPyConnection:
+        """A cursor of the one read-only instance, opened by the first who needs it."""
+        with self._shared_state:
+            while self._shared is None:
+                if not self._is_opening:
+                    self._open_shared(deadline, cancel)
+                    continue
+                if cancel is not None and cancel.is_set():
+                    raise QueryCancelled(_CANCELLED_EARLY)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise WarehouseUnavailable(
+                        f"another process holds {self._path.name}; it is tried again"
+                    )
+                self._shared_state.wait(min(left, _CANCEL_POLL) if cancel is not None else left)
+            cursor = self._shared.cursor()
+            self._shared_users += 1
+            return cursor
+
+    def _open_shared(self, deadline: float, cancel: threading.Event | None) -> None:
+        """Open the read-only instance. The lock is free meanwhile: whoever waits for the instance
+        can still be cancelled.
+        """
+        self._is_opening = True
+        self._shared_state.release()
+        connection = None
+        try:
+            connection = self._connect(
+                deadline,
+                read_only=True,
+                config={
+                    **_READ_CONFIG,
+                    "threads": self._threads,
+                    "memory_limit": self._read_memory,
+                },
+                cancel=cancel,
+            )
+            try:
+                connection.execute("set global TimeZone = 'UTC'").fetchall()
+                connection.execute("set global lock_configuration = true").fetchall()
+            except duckdb.Error as error:
+                connection.close()
+                connection = None
+                refuse(error)
+        finally:
+            self._shared_state.acquire()
+            self._shared = connection
+            self._is_opening = False
+            self._shared_state.notify_all()
+
+    def _unshare(self) -> None:
+        """Close the instance after its last user: an open reader keeps dbt and landings out."""
+        with self._shared_state:
+            self._shared_users -= 1
+            if self._shared_users == 0 and self._shared is not None:
+                self._shared.close()
+                self._shared = None
+
+    def _connect(
+        self,
+        deadline: float,
+        *,
+        read_only: bool,
+        config: dict[str, str | bool | int | float | list[str]],
+        cancel: threading.Event | None = None,
+    ) -> DuckDBPyConnection:
+        """Open the file, trying again with full jitter while another process holds it.
+
+        Raises:
+            WarehouseNotBuilt: there is no file. WarehouseUnavailable: held until the deadline.
+            WarehouseError: unreadable.
+        """
+        pauses = _HELD.pauses(self._rng)
+        while True:
+            if not self._path.exists():
+                raise WarehouseNotBuilt(_NOT_BUILT)
+            try:
+                return duckdb.connect(self._path, read_only=read_only, config=config)
+            except duckdb.Error as error:
+                if not _is_held(error):
+                    refuse(error)
+                if cancel is not None and cancel.is_set():
+                    raise QueryCancelled(_CANCELLED_EARLY) from None
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise WarehouseUnavailable(
+                        f"another process holds {self._path.name} ({_holder(error)}); "
+                        "it is tried again"
+                    ) from None
+            pause = min(next(pauses), left)
+            if cancel is None:
+                self._sleep(pause)
+            else:
+                cancel.wait(pause)
+
+
+@contextlib.contextmanager
+def transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing, also on a connection that is used again."""
+    try:
+        connection.execute("begin").fetchall()
+        yield
+        connection.execute("commit").fetchall()
+    except BaseException as failure:
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("rollback").fetchall()
+        if isinstance(failure, duckdb.Error):
+            refuse(failure)
+        raise
+
+
+def _is_held(error: Exception) -> bool:
+    """Whether an error on opening means that somebody else has the file (POSIX lock, Windows
+    sharing, other mode here).
+    """
+    text = str(error)
+    return (isinstance(error, duckdb.IOException) and ("lock" in text or "being used" in text)) or (
+        isinstance(error, duckdb.ConnectionException) and "different configuration" in text
+    )
+
+
+def _holder(error: Exception) -> str:
+    match = re.search(r"PID (\d+)", str(error))
+    return f"process {match[1]}" if match else "busy"
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+def refuse(error: Exception) -> NoReturn:
+    """An engine error as one of ours."""
+    if isinstance(error, duckdb.CatalogException):
+        raise WarehouseNotBuilt(f"{_NOT_BUILT} ({first_line(error)})") from None
+    if isinstance(error, duckdb.IOException) and "not a valid DuckDB" not in str(error):
+        raise WarehouseUnavailable(
+            f"the warehouse file cannot be used: {first_line(error)}"
+        ) from None
+    if isinstance(error, duckdb.OutOfMemoryException):
+        raise WarehouseError(f"out of memory: {first_line(error)}") from None
+    raise WarehouseError(first_line(error)) from None
