@@ -46,7 +46,6 @@ PRIORITY: Final = (
     "recent_questions",
     "unverified",
     "counts",
-    "last_activities",
     "definitions",
 )
 """Sections in the order in which they go in; the last ones are left out first."""
@@ -56,7 +55,6 @@ SECTIONS: Final[Mapping[str, type]] = {
     "insights": list,
     "unverified": list,
     "counts": dict,
-    "last_activities": list,
     "recent_questions": list,
     "definitions": dict,
 }

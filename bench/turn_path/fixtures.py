@@ -55,14 +55,6 @@ def context(customer: str, *, insights: int, seed: int = 0) -> bytes:
                 insight(number, reason="no provenance") for number in range(insights // 3)
             ],
             "counts": {name: {"d1": 3 + seed % 5, "d7": 21, "d30": 90} for name in activities},
-            "last_activities": [
-                {
-                    "activity": activities[n % len(activities)],
-                    "ts": format_ts(now),
-                    "activity_id": ids.uuid7(),
-                }
-                for n in range(20 if insights > 3 else 2)
-            ],
             "recent_questions": [
                 {
                     "question": f"How many sessions did step {n} take last week?",

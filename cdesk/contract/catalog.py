@@ -220,6 +220,8 @@ class Template:
     not where the template is asked to see the system as it is at this moment. `evidence_columns`:
     the columns whose values can prove an insight, each with whose word they are (`Basis`).
     `safe_columns`: text that an answer others look at shows as it is; all other text is redacted.
+    `family`: a sentence on what all templates of this family do, the same in each of them, by which
+    a list shows them as one.
     """
 
     name: str
@@ -233,6 +235,7 @@ class Template:
     reuse: bool = True
     evidence_columns: Mapping[str, Basis] = field(default_factory=dict)
     safe_columns: tuple[str, ...] = ()
+    family: str | None = None
 
     def document(self) -> dict[str, Any]:
         """What a person or a model is told of it, as JSON."""
@@ -427,6 +430,7 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
                 reuse=bool(item.get("reuse", True)),
                 evidence_columns=dict(item.get("evidence_columns") or {}),
                 safe_columns=tuple(item.get("safe_columns") or ()),
+                family=item.get("family"),
             )
             for name, item in data["templates"].items()
         }

@@ -84,12 +84,10 @@ def told(answer: Mapping[str, Any], *, rows: int = 10) -> str:
     counts = sorted(context["counts"].items(), key=lambda item: (-item[1].get("d30", 0), item[0]))
     counted = [(name, count.get("d1"), count.get("d7"), count.get("d30")) for name, count in counts]
     asked = [(item["ts"], item["question"]) for item in context["recent_questions"]]
-    last = [(item["ts"], item["activity"]) for item in context["last_activities"]]
     for title, columns, found in (
         ("insights", ("subject", "metric", "value", "state", "query_hash"), remembered),
         ("activities", ("activity", "today", "7 days", "30 days"), counted),
         ("recent questions", ("asked", "question"), asked),
-        ("last activities", ("at", "activity"), last),
     ):
         if found:
             more = f" (the first {rows} of {len(found):,})" if len(found) > rows else ""

@@ -12,6 +12,7 @@ from cdesk.contract.catalog import Catalog
 from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
 from mcp_shim.tools.arguments import as_sent
+from mcp_shim.tools.describe_template import DESCRIBE_TEMPLATE
 from mcp_shim.tools.get_context import GET_CONTEXT
 from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from mcp_shim.session import Session
 
 TOOLS: Final[Mapping[str, Tool]] = {
-    tool.name: tool for tool in (GET_CONTEXT, LOG_EVENT, SUBMIT_QUERY, GET_RESULT, LOG_INSIGHT)
+    tool.name: tool
+    for tool in (
+        GET_CONTEXT,
+        LOG_EVENT,
+        SUBMIT_QUERY,
+        DESCRIBE_TEMPLATE,
+        GET_RESULT,
+        LOG_INSIGHT,
+    )
 }
 """Every tool by its name, in the order in which they are listed."""
 

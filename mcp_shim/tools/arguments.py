@@ -21,7 +21,7 @@ from mcp_shim.tools.tool import Json
 
 def as_sent(schema: Json, given: Mapping[str, Any]) -> Json:
     """The arguments that a client meant, by the tool's input schema."""
-    properties, needed = schema["properties"], schema["required"]
+    properties, needed = schema["properties"], schema.get("required", ())
     return {
         name: _as_wanted(value, _kinds(properties[name])) if name in properties else value
         for name, value in given.items()

@@ -22,7 +22,7 @@ from mcp_shim.context import WRITTEN_NOTE
 from mcp_shim.tools.arguments import boolean, required, seconds
 from mcp_shim.tools.card import TOOL_META, chart_image, chart_meta
 from mcp_shim.tools.told import told
-from mcp_shim.tools.tool import HASH, Answer, Json, Progress, Tool, closed, nullable
+from mcp_shim.tools.tool import Answer, Json, Progress, Tool, closed, nullable
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MAX_WAIT_SECONDS: Final = 20.0
 PROGRESS_SECONDS: Final = 1.0
 PREVIEW_ROWS: Final = 10
-_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
 async def _get_result(session: Session, given: Json, progress: Progress | None) -> Answer:
@@ -157,16 +156,14 @@ GET_RESULT: Final = Tool(
     text=(
         f"The state of a ticket, and once it has succeeded its result: a headline, up to "
         f"{PREVIEW_ROWS} rows, the row count, as_of, query_hash, and a link to its card, where "
-        "the person sees all rows and a chart; a client that can shows the card by itself. "
-        "While it waits, progress says how many go before it. Set wait_seconds to 10 rather "
-        f"than calling often. A ticket not started within {EXPIRY_SECONDS // 60} minutes "
-        "expires."
+        "the person sees all rows and a chart. Set wait_seconds to 10 rather than calling often. "
+        f"A ticket not started within {EXPIRY_SECONDS // 60} minutes expires."
     ),
     input=closed(
         {
             "ticket_id": {
                 "type": "string",
-                "pattern": _UUID,
+                "maxLength": 36,
                 "description": "From submit_query.",
             },
             "wait_seconds": {
@@ -174,25 +171,17 @@ GET_RESULT: Final = Tool(
                 "minimum": 0,
                 "maximum": MAX_WAIT_SECONDS,
                 "default": 0,
-                "description": (
-                    "Wait up to so long for the end of the query. Other calls go on meanwhile."
-                ),
+                "description": "Wait up to so long for the query to end.",
             },
             "chart": {
                 "type": "boolean",
                 "default": False,
-                "description": (
-                    "Also answer with the chart as an image, where it is painted and you want to "
-                    "look at it."
-                ),
+                "description": "Also answer with the chart as an image, to look at it yourself.",
             },
             "cancel": {
                 "type": "boolean",
                 "default": False,
-                "description": (
-                    "Cancel the query instead: at once while it waits, within a moment while "
-                    "it runs. One that has ended stays as it is."
-                ),
+                "description": "Cancel the query instead; one that has ended stays as it is.",
             },
         },
         ("ticket_id",),
@@ -204,27 +193,8 @@ GET_RESULT: Final = Tool(
                 "enum": ["queued", "running", "succeeded", "failed", "cancelled", "expired"]
             },
             "progress": nullable("string"),
-            "error": nullable(
-                "object",
-                properties={"code": {"type": "string"}, "message": {"type": "string"}},
-                required=["code", "message"],
-            ),
-            "result": nullable(
-                "object",
-                properties={
-                    "headline": nullable("string"),
-                    "template": {"type": "string"},
-                    "query_hash": HASH,
-                    "as_of": nullable("string"),
-                    "columns": {"type": "array"},
-                    "rows": {"type": "array", "maxItems": PREVIEW_ROWS},
-                    "row_count": {"type": "integer"},
-                    "sampled": {"type": "boolean"},
-                    "sampling_note": nullable("string"),
-                    "artifact": nullable("object"),
-                    "card": nullable("object"),
-                },
-            ),
+            "error": nullable("object"),
+            "result": nullable("object"),
             "note": nullable("string"),
         },
         ("ticket_id", "status", "progress", "error", "result", "note"),

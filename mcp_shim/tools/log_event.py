@@ -32,10 +32,8 @@ LOG_EVENT: Final = Tool(
     name="log_event",
     title="Log an activity",
     text=(
-        "Record one activity of this conversation. Log cdesk.user_asked, "
-        "cdesk.claude_responded, cdesk.file_read and cdesk.file_written as they happen; no "
-        "need to mention it. It is stored before the answer comes. A call that failed may be "
-        "repeated as it was."
+        "Record one activity of this conversation as it happens; no need to mention it. It is "
+        "stored before the answer comes. A call that failed may be repeated as it was."
     ),
     input=closed(
         {
@@ -51,9 +49,8 @@ LOG_EVENT: Final = Tool(
             "feature_json": {
                 "type": "object",
                 "description": (
-                    f"Details of this activity: at most {MAX_FEATURE_BYTES // 1024} KiB as "
-                    f"JSON, nested at most {MAX_FEATURE_DEPTH} deep, numbers finite and within "
-                    "64 bits."
+                    f"Its details, at most {MAX_FEATURE_BYTES // 1024} KiB as JSON, "
+                    f"{MAX_FEATURE_DEPTH} deep, numbers within 64 bits. Only what you know."
                 ),
             },
             "link": {
@@ -65,8 +62,7 @@ LOG_EVENT: Final = Tool(
             "revenue_impact": {
                 "type": "number",
                 "description": (
-                    "Money earned (or, negative, lost) by this very activity. Leave it out "
-                    "unless it is known."
+                    "Money earned (negative: lost) by this very activity, where it is known."
                 ),
             },
         },

@@ -10,7 +10,7 @@ import orjson
 from cdesk.contract.records import MAX_NAME, MAX_VALUE, without_credentials
 from cdesk.core.errors import InvalidField, StateDirectoryError
 from mcp_shim.tools.arguments import named
-from mcp_shim.tools.tool import HASH, SCALAR_TYPES, TS, Json, Progress, Tool, closed
+from mcp_shim.tools.tool import HASH, TS, Json, Progress, Tool, closed
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -81,10 +81,9 @@ LOG_INSIGHT: Final = Tool(
     title="Remember an insight",
     text=(
         "Remember one finding: one value for one metric of one subject. With the query_hash of "
-        "the result it comes from it is checked against that result and becomes a verified "
-        "fact where the value stands in a column with a `basis` (its evidence columns); "
-        "elsewhere, and without, it is kept as unverified: names, arguments and what was "
-        "logged or remembered prove nothing. get_context shows it at once as pending."
+        "the result it comes from it becomes a verified fact where the value stands in one of "
+        "that template's evidence columns (those with a `basis`); otherwise it is kept as "
+        "unverified. get_context shows it at once as pending."
     ),
     input=closed(
         {
@@ -92,32 +91,29 @@ LOG_INSIGHT: Final = Tool(
                 "type": "string",
                 "minLength": 1,
                 "maxLength": MAX_NAME,
-                "description": (
-                    "What it is about, in a form that you would use again: 'project atlas', "
-                    "'weekly reading'."
-                ),
+                "description": ("What it is about, in words to be used again: 'project atlas'."),
             },
             "metric": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": MAX_NAME,
                 "description": (
-                    "Which property of the subject: 'open questions', 'median session "
-                    "minutes'. A later insight on the same subject and metric replaces this "
-                    "one."
+                    "Which property of it: 'open questions'. A later insight on the same "
+                    "subject and metric replaces this one."
                 ),
             },
             "value": {
-                "type": SCALAR_TYPES,
-                "maxLength": MAX_VALUE,
+                "anyOf": [
+                    {"type": "string", "maxLength": MAX_VALUE},
+                    {"type": "number"},
+                    {"type": "boolean"},
+                    {"type": "null"},
+                ],
                 "description": "One value, exactly as it stands in the result.",
             },
             "provenance_query_hash": {
                 **HASH,
-                "description": (
-                    "query_hash of the result that the value comes from. Without it the "
-                    "insight stays unverified."
-                ),
+                "description": ("query_hash of the result that the value comes from."),
             },
         },
         ("subject", "metric", "value"),

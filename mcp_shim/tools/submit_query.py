@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from cdesk.contract.catalog import FORMS, Catalog, Template
+from cdesk.contract.catalog import Catalog
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
@@ -19,7 +18,8 @@ from cdesk.state.tickets import (
     submit_ticket,
 )
 from mcp_shim.tools.arguments import boolean, integer, params_as_sent, required
-from mcp_shim.tools.tool import HASH, TS, Json, Progress, Tool, closed
+from mcp_shim.tools.template_list import allowed_templates, template_list
+from mcp_shim.tools.tool import Json, Progress, Tool, closed
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -84,33 +84,10 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
     return answer
 
 
-def describe_template(template: Template, *, is_analyst: bool) -> str:
-    """One line on a template: name, parameters with bounds and defaults, what it answers."""
-    parts = []
-    for parameter in template.parameters:
-        text = f"{parameter.name}: {parameter.brief}"
-        if not parameter.required:
-            text += f" = {parameter.default}"
-        parts.append(text)
-    scope = " [all customers]" if template.scope != "customer" and is_analyst else ""
-    return f"- {template.name}({'; '.join(parts)}){scope}: {template.description}"
-
-
-def _forms(templates: Iterable[Template]) -> str:
-    """What values of the types look like that the templates take."""
-    types = {
-        parameter.type.removeprefix("list[").removesuffix("]")
-        for template in templates
-        for parameter in template.parameters
-    }
-    forms = "; ".join(f"{name}: {form}" for name, form in FORMS.items() if name in types)
-    return f"Values: {forms}." if forms else ""
-
-
 _OWN: Final = "they see this person's data alone"
 _ALL: Final = (
-    "they see this person's data alone, but for those marked [all customers], which see "
-    "everybody's (this connection has the analyst role): say whose data an answer is about"
+    "they see this person's data alone, but for those marked [all], which see everybody's (this "
+    "connection has the analyst role): say whose data an answer is about"
 )
 
 
@@ -119,23 +96,11 @@ def _for_caller(tool: Tool, catalog: Catalog | None, caller: Caller) -> tuple[st
     text = tool.text.replace(_OWN, _ALL) if caller.is_analyst else tool.text
     if catalog is None:
         return (
-            f"{text} The catalog is being built: its templates appear here within a minute.",
+            f"{text}\n\nThe catalog is being built: its templates appear here within a minute.",
             tool.input,
         )
-    templates = [
-        template
-        for template in catalog.templates.values()
-        if template.scope != "org" or caller.is_analyst
-    ]
-    lines = "\n".join(
-        describe_template(template, is_analyst=caller.is_analyst) for template in templates
-    )
-    properties = tool.input["properties"]
-    names = {**properties["template"], "enum": [template.name for template in templates]}
-    return (
-        f"{text}\n\n{_forms(templates)}\n\nTemplates:\n{lines}",
-        {**tool.input, "properties": {**properties, "template": names}},
-    )
+    listed = template_list(allowed_templates(catalog, caller), is_analyst=caller.is_analyst)
+    return f"{text}\n\nTemplates (`?`: may be left out):\n{listed}", tool.input
 
 
 SUBMIT_QUERY: Final = Tool(
@@ -144,17 +109,22 @@ SUBMIT_QUERY: Final = Tool(
     text=(
         "Start one of the cataloged queries over the activity stream; comes back at once with "
         "a ticket for get_result. Only these templates exist, and they see this person's data "
-        "alone. The same question on unchanged data is answered by the earlier result, which "
-        "then says reused; fresh runs it again."
+        "alone. describe_template tells a template's parameters in full. An unchanged question "
+        "on unchanged data is answered by the earlier result, which then says reused."
     ),
     input=closed(
         {
-            "template": {"type": "string", "minLength": 1, "maxLength": 255},
+            "template": {
+                "type": "string",
+                "maxLength": 255,
+                "description": "Its name, from the list above.",
+            },
             "params": {
                 "type": "object",
                 "default": {},
                 "description": (
-                    "The template's parameters by name. Those with a default may be left out."
+                    "Its parameters by name. Activities: cdesk.user_asked and the like; times: "
+                    "RFC 3339 with an offset."
                 ),
             },
             "byte_cap": {
@@ -167,18 +137,12 @@ SUBMIT_QUERY: Final = Tool(
             "dry_run": {
                 "type": "boolean",
                 "default": False,
-                "description": (
-                    "Only estimate: answers with the SQL and its binds, and the ticket brings "
-                    "estimated rows and bytes."
-                ),
+                "description": "Only estimate rows and bytes; answers with the SQL and its binds.",
             },
             "fresh": {
                 "type": "boolean",
                 "default": False,
-                "description": (
-                    "Run again even where an answer of the last 24 hours on unchanged data "
-                    "stands; a result says reused."
-                ),
+                "description": "Run again even where an answer of the last 24 hours still holds.",
             },
         },
         ("template",),
@@ -187,13 +151,11 @@ SUBMIT_QUERY: Final = Tool(
         {
             "ticket_id": {"type": "string"},
             "status": {"const": "queued"},
-            "query_hash": HASH,
+            "query_hash": {"type": "string"},
             "query_tag": {"type": "string"},
-            "expires_at": TS,
-            "dry_run": closed(
-                {"sql": {"type": "string"}, "binds": {"type": "array"}}, ("sql", "binds")
-            ),
-            "hints": {"type": "array", "items": {"type": "string"}},
+            "expires_at": {"type": "string"},
+            "dry_run": {"type": "object"},
+            "hints": {"type": "array"},
         },
         ("ticket_id", "status", "query_hash", "query_tag", "expires_at"),
     ),

@@ -56,6 +56,7 @@ class Tool:
     handler: Handler
     read_only: bool = False
     idempotent: bool = False
+    destructive: bool = False
     needs_worker: bool = False
     dynamic: Callable[[Tool, Catalog | None, Caller], tuple[str, Json]] | None = None
     meta: Json | None = None
@@ -70,10 +71,14 @@ class Tool:
         text, schema = self.text, self.input
         if self.dynamic is not None:
             text, schema = self.dynamic(self, catalog, caller)
-        annotations: Json = {"title": self.title, "readOnlyHint": self.read_only}
-        if not self.read_only:
-            annotations["destructiveHint"] = False
-        annotations |= {"idempotentHint": self.idempotent, "openWorldHint": False}
+        # What is as the specification has it by default is left out, each word costs tokens.
+        annotations: Json = {"openWorldHint": False}
+        if self.read_only:
+            annotations["readOnlyHint"] = True
+        else:
+            annotations["destructiveHint"] = self.destructive
+            if self.idempotent:
+                annotations["idempotentHint"] = True
         listed: Json = {
             "name": self.name,
             "title": self.title,
@@ -88,20 +93,17 @@ class Tool:
 # -- parts of schemas
 
 HASH: Final[Json] = {"type": "string", "pattern": HASH_PATTERN}
-TS: Final[Json] = {"type": "string", "format": "date-time"}
-SCALAR_TYPES: Final = ["string", "number", "boolean", "null"]
+TS: Final[Json] = {"type": "string"}
 
 
 def closed(properties: Json, required: tuple[str, ...] = ()) -> Json:
     """The schema of an object with these properties and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
+    schema: Json = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": list(required)} if required else schema
 
 
 def nullable(kind: str, **more: Any) -> Json:
-    """The schema of a value of this kind, or null."""
-    return {"type": [kind, "null"], **more}
+    """The schema of a value of this kind, or null. Without a list of types, which several clients
+    cannot read.
+    """
+    return {"anyOf": [{"type": kind, **more}, {"type": "null"}]}

@@ -5,7 +5,7 @@
     records (`bookkeeping_activities`) is left out throughout: else each refresh would be the reason
     for the next.
 
-    The newest activities and questions are those of the cached text together with what has landed
+    The newest questions are those of the cached text together with what has landed
     since, so that no build goes back over history. The text is put together key by key:
     docs/contracts.md fixes the order of keys, which a native object would not keep. Each section is
     a macro of macros/memory.
@@ -102,38 +102,12 @@ cached as (
 
 ),
 
-cached_activities as (
-
-    {{ cdesk.cached_activities('cached') | indent }}
-
-),
-
 cached_questions as (
 
     {{ cdesk.cached_questions('cached') | indent }}
 
 ),
 {% endif %}
-
-activities as (
-
-    select
-        customer,
-        activity,
-        recorded_at,
-        _activity_id
-    from new_events
-    {% if is_incremental() %}
-    union
-    select
-        customer,
-        activity,
-        recorded_at,
-        _activity_id
-    from cached_activities
-    {% endif %}
-
-),
 
 questions as (
 
@@ -187,12 +161,6 @@ counts as (
 
 ),
 
-last_activities as (
-
-    {{ cdesk.context_activities('activities') | indent }}
-
-),
-
 recent_questions as (
 
     {{ cdesk.context_questions('questions') | indent }}
@@ -222,7 +190,6 @@ contexts as (
             ['insights', "coalesce(insights.insights, '[]')"],
             ['unverified', "coalesce(insights.unverified, '[]')"],
             ['counts', "coalesce(counts.counts, '{}')"],
-            ['last_activities', "coalesce(last_activities.last_activities, '[]')"],
             ['recent_questions', "coalesce(recent_questions.recent_questions, '[]')"],
             ['definitions', "coalesce(counts.definitions, '{}')"],
         ]) }} as context
@@ -234,7 +201,6 @@ contexts as (
     left join insight_state on touched.customer = insight_state.customer
     left join insights on touched.customer = insights.customer
     left join counts on touched.customer = counts.customer
-    left join last_activities on touched.customer = last_activities.customer
     left join recent_questions on touched.customer = recent_questions.customer
 
 ),

@@ -12,6 +12,7 @@ What a template declares, in `config.meta` of its YAML entry:
                                                   word it is (system, reported, or row)
     safe_columns: [customer]  optional: text columns that scope caller and org show as they are; all
                               other text is redacted there
+    family: For each a, one b       optional: what templates of one kind do, the same text in each
 
 An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
 """
@@ -44,7 +45,7 @@ from cdesk.core.home import write_private
 
 FOLDER: Final = "analyses/safesql/"
 _META: Final = frozenset(
-    ("scope", "parameters", "example", "reuse", "evidence_columns", "safe_columns")
+    ("scope", "parameters", "example", "reuse", "evidence_columns", "safe_columns", "family")
 )
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
 _BINDS_OF_SCOPE: Final[dict[str, frozenset[str]]] = {
@@ -158,6 +159,7 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         reuse=meta.get("reuse", True),
         evidence_columns=evidence_columns,
         safe_columns=_safe_columns(meta.get("safe_columns"), rules),
+        family=_family(meta.get("family"), rules),
     )
     try:
         template.check_params(example)
@@ -264,6 +266,14 @@ def _safe_columns(declared: object, rules: _Rules) -> tuple[str, ...]:
     ):
         rules.broken("safe_columns is no list of column names; leave it out where there is none")
     return tuple(declared)
+
+
+def _family(declared: object, rules: _Rules) -> str | None:
+    if declared is None:
+        return None
+    if not isinstance(declared, str) or not declared.strip():
+        rules.broken("family is no text; leave it out where there is none")
+    return " ".join(declared.split())
 
 
 def _evidence_columns(
@@ -436,6 +446,7 @@ def _entry(template: Template) -> dict[str, Any]:
         "reuse": template.reuse,
         "evidence_columns": dict(template.evidence_columns),
         "safe_columns": list(template.safe_columns),
+        "family": template.family,
     }
     return entry | ({"hash": template.hash} if template.hash else {})
 

@@ -8,6 +8,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from cdesk.artifacts.formats import read_rows
@@ -21,6 +22,7 @@ from cdesk.state.database import open_state
 from cdesk.state.tickets import Ticket, expiry_of, get_ticket, submit_ticket
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk_app.worker.tickets import TicketRunner
+from mcp_shim.tools import tool_list
 from tests.integration.queries.conftest import ADA, BOB, SECRET, example
 
 if TYPE_CHECKING:
@@ -303,6 +305,22 @@ def test_a_question_about_the_systems_own_activities_is_asked_anew_when_they_lan
         **other,
         "reused": True,
     }
+
+
+@pytest.mark.parametrize("caller", [ADA, BOB])
+def test_all_templates_are_listed_to_a_model_for_3000_tokens_at_most(
+    original: Built, caller: Caller
+) -> None:
+    tools = tool_list(original.catalog, caller)
+    assert len(orjson.dumps({"tools": tools}).decode()) / 4 <= 3_000
+    (listed,) = [tool["description"] for tool in tools if tool["name"] == "submit_query"]
+    for template in original.catalog.templates.values():
+        if template.family is None:
+            assert (f"- {template.name}(" in listed) is (
+                template.scope != "org" or caller.is_analyst
+            )
+    assert "(aggregate|first|last|nth)_(after|before|between_before|in_between)" in listed
+    assert "cohort_activity, append_activity, cohort_occurrence?" in listed
 
 
 def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) -> None:

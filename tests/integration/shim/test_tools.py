@@ -1,4 +1,4 @@
-"""The five tools over stdio with the SDK's own client, in both protocol eras."""
+"""The tools over stdio with the SDK's own client, in both protocol eras."""
 
 from __future__ import annotations
 
@@ -174,9 +174,16 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
 
         async with connect(state_home) as client:
             listed = {tool.name: tool for tool in (await client.list_tools()).tools}
-            assert "recent_activities(hours_back: integer from 1 to 720 = 24" in (
+            assert "recent_activities(hours_back?, limit?)" in (
                 listed["submit_query"].description or ""
             )
+            described = await answer(client, "describe_template", {"template": "recent_activities"})
+            first = described["parameters"][0]
+            assert (first["name"], first["default"]) == ("hours_back", 24)
+            assert first["allowed"] == "integer from 1 to 720"
+            assert "sql" not in described
+            unknown = {"template": "recent_activity"}
+            assert "recent_activities" in await refusal(client, "describe_template", unknown)
             ticket = await answer(
                 client,
                 "submit_query",

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import orjson
 import pytest
 
 from bench.turn_path import fixtures
-from cdesk.contract.catalog import load_catalog
+from cdesk.contract.catalog import Catalog, Parameter, load_catalog
 from cdesk.contract.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from mcp_shim.tools import TOOLS, tool_list
 from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
+from mcp_shim.tools.template_list import template_list
 from tests.snapshots import assert_kept
 
 USER = Caller("ada")
@@ -40,8 +44,8 @@ def test_every_tool_and_argument_is_described_and_bounded(tool: dict[str, object
     assert len(str(tool["description"])) > 100
     arguments = tool["inputSchema"]["properties"]  # type: ignore[index]
     for name, schema in arguments.items():
-        assert schema.get("description") or name == "template", f"{name} is not described"
-        if schema["type"] == "string":
+        assert schema.get("description"), f"{name} is not described"
+        if schema.get("type") == "string":
             assert "maxLength" in schema or "pattern" in schema, f"{name} has no bound"
     assert tool["annotations"]["openWorldHint"] is False  # type: ignore[index]
 
@@ -50,21 +54,58 @@ def test_bounds_are_those_of_the_record_contract() -> None:
     tools = {tool["name"]: tool["inputSchema"]["properties"] for tool in tool_list(None, USER)}
     assert tools["log_event"]["activity"]["pattern"] == ACTIVITY_PATTERN
     assert tools["log_event"]["link"]["maxLength"] == MAX_LINK
-    assert tools["log_insight"]["value"]["maxLength"] == MAX_VALUE
+    assert tools["log_insight"]["value"]["anyOf"][0]["maxLength"] == MAX_VALUE
     assert TOOLS["log_event"].arguments == ("activity", "feature_json", "link", "revenue_impact")
+
+
+def with_templates(state_home: StateDirectory, count: int) -> Catalog:
+    """The catalog of the benchmark with so many templates in it, all with long descriptions."""
+    fixtures.catalog(state_home)
+    catalog = load_catalog(state_home.catalog)
+    (one,) = catalog.templates.values()
+    long = f"{one.description} " * 5
+    many = {
+        name: dataclasses.replace(one, name=name, description=long)
+        for name in (f"what_happened_in_case_{number}" for number in range(count))
+    }
+    return dataclasses.replace(catalog, templates=many)
 
 
 def test_submit_query_lists_the_templates_with_their_parameters(
     state_home: StateDirectory,
 ) -> None:
     fixtures.catalog(state_home)
-    tool = {tool["name"]: tool for tool in tool_list(load_catalog(state_home.catalog), USER)}[
-        "submit_query"
+    shown = SUBMIT_QUERY.listed(load_catalog(state_home.catalog), USER)["description"]
+    assert "- recent_activities(hours_back?, limit?): The latest" in shown
+
+
+@pytest.mark.parametrize("count", [1, 30, 80, 120])
+@pytest.mark.parametrize("caller", [USER, ANALYST_CALLER])
+def test_the_list_of_tools_costs_3000_tokens_at_most_whatever_the_number_of_templates(
+    state_home: StateDirectory, caller: Caller, count: int
+) -> None:
+    catalog = with_templates(state_home, count)
+    listed = orjson.dumps({"tools": tool_list(catalog, caller)}).decode()
+    assert len(listed) / 4 <= 3_000
+    assert all(name in listed for name in catalog.templates)
+
+
+def test_a_family_of_templates_is_listed_once_with_what_its_members_take(
+    state_home: StateDirectory,
+) -> None:
+    (one,) = with_templates(state_home, 1).templates.values()
+    more = Parameter("nth", "integer", required=True)
+    members = [
+        dataclasses.replace(
+            one,
+            name=name,
+            family="Relate two activities.",
+            parameters=(*one.parameters, more) if name.startswith("nth") else one.parameters,
+        )
+        for name in ("first_ever", "nth_ever", "first_before", "nth_before", "sum_all_ever")
     ]
-    assert tool["inputSchema"]["properties"]["template"]["enum"] == ["recent_activities"]
-    assert (
-        "- recent_activities(hours_back: integer from 1 to 720 = 24; limit: integer from 1 to "
-        "1000 = 100): The latest" in tool["description"]
+    assert template_list(members, is_analyst=False) == (
+        "- (first|nth)_(ever|before), sum_all_ever(hours_back?, limit?): Relate two activities."
     )
 
 
@@ -79,13 +120,34 @@ def test_what_submit_query_says_of_whose_data_it_shows_is_true_for_the_caller(
     )
     assert "they see this person's data alone." in own
     assert ("- recent_activities(" in own) is (scope != "org")
-    assert "[all customers]" not in own
+    assert "[all]" not in own
     assert "analyst role" in all_of
-    assert ("[all customers]: The latest" in all_of) is (scope != "customer")
+    assert ("[all]: The latest" in all_of) is (scope != "customer")
+
+
+def test_no_schema_has_a_list_of_types_which_several_clients_cannot_read() -> None:
+    def types(schema: object) -> Iterator[object]:
+        if isinstance(schema, dict):
+            yield schema.get("type")
+            for part in schema.values():
+                yield from types(part)
+        elif isinstance(schema, list):
+            for part in schema:
+                yield from types(part)
+
+    found = list(types(tool_list(None, USER)))
+    assert "object" in found
+    assert not [kind for kind in found if isinstance(kind, list)]
+
+
+def test_no_model_is_asked_for_what_it_cannot_know() -> None:
+    asked = INSTRUCTIONS + json.dumps(tool_list(None, USER))
+    for figure in ("input_tokens", "output_tokens", "latency_ms", "bytes)"):
+        assert figure not in asked
 
 
 def test_instructions_name_only_tools_that_exist() -> None:
-    named = set(re.findall(r"\b(?:get|log|submit)_[a-z]+\b", INSTRUCTIONS))
+    named = set(re.findall(r"\b(?:get|log|submit|describe|forget)_[a-z]+\b", INSTRUCTIONS))
     assert named == set(TOOLS)
 
 
