@@ -28,4 +28,4 @@ periods as (
 )
 
 select * from periods
-order by period_start
+order by period_start desc

@@ -68,4 +68,4 @@ asked as (
 )
 
 select * from asked
-order by day, metric, of_what
+order by day desc, metric asc, of_what asc

@@ -36,4 +36,4 @@ usage_by_period as (
 )
 
 select * from usage_by_period
-order by period_start, model
+order by period_start desc, model asc

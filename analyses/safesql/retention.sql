@@ -114,4 +114,4 @@ retained as (
 )
 
 select * from retained
-order by cohort_start, period
+order by cohort_start desc, period asc

@@ -16,4 +16,4 @@ levels as (
 )
 
 select * from levels
-order by day, metric
+order by day desc, metric asc

@@ -39,4 +39,4 @@ hours as (
 )
 
 select * from hours
-order by hour_start
+order by hour_start desc

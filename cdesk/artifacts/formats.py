@@ -17,13 +17,14 @@ alike:
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import hashlib
 import io
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -34,7 +35,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdesk.core.errors import WarehouseError
+from cdesk.core.errors import ArtifactUnreadable, WarehouseError
 from cdesk.core.plain import plain_json
 
 Format = Literal["parquet", "csv", "json"]
@@ -200,7 +201,7 @@ def store(
         whole.unlink(missing_ok=True)
     shown = list(_first_rows(path, PREVIEW_ROWS))
     rows = [[json_value(value) for value in row] for row in shown]
-    preview = [[_cut(value) for value in row] for row in rows]
+    preview = cut_cells(rows)
     return Stored(
         columns=[{"name": field.name, "type": column_type(field.type)} for field in schema],
         preview=preview,
@@ -351,6 +352,59 @@ def read_rows(path: Path, *, limit: int | None = None) -> Iterator[list[Any]]:
     """The file's rows in order, at most `limit`, as JSON carries them."""
     for row in _first_rows(path, limit):
         yield [json_value(value) for value in row]
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """What Arrow raises for a stored file that is gone or damaged, as ArtifactUnreadable, which
+    says what to do.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise ArtifactUnreadable(
+            "the stored file is gone; run its query again with --fresh"
+        ) from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError, OSError) as error:
+        raise ArtifactUnreadable(
+            "the stored file is damaged or half-written; run its query again with --fresh"
+        ) from error
+
+
+def rows_at(path: Path, offset: int, limit: int) -> list[list[Any]]:
+    """At most `limit` rows from `offset`, as JSON carries them. Only the row groups that hold them
+    are read.
+
+    Raises:
+        ArtifactUnreadable: the file is gone, no Parquet, cut off, or damaged.
+    """
+    rows: list[list[Any]] = []
+    with readable(), pq.ParquetFile(path) as file:
+        start = 0
+        for group in range(file.metadata.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if start + count > offset and len(rows) < limit:
+                rows += _rows_of_group(file, group, max(offset - start, 0), limit - len(rows))
+            start += count
+    return rows
+
+
+def _rows_of_group(file: Any, group: int, offset: int, limit: int) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    seen = 0
+    for batch in file.iter_batches(batch_size=_READ_ROWS, row_groups=[group]):
+        if seen + batch.num_rows > offset:
+            part = batch.slice(max(offset - seen, 0), limit - len(rows))
+            rows += [[json_value(value) for value in row] for row in _rows(part)]
+        seen += batch.num_rows
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def cut_cells(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as an answer shows them: a text that is too long is cut where everybody sees it."""
+    return [[_cut(value) for value in row] for row in rows]
 
 
 def _first_rows(path: Path, limit: int | None) -> Iterator[tuple[Any, ...]]:

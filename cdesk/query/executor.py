@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import orjson
+import pyarrow as pa
 
 from cdesk.artifacts.formats import Stored, store
 from cdesk.artifacts.local import LocalArtifacts
@@ -43,9 +44,11 @@ from cdesk.query.reuse import (
     fingerprint_params,
     keep_answer,
 )
+from cdesk.query.summary import Summary
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import open_catalog
 from cdesk.state.kill_switch import read_switch
+from cdesk.state.pages import page_count
 from cdesk.warehouse.protocol import QueryOutcome, Warehouse
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -210,11 +213,14 @@ class Executor:
             self.artifacts.write(uri) as path,
         ):
             evidence = Evidence(outcome.schema, request.template.evidence_columns)
-            stored = _store(request, outcome, path, attempt, evidence)
+            summary = Summary(outcome.schema)
+            stored = _store(request, outcome, path, attempt, evidence, summary)
         as_of = None if outcome.as_of == _EPOCH else format_ts(to_ns(outcome.as_of))
         elapsed_ms = attempt.elapsed_ms
         artifact = self._artifact(request, stored, artifact_id, uri)
-        result = _result(request, stored, artifact, as_of=as_of, elapsed_ms=elapsed_ms)
+        result = _result(
+            request, stored, artifact, summary.document(), as_of=as_of, elapsed_ms=elapsed_ms
+        )
         self.provenance.succeeded(
             request, stored, artifact, evidence, as_of=as_of, elapsed_ms=elapsed_ms
         )
@@ -275,8 +281,13 @@ def _store(
     path: Path,
     attempt: _Attempt,
     evidence: Evidence,
+    summary: Summary,
 ) -> Stored:
     told = time.monotonic()
+
+    def watch(batch: pa.RecordBatch) -> None:
+        evidence.add(batch)
+        summary.add(batch)
 
     def progress(rows: int) -> None:
         nonlocal told
@@ -294,7 +305,7 @@ def _store(
         path,
         query_hash=request.query_hash,
         byte_cap=request.cap,
-        watch=evidence.add,
+        watch=watch,
         progress=progress,
     )
     evidence.put_first(stored.shown)
@@ -305,6 +316,7 @@ def _result(
     request: QueryRequest,
     stored: Stored,
     artifact: Artifact,
+    summary: dict[str, Any],
     *,
     as_of: str | None,
     elapsed_ms: float,
@@ -319,6 +331,9 @@ def _result(
         "rows": stored.preview,
         "row_count": stored.row_count,
         "byte_count": stored.byte_count,
+        "page": 1,
+        "pages": page_count(stored.kept_rows),
+        "summary": summary,
         "truncated": stored.cut or len(stored.preview) < stored.row_count,
         "sampled": stored.sampled,
         "sampling_note": stored.sampling_note,

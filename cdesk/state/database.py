@@ -11,7 +11,7 @@ from cdesk.core.errors import NewerVersion, StateDirectoryError
 from cdesk.core.home import make_private_file
 from cdesk.core.locks import FileLock
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 _SCHEMA: Final = """
 create table if not exists checkpoints (
@@ -89,6 +89,19 @@ create table if not exists artifacts (
     legal_hold integer not null default 0
 ) without rowid;
 create index if not exists artifacts_by_expiry on artifacts (expires_at);
+
+create table if not exists result_pages (
+    artifact_id text not null,
+    page integer not null,              -- from 1, ten rows each
+    customer text not null,
+    asked_at text not null,
+    rows text,                          -- JSON: array of rows; null while it is waited for
+    error_code text,                    -- why it cannot be written
+    error_message text,
+    primary key (artifact_id, page)
+) without rowid;
+create index if not exists result_pages_waited_for on result_pages (asked_at)
+    where rows is null and error_code is null;
 
 create table if not exists pending_insights (
     id text primary key,

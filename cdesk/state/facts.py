@@ -60,7 +60,18 @@ class KillSwitch(Fact):
             raise KillSwitchActive(self.message)
 
 
+@dataclass(frozen=True, slots=True)
+class BuildUnderWay(Fact):
+    """A build or test of the tables that runs at this moment, `what` being which; `since` is None
+    where none does. On the embedded engine queries wait for its end.
+    """
+
+    since: str | None = None
+    what: str | None = None
+
+
 KEYS: Final[dict[type[Fact], str]] = {
+    BuildUnderWay: "build_under_way",
     CatalogSeal: "catalog_seal",
     KillSwitch: "kill_switch",
 }

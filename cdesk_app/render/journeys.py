@@ -86,7 +86,7 @@ def draw_retention(
         by_period[int(at)].append((float(share), float(size or 0)))
     if not cells:
         return None
-    ys = list(dict.fromkeys(y for y, _, _ in cells))[-20:]
+    ys = sorted({y for y, _, _ in cells})[-20:]
     xs = [str(n) for n in sorted(by_period)]
 
     def mean(n: int) -> float:

@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdesk.artifacts.formats import column_type, json_value
+from cdesk.artifacts.formats import column_type, json_value, readable, rows_at
 from cdesk.core.errors import ArtifactUnreadable, InvalidField, QueryTimedOut
 
 PAGE_ROWS: Final = 100
@@ -136,29 +136,7 @@ class Table:
 
     def _slice(self, offset: int, limit: int) -> list[list[Any]]:
         """Rows in stored order: only the row groups that hold them are read."""
-        rows: list[list[Any]] = []
-        with _readable(), pq.ParquetFile(self.path) as file:
-            start = 0
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if start + count > offset and len(rows) < limit:
-                    inside = max(offset - start, 0)
-                    rows += self._part(file, group, inside, limit - len(rows))
-                start += count
-        return rows
-
-    @staticmethod
-    def _part(file: Any, group: int, offset: int, limit: int) -> list[list[Any]]:
-        rows: list[list[Any]] = []
-        seen = 0
-        for batch in file.iter_batches(batch_size=8_192, row_groups=[group]):
-            if seen + batch.num_rows > offset:
-                low = max(offset - seen, 0)
-                rows += _json_rows(batch.slice(low, limit - len(rows)))
-            seen += batch.num_rows
-            if len(rows) >= limit:
-                break
-        return rows
+        return rows_at(self.path, offset, limit)
 
     # -- aggregates
 
@@ -281,15 +259,8 @@ class _Query:
 def _readable() -> Iterator[None]:
     """What a damaged file raises, as one error that says what to do."""
     try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise ArtifactUnreadable(
-                "the stored file is gone; run its query again with --fresh"
-            ) from None
-        raise ArtifactUnreadable(
-            "the stored file is damaged or half-written; run its query again with --fresh"
-        ) from error
+        with readable():
+            yield
     except duckdb.Error as error:
         if _is_damage(error):
             raise ArtifactUnreadable(

@@ -1,5 +1,5 @@
-"""What goes once a day: tickets that ended long ago, answers without a stored result, results past
-their retention.
+"""What goes once a day: tickets that ended long ago, answers without a stored result, pages that
+nobody turns any more, results past their retention.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from cdesk.artifacts.records import RETENTION_DAYS
 from cdesk.artifacts.store import ArtifactStore
-from cdesk.core.clock import IdSource, NowNs, parse_ts, to_ns
+from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
@@ -21,6 +21,8 @@ from cdesk.query.retention import TEMPLATE as EXPIRED
 from cdesk.query.retention import sweep_artifacts
 from cdesk.query.reuse import forget_answers
 from cdesk.state.catalog import open_catalog
+from cdesk.state.pages import KEEP_DAYS as PAGE_DAYS
+from cdesk.state.pages import forget_pages
 from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import forget_tickets
 from cdesk.warehouse.protocol import Warehouse
@@ -73,7 +75,13 @@ class CleanUp:
         removed = sum(
             map(
                 self._step,
-                (self._tickets, self._artifacts, self._answers, self._presenter.clean_up),
+                (
+                    self._tickets,
+                    self._artifacts,
+                    self._answers,
+                    self._pages,
+                    self._presenter.clean_up,
+                ),
             )
         )
         self._status.keep(LastCleanUp(at=self._status.now(), removed=removed))
@@ -101,3 +109,7 @@ class CleanUp:
 
     def _answers(self) -> int:
         return forget_answers(self._state, now_ns=self._now_ns(), keep_days=RETENTION_DAYS)
+
+    def _pages(self) -> int:
+        limit = self._now_ns() - PAGE_DAYS * 86_400 * 1_000_000_000
+        return forget_pages(self._state, before=format_ts(limit))

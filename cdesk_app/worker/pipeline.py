@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from cdesk.artifacts.factory import open_artifacts
@@ -31,7 +31,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state, repair_state
-from cdesk.state.facts import CatalogSeal
+from cdesk.state.facts import BuildUnderWay, CatalogSeal
 from cdesk.state.pending import clear_insights, pending_insights
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.status import (
@@ -206,6 +206,7 @@ class Pipeline:
 
     def resume(self) -> None:
         """Take up where the last worker of this directory stopped."""
+        self.status.show(BuildUnderWay())
         with contextlib.suppress(CdeskError):
             self.runner.recover()
         last = self.status.read(LastBuild)
@@ -230,7 +231,8 @@ class Pipeline:
             features = {"where": "build", "error_code": failed}
             self._books.note(self._settings.customer, "cdesk.retry_attempted", features)
         try:
-            report = self._run_build(full, progress)
+            with self._under_way("build"):
+                report = self._run_build(full, progress)
         except BuildError as error:
             if not self.stop.is_set():
                 self.schedule.failed(error.code)
@@ -282,6 +284,15 @@ class Pipeline:
             logger.warning("tables are rebuilt", extra={"facts": {"reason": str(error)}})
         return self._builder.build(full=True, rebuild=True, stop=self.stop, progress=progress)
 
+    @contextlib.contextmanager
+    def _under_way(self, what: str) -> Iterator[None]:
+        """For whoever waits for a query meanwhile."""
+        self.status.keep(BuildUnderWay(since=self._now(), what=what))
+        try:
+            yield
+        finally:
+            self.status.keep(BuildUnderWay())
+
     def _build_ended(self, fact: LastBuild) -> None:
         fact = dataclasses.replace(fact, at=self._now())
         facts = dataclasses.asdict(fact)
@@ -297,7 +308,8 @@ class Pipeline:
         Raises:
             BuildError: the tests could not be run.
         """
-        report = self._builder.test(stop=self.stop, progress=progress)
+        with self._under_way("test"):
+            report = self._builder.test(stop=self.stop, progress=progress)
         self._keep_project(tested=report.fingerprint, tested_at=self._now())
         names = tuple(failure.name for failure in report.failures)
         self.status.keep(

@@ -26,10 +26,12 @@ from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
+from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import read_switch
+from cdesk.state.pages import count_waited_for
 from cdesk.state.tickets import (
     Status,
     Ticket,
@@ -99,6 +101,7 @@ class TicketRunner:
             artifacts=artifacts or open_artifacts(settings, home),
             card_url=settings.card_url,
         )
+        self._pages = PageWriter(self._executor.artifacts, now_ns)
         self._presenter = presenter or PlainPresenter()
         self._name = self._executor.new_id()
         self._state = open_state(home.state_db)
@@ -135,6 +138,7 @@ class TicketRunner:
         waiting = count_open(self._state)["queued"]
         if waiting and self._enforce_switch(self._state):
             waiting = 0
+        waiting += min(count_waited_for(self._state), 1)  # one thread writes all pages
         with self._lock:
             self._polls += 1  # a thread that found nothing looks again before it ends
             wanted = max(min(self._max_running - self._threads, waiting), 0)
@@ -180,6 +184,7 @@ class TicketRunner:
                     while (claimed := self._claim(state)) is not None:
                         self._run(state, *claimed)
                         self._notify()
+                    self._pages.write_waited_for(state)
                     ended = self._leave(seen)
         except Exception:
             log.exception("a ticket thread ended early")
@@ -234,6 +239,14 @@ class TicketRunner:
         if presented is not None:
             self._notify()
             presented.paint()
+            self._write_pages_ahead(state, ticket, presented.answer)
+
+    def _write_pages_ahead(
+        self, state: sqlite3.Connection, ticket: Ticket, answer: dict[str, Any]
+    ) -> None:
+        if answer.get("pages", 1) > 1:
+            artifact_id = answer["artifact"]["artifact_id"]
+            self._pages.write_ahead(state, artifact_id, customer=ticket.customer)
 
     def _answer(
         self, state: sqlite3.Connection, ticket: Ticket, cancel: threading.Event

@@ -35,7 +35,7 @@
         entity={'sql': cdesk._as_bound_entity()},
         scope=cdesk.caller_rows('customer'),
         cohort_where=cdesk._as_bound_cohort(),
-        order_by='c.customer, c.ts, c.activity_id',
+        order_by='c.ts desc nulls last, c.customer, c.activity_id desc',
     )) }}
 {%- endmacro %}
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import Forbidden, InvalidField, NotFound
+from cdesk.state.facts import BuildUnderWay, read_status
+from cdesk.state.pages import PAGE_ROWS, ResultPage, ask_for_page, get_page, page_count
 from cdesk.state.tickets import (
     ENDED,
     EXPIRY_SECONDS,
@@ -19,7 +22,7 @@ from cdesk.state.tickets import (
     queue_position,
 )
 from mcp_shim.context import WRITTEN_NOTE
-from mcp_shim.tools.arguments import boolean, required, seconds
+from mcp_shim.tools.arguments import boolean, integer, required, seconds
 from mcp_shim.tools.card import TOOL_META, chart_image, chart_meta
 from mcp_shim.tools.told import told
 from mcp_shim.tools.tool import Answer, Json, Progress, Tool, closed, nullable
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
 
 MAX_WAIT_SECONDS: Final = 20.0
 PROGRESS_SECONDS: Final = 1.0
-PREVIEW_ROWS: Final = 10
+MAX_PAGE: Final = 1_000_000_000
+LONGEST_BUILD_NS: Final = 3_600 * 1_000_000_000
+RETRY_NS: Final = 30 * 1_000_000_000
+"""A page that could not be written is asked for again after that."""
 
 
 async def _get_result(session: Session, given: Json, progress: Progress | None) -> Answer:
@@ -53,6 +59,7 @@ async def _state_of(
     session: Session, ticket_id: str, given: Json, progress: Progress | None
 ) -> Answer:
     patience = seconds(given, "wait_seconds", high=MAX_WAIT_SECONDS)
+    page = integer(given, "page", low=1, high=MAX_PAGE, default=1)
     if boolean(given, "cancel"):
         await _cancel(session, ticket_id)
     customer, state = session.caller.customer, session.app.readers.state
@@ -61,30 +68,77 @@ async def _state_of(
     while True:
         # Before the row is read: a change in between is then noticed.
         seen = state.version() if patience else 0
-        ticket, waiting = state.read(lambda connection: _ticket(connection, ticket_id, customer))
+        not_before = format_ts(session.app.readers.now_ns() - LONGEST_BUILD_NS)
+        ticket, waiting = state.read(
+            partial(_ticket, ticket_id=ticket_id, customer=customer, not_before=not_before)
+        )
+        shown = await _page(session, ticket, page) if page > 1 else None
         left = begun + patience - loop.time()
-        if ticket.status in ENDED or left <= 0:
-            answer = _answer(session, ticket, waiting)
+        if left <= 0 or (ticket.status in ENDED and not (shown and shown.is_waited_for)):
+            answer = _answer(session, ticket, waiting, shown)
             return _with_card(session, answer, as_image=boolean(given, "chart"))
         if progress is not None:
-            await progress(
-                loop.time() - begun, patience, ticket.progress or waiting or ticket.status
-            )
+            said = (shown and _page_progress(shown)) or waiting or ticket.progress or ticket.status
+            await progress(loop.time() - begun, patience, said)
         await state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
 
 
 def _ticket(
-    connection: sqlite3.Connection, ticket_id: str, customer: str
+    connection: sqlite3.Connection, *, ticket_id: str, customer: str, not_before: str
 ) -> tuple[Ticket, str | None]:
-    """The caller's ticket, and where it stands while it is queued."""
+    """The caller's ticket, and what it waits for. A build that began earlier than `not_before` has
+    died with its worker.
+    """
     ticket = get_ticket(connection, ticket_id, customer=customer)
+    if ticket.status in ENDED:
+        return ticket, None
+    build = read_status(connection, BuildUnderWay)
+    if build.since is not None and build.since > not_before:
+        return ticket, f"waiting for the {build.what} of the tables, under way since {build.since}"
     if ticket.status != "queued":
         return ticket, None
+    if ticket.progress is not None:
+        return ticket, ticket.progress
     ahead = queue_position(connection, ticket)
     return (
         ticket,
         f"queued, {ahead:,} of your queries before it" if ahead else "queued, next of yours",
     )
+
+
+async def _page(session: Session, ticket: Ticket, page: int) -> ResultPage | None:
+    """The page of a result that is there, asked for where it isn't written yet; None where the
+    ticket has no pages.
+
+    Raises:
+        InvalidField: the result has fewer pages.
+    """
+    result = ticket.result
+    if ticket.status != "succeeded" or not result or not result.get("artifact"):
+        return None
+    pages = result.get("pages") or page_count(result["row_count"])
+    if page > pages:
+        raise InvalidField("page", f"{page:,} is beyond the last one", f"1 to {pages:,}")
+    customer, state = session.caller.customer, session.app.readers.state
+    artifact_id = result["artifact"]["artifact_id"]
+    found = state.read(
+        lambda connection: get_page(connection, artifact_id, page, customer=customer)
+    )
+    now_ns = session.app.readers.now_ns()
+    if found is not None and (
+        found.error_code is None or found.asked_at > format_ts(now_ns - RETRY_NS)
+    ):
+        return found
+    now = format_ts(now_ns)
+    await state.write(
+        lambda connection: ask_for_page(connection, artifact_id, page, customer=customer, now=now)
+    )
+    session.app.records.wake_worker(at_once=True)
+    return ResultPage(artifact_id, page, customer, now)
+
+
+def _page_progress(page: ResultPage) -> str:
+    return f"page {page.page:,} is being written; ask again in a moment"
 
 
 async def _cancel(session: Session, ticket_id: str) -> None:
@@ -102,7 +156,7 @@ async def _cancel(session: Session, ticket_id: str) -> None:
     session.app.records.wake_worker(at_once=True)
 
 
-def _answer(session: Session, ticket: Ticket, waiting: str | None) -> Json:
+def _answer(session: Session, ticket: Ticket, waiting: str | None, page: ResultPage | None) -> Json:
     readers = session.app.readers
     status: str = ticket.status
     error = (
@@ -118,13 +172,23 @@ def _answer(session: Session, ticket: Ticket, waiting: str | None) -> Json:
             "message": readers.worker_missing()
             or "no worker took it in time; see 'cdesk status', then submit again",
         }
+    progress = waiting or ticket.progress
+    result = dict(ticket.result) if ticket.result is not None else None
+    if page is not None and page.is_waited_for:
+        status, result = "running", None
+        progress = readers.worker_missing() or _page_progress(page)
+    elif page is not None and page.error_code is not None:
+        status, result = "failed", None
+        error = {"code": page.error_code, "message": page.error_message or page.error_code}
+    elif page is not None and result is not None:
+        result |= {"page": page.page, "rows": page.rows}
     return {
         "ticket_id": ticket.ticket_id,
         "status": status,
-        "progress": ticket.progress or (waiting if status == "queued" else None),
+        "progress": progress if status in ("queued", "running") else None,
         "error": error,
-        "result": dict(ticket.result) if ticket.result is not None else None,
-        "note": WRITTEN_NOTE if ticket.result is not None else None,
+        "result": result,
+        "note": WRITTEN_NOTE if result is not None else None,
     }
 
 
@@ -155,9 +219,10 @@ GET_RESULT: Final = Tool(
     title="Get a query's result",
     text=(
         f"The state of a ticket, and once it has succeeded its result: a headline, up to "
-        f"{PREVIEW_ROWS} rows, the row count, as_of, query_hash, and a link to its card, where "
-        "the person sees all rows and a chart. Set wait_seconds to 10 rather than calling often. "
-        f"A ticket not started within {EXPIRY_SECONDS // 60} minutes expires."
+        f"{PAGE_ROWS} rows (page has the next), a summary of all rows, as_of, query_hash, and a "
+        "link to its card, where the person sees all rows and a chart. Set wait_seconds to 10 "
+        f"rather than calling often. A ticket not started within {EXPIRY_SECONDS // 60} minutes "
+        "expires."
     ),
     input=closed(
         {
@@ -172,6 +237,13 @@ GET_RESULT: Final = Tool(
                 "maximum": MAX_WAIT_SECONDS,
                 "default": 0,
                 "description": "Wait up to so long for the query to end.",
+            },
+            "page": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_PAGE,
+                "default": 1,
+                "description": "Which ten rows; the result says how many pages.",
             },
             "chart": {
                 "type": "boolean",

@@ -1,12 +1,12 @@
-"""A result as text for a model: headline, finding, at most ten rows as a Markdown table, how it is
-to be read, where the whole is, and where it comes from. The structured content holds the same.
+"""A result as text for a model: headline, finding, at most ten rows as a Markdown table, a summary
+of all, where the whole is, and where it comes from. The structured content holds the same.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 MAX_CELL: Final = 200
@@ -31,6 +31,8 @@ def told(result: Mapping[str, Any], *, timezone: str = "UTC") -> str:
     if columns and rows:
         parts.append(_table(columns, rows))
     parts.append(_how_much(len(rows), count, result))
+    if count > 1 and (summary := result.get("summary")):
+        parts.append(_summary(summary))
     kinds = {column.get("type") for column in result.get("columns") or []}
     if timezone != "UTC" and "timestamp" in kinds and rows:
         parts.append(f"Times above are UTC; the person's time zone is {timezone}.")
@@ -69,12 +71,50 @@ def _plain(text: object) -> str:
 
 
 def _how_much(shown: int, count: int, result: Mapping[str, Any]) -> str:
+    page, pages = result.get("page") or 1, result.get("pages") or 1
     said = f"{shown:,} of {count:,} rows." if shown < count else f"{count:,} rows."
+    if pages > 1:
+        said += f" Page {page:,} of {pages:,}"
+        said += f"; get_result with page {page + 1:,} has the next." if page < pages else "."
     if note := result.get("sampling_note"):
         said += f" {_plain(note)}."
     if result.get("reused"):
         said += " The earlier answer to the same question, on unchanged data."
     return said
+
+
+def _summary(summary: Mapping[str, Any]) -> str:
+    """All rows in a line a column."""
+    lines = [f"All {summary.get('rows', 0):,} rows by column:"]
+    lines += [
+        f"- {_plain(column['name'])}: {', '.join(_facts(column))}"
+        for column in summary.get("columns") or []
+    ]
+    if left_out := summary.get("left_out"):
+        lines.append(f"({left_out:,} more columns)")
+    return "\n".join(lines)
+
+
+def _facts(column: Mapping[str, Any]) -> Iterator[str]:
+    yield str(column["type"])
+    if nulls := column.get("nulls"):
+        yield f"{nulls:,} null"
+    if (distinct := column.get("distinct")) is not None:
+        yield f"{distinct:,} distinct"
+    elif (over := column.get("distinct_over")) is not None:
+        yield f"over {over:,} distinct"
+    if "min" in column:
+        yield f"{_cell(column['min'])} to {_cell(column['max'])}"
+    for name in ("sum", "mean"):
+        if name in column:
+            yield f"{name} {_cell(column[name])}"
+    if frequent := column.get("frequent"):
+        most = "; ".join(f"{_cell(value)} ({count:,})" for value, count in frequent)
+        yield f"most frequent {most}"
+    if trend := column.get("trend"):
+        change = trend.get("change")
+        by = "" if change is None else f" ({change:+.0%} from first to last)"
+        yield f"{trend['direction']} over {_plain(trend['over'])}{by}"
 
 
 def _provenance(result: Mapping[str, Any]) -> str:

@@ -136,12 +136,48 @@ function show(answer) {
   byId("note").textContent = result.sampling_note ?? "";
   byId("note").hidden = !result.sampling_note;
   rows(result);
-  const few = (result.rows ?? []).length;
-  byId("count").textContent = few < count ? `${number(few)} of ${number(count)} rows` : `${number(count)} rows`;
+  pager(result, count);
   byId("open").hidden = !result.card?.url || !host.capabilities.openLinks;
   byId("provenance").textContent = [result.template, result.query_hash, result.query_tag, result.as_of].filter(Boolean).join(" · ");
   chart();
   if (result.chart && result.chart !== "none" && !shown._meta[CHART]) again(600, 0);
+}
+
+// Where these ten rows stand among all, and the way to the next.
+function pager(result, count) {
+  const few = (result.rows ?? []).length;
+  const page = result.page ?? 1;
+  const pages = host.capabilities.serverTools && ticket ? result.pages ?? 1 : 1;
+  const first = (page - 1) * 10 + 1;
+  byId("count").textContent = few < count
+    ? `Rows ${number(first)}–${number(first + few - 1)} of ${number(count)}` : `${number(count)} rows`;
+  for (const [id, to] of [["before", page - 1], ["after", page + 1]]) {
+    const button = byId(id);
+    button.hidden = pages < 2;
+    button.disabled = to < 1 || to > pages;
+    button.onclick = () => turn(to);
+  }
+}
+
+// Another page: written by the worker, at once or in a moment.
+async function turn(page) {
+  for (const id of ["before", "after"]) byId(id).disabled = true;
+  const call = { name: "get_result", arguments: { ticket_id: ticket, page, wait_seconds: 10 } };
+  try {
+    for (let asked = 0; asked < 6; asked += 1) {
+      const answer = await request("tools/call", call);
+      const content = answer.structuredContent;
+      if (content?.result) return show(answer);
+      if (answer.isError || content?.error) {
+        throw new Error(content?.error?.message ?? (answer.content ?? []).map((one) => one.text ?? "").join(" "));
+      }
+    }
+    throw new Error("the page is still being written");
+  } catch (error) {
+    const result = shown.structuredContent.result;
+    pager(result, result.row_count ?? 0);
+    byId("count").textContent = visible(error.message);
+  }
 }
 
 // Ask once more: the query still runs, or its chart is still being painted.

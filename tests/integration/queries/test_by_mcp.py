@@ -114,6 +114,44 @@ def test_a_model_sees_the_note_of_a_sample(served: Built) -> None:
     asyncio.run(scenario())
 
 
+def test_a_model_turns_the_pages_of_a_result(served: Built) -> None:
+    """Newest first; all rows in their order, by pages of ten; a summary of the whole."""
+
+    async def scenario() -> None:
+        async with connect(served.home) as client:
+            params = {"hours_back": 720, "limit": 1000}
+            ticket = await call(client, "submit_query", template="recent_activities", params=params)
+            answer: dict[str, Any] = {"status": "queued"}
+            rows: list[Any] = []
+            page, pages = 1, 1
+            while page <= pages:
+                answer = await call(
+                    client, "get_result", ticket_id=ticket["ticket_id"], wait_seconds=20, page=page
+                )
+                assert answer["status"] == "succeeded", answer
+                result = answer["result"]
+                assert result["page"] == page
+                assert 0 < len(result["rows"]) <= 10
+                rows += result["rows"]
+                page, pages = page + 1, result["pages"]
+            whole = served.query("recent_activities", params)
+            assert pages == -(-whole["row_count"] // 10) > 10  # more than are written ahead
+            assert len(rows) == whole["row_count"]
+            place = [column["name"] for column in result["columns"]].index("recorded_at")
+            moments = [row[place] for row in rows]
+            assert moments == sorted(moments, reverse=True)
+            assert len({str(row) for row in rows}) == len(rows)
+            assert result["summary"]["rows"] == len(rows)
+            found = {one["name"]: one for one in result["summary"]["columns"]}["recorded_at"]
+            assert (found["min"], found["max"]) == (moments[-1], moments[0])
+            given = {"ticket_id": ticket["ticket_id"], "page": pages + 1}
+            refused = await client.call_tool("get_result", given)
+            assert refused.is_error
+            assert f"allowed: 1 to {pages}" in str(refused.content)
+
+    asyncio.run(scenario())
+
+
 def test_a_model_can_ask_what_a_question_would_cost(served: Built) -> None:
     async def scenario() -> None:
         async with connect(served.home) as client:

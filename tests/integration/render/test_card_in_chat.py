@@ -19,9 +19,12 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
+from cdesk.query.pages import PageWriter
 from cdesk.state.database import open_state
+from cdesk.state.pages import ask_for_page, fail_page, page_count
 from cdesk.state.tickets import claim_ticket, expiry_of, finish_ticket, submit_ticket
 from cdesk_app.render.charts import chart_of
 from cdesk_app.render.paint import Painter
@@ -79,6 +82,7 @@ def answered(site: Site, columns: dict[str, Any], *, painted: bool = True) -> tu
             "select result from query_runs where ticket_id = ?", (id,)
         ).fetchall()
         result = orjson.loads(kept) | {
+            "pages": page_count(Table(site.file(id)).row_count),
             "headline": made.headline,
             "finding": made.finding,
             "alt": made.alt,
@@ -223,6 +227,35 @@ def test_a_host_shows_it_in_its_theme_and_size_and_opens_the_whole(
         frame.locator("#open").click()
         page.wait_for_function("() => window.opened.length === 1")
         assert "/c/" in page.evaluate("window.opened[0]")
+        page.close()
+
+
+def test_the_page_turns_pages_and_says_what_went_wrong(
+    browser: BrowserContext, bundle: str, site: Site
+) -> None:
+    ticket, id = answered(site, by_day())
+    with closing(open_state(site.home.state_db)) as state:
+        writer = PageWriter(LocalArtifacts(site.home.artifacts))
+        writer.write_ahead(state, id, customer=ADA)
+        state.execute("delete from result_pages where artifact_id = ? and page = 3", (id,))
+        ask_for_page(state, id, 3, customer=ADA, now=format_ts(time.time_ns()))
+        fail_page(state, id, 3, code="gone", message="the stored file is gone")
+    with server(site.home, SHOWS) as wire:
+        page, frame = opened(browser, bundle, wire, ticket)
+        count, before, after = (frame.locator(f"#{one}") for one in ("count", "before", "after"))
+        assert count.inner_text() == "Rows 1–10 of 30"
+        assert before.is_disabled()
+        after.click()
+        frame.get_by_text("Rows 11–20 of 30").wait_for()
+        assert frame.locator("#rows td").first.inner_text() == "15 Jan 2026, 01:00"
+        assert frame.locator("#rows tr").count() == 10
+        assert frame.locator("#chart").is_visible()
+        after.click()
+        frame.get_by_text("the stored file is gone").wait_for()
+        assert frame.locator("#rows td").first.inner_text() == "15 Jan 2026, 01:00"
+        before.click()
+        frame.get_by_text("Rows 1–10 of 30").wait_for()
+        picture(page, "chat-pages", whole=False)
         page.close()
 
 

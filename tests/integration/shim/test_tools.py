@@ -17,10 +17,13 @@ from bench.turn_path import fixtures
 from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
+from cdesk.state.facts import BuildUnderWay, write_status
 from cdesk.state.kill_switch import turn_on
+from cdesk.state.pages import ask_for_page, fail_page, keep_pages, waited_for
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.tickets import get_ticket
 from mcp_shim.tools import TOOLS
+from mcp_shim.tools.get_result import LONGEST_BUILD_NS
 from tests.integration.shim.harness import CUSTOMER, ERAS, EVENT, activities, connect, records
 
 INSIGHT = {"subject": "atlas", "metric": "open questions", "value": 3}
@@ -214,6 +217,82 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
             assert structured["result"] == fixtures.RESULT
             assert heard
             assert heard[0][1] == "queued, next of yours"
+
+    asyncio.run(run())
+
+
+def test_a_query_that_waits_for_a_build_says_so(state_home: StateDirectory) -> None:
+    fixtures.catalog(state_home)
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            ticket = await answer(client, "submit_query", {"template": "recent_activities"})
+            given = {"ticket_id": ticket["ticket_id"]}
+            for since, expected in (
+                (time.time_ns(), "waiting for the build of the tables, under way since 2"),
+                (time.time_ns() - 2 * LONGEST_BUILD_NS, "queued, next of yours"),
+            ):
+                build = BuildUnderWay(since=format_ts(since), what="build")
+                with closing(open_state(state_home.state_db)) as state:
+                    write_status(state, build, now=format_ts(since))
+                state_of = await answer(client, "get_result", given)
+                assert state_of["status"] == "queued"
+                assert state_of["progress"].startswith(expected)
+
+    asyncio.run(run())
+
+
+async def page_of(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
+    result = await client.call_tool("get_result", dict(given))
+    assert result.structured_content is not None
+    return dict(result.structured_content)
+
+
+def test_a_page_that_is_not_written_is_asked_for_and_waited_for(
+    state_home: StateDirectory,
+) -> None:
+    fixtures.catalog(state_home)
+    result = {
+        **fixtures.RESULT,
+        "row_count": 25,
+        "pages": 3,
+        "artifact": {"artifact_id": "0190a5f0-0000-7000-8000-00000000000a"},
+    }
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            ticket = await answer(client, "submit_query", {"template": "recent_activities"})
+            fixtures.finish(state_home, ticket["ticket_id"], result)
+            given = {"ticket_id": ticket["ticket_id"], "page": 3}
+            waiting = await answer(client, "get_result", given)
+            assert (waiting["status"], waiting["result"]) == ("running", None)
+            assert waiting["progress"] == "page 3 is being written; ask again in a moment"
+            with closing(open_state(state_home.state_db)) as state:
+                (page,) = waited_for(state)
+                assert (page.artifact_id, page.page, page.customer) == (
+                    result["artifact"]["artifact_id"],
+                    3,
+                    CUSTOMER,
+                )
+
+            async def work() -> None:
+                await asyncio.sleep(0.2)
+                with closing(open_state(state_home.state_db)) as state:
+                    keep_pages(state, page.artifact_id, {3: [[21]]}, customer=CUSTOMER, now="2")
+
+            worker = asyncio.create_task(work())
+            shown = await page_of(client, {**given, "wait_seconds": 15})
+            await worker
+            assert shown["status"] == "succeeded"
+            assert (shown["result"]["page"], shown["result"]["rows"]) == (3, [[21]])
+            with closing(open_state(state_home.state_db)) as state:
+                fail_page(state, page.artifact_id, 3, code="x", message="y")  # it is there: stays
+                ask_for_page(state, page.artifact_id, 2, customer=CUSTOMER, now=page.asked_at)
+                fail_page(state, page.artifact_id, 2, code="gone", message="it is gone")
+            failed = await answer(client, "get_result", {**given, "page": 2})
+            assert (failed["status"], failed["error"]["code"]) == ("failed", "gone")
+            again = await page_of(client, given)
+            assert again["result"]["rows"] == [[21]]
 
     asyncio.run(run())
 

@@ -19,6 +19,7 @@ from bench.turn_path import fixtures
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
+from cdesk.state.pages import keep_pages
 from cdesk.state.snapshot import SnapshotWriter
 from mcp_shim.tools import TOOLS
 from tests.integration.shim_http.harness import ADA, BOB, Answer, Service, serving, token
@@ -71,7 +72,9 @@ def plant(home: StateDirectory, customer: str, secret: str) -> Person:
         "as_of": now,
         "columns": [{"name": secret, "type": "string"}],
         "rows": [[secret]],
-        "row_count": 1,
+        "row_count": 30,
+        "pages": 3,
+        "summary": {"rows": 30, "columns": [{"name": secret, "type": "string", "max": secret}]},
         "byte_count": 1,
         "sampled": False,
         "sampling_note": secret,
@@ -105,6 +108,8 @@ def plant(home: StateDirectory, customer: str, secret: str) -> Person:
                 json.dumps(result),
             ),
         )  # fmt: skip
+        pages = {page: [[secret]] for page in (1, 2)}
+        keep_pages(state, artifact, pages, customer=customer, now=now)
         state.execute(
             "insert into artifacts values (?, ?, ?, 'parquet', ?, 1, 1, 0, ?, ?, 0)",
             (artifact, customer, f"file:///{secret}", HASH, now, later),
@@ -233,7 +238,7 @@ def test_no_byte_of_another_crosses_through_lists_and_resources(
                 assert other.secret not in said(answer)
 
 
-@pytest.mark.parametrize("more", [{}, {"cancel": True}, {"wait_seconds": 0.1}, {"chart": True}])
+@pytest.mark.parametrize("more", [{}, {"cancel": True}, {"wait_seconds": 0.1}, {"chart": True}, {"page": 2}, {"page": 3}])  # fmt: skip
 def test_anothers_ticket_is_forbidden_as_one_that_does_not_exist(
     service: Service, people: tuple[Person, Person], more: dict[str, Any]
 ) -> None:
@@ -248,6 +253,33 @@ def test_anothers_ticket_is_forbidden_as_one_that_does_not_exist(
             assert theirs.body.decode().replace(id, nowhere) == none.body.decode()
             mine = service.call(other.token, "get_result", {"ticket_id": id}).text
             assert status in mine or status == "succeeded"  # nobody cancelled it
+
+
+def test_a_page_is_its_owners_even_where_two_tickets_name_one_result(
+    service: Service, people: tuple[Person, Person], home: StateDirectory
+) -> None:
+    """A ticket of mine that names another's result (a bug elsewhere) shows none of its pages."""
+    me, other = people
+    with closing(open_state(home.state_db)) as state:
+        state.execute(
+            "update tickets set result = json_set(result, '$.artifact.artifact_id', ?) "
+            "where ticket_id = ?",
+            (other.artifact, me.tickets["succeeded"]),
+        )
+    try:
+        answer = service.call(
+            me.token, "get_result", {"ticket_id": me.tickets["succeeded"], "page": 2}
+        )
+        assert other.secret not in said(answer)
+    finally:
+        with closing(open_state(home.state_db)) as state:
+            state.execute(
+                "update tickets set result = json_set(result, '$.artifact.artifact_id', ?) "
+                "where ticket_id = ?",
+                (me.artifact, me.tickets["succeeded"]),
+            )
+    mine = service.call(me.token, "get_result", {"ticket_id": me.tickets["succeeded"], "page": 2})
+    assert mine.result["structuredContent"]["result"]["rows"] == [[me.secret]]
 
 
 def test_anothers_context_is_forbidden_as_that_of_nobody(

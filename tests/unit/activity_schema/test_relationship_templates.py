@@ -75,8 +75,11 @@ def inside(instant: datetime, since: datetime | None, until: datetime | None) ->
     return (since is None or instant >= since) and (until is None or instant < until)
 
 
-def nulls_last(*values: Any) -> list[tuple[bool, Any]]:
-    return [(value is None, "" if value is None else value) for value in values]
+def newest_first(rows: list[Row]) -> list[Row]:
+    """By ts from the latest on, then by customer (none last), then by id from the last on."""
+    found = sorted(rows, key=lambda row: str(row["activity_id"]), reverse=True)
+    found.sort(key=lambda row: (row["customer"] is None, row["customer"] or ""))
+    return sorted(found, key=lambda row: START if row["ts"] is None else row["ts"], reverse=True)
 
 
 @pytest.mark.parametrize("relationship", TEMPLATES)
@@ -130,9 +133,7 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
     ]
     expected = [
         [column.of(row) for column in COHORT] + reference.appended(seen, row, asked, by)
-        for row in sorted(
-            chosen, key=lambda row: nulls_last(row["customer"], row["ts"], row["activity_id"])
-        )
+        for row in newest_first(chosen)
     ]
     if not aggregated:
         expected = [
@@ -285,7 +286,7 @@ def test_retention_counts_each_returning_customer_once_a_period(
         and row["ts"] > firsts[who]
     }
     expected = []
-    for cohort, size in sorted(sizes.items()):
+    for cohort, size in sorted(sizes.items(), reverse=True):
         for index in range(periods + 1):
             returned = sum(1 for who, at in returns if at == index and start(firsts[who]) == cohort)
             expected.append([cohort, size, index, returned, returned / size])

@@ -45,6 +45,32 @@ def test_it_has_headline_table_link_and_provenance() -> None:
     ]
 
 
+def test_it_says_which_page_it_is_and_what_all_rows_hold() -> None:
+    summary = {
+        "rows": 190,
+        "columns": [
+            {"name": "period_start", "type": "timestamp", "nulls": 0, "distinct": 190, "min": "a", "max": "b"},
+            {
+                "name": "n", "type": "integer", "nulls": 3, "distinct_over": 10_000, "min": 1, "max": 9,
+                "sum": 412, "mean": 2.2, "frequent": [[2, 60], [1, 50]],
+                "trend": {"over": "period_start", "direction": "rising", "fit": 0.9, "change": 0.42},
+            },
+        ],
+        "left_out": 2,
+    }  # fmt: skip
+    text = told({**RESULT, "row_count": 190, "page": 2, "pages": 19, "summary": summary})
+    assert "2 of 190 rows. Page 2 of 19; get_result with page 3 has the next." in text
+    assert "Page 19 of 19." in told({**RESULT, "row_count": 190, "page": 19, "pages": 19})
+    start = text.index("All 190 rows")
+    assert text[start:].splitlines()[:4] == [
+        "All 190 rows by column:",
+        "- period_start: timestamp, 190 distinct, a to b",
+        "- n: integer, 3 null, over 10,000 distinct, 1 to 9, sum 412, mean 2.2, "
+        "most frequent 2 (60); 1 (50), rising over period_start (+42% from first to last)",
+        "(2 more columns)",
+    ]
+
+
 def test_it_says_whose_time_the_person_counts_in() -> None:
     assert "time zone is Europe/Berlin" in told(RESULT, timezone="Europe/Berlin")
     assert "time zone" not in told(RESULT)

@@ -27,7 +27,7 @@ from cdesk.core.locks import FileLock
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
-from cdesk.state.facts import read_status, write_status
+from cdesk.state.facts import BuildUnderWay, read_status, write_status
 from cdesk.state.pending import pending_insights
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
@@ -98,6 +98,8 @@ class SmallDbt:
     clock: Clock
     fingerprint: str
     calls: list[str] = field(default_factory=list)
+    said: list[BuildUnderWay] = field(default_factory=list)
+    """What stood in state.db meanwhile, for whoever waits for a query."""
     error: BuildError | None = None
     schema_mismatch: bool = False
     failures: tuple[NodeFailure, ...] = ()
@@ -112,6 +114,7 @@ class SmallDbt:
     ) -> BuildReport:
         del stop, progress
         self.calls.append("rebuild" if rebuild else "full" if full else "build")
+        self._listen()
         if self.schema_mismatch and not rebuild:
             raise BuildError(f"model events failed: The source and target {SCHEMA_MISMATCH}!")
         if self.error is not None:
@@ -127,6 +130,7 @@ class SmallDbt:
     def test(self, *, stop: object = None, progress: object = None) -> BuildReport:
         del stop, progress
         self.calls.append("test")
+        self._listen()
         return self._report()
 
     def compile(self, *, stop: object = None) -> BuildReport:
@@ -136,6 +140,10 @@ class SmallDbt:
 
     def close(self) -> None:
         self.calls.append("close")
+
+    def _listen(self) -> None:
+        with closing(open_state(self.home.state_db)) as state:
+            self.said.append(read_status(state, BuildUnderWay))
 
     def _report(self) -> BuildReport:
         return BuildReport(
@@ -287,6 +295,23 @@ def test_a_new_directory_is_built_in_full_then_tested_and_what_waited_lands(desk
     desk.spend(10)
     assert desk.dbt.calls == ["full", "test", "build"]
     assert b'"events":1' in (desk.context() or b"")
+
+
+def test_a_build_says_that_it_is_under_way_until_it_ends_or_fails(desk: Desk) -> None:
+    write_status(desk.state, BuildUnderWay(since="of a worker that died"), now="-")
+    desk.pipeline.resume()
+    assert read_status(desk.state, BuildUnderWay) == BuildUnderWay()
+    desk.record()
+    desk.pipeline.look_at_project()
+    desk.spend(10)
+    assert [said.what for said in desk.dbt.said] == ["build", "test", "build"]
+    assert all(said.since for said in desk.dbt.said)
+    assert read_status(desk.state, BuildUnderWay) == BuildUnderWay()
+    desk.dbt.error = BuildError("model events failed")
+    desk.record()
+    desk.spend(400)
+    assert len(desk.dbt.said) > 3
+    assert read_status(desk.state, BuildUnderWay) == BuildUnderWay()
 
 
 def test_an_idle_worker_polls_slowly_and_writes_nothing(built: Desk) -> None:
