@@ -10,13 +10,16 @@ import logging
 import time
 from typing import Any, Final, Protocol
 
+from cdesk.contract.vocabulary import SHED_PRIORITY, UNKNOWN_PRIORITY
 from cdesk.core.clock import IdSource, NowNs
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
+from cdesk.core.metrics import ERRORS, RECORDS_SHED, RETRIES
 from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.counts import Counts, counting
 from mcp_shim.readers import Readers
 from mcp_shim.worker_start import WorkerStarter
 
@@ -55,8 +58,10 @@ class RecordQueue:
         *,
         ids: IdSource,
         now_ns: NowNs = time.time_ns,
+        counts: Counts | None = None,
     ) -> None:
         self.ids = ids
+        self.counts = counts or Counts()
         self.now_ns = now_ns
         self._queue = queue
         self._wake = wake
@@ -81,6 +86,9 @@ class RecordQueue:
         decision = self._shedder.decide(
             activity, customer=recorder.customer, session_id=recorder.session_id
         )
+        if not decision.keep:
+            priority = SHED_PRIORITY.get(activity, UNKNOWN_PRIORITY)
+            self.counts.add(RECORDS_SHED, str(priority))
         if decision.weight > 1:
             self._shed.setdefault(recorder.customer, (recorder, self.ids.uuid7()))
             # On a full disk the next report that can be written tells the counts.
@@ -109,6 +117,7 @@ class RecordQueue:
             except CdeskError as error:
                 facts = {"activity": activity, "code": error.code}
                 logger.warning("note lost", extra={"facts": facts})
+                self.counts.add(ERRORS, "queue", error.code)
 
     def wake_worker(self, *, at_once: bool = False) -> None:
         """Tell the worker that there is something to do: in a while and seldom, or at once where
@@ -141,6 +150,7 @@ class RecordQueue:
                 self._queue.seal()
             except OSError as error:
                 logger.warning("seal failed", extra={"facts": {"reason": error.strerror}})
+        self.counts.flush()
 
     def _report_shed(self, *, last: bool = False) -> None:
         """Put the counts of what was shed into the stream, once a minute. A report itself is never
@@ -169,6 +179,7 @@ class RecordQueue:
     def close(self) -> None:
         """Write what waits, seal the file, tell the worker."""
         with contextlib.ExitStack() as end:  # each step runs, whatever another does
+            end.callback(self.counts.close)
             end.callback(self._wake.close)
             end.callback(self._wake.send)
             end.callback(self._queue.close)
@@ -183,24 +194,43 @@ class App:
     it (`session.Session(app, caller)`), as many as there are callers.
     """
 
-    def __init__(self, records: RecordQueue, readers: Readers, starter: WorkerStarter) -> None:
+    def __init__(
+        self,
+        records: RecordQueue,
+        readers: Readers,
+        starter: WorkerStarter,
+        *,
+        transport: str = "stdio",
+    ) -> None:
         self.records = records
+        self.counts = records.counts
+        self.transport = transport
         self.readers = readers
         self._starter = starter
 
     @classmethod
-    def open(cls, settings: Settings, home: StateDirectory) -> App:
+    def open(cls, settings: Settings, home: StateDirectory, *, transport: str = "stdio") -> App:
         """The process's parts over a state directory that exists (`StateDirectory.ensure`)."""
         ids = IdSource()
+        counts = Counts(home, ids.uuid7().replace("-", ""))
         starter = WorkerStarter(settings, home)
         records = RecordQueue(
-            QueueWriter(home.queue, durability=settings.durability, ids=ids),
+            QueueWriter(
+                home.queue,
+                durability=settings.durability,
+                ids=ids,
+                appended=counting(counts, transport),
+            ),
             WakeSender(home),
             Shedder(home),
             ids=ids,
+            counts=counts,
         )
         return cls(
-            records, Readers.of(home, lambda: starter.missing, timezone=settings.timezone), starter
+            records,
+            Readers.of(home, lambda: starter.missing, timezone=settings.timezone),
+            starter,
+            transport=transport,
         )
 
     def after_call(self, *, needs_worker: bool) -> None:
@@ -212,6 +242,8 @@ class App:
 
     def tick(self) -> None:
         """What has time: called every few seconds."""
+        if retries := self.readers.state.take_retries():
+            self.counts.add(RETRIES, "state", by=retries)
         self.records.tick()
         self.readers.state.tick()
 

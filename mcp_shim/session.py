@@ -14,6 +14,7 @@ from cdesk.contract.records import encode, make_record
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import format_ts
 from cdesk.core.identity import Caller
+from cdesk.core.metrics import ERRORS, FIRST_TOKEN_SECONDS, TOOL_CALL_SECONDS, TOOL_CALLS
 from mcp_shim.app import App, RecordQueue
 from mcp_shim.context import CustomerContext
 
@@ -131,6 +132,8 @@ class Session:
         self.calls = 0
         self.errors = 0
         self._started: float | None = None
+        self._path_seconds: float | None = None
+        """What the calls of this turn have taken since its get_context; None before that."""
 
     @property
     def begun(self) -> bool:
@@ -158,6 +161,7 @@ class Session:
     def called(self, tool: str, *, latency_ms: float, error_code: str | None) -> None:
         """Record a call that has been answered."""
         self.calls += 1
+        self._count(tool, latency_ms / 1000, error_code)
         self.recorder.note(
             "cdesk.tool_called",
             {
@@ -170,6 +174,22 @@ class Session:
         if error_code:
             self.errors += 1
             self.recorder.note("cdesk.error_encountered", {"tool": tool, "error_code": error_code})
+
+    def _count(self, tool: str, seconds: float, error_code: str | None) -> None:
+        counts, transport = self.app.counts, self.app.transport
+        counts.observe(TOOL_CALL_SECONDS, seconds, tool, transport)
+        counts.add(TOOL_CALLS, tool, transport, "error" if error_code else "ok")
+        if error_code:
+            counts.add(ERRORS, tool, error_code)
+        if tool == "get_context":
+            self._path_seconds = seconds
+        elif self._path_seconds is not None:
+            self._path_seconds += seconds
+            if tool == "submit_query":
+                counts.observe(FIRST_TOKEN_SECONDS, self._path_seconds, transport)
+                self._path_seconds = None
+            elif tool == "get_result":  # the turn went on without a query of its own
+                self._path_seconds = None
 
     def end(self, reason: str) -> None:
         """Record the end of a session that has begun."""

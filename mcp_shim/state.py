@@ -38,6 +38,12 @@ class SharedState:
         self._poller: asyncio.Task[None] | None = None
         self.retries = 0
         """How often a write found the lock taken and was retried."""
+        self._told = 0
+
+    def take_retries(self) -> int:
+        """Retries since this was asked last."""
+        more, self._told = self.retries - self._told, self.retries
+        return more
 
     def connection(self) -> sqlite3.Connection:
         """Raises StateDirectoryError where the file cannot be used."""

@@ -19,8 +19,10 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+import orjson
+
 from cdesk.core.backoff import Breaker
-from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.clock import NowNs, format_ts, parse_ts
 from cdesk.core.errors import (
     ConfigurationError,
     WarehouseError,
@@ -29,6 +31,14 @@ from cdesk.core.errors import (
 )
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.core.metrics import (
+    LANDING_LAG_SECONDS,
+    LANDING_ROWS,
+    LANDING_SECONDS,
+    RECORDS_LANDED,
+    RECORDS_QUARANTINED,
+    RETRIES,
+)
 from cdesk.queue.depth import Delivered, Depth, DepthCounter
 from cdesk.queue.files import (
     QueueFile,
@@ -38,6 +48,7 @@ from cdesk.queue.files import (
     fresh_name,
     list_queue,
 )
+from cdesk.state.counts import Counts
 from cdesk.state.database import open_state, repair_state
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandResult, Warehouse
@@ -52,6 +63,7 @@ from uploader.validation import QUARANTINE
 
 log = logging.getLogger("cdesk.uploader")
 
+LIVE_SOURCE: Final = "claude_desktop"
 FIRST_ROWS: Final = 2_000
 LEAST_ROWS: Final = 100
 MOST_ROWS: Final = 25_000
@@ -113,7 +125,9 @@ class Uploader:
         now_ns: NowNs = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
         most_rows: int = MOST_ROWS,
+        counts: Counts | None = None,
     ) -> None:
+        self._counts = counts or Counts()
         self._queue = home.queue
         self._warehouse = warehouse
         self._checkpoints = Checkpoints(
@@ -225,6 +239,7 @@ class Uploader:
                 False  # the last transaction may or may not have happened: ask before going on
             )
             pause = self.breaker.failed(f"{error.code}: {error}")
+            self._counts.add(RETRIES, "landing")
             report.blocked, report.message = error.code, str(error)
             log.warning(
                 "landing put off for %.1f s (%s, failure %d)",
@@ -272,10 +287,12 @@ class Uploader:
                         reason = prepared.reasons.get(index, "refused")
                         report.reasons[reason] = report.reasons.get(reason, 0) + 1
                         report.quarantined += 1
+                        self._counts.add(RECORDS_QUARANTINED, reason)
             report.bytes += self._advance(prepared, done, done + len(part))
             done += len(part)
             report.landed += len(part)
             report.batches += 1
+            self._counts.add(RECORDS_LANDED, by=len(part))
             self._last_landed_at = result.landed_at
 
         started = self._monotonic()
@@ -294,7 +311,12 @@ class Uploader:
             self._synced = False
             return
         self.breaker.succeeded()
-        self._adapt(len(prepared.ends), self._monotonic() - started)
+        seconds = self._monotonic() - started
+        self._counts.observe(LANDING_SECONDS, seconds)
+        self._counts.observe(LANDING_ROWS, len(prepared.ends))
+        if (born := born_at(prepared.batch)) is not None:
+            self._counts.observe(LANDING_LAG_SECONDS, max(0.0, self._now_ns() / 1e9 - born))
+        self._adapt(len(prepared.ends), seconds)
 
     def _adapt(self, rows: int, seconds: float) -> None:
         if seconds > SLOW_SECONDS:
@@ -432,3 +454,16 @@ class Uploader:
             self._checkpoints.forget(cached.keys() - progress.keys())
             self._checkpoints.save(progress.items(), now=format_ts(self._now_ns()))
         return listing
+
+
+def born_at(batch: LineBatch) -> float | None:
+    """When the batch's first record was born, in seconds since the epoch; None where it is no
+    record, or one of an imported history.
+    """
+    try:
+        record = orjson.loads(batch.payloads[0])
+        if record.get("source_system", LIVE_SOURCE) != LIVE_SOURCE:
+            return None
+        return parse_ts(record["ts"]).timestamp()
+    except (IndexError, ValueError, KeyError, TypeError, AttributeError):
+        return None

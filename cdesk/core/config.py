@@ -65,8 +65,22 @@ HTTP_SETTINGS = (
 )
 """Those of the HTTP service (`HttpSettings`), which no client starts."""
 
+OPS_SETTINGS = (
+    "metrics_address",
+    "metrics_certificates",
+    "otlp_endpoint",
+    "cost_usd_an_hour",
+    "cost_credits_a_day",
+    "cost_query_seconds_a_day",
+    "cost_query_bytes_a_day",
+    "cost_credits_an_hour",
+    "cost_grace_hours",
+)
+"""Those of who runs it: metrics, traces and what may be spent."""
+
 RENDER_URL = "http://127.0.0.1:8377"
 _WEB_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 _S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=/-]{0,200})?")
 
 
@@ -99,6 +113,24 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CostCaps:
+    """What may be used before the cost guard turns the kill switch; 0 is no cap.
+
+    usd_an_hour, credits_a_day: on Snowflake. query_seconds_a_day, query_bytes_a_day: what the
+    queries take and answer with, on the embedded default. credits_an_hour: what the warehouse uses
+    while it runs (1 for an X-Small). grace_hours: how long the guard may be unable to read what
+    was used before it turns the switch.
+    """
+
+    usd_an_hour: float = 100.0
+    credits_a_day: float = 0.0
+    query_seconds_a_day: float = 0.0
+    query_bytes_a_day: float = 0.0
+    credits_an_hour: float = 1.0
+    grace_hours: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a process of cdesk needs to know before it starts.
 
@@ -128,6 +160,13 @@ class Settings:
     artifacts_encryption: Encryption = "AES256"
     artifacts_kms_key: str = ""
     http: HttpSettings = HttpSettings()
+    metrics_address: str = ""
+    """`host:port` where the worker answers Prometheus; empty: nowhere."""
+    metrics_certificates: tuple[str, ...] = ()
+    """PEM files whose expiry is among the metrics."""
+    otlp_endpoint: str = ""
+    """Where traces go, over OTLP and HTTP; empty: none are made."""
+    costs: CostCaps = CostCaps()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The environment as it was read, for child processes and for the engines' own variables (never
     logged).
@@ -204,6 +243,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             ("render_url", RENDER_URL, _WEB_URL, "https://cards.example.com"),
             ("artifacts_url", "", _S3_URL, "s3://bucket/prefix"),
             ("artifacts_endpoint", "", _WEB_URL, "https://s3.example.com"),
+            ("otlp_endpoint", "", _WEB_URL, "http://127.0.0.1:4318"),
         )
     }
     return Settings(
@@ -220,6 +260,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         artifacts_kms_key=value("artifacts_kms_key", ""),
         **urls,
         http=_http(value),
+        metrics_address=_address(value("metrics_address", "")),
+        metrics_certificates=_listed(value("metrics_certificates", "")),
+        costs=_costs(value),
         environ=dict(environ),
     )
 
@@ -237,7 +280,7 @@ def _http(value: Callable[[str, str], str]) -> HttpSettings:
         return int(text)
 
     def names(name: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in value(f"http_{name}", "").split(",") if part.strip())
+        return _listed(value(f"http_{name}", ""))
 
     url, jwks_url = (
         _url(f"http_{name}", value(f"http_{name}", ""), _WEB_URL, example)
@@ -266,6 +309,46 @@ def _http(value: Callable[[str, str], str]) -> HttpSettings:
         jwks_url=jwks_url,
         audience=value("http_audience", ""),
         customer_claim=value("http_customer_claim", default.customer_claim),
+    )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The parts of a text with commas between."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _address(text: str) -> str:
+    match = _ADDRESS.fullmatch(text)
+    if text and (match is None or not 0 < int(match[2]) < 65_536):
+        raise ConfigurationError(
+            f"metrics_address is {shown(text)}; allowed: host:port as 127.0.0.1:9464"
+        )
+    return text
+
+
+def _costs(value: Callable[[str, str], str]) -> CostCaps:
+    """What may be spent."""
+
+    def number(name: str) -> float:
+        default = getattr(CostCaps(), name)
+        text = value(f"cost_{name}", f"{default:g}")
+        try:
+            found = float(text)
+        except ValueError:
+            found = -1.0
+        if not 0 <= found < 1e18:
+            raise ConfigurationError(
+                f"cost_{name} is {shown(text)}; allowed: a number from 0 (no cap)"
+            )
+        return found
+
+    return CostCaps(
+        usd_an_hour=number("usd_an_hour"),
+        credits_a_day=number("credits_a_day"),
+        query_seconds_a_day=number("query_seconds_a_day"),
+        query_bytes_a_day=number("query_bytes_a_day"),
+        credits_an_hour=number("credits_an_hour"),
+        grace_hours=number("grace_hours"),
     )
 
 
@@ -300,7 +383,7 @@ def _read_file(path: Path) -> dict[str, str]:
         values = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from None
-    known = (*SETTINGS[1:], *HTTP_SETTINGS)
+    known = (*SETTINGS[1:], *HTTP_SETTINGS, *OPS_SETTINGS)
     for key, item in values.items():
         if key not in known:
             raise ConfigurationError(

@@ -95,6 +95,11 @@ class StateDirectory:
         return self.root / "charts"
 
     @property
+    def metrics(self) -> Path:
+        """What the processes have counted (cdesk/state/counts.py)."""
+        return self.root / "metrics"
+
+    @property
     def dashboard(self) -> Path:
         """What the dashboard shows, as the worker last exported it."""
         return self.root / "dashboard.json"

@@ -11,8 +11,11 @@ from cdesk.core.errors import Forbidden
 USER = "user"
 ANALYST = "analyst"
 ADMIN = "admin"
-ROLES = (USER, ANALYST, ADMIN)
-"""What a token of the HTTP service may carry. `user` adds nothing: everybody has their own data."""
+METRICS_ROLE = "metrics"
+ROLES = (USER, ANALYST, ADMIN, METRICS_ROLE)
+"""What a token of the HTTP service may carry. `user` adds nothing: everybody has their own data;
+`metrics` may read the metrics.
+"""
 
 
 @dataclass(frozen=True, slots=True)

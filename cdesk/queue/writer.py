@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +47,16 @@ class QueueWriter:
     """
 
     def __init__(
-        self, folder: Path, *, durability: Durability = "os", ids: IdSource | None = None
+        self,
+        folder: Path,
+        *,
+        durability: Durability = "os",
+        ids: IdSource | None = None,
+        appended: Callable[[bytes], None] | None = None,
     ) -> None:
+        """appended: told of each line that stands in the queue."""
         self._folder = folder
+        self._appended = appended
         self._durability = durability
         self._writer = (ids or IdSource()).uuid7().replace("-", "")
         self._sequence = 0
@@ -98,6 +106,8 @@ class QueueWriter:
             place = (self._sequence, self._size)
         if self._durability == "disk":
             self._sync(place)
+        if self._appended is not None:
+            self._appended(line)
 
     @property
     def due(self) -> bool:

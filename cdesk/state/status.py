@@ -133,6 +133,47 @@ class LastCleanUp(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Insights(Fact):
+    """Recorded insights by the outcome of their verification, as of a build."""
+
+    at: str | None = None
+    verified: int = 0
+    unverified: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(Fact):
+    """What the cost guard knows.
+
+    period: the day that is counted (UTC). read_at: when the meter was last read. used: measure →
+    what was used in the period. caps: measure → its cap, those without one left out.
+    estimated: credits among them that no meter shows yet. usd_per_hour: over the last hour.
+    allowed: measure → what was used when a person turned the kill switch off: counting goes on
+    from there. tripped: why the guard turned the switch in this period.
+    """
+
+    period: str | None = None
+    at: str | None = None
+    read_at: str | None = None
+    problem: str | None = None
+    used: dict[str, float] = field(default_factory=dict)
+    caps: dict[str, float] = field(default_factory=dict)
+    estimated: float = 0.0
+    usd_per_hour: float = 0.0
+    allowed: dict[str, float] = field(default_factory=dict)
+    tripped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure(Fact):
+    """How many steps of the degradation plan are taken, and why."""
+
+    step: int = 0
+    reason: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRequest(Fact):
     """Somebody asks the running worker for a whole pipeline cycle."""
 
@@ -166,6 +207,9 @@ KEYS.update(
         LastRefresh: "last_refresh",
         LastCatalog: "last_catalog",
         LastCleanUp: "last_clean_up",
+        Insights: "insights",
+        Spent: "spent",
+        Pressure: "pressure",
         CycleRequest: "build_request",
         CycleAnswer: "build_request_done",
     }

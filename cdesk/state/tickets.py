@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import orjson
 
@@ -24,6 +24,7 @@ from cdesk.core.clock import format_ts, parse_ts, to_ns
 from cdesk.core.errors import NotFound
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 ENDED: Final = frozenset(("succeeded", "failed", "cancelled", "expired"))
 EXPIRY_SECONDS: Final = 15 * 60
 """A ticket that no worker has started by then is expired."""
@@ -359,6 +360,11 @@ def count_open(connection: sqlite3.Connection) -> dict[str, int]:
         "tickets where status = 'running')"
     ).fetchone()
     return {"queued": int(row[0]), "running": int(row[1])}
+
+
+def count_by_status(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many tickets stand in state.db by their status."""
+    return dict(connection.execute("select status, count(*) from tickets group by status"))
 
 
 def forget_tickets(

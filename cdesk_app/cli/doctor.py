@@ -116,6 +116,7 @@ _WITHOUT: Final = {
     "render": "no cards, charts or dashboard",
     "http": "no service over HTTP",
     "s3": "results cannot be stored in S3",
+    "ops": "no metrics for Prometheus",
 }
 """Extra → what is not there without it."""
 
@@ -130,12 +131,13 @@ def _parts(settings: Settings) -> Iterator[Finding]:
         missing = [name for name in modules if not _installed(name)]
         if not missing:
             yield Finding(f"part {extra}", "ok", "installed")
-        elif extra == "http":  # nobody needs it for themselves
+        elif extra == "http" or (extra == "ops" and not settings.metrics_address):
+            # nobody needs it for themselves
             yield Finding(f"part {extra}", "ok", f"not installed: {_WITHOUT[extra]}")
-        elif extra in ("snowflake", "s3") or settings.worker == "auto":
+        elif extra in ("snowflake", "s3", "ops") or settings.worker == "auto":
             yield Finding(
                 f"part {extra}",
-                "failed" if extra in ("snowflake", "s3") else "note",
+                "failed" if extra in ("snowflake", "s3", "ops") else "note",
                 f"not installed ({', '.join(missing)}): {_WITHOUT[extra]}",
                 f"pip install 'cdesk[{extra}]'",
             )

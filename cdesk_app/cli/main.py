@@ -53,6 +53,10 @@ COMMANDS: Final = {
         "cdesk_app.cli.doctor",
         "check the installation and say what to do about each finding",
     ),
+    "metrics": (
+        "cdesk_app.cli.metrics",
+        "what Prometheus reads: one scrape; or the alert rules, or the Grafana dashboard",
+    ),
     "token": ("cdesk_app.cli.token", "who may use the HTTP service: add, list, revoke tokens"),
     "quarantine": (
         "cdesk_app.cli.quarantine",

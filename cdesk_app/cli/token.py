@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         choices=ROLES,
         help="analyst: may also ask over all customers; admin: may turn the kill switch; "
-        "repeatable",
+        "metrics: may read the metrics; repeatable",
     )
     add.add_argument(
         "--expires", type=lifetime, metavar="TIME", help="90d, 12h or 4w (default: never)"

@@ -32,14 +32,17 @@ from cdesk.core.errors import CdeskError, ConfigurationError, QueueWriteError
 from cdesk.core.home import StateDirectory, keep_private, write_private
 from cdesk.core.locks import FileLock
 from cdesk.core.log import set_up_logging
+from cdesk.core.metrics import CARD_SECONDS, ERRORS
 from cdesk.core.wake import WakeSender
 from cdesk.queue.overview import gather
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.counts import Counts, counting
 from cdesk_app.render.app import Renderer, make_app
 from cdesk_app.render.board_pages import BoardSource, board_routes
 from cdesk_app.render.card import Card, Cards
 from cdesk_app.render.dashboard import Figures
 from cdesk_app.render.links import Links
+from cdesk_app.render.metrics import metrics_route
 from cdesk_app.render.paint import Painter
 
 logger = logging.getLogger(__name__)
@@ -52,12 +55,18 @@ class ReadyRecorder:
     """Records `cdesk.card_ready`: what a person waited for a card."""
 
     def __init__(self, settings: Settings, home: StateDirectory) -> None:
-        self._writer = QueueWriter(home.queue, durability=settings.durability)
         self._ids = IdSource()
+        self.counts = Counts(home, self._ids.uuid7().replace("-", ""))
+        self._writer = QueueWriter(
+            home.queue,
+            durability=settings.durability,
+            appended=counting(self.counts, "renderer"),
+        )
         self._waker = WakeSender(home)
         self._lock = threading.Lock()
 
     def __call__(self, card: Card, elapsed_ms: float, kind: str) -> None:
+        self.counts.observe(CARD_SECONDS, elapsed_ms / 1000)
         features = {
             "artifact_id": card.artifact_id,
             "query_hash": card.artifact.query_hash,
@@ -80,12 +89,16 @@ class ReadyRecorder:
                 self._writer.append(encode(record))
             except QueueWriteError as error:
                 logger.warning("card_ready lost", extra={"facts": {"reason": str(error)}})
+                self.counts.add(ERRORS, "renderer", error.code)
                 return
+            finally:
+                self.counts.flush()
         self._waker.send()
 
     def close(self) -> None:
         self._writer.close()
         self._waker.close()
+        self.counts.close()
 
 
 def make_renderer(settings: Settings, home: StateDirectory) -> Renderer:
@@ -132,7 +145,7 @@ def serve(
             source = replace(make_source(settings, home), stopping=lambda: server.should_exit)
             made = make_app(
                 replace(renderer, painted=recorder),
-                more=board_routes(renderer, source),
+                more=[*board_routes(renderer, source), metrics_route(settings, home)],
             )
             watched = _Watched(made)
             server = uvicorn.Server(

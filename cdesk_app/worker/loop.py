@@ -59,6 +59,7 @@ class Loop:
             PipelineTasks(pipeline, others_live, installed).table(),
             monotonic=monotonic,
             active=self._active,
+            counts=pipeline.counts,
         )
         self.problem: str | None = None
         """After an ending that somebody has to do something about: what happened."""

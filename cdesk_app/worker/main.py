@@ -29,6 +29,7 @@ from cdesk.state.tickets import fail_open
 from cdesk_app.worker.cycle import CycleReport, Stage, run_cycle
 from cdesk_app.worker.cycle_requests import ask_for_cycle
 from cdesk_app.worker.loop import Loop
+from cdesk_app.worker.metrics_server import serving_metrics
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 from cdesk_app.worker.presentation import PresenterFactory, plain_presenter
 from cdesk_app.worker.version import running_version
@@ -163,6 +164,7 @@ def run(
             contextlib.closing(WakeListener(home)) as listener,
             _signals(stop, listener),
             contextlib.closing(_open(settings, home, stop, present, listener)) as pipeline,
+            serving_metrics(settings, home, pipeline.counts),
         ):
             _stay(pipeline, listener, lock, idle_exit_seconds)
     except (CdeskError, sqlite3.Error, OSError) as error:

@@ -29,7 +29,9 @@ from cdesk.core.errors import (
 )
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
+from cdesk.core.metrics import BUILD_SECONDS, BUILDS
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.counts import Counts, counting, fold_ended
 from cdesk.state.database import open_state, repair_state
 from cdesk.state.facts import BuildUnderWay, CatalogSeal
 from cdesk.state.pending import clear_insights, pending_insights
@@ -105,7 +107,9 @@ class Pipeline:
         presenter: Presenter,
         now_ns: NowNs = time.time_ns,
         ids: IdSource | None = None,
+        counts: Counts | None = None,
     ) -> None:
+        self.counts = counts or Counts()
         self._settings = settings
         self.home = home
         self.warehouse = warehouse
@@ -164,10 +168,10 @@ class Pipeline:
         # its build all the same.
         insights = bool(news) and report.blocked is None
         self.schedule.landed(max(report.landed - own, int(insights)), insights=insights)
-        self._tell_landing(report)
+        self._tell_landing(report, own)
         return report
 
-    def _tell_landing(self, report: DrainReport) -> None:
+    def _tell_landing(self, report: DrainReport, own: int) -> None:
         if report.landed:
             facts = {
                 "rows": report.landed,
@@ -175,6 +179,7 @@ class Pipeline:
                 "waiting": report.waiting,
             }
             logger.info("landed", extra={"facts": facts})
+        if report.landed > own:  # what a build itself made is in no later snapshot
             self.status.keep(LastLanding(at=self._now(), rows=report.landed))
         if report.quarantined:
             self._alert(report.quarantined, report.reasons)
@@ -299,6 +304,9 @@ class Pipeline:
         facts["problem"] = facts.pop("message")  # a log line's own `message` is another thing
         level = logging.INFO if fact.message is None else logging.ERROR
         logger.log(level, "build ended", extra={"facts": facts})
+        self.counts.add(BUILDS, str(fact.status))
+        if fact.seconds is not None:
+            self.counts.observe(BUILD_SECONDS, fact.seconds)
         self.status.keep(fact)
 
     def test(self, *, progress: Progress | None = None) -> BuildReport:
@@ -325,6 +333,12 @@ class Pipeline:
         if known.built is None or known.tested != known.built or known.tested_at is None:
             return known.built is not None
         return self.now_ns() - to_ns(parse_ts(known.tested_at)) > TEST_SECONDS * 1e9
+
+    def hand_over_counts(self) -> None:
+        """Hand over what this process has counted, and take on what dead ones left."""
+        self.counts.flush()
+        with contextlib.suppress(OSError):
+            fold_ended(self.home)
 
     # -- what the turn path reads
 
@@ -435,6 +449,7 @@ class Pipeline:
             functools.partial(self.runner.close, seconds=CLOSE_SECONDS),
             self._builder.close,
             self.queue.close,
+            self.counts.close,
             self.uploader.close,
             self.warehouse.close,
             self.state.close,
@@ -469,14 +484,17 @@ def open_pipeline(
         require_current(state, home)
     project = locate_project(settings, home)
     warehouse = open_warehouse(settings, home)
-    queue = QueueWriter(home.queue, durability=settings.durability)
+    counts = Counts(home, IdSource().uuid7().replace("-", ""))
+    queue = QueueWriter(
+        home.queue, durability=settings.durability, appended=counting(counts, "worker")
+    )
     artifacts = open_artifacts(settings, home)
     presenter = present(settings, home, artifacts, notify is not None)
     return Pipeline(
         settings,
         home,
         warehouse=warehouse,
-        uploader=Uploader(home, warehouse),
+        uploader=Uploader(home, warehouse, counts=counts),
         runner=TicketRunner(
             settings,
             home,
@@ -485,6 +503,7 @@ def open_pipeline(
             notify=notify,
             artifacts=artifacts,
             presenter=presenter,
+            counts=counts,
         ),
         queue=queue,
         state=open_state(home.state_db),
@@ -494,4 +513,5 @@ def open_pipeline(
         stop=stop,
         artifacts=artifacts,
         presenter=presenter,
+        counts=counts,
     )

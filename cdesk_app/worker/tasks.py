@@ -13,6 +13,7 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     dashboard   after a refresh, once a minute at most
     clean up    once a day, whichever worker of the directory runs then
     seal        the worker's own queue file has come of age
+    counts      what was counted is handed over, when there is a turn anyway
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from typing import Final
 
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk.core.metrics import ERRORS
+from cdesk.state.counts import Counts
 from cdesk_app.worker.cycle import run_cycle
 from cdesk_app.worker.cycle_requests import answer_request, take_request
 from cdesk_app.worker.pipeline import Pipeline
@@ -44,6 +47,7 @@ POLL_SECONDS: Final = 30.0
 BUSY_POLL_SECONDS: Final = 1.0
 CATALOG_SECONDS: Final = 300.0
 DASHBOARD_SECONDS: Final = 60.0
+COUNTS_SECONDS: Final = 5.0
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
 other out.
@@ -89,7 +93,9 @@ class TaskTable:
         monotonic: Callable[[], float],
         active: Callable[[], None],
         rng: random.Random | None = None,
+        counts: Counts | None = None,
     ) -> None:
+        self._counts = counts or Counts()
         self._tasks = tasks
         self._monotonic = monotonic
         self._active = active
@@ -121,9 +127,11 @@ class TaskTable:
             self._active()
             facts = {"task": task.name, "code": error.code, "reason": str(error)}
             logger.warning("task put off", extra={"facts": facts})
+            self._counts.add(ERRORS, task.name, error.code)
             return self._put_off(task, task.retry)
         except Exception:  # the top of a loop: one bad task must not end the worker
             logger.exception("task %s failed", task.name)
+            self._counts.add(ERRORS, task.name, "internal")
             return self._put_off(task, RETRY)
 
     def _pause(self, task: Task) -> float:
@@ -172,6 +180,8 @@ class PipelineTasks:
             Task("dashboard", self.dashboard_due, self.dashboard),
             Task("clean up", lambda _: pipeline.clean_up.due_in(), self.clean_up),
             Task("seal", lambda _: 0.0 if pipeline.queue.due else None, self.seal),
+            # Idle means idle: it wakes nobody by itself.
+            Task("counts", lambda since: 0.0 if since >= COUNTS_SECONDS else None, self.counts),
         ]
 
     def version(self) -> bool:
@@ -273,6 +283,10 @@ class PipelineTasks:
 
     def clean_up(self) -> bool:
         self._pipeline.clean_up.run()
+        return False
+
+    def counts(self) -> bool:
+        self._pipeline.hand_over_counts()
         return False
 
     def seal(self) -> bool:

@@ -20,15 +20,17 @@ import orjson
 
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.store import ArtifactStore
-from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.clock import NowNs, format_ts, parse_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
+from cdesk.core.metrics import QUERIES, QUERY_SECONDS
 from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
 from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.counts import Counts
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import read_switch
 from cdesk.state.pages import count_waited_for
@@ -85,7 +87,9 @@ class TicketRunner:
         notify: Callable[[], None] | None = None,
         artifacts: ArtifactStore | None = None,
         presenter: Presenter | None = None,
+        counts: Counts | None = None,
     ) -> None:
+        self._counts = counts or Counts()
         self._settings = settings
         self._home = home
         self._max_running = max_running
@@ -299,6 +303,10 @@ class TicketRunner:
         code: str | None = None,
         message: str | None = None,
     ) -> None:
+        self._counts.add(QUERIES, status)
+        if ticket.started_at is not None:
+            started = parse_ts(ticket.started_at).timestamp()
+            self._counts.observe(QUERY_SECONDS, max(0.0, self._now_ns() / 1e9 - started))
         finish_ticket(
             state,
             ticket.ticket_id,

@@ -45,6 +45,7 @@ from cdesk.core.clock import format_ts
 from cdesk.core.config import HttpSettings, Settings
 from cdesk.core.errors import CdeskError, Forbidden
 from cdesk.core.home import StateDirectory
+from cdesk.core.metrics import AUTH_REFUSALS, ERRORS, HTTP_REQUESTS, RATE_LIMITED
 from cdesk.core.wake import WakeSender
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
@@ -58,6 +59,7 @@ from mcp_shim.session_pool import SessionPool
 from mcp_shim.tools import TOOLS
 from mcp_shim.tools.card import shows_cards
 from mcp_shim.transports.http_log import RequestLog
+from mcp_shim.transports.http_metrics import Scraper, exposition, require_scraper
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +150,7 @@ class Service:
             routes=[
                 Route("/healthz", self._healthz, methods=["GET"]),
                 Route("/readyz", self._readyz, methods=["GET"]),
+                Route("/metrics", _Endpoint(self, self._metrics)),
                 Route("/mcp", _Endpoint(self, self._mcp)),
                 Route("/admin/kill-switch", _Endpoint(self, self._kill_switch)),
                 *routes,
@@ -160,7 +163,7 @@ class Service:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[dict[str, Any]]:
         self._key = self._store.secret("service")
-        self._app = App.open(self._settings, self._home)
+        self._app = App.open(self._settings, self._home, transport="http")
         self._pool = SessionPool(self._app, self._store)
         server = McpServer(
             self._app,
@@ -244,6 +247,26 @@ class Service:
         except CdeskError as error:
             return JSONResponse({"status": error.code}, status_code=503)
         return JSONResponse({"status": "ready"})
+
+    async def _metrics(self, call: Call, request: Request, _: Send) -> Response:
+        """The metrics of the whole state directory, whichever process is asked."""
+        if request.method != "GET":
+            return Response(status_code=405, headers={"Allow": "GET"})
+        http = self._settings.http
+        scraper = Scraper(request.client.host if request.client else "", request.headers)
+        require_scraper(scraper, self._home, behind_proxy=bool(http.url or http.proxies))
+        self._app.counts.flush()
+        try:
+            told = await asyncio.to_thread(
+                exposition,
+                self._settings,
+                self._home,
+                accept=request.headers.get("accept", ""),
+            )
+        except ModuleNotFoundError:
+            raise Refused(501, "metrics need prometheus-client: pip install 'cdesk[ops]'") from None
+        call.outcome = "ok"
+        return Response(told.body, headers={"Content-Type": told.content_type})
 
     # -- a request
 
@@ -387,9 +410,11 @@ class Service:
         """The answer to a request that is refused, or None where nobody is there to read it."""
         headers: dict[str, str] = {}
         status, rpc_code, text = 500, REFUSED, str(error)
+        counts = self._app.counts
         match error:
             case Unauthorized():
                 status = 401
+                counts.add(AUTH_REFUSALS, error.reason)
                 call.outcome = error.reason
                 said = ['error="invalid_token"'] if error.reason != "no_token" else []
                 if self._metadata_url:
@@ -399,6 +424,7 @@ class Service:
                 status = 403
             case TooMany():
                 status = 429
+                counts.add(RATE_LIMITED)
                 headers["Retry-After"] = str(error.retry_after)
             case Refused():
                 status, rpc_code = error.status, error.rpc_code
@@ -406,6 +432,7 @@ class Service:
                 # What is wrong with the service's files is for its log, not for a caller.
                 facts = {"code": error.code, "reason": str(error)[:300]}
                 logger.error("request failed", extra={"facts": facts})
+                counts.add(ERRORS, "http", error.code)
                 status, text = 503, f"{error.code}: the service cannot answer now; try again"
             case _:
                 call.outcome = "disconnected"
@@ -419,6 +446,7 @@ class Service:
     def _log(self, call: Call) -> None:
         """One line a request: who (a keyed hash), what, how it went and how long it took."""
         customer = call.identity.caller.customer if call.identity else None
+        self._app.counts.add(HTTP_REQUESTS, str(call.status or "none"))
         outcome = call.outcome or ("ok" if 200 <= call.status < 300 else "refused")
         if call.tool is not None and call.outcome is None and outcome == "ok":
             outcome = "protocol_error"  # no tool ran

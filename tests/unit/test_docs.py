@@ -18,7 +18,7 @@ import yaml
 
 from bench.__main__ import find
 from cdesk.contract.records import FIELDS
-from cdesk.core.config import HTTP_SETTINGS, SETTINGS
+from cdesk.core.config import HTTP_SETTINGS, OPS_SETTINGS, SETTINGS
 from cdesk_app.cli.main import COMMANDS
 from cdesk_app.worker.dbt import project
 from mcp_shim.tools import TOOLS
@@ -59,7 +59,7 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
     assert re.search(rf"`cdesk {name}\b", README)
 
 
-@pytest.mark.parametrize("name", [*SETTINGS, *HTTP_SETTINGS])
+@pytest.mark.parametrize("name", [*SETTINGS, *HTTP_SETTINGS, *OPS_SETTINGS])
 def test_every_setting_stands_in_the_readme(name: str) -> None:
     assert f"`CDESK_{name.upper()}`" in README
 

@@ -34,7 +34,14 @@ FROM_OUTSIDE: dict[str, set[str]] = {
 pyproject.toml names.
 """
 HTTP_MODULES = ("mcp_shim/http_main.py", "mcp_shim/transports/http")
-HTTP_PACKAGES = {"starlette", "uvicorn", "httptools", "jwt"}
+HTTP_PACKAGES = {
+    "starlette",
+    "uvicorn",
+    "httptools",
+    "jwt",
+    "prometheus_client",
+    "cryptography",
+}
 """What serves HTTP, and what it may use beside that; stdio imports none of it."""
 
 

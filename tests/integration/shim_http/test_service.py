@@ -18,6 +18,8 @@ import pytest
 
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
+from cdesk.core.metrics import TOOL_CALLS
+from cdesk.state.counts import read_counts
 from tests.integration.shim.harness import ERAS, EVENT, environment, records
 from tests.integration.shim_http.harness import (
     ADA,
@@ -341,6 +343,7 @@ def test_processes_share_sessions_and_one_that_dies_is_replaced(tmp_path: Path) 
     with serving(home, "--workers", "2") as service:
         for _ in range(12):
             assert not service.call(own, "log_event", EVENT).result["isError"]
+        wait_until(lambda: calls_counted(service) == 12)
         ours = subprocess.run(
             ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(service.process.pid)],
             capture_output=True,
@@ -358,6 +361,37 @@ def test_processes_share_sessions_and_one_that_dies_is_replaced(tmp_path: Path) 
     assert len({one["session_id"] for one in asked}) == 1
     begun = [one for one in records(home) if one["activity"] == "cdesk.session_started"]
     assert len(begun) == 1
+    counted = read_counts(home)[TOOL_CALLS]
+    assert {labels: one.value for labels, one in counted.items()} == {
+        ("log_event", "http", "ok"): 24
+    }, "the one that died had handed its counts over"
+
+
+def calls_counted(service: Service) -> float:
+    """Calls of log_event by all processes, as whichever is asked tells them."""
+    text = service.get("/metrics").body.decode()
+    lines = [line for line in text.splitlines() if line.startswith("cdesk_tool_calls_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_metrics_are_for_this_computer_or_a_token_of_the_role(
+    home: StateDirectory, service: Service, ada: str
+) -> None:
+    answer = service.get("/metrics")
+    assert answer.status == 200
+    assert "cdesk_http_requests_total" in answer.body.decode()
+    assert ADA not in answer.body.decode()
+    forwarded = {"X-Forwarded-For": "192.0.2.1"}
+    asked = {
+        name: service.send("/metrics", headers=headers).status
+        for name, headers in {
+            "nobody": forwarded,
+            "a person": forwarded | {"Authorization": f"Bearer {ada}"},
+            "prometheus": forwarded
+            | {"Authorization": f"Bearer {token(home, 'prometheus', 'metrics').token}"},
+        }.items()
+    }
+    assert asked == {"nobody": 401, "a person": 403, "prometheus": 200}
 
 
 def test_it_listens_on_loopback_alone_until_somebody_has_a_token(tmp_path: Path) -> None:
