@@ -10,6 +10,7 @@ import orjson
 
 from cdesk.core.clock import parse_ts
 from cdesk.core.errors import SnapshotError, StateDirectoryError
+from cdesk.state.forgotten import hidden_insights
 from cdesk.state.snapshot import ContextRow
 from mcp_shim.readers import Readers
 
@@ -78,6 +79,24 @@ def read_sections(blob: bytes) -> Json:
         name: data[name] if isinstance(data.get(name), kind) else kind()
         for name, kind in SECTIONS.items()
     }
+
+
+def hide(sections: Json, hidden: frozenset[str]) -> None:
+    """Take out what was forgotten, and the older guesses on what a forgotten fact was about: as the
+    next build will.
+    """
+    upto = {
+        (item.get("subject"), item.get("metric")): item.get("ts", "")
+        for item in sections["insights"]
+        if item.get("insight_id") in hidden
+    }
+    for name in ("insights", "unverified"):
+        sections[name] = [
+            item
+            for item in sections[name]
+            if item.get("insight_id") not in hidden
+            and item.get("ts", "") > upto.get((item.get("subject"), item.get("metric")), "")
+        ]
 
 
 def trim(
@@ -155,16 +174,16 @@ class CustomerContext:
         except SnapshotError as error:
             reasons.append(str(error))
         try:
-            rows, landing = readers.state.read(self._load_pending)
+            rows, landing, hidden = readers.state.read(self._load_pending)
         except StateDirectoryError:
-            rows, landing = [], None
+            rows, landing, hidden = [], None, frozenset()
             reasons.append("insights on their way cannot be read")
         if late := self._late(as_of, landing, rows):
             reasons.append(late)
         if reasons and (missing := readers.worker_missing()):
             reasons.append(missing)
         version = row.version if row else None
-        made_of = (version, as_of, rows, len(self.unsaved), reasons, max_bytes)
+        made_of = (version, as_of, rows, hidden, len(self.unsaved), reasons, max_bytes)
         if self._last is not None and self._last[0] == made_of:
             return self._last[1]
         sections = empty_context()
@@ -175,6 +194,8 @@ class CustomerContext:
                 reasons.append(
                     "the snapshot holds a context that is no JSON; the worker rebuilds it"
                 )
+        if hidden:
+            hide(sections, hidden)
         self._forget_arrived(sections)
         head = {
             "customer": self._customer,
@@ -188,10 +209,17 @@ class CustomerContext:
         self._last = (made_of, answer)
         return answer
 
-    def _load_pending(self, connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], object]:
+    def forget_unsaved(self, insight_id: str) -> None:
+        """Drop an insight that state.db did not take."""
+        self.unsaved = [item for item in self.unsaved if item["insight_id"] != insight_id]
+
+    def _load_pending(
+        self, connection: sqlite3.Connection
+    ) -> tuple[list[tuple[Any, ...]], object, frozenset[str]]:
         rows = connection.execute(_PENDING, (self._customer, MAX_PENDING)).fetchall()
         landing = orjson.loads(rows[0][6]) if rows[0][6] else None
-        return [row[:6] for row in rows if row[0] is not None], landing
+        hidden = hidden_insights(connection, self._customer)
+        return [row[:6] for row in rows if row[0] is not None], landing, hidden
 
     def _pending(self, rows: list[tuple[Any, ...]]) -> list[Json]:
         """Insights on their way, newest first."""

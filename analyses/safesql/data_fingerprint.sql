@@ -67,8 +67,11 @@ insights as (
         max(_landed_at) as last_insight_landed_at
     from {{ ref('insight_atoms') }}
     where
-        customer = {{ cdesk.bind('customer') }}
-        or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
+        not is_forgotten
+        and (
+            customer = {{ cdesk.bind('customer') }}
+            or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
+        )
 
 )
 

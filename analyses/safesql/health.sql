@@ -18,7 +18,7 @@ insights as (
         count(*) as insight_count,
         coalesce(sum(case when verified then 1 else 0 end), 0) as verified_insight_count
     from {{ ref('insight_atoms') }}
-    where customer = {{ cdesk.bind('customer') }}
+    where customer = {{ cdesk.bind('customer') }} and not is_forgotten
 
 ),
 

@@ -21,6 +21,7 @@ insights as (
         customer = {{ cdesk.bind('customer') }}
         and subject = {{ cdesk.bind('subject') }}
         and metric = {{ cdesk.bind('metric') }}
+        and not is_forgotten
 
 )
 

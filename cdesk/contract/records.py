@@ -63,7 +63,7 @@ def _matches(pattern: re.Pattern[str], allowed: str) -> Callable[[object], None]
 check_activity_name = _matches(_ACTIVITY, f"text that matches {ACTIVITY_PATTERN}")
 _check_hash = _matches(_HASH, "16 lower-case hex digits")
 _check_tag = _matches(_TAG, f"text that matches {TAG_PATTERN}")
-_check_id = _matches(_ID, "a UUID in 36 lower-case characters")
+check_record_id = _matches(_ID, "a UUID in 36 lower-case characters")
 
 
 def _check_name(value: object) -> None:
@@ -239,7 +239,7 @@ _Checks: TypeAlias = dict[str, Callable[[object], None]]
 _ENVELOPE: Final[_Checks] = {
     "v": _check_count,
     "kind": _bounded(16, low=1),
-    "id": _check_id,
+    "id": check_record_id,
     "ts": _check_ts,
     "customer": check_customer,
     "session_id": _or_null(_bounded(255, low=1)),
@@ -276,7 +276,7 @@ FIELDS: Final[dict[str, _Checks]] = {
     },
     "query_run": _ENVELOPE
     | {
-        "ticket_id": _check_id,
+        "ticket_id": check_record_id,
         "template": _bounded(255, low=1),
         "sql": _bounded(MAX_LINE_BYTES),
         "params": _check_params,
@@ -288,7 +288,7 @@ FIELDS: Final[dict[str, _Checks]] = {
         "error_code": _or_null(_bounded(255, low=1)),
         "elapsed_ms": _check_number,
         "as_of": _or_null(_check_ts),
-        "artifact_id": _or_null(_check_id),
+        "artifact_id": _or_null(check_record_id),
         "evidence": _check_evidence,
         "evidence_complete": _check_bool,
     },

@@ -35,6 +35,7 @@ VOCABULARY: Final[dict[str, Known]] = {
     "cdesk.artifact_created": Known(30, "system"),
     "cdesk.card_ready": Known(70, "system"),
     "cdesk.insight_recorded": Known(0, "system"),
+    "cdesk.insight_forgotten": Known(0, "system"),
     "cdesk.error_encountered": Known(0, "either"),
     "cdesk.retry_attempted": Known(70, "either"),
     "cdesk.fallback_triggered": Known(30, "either"),

@@ -11,7 +11,7 @@ from cdesk.core.errors import NewerVersion, StateDirectoryError
 from cdesk.core.home import make_private_file
 from cdesk.core.locks import FileLock
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 _SCHEMA: Final = """
 create table if not exists checkpoints (
@@ -113,6 +113,13 @@ create table if not exists pending_insights (
     provenance_query_hash text
 ) without rowid;
 create index if not exists pending_by_customer on pending_insights (customer, ts);
+
+create table if not exists forgotten_insights (
+    customer text not null,
+    insight_id text not null,
+    ts text not null,
+    primary key (customer, insight_id)
+) without rowid;
 
 create table if not exists quarantine_marks (
     quarantine_id text primary key,

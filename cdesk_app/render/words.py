@@ -27,6 +27,7 @@ _NOUNS: Final = {
     "cdesk.sql_completed": "queries completed",
     "cdesk.artifact_created": "stored results",
     "cdesk.insight_recorded": "insights",
+    "cdesk.insight_forgotten": "forgotten insights",
     "cdesk.error_encountered": "errors",
     "cdesk.retry_attempted": "retries",
     "cdesk.fallback_triggered": "fallbacks",

@@ -21,6 +21,7 @@ from cdesk.query.retention import TEMPLATE as EXPIRED
 from cdesk.query.retention import sweep_artifacts
 from cdesk.query.reuse import forget_answers
 from cdesk.state.catalog import open_catalog
+from cdesk.state.forgotten import forget_hidden
 from cdesk.state.pages import KEEP_DAYS as PAGE_DAYS
 from cdesk.state.pages import forget_pages
 from cdesk.state.status import LastCleanUp
@@ -80,6 +81,7 @@ class CleanUp:
                     self._artifacts,
                     self._answers,
                     self._pages,
+                    self._hidden,
                     self._presenter.clean_up,
                 ),
             )
@@ -96,6 +98,9 @@ class CleanUp:
 
     def _tickets(self) -> int:
         return forget_tickets(self._state, now=datetime.fromtimestamp(self._now_ns() / 1e9, UTC))
+
+    def _hidden(self) -> int:
+        return forget_hidden(self._state, now=datetime.fromtimestamp(self._now_ns() / 1e9, UTC))
 
     def _artifacts(self) -> int:
         return sweep_artifacts(

@@ -53,7 +53,7 @@ from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.bookkeeping import Bookkeeping
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.dashboard import export_dashboard
-from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, Builder, BuildReport, Progress
+from cdesk_app.worker.dbt.build import Builder, BuildReport, Progress, has_other_columns
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
 from cdesk_app.worker.presentation import Presenter, PresenterFactory, plain_presenter
 from cdesk_app.worker.refresh import (
@@ -284,7 +284,7 @@ class Pipeline:
         try:
             return self._builder.build(full=full, stop=self.stop, progress=progress)
         except BuildError as error:
-            if not full or SCHEMA_MISMATCH not in str(error):
+            if not full or not has_other_columns(error):
                 raise
             logger.warning("tables are rebuilt", extra={"facts": {"reason": str(error)}})
         return self._builder.build(full=True, rebuild=True, stop=self.stop, progress=progress)

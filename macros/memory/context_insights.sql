@@ -2,7 +2,7 @@
     The insights of a context, one row per customer of `atoms` (a CTE with the columns of
     insight_atoms): `insights`, the verified ones, and `unverified`, each the latest of its
     (subject, metric), newest first. They are numbered after the superseded ones have gone: a
-    subject that is recorded often must not push the others out.
+    subject that is recorded often must not push the others out. What was forgotten is left out.
 #}
 {% macro context_insights(atoms) -%}
     {%- set order = 'recorded_at desc, insight_id desc' -%}
@@ -20,6 +20,7 @@
 
         select *
         from {{ atoms }}
+        where not is_forgotten
         qualify
             row_number() over (
                 partition by customer, subject, metric, verified order by {{ order }}

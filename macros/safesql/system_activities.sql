@@ -7,7 +7,7 @@
     (
         'cdesk.session_started', 'cdesk.session_ended', 'cdesk.tool_called', 'cdesk.sql_executed',
         'cdesk.sql_completed', 'cdesk.artifact_created', 'cdesk.card_ready',
-        'cdesk.insight_recorded', 'cdesk.context_refreshed', 'cdesk.error_encountered',
-        'cdesk.retry_attempted', 'cdesk.fallback_triggered'
+        'cdesk.insight_recorded', 'cdesk.insight_forgotten', 'cdesk.context_refreshed',
+        'cdesk.error_encountered', 'cdesk.retry_attempted', 'cdesk.fallback_triggered'
     )
 {%- endmacro %}

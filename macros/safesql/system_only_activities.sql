@@ -7,6 +7,6 @@
     (
         'cdesk.session_started', 'cdesk.session_ended', 'cdesk.tool_called', 'cdesk.sql_executed',
         'cdesk.sql_completed', 'cdesk.artifact_created', 'cdesk.card_ready',
-        'cdesk.insight_recorded', 'cdesk.context_refreshed'
+        'cdesk.insight_recorded', 'cdesk.insight_forgotten', 'cdesk.context_refreshed'
     )
 {%- endmacro %}

@@ -13,6 +13,7 @@ from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
 from mcp_shim.tools.arguments import as_sent
 from mcp_shim.tools.describe_template import DESCRIBE_TEMPLATE
+from mcp_shim.tools.forget_insight import FORGET_INSIGHT
 from mcp_shim.tools.get_context import GET_CONTEXT
 from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
@@ -32,6 +33,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         DESCRIBE_TEMPLATE,
         GET_RESULT,
         LOG_INSIGHT,
+        FORGET_INSIGHT,
     )
 }
 """Every tool by its name, in the order in which they are listed."""

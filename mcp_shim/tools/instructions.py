@@ -25,7 +25,8 @@ INSTRUCTIONS: Final = "\n\n".join(
         "sampled.",
         "A finding worth remembering: log_insight with one subject, one metric, the value "
         "exactly as it stands in the result, and that result's query_hash as "
-        "provenance_query_hash; only then can it become a verified fact. The templates are "
+        "provenance_query_hash; only then can it become a verified fact. Where the person wants "
+        "something forgotten: forget_insight. The templates are "
         f"also resources under {TEMPLATES_URI}.",
     )
 )

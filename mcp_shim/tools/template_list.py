@@ -11,7 +11,7 @@ from typing import Final
 from cdesk.contract.catalog import Catalog, Template
 from cdesk.core.identity import Caller
 
-MAX_LIST: Final = 3_400
+MAX_LIST: Final = 3_000
 """Characters of the whole list. What does not fit with parameters and a phrase for each is listed
 with shorter phrases, without any, or in the end by name.
 """

@@ -9,10 +9,16 @@
     A verified atom is superseded by a later verified one alone, an unverified one by whatever comes
     later. So the current verified atom and the latest of all never have a `superseded_at`, and
     every build has them at hand to say which of them is current. "Later" goes by `recorded_at`.
+
+    An atom that was forgotten takes those along that it superseded, so that no older value comes
+    back in its place: all before a verified one, the unverified ones before an unverified one. The
+    rows stay, so that a late one finds that it was forgotten, too; nothing shows them. A subject
+    and metric with a forgotten atom is worked out whole.
 #}
 {{ config(incremental_strategy='merge', unique_key='insight_id', cluster_by=['customer', 'ts']) }}
 
 {%- set since = cdesk.since(this) if is_incremental() %}
+{%- set beginning = "cast('0001-01-01' as " ~ dbt.type_timestamp() ~ ")" %}
 {%- set judged_by = local_md5(cdesk.evidence_columns() | string) %}
 
 with
@@ -59,7 +65,7 @@ judged_again as (
         known.customer,
         known.subject,
         known.metric,
-        known.recorded_at
+        case when known.is_forgotten then {{ beginning }} else known.recorded_at end as recorded_at
     from {{ this }} as known
     inner join provenance_chain
         on
@@ -76,9 +82,31 @@ judged_again as (
         customer,
         subject,
         metric,
-        recorded_at
+        case when is_forgotten then {{ beginning }} else recorded_at end as recorded_at
     from {{ this }}
     where _judged_by != '{{ judged_by }}'
+
+),
+
+forgotten_since as (
+
+    {{ cdesk.forgotten_insights('events._landed_at >= ' ~ since) | indent }}
+
+),
+
+newly_forgotten as (
+
+    select
+        known.customer,
+        known.subject,
+        known.metric,
+        {{ beginning }} as recorded_at
+    from {{ this }} as known
+    inner join forgotten_since
+        on
+            known.customer = forgotten_since.customer
+            and known.insight_id = forgotten_since.insight_id
+    where not known.is_forgotten
 
 ),
 
@@ -98,6 +126,8 @@ changes as (
         from new_insights
         union all
         select * from judged_again
+        union all
+        select * from newly_forgotten
     ) as changed
     group by customer, subject, metric
 
@@ -181,6 +211,49 @@ judged as (
 
 ),
 
+forgotten as (
+
+    {{ cdesk.forgotten_insights('events.customer in (select customer from insights)') | indent }}
+
+),
+
+marked as (
+
+    select
+        judged.*,
+        forgotten.insight_id is not null as is_named
+    from judged
+    left join forgotten
+        on judged.customer = forgotten.customer and judged.insight_id = forgotten.insight_id
+
+),
+
+forgetting as (
+
+    select
+        *,
+        max(case when is_named then recorded_at end) over (
+            partition by customer, subject, metric
+        ) as forgotten_to,
+        max(case when is_named and verified then recorded_at end) over (
+            partition by customer, subject, metric
+        ) as verified_forgotten_to
+    from marked
+
+),
+
+remembered as (
+
+    select
+        *,
+        coalesce(
+            recorded_at <= case when verified then verified_forgotten_to else forgotten_to end,
+            false
+        ) as is_forgotten
+    from forgetting
+
+),
+
 followed as (
 
     select
@@ -193,10 +266,10 @@ followed as (
             partition by customer, subject, metric, verified
             order by recorded_at, insight_id
         ) as next_alike_recorded_at,
-        max(case when verified then 1 else 0 end) over (
+        max(case when verified and not is_forgotten then 1 else 0 end) over (
             partition by customer, subject, metric
         ) = 1 as is_known
-    from judged
+    from remembered
 
 ),
 
@@ -225,10 +298,12 @@ final as (
         _provenance_landed_at,
         _landed_at,
         '{{ judged_by }}' as _judged_by,
-        case
+        not is_forgotten
+        and case
             when verified then next_alike_recorded_at is null
             else next_recorded_at is null and not is_known
-        end as is_current
+        end as is_current,
+        is_forgotten
     from followed
 
 )

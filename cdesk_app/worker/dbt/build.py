@@ -46,6 +46,14 @@ _FAILED: Final = ("error", "fail", "runtime error", "partial success")
 
 SCHEMA_MISMATCH: Final = "schemas on this incremental model are out of sync"
 """dbt's words for a table whose columns are no longer its model's."""
+_NO_SUCH_COLUMN: Final = ("does not have a column named", "invalid identifier")
+"""An engine's words, where the model reads a new column of its own table."""
+
+
+def has_other_columns(error: BuildError) -> bool:
+    """Whether a build failed because a table has other columns than its model now."""
+    return any(words in str(error) for words in (SCHEMA_MISMATCH, *_NO_SUCH_COLUMN))
+
 
 Status = Literal["succeeded", "tests_failed"]
 Progress = Callable[[int, int, str], None]

@@ -96,6 +96,55 @@ def test_a_late_insight_finds_its_place_among_those_recorded_since(warehouse: Db
     assert warehouse.query(ATOMS) == built
 
 
+def forget(number: int, insight_number: int, **fields: Any) -> dict[str, Any]:
+    """An event by which somebody asks to forget an insight."""
+    named = insight(insight_number)["id"]
+    return event(
+        number, activity="cdesk.insight_forgotten", feature_json={"insight_id": named}, **fields
+    )
+
+
+def test_what_was_forgotten_is_gone_with_the_next_build_whatever_the_order_of_arrival(
+    warehouse: DbtWarehouse,
+) -> None:
+    def day(number: int) -> str:
+        return f"2026-02-{number:02}T00:00:00.000000Z"
+
+    def shown() -> tuple[list[Any], list[Any]]:
+        context = contexts(warehouse)["ada@example.com"]
+        return (
+            [item["value"] for item in context["insights"]],
+            [item["value"] for item in context["unverified"]],
+        )
+
+    def as_by_a_full_build() -> bool:
+        built = warehouse.query(ATOMS), warehouse.query(CONTEXT)[0][1:3]
+        warehouse.build(full=True)
+        return built == (warehouse.query(ATOMS), warehouse.query(CONTEXT)[0][1:3])
+
+    warehouse.land(
+        [
+            query_run(10, evidence=evidence(41, 42, 43)),
+            *(insight(n, ts=day(n), value=40 + n, provenance_query_hash=hash_of()) for n in (1, 2)),
+            insight(3, ts=day(3), value=7, provenance_query_hash=None),
+        ]
+    )
+    warehouse.build()
+    assert shown() == ([42], [7])
+    warehouse.land([forget(20, 2), forget(21, 5), forget(22, 1, customer="bob@example.com")])
+    warehouse.build()
+    assert shown() == ([], [7]), "neither 42 nor the 41 that it superseded"
+    assert warehouse.query("select count(*) from provenance_chain") == [(1,)]
+    warehouse.land([insight(4, ts=day(1), value=43), insight(5, ts=day(9), value=42)])
+    warehouse.build()
+    assert shown() == ([], []), "a late one, and one that was forgotten before it came"
+    assert as_by_a_full_build()
+    warehouse.land([insight(6, ts=day(10), value=43)])
+    warehouse.build()
+    assert shown() == ([43], []), "what is learned anew counts"
+    assert as_by_a_full_build()
+
+
 def test_context_holds_the_newest_whatever_the_order_of_arrival(warehouse: DbtWarehouse) -> None:
     for first in (20, 1, 30, 15):
         warehouse.land(

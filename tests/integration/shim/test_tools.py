@@ -91,6 +91,35 @@ def test_an_insight_is_pending_in_another_process_at_once(state_home: StateDirec
     asyncio.run(run())
 
 
+def test_a_forgotten_insight_is_gone_from_the_context_of_every_process_at_once(
+    state_home: StateDirectory,
+) -> None:
+    row = fixtures.row(CUSTOMER, fixtures.context(CUSTOMER, insights=3))
+    SnapshotWriter(state_home.context_db).apply([row], refreshed_at=format_ts(time.time_ns()))
+    built = orjson.loads(row.context)
+
+    async def run() -> None:
+        async with connect(state_home) as one, connect(state_home) as other:
+            remembered = await answer(one, "log_insight", INSIGHT)
+            for insight_id in (remembered["insight_id"], built["insights"][1]["insight_id"]):
+                await answer(one, "forget_insight", {"insight_id": insight_id})
+            for client in (one, other):
+                context = await answer(client, "get_context")
+                assert context["pending"] == []
+                left = [item["insight_id"] for item in context["context"]["insights"]]
+                assert left == [built["insights"][n]["insight_id"] for n in (0, 2)]
+            said = await refusal(one, "forget_insight", {"insight_id": "atlas"})
+            assert "get_context" in said
+
+    asyncio.run(run())
+    forgotten = [
+        record["feature_json"]["insight_id"]
+        for record in records(state_home)
+        if record.get("activity") == "cdesk.insight_forgotten"
+    ]
+    assert len(forgotten) == 2
+
+
 def test_the_snapshot_is_answered_with_its_version_and_followed_when_it_changes(
     state_home: StateDirectory,
 ) -> None:

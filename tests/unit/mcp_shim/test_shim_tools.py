@@ -79,7 +79,7 @@ def test_submit_query_lists_the_templates_with_their_parameters(
     assert "- recent_activities(hours_back?, limit?): The latest" in shown
 
 
-@pytest.mark.parametrize("count", [1, 30, 80, 120])
+@pytest.mark.parametrize("count", [1, 30, 60, 100])
 @pytest.mark.parametrize("caller", [USER, ANALYST_CALLER])
 def test_the_list_of_tools_costs_3000_tokens_at_most_whatever_the_number_of_templates(
     state_home: StateDirectory, caller: Caller, count: int

@@ -101,7 +101,7 @@ class SmallDbt:
     said: list[BuildUnderWay] = field(default_factory=list)
     """What stood in state.db meanwhile, for whoever waits for a query."""
     error: BuildError | None = None
-    schema_mismatch: bool = False
+    schema_mismatch: str | None = None
     failures: tuple[NodeFailure, ...] = ()
 
     def build(
@@ -116,7 +116,7 @@ class SmallDbt:
         self.calls.append("rebuild" if rebuild else "full" if full else "build")
         self._listen()
         if self.schema_mismatch and not rebuild:
-            raise BuildError(f"model events failed: The source and target {SCHEMA_MISMATCH}!")
+            raise BuildError(f"model events failed: {self.schema_mismatch}!")
         if self.error is not None:
             raise self.error
         self.clock.seconds += 0.001
@@ -446,10 +446,18 @@ def test_an_insight_that_landed_under_an_earlier_worker_is_built_by_the_next(des
     assert id.encode() in (desk.context() or b"")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"The source and target {SCHEMA_MISMATCH}",
+        'Binder Error: Table "known" does not have a column named "is_new"',
+        "SQL compilation error: invalid identifier 'KNOWN.IS_NEW'",
+    ],
+)
 def test_tables_of_schema_mismatch_are_rebuilt_when_the_project_changed_and_not_otherwise(
-    built: Desk,
+    built: Desk, said: str
 ) -> None:
-    built.dbt.schema_mismatch = True
+    built.dbt.schema_mismatch = said
     built.record()
     built.spend(10)
     assert built.builds() == ["build"], "an ordinary build that fails so says so"
