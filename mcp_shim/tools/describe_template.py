@@ -47,8 +47,7 @@ DESCRIBE_TEMPLATE: Final = Tool(
             "parameters": {"type": "array"},
             "evidence_columns": {"type": "object"},
             "example": {"type": "object"},
-        },
-        ("name", "description", "parameters", "example"),
+        }
     ),
     handler=_describe_template,
     read_only=True,

@@ -55,10 +55,7 @@ FORGET_INSIGHT: Final = Tool(
         },
         ("insight_id",),
     ),
-    output=closed(
-        {"accepted": {"const": "queued"}, "insight_id": {"type": "string"}, "ts": TS},
-        ("accepted", "insight_id", "ts"),
-    ),
+    output=closed({"accepted": {"const": "queued"}, "insight_id": {"type": "string"}, "ts": TS}),
     handler=_forget_insight,
     idempotent=True,
     destructive=True,

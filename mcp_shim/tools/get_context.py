@@ -73,11 +73,7 @@ GET_CONTEXT: Final = Tool(
             "context": {"type": "object"},
             "pending": {"type": "array"},
             "omitted": {"type": "array"},
-        },
-        (
-            *("customer", "as_of", "version", "stale", "stale_reason", "note"),
-            *("context", "pending", "omitted"),
-        ),
+        }
     ),
     handler=_get_context,
     read_only=True,

@@ -268,8 +268,7 @@ GET_RESULT: Final = Tool(
             "error": nullable("object"),
             "result": nullable("object"),
             "note": nullable("string"),
-        },
-        ("ticket_id", "status", "progress", "error", "result", "note"),
+        }
     ),
     handler=_get_result,
     idempotent=True,

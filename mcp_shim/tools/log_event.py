@@ -73,8 +73,7 @@ LOG_EVENT: Final = Tool(
             "accepted": {"enum": ["queued", "sampled"]},
             "activity_id": {"type": "string"},
             "ts": TS,
-        },
-        ("accepted", "activity_id", "ts"),
+        }
     ),
     handler=_log_event,
 )

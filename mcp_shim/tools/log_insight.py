@@ -124,8 +124,7 @@ LOG_INSIGHT: Final = Tool(
             "insight_id": {"type": "string"},
             "ts": TS,
             "status": {"const": "pending"},
-        },
-        ("accepted", "insight_id", "ts", "status"),
+        }
     ),
     handler=_log_insight,
 )

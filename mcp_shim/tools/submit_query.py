@@ -156,8 +156,7 @@ SUBMIT_QUERY: Final = Tool(
             "expires_at": {"type": "string"},
             "dry_run": {"type": "object"},
             "hints": {"type": "array"},
-        },
-        ("ticket_id", "status", "query_hash", "query_tag", "expires_at"),
+        }
     ),
     handler=_submit_query,
     idempotent=True,
