@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test test-unit test-integration lint lint-sdk snapshots bench chaos load lock clean
+.PHONY: venv demo test test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -55,6 +55,10 @@ chaos: venv
 
 load: venv
 	$(BIN)/python -m bench load
+
+# One alert seen end to end on a local Prometheus and Alertmanager; ends by itself.
+observe: venv
+	$(BIN)/python scripts/observe.py
 
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -15,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from needs import need_program
 from prometheus_client.parser import text_string_to_metric_families
 
 from cdesk.core.clock import format_ts
@@ -40,16 +39,6 @@ from mcp_shim.transports.http_metrics import (
 )
 
 NOW = format_ts(1_800_000_000 * 10**9)
-
-
-def promtool() -> str:
-    """The program, or a skip that names its package; a failure where the machine must have it."""
-    found = shutil.which("promtool")
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("promtool is missing: apt-get install prometheus")
-        pytest.skip("promtool is missing: apt-get install prometheus")
-    return found
 
 
 @pytest.fixture
@@ -95,7 +84,11 @@ def test_promtool_finds_nothing_wrong_with_a_scrape_of_everything(
     everything(state_home)
     body = exposition(settings, state_home).body
     run = subprocess.run(
-        [promtool(), "check", "metrics"], input=body, capture_output=True, timeout=60, check=False
+        [need_program("promtool", "prometheus"), "check", "metrics"],
+        input=body,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout + run.stderr == b""
