@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any, Final
+
+import orjson
 
 from cdesk.contract.records import (
     FIELDS,
@@ -21,6 +24,8 @@ _EVENT: Final = FIELDS["event"]
 _GIVEN: Final = tuple(
     (name, _EVENT[name]) for name in ("activity", "feature_json", "link", "revenue_impact")
 )
+_REVISIONS: Final = uuid.UUID("3f1d7f0e-52a5-5d0c-8f0b-6b7f3c1f9a61")
+"""The namespace of revisions' ids."""
 
 
 def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any) -> None:
@@ -104,5 +109,46 @@ def make_event(
             "feature_json": feature_json,
             "link": link,
             "revenue_impact": revenue_impact,
+        },
+    )
+
+
+def make_revision(
+    event: Record,
+    feature_json: Mapping[str, Any],
+    *,
+    revision: int,
+    session_id: str | None = None,
+) -> Record:
+    """What a source has learnt of an `event` that it brought in before: the whole row anew, with
+    another `feature_json` (and `session_id`, where given), under the event's customer, activity and
+    ts.
+
+    `revision` counts from 1; of several the highest counts, however they arrive. The id follows
+    from the content, so that the same revision made again is the same record.
+
+    Raises:
+        InvalidField: a value outside its limits, naming field, problem and what is allowed.
+    """
+    said = orjson.dumps(
+        [event["id"], revision, feature_json, session_id], option=orjson.OPT_SORT_KEYS
+    )
+    own = {
+        name: event[name]
+        for name in ("anonymous_customer_id", "activity", "link", "revenue_impact")
+    }
+    return make_record(
+        "revision",
+        id=str(uuid.uuid5(_REVISIONS, said.decode())),
+        ts=event["ts"],
+        customer=event["customer"],
+        session_id=session_id or event["session_id"],
+        query_tag=event["query_tag"],
+        source_system=event["source_system"],
+        fields={
+            **own,
+            "feature_json": feature_json,
+            "replaces": event["id"],
+            "revision": revision,
         },
     )

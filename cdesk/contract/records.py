@@ -17,7 +17,7 @@ from cdesk.contract.redaction import redact_fields
 from cdesk.core.checks import CONTROL, check_customer, check_text, fail
 from cdesk.core.errors import Drift, InvalidField, shown
 
-Kind = Literal["event", "insight", "artifact", "query_run"]
+Kind = Literal["event", "revision", "insight", "artifact", "query_run"]
 Record: TypeAlias = dict[str, Any]
 
 VERSION: Final = 1
@@ -247,15 +247,16 @@ _ENVELOPE: Final[_Checks] = {
     "source_system": _one_of(*get_args(SourceSystem)),
     "source_version": _one_of(SOURCE_VERSION),
 }
+_EVENT: Final[_Checks] = _ENVELOPE | {
+    "anonymous_customer_id": _or_null(check_customer),
+    "activity": check_activity_name,
+    "feature_json": check_feature_json,
+    "link": _or_null(_check_link),
+    "revenue_impact": _or_null(_check_number),
+}
 FIELDS: Final[dict[str, _Checks]] = {
-    "event": _ENVELOPE
-    | {
-        "anonymous_customer_id": _or_null(check_customer),
-        "activity": check_activity_name,
-        "feature_json": check_feature_json,
-        "link": _or_null(_check_link),
-        "revenue_impact": _or_null(_check_number),
-    },
+    "event": _EVENT,
+    "revision": _EVENT | {"replaces": _check_id, "revision": _check_count},
     "insight": _ENVELOPE
     | {
         "subject": _check_name,
@@ -366,6 +367,7 @@ def _run(check: Callable[[object], None], name: str, value: object) -> None:
 
 WRITTEN_BY_CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
     "event": ("feature_json", "link"),
+    "revision": ("feature_json", "link"),
     "insight": ("subject", "metric", "value"),
     "query_run": ("params", "evidence"),
 }

@@ -8,11 +8,13 @@
         'session_id': 'text or null', 'query_tag': 'query_tag', 'source_system': 'source',
         'source_version': 'text',
     } -%}
+    {%- set event = {
+        'anonymous_customer_id': 'customer or null', 'activity': 'activity',
+        'feature_json': 'object', 'link': 'link or null', 'revenue_impact': 'number or null',
+    } -%}
     {%- set kinds = {
-        'event': {
-            'anonymous_customer_id': 'customer or null', 'activity': 'activity',
-            'feature_json': 'object', 'link': 'link or null', 'revenue_impact': 'number or null',
-        },
+        'event': event,
+        'revision': dict(event, replaces='uuid', revision='count'),
         'insight': {
             'subject': 'customer', 'metric': 'customer', 'value': 'scalar',
             'provenance_query_hash': 'hash or null',

@@ -7,7 +7,7 @@
     fields of `record_fields()`.
 #}
 {% macro rejection(kind, id, payload, fields, names) -%}
-    {%- set kinds = ['event', 'insight', 'artifact', 'query_run'] -%}
+    {%- set kinds = ['event', 'revision', 'insight', 'artifact', 'query_run'] -%}
     {%- set envelope = cdesk.record_fields('envelope') -%}
     {%- set said = {} -%}
     {%- for name in ['v', 'kind', 'id'] -%}

@@ -46,7 +46,7 @@
     {%- set of_landing = "cast(get(payload, 'customer') as varchar)" -%}
     {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end ~ " and lower(customer) not in " ~ held] -%}
     {%- for start, customer in [
-        ("delete from " ~ names.landing ~ " where kind in ('event', 'quarantine') and landed_at < " ~ events_end, of_landing),
+        ("delete from " ~ names.landing ~ " where kind in ('event', 'revision', 'quarantine') and landed_at < " ~ events_end, of_landing),
         ("delete from " ~ names.schema ~ ".quarantined_events where landed_at < " ~ events_end, 'customer'),
     ] -%}
         {%- do statements.append(start ~ " and lower(" ~ customer ~ ") not in " ~ held) -%}

@@ -21,6 +21,8 @@
     ~ ' where activity not in ' ~ cdesk.bookkeeping_activities() ~ ') as events'
 ) -%}
 
+{#- Named where a parser sees them: what reads them stands in a condition. -#}
+{%- set ingest_ids, landing = ref('_ingest_ids'), source('cdesk', 'landing') -%}
 {%- set events_since = cdesk.since(this, '_events_landed_at') if is_incremental() -%}
 {%- set today = "cast(" ~ cdesk.cdesk_now() ~ " as date)" %}
 
@@ -38,11 +40,40 @@ vocabulary as (
 
 ),
 
+{% if is_incremental() %}
+revisable as (
+
+    select replaces_key
+    from {{ ref('_ingest_ids') }}
+    where kind = 'revision' and landed_at >= {{ events_since }}
+
+),
+
+revised as (
+
+    {{ cdesk.latest_revisions('revisable') }}
+
+),
+
+-- as they are now: events has been built before
+revised_events as (
+
+    select events.*
+    from {{ events }}
+    inner join revised
+        on
+            {{ cdesk.same_activity('events', 'revised') }}
+
+),
+{% endif %}
+
 touched as (
 
     select customer from {{ events }}
     {% if is_incremental() %}
     where _landed_at >= {{ events_since }}
+    union
+    select customer from revised_events
     {% endif %}
     union
     select customer from insight_atoms
@@ -75,9 +106,15 @@ new_events as (
             when activity = 'cdesk.user_asked'
                 then {{ cdesk.json_string('_feature_json', 'question') }}
         end as question
-    from {{ events }}
     {% if is_incremental() %}
-    where _landed_at >= {{ events_since }}
+    from (
+        select * from {{ events }}
+        where _landed_at >= {{ events_since }}
+        union all
+        select * from revised_events
+    ) as events
+    {% else %}
+    from {{ events }}
     {% endif %}
 
 ),
@@ -126,6 +163,11 @@ questions as (
         recorded_at,
         _activity_id
     from cached_questions
+    where not exists (
+        select 1
+        from new_events
+        where new_events._activity_id = cached_questions._activity_id
+    )
     {% endif %}
 
 ),

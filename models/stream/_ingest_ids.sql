@@ -12,6 +12,7 @@
 {{
     config(
         incremental_strategy='append',
+        on_schema_change='append_new_columns',
         unique_key=['kind', 'id'],
         cluster_by=['landed_at'],
     )
@@ -74,7 +75,10 @@ judged as (
                 then coalesce({{ cdesk.json_string('payload', 'reason') }}, 'unknown')
             else {{ cdesk.rejection('kind', 'id', 'payload', 'fields', names) }}
         end as rejection,
-        {{ cdesk.compact_key('left(' ~ content_hash ~ ', 32)') }} as content_key
+        {{ cdesk.compact_key('left(' ~ content_hash ~ ', 32)') }} as content_key,
+        {{ cdesk.json_text(cdesk.json_field('fields', names, 'replaces')) }} as replaces,
+        {{ cdesk.try_bigint(cdesk.json_text(cdesk.json_field('fields', names, 'revision'))) }}
+            as revision
     from parsed
 
 ),
@@ -88,6 +92,8 @@ keyed as (
         quarantine_id,
         rejection,
         case when rejection is null then content_key end as content_key,
+        case when rejection is null and kind = 'revision' then replaces end as replaces,
+        case when rejection is null and kind = 'revision' then revision end as revision,
         source_file,
         source_offset,
         landed_at
@@ -217,7 +223,9 @@ new_ids as (
         source_file,
         source_offset,
         landed_at,
-        copies
+        copies,
+        {{ cdesk.compact_key('replaces') }} as replaces_key,
+        revision
     from first_landed
     where kind != 'quarantine'
     union all
@@ -231,7 +239,9 @@ new_ids as (
         source_file,
         source_offset,
         landed_at,
-        copies
+        copies,
+        null as replaces_key,
+        null as revision
     from first_refused
 
 )

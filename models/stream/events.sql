@@ -1,17 +1,17 @@
 {#
     Exact at any order of arrival. A build takes what was landed since the newest row of this very
-    table, and writes the new rows together with the stored rows that they renumber (`renumber`);
-    nothing else of the history is touched. For a stored row only the two numbering columns are
-    written, the others are null here: the merge doesn't read them.
+    table, and writes the new rows together with the stored rows that they renumber (`renumber`) or
+    that were revised (`latest_revisions`); nothing else of the history is touched. For a stored row
+    that is only renumbered the columns but the two numbers are null here: the merge doesn't read
+    them. A revision keeps the row's id, ts, customer, activity and number.
 
     `customer` and `ts` of an id never change, so they stand in the merge key only to let the engine
     skip history by them.
 #}
 {{
     config(
-        incremental_strategy='merge',
+        incremental_strategy='revising_merge',
         unique_key=['customer', 'ts', '_activity_id'],
-        merge_update_columns=['activity_repeated_at', 'activity_occurrence'],
         cluster_by=['customer', 'ts'],
     )
 }}
@@ -29,12 +29,42 @@ staged as (
 
 ),
 
-new_events as (
+added as (
 
     select * from staged
     {% if is_incremental() %}
     where {{ cdesk.not_held(this, 'staged', '_activity_id', since) }}
     {% endif %}
+
+),
+
+revisable as (
+
+    select {{ cdesk.compact_key('_activity_id') }} as replaces_key
+    from added
+    {% if is_incremental() %}
+    union all
+    select replaces_key
+    from {{ ref('_ingest_ids') }}
+    where kind = 'revision' and landed_at >= {{ since }}
+    {% endif %}
+
+),
+
+revised as (
+
+    {{ cdesk.latest_revisions('revisable') }}
+
+),
+
+new_events as (
+
+    select
+        {{ cdesk.revised_event('added') }}
+    from added
+    left join revised
+        on
+            {{ cdesk.same_activity('added', 'revised') }}
 
 ),
 
@@ -55,13 +85,37 @@ numbered as (
     {% endif %}
 
 ),
+{% if is_incremental() %}
+
+changed as (
+
+    {{ cdesk.changed_events(this) }}
+
+),
+
+detailed as (
+
+    select * from new_events
+    union all
+    select
+        {{ cdesk.revised_event('stored', every=true) }}
+    from {{ this }} as stored
+    inner join revised
+        on
+            {{ cdesk.same_activity('stored', 'revised') }}
+
+),
+{% endif %}
 
 final as (
 
-    select {{ cdesk.numbered_event('new_events' if is_incremental() else 'numbered') }}
-    from numbered
     {% if is_incremental() %}
-    left join new_events on numbered._activity_id = new_events._activity_id
+    select {{ cdesk.numbered_event('detailed', numbered='changed') }}
+    from changed
+    left join detailed on changed._activity_id = detailed._activity_id
+    {% else %}
+    select {{ cdesk.numbered_event('numbered') }}
+    from numbered
     {% endif %}
 
 )

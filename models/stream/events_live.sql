@@ -14,7 +14,7 @@ lines as (
     select landing.*
     from ({{ cdesk.landed_lines() }}) as landing
     where
-        landing.kind = 'event'
+        landing.kind in ('event', 'revision')
         and landing.landed_at >= {{ cdesk.live_since() }}
 
 ),
@@ -71,17 +71,77 @@ pending as (
     where {{ cdesk.rejection('kind', 'id', 'payload', 'all_fields', names) }} is null
     qualify
         row_number() over (
-            partition by id
+            partition by kind, id
             order by landed_at, source_file, source_offset, {{ cdesk.json_compact('payload') }}
         ) = 1
+
+),
+
+added as (
+
+    select
+        {{ cdesk.recorded_event() }}
+    from pending
+    where kind = 'event'
+
+),
+
+pending_revisions as (
+
+    select
+        id,
+        {{ cdesk.json_fields('payload', cdesk.record_fields('revision') | list) }} as fields
+    from pending
+    where kind = 'revision'
+
+),
+
+typed_revisions as (
+
+    select
+        {{ cdesk.recorded_revision() }}
+    from pending_revisions
+
+),
+
+revisable as (
+
+    select {{ cdesk.compact_key('_activity_id') }} as replaces_key from added
+    union all
+    select {{ cdesk.compact_key('_activity_id') }} as replaces_key from typed_revisions
+
+),
+
+known_revisions as (
+
+    {{ cdesk.latest_revisions('revisable') }}
+
+),
+
+all_revisions as (
+
+    select * from typed_revisions
+    union all
+    select * from known_revisions
+
+),
+
+revised as (
+
+    select *
+    from all_revisions
+    qualify {{ cdesk.latest_revision() }}
 
 ),
 
 new_events as (
 
     select
-        {{ cdesk.recorded_event() }}
-    from pending
+        {{ cdesk.revised_event('added') }}
+    from added
+    left join revised
+        on
+            {{ cdesk.same_activity('added', 'revised') }}
 
 ),
 
@@ -91,45 +151,58 @@ numbered as (
 
 ),
 
+changed as (
+
+    {{ cdesk.changed_events(ref('events')) }}
+
+),
+
 unmoved as (
 
     select stored.*
     from {{ ref('events') }} as stored
     where not exists (
         select 1
-        from numbered
+        from changed
         where
-            numbered.customer = stored.customer
-            and numbered.activity = stored.activity
-            and numbered.ts = stored.ts
-            and numbered._activity_id = stored._activity_id
+            {{ cdesk.same_activity('changed', 'stored') }}
     )
 
 ),
 
 moved as (
 
-    select {{ cdesk.numbered_event('stored') }}
+    select
+        {{ cdesk.revised_event('stored') }}
     from {{ ref('events') }} as stored
-    inner join numbered
+    inner join changed
         on
-            stored.customer = numbered.customer
-            and stored.ts = numbered.ts
-            and stored._activity_id = numbered._activity_id
-    where not numbered.is_new
+            stored.customer = changed.customer
+            and stored.ts = changed.ts
+            and stored._activity_id = changed._activity_id
+    left join revised
+        on
+            {{ cdesk.same_activity('stored', 'revised') }}
+    where not changed.is_new
 
 ),
 
-added as (
+detailed as (
 
-    select {{ cdesk.numbered_event('new_events') }}
-    from new_events
-    inner join numbered on new_events._activity_id = numbered._activity_id
+    select * from moved
+    union all
+    select * from new_events
+
+),
+
+renumbered as (
+
+    select {{ cdesk.numbered_event('detailed', numbered='changed') }}
+    from detailed
+    inner join changed on detailed._activity_id = changed._activity_id
 
 )
 
 select * from unmoved
 union all
-select * from moved
-union all
-select * from added
+select * from renumbered

@@ -469,7 +469,7 @@ def _check_importable(record: Record) -> None:
     for name in ("customer", "anonymous_customer_id"):
         if redact_fields(identity := record.get(name)) != identity:
             raise InvalidField(name, "is a credential", "an identity that may be shown")
-    if record["kind"] == "event":
+    if record["kind"] in ("event", "revision"):
         try:
             check_recordable(record["activity"])
         except ValueError as error:

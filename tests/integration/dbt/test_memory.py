@@ -427,3 +427,19 @@ def test_the_context_has_the_sections_and_keys_that_its_reader_knows(
     assert set(context["insights"][0]) == atom | {"template", "basis"}
     assert set(context["unverified"][0]) == atom | {"reason"}
     assert set(context["recent_questions"][0]) == {"question", "ts"}
+
+
+def test_a_context_shows_a_question_as_it_was_revised(warehouse: DbtWarehouse) -> None:
+    """Built on, and built anew."""
+    asked = event(1, feature_json={"length": 3})
+    warehouse.land([asked, event(2, ts="2026-02-02T00:00:00.000000Z")])
+    warehouse.build("_ingest_ids", "events", "context_cache")
+    said = {"kind": "revision", "replaces": asked["id"], "feature_json": {"question": "Why?"}}
+    for number, text in ((1, "Why?"), (2, "Why not?")):
+        said["feature_json"] = {"question": text}
+        warehouse.land([{**event(50 + number, revision=number), **said}])
+        for full in (False, True):
+            warehouse.build("_ingest_ids", "events", "context_cache", full=full)
+            ((context,),) = warehouse.query("select context from context_cache")
+            found = json.loads(context)["recent_questions"]
+            assert found == [{"question": text, "ts": "2026-02-01T12:00:00.000000Z"}], full

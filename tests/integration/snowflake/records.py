@@ -55,6 +55,18 @@ def event(
     return envelope("event", number, seconds, customer, **(own | fields))
 
 
+def revision(number: int, known: dict[str, Any], revision_number: int, text: str) -> dict[str, Any]:
+    """What was learnt of an activity that is landed."""
+    return {
+        **known,
+        "kind": "revision",
+        "id": uuid(number),
+        "feature_json": {"question": text},
+        "replaces": known["id"],
+        "revision": revision_number,
+    }
+
+
 SQL = "select 'ä' where x = ?"
 
 
@@ -263,7 +275,8 @@ def first() -> list[dict[str, Any]]:
         "expires_at": ts(86400 * 90),
         "legal_hold": False,
     }
-    return [*rows, envelope("artifact", 40, 17, ada, **artifact)]
+    early = revision(70, event(52, 7200, zoe), 1, "said before it is there")
+    return [*rows, early, envelope("artifact", 40, 17, ada, **artifact)]
 
 
 def second() -> list[dict[str, Any]]:
@@ -279,6 +292,10 @@ def second() -> list[dict[str, Any]]:
         query_run(53, 20, ada, "aa", [1251]),
         insight(54, 21, ada, 1300.5, hash_of("aa")),
         insight(55, 11, ada, 1200, None),
+        revision(71, event(1, 0, ada), 2, "what counts of a stored one"),
+        revision(72, event(1, 0, ada), 1, "what does not"),
+        revision(73, event(5, 6, ada), 3, "about another's"),
+        {**revision(74, event(5, 6, zoe), 3, "of no number"), "revision": "4"},
         {**event(56, 1, ada), "unknown": 1},
         {**event(57, 1, ada), "v": 2},
         {**event(58, 1, ada), "feature_json": "no object"},

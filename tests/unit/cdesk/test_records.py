@@ -35,6 +35,15 @@ OWN: dict[Kind, dict[str, Any]] = {
         "link": "s3://bucket/key",
         "revenue_impact": -1.5,
     },
+    "revision": {
+        "anonymous_customer_id": None,
+        "activity": "cdesk.user_asked",
+        "feature_json": {"a": 2},
+        "link": None,
+        "revenue_impact": None,
+        "replaces": "019b76da-a800-7000-8000-000000000003",
+        "revision": 1,
+    },
     "insight": {
         "subject": "s",
         "metric": "m",
@@ -98,6 +107,9 @@ def test_a_record_reads_back_as_it_was_made(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
+        ("revision", "activity", "cdesk.Upper"),
+        ("revision", "replaces", None),
+        ("revision", "revision", -1),
         ("event", "activity", "cdesk.Upper"),
         ("event", "activity", "other.asked"),
         ("event", "activity", "cdesk.asked\n"),
