@@ -256,7 +256,7 @@ _EVENT: Final[_Checks] = _ENVELOPE | {
 }
 FIELDS: Final[dict[str, _Checks]] = {
     "event": _EVENT,
-    "revision": _EVENT | {"replaces": _check_id, "revision": _check_count},
+    "revision": _EVENT | {"replaces": check_record_id, "revision": _check_count},
     "insight": _ENVELOPE
     | {
         "subject": _check_name,
