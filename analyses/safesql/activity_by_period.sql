@@ -3,7 +3,7 @@ with
 activities as (
 
     select
-        {{ cdesk.truncate_to('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        {{ cdesk.period_start('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
         activity,
         _session_id,
         _source_system

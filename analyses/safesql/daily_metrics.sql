@@ -47,13 +47,13 @@ metrics as (
     group by day, component
     union all
     select
-        cast({{ dbt.date_trunc('day', 'ts') }} as date) as day,
+        cast({{ cdesk.local_day('ts') }} as date) as day,
         'models.call_count' as metric,
         coalesce(model, 'unknown') as of_what,
         cast(count(*) as double) as metric_value
     from {{ ref('vw_llm_events') }}
     where activity in ('cdesk.claude_responded', 'cdesk.llm_called')
-    group by {{ dbt.date_trunc('day', 'ts') }}, coalesce(model, 'unknown')
+    group by {{ cdesk.local_day('ts') }}, coalesce(model, 'unknown')
 
 ),
 

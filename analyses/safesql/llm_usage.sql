@@ -3,7 +3,7 @@ with
 calls as (
 
     select
-        {{ cdesk.truncate_to('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        {{ cdesk.period_start('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
         coalesce({{ cdesk.json_string('_feature_json', 'model') }}, 'unknown') as model,
         {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,
         {{ cdesk.json_integer('_feature_json', 'output_tokens') }} as output_tokens,

@@ -23,7 +23,9 @@ cohorts as (
     select
         customer,
         first_ts,
-        {{ cdesk.truncate_to('first_ts', cdesk.bind_as('period', 'varchar')) }} as cohort_start
+        {{ cdesk.truncate_to(
+            cdesk.to_local('first_ts'), cdesk.bind_as('period', 'varchar')
+        ) }} as cohort_start
     from firsts
 
 ),
@@ -45,7 +47,9 @@ returned as (
     select
         cohorts.customer,
         cohorts.cohort_start,
-        {{ cdesk.truncate_to('events.ts', cdesk.bind_as('period', 'varchar')) }} as return_start
+        {{ cdesk.truncate_to(
+            cdesk.to_local('events.ts'), cdesk.bind_as('period', 'varchar')
+        ) }} as return_start
     from {{ ref('events') }} as events
     inner join cohorts
         on events.customer = cohorts.customer and events.ts > cohorts.first_ts
@@ -101,7 +105,7 @@ asked as (
 retained as (
 
     select
-        sizes.cohort_start,
+        {{ cdesk.from_local('sizes.cohort_start') }} as cohort_start,
         sizes.customers,
         asked.period,
         coalesce(counted.returned, 0) as returned,

@@ -29,7 +29,8 @@ from cdesk.contract.records import (
 from cdesk.contract.redaction import redact_value
 from cdesk.contract.vocabulary import SHED_PRIORITY
 from cdesk.core.clock import parse_ts
-from cdesk.core.errors import CatalogError, InvalidField, NotFound, shown
+from cdesk.core.config import zone_named
+from cdesk.core.errors import CatalogError, ConfigurationError, InvalidField, NotFound, shown
 
 Scope = Literal["customer", "caller", "org"]
 Basis = Literal["system", "reported", "row"]
@@ -47,6 +48,7 @@ TYPES: Final = (
     "enum",
     "activity",
     "uuid",
+    "timezone",
 )
 """Parameter types; `list[<type>]` is a list of one of them."""
 FORMS: Final = {
@@ -55,6 +57,7 @@ FORMS: Final = {
     "timestamp": "RFC 3339 with an offset, such as 2026-01-31T12:00:00Z",
     "date": "such as 2026-01-31",
     "uuid": "36 lower-case characters, such as 0190a5f0-0000-7000-8000-000000000000",
+    "timezone": "a name of the IANA time zone database, such as Europe/Berlin",
 }
 """Type → what a value of it looks like."""
 CATALOG_VERSION: Final = 1
@@ -68,6 +71,7 @@ MAX_PARAMS_BYTES: Final = 64 * 1024
 line of bounded length.
 """
 _EXACT: Final = 2**53
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}\Z")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
@@ -157,6 +161,14 @@ class Parameter:
                 self.name, f"{shown(value)} is not allowed{hint}", self.allowed
             ) from None
 
+    def _check_timezone(self, value: str) -> None:
+        try:
+            if not _ZONE.match(value):
+                raise self._refused(value)
+            zone_named(value)
+        except ConfigurationError:
+            raise self._refused(value) from None
+
     def _scalar(self, kind: str, value: Any, *, bounded: bool) -> Any:
         if kind == "boolean":
             if not isinstance(value, bool):
@@ -200,6 +212,8 @@ class Parameter:
             raise self._refused(value)
         if kind == "uuid" and not _UUID.match(value):
             raise self._refused(value)
+        if kind == "timezone":
+            self._check_timezone(value)
         try:
             if kind == "activity":
                 self._check_activity(value)
@@ -210,6 +224,17 @@ class Parameter:
         except (ValueError, OverflowError):
             raise self._refused(value) from None
         return value
+
+
+TIMEZONE: Final = Parameter(
+    "timezone",
+    "timezone",
+    "Whose days and hours these are; the person's own where it is left out.",
+    required=False,
+)
+"""The parameter of every template that binds it (the macros `to_local` and `from_local` do). Its
+default is the person's, from configuration.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +286,8 @@ class Template:
             "hash": self.hash,
         }
 
-    def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """All parameters, checked, defaults filled in.
+    def check_params(self, params: Mapping[str, Any], *, timezone: str = "UTC") -> dict[str, Any]:
+        """All parameters, checked, defaults filled in; `timezone` is the person's.
 
         Raises:
             InvalidField: one is missing, unknown, of the wrong type or out of range.
@@ -283,7 +308,7 @@ class Template:
             if value is None:
                 if parameter.required:
                     raise InvalidField(name, f"missing for {self.name}", parameter.allowed)
-                value = parameter.default
+                value = timezone if parameter.type == "timezone" else parameter.default
             checked[name] = None if value is None else parameter.check(value)
         if (size := len(orjson.dumps(checked))) > MAX_PARAMS_BYTES:
             raise InvalidField(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 NowNs = Callable[[], int]
 """Wall clock: nanoseconds since 1970-01-01T00:00:00Z."""
@@ -105,3 +105,13 @@ class IdSource:
             start = 0
         self._used = start + digits
         return self._random[start : start + digits]
+
+
+def local_iso(text: str, zone: tzinfo) -> str:
+    """An RFC 3339 timestamp as the clock of a zone shows it, with its offset and without a fraction
+    of zero; text that is no timestamp, or has no place in that calendar, as it is.
+    """
+    try:
+        return parse_ts(text).astimezone(zone).isoformat()
+    except (ValueError, OverflowError):
+        return text

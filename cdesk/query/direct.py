@@ -65,6 +65,7 @@ def run_now(
             byte_cap=byte_cap,
             fresh=fresh,
             dry_run=dry_run,
+            timezone=settings.timezone,
         )
         with contextlib.closing(open_state(home.state_db)) as state:
             result = executor.answer(request, state, cancel=cancel, progress=progress)

@@ -78,8 +78,9 @@ def make_request(
     byte_cap: int | None = None,
     fresh: bool = False,
     dry_run: bool = False,
+    timezone: str = "UTC",
 ) -> QueryRequest:
-    """A checked request.
+    """A checked request; `timezone` is the person's.
 
     Raises:
         NotFound: the catalog has no such template. Forbidden: it is not for this caller.
@@ -88,7 +89,7 @@ def make_request(
     found = catalog.get(template)
     if found.scope == "org":
         caller.require_analyst(f"template {found.name}")
-    checked = found.check_params(params)
+    checked = found.check_params(params, timezone=timezone)
     return QueryRequest(
         run_id=run_id,
         caller=caller,

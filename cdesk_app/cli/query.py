@@ -8,9 +8,12 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
+from cdesk.core.clock import local_iso
+from cdesk.core.config import zone_named
 from cdesk.core.errors import CdeskError, InvalidField
 from cdesk.core.home import replacing
 from cdesk.core.plain import plain
@@ -24,6 +27,7 @@ EXAMPLE = "cdesk query recent_activities -p hours_back=24 --format csv --out act
 EXPORTS: Final = ("json", "csv", "parquet")
 """Forms of every stored row."""
 _TIMESTAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)?")
+_LOCAL: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)")
 _TEXT: Final = ("", "txt")
 """Endings that say nothing of a form."""
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -136,7 +140,11 @@ def run(args: Namespace) -> int:
         )
         if args.dry_run or chosen == "table":
             width = None if args.out else terminal_width()
-            text = _plan(result, width=width) if args.dry_run else _told(result, width=width)
+            text = (
+                _plan(result, width=width)
+                if args.dry_run
+                else _told(result, settings.timezone, width=width)
+            )
             if args.out is None:
                 print(text)
             else:
@@ -270,9 +278,11 @@ def target(path: Path | None) -> Iterator[BinaryIO]:
         ) from None
 
 
-def _told(result: Mapping[str, Any], *, width: int | None) -> str:
+def _told(result: Mapping[str, Any], timezone: str, *, width: int | None) -> str:
     rows, count, note = result["rows"], result["row_count"], result["sampling_note"]
-    rows = [[_readable(value) for value in row] for row in rows]
+    timezone = result["params"].get("timezone") or timezone
+    zone = zone_named(timezone)
+    rows = [[_readable(value, zone) for value in row] for row in rows]
     shown = (
         f"{len(rows):,} of {count:,} rows" if note is None else f"{len(rows):,} rows of a sample"
     )
@@ -283,13 +293,15 @@ def _told(result: Mapping[str, Any], *, width: int | None) -> str:
         "",
         shown
         + (
-            f", as of {_readable(result['as_of'])}"
+            f", as of {_readable(result['as_of'], zone)}"
             if result["as_of"]
             else ", nothing has landed yet"
         )
         + f", query_hash {result['query_hash']}"
         + (", from an earlier run (--fresh asks again)" if result["reused"] else ""),
     ]
+    if zone is not UTC:
+        lines.append(f"Times are those of {timezone}.")
     if note is not None:
         lines.append(f"Not the whole result: {note}.")
         lines.append("All rows of the sample: --format csv, json or parquet; more: --byte-cap.")
@@ -298,9 +310,12 @@ def _told(result: Mapping[str, Any], *, width: int | None) -> str:
     return "\n".join(lines)
 
 
-def _readable(value: object) -> object:
-    """A timestamp in UTC as a person reads it: to the second, without the T."""
-    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+def _readable(value: object, zone: tzinfo) -> object:
+    """A timestamp in UTC as a person reads it: on their clock, to the second, without the T."""
+    if not isinstance(value, str) or (found := _TIMESTAMP.fullmatch(value)) is None:
+        return value
+    if zone is not UTC:
+        found = _LOCAL.match(local_iso(value, zone)) or found
     return f"{found[1]} {found[2]}" if found else value
 
 

@@ -35,7 +35,7 @@ from cdesk_app.render.pages import STATIC, page, static
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import MAX_COLUMNS, OPERATORS, PAGE_ROWS, Filter, Operator, View
 from cdesk_app.render.vega import ThemeName
-from cdesk_app.render.words import cell, shown_text, title
+from cdesk_app.render.words import cell, shown_text, title, zone_asked
 
 logger = logging.getLogger(__name__)
 
@@ -236,7 +236,7 @@ class _Pages:
         )
 
     def _card_html(self, card: Card, request: Request) -> str:
-        zone = self._renderer.zone
+        zone = zone_asked(card.params, self._renderer.zone)
         chart = self._renderer.cards.known_chart(card)
         words = card.answer if card.answer.get("headline") else None
         headline = chart.headline if chart else (words["headline"] if words else None)
@@ -277,7 +277,7 @@ class _Pages:
         view, offset = view_of(request.query_params)
         found = await run_in_threadpool(card.table.page, view, offset, PAGE_ROWS)
         kinds = [column.type for column in card.table.columns][:MAX_COLUMNS]
-        zone = self._renderer.zone
+        zone = zone_asked(card.params, self._renderer.zone)
         rows = [
             [cell(v, kind, zone) for v, kind in zip(row, kinds, strict=False)] for row in found.rows
         ]

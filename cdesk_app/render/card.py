@@ -28,7 +28,7 @@ from cdesk_app.render.chart import Chart
 from cdesk_app.render.charts import chart_of
 from cdesk_app.render.links import Grant
 from cdesk_app.render.table import Table
-from cdesk_app.render.words import cell, moment, plural, shown_text, title
+from cdesk_app.render.words import cell, moment, plural, shown_text, title, zone_asked
 
 KEPT: Final = 64
 
@@ -165,7 +165,8 @@ class Cards:
         """
         if (known := self.known_chart(card)) is not None:
             return known
-        made = chart_of(card.table, card.params, self._zone, sampled=card.artifact.sampled)
+        zone = zone_asked(card.params, self._zone)
+        made = chart_of(card.table, card.params, zone, sampled=card.artifact.sampled)
         with self._lock:
             self._charts[card.artifact_id] = made
             while len(self._charts) > KEPT:

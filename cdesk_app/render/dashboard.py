@@ -148,20 +148,21 @@ def make_board(
             Finding("The figures are old", f"since {moment(as_of, zone)}", "cdesk worker --once")
         )
     metrics = _metrics(document.get("metrics"))
+    today = moment_now.astimezone(zone).date()
     board = Board(
         findings=findings,
         levels=[],
         more=[],
         now=[] if overview is None else _now(overview, zone),
-        errors=_errors(metrics, moment_now.date()),
-        tops=_tops(metrics, moment_now.date()),
+        errors=_errors(metrics, today),
+        tops=_tops(metrics, today),
         insights=_insights(document.get("insights")),
         as_of=moment(as_of, zone) if as_of else None,
         has_figures=bool(metrics),
     )
-    _levels(board, metrics, _rows(document.get("levels")), moment_now.date())
-    _activity(board, metrics, moment_now.date())
-    _costs(board, metrics, moment_now.date())
+    _levels(board, metrics, _rows(document.get("levels")), today)
+    _activity(board, metrics, today)
+    _costs(board, metrics, today)
     return board
 
 

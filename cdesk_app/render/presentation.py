@@ -76,12 +76,12 @@ class CardPresenter:
             return None
         from cdesk_app.render.charts import chart_of
         from cdesk_app.render.table import Table
+        from cdesk_app.render.words import zone_asked
 
         try:
             table = Table(self._store.path(answer["artifact"]["uri"]))
-            return chart_of(
-                table, request.params, self._settings.zone, sampled=bool(answer.get("sampled"))
-            )
+            zone = zone_asked(request.params, self._settings.zone)
+            return chart_of(table, request.params, zone, sampled=bool(answer.get("sampled")))
         except CdeskError as error:
             log.warning("an answer has no headline", extra={"facts": {"code": error.code}})
             return None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Final
 
 import orjson
+
+from cdesk.core.config import zone_named
+from cdesk.core.errors import ConfigurationError
 
 MAX_CELL: Final = 2_000
 """Characters of one text in a page; a longer one is cut where everybody sees it."""
@@ -88,6 +91,15 @@ def change(before: float, after: float) -> str | None:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 row`, `2 rows`, `1,200 rows`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def zone_asked(params: Mapping[str, Any], default: tzinfo) -> tzinfo:
+    """The time zone that a question was about, by its parameter `timezone`; else the person's."""
+    asked = params.get("timezone")
+    try:
+        return zone_named(asked) if isinstance(asked, str) and asked else default
+    except ConfigurationError:
+        return default
 
 
 def moment(value: datetime | date | str, zone: tzinfo) -> str:

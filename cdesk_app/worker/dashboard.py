@@ -30,7 +30,13 @@ QUESTIONS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
 
 
 def export_dashboard(
-    warehouse: Warehouse, catalog: Catalog, home: StateDirectory, caller: Caller, *, now_ns: NowNs
+    warehouse: Warehouse,
+    catalog: Catalog,
+    home: StateDirectory,
+    caller: Caller,
+    *,
+    now_ns: NowNs,
+    timezone: str = "UTC",
 ) -> int:
     """Write `dashboard.json`; how many rows it holds.
 
@@ -46,7 +52,7 @@ def export_dashboard(
         template = catalog.templates.get(name)
         if template is None:  # a project of before
             continue
-        params = template.check_params(given)
+        params = template.check_params(given, timezone=timezone)
         with warehouse.run_template(
             template,
             template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),

@@ -387,6 +387,7 @@ class Pipeline:
                 self.home,
                 local_caller(self._settings),
                 now_ns=self.now_ns,
+                timezone=self._settings.timezone,
             )
             logger.info("dashboard exported", extra={"facts": {"rows": rows}})
         except (CdeskError, OSError) as error:
@@ -508,7 +509,7 @@ def open_pipeline(
         queue=queue,
         state=open_state(home.state_db),
         project=project,
-        builder=Builder(project, dbt_environment(settings.environ)),
+        builder=Builder(project, dbt_environment(settings.environ, timezone=settings.timezone)),
         schedule=BuildSchedule(),
         stop=stop,
         artifacts=artifacts,

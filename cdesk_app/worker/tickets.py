@@ -280,6 +280,7 @@ class TicketRunner:
             byte_cap=ticket.byte_cap,
             fresh=ticket.fresh,
             dry_run=ticket.dry_run,
+            timezone=self._settings.timezone,
         )
 
     def _fail(

@@ -1,6 +1,6 @@
 {#
-    The start of the hour, day, week (Monday) or month that a timestamp lies in. Which of them is
-    itself a value: a bind, or a column.
+    The start of the hour, day, week (Monday) or month that a timestamp lies in, on its own clock.
+    Which of them is itself a value: a bind, or a column.
 #}
 {% macro truncate_to(timestamp, period) -%}
     case {{ period }}

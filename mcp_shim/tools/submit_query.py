@@ -40,7 +40,7 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
     template = readers.catalog.get().get(name)
     if template.scope == "org":
         caller.require_analyst(f"template {template.name}")
-    checked = template.check_params(params_as_sent(template, params))
+    checked = template.check_params(params_as_sent(template, params), timezone=readers.timezone)
     query_hash = template.query_hash(
         checked, customer=caller.customer, is_analyst=caller.is_analyst
     )

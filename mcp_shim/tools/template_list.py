@@ -76,7 +76,7 @@ def _names(templates: Sequence[Template]) -> str:
         same = [
             other for item in others for other in item.parameters if other.name == parameter.name
         ]
-        if len(same) == len(others):
+        if parameter.type != "timezone" and len(same) == len(others):
             optional = any(not item.required for item in (parameter, *same))
             parts.append(parameter.name + ("?" if optional else ""))
     return ", ".join(parts)

@@ -7,7 +7,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import Any, Final
+
+from cdesk.core.clock import local_iso
+from cdesk.core.config import zone_named
 
 MAX_CELL: Final = 200
 """Characters of one cell; the structured content has more."""
@@ -18,10 +22,15 @@ _INVISIBLE = re.compile(
 
 
 def told(result: Mapping[str, Any], *, timezone: str = "UTC") -> str:
-    """The answer of a query that has succeeded. Moments stand in UTC, so that an insight can repeat
-    them to the letter; `timezone` is what the person counts in.
+    """The answer of a query that has succeeded. Moments stand as the clock shows them in the time
+    zone that was asked about, else in `timezone`, the person's.
     """
+    timezone = (result.get("params") or {}).get("timezone") or timezone
+    kinds = [column.get("type") for column in result.get("columns") or []]
     rows: Sequence[Sequence[Any]] = result.get("rows") or []
+    if is_local := timezone != "UTC" and "timestamp" in kinds:
+        zone = zone_named(timezone)
+        rows = [[_local(v, k, zone) for v, k in zip(row, kinds, strict=False)] for row in rows]
     columns = [str(column.get("name", "")) for column in result.get("columns") or []]
     count = result.get("row_count", len(rows))
     parts = []
@@ -32,16 +41,19 @@ def told(result: Mapping[str, Any], *, timezone: str = "UTC") -> str:
         parts.append(_table(columns, rows))
     parts.append(_how_much(len(rows), count, result))
     if count > 1 and (summary := result.get("summary")):
-        parts.append(_summary(summary))
-    kinds = {column.get("type") for column in result.get("columns") or []}
-    if timezone != "UTC" and "timestamp" in kinds and rows:
-        parts.append(f"Times above are UTC; the person's time zone is {timezone}.")
+        parts.append(_summary(summary, zone_named(timezone)))
+    if is_local and rows:
+        parts.append(f"Times are those of {timezone}; the structured content has them in UTC.")
     if (card := result.get("card")) and card.get("url"):
         parts.append(f"Whole result, for the person: {card['url']}")
     elif artifact := result.get("artifact"):
         parts.append(f"Whole result, for the person: {artifact.get('open_with')}")
     parts.append(_provenance(result))
     return "\n\n".join(part for part in parts if part)
+
+
+def _local(value: Any, kind: str | None, zone: tzinfo) -> Any:
+    return local_iso(value, zone) if kind == "timestamp" and isinstance(value, str) else value
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -83,11 +95,11 @@ def _how_much(shown: int, count: int, result: Mapping[str, Any]) -> str:
     return said
 
 
-def _summary(summary: Mapping[str, Any]) -> str:
+def _summary(summary: Mapping[str, Any], zone: tzinfo) -> str:
     """All rows in a line a column."""
     lines = [f"All {summary.get('rows', 0):,} rows by column:"]
     lines += [
-        f"- {_plain(column['name'])}: {', '.join(_facts(column))}"
+        f"- {_plain(column['name'])}: {', '.join(_facts(column, zone))}"
         for column in summary.get("columns") or []
     ]
     if left_out := summary.get("left_out"):
@@ -95,7 +107,8 @@ def _summary(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _facts(column: Mapping[str, Any]) -> Iterator[str]:
+def _facts(column: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
+    kind = None if zone is UTC else column["type"]  # a text of UTC stands as it is
     yield str(column["type"])
     if nulls := column.get("nulls"):
         yield f"{nulls:,} null"
@@ -104,12 +117,15 @@ def _facts(column: Mapping[str, Any]) -> Iterator[str]:
     elif (over := column.get("distinct_over")) is not None:
         yield f"over {over:,} distinct"
     if "min" in column:
-        yield f"{_cell(column['min'])} to {_cell(column['max'])}"
+        low, high = (_local(column[end], kind, zone) for end in ("min", "max"))
+        yield f"{_cell(low)} to {_cell(high)}"
     for name in ("sum", "mean"):
         if name in column:
             yield f"{name} {_cell(column[name])}"
     if frequent := column.get("frequent"):
-        most = "; ".join(f"{_cell(value)} ({count:,})" for value, count in frequent)
+        most = "; ".join(
+            f"{_cell(_local(value, kind, zone))} ({count:,})" for value, count in frequent
+        )
         yield f"most frequent {most}"
     if trend := column.get("trend"):
         change = trend.get("change")

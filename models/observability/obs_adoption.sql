@@ -3,7 +3,7 @@ with
 activities as (
 
     select
-        {{ dbt.date_trunc('day', 'ts') }} as day,
+        {{ cdesk.local_day('ts') }} as day,
         customer,
         activity,
         _session_id

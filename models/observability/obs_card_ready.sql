@@ -3,7 +3,7 @@ with
 cards as (
 
     select
-        {{ dbt.date_trunc('day', 'ts') }} as day,
+        {{ cdesk.local_day('ts') }} as day,
         {{ cdesk.json_number('_feature_json', 'elapsed_ms') }} / 1000.0 as ready_seconds
     from {{ ref('events') }}
     where activity = 'cdesk.card_ready'

@@ -3,7 +3,7 @@ with
 errors as (
 
     select
-        {{ dbt.date_trunc('day', 'ts') }} as day,
+        {{ cdesk.local_day('ts') }} as day,
         coalesce(failed_in, tool, 'unknown') as component,
         coalesce(error_code, 'unknown') as error_code
     from {{ ref('vw_tool_events') }}

@@ -7,7 +7,7 @@ with
 activities as (
 
     select
-        {{ dbt.date_trunc('day', 'ts') }} as day,
+        {{ cdesk.local_day('ts') }} as day,
         {{ dbt.datediff('ts', '_landed_at', 'millisecond') }} / 1000.0 as lag_seconds
     from {{ ref('events') }}
     where _source_system = 'claude_desktop'

@@ -14,7 +14,7 @@ answers as (
         customer,
         {{ cdesk.json_string('_feature_json', 'ticket_id') }} as ticket_id,
         {{ cdesk.json_string('_feature_json', 'query_hash') }} as query_hash,
-        {{ dbt.date_trunc('day', 'ts') }} as day
+        {{ cdesk.local_day('ts') }} as day
     from {{ ref('events') }}
     where
         activity = 'cdesk.sql_completed'

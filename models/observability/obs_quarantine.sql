@@ -3,7 +3,7 @@ with
 lines as (
 
     select
-        {{ dbt.date_trunc('day', 'landed_at') }} as day,
+        {{ cdesk.local_day('landed_at') }} as day,
         case when kind = 'quarantine' then 1 else 0 end as is_quarantined
     from {{ ref('_ingest_ids') }}
 

@@ -3,7 +3,7 @@ with
 queries as (
 
     select
-        {{ dbt.date_trunc('day', 'ts') }} as day,
+        {{ cdesk.local_day('ts') }} as day,
         status,
         byte_count,
         elapsed_ms,

@@ -10,7 +10,7 @@ tool_latency as (
 log_calls as (
 
     select
-        {{ dbt.date_trunc('day', 'ts') }} as day,
+        {{ cdesk.local_day('ts') }} as day,
         latency_ms
     from {{ ref('vw_tool_events') }}
     where activity = 'cdesk.tool_called' and tool in ('log_event', 'log_insight')

@@ -6,7 +6,7 @@ calls as (
         tool,
         latency_ms,
         outcome,
-        {{ dbt.date_trunc('day', 'ts') }} as day
+        {{ cdesk.local_day('ts') }} as day
     from {{ ref('vw_tool_events') }}
     where activity = 'cdesk.tool_called' and tool is not null
 

@@ -54,7 +54,7 @@ turns as (
     select
         session_id,
         turn,
-        min({{ dbt.date_trunc('day', 'ts') }}) as day,
+        min({{ cdesk.local_day('ts') }}) as day,
         sum(latency_ms) as latency_ms
     from calls
     group by session_id, turn

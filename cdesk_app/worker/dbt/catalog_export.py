@@ -5,7 +5,7 @@ What a template declares, in `config.meta` of its YAML entry:
 
     scope: customer | caller | org
     parameters: [{name, type, description, required, default, min, max, max_length, values}]
-        or a mapping name → the rest
+        or a mapping name → the rest; `timezone` is added where the SQL binds it
     example: {hours_back: 24}
     reuse: false              optional
     evidence_columns: {activity_count: system}    optional: what can prove an insight, and whose
@@ -32,6 +32,7 @@ import orjson
 from cdesk.contract.catalog import (
     BASIS_COLUMN,
     IDENTITY_BINDS,
+    TIMEZONE,
     TYPES,
     Basis,
     Parameter,
@@ -141,6 +142,8 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         rules.broken("it is not compiled")
     parameters = _parameters(meta.get("parameters") or (), rules)
     sql, binds = bind_positions(str(compiled), rules, dialect)
+    if TIMEZONE.name in binds:
+        parameters = (*parameters, TIMEZONE)
     _check_query(sql, rules, dialect)
     _check_binds(cast(Scope, scope), parameters, binds, rules)
     evidence_columns = _evidence_columns(meta.get("evidence_columns"), parameters, sql, rules)
@@ -208,6 +211,8 @@ def _parameter(item: object, rules: _Rules) -> Parameter:
         rules.broken(
             f"parameter {name} is declared, but it always comes from the caller's identity"
         )
+    if name == TIMEZONE.name:
+        rules.broken("parameter timezone is declared, but who binds it has it without that")
     parameter = Parameter(
         **{
             **item,

@@ -34,6 +34,7 @@ class DbtProject:
     """One dbt project and where dbt writes. All paths are absolute; `target` names the profile's
     output.
 
+    timezone: whose days the models go by.
     home_dir: the state directory, where dbt runs: its profile names the warehouse file relative to
         that, so that what dbt remembers of a parse stands in a moved or copied directory too.
     """
@@ -44,6 +45,7 @@ class DbtProject:
     target_dir: Path
     log_dir: Path
     target: Target
+    timezone: str = "UTC"
 
     @property
     def manifest(self) -> Path:
@@ -73,6 +75,8 @@ class DbtProject:
         copied, and a project that was installed again as it was, have the same one.
         """
         digest = hashlib.sha256(self.target.encode())
+        if self.timezone != "UTC":
+            digest.update(f"\n{self.timezone}".encode())
         for name, path in self.files():
             try:
                 stat = path.stat()
@@ -138,6 +142,7 @@ def prepare_project(
         target_dir=home.dbt / "target",
         log_dir=home.dbt / "logs",
         target=settings.target,
+        timezone=settings.timezone,
     )
     for folder in (project.profiles_dir, project.target_dir, project.log_dir):
         make_private_folder(folder)
@@ -147,13 +152,14 @@ def prepare_project(
     return project
 
 
-def dbt_environment(environ: Mapping[str, str]) -> dict[str, str]:
+def dbt_environment(environ: Mapping[str, str], *, timezone: str = "UTC") -> dict[str, str]:
     """The environment for a dbt process that runs in the state directory: the user's own, without
-    DBT_* (which would override our options), without telemetry.
+    DBT_* (which would override our options), without telemetry. `timezone` as in DbtProject.
     """
     kept = {name: value for name, value in environ.items() if not name.upper().startswith("DBT_")}
     return kept | {
         "CDESK_HOME": ".",
+        "CDESK_TIMEZONE": timezone,
         "DO_NOT_TRACK": "1",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "PYTHONUTF8": "1",

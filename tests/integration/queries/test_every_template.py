@@ -5,6 +5,7 @@ customer alone.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +152,27 @@ def test_periods_add_up_to_the_count(built: Built, period: str) -> None:
 def test_a_feature_key_is_taken_to_the_letter(built: Built, key: str, value: str | None) -> None:
     found = rows_of(built.query("feature_values", {"activity": "cdesk.file_read", "key": key}))
     assert [row["feature_value"] for row in found] == ([] if value is None else [value])
+
+
+def test_days_are_those_of_the_person_or_of_the_zone_asked_about(built: Built) -> None:
+    """The same activities, cut into days where each zone's midnight is."""
+    asked = {"activity": "cdesk.user_asked", "days_back": 30}
+    counted = {}
+    for zone, midnight in (("UTC", "T00:"), ("Asia/Tokyo", "T15:"), ("Asia/Kolkata", "T18:30")):
+        built.settings = dataclasses.replace(built.settings, timezone=zone)
+        result = built.query("activity_by_period", asked)
+        assert result["params"]["timezone"] == zone
+        days = whole_of(built, result)
+        assert all(midnight in row["period_start"] for row in days)
+        assert [row["period_start"] for row in days] == sorted(
+            (row["period_start"] for row in days), reverse=True
+        )
+        counted[zone] = (sum(row["activity_count"] for row in days), result["query_hash"])
+    assert len({count for count, _ in counted.values()}) == 1
+    assert len({query_hash for _, query_hash in counted.values()}) == 3
+    there = built.query("activity_by_period", {**asked, "timezone": "Asia/Tokyo"})
+    assert there["reused"] is True
+    assert there["query_hash"] == counted["Asia/Tokyo"][1]
 
 
 def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:

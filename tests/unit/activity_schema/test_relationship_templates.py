@@ -59,7 +59,7 @@ def run(
 ) -> list[list[Any]]:
     sql, binds = render.template(name)
     identity = {"customer": caller[0], "is_analyst": caller[1]}
-    values = {**identity, "since": None, "until": None, **given}
+    values = {**identity, "since": None, "until": None, "timezone": "UTC", **given}
     bound = [
         value.isoformat() + "+00:00" if isinstance(value := values[bind], datetime) else value
         for bind in binds

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cdesk.contract.catalog import (
     MAX_PARAMS_BYTES,
+    TIMEZONE,
     Catalog,
     Parameter,
     Template,
@@ -157,6 +158,17 @@ def test_missing_unknown_and_extra_parameters_are_named() -> None:
         wanted.check_params({"hours_back": 3, "x" * 10_000_000: 1})
     assert wanted.check_params({"hours_back": 3}) == {"hours_back": 3, "limit": 5}
     assert wanted.check_params({"hours_back": 3, "limit": None}) == {"hours_back": 3, "limit": 5}
+
+
+def test_a_time_zone_is_the_persons_unless_another_is_asked_about() -> None:
+    wanted = template(TIMEZONE)
+    assert wanted.check_params({}) == {"timezone": "UTC"}
+    assert wanted.check_params({}, timezone="Europe/Berlin") == {"timezone": "Europe/Berlin"}
+    asked = wanted.check_params({"timezone": "Asia/Tokyo"}, timezone="Europe/Berlin")
+    assert asked == {"timezone": "Asia/Tokyo"}
+    for wrong in ("Mars/Phobos", "../etc/passwd", "/etc/localtime", "", "UTC\n", "x" * 300, 1):
+        with pytest.raises(InvalidField, match="IANA"):
+            wanted.check_params({"timezone": wrong})
 
 
 def test_all_parameters_together_are_bounded() -> None:

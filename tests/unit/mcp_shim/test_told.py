@@ -71,10 +71,23 @@ def test_it_says_which_page_it_is_and_what_all_rows_hold() -> None:
     ]
 
 
-def test_it_says_whose_time_the_person_counts_in() -> None:
-    assert "time zone is Europe/Berlin" in told(RESULT, timezone="Europe/Berlin")
-    assert "time zone" not in told(RESULT)
-    assert "time zone" not in told({**RESULT, "rows": []}, timezone="Europe/Berlin")
+def test_times_are_those_of_the_person_or_of_the_zone_that_was_asked_about() -> None:
+    text = told(RESULT, timezone="Europe/Berlin")
+    assert "| 2026-01-30T01:00:00+01:00 | 7 |" in text
+    assert "Times are those of Europe/Berlin; the structured content has them in UTC." in text
+    asked = told({**RESULT, "params": {"timezone": "Asia/Tokyo"}}, timezone="Europe/Berlin")
+    assert "| 2026-01-30T09:00:00+09:00 | 7 |" in asked
+    assert "Asia/Tokyo" in asked
+    summary = {
+        "rows": 2,
+        "columns": [{"name": "at", "type": "timestamp", "min": "2026-01-30T00:00:00.000000Z", "max": "x"}],
+    }  # fmt: skip
+    assert "2026-01-30T01:00:00+01:00 to x" in told(
+        {**RESULT, "summary": summary}, timezone="Europe/Berlin"
+    )
+    for plain in (told(RESULT), told({**RESULT, "rows": []}, timezone="Europe/Berlin")):
+        assert "Times are" not in plain
+    assert "2026-01-30T00:00:00.000000Z" in told(RESULT)
 
 
 def test_a_sample_a_reuse_and_a_missing_card_are_said() -> None:

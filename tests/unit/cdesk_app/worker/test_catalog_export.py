@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdesk.contract.catalog import load_catalog
+from cdesk.contract.catalog import TIMEZONE, load_catalog
 from cdesk.core.errors import CatalogError
 from cdesk_app.worker.dbt.catalog_export import export_catalog, template_of
 
@@ -118,6 +118,21 @@ def test_a_broken_template_keeps_the_catalog_that_is_there(tmp_path: Path) -> No
     with pytest.raises(CatalogError, match="template bad: "):
         export_catalog(manifest(tmp_path, node(), bad), target, dialect="duckdb", now=NOW)
     assert target.read_bytes() == before
+
+
+def test_a_template_that_binds_the_time_zone_has_it_as_a_parameter(tmp_path: Path) -> None:
+    target = tmp_path / "catalog.json"
+    sql = f"select 1 from events {OWN} and ts > ?/*hours_back*/ and x = ?/*timezone*/"
+    export_catalog(manifest(tmp_path, node(sql)), target, dialect="duckdb", now=NOW)
+    template = load_catalog(target).get("activity_counts")
+    assert template.parameters[-1] == TIMEZONE
+    assert template.check_params({"hours_back": 24}, timezone="Asia/Tokyo") == {
+        "hours_back": 24,
+        "timezone": "Asia/Tokyo",
+    }
+    declared = node(sql, parameters=[HOURS, {"name": "timezone", "type": "timezone"}])
+    with pytest.raises(CatalogError, match="has it without that"):
+        export_catalog(manifest(tmp_path, declared), target, dialect="duckdb", now=NOW)
 
 
 def test_only_analyses_of_the_safesql_folder_are_templates(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tomllib
@@ -96,6 +97,14 @@ def test_the_fingerprint_moves_with_any_file_of_the_project_and_with_nothing_els
     assert third not in (first, second)
     (small.project_dir / "selectors.yml").write_text("selectors: []\n", encoding="utf-8")
     assert small.fingerprint() not in (first, second, third)
+
+
+def test_the_fingerprint_moves_with_the_time_zone_that_days_go_by(small: DbtProject) -> None:
+    there = dataclasses.replace(small, timezone="Asia/Tokyo")
+    assert len({small.fingerprint(), there.fingerprint()}) == 2
+    assert dbt_environment({"CDESK_TIMEZONE": "x"}, timezone="Asia/Tokyo")["CDESK_TIMEZONE"] == (
+        "Asia/Tokyo"
+    )
 
 
 def test_the_fingerprint_of_a_copy_is_the_same(small: DbtProject, tmp_path: Path) -> None:
