@@ -27,13 +27,13 @@ from mcp_types.methods import serialize_server_result, validate_client_request
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from cdesk import __version__
-from cdesk.core.errors import CatalogError, CdeskError, NotFound
+from cdesk.core.errors import CdeskError, InvalidField, NotFound
 from mcp_shim import tools
 from mcp_shim.app import App
 from mcp_shim.session import Session
-from mcp_shim.tools.card import CARD_URI, MIME_TYPE, RESOURCE_META, card_page, shows_cards
+from mcp_shim.tools.card import shows_cards
 from mcp_shim.tools.instructions import INSTRUCTIONS
-from mcp_shim.tools.tool import TEMPLATES_URI, Answer, Progress
+from mcp_shim.tools.tool import Answer, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,9 @@ class McpServer:
             "resources/templates/list", types.PaginatedRequestParams, self._list_resource_templates
         )
         handle("resources/read", types.ReadResourceRequestParams, self._read_resource)
+        handle("prompts/list", types.PaginatedRequestParams, self._list_prompts)
+        handle("prompts/get", types.GetPromptRequestParams, self._get_prompt)
+        handle("completion/complete", types.CompleteRequestParams, self._complete)
         self.sdk.add_notification_handler(
             "notifications/initialized", types.NotificationParams, self._initialized
         )
@@ -241,80 +244,66 @@ class McpServer:
     # -- resources
 
     async def _list_resources(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
-        self._session(ctx)
-        catalog = self._app.readers.catalog.look()
-        resources: list[Result] = [
-            {
-                "uri": TEMPLATES_URI,
-                "name": "templates",
-                "title": "Query templates",
-                "description": "All templates that submit_query takes",
-                "mimeType": "application/json",
-            }
-        ]
-        resources.append(
-            {
-                "uri": CARD_URI,
-                "name": "card",
-                "title": "Card of a result",
-                "description": "What a client shows beside the answer of get_result",
-                "mimeType": MIME_TYPE,
-                "_meta": RESOURCE_META,
-            }
-        )
-        for template in catalog.templates.values() if catalog else ():
-            resources.append(
-                {
-                    "uri": f"{TEMPLATES_URI}/{template.name}",
-                    "name": template.name,
-                    "description": template.description,
-                    "mimeType": "application/json",
-                }
-            )
-        return {"resources": resources, **_LISTED}
+        from mcp_shim.resources import resource_list  # what few ask for: a start costs less
+
+        return {"resources": resource_list(self._session(ctx)), **_LISTED}
 
     async def _list_resource_templates(
         self, ctx: Context, _: types.PaginatedRequestParams
     ) -> Result:
+        from mcp_shim.resources import resource_templates
+
         self._session(ctx)
-        return {
-            "resourceTemplates": [
-                {
-                    "uriTemplate": f"{TEMPLATES_URI}/{{name}}",
-                    "name": "template",
-                    "title": "One query template",
-                    "description": "Parameters with bounds, an example and the SQL",
-                    "mimeType": "application/json",
-                }
-            ],
-            **_LISTED,
-        }
+        return {"resourceTemplates": resource_templates(), **_LISTED}
 
     async def _read_resource(self, ctx: Context, params: types.ReadResourceRequestParams) -> Result:
-        self._session(ctx)
-        uri = str(params.uri)
-        if uri == CARD_URI:
-            page = {"uri": uri, "mimeType": MIME_TYPE, "text": card_page(), "_meta": RESOURCE_META}
-            return {"contents": [page], **_LISTED}
+        from mcp_shim.resources import resource
+
+        session, uri = self._session(ctx), str(params.uri)
         try:
-            catalog = self._app.readers.catalog.get()
-            document: Any
-            if uri == TEMPLATES_URI:
-                document = {
-                    "content_hash": catalog.content_hash,
-                    "dialect": catalog.dialect,
-                    "templates": [item.document() for item in catalog.templates.values()],
-                }
-            elif uri.startswith(f"{TEMPLATES_URI}/"):
-                document = catalog.get(uri.removeprefix(f"{TEMPLATES_URI}/")).document()
-            else:
-                raise NotFound(
-                    f"no resource {uri[:100]!r}; known: {TEMPLATES_URI}, {TEMPLATES_URI}/{{name}}"
-                )
-        except (CatalogError, NotFound) as error:
+            return {"contents": [await resource(session, uri)], **_LISTED}
+        except CdeskError as error:
             raise MCPError(RESOURCE_NOT_FOUND, str(error), {"uri": uri[:200]}) from None
-        text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
-        return {"contents": [{"uri": uri, "mimeType": "application/json", "text": text}], **_LISTED}
+
+    # -- prompts
+
+    async def _list_prompts(self, ctx: Context, _: types.PaginatedRequestParams) -> Result:
+        from mcp_shim.prompts import PROMPTS
+
+        self._session(ctx)
+        return {"prompts": [prompt.listed() for prompt in PROMPTS.values()], **_LISTED}
+
+    async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> Result:
+        from mcp_shim.prompts import PROMPTS, local_now, prompt_text
+
+        readers = self._session(ctx).app.readers
+        try:
+            text = prompt_text(
+                params.name,
+                params.arguments or {},
+                catalog=readers.catalog.look(),
+                now=local_now(readers.now_ns(), readers.timezone),
+            )
+        except (InvalidField, NotFound) as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
+        return {
+            "description": PROMPTS[params.name].description,
+            "messages": [{"role": "user", "content": {"type": "text", "text": text}}],
+            "resultType": "complete",
+        }
+
+    async def _complete(self, ctx: Context, params: types.CompleteRequestParams) -> Result:
+        from mcp_shim.completion import completions
+
+        ref = params.ref
+        values, total = completions(
+            self._session(ctx),
+            of=ref.name if isinstance(ref, types.PromptReference) else ref.uri,
+            argument=params.argument.name,
+            begun=params.argument.value,
+        )
+        found = {"values": values, "total": total, "hasMore": total > len(values)}
+        return {"completion": found, "resultType": "complete"}
 
     # -- changes
 

@@ -12,7 +12,7 @@ import orjson
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import Forbidden, InvalidField, NotFound
 from cdesk.state.facts import BuildUnderWay, read_status
-from cdesk.state.pages import PAGE_ROWS, ResultPage, ask_for_page, get_page, page_count
+from cdesk.state.pages import PAGE_ROWS, ResultPage, page_count
 from cdesk.state.tickets import (
     ENDED,
     EXPIRY_SECONDS,
@@ -22,6 +22,7 @@ from cdesk.state.tickets import (
     queue_position,
 )
 from mcp_shim.context import WRITTEN_NOTE
+from mcp_shim.result_pages import page_of, page_progress
 from mcp_shim.tools.arguments import boolean, integer, required, seconds
 from mcp_shim.tools.card import TOOL_META, chart_image, chart_meta
 from mcp_shim.tools.told import told
@@ -34,8 +35,6 @@ MAX_WAIT_SECONDS: Final = 20.0
 PROGRESS_SECONDS: Final = 1.0
 MAX_PAGE: Final = 1_000_000_000
 LONGEST_BUILD_NS: Final = 3_600 * 1_000_000_000
-RETRY_NS: Final = 30 * 1_000_000_000
-"""A page that could not be written is asked for again after that."""
 
 
 async def _get_result(session: Session, given: Json, progress: Progress | None) -> Answer:
@@ -78,7 +77,7 @@ async def _state_of(
             answer = _answer(session, ticket, waiting, shown)
             return _with_card(session, answer, as_image=boolean(given, "chart"))
         if progress is not None:
-            said = (shown and _page_progress(shown)) or waiting or ticket.progress or ticket.status
+            said = (shown and page_progress(shown)) or waiting or ticket.progress or ticket.status
             await progress(loop.time() - begun, patience, said)
         await state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
 
@@ -119,26 +118,7 @@ async def _page(session: Session, ticket: Ticket, page: int) -> ResultPage | Non
     pages = result.get("pages") or page_count(result["row_count"])
     if page > pages:
         raise InvalidField("page", f"{page:,} is beyond the last one", f"1 to {pages:,}")
-    customer, state = session.caller.customer, session.app.readers.state
-    artifact_id = result["artifact"]["artifact_id"]
-    found = state.read(
-        lambda connection: get_page(connection, artifact_id, page, customer=customer)
-    )
-    now_ns = session.app.readers.now_ns()
-    if found is not None and (
-        found.error_code is None or found.asked_at > format_ts(now_ns - RETRY_NS)
-    ):
-        return found
-    now = format_ts(now_ns)
-    await state.write(
-        lambda connection: ask_for_page(connection, artifact_id, page, customer=customer, now=now)
-    )
-    session.app.records.wake_worker(at_once=True)
-    return ResultPage(artifact_id, page, customer, now)
-
-
-def _page_progress(page: ResultPage) -> str:
-    return f"page {page.page:,} is being written; ask again in a moment"
+    return await page_of(session, result["artifact"]["artifact_id"], page)
 
 
 async def _cancel(session: Session, ticket_id: str) -> None:
@@ -176,7 +156,7 @@ def _answer(session: Session, ticket: Ticket, waiting: str | None, page: ResultP
     result = dict(ticket.result) if ticket.result is not None else None
     if page is not None and page.is_waited_for:
         status, result = "running", None
-        progress = readers.worker_missing() or _page_progress(page)
+        progress = readers.worker_missing() or page_progress(page)
     elif page is not None and page.error_code is not None:
         status, result = "failed", None
         error = {"code": page.error_code, "message": page.error_message or page.error_code}

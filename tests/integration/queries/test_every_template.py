@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,6 +25,7 @@ from cdesk.state.database import open_state
 from cdesk.state.tickets import Ticket, expiry_of, get_ticket, submit_ticket
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk_app.worker.tickets import TicketRunner
+from mcp_shim.prompts import PROMPTS, prompt_text
 from mcp_shim.tools import tool_list
 from tests.integration.queries.conftest import ADA, BOB, SECRET, example
 
@@ -343,6 +346,25 @@ def test_all_templates_are_listed_to_a_model_for_3000_tokens_at_most(
             )
     assert "(aggregate|first|last|nth)_(after|before|between_before|in_between)" in listed
     assert "cohort_activity, append_activity, cohort_occurrence?" in listed
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("since", ["", "yesterday", "2016-01-31"])
+def test_every_call_in_a_prompt_is_one_that_its_template_takes(
+    original: Built, prompt: str, since: str
+) -> None:
+    given = {"subject": 'a "b" c', "topic": "cdesk.file_read", "since": since, "year": ""}
+    names = [argument.name for argument in PROMPTS[prompt].arguments]
+    text = prompt_text(
+        prompt,
+        {name: given[name] for name in names},
+        catalog=original.catalog,
+        now=datetime(2026, 12, 31, tzinfo=UTC),
+    )
+    calls = [json.loads(line[15:]) for line in text.splitlines() if line.startswith("- submit")]
+    assert calls
+    for call in calls:
+        original.catalog.get(call["template"]).check_params(call["params"])
 
 
 def test_a_value_read_from_the_memory_itself_stays_unverified(living: Living) -> None:

@@ -12,6 +12,8 @@ import jsonschema
 import orjson
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference, ResourceTemplateReference
 
 from bench.turn_path import fixtures
 from cdesk.core.clock import format_ts
@@ -22,6 +24,7 @@ from cdesk.state.kill_switch import turn_on
 from cdesk.state.pages import ask_for_page, fail_page, keep_pages, waited_for
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.tickets import get_ticket
+from mcp_shim.prompts import PROMPTS
 from mcp_shim.tools import TOOLS
 from mcp_shim.tools.get_result import LONGEST_BUILD_NS
 from tests.integration.shim.harness import CUSTOMER, ERAS, EVENT, activities, connect, records
@@ -118,6 +121,42 @@ def test_a_forgotten_insight_is_gone_from_the_context_of_every_process_at_once(
         if record.get("activity") == "cdesk.insight_forgotten"
     ]
     assert len(forgotten) == 2
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_prompts_and_completions_come_over_the_protocol(
+    state_home: StateDirectory, era: str
+) -> None:
+    fixtures.catalog(state_home)
+    row = fixtures.row(CUSTOMER, fixtures.context(CUSTOMER, insights=3))
+    SnapshotWriter(state_home.context_db).apply([row], refreshed_at=format_ts(time.time_ns()))
+    subject = orjson.loads(row.context)["insights"][0]["subject"]
+
+    async def run() -> None:
+        async with connect(state_home, era) as client:
+            listed = (await client.list_prompts()).prompts
+            assert [prompt.name for prompt in listed] == list(PROMPTS)
+            got = await client.get_prompt("remember", {"subject": subject})
+            assert subject in got.messages[0].content.text  # type: ignore[union-attr]
+            with pytest.raises(MCPError, match="subject: missing"):
+                await client.get_prompt("remember", {})
+            for ref, argument, expected in (
+                (PromptReference(name="remember"), ("subject", subject[:3].upper()), subject),
+                (PromptReference(name="what_did_i_do"), ("topic", "file_r"), "cdesk.file_read"),
+                (
+                    ResourceTemplateReference(uri="cdesk://templates/{name}"),
+                    ("name", "recent"),
+                    "recent_activities",
+                ),
+            ):
+                name, begun = argument
+                found = await client.complete(ref, {"name": name, "value": begun})
+                assert expected in found.completion.values
+            nothing = PromptReference(name="unknown")
+            found = await client.complete(nothing, {"name": "subject", "value": ""})
+            assert found.completion.values == []
+
+    asyncio.run(run())
 
 
 def test_the_snapshot_is_answered_with_its_version_and_followed_when_it_changes(

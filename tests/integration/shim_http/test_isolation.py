@@ -193,6 +193,8 @@ VALID: dict[str, dict[str, Any]] = {
     "submit_query": {"template": "recent_activities"},
     "get_result": {"ticket_id": "00000000-0000-7000-8000-000000000000"},
     "log_insight": {"subject": "s", "metric": "m", "value": 1},
+    "describe_template": {"template": "recent_activities"},
+    "forget_insight": {"insight_id": "00000000-0000-7000-8000-000000000000"},
 }
 """Arguments with which each tool works."""
 
@@ -236,6 +238,37 @@ def test_no_byte_of_another_crosses_through_lists_and_resources(
             for id in other.ids:
                 answer = service.rpc(me.token, method, {"uri": id, "name": id, "ref": {"uri": id}})
                 assert other.secret not in said(answer)
+
+
+def test_completions_results_and_forgetting_are_ones_own(
+    service: Service, people: tuple[Person, Person]
+) -> None:
+    def complete(person: Person, ref: dict[str, str], argument: str) -> Answer:
+        params = {"ref": ref, "argument": {"name": argument, "value": ""}}
+        return service.rpc(person.token, "completion/complete", params)
+
+    result = {"type": "ref/resource", "uri": "cdesk://artifacts/{id}{?page}"}
+    for me, other in (people, people[::-1]):
+        for prompt, argument in (("remember", "subject"), ("what_did_i_do", "topic")):
+            answer = complete(me, {"type": "ref/prompt", "name": prompt}, argument)
+            assert any(me.secret in value for value in answer.result["completion"]["values"])
+            assert other.secret not in said(answer)
+        assert complete(me, result, "id").result["completion"]["values"] == [me.artifact]
+        pages = {1: [[me.secret]], 2: [[me.secret]], 3: None}
+        for page, rows in pages.items():
+            uri = f"cdesk://artifacts/{me.artifact}?page={page}"
+            read = service.rpc(me.token, "resources/read", {"uri": uri})
+            document = json.loads(read.result["contents"][0]["text"])
+            assert document.get("rows") == rows
+            assert document["status"] == ("running" if rows is None else "succeeded")
+        theirs, none = (
+            service.rpc(me.token, "resources/read", {"uri": f"cdesk://artifacts/{id}"}).body
+            for id in (other.artifact, me.insight)
+        )
+        assert theirs.decode().replace(other.artifact, me.insight) == none.decode()
+        service.call(me.token, "forget_insight", {"insight_id": other.insight})
+        pending = service.call(other.token, "get_context").result["structuredContent"]["pending"]
+        assert other.insight in [item["insight_id"] for item in pending]
 
 
 @pytest.mark.parametrize("more", [{}, {"cancel": True}, {"wait_seconds": 0.1}, {"chart": True}, {"page": 2}, {"page": 3}])  # fmt: skip
