@@ -16,6 +16,20 @@
 ] -%}
 with
 
+{% for model in singles %}
+{{ model }} as (
+
+    select * from {{ ref(model) }}
+
+),
+
+{% endfor %}
+obs_tool_latency as (
+
+    select * from {{ ref('obs_tool_latency') }}
+
+),
+
 metrics as (
 
     {% for model, columns in singles.items() %}
@@ -25,7 +39,7 @@ metrics as (
         '{{ model[4:] }}.{{ column }}' as metric,
         '' as of_what,
         cast({{ column }} as double) as metric_value
-    from {{ ref(model) }}
+    from {{ model }}
     union all
     {% endfor %}
     {% endfor %}
@@ -35,7 +49,7 @@ metrics as (
         'tool_latency.{{ column }}' as metric,
         tool as of_what,
         cast({{ column }} as double) as metric_value
-    from {{ ref('obs_tool_latency') }}
+    from obs_tool_latency
     union all
     {% endfor %}
     select
