@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from cdesk.state.database import open_state
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.protocol import LandedLine
 from cdesk_app.cli.main import main
-from cdesk_app.worker.main import run_once
+from cdesk_app.worker.cycle import run_cycle
+from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 from uploader.validation import quarantine_id, quarantine_payload
 
 TOKEN = "gh" + "p_" + "a1B2" * 9
@@ -42,14 +45,21 @@ def ids(home: StateDirectory) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(600)
-def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
-    state_home: StateDirectory, first_round: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def pipeline(state_home: StateDirectory, first_round: Path) -> Iterator[Pipeline]:
+    """The worker's work at hand, dbt kept warm, on a state directory that was built."""
+    shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
     settings = Settings(
         home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""}
     )
-    shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
+    with closing(open_pipeline(settings, state_home, stop=threading.Event())) as opened:
+        yield opened
+
+
+@pytest.mark.timeout(600)
+def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
+    state_home: StateDirectory, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
     id, line = event("cdesk.file_read")
     refused = LandedLine(
         quarantine_id(OLD_FILE, 0),
@@ -63,7 +73,7 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
         writer.append(f'{{"odd": "{TOKEN}", "password": "hunter2 x"}}\n'.encode())
         writer.append(b"\xff\xfe\n")
         writer.append(event()[1])
-    run_once(settings)
+    run_cycle(pipeline)
     assert ids(state_home) == []
 
     alert = json.loads(cdesk(capsys, "status", "--json"))["quarantine"]
@@ -113,7 +123,7 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
         json.loads(cdesk(capsys, "quarantine", "replay", refused.id, "--json"))[0]["verdict"]
         == "replayed"
     )
-    run_once(settings)
+    run_cycle(pipeline)
     assert ids(state_home) == [id]
 
     assert json.loads(cdesk(capsys, "quarantine", "discard", "--all", "--json")) == {"discarded": 2}
@@ -131,23 +141,19 @@ def test_a_refused_line_is_shown_replayed_once_and_others_discarded(
 
 @pytest.mark.timeout(600)
 def test_a_record_whose_id_was_taken_is_told_until_somebody_has_decided(
-    state_home: StateDirectory, first_round: Path, capsys: pytest.CaptureFixture[str]
+    state_home: StateDirectory, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(
-        home=state_home.root, customer="ada@example.com", worker="off", environ={"PATH": ""}
-    )
-    shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
     _, line = event("cdesk.file_read")
     with closing(QueueWriter(state_home.queue)) as writer:
         writer.append(line)
         writer.append(line.replace(b"cdesk.file_read", b"cdesk.file_gone"))
         writer.append(b'{"odd": true}\n')
-    run_once(settings)
+    run_cycle(pipeline)
 
     alert = json.loads(cdesk(capsys, "status", "--json"))["quarantine"]
     assert (alert["lines"], alert["reasons"]) == (2, {"unknown_version": 1, "id_conflict": 1})
     cdesk(capsys, "quarantine", "discard", "--all")
     with closing(QueueWriter(state_home.queue)) as writer:
         writer.append(event()[1])
-    run_once(settings)
+    run_cycle(pipeline)
     assert json.loads(cdesk(capsys, "status", "--json"))["quarantine"]["lines"] == 0

@@ -25,7 +25,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.direct import run_now
 from cdesk.queue.writer import QueueWriter
-from cdesk_app.worker.main import run_once
+from cdesk_app.worker.cycle import run_cycle
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 
 ADA = Caller("ada@example.com", frozenset((ANALYST,)))
@@ -151,15 +151,18 @@ def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Bui
         with built.recorder_of(caller) as recorder:
             fill(recorder, seed=seed, mark=mark)
             recorder.insight("revenue", "weekly_total", mark, None)
-    run_once(settings)
-    for caller in (ADA, BOB):
-        counts = built.query("activity_counts", {"days_back": 30}, caller)
-        with built.recorder_of(caller) as recorder:
-            recorder.insight(
-                "activity", "most_frequent", counts["rows"][0][1], counts["query_hash"]
-            )
-            recorder.insight("activity", "made_up", 123_456, counts["query_hash"])
-    run_once(settings)
+    with contextlib.closing(
+        open_pipeline(settings, home, stop=threading.Event())
+    ) as pipeline:  # one dbt process for both cycles
+        run_cycle(pipeline)
+        for caller in (ADA, BOB):
+            counts = built.query("activity_counts", {"days_back": 30}, caller)
+            with built.recorder_of(caller) as recorder:
+                recorder.insight(
+                    "activity", "most_frequent", counts["rows"][0][1], counts["query_hash"]
+                )
+                recorder.insight("activity", "made_up", 123_456, counts["query_hash"])
+        run_cycle(pipeline)
     return built
 
 

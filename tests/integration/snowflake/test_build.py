@@ -8,7 +8,6 @@ import pytest
 
 from tests.integration.snowflake.account import ROOT, FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
-from tests.integration.snowflake.sqlfluff_parse import unparsable
 from tests.integration.snowflake.statement_forms import (
     form_of,
     forms,
@@ -17,6 +16,7 @@ from tests.integration.snowflake.statement_forms import (
     printed,
     without_form,
 )
+from tests.sqlfluff_parse import unparsable
 
 
 def test_every_data_test_passes(built: Dbt) -> None:

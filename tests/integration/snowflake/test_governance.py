@@ -12,8 +12,8 @@ import pytest
 
 from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
-from tests.integration.snowflake.sqlfluff_parse import unparsable
 from tests.snapshots import assert_kept
+from tests.sqlfluff_parse import unparsable
 
 SNAPSHOTS = Path(__file__).parent / "dry_runs"
 OPERATIONS: dict[str, dict[str, Any]] = {

@@ -377,16 +377,15 @@ def test_a_worker_that_a_newer_version_overtakes_ends_and_tells_who_waits(
 def test_a_worker_ends_when_another_version_is_installed_under_it(
     home: StateDirectory, shim: Shim, tmp_path: Path
 ) -> None:
-    metadata = tmp_path / "site" / "cdesk-0.0.1.dist-info" / "METADATA"
+    metadata = tmp_path / "site" / "cdesk-99.0.1.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
-    metadata.write_text("Metadata-Version: 2.1\nName: cdesk\nVersion: 0.0.1\n", encoding="utf-8")
-    shim.state.execute("delete from worker_status where key = 'project'")
+    metadata.write_text("Metadata-Version: 2.1\nName: cdesk\nVersion: 99.0.1\n", encoding="utf-8")
     process = start(home, PYTHONPATH=str(tmp_path / "site"))
     try:
         wait_for(lambda: (said := read_worker(home)) is not None and said.pid == process.pid)
-        wait_for(lambda: read_status(shim.state, WorkerState).version == "0.0.1")
+        wait_for(lambda: read_status(shim.state, WorkerState).version == "99.0.1")
         id = shim.ask("asked just before the upgrade")
-        metadata.write_text(metadata.read_text().replace("0.0.1", "0.0.2"), encoding="utf-8")
+        metadata.write_text(metadata.read_text().replace("99.0.1", "99.0.2"), encoding="utf-8")
         shim.wake.send()
         assert process.wait(120) == 0
     finally:

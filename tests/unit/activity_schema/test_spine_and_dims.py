@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -84,6 +83,13 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
     assert len({row[0] for row in got}) == len(got)
 
 
+@pytest.fixture(scope="module")
+def render_now(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
+    """Renders with a now of its own."""
+    folder = tmp_path_factory.mktemp("render") / "now"
+    return Renderer(folder, "duckdb", "{cdesk__now: '2025-07-01T12:00:00'}")
+
+
 @pytest.mark.parametrize(
     ("period", "since", "until", "starts"),
     [
@@ -100,7 +106,7 @@ def test_a_time_spine_relates_each_customer_and_period_like_a_cohort(
     ],
 )
 def test_a_spine_has_the_starts_of_periods_from_since_until_before_until(
-    tmp_path: Path,
+    render_now: Renderer,
     connection: duckdb.DuckDBPyConnection,
     period: str,
     since: str,
@@ -108,10 +114,9 @@ def test_a_spine_has_the_starts_of_periods_from_since_until_before_until(
     starts: list[str],
 ) -> None:
     """The period of now, or of the maximum, is the last one."""
-    render = Renderer(tmp_path / "now", "duckdb", "{cdesk__now: '2025-07-01T12:00:00'}")
     two_visits(connection, "2020-01-01 05:00", "2020-02-02 10:00")
     spine = f"cdesk.time_spine('{period}', '{since}', '{until}')"
-    found = spine_starts(render, connection, spine)
+    found = spine_starts(render_now, connection, spine)
     assert [ts[: len(start)] for ts, start in zip(found, starts, strict=True)] == starts
 
 

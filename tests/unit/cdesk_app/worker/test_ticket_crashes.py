@@ -4,57 +4,65 @@ result is ever shown.
 
 from __future__ import annotations
 
+import multiprocessing
 import random
-import subprocess
-import sys
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
 
 from cdesk.artifacts.local import LocalArtifacts
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
 from cdesk.state.tickets import count_open
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.worker.tickets import TicketRunner
 
 if TYPE_CHECKING:
     from query_desk import Desk
 
 PATIENCE = 60.0
-WORKER = """
-import sys, time
-from pathlib import Path
-from cdesk.core.config import Settings
-from cdesk.core.home import StateDirectory
-from cdesk.queue.writer import QueueWriter
-from cdesk.warehouse.duckdb import DuckDBWarehouse
-from cdesk_app.worker.tickets import TicketRunner
-
-home = StateDirectory(Path(sys.argv[1]))
-settings = Settings(home=home.root, customer="ada@example.com")
-runner = TicketRunner(settings, home, DuckDBWarehouse(home.warehouse), QueueWriter(home.queue))
-runner.recover()
-print("ready", flush=True)
-while True:
-    runner.poll()
-    time.sleep(0.005)
+STARTS = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+"""Where it can be, a worker is forked from a process that has imported everything: its start is no
+part of these tests.
 """
 
 
-def worker(desk: Desk) -> subprocess.Popen[bytes]:
+def run_tickets(root: Path, ready: Connection) -> None:
+    """Be a worker of `root` until killed."""
+    home = StateDirectory(root)
+    settings = Settings(home=home.root, customer="ada@example.com")
+    runner = TicketRunner(settings, home, DuckDBWarehouse(home.warehouse), QueueWriter(home.queue))
+    runner.recover()
+    ready.send("ready")
+    while True:
+        runner.poll()
+        time.sleep(0.005)
+
+
+def worker(desk: Desk) -> BaseProcess:
     """A process that runs tickets until it is killed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(desk.home.root)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == b"ready"
+    STARTS.set_forkserver_preload([__name__])
+    here, there = STARTS.Pipe(duplex=False)
+    process = STARTS.Process(target=run_tickets, args=(desk.home.root, there), daemon=True)
+    process.start()
+    there.close()
+    with here:
+        assert here.recv() == "ready"
     return process
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: BaseProcess) -> None:
     process.kill()
-    process.wait(10)
-    assert process.stdout is not None
-    process.stdout.close()
+    process.join(10)
+    process.close()
 
 
 def wait_for(desk: Desk, ticket_id: str, status: str) -> None:

@@ -1,4 +1,6 @@
-"""sqlfluff's snowflake dialect as a judge of rendered SQL."""
+"""sqlfluff's snowflake dialect as a judge of rendered SQL: one linter a process, its parser the one in
+Rust (`sqlfluff[rs]`).
+"""
 
 from __future__ import annotations
 
@@ -40,6 +42,7 @@ def unparsable(statement: str) -> list[str]:
     for pattern, replacement in NOT_IN_SQLFLUFF:
         statement = pattern.sub(replacement, statement)
     parsed = _linter().parse_string(statement.rstrip().rstrip(";") + ";\n")
+    found = [str(violation) for violation in parsed.violations]
     if parsed.tree is None:
-        return [str(violation) for violation in parsed.violations] or ["no tree"]
-    return [segment.raw[:200] for segment in parsed.tree.recursive_crawl("unparsable")]
+        return found or ["no tree"]
+    return found + [segment.raw[:200] for segment in parsed.tree.recursive_crawl("unparsable")]
