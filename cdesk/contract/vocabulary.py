@@ -26,6 +26,8 @@ VOCABULARY: Final[dict[str, Known]] = {
     "cdesk.llm_called": Known(40, "caller"),
     "cdesk.session_started": Known(20, "system"),
     "cdesk.session_ended": Known(20, "system"),
+    "cdesk.agent_started": Known(50, "caller"),
+    "cdesk.context_compacted": Known(50, "caller"),
     "cdesk.tool_called": Known(90, "system"),
     "cdesk.context_refreshed": Known(80, "system"),
     "cdesk.file_read": Known(60, "caller"),

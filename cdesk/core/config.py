@@ -131,6 +131,38 @@ class CostCaps:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """The table `[capture]`: whether Claude's own histories on this computer are followed.
+
+    include_text: whether what was written goes in, too. exclude: projects by name, and folders by
+    path or pattern, of which nothing is taken in.
+    """
+
+    enabled: bool = False
+    include_text: bool = False
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """The table `[budget]`: US dollars that a day, a week, a month may cost; None is no limit."""
+
+    day: float | None = None
+    week: float | None = None
+    month: float | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return any(limit is not None for limit in (self.day, self.week, self.month))
+
+
+TABLES = {"capture": ("enabled", "include_text", "exclude"), "budget": ("day", "week", "month")}
+"""The tables of config.toml, each with its keys; `CDESK_CAPTURE` (`on`, `off`) comes before
+`capture.enabled`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a process of cdesk needs to know before it starts.
 
@@ -167,6 +199,8 @@ class Settings:
     otlp_endpoint: str = ""
     """Where traces go, over OTLP and HTTP; empty: none are made."""
     costs: CostCaps = CostCaps()
+    capture: CaptureSettings = CaptureSettings()
+    budget: BudgetSettings = BudgetSettings()
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The environment as it was read, for child processes and for the engines' own variables (never
     logged).
@@ -220,7 +254,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         that is no TOML.
     """
     home = default_home(environ)
-    file_values = _read_file(home / "config.toml")
+    file_values, tables = _read_file(home / "config.toml")
 
     def value(name: str, default: str) -> str:
         text = environ.get(f"CDESK_{name.upper()}") or file_values.get(name) or default
@@ -263,6 +297,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         metrics_address=_address(value("metrics_address", "")),
         metrics_certificates=_listed(value("metrics_certificates", "")),
         costs=_costs(value),
+        capture=_capture(tables.get("capture", {}), environ.get("CDESK_CAPTURE", "")),
+        budget=_budget(tables.get("budget", {})),
         environ=dict(environ),
     )
 
@@ -368,11 +404,43 @@ def _url(name: str, text: str, pattern: re.Pattern[str], example: str) -> str:
     return text
 
 
-def _read_file(path: Path) -> dict[str, str]:
+def _capture(table: Mapping[str, object], given: str) -> CaptureSettings:
+    if given not in ("", "on", "off"):
+        raise ConfigurationError(f"CDESK_CAPTURE is {shown(given)}; allowed: on, off")
+    for name in ("enabled", "include_text"):
+        if not isinstance(table.get(name, False), bool):
+            raise ConfigurationError(f"capture.{name} is {table[name]!r:.30}; allowed: true, false")
+    exclude = table.get("exclude", [])
+    if not isinstance(exclude, list) or not all(isinstance(item, str) for item in exclude):
+        raise ConfigurationError(
+            'capture.exclude is no list of texts; allowed: as ["secret-project", "~/private"]'
+        )
+    return CaptureSettings(
+        enabled=given == "on" if given else bool(table.get("enabled", False)),
+        include_text=bool(table.get("include_text", False)),
+        exclude=tuple(exclude),
+    )
+
+
+def _budget(table: Mapping[str, object]) -> BudgetSettings:
+    limits: dict[str, float | None] = {}
+    for name in TABLES["budget"]:
+        value = table.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < float(cast(float, value)) < 1e9):
+            raise ConfigurationError(
+                f"budget.{name} is {value!r:.30}; allowed: US dollars above 0, as 20 or 7.5"
+            )
+        limits[name] = None if value is None else float(cast(float, value))
+    return BudgetSettings(**limits)
+
+
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+    """The settings of a file, and its tables."""
     try:
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return {}, {}
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read ({error.strerror}); mend its permissions"
@@ -384,6 +452,17 @@ def _read_file(path: Path) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from None
     known = (*SETTINGS[1:], *HTTP_SETTINGS, *OPS_SETTINGS)
+    tables: dict[str, dict[str, object]] = {}
+    for key in TABLES.keys() & values.keys():
+        table = values.pop(key)
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{path}: {key} is no table; write [{key}]")
+        if odd := sorted(table.keys() - set(TABLES[key])):
+            allowed = ", ".join(TABLES[key])
+            raise ConfigurationError(
+                f"{path}: unknown setting {odd[0]!r} in [{key}]; allowed: {allowed}"
+            )
+        tables[key] = table
     for key, item in values.items():
         if key not in known:
             raise ConfigurationError(
@@ -391,4 +470,4 @@ def _read_file(path: Path) -> dict[str, str]:
             )
         if not isinstance(item, str):
             raise ConfigurationError(f"{path}: {key} is not a string")
-    return values
+    return values, tables

@@ -10,6 +10,9 @@ from cdesk_app.cli.output import progress, table, terminal_width, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
+    from cdesk.core.config import Settings
+    from cdesk.core.home import StateDirectory
+    from uploader.histories import FolderReport, Histories, OneFile
     from uploader.sources.history import ImportReport
 
 EXAMPLE = "cdesk import ~/Downloads/data-2026-01-31-export.zip"
@@ -18,15 +21,16 @@ EXAMPLE = "cdesk import ~/Downloads/data-2026-01-31-export.zip"
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "file",
-        metavar="FILE",
+        metavar="PATH",
         type=Path,
-        help="a Claude data export (the zip, or its conversations.json), or records as NDJSON "
+        help="a Claude data export (the zip, or its conversations.json), a folder with histories "
+        "of Claude Code, Claude Desktop or Cowork, a transcript, or records as NDJSON "
         "(docs/contracts.md)",
     )
     parser.add_argument(
         "--include-text",
         action="store_true",
-        help="of a Claude export, take in questions, answers, titles and file names too; without "
+        help="of a history, take in questions, answers, titles and file names too; without "
         "this only their lengths and kinds",
     )
     parser.add_argument(
@@ -47,6 +51,10 @@ def run(args: Namespace) -> int:
     from uploader.sources.history import import_file
 
     settings, home = settings_and_home()
+    if source := _histories(args.file):
+        return _import_histories(args, source, settings, home)
+    if args.file.is_dir():
+        args.file = _export_in(args.file)
     with (
         closing(open_warehouse(settings, home)) as warehouse,
         progress("reading", total=1, unit="B", scale=True) as bar,
@@ -72,6 +80,83 @@ def run(args: Namespace) -> int:
     else:
         print(_told(report, running=running))
     return 0
+
+
+def _histories(path: Path) -> Histories | OneFile | None:
+    from uploader.histories import histories_in
+
+    return histories_in(path)
+
+
+def _export_in(folder: Path) -> Path:
+    """The export's file of conversations in a folder; the folder itself where there is none, which
+    the import then refuses by name.
+    """
+    return next((path for path in sorted(folder.rglob("conversations*.json"))), folder)
+
+
+def _import_histories(
+    args: Namespace, source: Histories | OneFile, settings: Settings, home: StateDirectory
+) -> int:
+    from contextlib import closing
+    from dataclasses import asdict
+
+    from cdesk.core.wake import WakeSender
+    from uploader.histories import import_histories
+
+    with progress("reading", total=1, unit="B", scale=True) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = import_histories(
+            source,
+            home=home,
+            customer=settings.customer,
+            include_text=args.include_text,
+            exclude=settings.capture.exclude,
+            progress=show,
+        )
+    with closing(WakeSender(home)) as waker:
+        running = waker.send()
+    if args.json:
+        print(to_json({**asdict(report), "format": "histories", "worker_told": running}))
+    else:
+        print(histories_told(report, running=running))
+    return 0
+
+
+def histories_told(report: FolderReport, *, running: bool) -> str:
+    """What came of histories, in words."""
+    lines = []
+    if report.added:
+        rows = list(report.records.items())
+        lines += [table(("imported", "records"), rows, width=terminal_width()), ""]
+        lines.append(
+            f"{report.added:,} records of {report.files:,} files, from {report.first_ts} to "
+            f"{report.last_ts}."
+        )
+    else:
+        lines.append("Nothing new: what these histories hold had come in before.")
+    for title, counts in (
+        ("Not known to this version, and left out", report.unknown),
+        ("Lines that could not be read", report.bad_lines),
+        ("Beyond the limits of a record, and left out", report.left_out),
+    ):
+        if counts:
+            lines.append(f"{title}: {sum(counts.values()):,}")
+            most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            lines += [f"  {count:,} × {name}" for name, count in most[:5]]
+    for path, why in list(report.unreadable.items())[:5]:
+        lines.append(f"{path} cannot be read ({why})")
+    if report.added:
+        lines.append(
+            "The worker is landing them; 'cdesk status' shows how far it is."
+            if running
+            else "Run 'cdesk worker --once' to land them and build."
+        )
+    return "\n".join(lines)
 
 
 def _told(report: ImportReport, *, running: bool) -> str:

@@ -42,7 +42,11 @@ COMMANDS: Final = {
     "context": ("cdesk_app.cli.context", "show what get_context would answer"),
     "import": (
         "cdesk_app.cli.history",
-        "bring in history: a Claude data export, or records as NDJSON",
+        "bring in history: a Claude data export, local histories, or records as NDJSON",
+    ),
+    "capture": (
+        "cdesk_app.cli.capture",
+        "follow Claude's own histories on this computer: on, off, status, now",
     ),
     "refresh": ("cdesk_app.cli.refresh", "renew the context snapshot and the query catalog"),
     "status": (

@@ -69,6 +69,11 @@ def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = No
         _build(pipeline, report, say, full=full)
     say("landing", 0, 0)
     _drain(pipeline, report)
+    while pipeline.capture() or pipeline.backlog.waiting():
+        before = report.landed
+        _drain(pipeline, report)
+        if report.landed == before:
+            break
     if pipeline.builds and (report.builds == 0 or pipeline.schedule.reason is not None):
         _build(pipeline, report, say, full=False)
     if not pipeline.builds:

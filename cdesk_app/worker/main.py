@@ -183,6 +183,7 @@ def _stay(
     logger.info("worker started", extra={"facts": started})
     pipeline.status.keep(WorkerState(pid=os.getpid(), state="running", version=running_version()))
     pipeline.resume()
+    follower = pipeline.follower(listener.interrupt)
     loop = Loop(
         pipeline,
         listener.wait,
@@ -190,7 +191,11 @@ def _stay(
         others_live=lambda: shims_live(home, own=pipeline.queue.writer),
         owned=lambda: lock.stands,
     )
-    ending = loop.run(idle_exit_seconds)
+    follower.start()
+    try:
+        ending = loop.run(idle_exit_seconds)
+    finally:
+        follower.close()
     logger.info("worker ends", extra={"facts": {"reason": ending}})
     if loop.problem is not None:
         error = NewerVersion(loop.problem)

@@ -55,6 +55,7 @@ from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.dashboard import export_dashboard
 from cdesk_app.worker.dbt.build import Builder, BuildReport, Progress, has_other_columns
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
+from cdesk_app.worker.following import Follower, capture_once
 from cdesk_app.worker.presentation import Presenter, PresenterFactory, plain_presenter
 from cdesk_app.worker.refresh import (
     DAMAGED_SUFFIX,
@@ -66,6 +67,7 @@ from cdesk_app.worker.schedule import BuildSchedule
 from cdesk_app.worker.status_board import StatusBoard
 from cdesk_app.worker.tickets import TicketRunner
 from cdesk_app.worker.version import require_current, running_version
+from uploader.backlog import HistoryBacklog
 from uploader.quarantine import TEMPLATE as QUARANTINED_LINES
 from uploader.quarantine import Quarantine
 from uploader.uploader import DrainReport, Uploader
@@ -130,6 +132,8 @@ class Pipeline:
             settings, home, warehouse, artifacts, presenter, state, self.status, now_ns
         )
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
+        self.backlog = HistoryBacklog(home)
+        """What was imported and waits for its turn."""
         self._landed: frozenset[str] = frozenset()
         """Pending insights that have landed, still to be built."""
         self._built: frozenset[str] = frozenset()
@@ -155,6 +159,7 @@ class Pipeline:
     def drain(self) -> DrainReport:
         """Land what is queued; note what that means for the next build."""
         pending = pending_insights(self.state)
+        self.backlog.admit(self.uploader.depth() if self.backlog.waiting() else 0)
         report = self.uploader.drain(self.stop)
         own = self._books.take_landed(report.landed)
         news = pending - self._landed - self._built
@@ -438,6 +443,24 @@ class Pipeline:
         logger.info("catalog refreshed", extra={"facts": dataclasses.asdict(fact)})
         self.status.keep(fact)
         return report.templates
+
+    # -- histories
+
+    def follower(self, notify: Callable[[], None]) -> Follower:
+        """What follows Claude's own histories while capture is on; not started yet."""
+        return Follower(
+            self._settings, self.home, self.queue, depth=self.uploader.depth, notify=notify
+        )
+
+    def capture(self) -> int:
+        """Take in what is new of the histories, as far as the queue has room; records written.
+
+        Raises:
+            CdeskError: what is known of them cannot be kept, or the queue not be written.
+        """
+        if not self._settings.capture.enabled:
+            return 0
+        return capture_once(self._settings, self.home, self.queue)
 
     # -- the rest
 

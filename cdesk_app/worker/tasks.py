@@ -163,6 +163,8 @@ class PipelineTasks:
         self._pipeline = pipeline
         self._others_live = others_live
         self._installed = installed
+        self._behind = False
+        """Whether more waits in the backlog."""
         self._blocked = False
         """Whether the last drain was kept from its end by something that may pass."""
 
@@ -228,10 +230,13 @@ class PipelineTasks:
 
     def drain(self) -> bool:
         report = self._pipeline.drain()
+        self._behind = report.blocked is None and bool(self._pipeline.backlog.waiting())
         self._blocked = report.blocked not in (None, "warehouse_not_built", "stopped")
         return report.landed > 0
 
     def drain_period(self) -> float:
+        if self._behind:
+            return 0.0
         if not self._blocked:
             return POLL_SECONDS
         return max(self._pipeline.uploader.debounce_seconds, BUSY_POLL_SECONDS)

@@ -11,6 +11,8 @@ from pathlib import Path
 from cdesk.core.errors import ConfigurationError
 from cdesk.core.home import write_private
 
+_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
+
 
 def changed(path: Path, values: Mapping[str, str | None]) -> str | None:
     """The file's text with these settings, None for one that goes; None where it has them already.
@@ -53,10 +55,42 @@ def _with(text: str, name: str, value: str | None) -> str:
     line = re.compile(rf"^[ \t]*(?:{name}|\"{name}\"|'{name}')[ \t]*=.*(?:\r?\n|\Z)", re.MULTILINE)
     # A JSON string is a basic string of TOML, too.
     new = "" if value is None else f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
-    if line.search(text):
-        return line.sub(lambda _: new, text, count=1)
-    ends = not text or text.endswith("\n")
-    return text + ("" if ends else "\n") + new
+    # A setting stands before the tables: behind a header it would be one of the table's.
+    header = _HEADER.search(text)
+    top, tables = (text[: header.start()], text[header.start() :]) if header else (text, "")
+    if line.search(top):
+        return line.sub(lambda _: new, top, count=1) + tables
+    ends = not top or top.endswith("\n")
+    return top + ("" if ends else "\n") + new + tables
+
+
+def changed_table(path: Path, table: str, values: Mapping[str, object]) -> str:
+    """The file's text with one table in place of what it says of it now; comments within the table
+    go, all else stays.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has the table in another form.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({error})") from None
+    wanted = {**_parse(path, text), table: dict(values)}
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    new = "\n".join([f"[{table}]", *lines, ""])
+    own = re.compile(
+        rf"^[ \t]*\[{table}\][^\n]*(?:\n|\Z)(?:(?![ \t]*\[)[^\n]*(?:\n|(?<=[^\n])\Z))*",
+        re.MULTILINE,
+    )
+    if own.search(text):
+        text = own.sub(lambda _: new, text, count=1)
+    else:
+        text += ("" if not text or text.endswith("\n") else "\n") + ("\n" if text else "") + new
+    if _parse(path, text) != wanted:
+        raise ConfigurationError(f"{path} has {table} in a form that can't be changed here")
+    return text
 
 
 def write(path: Path, text: str) -> None:

@@ -114,3 +114,33 @@ def test_an_address_of_another_form_is_refused(name: str, value: str, tmp_path: 
 def test_a_card_has_a_lasting_address(tmp_path: Path) -> None:
     given = {"CDESK_HOME": str(tmp_path), "CDESK_RENDER_URL": "https://cards.example.com/"}
     assert load_settings(given).card_url("a1") == "https://cards.example.com/c/a1"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[capture]\nenabled = "yes"\n', "capture.enabled"),
+        ('[capture]\nexclude = "x"\n', "capture.exclude"),
+        ("[capture]\nother = 1\n", "other"),
+        ("capture = true\n", "capture"),
+        ("[budget]\nday = 0\n", "budget.day"),
+        ("[budget]\nweek = true\n", "budget.week"),
+    ],
+)
+def test_a_table_of_another_form_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=named):
+        load_settings({"CDESK_HOME": str(tmp_path)})
+
+
+def test_capture_is_off_by_default_and_the_environment_comes_first(tmp_path: Path) -> None:
+    home = {"CDESK_HOME": str(tmp_path)}
+    assert not load_settings(home).capture.enabled
+    (tmp_path / "config.toml").write_text(
+        'customer = "ada"\n[capture]\nenabled = true\nexclude = ["a"]\n[budget]\nweek = 20\n',
+        encoding="utf-8",
+    )
+    found = load_settings(home)
+    assert (found.customer, found.capture.enabled, found.capture.exclude) == ("ada", True, ("a",))
+    assert (found.budget.day, found.budget.week) == (None, 20.0)
+    assert not load_settings({**home, "CDESK_CAPTURE": "off"}).capture.enabled

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,7 +254,7 @@ def test_the_rest_of_config_toml_stays(before: str, after: str | None, tmp_path:
     assert config_file.changed(path, {"customer": "ada", "roles": None}) == after
 
 
-@pytest.mark.parametrize("before", ["[table]\n", 'timezone = """\ncustomer = 1\n"""\n', "customer"])
+@pytest.mark.parametrize("before", ['timezone = """\ncustomer = 1\n"""\n', "customer"])
 def test_a_config_toml_of_another_form_is_left_alone(before: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(before, encoding="utf-8")
@@ -357,3 +358,21 @@ def test_doctor_compares_the_entry_with_its_own_settings(
         found = finding()
         assert (found["level"], said in found["found"]) == (level, True), found
         assert "cdesk connect" in found["todo"]
+
+
+def test_a_setting_goes_before_the_tables_and_a_table_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('# mine\ntimezone = "UTC"\n[budget]\nday = 5\n', encoding="utf-8")
+    path.write_text(config_file.changed(path, {"customer": "ada"}) or "", encoding="utf-8")
+    for enabled in (True, False):
+        text = config_file.changed_table(
+            path, "capture", {"enabled": enabled, "exclude": ['a "b"', "c"]}
+        )
+        path.write_text(text, encoding="utf-8")
+        assert tomllib.loads(text) == {
+            "timezone": "UTC",
+            "customer": "ada",
+            "budget": {"day": 5},
+            "capture": {"enabled": enabled, "exclude": ['a "b"', "c"]},
+        }
+    assert text.startswith("# mine\n")

@@ -1,0 +1,479 @@
+"""What histories say comes in once, exact to the token, whatever copies there are of it and in
+whatever order they come.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cdesk.contract.records import parse_line
+from uploader.capture import Capture, Look, excluder
+from uploader.capture_store import CaptureStore
+from uploader.histories import Histories, histories_in
+from uploader.sources.places import platform_places
+from uploader.sources.protocol import Findings, HistoryFile
+from uploader.sources.sample import Truth, write_history
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SESSION = "0b6f0f6e-0000-4000-8000-000000000001"
+
+
+class Stream:
+    """What `events` would hold after the lines that captures wrote, in the order given."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        self.lines += lines
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """id → the record, as its latest revision has it."""
+        events: dict[str, dict[str, Any]] = {}
+        revisions: dict[str, dict[str, Any]] = {}
+        for line in self.lines:
+            record = parse_line(line)
+            if record["kind"] == "event":
+                assert events.setdefault(record["id"], record) == record, "no conflict of ids"
+            else:
+                known = revisions.get(record["replaces"])
+                if known is None or record["revision"] > known["revision"]:
+                    revisions[record["replaces"]] = record
+        for id_, revision in revisions.items():
+            known = events[id_]
+            for name in ("customer", "activity", "ts"):
+                assert revision[name] == known[name]
+            for name in ("feature_json", "session_id"):
+                known[name] = revision[name]
+        return events
+
+    def of(self, activity: str) -> list[dict[str, Any]]:
+        found = [row for row in self.rows().values() if row["activity"] == f"cdesk.{activity}"]
+        return sorted(found, key=lambda row: (row["ts"], row["id"]))
+
+
+def look_at(
+    folder: Path, *sources: Any, now: datetime = NOW, **options: Any
+) -> tuple[Stream, Look]:
+    """One look with a store of its own at all that the sources hold."""
+    stream = Stream()
+    with closing(CaptureStore(folder / "capture.db")) as store:
+        capture = Capture(store, sources, customer="ada", now=lambda: now, **options)
+        look = capture.look(capture.discover(), write=stream.write)
+    return stream, look
+
+
+class Lines:
+    """Lines as one file, by themselves."""
+
+    name = "lines"
+
+    def __init__(self, path: Path, *lines: dict[str, Any] | bytes) -> None:
+        self.path = path
+        self.append(*lines)
+
+    def append(self, *lines: dict[str, Any] | bytes) -> None:
+        with self.path.open("ab") as file:
+            for line in lines:
+                file.write(line if isinstance(line, bytes) else orjson.dumps(line) + b"\n")
+
+    def discover(self, findings: Findings) -> list[HistoryFile]:
+        del findings
+        return [HistoryFile(self.path, "claude_code", "claude_code")]
+
+
+def user(text: str, second: float = 0, **more: Any) -> dict[str, Any]:
+    message = {"role": "user", "content": text}
+    return envelope("user", second, message=message, **more)
+
+
+def envelope(kind: str, second: float, **more: Any) -> dict[str, Any]:
+    at = NOW - timedelta(hours=3) + timedelta(seconds=second)
+    return {
+        "type": kind,
+        "uuid": f"u{second}",
+        "timestamp": at.isoformat().replace("+00:00", "Z"),
+        "sessionId": SESSION,
+        "cwd": "/home/ada/work/atlas",
+        **more,
+    }
+
+
+def answer(
+    second: float, *, output: int, id: str | None = "msg_1", text: str = "Hello", **more: Any
+) -> dict[str, Any]:
+    usage = {"input_tokens": 5, "output_tokens": output, "cache_read_input_tokens": 100}
+    message: dict[str, Any] = {"role": "assistant", "model": "claude-sonnet-4-5", "usage": usage}
+    message["content"] = [{"type": "text", "text": text}]
+    if id:
+        message["id"] = id
+    return envelope("assistant", second, message=message, **{"requestId": "req_1", **more})
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    """A month in all forms."""
+    root = tmp_path_factory.mktemp("sample")
+    return root, write_history(root, responses=300, end=NOW - timedelta(hours=6), seed=5)
+
+
+def sources_of(root: Path) -> Histories:
+    places = platform_places({"HOME": str(root)}, platform="linux")
+    return Histories(places.code, places.desktop)
+
+
+def counted(stream: Stream) -> dict[tuple[str, str], dict[str, int]]:
+    names = {
+        "input_tokens": "input_tokens",
+        "output_tokens": "output_tokens",
+        "cache_read_tokens": "cache_read_input_tokens",
+        "cache_creation_tokens": "cache_creation_input_tokens",
+    }
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(Counter)
+    for row in stream.of("claude_responded"):
+        features = row["feature_json"]
+        day = found[row["ts"][:10], features["model"]]
+        day["responses"] += 1
+        for ours, theirs in names.items():
+            day[theirs] += features[ours]
+    return {key: dict(value) for key, value in found.items()}
+
+
+def test_a_response_counts_once_with_its_final_usage_wherever_its_copies_lie(
+    sample: tuple[Path, Truth], tmp_path: Path
+) -> None:
+    root, truth = sample
+    stream, look = look_at(tmp_path, sources_of(root))
+    assert counted(stream) == truth.by_day
+    assert len(stream.of("user_asked")) == truth.questions
+    assert not look.unknown
+    assert not look.bad_lines
+    assert {row["source_system"] for row in stream.of("claude_responded")} == {
+        "claude_code",
+        "cowork",
+    }
+    assert all(parse_line(line)["kind"] == "event" for line in stream.lines), (
+        "one look, no revision"
+    )
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_it_comes_to_the_same_in_any_order_of_arrival(
+    sample: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """File by file in any order, some of them in two parts, some twice."""
+    root, truth = sample
+    folder = tmp_path_factory.mktemp("order")
+    findings = Findings()
+    files = data.draw(st.permutations(list(sources_of(root).discover(findings))))
+    stream = Stream()
+    with closing(CaptureStore(folder / "capture.db")) as store:
+        capture = Capture(store, [], customer="ada", now=lambda: NOW)
+        for start in range(0, len(files), 40):
+            part = files[start : start + 40]
+            capture.look(part, write=stream.write, most_records=data.draw(st.integers(30, 400)))
+        if data.draw(st.booleans()):
+            store.forget_places()
+            capture = Capture(store, [], customer="ada", now=lambda: NOW)
+        look = capture.look(files, write=stream.write, most_records=10**9)
+        assert not look.more
+        again = capture.look(files, write=stream.write)
+        assert again.lines == []
+    assert counted(stream) == truth.by_day
+    assert len(stream.of("user_asked")) == truth.questions
+    stream.rows()
+
+
+def test_streamed_growth_is_one_answer_that_is_revised(tmp_path: Path) -> None:
+    source = Lines(tmp_path / f"{SESSION}.jsonl", user("Hi"), answer(1, output=2))
+    stream = Stream()
+    with closing(CaptureStore(tmp_path / "capture.db")) as store:
+        capture = Capture(store, [source], customer="ada", now=lambda: NOW)
+        for output in (2, 40):
+            source.append(answer(2, output=output, text=f"and {output}"))
+            capture.look(capture.discover(), write=stream.write)
+    (row,) = stream.of("claude_responded")
+    features = row["feature_json"]
+    assert (features["output_tokens"], features["input_tokens"]) == (40, 5)
+    assert features["length"] == len("Hello") + len("and 2") + len("and 40")
+    assert features["latency_ms"] == 1000
+    assert [parse_line(line)["kind"] for line in stream.lines].count("revision") == 1
+
+
+def test_an_answer_without_an_id_is_one_of_its_own_only_where_its_request_is_not_known(
+    tmp_path: Path,
+) -> None:
+    nameless = answer(5, output=9, id=None, requestId="req_9")
+    source = Lines(
+        tmp_path / f"{SESSION}.jsonl",
+        answer(1, output=2),
+        answer(2, output=2, id=None),
+        nameless,
+        answer(6, output=7, id=None, requestId=None),
+    )
+    stream = Stream()
+    with closing(CaptureStore(tmp_path / "capture.db")) as store:
+        capture = Capture(store, [source], customer="ada", now=lambda: NOW)
+        capture.look(capture.discover(), write=stream.write)
+        tokens = [row["feature_json"].get("output_tokens") for row in stream.of("claude_responded")]
+        assert tokens == [2, None, 9, 7]
+        source.append(answer(7, output=9, id="msg_9", requestId="req_9"))
+        capture.look(capture.discover(), write=stream.write)
+    rows = stream.of("claude_responded")
+    assert [row["feature_json"].get("output_tokens") for row in rows] == [2, None, None, 7, 9]
+    assert [row["feature_json"].get("is_repeated", False) for row in rows] == [
+        False, True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_what_is_no_question_is_none(tmp_path: Path) -> None:
+    blocks = [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]
+    stream, _ = look_at(
+        tmp_path,
+        Lines(
+            tmp_path / f"{SESSION}.jsonl",
+            user("A real one", 1),
+            user("<command-name>/compact</command-name><command-args></command-args>", 2),
+            user("<local-command-stdout>done</local-command-stdout>", 3),
+            user("Base directory for this skill: /x", 4),
+            user("injected", 5, isMeta=True),
+            user("summed up", 6, isCompactSummary=True),
+            user("[Request interrupted by user for tool use]", 7),
+            envelope("user", 8, message={"role": "user", "content": blocks}),
+            user("do this", 9, isSidechain=True, agentId="a1"),
+        ),
+    )
+    asked = [row["feature_json"] for row in stream.of("user_asked")]
+    assert [features.get("slash_command") for features in asked] == [None, "compact"]
+    assert "question" not in asked[0]
+    (error,) = stream.of("error_encountered")
+    assert error["feature_json"]["error_code"] == "interrupted"
+    assert [row["feature_json"]["agent"] for row in stream.of("agent_started")] == ["a1"]
+
+
+def test_a_synthetic_message_is_an_error_and_costs_nothing(tmp_path: Path) -> None:
+    line = answer(1, output=3, text="API Error: Rate limit reached", isApiErrorMessage=True)
+    line["message"]["model"] = "<synthetic>"
+    stream, _ = look_at(tmp_path, Lines(tmp_path / f"{SESSION}.jsonl", line))
+    assert stream.of("claude_responded") == []
+    (error,) = stream.of("error_encountered")
+    assert error["feature_json"]["error_code"] == "rate_limit"
+    assert "Rate limit reached" not in str(error)
+
+
+def test_a_call_and_its_result_are_one_with_the_time_between(tmp_path: Path) -> None:
+    use = {"type": "tool_use", "id": "t1", "name": "Edit"}
+    use["input"] = {"file_path": "/home/ada/secret/a.PY", "old_string": "x\n", "new_string": "y\nz"}
+    call = answer(1, output=3)
+    call["message"]["content"] = [use]
+    other = json.loads(json.dumps(call))
+    other["message"]["content"] = [
+        {"type": "tool_use", "id": "t2", "name": "mcp__cdesk__log_event", "input": {}}
+    ]
+    other["message"]["id"] = "msg_2"
+    logged = "0190a5f0-0000-7000-8000-000000000000"
+    results = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": "ok"},
+        {"type": "tool_result", "tool_use_id": "t2", "is_error": False,
+         "content": [{"type": "text", "text": json.dumps({"activity_id": logged})}]},
+    ]  # fmt: skip
+    done = envelope("user", 3.5, message={"role": "user", "content": results})
+    stream, _ = look_at(tmp_path, Lines(tmp_path / f"{SESSION}.jsonl", call, other, done))
+    first, second = (row["feature_json"] for row in stream.of("tool_called"))
+    if first["tool"] != "Edit":
+        first, second = second, first
+    assert (first["latency_ms"], first["outcome"]) == (2500, "ok")
+    assert (first["lines_added"], first["lines_removed"]) == (2, 1)
+    assert (second["server"], second["logged_activity_id"]) == ("cdesk", logged)
+    (written,) = stream.of("file_written")
+    assert (written["feature_json"]["file"], written["feature_json"]["kind"]) == ("a.PY", "py")
+    assert "secret" not in str(stream.rows())
+
+
+def test_a_call_waits_for_its_result_and_a_quiet_conversation_has_ended(tmp_path: Path) -> None:
+    call = answer(1, output=3)
+    call["message"]["content"] = [{"type": "tool_use", "id": "t1", "name": "Bash", "input": {}}]
+    source = Lines(tmp_path / f"{SESSION}.jsonl", call)
+    now = NOW - timedelta(hours=3)
+    stream = Stream()
+    with closing(CaptureStore(tmp_path / "capture.db")) as store:
+        capture = Capture(store, [source], customer="ada", now=lambda: now)
+        capture.look(capture.discover(), write=stream.write)
+        assert stream.of("tool_called") == stream.of("session_ended") == []
+        now += timedelta(seconds=90)
+        capture.look([], write=stream.write)
+        assert "outcome" not in stream.of("tool_called")[0]["feature_json"]
+        now += timedelta(hours=2)
+        capture.look([], write=stream.write)
+    assert len(stream.of("session_ended")) == 1
+
+
+# -- files that change
+
+
+def test_a_file_is_read_on_and_read_anew_where_it_was_rewritten(tmp_path: Path) -> None:
+    source = Lines(tmp_path / f"{SESSION}.jsonl", user("one", 1), user("two", 2))
+    stream = Stream()
+    with closing(CaptureStore(tmp_path / "capture.db")) as store:
+        capture = Capture(store, [source], customer="ada", now=lambda: NOW)
+
+        def look() -> int:
+            return capture.look(capture.discover(), write=stream.write).read_bytes
+
+        assert look() == source.path.stat().st_size
+        assert look() == 0
+        half = orjson.dumps(user("three", 3))
+        source.append(half[:20])
+        look()
+        source.append(half[20:], b"\n")
+        assert look() < source.path.stat().st_size
+        assert len(stream.of("user_asked")) == 3
+        source.path.write_bytes(orjson.dumps(user("four", 4)) + b"\n")  # truncated
+        look()
+        moved = source.path.with_name("moved.jsonl")
+        source.path.rename(moved)
+        source.path = moved
+        source.append(user("five", 5))
+        assert look() < moved.stat().st_size, "read on under its new name"
+        moved.unlink()
+        look()
+    assert [row["feature_json"]["length"] for row in stream.of("user_asked")] == [3, 3, 5, 4, 4]
+
+
+def test_bad_input_is_counted_and_the_rest_comes_in(tmp_path: Path) -> None:
+    root = tmp_path / "projects"
+    (root / "slug").mkdir(parents=True)
+    outside = Lines(tmp_path / "outside.jsonl", user("outside", 50))
+    (root / "slug" / "link.jsonl").symlink_to(outside.path)
+    (root / "slug" / "empty.jsonl").touch()
+    (root / "slug" / "foreign.jsonl").write_bytes(b"\xff\xfe\x00binary\n\x00\x00\n[1]\n")
+    cycle = [user("cycle", n, uuid=f"c{n}", parentUuid=f"c{1 - n}") for n in (0, 1)]
+    Lines(
+        root / "slug" / "a.jsonl",
+        user("fine", 1),
+        b"{torn\n",
+        b"\0\0\0\n",
+        {"type": "no-such-type", "timestamp": "2026-01-01T00:00:00Z"},
+        user("another", 2, brandNew=1),
+        {**user("timeless", 3), "timestamp": "yesterday"},
+        {**user("bare", 4), "message": None},
+        orjson.dumps(user("latin", 5)).replace(b"latin", b"lat\xefn") + b"\n",
+        orjson.dumps(user("future", 6)).replace(b"2026-", b"9999-") + b"\n",
+        user("image " + "x" * 3_000_000, 7),
+        *cycle,
+        *cycle,
+        user("half", 99) | {"message": {"role": "user", "content": 5}},
+        b'{"type":"user","timestamp":"2026',
+    )
+    stream, look = look_at(tmp_path, Histories((root,), ()))
+    lengths = sorted(row["feature_json"]["length"] for row in stream.of("user_asked"))
+    assert lengths == sorted([4, 7, 5, 6, 3_000_006, 5, 5]), "and nothing from outside the tree"
+    assert look.unknown == {"line type no-such-type": 1, "field brandNew of user": 1}
+    assert sum(look.bad_lines.values()) == 6
+
+
+def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
+    class Refused(OSError):
+        pass
+
+    findings = Findings()
+    findings.unreadable_entry(tmp_path, Refused(13, "Permission denied"))
+    assert findings.unreadable == {str(tmp_path): "Permission denied"}
+
+
+def test_a_line_beyond_all_measure_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uploader.capture.MOST_LINE_BYTES", 1_000)
+    source = Lines(tmp_path / f"{SESSION}.jsonl", user("a", 1), user("x" * 5_000, 2), user("b", 3))
+    stream, look = look_at(tmp_path, source)
+    assert [row["feature_json"]["length"] for row in stream.of("user_asked")] == [1, 1]
+    assert sum(look.bad_lines.values()) == 1
+
+
+# -- consent, places
+
+
+def test_text_stays_out_unless_it_is_asked_for_and_excluded_projects_altogether(
+    tmp_path: Path,
+) -> None:
+    lines = (user("my question", 1), answer(2, output=3, text="my answer"))
+    elsewhere = [{**line, "cwd": "/home/ada/private/diary", "sessionId": "s2"} for line in lines]
+    source = Lines(tmp_path / "a.jsonl", *lines, *elsewhere)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    without, _ = look_at(tmp_path / "one", source, exclude=["/home/ada/private"])
+    assert "my question" not in str(without.lines)
+    assert "my answer" not in str(without.lines)
+    assert {row["feature_json"]["project"] for row in without.rows().values()} == {"atlas"}
+    with_text, _ = look_at(tmp_path / "two", source, include_text=True)
+    texts = {row["feature_json"].get("question") for row in with_text.of("user_asked")}
+    assert texts == {"my question"}
+    assert with_text.of("claude_responded")[0]["feature_json"]["response"] == "my answer"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cwd", "is_excluded"),
+    [
+        ("diary", "/home/ada/diary", True),
+        ("diary", "/home/ada/diary2", False),
+        ("/home/ada", "/home/ada/x", True),
+        ("/home/ada", "/home/adamant", False),
+        ("C:\\work", "C:\\work\\x", True),
+        ("secret-*", "/srv/secret-plan", True),
+        ("*/clients/*", "/srv/clients/acme", True),
+    ],
+)
+def test_a_project_is_excluded_by_name_path_or_pattern(
+    pattern: str, cwd: str, is_excluded: bool
+) -> None:
+    assert excluder([pattern])(cwd) is is_excluded
+
+
+def test_each_platform_has_its_folders(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    mac = platform_places(home, platform="darwin")
+    assert mac.desktop == (tmp_path / "Library" / "Application Support" / "Claude",)
+    assert mac.code[0] == tmp_path / ".claude" / "projects"
+    packaged = tmp_path / "AppData" / "Local" / "Packages" / "Claude_abc"
+    packaged.mkdir(parents=True)
+    windows = platform_places({"USERPROFILE": str(tmp_path)}, platform="win32")
+    assert windows.desktop == (
+        tmp_path / "AppData" / "Roaming" / "Claude",
+        packaged / "LocalCache" / "Roaming" / "Claude",
+    )
+    given = platform_places({**home, "CLAUDE_CONFIG_DIR": "/a, /b/projects"}, platform="linux")
+    assert given.code == (Path("/a/projects"), Path("/b/projects"))
+
+
+def test_a_folder_of_any_kind_is_recognised(sample: tuple[Path, Truth], tmp_path: Path) -> None:
+    root, truth = sample
+    for number, folder in enumerate((root, root / ".config", root / ".claude" / "projects")):
+        source = histories_in(folder)
+        assert source is not None
+        (tmp_path / str(number)).mkdir()
+        stream, _ = look_at(tmp_path / str(number), source)
+        assert stream.of("claude_responded")
+        if folder == root:
+            assert counted(stream) == truth.by_day
+    assert histories_in(tmp_path / "0") is None
+    one = next((root / ".claude" / "projects").rglob("*.jsonl"))
+    shutil.copy(one, tmp_path / "copy.jsonl")
+    assert histories_in(tmp_path / "copy.jsonl") is not None

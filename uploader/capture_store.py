@@ -1,0 +1,243 @@
+"""What capture remembers between two looks: how far each file is read, and what is known of each
+activity. `capture.db` in the state directory; without it everything is read again, and comes to the
+same ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from cdesk.core.errors import StateDirectoryError
+from cdesk.core.home import make_private_file
+from uploader.sources.facts import Fact
+
+_SCHEMA: Final = """
+create table if not exists files (
+    path text primary key, device integer, inode integer, size integer not null,
+    mtime_ns integer not null, read_to integer not null, tail blob not null, context text not null
+) without rowid;
+create index if not exists files_by_identity on files (device, inode);
+create table if not exists facts (
+    activity text, key text, state text not null, made text not null, due text,
+    primary key (activity, key)
+) without rowid;
+create index if not exists facts_by_due on facts (due) where due is not null;
+create table if not exists requests (request text primary key, key text not null) without rowid;
+create table if not exists counts (
+    kind text, name text, count integer not null, primary key (kind, name)
+) without rowid;
+create table if not exists settings (name text primary key, value text not null) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a file is read. `tail` is a hash of the bytes just before that, which tells whether
+    it is still the same file.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    read_to: int
+    tail: bytes
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Known:
+    """A fact with the records made of it: name → [hash of the content, revision, ts, session,
+    source]. due: when it is looked at again, whatever is read.
+    """
+
+    fact: Fact
+    made: dict[str, list[Any]] = field(default_factory=dict)
+    due: str | None = None
+
+
+class CaptureStore:
+    """One process at a time writes; each look is one transaction.
+
+    Raises (all methods):
+        StateDirectoryError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._guard():
+            if not path.exists():
+                make_private_file(path)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+            self._connection.executescript(
+                "pragma journal_mode = wal; pragma synchronous = normal;"
+            )
+            self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        with self._guard():
+            self._connection.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+            self._connection.execute("commit")
+
+    # -- files
+
+    def places(self) -> dict[str, Place]:
+        with self._guard():
+            rows = self._connection.execute(
+                "select path, device, inode, size, mtime_ns, read_to, tail, context from files"
+            ).fetchall()
+        return {
+            row[0]: Place(row[1], row[2], row[3], row[4], row[5], row[6], orjson.loads(row[7]))
+            for row in rows
+        }
+
+    def put_place(self, path: str, place: Place) -> None:
+        self._connection.execute(
+            "insert or replace into files values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                path,
+                place.device,
+                place.inode,
+                place.size,
+                place.mtime_ns,
+                place.read_to,
+                place.tail,
+                orjson.dumps(place.context).decode(),
+            ),
+        )
+
+    # -- facts
+
+    def load(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+        """What is known of these, by (activity, key)."""
+        found: dict[tuple[str, str], Known] = {}
+        by_activity: dict[str, list[str]] = {}
+        for activity, key in keys:
+            by_activity.setdefault(activity, []).append(key)
+        with self._guard():
+            for activity, names in by_activity.items():
+                for start in range(0, len(names), 500):
+                    part = names[start : start + 500]
+                    marks = ", ".join("?" * len(part))
+                    rows = self._connection.execute(
+                        "select key, state, made, due from facts where activity = ? and key in "
+                        f"({marks})",
+                        (activity, *part),
+                    ).fetchall()
+                    for key, state, made, due in rows:
+                        found[activity, key] = Known(
+                            _fact(activity, key, state), orjson.loads(made), due
+                        )
+        return found
+
+    def due(self, now: str, limit: int) -> list[tuple[str, str]]:
+        """(activity, key) of what is to be looked at again."""
+        with self._guard():
+            return self._connection.execute(
+                "select activity, key from facts where due <= ? order by due limit ?", (now, limit)
+            ).fetchall()
+
+    def put(self, known: Sequence[Known]) -> None:
+        self._connection.executemany(
+            "insert or replace into facts values (?, ?, ?, ?, ?)",
+            [
+                (
+                    one.fact.activity,
+                    one.fact.key,
+                    _state(one.fact),
+                    orjson.dumps(one.made).decode(),
+                    one.due,
+                )
+                for one in known
+            ],
+        )
+
+    def put_requests(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self._connection.executemany("insert or ignore into requests values (?, ?)", pairs)
+
+    def answered_requests(self, requests: Sequence[str]) -> set[str]:
+        """Those of the requests that an answer with an id of its own belongs to."""
+        found: set[str] = set()
+        with self._guard():
+            for start in range(0, len(requests), 500):
+                part = requests[start : start + 500]
+                marks = ", ".join("?" * len(part))
+                found |= {
+                    row[0]
+                    for row in self._connection.execute(
+                        f"select request from requests where request in ({marks})",
+                        tuple(part),
+                    )
+                }
+        return found
+
+    # -- counts and settings
+
+    def add_counts(self, kind: str, counts: Mapping[str, int]) -> None:
+        self._connection.executemany(
+            "insert into counts values (?, ?, ?) "
+            "on conflict (kind, name) do update set count = count + excluded.count",
+            [(kind, name, count) for name, count in counts.items()],
+        )
+
+    def counts(self, kind: str) -> dict[str, int]:
+        with self._guard():
+            return dict(
+                self._connection.execute(
+                    "select name, count from counts where kind = ? order by count desc, name",
+                    (kind,),
+                ).fetchall()
+            )
+
+    def setting(self, name: str) -> str | None:
+        with self._guard():
+            row = self._connection.execute(
+                "select value from settings where name = ?", (name,)
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_setting(self, name: str, value: str) -> None:
+        with self._guard():
+            self._connection.execute("insert or replace into settings values (?, ?)", (name, value))
+
+    def forget_places(self) -> None:
+        """Read all files again from their start; what is known of activities stays."""
+        with self._guard():
+            self._connection.execute("delete from files")
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StateDirectoryError(
+                f"{self._path} cannot be used ({error}); free space or mend its permissions; "
+                "removed, it is made anew by reading every history again"
+            ) from None
+
+
+def _state(fact: Fact) -> str:
+    blocks = fact.blocks or None
+    return orjson.dumps([fact.ts, fact.session, fact.features, blocks, fact.request]).decode()
+
+
+def _fact(activity: str, key: str, state: str) -> Fact:
+    ts, session, features, blocks, request = orjson.loads(state)
+    return Fact(activity, key, ts, (bool(session[0]), session[1]), features, blocks or {}, request)
