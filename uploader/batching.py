@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cdesk.core.errors import Drift
 from cdesk.queue.files import QueueFile
 from cdesk.warehouse.batch import LineBatch
-from uploader.reading import Block
+from uploader.reading import Block, is_blank
 from uploader.validation import (
     QUARANTINE,
     check,
@@ -25,13 +25,15 @@ class Prepared:
     """A batch ready to land.
 
     ends[i]: the offset behind line i. torn: the lines that have no line feed. reasons: line → why
-    it is quarantined. files: by their logical name.
+    it is quarantined. blank: line → how many blank ones, of an erased customer, stand before it.
+    files: by their logical name.
     """
 
     batch: LineBatch = field(default_factory=LineBatch)
     ends: list[int] = field(default_factory=list)
     torn: set[int] = field(default_factory=set)
     reasons: dict[int, str] = field(default_factory=dict)
+    blank: dict[int, int] = field(default_factory=dict)
     files: dict[str, QueueFile] = field(default_factory=dict)
     bytes: int = 0
 
@@ -54,6 +56,7 @@ class Batcher:
         ids, kinds, payloads = batch.ids, batch.kinds, batch.payloads
         files, offsets = batch.source_files, batch.offsets
         last = len(block.lines) - 1
+        blank = 0
         for index, line in enumerate(block.lines):
             end = offset + len(line) + 1
             is_torn = False
@@ -64,6 +67,10 @@ class Batcher:
                 ids.append(found)
                 kinds.append("event")
                 payloads.append(line)
+            elif is_blank(line) and not is_torn:
+                blank += 1
+                offset = end
+                continue
             else:
                 row = len(ends)
                 if is_torn:
@@ -80,6 +87,9 @@ class Batcher:
                 ids.append(id)
                 kinds.append(kind)
                 payloads.append(payload)
+            if blank:
+                prepared.blank[len(ends)] = blank
+                blank = 0
             files.append(name)
             offsets.append(offset)
             ends.append(end)

@@ -80,6 +80,30 @@ def _skip_line(file: BufferedReader, offset: int) -> tuple[int, bool]:
     return offset, False
 
 
+def is_blank(line: bytes) -> bool:
+    """Whether a line is one that was erased: blanks alone (uploader/erasing.py)."""
+    return line[:1] == b" " and not line.strip(b" ")
+
+
+def behind_blank(path: Path, offset: int) -> tuple[int, int]:
+    """The offset behind the blank lines that begin at `offset`, and how many they are.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    count = 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        while file.read(1) == b" ":
+            file.seek(offset)
+            line = file.readline(MAX_LINE_BYTES + 1)
+            if not line.endswith(b"\n") or not is_blank(line[:-1]):
+                break
+            offset += len(line)
+            count += 1
+    return offset, count
+
+
 def tail_crc(path: Path, offset: int) -> int:
     """A checksum of the last bytes before `offset`: tells whether a file is still the one of which
     so much has landed.

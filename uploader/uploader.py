@@ -58,7 +58,7 @@ from uploader.bulk import Bulk
 from uploader.checkpoints import Checkpoints, Progress
 from uploader.file_position import is_still, resume, wherever
 from uploader.landing import land_around_poison
-from uploader.reading import read_blocks, tail_crc
+from uploader.reading import behind_blank, read_blocks, tail_crc
 from uploader.validation import QUARANTINE
 
 log = logging.getLogger("cdesk.uploader")
@@ -339,6 +339,9 @@ class Uploader:
                 progress.records += counts[name] - (
                     index in prepared.torn
                 )  # a torn line is a file's last
+                if prepared.blank:
+                    passed = (i for i in range(start, end) if names[i - start] == name)
+                    progress.records += sum(prepared.blank.get(i, 0) for i in passed)
                 try:
                     progress.tail_crc = wherever(
                         prepared.files[name], partial(tail_crc, offset=progress.next_offset)
@@ -371,6 +374,7 @@ class Uploader:
                         else:
                             report.held.append(file.name)
                         break
+                    self._pass_blank(file, progress)
                     for block in read_blocks(file.path, progress.next_offset, whole=file.sealed):
                         yield from batcher.add(file, block)
                 except FileNotFoundError:  # sealed by its writer since the listing
@@ -384,6 +388,14 @@ class Uploader:
                     break
         if rest := batcher.rest():
             yield rest
+
+    def _pass_blank(self, file: QueueFile, progress: Progress) -> None:
+        """Go past what was erased at the place that has been reached. Raises OSError."""
+        end, count = behind_blank(file.path, progress.next_offset)
+        if count:
+            with self._progress_lock:
+                progress.next_offset, progress.records = end, progress.records + count
+                progress.tail_crc = tail_crc(file.path, end)
 
     def _limit(self) -> int:
         """Rows of the next batch; a few only while the breaker is being probed."""

@@ -44,6 +44,27 @@ def own_files(root: Path) -> Iterator[Path]:
             yield from (path for path in _entries(folder) if _is_regular(path))
 
 
+def erase_folder(root: Path, customer: str) -> int:
+    """Remove what lies in a customer's folder under `root`, and the folder; how many files.
+
+    Raises:
+        StateDirectoryError: something in it cannot be removed.
+    """
+    folder = root / customer_key(customer)
+    removed = 0
+    try:
+        for path in _entries(folder):
+            path.unlink()
+            removed += 1
+        if _is_real_folder(folder):
+            folder.rmdir()
+    except OSError as error:
+        raise StateDirectoryError(
+            f"{folder} cannot be removed ({error.strerror}); mend its permissions"
+        ) from None
+    return removed
+
+
 class LocalArtifacts:
     """The artifact store of a state directory."""
 
@@ -124,6 +145,14 @@ class LocalArtifacts:
                     path.unlink()
                     removed += 1
         return removed
+
+    def erase(self, customer: str) -> int:
+        """Remove the customer's folder; how many files were in it.
+
+        Raises:
+            StateDirectoryError: it cannot be removed.
+        """
+        return erase_folder(self._root, customer)
 
     def download_url(self, uri: str, *, filename: str, seconds: int = 900) -> str | None:
         """None: a local result has no address of its own."""

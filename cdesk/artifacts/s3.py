@@ -39,7 +39,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.local import LocalArtifacts, erase_folder
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, NotFound
 from cdesk.core.home import StateDirectory
@@ -203,6 +203,27 @@ class S3Artifacts:
                     removed += 1
         return removed
 
+    def erase(self, customer: str) -> int:
+        """As ArtifactStore.erase: every version of each object, where the bucket keeps versions."""
+        key = customer_key(customer)
+        removed = self._local.erase(customer) + erase_folder(self._cache, customer)
+        prefix = f"{self._prefix}{key}/"
+        versions = self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        )
+        for page in self._asked(versions):
+            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                self._delete(one["Key"], one["VersionId"])
+                removed += 1
+        uploads = self._client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        )
+        for page in self._asked(uploads):
+            for upload in page.get("Uploads", ()):
+                self._abort(upload["Key"], upload["UploadId"])
+                removed += 1
+        return removed
+
     def hold(self, uri: str, *, on: bool) -> None:
         """Put an object under legal hold, or free it: a lifecycle rule goes by its tag."""
         key = self._key_of(uri)
@@ -324,6 +345,11 @@ class S3Artifacts:
                     path.unlink()
                     removed += 1
         return removed
+
+    def _delete(self, key: str, version: str) -> None:
+        self._ask(
+            lambda: self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
+        )
 
     def _abort(self, key: str, upload_id: str) -> None:
         self._ask(

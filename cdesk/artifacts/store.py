@@ -43,5 +43,13 @@ class ArtifactStore(Protocol):
     def remove_abandoned(self) -> int:
         """Remove what was begun and never finished; how much."""
 
+    def erase(self, customer: str) -> int:
+        """Remove every result of a customer, begun ones and local copies too; how many files and
+        objects went.
+
+        Raises:
+            StateDirectoryError, ArtifactStoreError: some of them cannot be removed.
+        """
+
     def download_url(self, uri: str, *, filename: str, seconds: int = 900) -> str | None:
         """An address that downloads the result without this computer; None where there is none."""

@@ -21,6 +21,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── SnapshotError           context.db is missing or cannot be used
 │   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
 ├── KillSwitchActive        queries are refused by decision
+├── LegalHold               what is to be erased must be kept
 ├── LinkRefused             a link of a card is forged, expired or revoked (cdesk_app.render.links)
 ├── Gone                    what a card showed is not kept any more (cdesk_app.render.card)
 ├── WarehouseError          the warehouse answered with an error
@@ -118,6 +119,10 @@ class SnapshotDamaged(SnapshotError):
 
 class KillSwitchActive(CdeskError):
     code = "kill_switch_active"
+
+
+class LegalHold(CdeskError):
+    code = "legal_hold"
 
 
 class WarehouseError(CdeskError):

@@ -104,6 +104,16 @@ class StateDirectory:
         """What the dashboard shows, as the worker last exported it."""
         return self.root / "dashboard.json"
 
+    @property
+    def import_index(self) -> Path:
+        """What earlier imports brought in."""
+        return self.root / "imports.db"
+
+    @property
+    def erasing(self) -> Path:
+        """Erasures that have begun and not ended."""
+        return self.root / "erasing.json"
+
     def ensure(self) -> StateDirectory:
         """Make the directory and its queue where they are missing. From here on everything that
         this process makes is private (`keep_private`).

@@ -215,6 +215,10 @@ class DuckDBWarehouse:
                 refuse(error)
         return f"{to_ns(_utc(last) or _EPOCH) // 1000}-{count}"
 
+    def rewrite(self) -> None:
+        """Write the file anew without what was deleted from it (`DuckDBFile.rewrite`)."""
+        self._file.rewrite()
+
     def close(self) -> None:
         """Nothing stays open between uses; this is here for the protocol."""
 

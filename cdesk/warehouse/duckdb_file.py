@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from cdesk.core.errors import (
     WarehouseNotBuilt,
     WarehouseUnavailable,
 )
+from cdesk.core.home import make_private_folder
 from cdesk.warehouse.read_write_lock import ReadWriteLock
 
 if TYPE_CHECKING:
@@ -112,6 +114,40 @@ class DuckDBFile:
             raise WarehouseUnavailable(
                 "running queries keep the warehouse; landing waits for them"
             ) from None
+
+    def rewrite(self) -> None:
+        """Write the file anew from what is in it, so that nothing that was deleted stays behind in
+        free pages or in its log.
+
+        Raises:
+            WarehouseUnavailable: another process holds the file. WarehouseError: it cannot be
+            copied; it stays as it was.
+        """
+        folder = self._path.with_name(".rewriting")
+        shutil.rmtree(folder, ignore_errors=True)
+        make_private_folder(folder)
+        # The same name: the views in it name the catalog, which is called after the file.
+        copy = folder / self._path.name
+        try:
+            with self.writing() as connection:
+                connection.execute("checkpoint").fetchall()
+                # ATTACH and COPY take names and no bound values; both are our own.
+                place = str(copy).replace("'", "''")
+                name = self._path.stem.replace('"', '""')
+                connection.execute(f"set memory_limit = '{self._read_memory}'").fetchall()
+                connection.execute(f"attach '{place}' as rewritten").fetchall()
+                connection.execute(f'copy from database "{name}" to rewritten').fetchall()
+                connection.execute("detach rewritten").fetchall()
+            copy.replace(self._path)
+            self._path.with_name(f"{self._path.name}.wal").unlink(missing_ok=True)
+        except duckdb.Error as error:
+            refuse(error)
+        except OSError as error:
+            raise WarehouseUnavailable(
+                f"{self._path.name} cannot be replaced ({error.strerror})"
+            ) from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def reading(

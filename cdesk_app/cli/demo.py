@@ -341,7 +341,7 @@ def _worker_ended(home: StateDirectory) -> Iterator[None]:
     waited for.
     """
     from cdesk.core.locks import is_held
-    from cdesk_app.cli.worker import stop_worker
+    from cdesk_app.worker.alone import stop_worker
 
     try:
         yield

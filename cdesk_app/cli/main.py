@@ -66,6 +66,10 @@ COMMANDS: Final = {
         "cdesk_app.cli.quarantine",
         "lines that are no records: see them, replay them after a fix, discard them",
     ),
+    "erase": (
+        "cdesk_app.cli.erase",
+        "take everything of one customer out of every file and table, with a report",
+    ),
     "kill-switch": (
         "cdesk_app.cli.kill_switch",
         "refuse all queries, or allow them again; logging goes on",

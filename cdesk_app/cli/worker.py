@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -20,7 +16,6 @@ if TYPE_CHECKING:
     from cdesk_app.worker.cycle import CycleReport
 
 EXAMPLE = "cdesk worker --once"
-STOP_SECONDS = 15.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -75,6 +70,7 @@ def run(args: Namespace) -> int:
 def _stop(home: StateDirectory) -> int:
     from cdesk.core.errors import CdeskError
     from cdesk.core.locks import is_held
+    from cdesk_app.worker.alone import STOP_SECONDS, stop_worker
 
     if not is_held(home.worker_lock):
         print("No worker runs.")
@@ -88,29 +84,6 @@ def _stop(home: StateDirectory) -> int:
         "CDESK_WORKER=off keeps it from that."
     )
     return 0
-
-
-def stop_worker(home: StateDirectory, *, seconds: float = STOP_SECONDS) -> bool:
-    """Tell the worker to end, and wait until none runs; false where one still does after `seconds`.
-
-    One that has just begun may not have written its process id yet: it is read anew until the lock
-    is free.
-    """
-    from cdesk.core.locks import is_held
-    from cdesk.core.wake import read_worker
-
-    told: int | None = None
-    deadline = time.monotonic() + seconds
-    while is_held(home.worker_lock):
-        if time.monotonic() > deadline:
-            return False
-        worker = read_worker(home)
-        if worker is not None and worker.pid != told:
-            with contextlib.suppress(OSError):
-                os.kill(worker.pid, signal.SIGTERM)
-            told = worker.pid
-        time.sleep(0.05)
-    return True
 
 
 def _once(settings: Settings, home: StateDirectory, args: Namespace) -> int:

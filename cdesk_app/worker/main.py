@@ -28,6 +28,7 @@ from cdesk.state.status import WorkerState
 from cdesk.state.tickets import fail_open
 from cdesk_app.worker.cycle import CycleReport, Stage, run_cycle
 from cdesk_app.worker.cycle_requests import ask_for_cycle
+from cdesk_app.worker.erasure import finish_erasures
 from cdesk_app.worker.loop import Loop
 from cdesk_app.worker.metrics_server import serving_metrics
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
@@ -72,6 +73,7 @@ def run_once(
         if report is not None:
             return report
     try:
+        finish_erasures(settings, home)
         with contextlib.closing(_open(settings, home, threading.Event(), present)) as pipeline:
             pipeline.resume()
             report = run_cycle(pipeline, full=full, tell=tell)
@@ -160,6 +162,7 @@ def run(
         return 0
     stop = threading.Event()
     try:
+        finish_erasures(settings, home)
         with (
             contextlib.closing(WakeListener(home)) as listener,
             _signals(stop, listener),

@@ -1,13 +1,14 @@
 {#
-    The lines of `landing`, and on an engine that knows who landed them whether each is foreign: its
-    loader may not name its customer. Rows are not multiplied: each join meets at most one entry.
+    The lines of `landing` but for those of erased customers, and on an engine that knows who landed
+    them whether each is foreign: its loader may not name its customer. Rows are not multiplied:
+    each join meets at most one entry.
 #}
 {% macro landed_lines() -%}
     {{ return(adapter.dispatch('landed_lines', 'cdesk')()) }}
 {%- endmacro %}
 
 {% macro default__landed_lines() -%}
-    select * from {{ source('cdesk', 'landing') }}
+    {{ cdesk.unerased_lines() }}
 {%- endmacro %}
 
 {#
@@ -21,7 +22,7 @@
         landing.landed_by is not null
         and any_customer.principal is null
         and one_customer.principal is null as is_foreign
-    from {{ source('cdesk', 'landing') }} as landing
+    from ({{ cdesk.unerased_lines() }}) as landing
     left join (
         select distinct upper(access.principal) as principal
         from {{ ref('customer_access') }} as access

@@ -123,7 +123,7 @@ def import_file(
     with (
         _open_source(path, progress or _no_progress) as source,
         closing(
-            ImportIndex(home.root / "imports.db", exists=partial(_existing, home.queue, landed))
+            ImportIndex(home.import_index, exists=partial(_existing, home.queue, landed))
         ) as index,
         _emptied(folder),  # under the index's lock: one import at a time
     ):

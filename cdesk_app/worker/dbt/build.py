@@ -74,7 +74,8 @@ class BuildReport:
     """One dbt command that ran to its end.
 
     `nodes` counts what ran, `failures` is empty unless `status` is `tests_failed`; `fingerprint` is
-    the project's at that time, `parsed` whether it had to be parsed for this.
+    the project's at that time, `parsed` whether it had to be parsed for this, `told` what macros
+    logged for a person.
     """
 
     status: Status
@@ -83,6 +84,7 @@ class BuildReport:
     fingerprint: str
     parsed: bool
     failures: tuple[NodeFailure, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 class Builder:
@@ -142,6 +144,13 @@ class Builder:
         """Compile the SafeSQL templates into the manifest (`project.manifest`)."""
         return self._command(["compile", "--select", "path:analyses/safesql"], stop, None)
 
+    def operate(
+        self, macro: str, arguments: Mapping[str, object], *, stop: threading.Event | None = None
+    ) -> BuildReport:
+        """Run an operation of the project (`dbt run-operation`)."""
+        told = orjson.dumps(arguments).decode()
+        return self._command(["run-operation", macro, "--args", told], stop, None)
+
     @property
     def pid(self) -> int | None:
         """The warm child's process id, None where none runs."""
@@ -187,6 +196,7 @@ class Builder:
             fingerprint=answer["fingerprint"],
             parsed=answer["parsed"],
             failures=failures,
+            told=tuple(answer.get("told", ())),
         )
 
     def _ask(

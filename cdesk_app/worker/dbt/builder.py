@@ -7,7 +7,9 @@ own prints go to standard error):
     → {"id": 1, "argv": ["build", "--selector", "refresh"]}
     ← {"id": 1, "progress": {"done": 3, "total": 12, "name": "events"}} ← {"id": 1, "ok": true,
     "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
-       "nodes": [{"name", "type", "status", "seconds", "message"}]}
+       "nodes": [{"name", "type", "status", "seconds", "message"}], "told": ["…"]}
+
+`told` is what macros logged for a person.
 
 It ends at end of input, at once and in the middle of a build too: the parent is gone then, another
 worker may want the file, and the models mend themselves with the next build. It ends as well after
@@ -28,7 +30,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import orjson
 
-from cdesk.core.home import keep_private
+from cdesk.core.home import keep_private, write_private
 from cdesk_app.worker.dbt.project import DbtProject
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ class WarmDbt:
                 return _answer(
                     started, ok=False, parsed=True, fingerprint=self._fingerprint, error=parsed
                 )
-            runner = dbtRunner(manifest=self._manifest, callbacks=[_Progress(progress)])
+            watcher = _Progress(progress)
+            runner = dbtRunner(manifest=self._manifest, callbacks=[watcher])
             outcome = runner.invoke([*argv, *self._project.options()])
         finally:
             _release_warehouse()
@@ -71,6 +74,7 @@ class WarmDbt:
             fingerprint=self._fingerprint,
             error=None if outcome.exception is None else str(outcome.exception),
             nodes=[_node(result) for result in getattr(outcome.result, "results", None) or ()],
+            told=watcher.told,
         )
 
     def _parse(self) -> bool | str:
@@ -82,9 +86,16 @@ class WarmDbt:
         if self._manifest is not None and fingerprint == self._fingerprint:
             return False
         self._manifest, self._fingerprint = None, fingerprint
-        outcome = dbtRunner().invoke(["parse", "--no-write-json", *self._project.options()])
+        # What dbt keeps of its last parse serves the same project alone: of another one it misses
+        # what a model now depends on by way of a macro that another macro has begun to call.
+        mark = self._project.target_dir / "parsed_project"
+        known = mark.read_text("utf-8") if mark.exists() else None
+        again = [] if known == fingerprint else ["--no-partial-parse"]
+        mark.unlink(missing_ok=True)
+        outcome = dbtRunner().invoke(["parse", "--no-write-json", *again, *self._project.options()])
         if not isinstance(outcome.result, Manifest):
             return str(outcome.exception or "the project cannot be parsed")
+        write_private(mark, fingerprint.encode())
         self._manifest = outcome.result
         gc.collect()
         # tens of thousands of objects that live as long as this process: no collection walks them
@@ -99,10 +110,14 @@ class _Progress:
     def __init__(self, report: Callable[[int, int, str], None]) -> None:
         self._report = report
         self._done = 0
+        self.told: list[str] = []
+        """What macros logged for a person."""
         self._lock = threading.Lock()  # dbt runs several nodes at once
 
     def __call__(self, message: Any) -> None:
-        if message.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
+        if message.info.name == "JinjaLogInfo":
+            self.told.append(message.data.msg)
+        elif message.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
             data = message.data
             total = data.num_models if message.info.name == "LogTestResult" else data.total
             with self._lock:
@@ -118,6 +133,7 @@ def _answer(
     fingerprint: str,
     error: str | None,
     nodes: list[dict[str, Any]] | None = None,
+    told: list[str] | None = None,
 ) -> dict[str, Any]:
     return {
         "ok": ok,
@@ -126,13 +142,15 @@ def _answer(
         "seconds": round(time.monotonic() - started, 3),
         "error": error,
         "nodes": nodes or [],
+        "told": told or [],
     }
 
 
 def _node(result: Any) -> dict[str, Any]:
+    node = getattr(result, "node", None)  # an operation has only the name of its macro
     return {
-        "name": result.node.name,
-        "type": str(result.node.resource_type),
+        "name": result.unique_id.rpartition(".")[2] if node is None else node.name,
+        "type": "operation" if node is None else str(node.resource_type),
         "status": str(result.status),
         "seconds": round(result.execution_time, 3),
         "message": result.message,

@@ -5,16 +5,20 @@ sqlfluff's snowflake dialect.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.snowflake.account import FakeAccount
+from tests.integration.snowflake.conftest import SECOND_LANDING, land_on_snowflake
 from tests.integration.snowflake.dbt_process import Dbt
+from tests.integration.snowflake.records import event, lines
 from tests.snapshots import assert_kept
 from tests.sqlfluff_parse import unparsable
 
+LEAVING = SECOND_LANDING + timedelta(minutes=1)
 SNAPSHOTS = Path(__file__).parent / "dry_runs"
 OPERATIONS: dict[str, dict[str, Any]] = {
     "setup_snowflake": {},
@@ -25,6 +29,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "apply_retention": {},
     "apply_streams_tasks": {},
     "apply_semantic_view": {},
+    "erase": {"customer": "ada@example.com"},
     "teardown": {"drop_data": True},
 }
 SCHEMA = "CLAUDE_LOGS.ACTIVITIES"
@@ -235,6 +240,7 @@ def test_a_full_refresh_outside_development_is_refused(built: Dbt) -> None:
         ),
         ("apply_resource_monitors", {"daily_credits": 0}, "daily credits are 0; allowed"),
         ("apply_streams_tasks", {"every_seconds": 1}, "every_seconds is 1; allowed"),
+        ("erase", {}, "customer is None; allowed: 1 to 255 characters"),
         ("teardown", {}, "say so with --args '{confirm: CLAUDE_LOGS}'"),
         ("teardown", {"confirm": "yes"}, "say so with --args '{confirm: CLAUDE_LOGS}'"),
     ],
@@ -353,6 +359,50 @@ def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> N
     assert kept("id", "landing") == ["insight"]
     assert kept("customer", "quarantined_events") == []
     assert kept("artifact_id", "artifacts") == ["flagged"]
+    connection.close()
+
+
+def test_an_erased_customer_is_gone_and_stays_out(account: FakeAccount, built: Dbt) -> None:
+    leaver = 'o\'leaver "x\\y" ? %s'
+    old, new = (
+        [event(number, seconds, leaver, feature_json={"note": "leaver's"})]
+        for number, seconds in ((7001, 0), (7002, 10))
+    )
+    build = ("run", "--selector", "refresh_live")
+    connection = account.connect()
+
+    def rows(table: str) -> list[str]:
+        return [
+            row
+            for row in map(str, connection.cursor().execute(f"select * from {table}").fetchall())
+            if "leaver" in row
+        ]
+
+    def erased(at: str) -> None:
+        assert built.operation("erase", customer=leaver, erased_at=at).ok
+
+    land_on_snowflake(account, lines(old, "l-000001.ndjson"), LEAVING)
+    assert built(*build).ok
+    kept = connection.cursor().execute("select count(*) from events").fetchone()[0]
+    assert rows("events")
+    assert rows("landing")
+    assert rows("context_cache")
+    erased("2026-01-31T12:00:05Z")
+    for table in ("events", "landing", "context_cache", "erasures"):
+        assert rows(table) == [], table
+    land_on_snowflake(
+        account, lines([*old, *new], "l-000002.ndjson"), LEAVING + timedelta(seconds=1)
+    )
+    assert len(rows("events_live")) == 1, "what came late stays out, a new beginning is kept"
+    assert built(*build).ok
+    assert len(rows("events")) == 1
+    left = connection.cursor().execute("select count(*) from events").fetchone()[0]
+    assert left == kept, "the others' are all there"
+    erased("2026-01-31T12:00:15Z")
+    assert rows("landing") == []
+    assert connection.cursor().execute(
+        "select count(*), count(distinct hash_key) from erasures"
+    ).fetchone() == (2, 1)
     connection.close()
 
 

@@ -34,7 +34,7 @@ from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import LastBuild, WorkerState
 from cdesk.state.tickets import expiry_of, get_ticket, submit_ticket
 from cdesk_app.cli.main import main
-from cdesk_app.cli.worker import stop_worker
+from cdesk_app.worker.alone import stop_worker
 from cdesk_app.worker.main import RUNNING_ALREADY, run_once
 from mcp_shim.worker_start import WORKER_COMMAND, WorkerStarter
 

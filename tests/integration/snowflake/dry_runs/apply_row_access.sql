@@ -78,6 +78,8 @@ alter view CLAUDE_LOGS.ACTIVITIES.stg_query_runs add row access policy CLAUDE_LO
 
 alter view CLAUDE_LOGS.ACTIVITIES.events_live add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
+alter table CLAUDE_LOGS.ACTIVITIES.erasures add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (erasure_id);
+
 alter table CLAUDE_LOGS.ACTIVITIES._ingest_ids add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (kind);
 
 alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);

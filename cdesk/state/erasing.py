@@ -1,0 +1,112 @@
+"""Taking one customer out of the SQLite files of a state directory, free pages included."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from cdesk.core.errors import StateDirectoryError
+
+WAIT_SECONDS: Final = 10.0
+_OWN: Final = ("tickets", "query_runs", "artifacts", "pending_insights")
+_OTHERS: Final = ("tickets", "query_runs")
+"""Results of others may show the customer among their rows: those go, too, and are run again."""
+
+
+def held_artifacts(path: Path, customer: str) -> int:
+    """How many of the customer's stored results are under legal hold, as far as state.db knows."""
+    if not path.exists():
+        return 0
+    with _opened(path) as connection:
+        return int(
+            connection.execute(
+                "select count(*) from artifacts where customer = ? and legal_hold", (customer,)
+            ).fetchone()[0]
+        )
+
+
+def erase_state(path: Path, customer: str, *, changed_files: Sequence[str]) -> dict[str, int]:
+    """Delete the customer's rows from state.db; how many, by what they were. `changed_files` are
+    queue files whose checkpoints no longer hold.
+
+    Raises:
+        StateDirectoryError: it cannot be done now, as a process keeps the file busy.
+    """
+    if not path.exists():
+        return {}
+    shown = json.dumps(customer, ensure_ascii=False)[1:-1]
+    with _opened(path) as connection:
+        counts = {
+            table: _deleted(connection, f"delete from {table} where customer = ?", customer)
+            for table in _OWN
+        }
+        for table in _OTHERS:
+            counts["results of others"] = counts.get("results of others", 0) + _deleted(
+                connection, f"delete from {table} where instr(coalesce(result, ''), ?) > 0", shown
+            )
+        _deleted(
+            connection,
+            "update worker_status set value = json_set(value, '$.reason', null) "
+            "where key = 'kill_switch' and instr(value, ?) > 0",
+            shown,
+        )
+        _deleted(connection, "delete from worker_status where instr(value, ?) > 0", shown)
+        connection.executemany(
+            "delete from checkpoints where source_file = ?", [(name,) for name in changed_files]
+        )
+    return counts
+
+
+def erase_access(path: Path, customer: str) -> int:
+    """Delete the customer's tokens and sessions from access.db; how many. Raises as erase_state."""
+    if not path.exists():
+        return 0
+    with _opened(path) as connection:
+        return sum(
+            _deleted(connection, f"delete from {table} where customer = ?", customer)
+            for table in ("tokens", "sessions")
+        )
+
+
+def erase_snapshot(path: Path, customer: str) -> int:
+    """Delete the customer's context from context.db; how many. Raises as erase_state."""
+    if not path.exists():
+        return 0
+    with _opened(path) as connection:
+        return _deleted(connection, "delete from context where customer = ?", customer)
+
+
+def _deleted(connection: sqlite3.Connection, sql: str, *values: str) -> int:
+    return connection.execute(sql, values).rowcount
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection whose deletions leave nothing behind: freed pages are overwritten and given
+    back, and the write-ahead log is emptied.
+    """
+    try:
+        with contextlib.closing(
+            sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
+        ) as connection:
+            connection.execute("pragma secure_delete = on")
+            before = connection.total_changes
+            yield connection
+            if connection.total_changes == before:
+                return
+            connection.execute("vacuum")
+            deadline = time.monotonic() + WAIT_SECONDS
+            while connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    raise StateDirectoryError(
+                        f"{path.name} is read all the time, so that its log cannot be emptied; "
+                        "end what reads it and try again"
+                    )
+                time.sleep(0.05)
+    except sqlite3.Error as error:
+        raise StateDirectoryError(f"{path} cannot be cleaned ({error}); try again") from None

@@ -1,0 +1,349 @@
+"""Erasing a customer: everything that is kept of them in a state directory, its warehouse and its
+store of results.
+
+An erasure is noted (`erasing.json`) before it begins and struck out when it has ended: one that
+died goes on at the worker's next start, with the time that it began with. Each step can be done
+again. No worker may run meanwhile: whoever calls holds its lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from cdesk.artifacts.factory import open_artifacts
+from cdesk.artifacts.local import erase_folder
+from cdesk.artifacts.store import ArtifactStore
+from cdesk.core.checks import check_customer
+from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.errors import (
+    ArtifactStoreError,
+    ArtifactUnreadable,
+    BuildError,
+    InvalidField,
+    LegalHold,
+    NotFound,
+    StateDirectoryError,
+)
+from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.identity import customer_key
+from cdesk.core.locks import FileLock
+from cdesk.state.erasing import erase_access, erase_snapshot, erase_state, held_artifacts
+from cdesk_app.worker.dbt.build import Builder
+from cdesk_app.worker.dbt.project import dbt_environment, locate_project
+from uploader.erasing import erase_log, erase_queue, spellings
+
+logger = logging.getLogger(__name__)
+
+Step = Callable[[str], None]
+"""Called with the name of a step before it begins."""
+
+_COUNTS: Final = re.compile(r"erased: (\{.*\})")
+_HOLD: Final = re.compile(r"erase: (.* is under legal hold[^;]*; lift the hold first)")
+_CHUNK: Final = 1 << 20
+_SET_ASIDE: Final = ("*.damaged*", "*.refused*", ".*.part", "*.corrupt*", ".*.erasing")
+_BEYOND: Final = {
+    "duckdb": (
+        "backups of this directory (cdesk backup, Time Machine and the like)",
+        "blocks that the file system has freed and not yet overwritten",
+        "Claude's own histories and logs, and files that somebody exported",
+        "what other customers wrote about them, which is those customers' own",
+    ),
+    "snowflake": (
+        "Time Travel (1 day, as set up) and Fail-safe (7 days) of the warehouse's tables",
+        "QUERY_HISTORY of the account, which keeps statements without bound values for a year",
+        "the seed customer_access.csv of the project, where it names the customer",
+        "state directories of other computers: run 'cdesk erase' there as well",
+        "backups, and blocks that the file system has freed and not yet overwritten",
+        "what other customers wrote about them, which is those customers' own",
+    ),
+}
+
+
+@dataclass(slots=True)
+class ErasureReport:
+    """What an erasure did. counts: what went, by what it was. left: files that still name the
+    customer. beyond: where an erasure does not reach.
+    """
+
+    customer: str
+    erased_at: str
+    counts: dict[str, int] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    beyond: tuple[str, ...] = ()
+
+    def count(self, what: str, number: int) -> None:
+        self.counts[what] = self.counts.get(what, 0) + number
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An erasure that has begun."""
+
+    customer: str
+    erased_at: str
+
+
+def pending_erasures(home: StateDirectory) -> list[Pending]:
+    """Erasures that have not ended.
+
+    Raises:
+        StateDirectoryError: the note of them cannot be read.
+    """
+    try:
+        return [Pending(**one) for one in orjson.loads(home.erasing.read_bytes())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise StateDirectoryError(
+            f"{home.erasing} cannot be read ({error}): it names who is being erased; run "
+            "'cdesk erase CUSTOMER' again and remove the file first"
+        ) from None
+
+
+def erase_customer(
+    settings: Settings,
+    home: StateDirectory,
+    customer: str,
+    *,
+    local_only: bool = False,
+    builder: Builder | None = None,
+    now_ns: NowNs = time.time_ns,
+    tell: Step = lambda _: None,
+) -> ErasureReport:
+    """Erase a customer. The caller holds the worker's lock.
+
+    local_only: leave the warehouse to its administrator (`dbt run-operation erase`).
+    builder: runs dbt; one of its own, if not given.
+
+    Raises:
+        InvalidField: no customer can be called so. LegalHold: it must be kept; nothing was touched.
+        Other CdeskErrors: it did not come to its end, and goes on at the next start.
+    """
+    try:
+        check_customer(customer)
+    except ValueError as error:
+        raise InvalidField("customer", *error.args) from None
+    others = [one for one in pending_erasures(home) if one.customer != customer]
+    own = [one for one in pending_erasures(home) if one.customer == customer]
+    one = own[0] if own else Pending(customer, format_ts(now_ns()))
+    held = held_artifacts(home.state_db, customer)
+    if held:
+        raise LegalHold(f"{customer} is under legal hold ({held} stored results); lift it first")
+    _note(home, [*others, one])
+    report = ErasureReport(customer, one.erased_at, beyond=_BEYOND[settings.target])
+    erasure = _Erasure(settings, home, report, local_only, builder)
+    try:
+        for name, step in erasure.steps():
+            tell(name)
+            step()
+    except LegalHold:
+        _note(home, others)
+        raise
+    _note(home, others)
+    report.left = list(_naming(home, customer))
+    if local_only:
+        report.left.append("the warehouse: dbt run-operation erase takes it out there")
+    return report
+
+
+def finish_erasures(settings: Settings, home: StateDirectory) -> None:
+    """Go on with what has begun. The caller holds the worker's lock.
+
+    Raises:
+        CdeskError: it cannot be ended now; nothing may land before.
+    """
+    for one in pending_erasures(home):
+        logger.warning("erasure goes on", extra={"facts": {"since": one.erased_at}})
+        try:
+            erase_customer(settings, home, one.customer)
+        except LegalHold as error:
+            logger.error("erasure given up", extra={"facts": {"code": error.code}})
+
+
+class _Erasure:
+    """The steps of one erasure, in order: what refuses it comes first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        home: StateDirectory,
+        report: ErasureReport,
+        local_only: bool,
+        builder: Builder | None,
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._report = report
+        self._customer = report.customer
+        self._local_only = local_only
+        self._builder = builder
+        self._changed: set[str] = set()
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        if not self._local_only:
+            yield "warehouse", self._warehouse
+        yield "queue", self._queue
+        yield "results", self._results
+        yield "state", self._state
+        yield "logs", self._logs
+
+    def _warehouse(self) -> None:
+        builder = self._builder or Builder(
+            locate_project(self._settings, self._home), dbt_environment(self._settings.environ)
+        )
+        try:
+            if self._settings.target == "duckdb":
+                builder.build(select=["erasures"])
+            told = builder.operate(
+                "erase", {"customer": self._customer, "erased_at": self._report.erased_at}
+            ).told
+        except BuildError as error:
+            if match := _HOLD.search(str(error)):
+                raise LegalHold(match[1]) from None
+            raise
+        finally:
+            builder.close()  # its log is cleaned below
+        for line in told:
+            if match := _COUNTS.search(line):
+                for table, count in orjson.loads(match[1]).items():
+                    self._report.count(table, count)
+        if self._settings.target == "duckdb":
+            from cdesk.warehouse.duckdb import DuckDBWarehouse
+
+            DuckDBWarehouse(self._home.warehouse, land_wait=30.0).rewrite()
+
+    def _queue(self) -> None:
+        shutil.rmtree(self._home.root / "importing", ignore_errors=True)
+        lock = FileLock(self._home.queue / "uploader.lock")
+        with lock as taken:
+            if not taken:
+                raise StateDirectoryError("another process drains the queue; end it and try again")
+            lock.claim(os.urandom(16))  # whoever drains next asks the warehouse what has landed
+            try:
+                erased = erase_queue(self._home.queue, self._customer)
+            except OSError as error:
+                raise StateDirectoryError(
+                    f"{error.filename} cannot be cleaned ({error.strerror}); mend its permissions"
+                ) from None
+        self._changed = erased.files
+        self._report.count("queue lines", erased.lines)
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            path = self._home.import_index.with_name(self._home.import_index.name + suffix)
+            self._report.count("import index", int(path.exists() and not suffix))
+            path.unlink(missing_ok=True)
+
+    def _results(self) -> None:
+        store = open_artifacts(self._settings, self._home)
+        self._report.count("stored results", store.erase(self._customer))
+        self._report.count("results of others", self._results_of_others(store))
+        for folder in (self._home.charts, self._home.artifacts_cache):
+            self._report.count("pages and charts", erase_folder(folder, self._customer))
+
+    def _results_of_others(self, store: ArtifactStore) -> int:
+        """Remove the stored results of analysts in which the customer stands."""
+        removed = 0
+        for artifact_id, uri in list(store.artifact_ids()):
+            try:
+                names = _names(store.path(uri), self._customer)
+            except (NotFound, ArtifactUnreadable, ArtifactStoreError):
+                continue
+            if names and store.remove(uri):
+                removed += 1
+                for folder in self._home.charts.glob("*"):
+                    for path in folder.glob(f"{artifact_id}*"):
+                        path.unlink(missing_ok=True)
+        return removed
+
+    def _state(self) -> None:
+        home, customer = self._home, self._customer
+        # Set aside when they were damaged: nobody can tell whose rows they hold.
+        for pattern in _SET_ASIDE:
+            for path in home.root.glob(pattern):
+                if path.is_file():
+                    path.unlink()
+                    self._report.count("damaged copies", 1)
+        self._report.count("contexts in the snapshot", erase_snapshot(home.context_db, customer))
+        self._report.count("tokens and sessions", erase_access(home.access_db, customer))
+        counts = erase_state(home.state_db, customer, changed_files=sorted(self._changed))
+        for what, number in counts.items():
+            self._report.count(what.replace("_", " "), number)
+        home.dashboard.unlink(missing_ok=True)
+
+    def _logs(self) -> None:
+        for path in (*self._home.root.glob("*.log*"), *(self._home.dbt / "logs").glob("*")):
+            if path.is_file():
+                with contextlib.suppress(OSError):
+                    self._report.count("log lines", erase_log(path, self._customer))
+        for path in (self._home.dbt / "target").glob("*.json"):
+            if path.is_file() and _holds(path, spellings(self._customer)):
+                path.unlink()
+
+
+def _note(home: StateDirectory, pending: list[Pending]) -> None:
+    try:
+        if pending:
+            rows = [dataclasses.asdict(one) for one in pending]
+            write_private(home.erasing, orjson.dumps(rows))
+        else:
+            home.erasing.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateDirectoryError(f"{home.erasing} cannot be written ({error.strerror})") from None
+
+
+def _names(path: Path, customer: str) -> bool:
+    """Whether a value of a Parquet file names the customer. A damaged file names nobody."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=65_536):
+                for column in batch.columns:
+                    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                        found = pc.any(pc.match_substring(column, customer)).as_py()
+                        if found:
+                            return True
+    except (pa.ArrowException, OSError):
+        return False
+    return False
+
+
+def _naming(home: StateDirectory, customer: str) -> Iterator[str]:
+    """Files of the state directory in which the customer still stands, but for the settings of the
+    person at this computer.
+    """
+    texts = (*spellings(customer), customer_key(customer).encode())
+    for path in sorted(home.root.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        with contextlib.suppress(OSError):
+            if _holds(path, texts):
+                named = path.relative_to(home.root).as_posix()
+                told = f"{named}: whose computer this is; 'cdesk connect' changes it"
+                yield told if named == "config.toml" else named
+
+
+def _holds(path: Path, texts: tuple[bytes, ...]) -> bool:
+    longest = max(map(len, texts))
+    with path.open("rb") as file:
+        before = b""
+        while data := file.read(_CHUNK):
+            window = before + data
+            if any(text in window for text in texts):
+                return True
+            before = window[-longest:]
+    return False

@@ -1,0 +1,165 @@
+"""After an erasure no byte of the customer is left in the state directory, and others have all
+that they had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.errors import LegalHold
+from cdesk.core.identity import customer_key
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.access import AccessStore
+from cdesk.state.database import open_state
+from cdesk.state.snapshot import SnapshotReader
+from cdesk_app.worker.erasure import ErasureReport, erase_customer, pending_erasures
+from tests.integration.queries.conftest import ADA, BOB, SECRET, Built, CallerRecorder, Living
+
+MARKS = (SECRET.encode(), BOB.customer.encode(), customer_key(BOB.customer).encode())
+
+
+def files_with(root: Path, *marks: bytes) -> list[str]:
+    """Files whose bytes (unpacked, where they are packed) hold one of the marks."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            data += gzip.decompress(data) if data[:2] == b"\x1f\x8b" else b""
+            if any(mark in data for mark in marks):
+                found.append(path.relative_to(root).as_posix())
+    return found
+
+
+def tables_with(root: Path, *marks: bytes) -> list[str]:
+    """Tables with a row that holds one of the marks, whatever the file's pages look like."""
+    texts = [mark.decode() for mark in marks]
+    found = []
+    with contextlib.closing(duckdb.connect(root / "warehouse.duckdb", read_only=True)) as engine:
+        names = [
+            row[0]
+            for row in engine.execute(
+                "select table_name from information_schema.tables where table_schema = 'activities'"
+            ).fetchall()
+        ]
+        for name in names:
+            rows = str(engine.execute(f'select * from activities."{name}"').fetchall())
+            found += [name] if any(text in rows for text in texts) else []
+    for path in root.glob("*.db"):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            for (name,) in connection.execute("select name from sqlite_master where type='table'"):
+                rows = str(connection.execute(f'select * from "{name}"').fetchall())
+                found += [f"{path.name}.{name}"] if any(text in rows for text in texts) else []
+    return found
+
+
+def counted(built: Built) -> list[Any]:
+    with contextlib.closing(duckdb.connect(built.home.warehouse, read_only=True)) as engine:
+        return engine.execute(
+            "select (select count(*) from activities.events where customer = ?), "
+            "(select count(*) from activities.insight_atoms where customer = ? and verified), "
+            "(select count(*) from activities.quarantined_events)",
+            [ADA.customer] * 2,
+        ).fetchall()
+
+
+def scatter(built: Built) -> QueueWriter:
+    """Bob wherever a customer may be; a writer of both that goes on writing."""
+    home = built.home
+    for template, caller in (("recent_activities", BOB), ("top_customers", ADA)):
+        built.query(template, {}, caller)
+    writer = QueueWriter(home.queue)
+    of_ada, of_bob = (CallerRecorder(writer, caller.customer, IdSource()) for caller in (ADA, BOB))
+    for number in range(3):
+        of_ada.event("user_asked", {"question": f"ada asks {number}"})
+        of_bob.event("user_asked", {"question": f"{SECRET} {number}"})
+    writer.append(b'{"customer": "bob@example.com", "broken": "' + SECRET.encode() + b"\n")
+    with contextlib.closing(AccessStore(home.access_db)) as access:
+        now = format_ts(time.time_ns())
+        access.add_tokens([BOB.customer], expires_at=None, now=now)
+    for name in ("worker.log", "state.db.damaged-1", "dbt/logs/dbt.log"):
+        with (home.root / name).open("ab") as file:
+            file.write(b"a line\nabout bob@example.com\n")
+    for folder in (home.charts, home.artifacts_cache):
+        (folder / customer_key(BOB.customer)).mkdir(parents=True)
+        (folder / customer_key(BOB.customer) / "x.svg").write_bytes(SECRET.encode())
+    with contextlib.closing(open_state(home.state_db)) as state:
+        state.execute(
+            "insert into pending_insights values ('i', ?, 't', 's', 'm', ?, null)",
+            (BOB.customer, f'"{SECRET}"'),
+        )
+    return writer
+
+
+class Died(Exception):
+    """Stands for the death of the process."""
+
+
+def test_an_erasure_that_died_goes_on_and_leaves_no_byte(living: Living) -> None:
+    home, pipeline = living.home, living.pipeline
+    writer = scatter(living)
+    before = counted(living)
+    assert len(files_with(home.root, *MARKS)) > 8
+    assert {"landing", "events", "context_cache"} <= set(tables_with(home.root, *MARKS))
+
+    def die(step: str) -> None:
+        if step == "results":
+            raise Died
+
+    def erase(tell: Callable[[str], None] = lambda _: None) -> ErasureReport:
+        return erase_customer(
+            living.settings, home, BOB.customer, builder=pipeline._builder, tell=tell
+        )
+
+    with pytest.raises(Died):
+        erase(die)
+    (begun,) = pending_erasures(home)
+    report = erase()
+    assert (report.erased_at, report.left) == (begun.erased_at, [])
+    assert report.counts["results of others"] >= 1
+    assert pending_erasures(home) == []
+    assert files_with(home.root, *MARKS) == []
+    assert tables_with(home.root, *MARKS) == []
+
+    CallerRecorder(writer, ADA.customer, IdSource()).event("user_asked", {"question": "and now?"})
+    writer.close()
+    with living.recorder_of(BOB) as recorder:  # a copy of before stays out, a new beginning not
+        recorder.event("user_asked", {"question": "old"}, ago_ns=3_600 * 10**9)
+        recorder.event("user_asked", {"question": "new"})
+    living.land_and_build()
+    after = counted(living)
+    assert after[0][1:] == before[0][1:], "nothing verified is lost, nothing blank is quarantined"
+    assert after[0][0] >= before[0][0] + 4
+    with contextlib.closing(SnapshotReader(home.context_db)) as reader:
+        row = reader.read(ADA.customer)[0]
+    assert row is not None
+    assert b"and now?" in row.context
+    with contextlib.closing(duckdb.connect(home.warehouse, read_only=True)) as engine:
+        found = engine.execute(
+            "select _feature_json ->> 'question' from activities.events where customer = ?",
+            [BOB.customer],
+        ).fetchall()
+    assert found == [("new",)]
+
+
+def test_a_held_customer_is_refused_by_name_before_anything_is_touched(built: Built) -> None:
+    answer = built.query("recent_activities", {}, BOB)
+    with contextlib.closing(open_state(built.home.state_db)) as state:
+        state.execute(
+            "update artifacts set legal_hold = 1 where artifact_id = ?",
+            (answer["artifact"]["artifact_id"],),
+        )
+    marks = files_with(built.home.root, *MARKS)
+    with pytest.raises(LegalHold, match=r"bob@example\.com is under legal hold"):
+        erase_customer(built.settings, built.home, BOB.customer)
+    assert files_with(built.home.root, *MARKS) == marks
+    assert pending_erasures(built.home) == []

@@ -1,0 +1,107 @@
+"""A customer's lines go from queue and archive; what others landed is where it was."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import duckdb
+import pytest
+from landing_table import event, make_landing
+
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from uploader.archive import Archive
+from uploader.erasing import erase_queue, is_theirs
+from uploader.uploader import Uploader
+
+BOB = 'Bób "b" <bob@example.com>'
+
+
+def uploader(home: StateDirectory) -> Uploader:
+    return Uploader(home, DuckDBWarehouse(home.warehouse))
+
+
+def lines(writer: QueueWriter, *customers: str) -> None:
+    for customer in customers:
+        writer.append(event(customer=customer)[1])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_archived_file_is_not_landed_again_for_what_was_erased(
+    state_home: StateDirectory, packed: bool
+) -> None:
+    make_landing(state_home.warehouse)
+    writer = QueueWriter(state_home.queue)
+    lines(writer, "ada", BOB, "ada", BOB)
+    writer.close()
+    first = uploader(state_home)
+    assert first.drain().landed == 4
+    first.close()
+    if packed:
+        archive = Archive(state_home.queue, compress_after_seconds=-1)
+        assert archive.clean_up() == 1
+    with duckdb.connect(state_home.warehouse) as connection:
+        connection.execute("delete from activities.landing where payload ->> 'customer' <> 'ada'")
+    assert erase_queue(state_home.queue, BOB).lines == 2
+    (file,) = (state_home.queue / "archive").iterdir()
+    data = file.read_bytes()
+    data = gzip.decompress(data) if packed else data
+    assert BOB.encode() not in data
+    assert b"bob@" not in data
+    assert data.count(b"\n") == 4
+    again = uploader(state_home)
+    assert again.drain().landed == 0, "the last line that is left is the last that has landed"
+    assert again.depth() == 0
+    again.close()
+
+
+def test_a_file_that_is_still_written_keeps_its_neighbours_and_goes_on(
+    state_home: StateDirectory,
+) -> None:
+    make_landing(state_home.warehouse)
+    writer = QueueWriter(state_home.queue)
+    lines(writer, BOB, "ada", BOB, BOB)
+    writer.append(b'{"customer": "' + b"bob" + b'", broken\n')
+    erased = erase_queue(state_home.queue, BOB)
+    assert (erased.lines, len(erased.files)) == (3, 1)
+    lines(writer, "ada", BOB, "ada")
+    assert erase_queue(state_home.queue, BOB).lines == 1
+    own = uploader(state_home)
+    report = own.drain()
+    assert (report.landed, report.reasons) == (4, {"not_json": 1})
+    assert own.depth() == 0
+    lines(writer, BOB)
+    erase_queue(state_home.queue, BOB)
+    writer.close()
+    assert own.drain().landed == 0, "blank at the very end"
+    assert own.depth() == 0
+    own.close()
+    assert len(list((state_home.queue / "archive").iterdir())) == 1, "and it was put away"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"customer":"bob","x":"ada"}', False),
+        (b'{"customer":"ada"}', True),
+        (b'{"customer":"a\\u0064a"}', True),
+        (b'{"customer":"adam"}', False),
+        (b'{"customer":"ada", torn', True),
+        (b'{"raw":"of ada"}', True),
+        (b"\xff\xfe ada", True),
+        (b"[1, 2]", False),
+    ],
+)
+def test_whose_a_line_is(line: bytes, expected: bool) -> None:
+    assert is_theirs(line, "ada") is expected
+
+
+def test_files_of_nobody_else_go_whole(state_home: StateDirectory, tmp_path: Path) -> None:
+    writer = QueueWriter(state_home.queue)
+    lines(writer, BOB, BOB)
+    writer.close()
+    assert erase_queue(state_home.queue, BOB).lines == 2
+    assert list(state_home.queue.glob("*.ndjson")) == []
+    assert erase_queue(tmp_path / "none", BOB).lines == 0

@@ -1,0 +1,192 @@
+"""Taking one customer's lines out of files that hold lines of several: queue, archive, logs.
+
+A line is overwritten by blanks where it stands: its neighbours keep their offsets, which is how the
+warehouse knows what has landed, and a writer that has the file open goes on appending. The reader
+of the queue passes blank lines over (uploader/batching.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import orjson
+
+from cdesk.contract.records import MAX_LINE_BYTES
+from cdesk.core.home import open_private
+from cdesk.queue.files import look_at
+from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
+
+_ARCHIVED: Final = re.compile(r"(?P<stem>[0-9a-f]{32}-\d{6})\.(?P<last>\d+)\.ndjson(?P<gz>\.gz)?\Z")
+_ZIPPED_MAGIC: Final = b"\x1f\x8b"
+
+
+@dataclass(slots=True)
+class ErasedLines:
+    """What went from a queue. files: logical names of the files that lost lines."""
+
+    lines: int = 0
+    files: set[str] = field(default_factory=set)
+
+
+def spellings(customer: str) -> tuple[bytes, ...]:
+    """How a customer may stand in a file: as it is, and as JSON writes it."""
+    escaped = customer.encode("unicode_escape")
+    texts = {customer.encode(), orjson.dumps(customer)[1:-1], escaped}
+    texts.add(re.sub(rb"\\x([0-9a-f]{2})", rb"\\u00\1", escaped))
+    return tuple(sorted(texts))
+
+
+def is_theirs(line: bytes, customer: str) -> bool:
+    """Whether a line of the queue is of `customer`: by its field, and where it is no record because
+    it names them.
+    """
+    try:
+        record = orjson.loads(line)
+    except ValueError:
+        return any(text in line for text in spellings(customer))
+    owner = record.get("customer") if isinstance(record, dict) else None
+    if isinstance(owner, str):
+        return owner == customer
+    return any(text in line for text in spellings(customer))
+
+
+def erase_queue(queue: Path, customer: str) -> ErasedLines:
+    """Blank the customer's lines in every file of the queue and its archive; files of which nothing
+    is left go. Nobody may drain the queue meanwhile.
+
+    Raises:
+        OSError: a file cannot be read or written; what was blanked stays so, and it can be done
+        again.
+    """
+    erased = ErasedLines()
+    for path in _files(queue):
+        match = FILE_NAME.match(path.name)
+        name = path.name if match is None else f"{match['writer']}-{match['sequence']}"
+        count, last = _blank(path, customer)
+        if count:
+            erased.lines += count
+            erased.files.add(name if match is None else name + SEALED_SUFFIX)
+        if last is None and count and match is not None and match["open"] is None:
+            path.unlink()
+    for path in _files(queue / "archive"):
+        erased.lines += _erase_archived(path, customer)
+    return erased
+
+
+def erase_log(path: Path, customer: str) -> int:
+    """Blank the lines of a log that name the customer; how many. Raises OSError."""
+    texts = spellings(customer)
+    return _rewrite(path, lambda line: any(text in line for text in texts))[0]
+
+
+def _files(folder: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(
+            Path(entry.path)
+            for entry in os.scandir(folder)
+            if not entry.is_symlink()
+            and not entry.name.endswith(".lock")
+            and isinstance(look_at(entry), int)
+        )
+    return []
+
+
+def _blank(path: Path, customer: str) -> tuple[int, int | None]:
+    return _rewrite(path, lambda line: is_theirs(line, customer))
+
+
+def _rewrite(path: Path, is_wanted: Callable[[bytes], bool]) -> tuple[int, int | None]:
+    """Blank the lines that `is_wanted` names; how many, and where the last line that is not blank
+    starts.
+    """
+    blanked, last = 0, None
+    with path.open("r+b", buffering=0) as file:
+        for offset, line in _lines(file):
+            if not line.strip(b" "):
+                continue
+            if is_wanted(line):
+                file.seek(offset)
+                file.write(b" " * len(line))  # in one write, so that none is blanked by half
+                blanked += 1
+            else:
+                last = offset
+        if blanked:
+            os.fsync(file.fileno())
+    return blanked, last
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Offset and text of each line without its line feed; a longer one than there may be in
+    parts.
+    """
+    offset = 0
+    rest = b""
+    while True:
+        file.seek(offset + len(rest))
+        data = file.read(1 << 20)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield offset, line
+            offset += len(line) + 1
+        while len(rest) > 4 * MAX_LINE_BYTES:
+            part, rest = rest[:MAX_LINE_BYTES], rest[MAX_LINE_BYTES:]
+            yield offset, part
+            offset += len(part)
+    if rest:
+        yield offset, rest
+
+
+def _erase_archived(path: Path, customer: str) -> int:
+    match = _ARCHIVED.match(path.name)
+    with path.open("rb") as file:
+        zipped = file.read(2) == _ZIPPED_MAGIC
+    if not zipped:
+        count, last = _blank(path, customer)
+        if count and last is None:
+            path.unlink()
+        elif count and match is not None:
+            path.replace(path.with_name(f"{match['stem']}.{last}.ndjson"))
+        return count
+    plain = path.with_name(f".{path.name}.erasing")
+    modified = path.stat().st_mtime
+    try:
+        try:
+            with gzip.open(path, "rb") as packed, os.fdopen(_made(plain), "wb") as out:
+                shutil.copyfileobj(packed, out, 1 << 20)
+        except (EOFError, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+                raise
+            path.unlink()  # damaged: whose lines it held cannot be told, and it never lands again
+            return 0
+        count, last = _blank(plain, customer)
+        if count and last is not None:
+            packed_again = path.with_name(f".{path.name}.partial")
+            with (
+                plain.open("rb") as source,
+                os.fdopen(_made(packed_again), "wb") as raw,
+                gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6) as zipped_again,
+            ):
+                shutil.copyfileobj(source, zipped_again, 1 << 20)
+            os.utime(packed_again, (modified, modified))
+            packed_again.replace(path)
+            if match is not None:
+                path.replace(path.with_name(f"{match['stem']}.{last}.ndjson.gz"))
+        elif count:
+            path.unlink()
+    finally:
+        plain.unlink(missing_ok=True)
+    return count
+
+
+def _made(path: Path) -> int:
+    return open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
