@@ -13,9 +13,6 @@ from typing import Final
 from cdesk.core.errors import StateDirectoryError
 
 WAIT_SECONDS: Final = 10.0
-_OWN: Final = ("tickets", "query_runs", "artifacts", "pending_insights")
-_OTHERS: Final = ("tickets", "query_runs")
-"""Results of others may show the customer among their rows: those go, too, and are run again."""
 
 
 def held_artifacts(path: Path, customer: str) -> int:
@@ -41,14 +38,15 @@ def erase_state(path: Path, customer: str, *, changed_files: Sequence[str]) -> d
         return {}
     shown = json.dumps(customer, ensure_ascii=False)[1:-1]
     with _opened(path) as connection:
-        counts = {
-            table: _deleted(connection, f"delete from {table} where customer = ?", customer)
-            for table in _OWN
-        }
-        for table in _OTHERS:
-            counts["results of others"] = counts.get("results of others", 0) + _deleted(
-                connection, f"delete from {table} where instr(coalesce(result, ''), ?) > 0", shown
+        counts: dict[str, int] = {}
+        for table, columns in _tables_of_customers(connection).items():
+            counts[table] = _deleted(
+                connection, f"delete from {table} where customer = ?", customer
             )
+            # A result of somebody else may show them among its rows: it is asked for again.
+            named = " or ".join(f"instr(coalesce({one}, ''), ?1) > 0" for one in columns)
+            others = _deleted(connection, f"delete from {table} where {named}", shown)
+            counts["results of others"] = counts.get("results of others", 0) + others
         _deleted(
             connection,
             "update worker_status set value = json_set(value, '$.reason', null) "
@@ -79,6 +77,16 @@ def erase_snapshot(path: Path, customer: str) -> int:
         return 0
     with _opened(path) as connection:
         return _deleted(connection, "delete from context where customer = ?", customer)
+
+
+def _tables_of_customers(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """Tables with a column `customer`, and their columns."""
+    tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+    found = {
+        name: [row[1] for row in connection.execute(f"pragma table_info({name})")]
+        for (name,) in tables
+    }
+    return {name: columns for name, columns in found.items() if "customer" in columns}
 
 
 def _deleted(connection: sqlite3.Connection, sql: str, *values: str) -> int:

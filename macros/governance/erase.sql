@@ -16,7 +16,7 @@
     {%- endif -%}
     {%- if execute -%}
         {%- if dry_run -%}
-            {%- for _, sql in cdesk._erasure_sql() -%}{%- do print(sql | trim ~ ';\n') -%}{%- endfor -%}
+            {%- for _, sql in cdesk._erasure_sql(cdesk._tables_of_customers(cdesk._described_relations())) -%}{%- do print(sql | trim ~ ';\n') -%}{%- endfor -%}
         {%- else -%}
             {%- do cdesk._run_erasure(customer, erased_at) -%}
         {%- endif -%}
@@ -31,7 +31,7 @@
     {%- do cdesk._execute("insert into erasing (customer, erased_at) values " ~ marks, [customer, (at | string)[:26] | replace('T', ' ') | replace('Z', '')]) -%}
     {%- do cdesk._require_no_hold(customer) -%}
     {%- set counts = {} -%}
-    {%- for table, sql in cdesk._erasure_sql() -%}
+    {%- for table, sql in cdesk._erasure_sql(cdesk._found_tables_of_customers()) -%}
         {%- if cdesk._is_there(table) -%}
             {%- set rows = cdesk._execute(sql).fetchall() -%}
             {%- set count = (rows[0][0] if rows else 0) | int -%}
@@ -72,9 +72,9 @@
 
 {#
     (table, statement) in the order that they need: ids go while the rows that tell whose they are
-    still stand.
+    still stand. Whatever table has a column `customer` is one to delete from.
 #}
-{% macro _erasure_sql() -%}
+{% macro _erasure_sql(tables) -%}
     {%- set erased = "(select erasing.customer from erasing)" -%}
     {%- set key = "(select coalesce(max(known.hash_key), " ~ cdesk.random_text() ~ ") from " ~ cdesk._in_schema('erasures') ~ " as known)" -%}
     {%- set hash = cdesk.erasure_hash('keyed.hash_key', 'keyed.customer') -%}
@@ -94,7 +94,7 @@
         {%- do statements.append(('_ingest_ids', "delete from " ~ ids ~ " where kind = '" ~ kind ~ "' and id in (select theirs." ~ id ~ " from "
             ~ cdesk._in_schema(table) ~ " as theirs where theirs.customer = " ~ erased ~ ")")) -%}
     {%- endfor -%}
-    {%- for table in ['events', 'insight_atoms', 'provenance_chain', 'artifacts', 'context_cache', 'cdesk_stitched_stream', 'added_people', 'customer_access'] -%}
+    {%- for table in tables if table not in ('quarantined_events', 'legal_holds') -%}
         {%- do statements.append((table, "delete from " ~ cdesk._in_schema(table) ~ " where customer = " ~ erased)) -%}
     {%- endfor -%}
     {%- set named = "coalesce(customer, " ~ cdesk.json_string(cdesk.try_parse_json('raw'), 'customer') ~ ")" -%}
@@ -102,4 +102,31 @@
         ~ " is null and contains(raw, " ~ erased ~ "))")) -%}
     {%- do statements.append(('landing', "delete from " ~ cdesk._in_schema('landing') ~ "\nwhere " ~ is_theirs)) -%}
     {{ return(statements) }}
+{%- endmacro %}
+
+{% macro _tables_of_customers(relations) -%}
+    {%- set found = [] -%}
+    {%- for name, relation in relations.items() if relation.kind == 'table' and 'customer' in relation.columns | map(attribute='name') -%}
+        {%- do found.append(name) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{% macro _found_tables_of_customers() -%}
+    {{ return(adapter.dispatch('_found_tables_of_customers', 'cdesk')()) }}
+{%- endmacro %}
+
+{% macro default___found_tables_of_customers() -%}
+    {{ return(cdesk._tables_of_customers(cdesk._existing_relations())) }}
+{%- endmacro %}
+
+{# https://duckdb.org/docs/stable/sql/meta/duckdb_table_functions: of one file of several #}
+{% macro duckdb___found_tables_of_customers() -%}
+    {%- set sql -%}
+    select duckdb_columns.table_name
+    from duckdb_columns() inner join duckdb_tables() using (database_name, schema_name, table_name)
+    where database_name = current_database() and schema_name = '{{ target.schema }}' and column_name = 'customer'
+    order by duckdb_columns.table_name
+    {%- endset -%}
+    {{ return(run_query(sql).columns[0].values() | list) }}
 {%- endmacro %}

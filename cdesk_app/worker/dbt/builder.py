@@ -73,7 +73,10 @@ class WarmDbt:
             parsed=parsed,
             fingerprint=self._fingerprint,
             error=None if outcome.exception is None else str(outcome.exception),
-            nodes=[_node(result) for result in getattr(outcome.result, "results", None) or ()],
+            nodes=[
+                _node(result, watcher.problem)
+                for result in getattr(outcome.result, "results", None) or ()
+            ],
             told=watcher.told,
         )
 
@@ -112,11 +115,15 @@ class _Progress:
         self._done = 0
         self.told: list[str] = []
         """What macros logged for a person."""
+        self.problem: str | None = None
+        """Why an operation failed, which its result does not say."""
         self._lock = threading.Lock()  # dbt runs several nodes at once
 
     def __call__(self, message: Any) -> None:
         if message.info.name == "JinjaLogInfo":
             self.told.append(message.data.msg)
+        elif message.info.name == "RunningOperationCaughtError":
+            self.problem = message.data.exc
         elif message.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
             data = message.data
             total = data.num_models if message.info.name == "LogTestResult" else data.total
@@ -146,14 +153,14 @@ def _answer(
     }
 
 
-def _node(result: Any) -> dict[str, Any]:
+def _node(result: Any, problem: str | None) -> dict[str, Any]:
     node = getattr(result, "node", None)  # an operation has only the name of its macro
     return {
         "name": result.unique_id.rpartition(".")[2] if node is None else node.name,
         "type": "operation" if node is None else str(node.resource_type),
         "status": str(result.status),
         "seconds": round(result.execution_time, 3),
-        "message": result.message,
+        "message": result.message or (problem if node is None else None),
     }
 
 
