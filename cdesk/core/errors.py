@@ -21,6 +21,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── SnapshotError           context.db is missing or cannot be used
 │   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
 ├── KillSwitchActive        queries are refused by decision
+├── BackupRefused           a file is no sound backup, or cannot become one (cdesk_app.ops.backup)
 ├── LegalHold               what is to be erased must be kept
 ├── LinkRefused             a link of a card is forged, expired or revoked (cdesk_app.render.links)
 ├── Gone                    what a card showed is not kept any more (cdesk_app.render.card)

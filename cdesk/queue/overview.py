@@ -23,6 +23,7 @@ from cdesk.state.facts import KillSwitch, read_status
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
     BreakerState,
+    LastBackup,
     LastBuild,
     LastCleanUp,
     LastLanding,
@@ -86,6 +87,7 @@ class Overview:
     last_test: LastTest
     last_refresh: LastRefresh
     last_clean_up: LastCleanUp
+    last_backup: LastBackup
     breaker: BreakerState
     quarantine: Quarantined
 
@@ -114,6 +116,7 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
                 last_test=read_status(state, LastTest),
                 last_refresh=read_status(state, LastRefresh),
                 last_clean_up=read_status(state, LastCleanUp),
+                last_backup=read_status(state, LastBackup),
                 breaker=read_status(state, BreakerState),
                 quarantine=read_status(state, Quarantined),
             )

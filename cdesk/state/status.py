@@ -174,6 +174,14 @@ class Pressure(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class LastBackup(Fact):
+    """The last `cdesk backup`; `bytes` is the size of its file."""
+
+    at: str | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRequest(Fact):
     """Somebody asks the running worker for a whole pipeline cycle."""
 
@@ -207,6 +215,7 @@ KEYS.update(
         LastRefresh: "last_refresh",
         LastCatalog: "last_catalog",
         LastCleanUp: "last_clean_up",
+        LastBackup: "last_backup",
         Insights: "insights",
         Spent: "spent",
         Pressure: "pressure",

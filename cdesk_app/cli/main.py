@@ -66,6 +66,14 @@ COMMANDS: Final = {
         "cdesk_app.cli.quarantine",
         "lines that are no records: see them, replay them after a fix, discard them",
     ),
+    "backup": (
+        "cdesk_app.cli.backup",
+        "the state directory in one file, while everything runs",
+    ),
+    "restore": (
+        "cdesk_app.cli.restore",
+        "a backup back into an empty directory, or beside; --check only reads it",
+    ),
     "erase": (
         "cdesk_app.cli.erase",
         "take everything of one customer out of every file and table, with a report",

@@ -46,6 +46,7 @@ def _lines(found: Overview) -> Iterator[tuple[str, object]]:
     yield "last refresh", _when(found.last_refresh.at, refreshed)
     removed = f"{found.last_clean_up.removed:,} things removed"
     yield "last clean-up", _when(found.last_clean_up.at, removed)
+    yield "last backup", _when(found.last_backup.at, size(found.last_backup.bytes))
     yield "snapshot", age(found.snapshot_at)
     yield "queries", f"{tickets.queued:,} waiting, {tickets.running:,} running"
     because = f" ({found.breaker.reason})" if found.breaker.reason else ""

@@ -26,21 +26,19 @@ delete from CLAUDE_LOGS.ACTIVITIES._ingest_ids where kind = 'query_run' and id i
 
 delete from CLAUDE_LOGS.ACTIVITIES._ingest_ids where kind = 'artifact' and id in (select theirs.artifact_id from CLAUDE_LOGS.ACTIVITIES.artifacts as theirs where theirs.customer = (select erasing.customer from erasing));
 
+delete from CLAUDE_LOGS.ACTIVITIES.customer_access where customer = (select erasing.customer from erasing);
+
+delete from CLAUDE_LOGS.ACTIVITIES.added_people where customer = (select erasing.customer from erasing);
+
 delete from CLAUDE_LOGS.ACTIVITIES.events where customer = (select erasing.customer from erasing);
 
 delete from CLAUDE_LOGS.ACTIVITIES.insight_atoms where customer = (select erasing.customer from erasing);
 
 delete from CLAUDE_LOGS.ACTIVITIES.provenance_chain where customer = (select erasing.customer from erasing);
 
-delete from CLAUDE_LOGS.ACTIVITIES.artifacts where customer = (select erasing.customer from erasing);
-
 delete from CLAUDE_LOGS.ACTIVITIES.context_cache where customer = (select erasing.customer from erasing);
 
-delete from CLAUDE_LOGS.ACTIVITIES.cdesk_stitched_stream where customer = (select erasing.customer from erasing);
-
-delete from CLAUDE_LOGS.ACTIVITIES.added_people where customer = (select erasing.customer from erasing);
-
-delete from CLAUDE_LOGS.ACTIVITIES.customer_access where customer = (select erasing.customer from erasing);
+delete from CLAUDE_LOGS.ACTIVITIES.artifacts where customer = (select erasing.customer from erasing);
 
 delete from CLAUDE_LOGS.ACTIVITIES.quarantined_events
 where coalesce(customer, cast(get(try_parse_json(raw), 'customer') as varchar)) = (select erasing.customer from erasing) or (coalesce(customer, cast(get(try_parse_json(raw), 'customer') as varchar)) is null and contains(raw, (select erasing.customer from erasing)));

@@ -1,0 +1,233 @@
+"""A backup that is made while everything goes on, and what is refused of one."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import threading
+import zipfile
+from pathlib import Path
+
+import orjson
+import pytest
+from landing_table import event, landed, make_landing
+
+from cdesk.core.config import Settings
+from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk.core.home import StateDirectory
+from cdesk.queue.overview import gather
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.ops.backup import (
+    MANIFEST,
+    BackupRefused,
+    check_backup,
+    make_backup,
+    read_manifest,
+    restore_backup,
+)
+from uploader.uploader import Uploader
+
+
+def settings(home: StateDirectory) -> Settings:
+    return Settings(home=home.root, customer="ada")
+
+
+def uploader(home: StateDirectory) -> Uploader:
+    return Uploader(home, DuckDBWarehouse(home.warehouse))
+
+
+@pytest.fixture
+def full(state_home: StateDirectory) -> StateDirectory:
+    """Something of everything."""
+    make_landing(state_home.warehouse)
+    with contextlib.closing(open_state(state_home.state_db)):
+        pass
+    writer = QueueWriter(state_home.queue)
+    writer.append(event()[1])
+    writer.close()
+    result = state_home.artifacts / ("0" * 16) / "x.parquet"
+    result.parent.mkdir(parents=True)
+    result.write_bytes(b"PAR1")
+    (state_home.root / "config.toml").write_text('customer = "ada"\n')
+    return state_home
+
+
+@pytest.fixture
+def backup(full: StateDirectory, tmp_path: Path) -> Path:
+    file = tmp_path / "backup.zip"
+    make_backup(settings(full), full, file)
+    return file
+
+
+def test_what_was_acknowledged_before_it_is_there_once_after_it(
+    full: StateDirectory, tmp_path: Path
+) -> None:
+    """A writer and an uploader go on all the while."""
+    stop, before, ids = threading.Event(), [], set()
+
+    def write() -> None:
+        writer = QueueWriter(full.queue)
+        while not stop.is_set():
+            id, line = event()
+            writer.append(line)
+            before.append(id)
+            if len(before) % 40 == 0:
+                writer.seal()
+                stop.wait(0.02)
+        writer.close()
+
+    def land() -> None:
+        own = uploader(full)
+        while not stop.is_set():
+            own.drain()
+            stop.wait(0.1)  # as the worker pauses
+        own.close()
+
+    threads = [threading.Thread(target=write), threading.Thread(target=land)]
+    for thread in threads:
+        thread.start()
+    try:
+        while len(before) < 200:
+            stop.wait(0.01)
+        ids = set(before)
+        make_backup(settings(full), full, tmp_path / "b.zip")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    other = StateDirectory(tmp_path / "other")
+    restore_backup(tmp_path / "b.zip", other.root)
+    for path in other.queue.glob("*.lock"):
+        path.unlink()
+    own = uploader(other)
+    assert own.drain().quarantined == 0
+    own.close()
+    found = [row[0] for row in landed(other.warehouse)]
+    assert ids <= set(found)
+    assert len(found) == len(set(found))
+    assert gather(settings(full), full).last_backup.bytes == (tmp_path / "b.zip").stat().st_size
+
+
+def test_it_is_private_and_comes_back_as_it_was(
+    full: StateDirectory, backup: Path, tmp_path: Path
+) -> None:
+    assert backup.stat().st_mode & 0o077 == 0
+    manifest = check_backup(backup)
+    (tmp_path / "empty" / "queue").mkdir(parents=True)
+    restore_backup(backup, tmp_path / "empty")
+    for name in manifest.members:
+        if not name.endswith(".db"):
+            assert (tmp_path / "empty" / name).read_bytes() == (full.root / name).read_bytes()
+            assert (tmp_path / "empty" / name).stat().st_mode & 0o077 == 0
+    assert {"state.db", "warehouse.duckdb", "config.toml"} <= manifest.members.keys()
+    assert any(name.startswith("artifacts/") for name in manifest.members)
+    with contextlib.closing(sqlite3.connect(tmp_path / "empty" / "state.db")) as state:
+        assert state.execute("pragma quick_check").fetchone() == ("ok",)
+
+
+def test_a_living_directory_is_not_touched(full: StateDirectory, backup: Path) -> None:
+    before = sorted(path for path in full.root.rglob("*"))
+    with pytest.raises(BackupRefused, match=r"is not empty.*nothing in it was touched.*--to"):
+        restore_backup(backup, full.root)
+    assert sorted(path for path in full.root.rglob("*")) == before
+
+
+def test_a_file_that_is_there_is_not_replaced(full: StateDirectory, backup: Path) -> None:
+    before = backup.read_bytes()
+    with pytest.raises(BackupRefused, match="is there already"):
+        make_backup(settings(full), full, backup)
+    assert backup.read_bytes() == before
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-40])
+
+
+def _halved(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+
+
+def _flipped(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        at = archive.getinfo("warehouse.duckdb").header_offset + 200
+    data = bytearray(file.read_bytes())
+    data[at] ^= 0xFF
+    file.write_bytes(bytes(data))
+
+
+def _again(file: Path, name: str, content: bytes | None, *, as_name: str | None = None) -> None:
+    """The archive written anew by somebody's tool, sound as a zip, one member another."""
+    with zipfile.ZipFile(file) as archive:
+        members = {one: archive.read(one) for one in archive.namelist()}
+    old = members.pop(name)
+    if content is not None or as_name:
+        members[as_name or name] = old if content is None else content
+    with zipfile.ZipFile(file, "w") as archive:
+        for one, data in members.items():
+            archive.writestr(one, data)
+
+
+def _edited(file: Path) -> None:
+    _again(file, "config.toml", b'customer = "eve"\n')
+
+
+def _lacking(file: Path) -> None:
+    _again(file, "state.db", None)
+
+
+def _outside(file: Path) -> None:
+    _again(file, "config.toml", None, as_name="../config.toml")
+
+
+def _other_manifest(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        manifest = orjson.loads(archive.read(MANIFEST))
+    manifest["at"] = "2020-01-01T00:00:00.000000Z"
+    _again(file, MANIFEST, orjson.dumps(manifest))
+
+
+def _no_zip(file: Path) -> None:
+    file.write_bytes(b"hello")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_cut, _halved, _flipped, _edited, _lacking, _outside, _other_manifest, _no_zip, Path.unlink],
+)
+def test_what_is_cut_or_edited_is_refused_and_nothing_is_left(
+    backup: Path, tmp_path: Path, damage: object
+) -> None:
+    assert callable(damage)
+    damage(backup)
+    with pytest.raises(CdeskError, match=r"no whole backup|is not there"):
+        check_backup(backup)
+    with pytest.raises(CdeskError):
+        restore_backup(backup, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    assert not (tmp_path / ".other.restoring").exists()
+
+
+def test_one_of_a_newer_version_is_refused_with_what_to_do(backup: Path) -> None:
+    with zipfile.ZipFile(backup) as archive:
+        manifest = orjson.loads(archive.read(MANIFEST))
+    manifest["state"] += 1
+    _again(backup, MANIFEST, orjson.dumps(manifest))
+    with pytest.raises(NewerVersion, match=r"made by a newer cdesk.*upgrade this one"):
+        read_manifest(backup)
+
+
+def test_a_full_disk_leaves_no_half_backup(
+    full: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full_disk)
+    with pytest.raises(CdeskError, match="No space left on device"):
+        make_backup(settings(full), full, tmp_path / "sub" / "b.zip")
+    assert list((tmp_path / "sub").iterdir()) == []
+    shutil.rmtree(tmp_path / "sub")
