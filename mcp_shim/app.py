@@ -14,6 +14,7 @@ from cdesk.contract.vocabulary import SHED_PRIORITY, UNKNOWN_PRIORITY
 from cdesk.core.clock import IdSource, NowNs
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError
+from cdesk.core.features import APPS
 from cdesk.core.home import StateDirectory
 from cdesk.core.metrics import ERRORS, RECORDS_SHED, RETRIES
 from cdesk.core.wake import WakeSender
@@ -201,7 +202,10 @@ class App:
         starter: WorkerStarter,
         *,
         transport: str = "stdio",
+        cards: bool = True,
     ) -> None:
+        """cards: whether answers come with a card where the client shows one."""
+        self.cards = cards
         self.records = records
         self.counts = records.counts
         self.transport = transport
@@ -231,6 +235,7 @@ class App:
             Readers.of(home, lambda: starter.missing, timezone=settings.timezone),
             starter,
             transport=transport,
+            cards=settings.features.has(APPS),
         )
 
     def after_call(self, *, needs_worker: bool) -> None:

@@ -21,6 +21,7 @@ from cdesk.contract.redaction import redact_value
 from cdesk.core.clock import format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
+from cdesk.core.features import HTTP
 from cdesk.core.home import StateDirectory
 from cdesk.core.log import set_up_logging
 from cdesk.state.access import AccessStore
@@ -53,6 +54,7 @@ def main(
         CdeskError: the state directory or the address cannot be used, or nobody could be known
         there.
     """
+    settings.features.require(HTTP)
     http = settings.http
     http = replace(
         http,

@@ -127,13 +127,23 @@ class Session:
         self.shared = shared
         self.recorder = Recorder(app.records, customer=caller.customer, session_id=session_id)
         self.context = CustomerContext(app.readers, caller.customer)
-        self.shows_cards = False
-        """Whether the client shows pages beside answers; known once the session has begun."""
+        self._client_shows_cards = False
         self.calls = 0
         self.errors = 0
         self._started: float | None = None
         self._path_seconds: float | None = None
         """What the calls of this turn have taken since its get_context; None before that."""
+
+    @property
+    def shows_cards(self) -> bool:
+        """Whether pages beside answers are shown: the client does, which is known once the session
+        has begun, and the feature is on.
+        """
+        return self._client_shows_cards and self.app.cards
+
+    @shows_cards.setter
+    def shows_cards(self, client_does: bool) -> None:
+        self._client_shows_cards = client_does
 
     @property
     def begun(self) -> bool:

@@ -7,10 +7,10 @@
         'activity_count', 'customer_count', 'session_count', 'question_count', 'tool_call_count',
         'insight_count',
     ],
-    'obs_query_costs': ['query_count', 'failed_count', 'elapsed_seconds', 'byte_count', 'credits'],
     'obs_provenance_coverage': ['provenance_coverage'],
     'obs_quarantine': ['line_count', 'quarantined_count'],
 } -%}
+{%- set costs = ['query_count', 'failed_count', 'elapsed_seconds', 'byte_count', 'credits'] -%}
 {%- set by_tool = [
     'call_count', 'error_count', 'latency_p50_ms', 'latency_p95_ms', 'latency_p99_ms',
 ] -%}
@@ -42,6 +42,16 @@ metrics as (
     from {{ model }}
     union all
     {% endfor %}
+    {% endfor %}
+    {% for column in costs %}
+    select
+        day,
+        'query_costs.{{ column }}' as metric,
+        '' as of_what,
+        cast(sum({{ column }}) as double) as metric_value
+    from {{ ref('obs_query_costs') }}
+    group by day
+    union all
     {% endfor %}
     {% for column in by_tool %}
     select

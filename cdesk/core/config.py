@@ -13,6 +13,8 @@ from typing import Literal, cast
 
 from cdesk.core.checks import check_customer
 from cdesk.core.errors import ConfigurationError, shown
+from cdesk.core.features import NAMES as FEATURE_NAMES
+from cdesk.core.features import NONE_SWITCHED, Features, read_features
 
 Target = Literal["duckdb", "snowflake"]
 WorkerMode = Literal["auto", "off"]
@@ -156,7 +158,11 @@ class BudgetSettings:
         return any(limit is not None for limit in (self.day, self.week, self.month))
 
 
-TABLES = {"capture": ("enabled", "include_text", "exclude"), "budget": ("day", "week", "month")}
+TABLES = {
+    "capture": ("enabled", "include_text", "exclude"),
+    "budget": ("day", "week", "month"),
+    "features": FEATURE_NAMES,
+}
 """The tables of config.toml, each with its keys; `CDESK_CAPTURE` (`on`, `off`) comes before
 `capture.enabled`.
 """
@@ -201,6 +207,7 @@ class Settings:
     costs: CostCaps = CostCaps()
     capture: CaptureSettings = CaptureSettings()
     budget: BudgetSettings = BudgetSettings()
+    features: Features = NONE_SWITCHED
     environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The environment as it was read, for child processes and for the engines' own variables (never
     logged).
@@ -299,6 +306,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         costs=_costs(value),
         capture=_capture(tables.get("capture", {}), environ.get("CDESK_CAPTURE", "")),
         budget=_budget(tables.get("budget", {})),
+        features=read_features(tables.get("features", {})),
         environ=dict(environ),
     )
 
@@ -451,7 +459,6 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, dict[str, object]]
         values = tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from None
-    known = (*SETTINGS[1:], *HTTP_SETTINGS, *OPS_SETTINGS)
     tables: dict[str, dict[str, object]] = {}
     for key in TABLES.keys() & values.keys():
         table = values.pop(key)
@@ -463,6 +470,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, dict[str, object]]
                 f"{path}: unknown setting {odd[0]!r} in [{key}]; allowed: {allowed}"
             )
         tables[key] = table
+    known = (*SETTINGS[1:], *HTTP_SETTINGS, *OPS_SETTINGS)
     for key, item in values.items():
         if key not in known:
             raise ConfigurationError(

@@ -13,6 +13,7 @@ import orjson
 from cdesk.contract.records import MAX_LINE_BYTES
 from cdesk.core.config import Settings
 from cdesk.core.errors import SnapshotError, StateDirectoryError
+from cdesk.core.features import FEATURES
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
 from cdesk.core.wake import read_worker
@@ -30,6 +31,7 @@ from cdesk.state.status import (
     LastRefresh,
     LastTest,
     Quarantined,
+    Spent,
     WorkerState,
 )
 from cdesk.state.tickets import count_open
@@ -69,6 +71,17 @@ class Tickets:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureState:
+    """A feature: whether it is on, whether it is so by default, and which version brought it."""
+
+    name: str
+    on: bool
+    default: bool
+    since: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The state of a state directory. Timestamps are RFC 3339 in UTC, None for what has never
     happened.
@@ -90,6 +103,8 @@ class Overview:
     last_backup: LastBackup
     breaker: BreakerState
     quarantine: Quarantined
+    spent: Spent
+    features: list[FeatureState]
 
 
 def gather(settings: Settings, home: StateDirectory) -> Overview:
@@ -119,6 +134,13 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
                 last_backup=read_status(state, LastBackup),
                 breaker=read_status(state, BreakerState),
                 quarantine=read_status(state, Quarantined),
+                spent=read_status(state, Spent),
+                features=[
+                    FeatureState(
+                        one.name, settings.features.has(one), one.default, one.since, one.text
+                    )
+                    for one in FEATURES
+                ],
             )
     except sqlite3.Error as error:
         raise StateDirectoryError(

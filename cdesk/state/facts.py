@@ -38,12 +38,13 @@ class CatalogSeal(Fact):
 @dataclass(frozen=True, slots=True)
 class KillSwitch(Fact):
     """Whether queries are refused (cdesk/state/kill_switch.py). `since` is when it was last turned,
-    None where it never was.
+    None where it never was; `by` is the part of the system that did, None for a person.
     """
 
     on: bool = False
     reason: str | None = None
     since: str | None = None
+    by: str | None = None
 
     @property
     def message(self) -> str:

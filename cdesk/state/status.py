@@ -148,6 +148,7 @@ class Spent(Fact):
     period: the day that is counted (UTC). read_at: when the meter was last read. used: measure →
     what was used in the period. caps: measure → its cap, those without one left out.
     estimated: credits among them that no meter shows yet. usd_per_hour: over the last hour.
+    usd_per_credit: the price as the warehouse last told it.
     allowed: measure → what was used when a person turned the kill switch off: counting goes on
     from there. tripped: why the guard turned the switch in this period.
     """
@@ -160,6 +161,7 @@ class Spent(Fact):
     caps: dict[str, float] = field(default_factory=dict)
     estimated: float = 0.0
     usd_per_hour: float = 0.0
+    usd_per_credit: float = 0.0
     allowed: dict[str, float] = field(default_factory=dict)
     tripped: str | None = None
 

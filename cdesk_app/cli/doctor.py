@@ -310,6 +310,26 @@ def _overview(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
     yield _worker(overview, settings)
     yield _queue(overview, home)
     yield _quarantine(overview)
+    yield _costs(overview)
+
+
+def _costs(overview: Overview) -> Finding:
+    from cdesk_app.cli.status import used_told
+
+    spent = overview.spent
+    found = used_told(spent)
+    if spent.problem is not None:
+        return Finding(
+            "cost guard",
+            "failed",
+            found,
+            "give the worker's role what reads the meter: grant database role "
+            "snowflake.usage_viewer to role CDESK_TRANSFORMER, then 'cdesk refresh'",
+        )
+    if spent.tripped is not None:
+        todo = "'cdesk kill-switch off' allows as much again; the next day (UTC) does by itself"
+        return Finding("cost guard", "note", spent.tripped, todo)
+    return Finding("cost guard", "ok", found)
 
 
 def _warehouse(settings: Settings, home: StateDirectory) -> Finding:

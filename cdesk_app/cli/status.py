@@ -5,16 +5,16 @@ no warehouse.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cdesk_app.cli.output import age, pairs, size, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
-    from cdesk.queue.overview import Overview, Queue, Worker
+    from cdesk.queue.overview import FeatureState, Overview, Queue, Worker
     from cdesk.state.facts import KillSwitch
-    from cdesk.state.status import LastBuild, LastTest, Quarantined
+    from cdesk.state.status import LastBuild, LastTest, Quarantined, Spent
 
 EXAMPLE = "cdesk status --json"
 
@@ -52,7 +52,9 @@ def _lines(found: Overview) -> Iterator[tuple[str, object]]:
     because = f" ({found.breaker.reason})" if found.breaker.reason else ""
     yield "breaker", found.breaker.state + because
     yield "quarantine", quarantined(found.quarantine)
+    yield "used today", used_told(found.spent)
     yield "kill switch", _switch(found.kill_switch)
+    yield from _features(found.features)
 
 
 def worker_told(worker: Worker) -> str:
@@ -73,6 +75,28 @@ def quarantined(fact: Quarantined) -> str:
         return "empty"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(fact.reasons.items()))
     return f"{fact.lines:,} lines, the last {age(fact.at)} ({reasons}); see 'cdesk quarantine list'"
+
+
+def _features(features: Sequence[FeatureState]) -> Iterator[tuple[str, str]]:
+    """One line each: on or off, the default where it is another, since when."""
+    for one in features:
+        state = "on" if one.on else "off"
+        default = "" if one.on is one.default else f", by default {'on' if one.default else 'off'}"
+        yield f"feature {one.name}", f"{state}{default}, since {one.since}: {one.text}"
+
+
+def used_told(spent: Spent) -> str:
+    """What the cost guard counts, against its caps."""
+    if spent.at is None:
+        return "nothing counted yet"
+    parts = []
+    for measure, used in sorted(spent.used.items()):
+        cap = spent.caps.get(measure)
+        counted = used - spent.allowed.get(measure, 0.0)
+        of = f" of {cap:,.10g}" if cap else ""
+        parts.append(f"{counted:,.4g}{of} {measure.replace('_', ' ')}")
+    problem = f"; the meter cannot be read: {spent.problem}" if spent.problem else ""
+    return f"{', '.join(parts)} ({age(spent.at)}){problem}"
 
 
 def _queue(queue: Queue) -> Iterator[tuple[str, object]]:

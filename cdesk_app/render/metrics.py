@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, Forbidden
+from cdesk.core.features import METRICS
 from cdesk.core.home import StateDirectory
 from mcp_shim.auth import Unauthorized
 from mcp_shim.transports.http_metrics import Scraper, exposition, require_scraper
@@ -18,8 +19,12 @@ from mcp_shim.transports.http_metrics import Scraper, exposition, require_scrape
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def metrics_route(settings: Settings, home: StateDirectory) -> Route:
-    """The metrics of the whole state directory, for who may read them."""
+def metrics_routes(settings: Settings, home: StateDirectory) -> list[Route]:
+    """The metrics of the whole state directory, for who may read them; none where that feature is
+    off.
+    """
+    if not settings.features.has(METRICS):
+        return []
     behind_proxy = urlsplit(settings.render_url).hostname not in LOOPBACK
 
     def answer(scraper: Scraper) -> Response:
@@ -41,4 +46,4 @@ def metrics_route(settings: Settings, home: StateDirectory) -> Route:
         scraper = Scraper(request.client.host if request.client else "", request.headers)
         return await run_in_threadpool(answer, scraper)
 
-    return Route("/metrics", metrics, methods=["GET"])
+    return [Route("/metrics", metrics, methods=["GET"])]

@@ -42,7 +42,7 @@ from cdesk_app.render.board_pages import BoardSource, board_routes
 from cdesk_app.render.card import Card, Cards
 from cdesk_app.render.dashboard import Figures
 from cdesk_app.render.links import Links
-from cdesk_app.render.metrics import metrics_route
+from cdesk_app.render.metrics import metrics_routes
 from cdesk_app.render.paint import Painter
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def serve(
             source = replace(make_source(settings, home), stopping=lambda: server.should_exit)
             made = make_app(
                 replace(renderer, painted=recorder),
-                more=[*board_routes(renderer, source), metrics_route(settings, home)],
+                more=[*board_routes(renderer, source), *metrics_routes(settings, home)],
             )
             watched = _Watched(made)
             server = uvicorn.Server(

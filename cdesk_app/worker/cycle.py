@@ -81,6 +81,7 @@ def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = No
         report.contexts_changed += pipeline.last_changed
     pipeline.export()
     report.templates = pipeline.last_templates
+    pipeline.costs.look()
     say("running tickets", 0, 0)
     report.tickets = run_tickets(pipeline, seconds=TICKETS_SECONDS)
     if pipeline.builds and (full or pipeline.test_due):

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, Forbidden
+from cdesk.core.features import METRICS
 from cdesk.core.home import StateDirectory
 from cdesk.state.counts import Counts
 from mcp_shim.auth import Unauthorized
@@ -30,7 +31,7 @@ def serving_metrics(settings: Settings, home: StateDirectory, counts: Counts) ->
     """Answer Prometheus meanwhile. Where that cannot be, the log and `cdesk doctor` say so, and the
     worker works on.
     """
-    if not settings.metrics_address:
+    if not settings.metrics_address or not settings.features.has(METRICS):
         yield
         return
     host, _, port = settings.metrics_address.rpartition(":")

@@ -27,6 +27,7 @@ from cdesk.core.errors import (
     CdeskError,
     SnapshotDamaged,
 )
+from cdesk.core.features import COST_GUARD
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from cdesk.core.metrics import BUILD_SECONDS, BUILDS
@@ -52,6 +53,7 @@ from cdesk.warehouse.factory import open_warehouse
 from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.bookkeeping import Bookkeeping
 from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker.cost_guard import CostGuard, account_meter
 from cdesk_app.worker.dashboard import export_dashboard
 from cdesk_app.worker.dbt.build import Builder, BuildReport, Progress, has_other_columns
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
@@ -130,6 +132,18 @@ class Pipeline:
         )
         self.clean_up = CleanUp(
             settings, home, warehouse, artifacts, presenter, state, self.status, now_ns
+        )
+        self.costs = CostGuard(
+            settings.costs,
+            state,
+            self.status,
+            meter=(
+                account_meter(warehouse, self.catalog.get, local_caller(settings))
+                if settings.target == "snowflake"
+                else None
+            ),
+            now_ns=now_ns,
+            enabled=settings.features.has(COST_GUARD),
         )
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
         self.backlog = HistoryBacklog(home)

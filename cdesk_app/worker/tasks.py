@@ -13,6 +13,7 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     dashboard   after a refresh, once a minute at most
     clean up    once a day, whichever worker of the directory runs then
     seal        the worker's own queue file has come of age
+    costs       once a minute while there are turns: what was used, against its caps
     counts      what was counted is handed over, when there is a turn anyway
 """
 
@@ -48,6 +49,7 @@ BUSY_POLL_SECONDS: Final = 1.0
 CATALOG_SECONDS: Final = 300.0
 DASHBOARD_SECONDS: Final = 60.0
 COUNTS_SECONDS: Final = 5.0
+COSTS_SECONDS: Final = 60.0
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
 other out.
@@ -183,6 +185,7 @@ class PipelineTasks:
             Task("clean up", lambda _: pipeline.clean_up.due_in(), self.clean_up),
             Task("seal", lambda _: 0.0 if pipeline.queue.due else None, self.seal),
             # Idle means idle: it wakes nobody by itself.
+            Task("costs", self.costs_due, self.costs),
             Task("counts", lambda since: 0.0 if since >= COUNTS_SECONDS else None, self.counts),
         ]
 
@@ -288,6 +291,13 @@ class PipelineTasks:
 
     def clean_up(self) -> bool:
         self._pipeline.clean_up.run()
+        return False
+
+    def costs_due(self, since: float) -> float | None:
+        return 0.0 if since >= COSTS_SECONDS and self._pipeline.costs.enabled else None
+
+    def costs(self) -> bool:
+        self._pipeline.costs.look()
         return False
 
     def counts(self) -> bool:

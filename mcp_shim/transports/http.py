@@ -44,6 +44,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cdesk.core.clock import format_ts
 from cdesk.core.config import HttpSettings, Settings
 from cdesk.core.errors import CdeskError, Forbidden
+from cdesk.core.features import METRICS
 from cdesk.core.home import StateDirectory
 from cdesk.core.metrics import AUTH_REFUSALS, ERRORS, HTTP_REQUESTS, RATE_LIMITED
 from cdesk.core.wake import WakeSender
@@ -250,6 +251,8 @@ class Service:
 
     async def _metrics(self, call: Call, request: Request, _: Send) -> Response:
         """The metrics of the whole state directory, whichever process is asked."""
+        if not self._settings.features.has(METRICS):
+            raise Refused(404, "Not Found")
         if request.method != "GET":
             return Response(status_code=405, headers={"Allow": "GET"})
         http = self._settings.http

@@ -39,6 +39,7 @@ from cdesk.core.errors import (
     StateDirectoryError,
     WarehouseUnavailable,
 )
+from cdesk.core.features import STREAMING
 from cdesk.core.home import write_private
 from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.batch import LineBatch
@@ -396,7 +397,7 @@ def open_snowflake(settings: Settings) -> Warehouse:
     wanted = environ.get("CDESK_SNOWFLAKE_LANDING") or (
         "streaming" if pipe and _has_key(login) else "connector"
     )
-    if wanted == "connector":
+    if wanted == "connector" or (wanted == "streaming" and not settings.features.has(STREAMING)):
         return plain
     if wanted != "streaming":
         raise ConfigurationError(
