@@ -1,7 +1,7 @@
 {#
-    What the account's meter says of the warehouse that reads it, one row an hour of the last 32
-    days: `hour_at` (UTC), `credits`. Empty where the engine has no meter. The view is up to three
-    hours behind.
+    What the account's meter says of this installation's two warehouses, one row an hour of the last
+    32 days: `hour_at` (UTC), `credits`. Empty where the engine has no meter. The view is up to
+    three hours behind.
     https://docs.snowflake.com/en/sql-reference/account-usage/warehouse_metering_history
 #}
 {% macro metered_credits() -%}
@@ -16,12 +16,13 @@
 {%- endmacro %}
 
 {% macro snowflake__metered_credits() -%}
+    {%- set names = cdesk._snowflake_names() -%}
     select
         cast(convert_timezone('UTC', start_time) as timestamp_ntz) as hour_at,
         cast(sum(credits_used) as float) as credits
     from snowflake.account_usage.warehouse_metering_history
     where
         start_time >= dateadd(day, -32, current_timestamp())
-        and warehouse_name = current_warehouse()
+        and warehouse_name in ('{{ names.query_warehouse }}', '{{ names.build_warehouse }}')
     group by cast(convert_timezone('UTC', start_time) as timestamp_ntz)
 {%- endmacro %}

@@ -570,7 +570,7 @@ def dispatch(
         ACCOUNT.altered[name_of(found["name"], conn)] = time.time()
     if "last_altered" in bare.lower():
         bare = TABLES.sub(lambda match: tables_sql(match[0], conn), bare)
-    if re.search(r"account_usage|vw_sql_events", bare, re.IGNORECASE):
+    if re.search(r"account_usage|vw_sql_events|obs_hourly_costs", bare, re.IGNORECASE):
         refresh_history(conn)
     bare = re.sub(
         r"^(\s*create\s+schema\s.*?)\s+with\s+managed\s+access", r"\1", bare, flags=re.IGNORECASE
@@ -626,7 +626,7 @@ def shuffled(cursor: Any, query_id: str) -> Any:
 
 def refresh_history(conn: Any) -> None:
     """`snowflake.account_usage`, from what has run: seconds are real, bytes and credits are made up
-    (1,000 and 0.001 a statement).
+    (1,000 and 0.001 a statement); no hour is metered yet.
     """
     duck = conn._duck_conn
     duck.execute(
@@ -636,7 +636,10 @@ def refresh_history(conn: Any) -> None:
         "create or replace table snowflake.account_usage.query_history (query_id varchar, query_tag varchar, total_elapsed_time bigint, "
         "bytes_scanned bigint, credits_used_cloud_services double, start_time timestamptz default now()); "
         "create or replace table snowflake.account_usage.query_attribution_history as select null::varchar as query_id, "
-        "null::double as credits_attributed_compute, null::timestamptz as start_time where false"
+        "null::double as credits_attributed_compute, null::timestamptz as start_time where false; "
+        "create or replace table snowflake.account_usage.warehouse_metering_history as "
+        "select null::timestamptz as start_time, null::varchar as warehouse_name, "
+        "null::double as credits_used where false"
     )
     done = [s for s in ACCOUNT.statements if s.get("query_id") and s.get("tag")]
     for statement in done:
