@@ -61,6 +61,10 @@ COMMANDS: Final = {
         "cdesk_app.cli.metrics",
         "what Prometheus reads: one scrape; or the alert rules, or the Grafana dashboard",
     ),
+    "service": (
+        "cdesk_app.cli.service",
+        "let the operating system run the worker, the HTTP service or the renderer",
+    ),
     "token": ("cdesk_app.cli.token", "who may use the HTTP service: add, list, revoke tokens"),
     "quarantine": (
         "cdesk_app.cli.quarantine",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
@@ -35,6 +36,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--foreground", action="store_true", help="log to standard error instead of worker.log"
     )
     parser.add_argument(
+        "--stay",
+        action="store_true",
+        help="stay when nobody is there any more, as a service of the operating system does",
+    )
+    parser.add_argument(
         "--stop",
         action="store_true",
         help="end the running worker, so that another program can write the warehouse",
@@ -62,9 +68,11 @@ def run(args: Namespace) -> int:
             file=sys.stderr,
         )
     from cdesk_app.render.presentation import CardPresenter
+    from cdesk_app.worker.main import IDLE_EXIT_SECONDS
     from cdesk_app.worker.main import run as run_worker
 
-    return run_worker(settings, present=CardPresenter)
+    idle = math.inf if args.stay else IDLE_EXIT_SECONDS
+    return run_worker(settings, idle_exit_seconds=idle, present=CardPresenter)
 
 
 def _stop(home: StateDirectory) -> int:
