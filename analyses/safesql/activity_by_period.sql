@@ -1,9 +1,14 @@
+{#-
+    Beside each count the one of as many days before: what happened then is moved forward by the
+    days that are asked about, so that it lies beside what it is compared with.
+-#}
 with
 
 activities as (
 
     select
-        {{ cdesk.period_start('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        ts,
+        case when ts >= {{ cdesk.time_back('day', 'days_back') }} then 0 else 1 end as is_before,
         activity,
         _session_id,
         _source_system
@@ -11,7 +16,34 @@ activities as (
     where
         customer = {{ cdesk.bind('customer') }}
         and activity = {{ cdesk.bind('activity') }}
-        and ts >= {{ cdesk.time_back('day', 'days_back') }}
+        and ts >= {{ cdesk.time_back('day', 'days_back', times=2) }}
+
+),
+
+side_by_side as (
+
+    select
+        case
+            when is_before = 0 then ts
+            else {{ dbt.dateadd('day', cdesk.bind_as('days_back', 'integer'), 'ts') }}
+        end as ts,
+        is_before,
+        activity,
+        _session_id,
+        _source_system
+    from activities
+
+),
+
+by_period as (
+
+    select
+        {{ cdesk.period_start('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
+        is_before,
+        activity,
+        _session_id,
+        _source_system
+    from side_by_side
 
 ),
 
@@ -19,10 +51,11 @@ periods as (
 
     select
         period_start,
-        count(*) as activity_count,
-        count(distinct _session_id) as session_count,
+        sum(1 - is_before) as activity_count,
+        count(distinct case when is_before = 0 then _session_id end) as session_count,
+        sum(is_before) as activity_count_before,
         {{ cdesk.basis_of_rows() }} as basis
-    from activities
+    from by_period
     group by period_start
 
 )

@@ -48,11 +48,17 @@ def draw_series(
     total = sum(values)
     low, high = (pick(points, key=lambda p: p["v"]) for pick in (min, max))
     span = _span(points, step, params)
+    before = sum(point.get("b", 0.0) for point in points)
+    compared = change(before, total)
     half = len(values) // 2
     trend = change(sum(values[:half]), sum(values[len(values) - half :])) if half >= 2 else None
     if shape.additive:
         headline = f"{number(total)} {what} in {span}"
-        if trend:
+        if compared:
+            count, _, unit = span.partition(" ")
+            than = f"the {unit if count == '1' else count} before"
+            headline += f", {compared} {'as in' if compared == 'as many' else 'than'} {than}"
+        elif trend:
             headline += f", {trend} in the second half than in the first".replace(
                 "as many in the second half than", "as many in the second half as"
             )
@@ -65,6 +71,8 @@ def draw_series(
         f"({_day(low['t'], step)})"
     )
     finding += f"; {number(mean)} a {step} on average." if shape.additive else "."
+    if compared:
+        finding += f" {number(before)} in the {span} before."
     spec = vega.series(
         points,
         title=what,
@@ -72,8 +80,11 @@ def draw_series(
         mean=mean,
         mean_text=f"mean {number(mean)}",
         has_series=False,
+        before=f"the {span} before" if compared else None,
     )
     alt = f"Area chart of {what} by {step} over {span}. {headline}. {finding}"
+    if compared:
+        alt = alt.replace("Area chart of", "Area chart, with a line for the time before, of", 1)
     totals = (("total", number(total)), (f"mean a {step}", number(mean))) if shape.additive else ()
     return Chart(shape.kind, headline, finding, alt, spec, totals)
 
@@ -142,6 +153,9 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
         ((count,),) = table.aggregate(f"select count(distinct {name}) from source")
     step = _step_of(low, high, int(count), is_raw=shape.kind == "events", is_date=not is_moment)
     value, measure = "sum(n)", "cast(1 as double)"
+    earlier = "null"
+    if shape.before is not None:
+        earlier = f"cast({table.sql_name(shape.before)} as double)"
     if shape.measure is not None:
         measure = f"cast({table.sql_name(shape.measure)} as double)"
         value = "sum(v)" if shape.additive else "sum(v) / nullif(sum(n), 0)"
@@ -156,15 +170,20 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
     rows = table.aggregate(
         f"with quarters as (select {moment} as q, {by} as s, "
         f"sum({measure}) filter (isfinite({measure})) as v, count(*) filter (isfinite({measure})) "
-        f"as n "
+        f"as n, sum({earlier}) filter (isfinite({earlier})) as b "
         f"from source where isfinite({name}) group by q, s) "
-        f"select date_trunc(?, {local}) as t, s, {value} as v from quarters "
+        f"select date_trunc(?, {local}) as t, s, {value} as v, sum(b) as b from quarters "
         f"group by t, s having {value} is not null order by t, s limit ?",
         [step, *([str(zone)] if is_moment else []), MAX_POINTS * (MAX_SERIES + 1)],
     )
     points = [
-        {"t": t.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0"), "s": s, "v": float(v)}
-        for t, s, v in rows
+        {
+            "t": t.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0"),
+            "s": s,
+            "v": float(v),
+            **({} if shape.before is None else {"b": float(b or 0)}),
+        }
+        for t, s, v, b in rows
         if math.isfinite(v) and abs(v) < 1e290
     ]
     return points, step
@@ -194,10 +213,11 @@ def _with_gaps(points: list[Json], step: str) -> list[Json]:
     at, end = (datetime.fromisoformat(points[i]["t"]) for i in (0, -1))
     if (end - at).total_seconds() / length > MAX_POINTS:
         return points
+    zero = {**points[0], "v": 0.0, **({"b": 0.0} if "b" in points[0] else {})}
     filled = []
     while at <= end:
         text = at.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-        filled.append(known.pop(text, {"t": text, "s": "", "v": 0.0}))
+        filled.append(known.pop(text, {**zero, "t": text}))
         at += timedelta(seconds=length)
     return points if known else filled
 

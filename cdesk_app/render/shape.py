@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from cdesk_app.render.table import Column, Table, View
@@ -33,6 +33,8 @@ _MEAN = re.compile(
     r"seconds|coverage|score|price|temperature)|(^|_)p\d+(_|$)|_ms$",
     re.I,
 )
+BEFORE: Final = "_before"
+"""How the column of a count ends that is of as long a time before."""
 _LONG_TEXT: Final = 60
 
 
@@ -40,6 +42,7 @@ _LONG_TEXT: Final = 60
 class Shape:
     """What to draw, and of which columns (places). `by`: columns of categories, at most two.
 
+    before: the measure's column of the period before, where there is one (`<measure>_before`).
     additive: whether adding the measure up means something (counts, not percentiles).
     """
 
@@ -48,6 +51,7 @@ class Shape:
     measure: int | None = None
     by: tuple[int, ...] = ()
     additive: bool = True
+    before: int | None = None
     steps: tuple[int, ...] = field(default=())
 
 
@@ -92,7 +96,10 @@ def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Sha
     measures = [
         c
         for c in columns
-        if c.type in ("integer", "number") and not _KEY.search(c.name) and _drawable(rows, c)
+        if c.type in ("integer", "number")
+        and not _KEY.search(c.name)
+        and not c.name.endswith(BEFORE)
+        and _drawable(rows, c)
     ]
     categories = [c for c in columns if _is_category(c, rows)]
     first = measures[0] if measures else None
@@ -101,7 +108,7 @@ def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Sha
     if times and all(times[0].place < c.place for c in (*categories[:1], *measures[:1])):
         shape = _over_time(times[0], categories, first, rows)
         if shape is not None:
-            return shape
+            return replace(shape, before=_before(columns, first, shape))
     if first is None:
         return Shape("none")
     additive = is_additive(first.name)
@@ -144,6 +151,20 @@ def _over_time(
         measure=measure.place,
         by=(by.place,) if by and len(rows) > moments else (),
         additive=is_additive(measure.name),
+    )
+
+
+def _before(columns: Sequence[Column], measure: Column | None, shape: Shape) -> int | None:
+    """Where the measure of the period before stands; only counts of one series are compared."""
+    if measure is None or shape.by or not shape.additive:
+        return None
+    return next(
+        (
+            column.place
+            for column in columns
+            if column.name == measure.name + BEFORE and column.type in ("integer", "number")
+        ),
+        None,
     )
 
 

@@ -168,8 +168,11 @@ def series(
     mean: float | None,
     mean_text: str,
     has_series: bool,
+    before: str | None = None,
 ) -> Json:
-    """Line (area below a single one) over time. Points: t (ISO, Z), v, s with several series."""
+    """Line (area below a single one) over time. Points: t (ISO, Z), v, s with several series, and b
+    of the time before, which a dashed line shows under the name `before`.
+    """
     x = {
         "field": "t",
         "type": "temporal",
@@ -203,7 +206,25 @@ def series(
                 "encoding": {"x": x, "y": y},
             }
         )
-    if mean is not None:
+    if before is not None:
+        dashed = {"strokeDash": [6, 4], "strokeWidth": 1.75, "color": "$soft"}
+        layers.insert(
+            0,
+            {
+                "mark": {"type": "line", "interpolate": "linear", **dashed},
+                "encoding": {"x": x, "y": _quantity("b", title)},
+            },
+        )
+        last = {"type": "text", "align": "right", "baseline": "bottom", "dy": -6, "text": before}
+        for style in ({"stroke": "$surface", "strokeWidth": 4}, {"color": "$muted"}):
+            layers.append(
+                {
+                    "data": {"values": [points[-1]]},
+                    "mark": {**last, **style, "fontSize": 11},
+                    "encoding": {"x": x, "y": _quantity("b", title)},
+                }
+            )
+    elif mean is not None:
         layers += _marked("y", mean, mean_text, align="left", x=4)
     return _frame(list(points), height=300, layer=layers)
 

@@ -146,6 +146,14 @@ def test_periods_add_up_to_the_count(built: Built, period: str) -> None:
     result = built.query("activity_by_period", params)
     rows = list(read_rows(LocalArtifacts(built.home.artifacts).path(result["artifact"]["uri"])))
     assert sum(row[1] for row in rows) == counts["cdesk.user_asked"]
+    half = whole_of(built, built.query("activity_by_period", {**params, "days_back": 5}))
+    both = whole_of(built, built.query("activity_by_period", {**params, "days_back": 10}))
+    now, before = (
+        sum(row[name] for row in half) for name in ("activity_count", "activity_count_before")
+    )
+    assert now + before == sum(row["activity_count"] for row in both)
+    assert before > 0
+    assert sum(row["session_count"] for row in half) <= now
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ def by_day() -> dict[str, Any]:
         "period_start": [DAY + timedelta(days=n) for n in range(30)],
         "activity_count": [int(12 + 6 * math.sin(n / 3) + n / 4) for n in range(30)],
         "session_count": [1 + n % 4 for n in range(30)],
+        "activity_count_before": [int(10 + 5 * math.cos(n / 4)) for n in range(30)],
     }
 
 

@@ -136,6 +136,35 @@ def test_the_question_gives_the_headline_its_words(write: Write) -> None:
     assert made.headline.startswith("735 questions in 30 days")
 
 
+@pytest.mark.parametrize(
+    ("before", "days_back", "said"),
+    [
+        (10, 30, "360 questions in 30 days, 20 % more than the 30 before"),
+        (15, 30, "360 questions in 30 days, 20 % fewer than the 30 before"),
+        (12, 30, "360 questions in 30 days, as many as in the 30 before"),
+        (0, 30, "360 questions in 30 days, as many in the second half as in the first"),
+        (10, 1, "360 questions in 1 day, 20 % more than the day before"),
+    ],
+)
+def test_counts_are_compared_with_as_long_a_time_before(
+    before: int, days_back: int, said: str, write: Write, painter: Painter
+) -> None:
+    table = {
+        "period_start": days(30)[::-1],
+        "activity_count": [12] * 30,
+        "session_count": [1] * 30,
+        "activity_count_before": [before] * 30,
+    }
+    made = chart(write(table), activity="cdesk.user_asked", days_back=days_back)
+    assert made.headline == said
+    assert made.spec is not None
+    assert ("before" in made.alt) is (before > 0 and "before" in said)
+    drawn = painter.svg(made.spec, "light")
+    assert ("day before<" in drawn or "days before<" in drawn) is (before > 0)
+    if before:
+        assert f"{before * 30} in the" in made.finding
+
+
 def test_a_day_without_a_row_counts_as_zero(write: Write) -> None:
     gaps = [day for n, day in enumerate(days(10)) if n not in (3, 4)]
     made = chart(write({"day": gaps, "activity_count": [7] * 8}))
