@@ -10,6 +10,7 @@ activities as (
         ts,
         case when ts >= {{ cdesk.time_back('day', 'days_back') }} then 0 else 1 end as is_before,
         activity,
+        _activity_id,
         _session_id,
         _source_system
     from {{ ref('events_live') }}
@@ -29,6 +30,7 @@ side_by_side as (
         end as ts,
         is_before,
         activity,
+        _activity_id,
         _session_id,
         _source_system
     from activities
@@ -41,6 +43,7 @@ by_period as (
         {{ cdesk.period_start('ts', cdesk.bind_as('period', 'varchar')) }} as period_start,
         is_before,
         activity,
+        _activity_id,
         _session_id,
         _source_system
     from side_by_side
@@ -51,9 +54,9 @@ periods as (
 
     select
         period_start,
-        sum(1 - is_before) as activity_count,
+        count(case when is_before = 0 then _activity_id end) as activity_count,
         count(distinct case when is_before = 0 then _session_id end) as session_count,
-        sum(is_before) as activity_count_before,
+        count(case when is_before = 1 then _activity_id end) as activity_count_before,
         {{ cdesk.basis_of_rows() }} as basis
     from by_period
     group by period_start

@@ -35,6 +35,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cdesk.artifacts.ranges import Source, opened
 from cdesk.core.errors import ArtifactUnreadable, WarehouseError
 from cdesk.core.plain import plain_json
 
@@ -371,7 +372,7 @@ def readable() -> Iterator[None]:
         ) from error
 
 
-def rows_at(path: Path, offset: int, limit: int) -> list[list[Any]]:
+def rows_at(source: Source, offset: int, limit: int) -> list[list[Any]]:
     """At most `limit` rows from `offset`, as JSON carries them. Only the row groups that hold them
     are read.
 
@@ -379,7 +380,7 @@ def rows_at(path: Path, offset: int, limit: int) -> list[list[Any]]:
         ArtifactUnreadable: the file is gone, no Parquet, cut off, or damaged.
     """
     rows: list[list[Any]] = []
-    with readable(), pq.ParquetFile(path) as file:
+    with readable(), pq.ParquetFile(opened(source)) as file:
         start = 0
         for group in range(file.metadata.num_row_groups):
             count = file.metadata.row_group(group).num_rows

@@ -85,6 +85,14 @@ class LocalArtifacts:
             raise NotFound(f"{uri[:100]!r} is no artifact of this installation")
         return self._root / match.group(1) / f"{match.group(2)}.parquet"
 
+    def source(self, uri: str) -> Path:
+        """As `path`: a local result is read where it lies."""
+        return self.path(uri)
+
+    def hold(self, uri: str, *, on: bool) -> None:
+        """Nothing: nobody else removes what lies in the state directory."""
+        del uri, on
+
     def exists(self, uri: str) -> bool:
         try:
             return self.path(uri).is_file()

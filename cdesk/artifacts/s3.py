@@ -4,8 +4,9 @@
 
 A result is written to a local file first and put as one object (in parts, where it is large), with
 its checksum; an object is there whole or not at all. It is encrypted by the service, and tagged, so
-that a lifecycle rule of the bucket can remove what no cdesk removes any more. To be read it is
-fetched into a cache in the state directory, checked, and kept there as long as there is room.
+that a lifecycle rule of the bucket can remove what no cdesk removes any more. To be read as a whole
+it is fetched into a cache in the state directory, checked, and kept there as long as there is room;
+where parts of a large one are wanted (a card), they are read from the object itself.
 
 Results that were stored locally before are found all the same.
 """
@@ -40,6 +41,7 @@ from botocore.exceptions import (
 )
 
 from cdesk.artifacts.local import LocalArtifacts, erase_folder
+from cdesk.artifacts.ranges import RemoteFile, Source
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, NotFound
 from cdesk.core.home import StateDirectory
@@ -48,6 +50,8 @@ from cdesk.core.identity import customer_key
 PART_BYTES: Final = 16 * 1024 * 1024
 """A larger result is put in parts of this size."""
 CACHE_BYTES: Final = 4 * 1024**3
+WHOLE_BYTES: Final = 16 * 1024 * 1024
+"""A result up to this size is fetched whole where a part of it is wanted."""
 LINK_SECONDS: Final = 900
 ABANDONED: Final = timedelta(days=1)
 ATTEMPTS: Final = 5
@@ -57,6 +61,7 @@ _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 30.0
 _ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _MISSING: Final = frozenset(("404", "NoSuchKey", "NotFound"))
+_CHANGED: Final = frozenset(("412", "PreconditionFailed"))
 _REASONS: Final = {
     "ExpiredToken": "the credentials have expired; renew them",
     "ExpiredTokenException": "the credentials have expired; renew them",
@@ -92,6 +97,7 @@ class S3Artifacts:
         kms_key: str = "",
         part_bytes: int = PART_BYTES,
         cache_bytes: int = CACHE_BYTES,
+        whole_bytes: int = WHOLE_BYTES,
     ) -> None:
         self._client = client
         self._bucket = bucket
@@ -105,6 +111,7 @@ class S3Artifacts:
             multipart_threshold=part_bytes, multipart_chunksize=part_bytes, max_concurrency=4
         )
         self._cache_bytes = cache_bytes
+        self._whole_bytes = whole_bytes
         self._fetching = threading.Lock()
         self._key = re.compile(rf"{re.escape(self._prefix)}([0-9a-f]{{16}})/({_ID})\.parquet\Z")
         self._scheme = f"s3://{bucket}/"
@@ -161,6 +168,41 @@ class S3Artifacts:
             if not copy.is_file():
                 self._fetch(key, copy)
         return copy
+
+    def source(self, uri: str) -> Source:
+        """The local copy where there is one, or where the result is small; else the object itself,
+        read range by range.
+
+        Raises:
+            NotFound: the URI is none of this store, or nothing lies there.
+        """
+        if not uri.startswith("s3://"):
+            return self._local.path(uri)
+        key = self._key_of(uri)
+        if self._copy_of(key).is_file():
+            return self.path(uri)
+        about = self._head(key)
+        if about is None:
+            raise NotFound("the stored result is gone; run its query again with --fresh")
+        if int(about["ContentLength"]) <= self._whole_bytes:
+            return self.path(uri)
+        return _RemoteObject(self, key, size=int(about["ContentLength"]), etag=about["ETag"])
+
+    def fetch_range(self, key: str, start: int, end: int, *, etag: str) -> bytes:
+        """Bytes of an object, from `start` to before `end`, as long as it is the same object."""
+
+        def get() -> bytes:
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=etag
+            )
+            return bytes(answer["Body"].read())
+
+        content = self._ask(get)
+        if len(content) != end - start:
+            raise ArtifactUnreadable(
+                "the stored file is not what was put there; run its query again with --fresh"
+            )
+        return content
 
     def remove(self, uri: str) -> bool:
         if not uri.startswith("s3://"):
@@ -226,6 +268,8 @@ class S3Artifacts:
 
     def hold(self, uri: str, *, on: bool) -> None:
         """Put an object under legal hold, or free it: a lifecycle rule goes by its tag."""
+        if not uri.startswith("s3://"):
+            return
         key = self._key_of(uri)
         tags = [{"Key": RETENTION_TAG, "Value": "hold" if on else "expires"}]
         self._ask(
@@ -371,6 +415,10 @@ class S3Artifacts:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in _MISSING:
                 raise NotFound("the stored result is gone") from None
+            if code in _CHANGED:
+                raise ArtifactUnreadable(
+                    "the stored file was replaced meanwhile; open it again"
+                ) from None
             raise self._refused(code) from None
         except (NoCredentialsError, PartialCredentialsError):
             raise self._refused("", "there are no credentials; configure them") from None
@@ -385,6 +433,18 @@ class S3Artifacts:
     def _refused(self, code: str, reason: str = "") -> ArtifactStoreError:
         why = _REASONS.get(code) or reason or f"the service says {code[:60]!r}"
         return ArtifactStoreError(f"results cannot be stored in s3://{self._bucket}: {why}")
+
+
+class _RemoteObject(RemoteFile):
+    """One object, read range by range."""
+
+    def __init__(self, store: S3Artifacts, key: str, *, size: int, etag: str) -> None:
+        super().__init__(key.rpartition("/")[2], size, etag)
+        self._store = store
+        self._key = key
+
+    def fetch(self, start: int, end: int) -> bytes:
+        return self._store.fetch_range(self._key, start, end, etag=self.version)
 
 
 def open_s3(settings: Settings, home: StateDirectory) -> S3Artifacts:

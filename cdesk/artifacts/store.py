@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from cdesk.artifacts.ranges import Source
+
 
 class ArtifactStore(Protocol):
     """Results by URI. A result appears under its URI whole or not at all."""
@@ -33,6 +35,16 @@ class ArtifactStore(Protocol):
         Raises:
             NotFound: the URI is none of this store.
         """
+
+    def source(self, uri: str) -> Source:
+        """Where to read parts of the result: a local path, or the file where it lies.
+
+        Raises:
+            NotFound: the URI is none of this store, or nothing lies there.
+        """
+
+    def hold(self, uri: str, *, on: bool) -> None:
+        """Keep the result from whatever removes results without asking this system, or free it."""
 
     def remove(self, uri: str) -> bool:
         """Whether there was a result, and it is gone."""

@@ -83,7 +83,7 @@ class PageWriter:
         last = min(page_count(artifact.rows), first + AT_ONCE - 1)
         rows = cut_cells(
             rows_at(
-                self._store.path(artifact.uri),
+                self._store.source(artifact.uri),
                 (first - 1) * PAGE_ROWS,
                 (max(last, first) - first + 1) * PAGE_ROWS,
             )

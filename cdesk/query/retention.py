@@ -69,6 +69,7 @@ def _expired(
 
 def hold_artifact(
     state: sqlite3.Connection,
+    store: ArtifactStore,
     provenance: Provenance,
     artifact_id: str,
     *,
@@ -76,15 +77,18 @@ def hold_artifact(
     on: bool,
 ) -> Artifact:
     """Put a stored result under legal hold (it outlives its retention date), or free it: here at
-    once, and on record, so that it counts wherever its retention is decided.
+    once, with the store (a lifecycle rule of a bucket asks nobody), and on record, so that it
+    counts wherever its retention is decided.
 
     Raises:
         NotFound: there is none of that id for this customer.
-        QueueWriteError: it could not be put on record, and nothing has changed.
+        ArtifactStoreError: the store does not take it, and nothing has changed.
+        QueueWriteError: it could not be put on record; the store was told.
     """
     artifact = dataclasses.replace(
         get_artifact(state, artifact_id, customer=customer), legal_hold=on
     )
+    store.hold(artifact.uri, on=on)
     provenance.held(artifact)
     keep_artifact(state, artifact)
     return artifact

@@ -344,8 +344,10 @@ class _Pages:
         if format == "parquet":
             if (url := self._renderer.cards.download_url(card, name)) is not None:
                 return RedirectResponse(url, 302)
-            return FileResponse(card.table.path, headers=headers, media_type=_MEDIA[format])
-        chunks = exported(card, format)
+            path = await run_in_threadpool(self._renderer.cards.path, card)
+            return FileResponse(path, headers=headers, media_type=_MEDIA[format])
+        path = await run_in_threadpool(self._renderer.cards.path, card)
+        chunks = exported(card, path, format)
         return StreamingResponse(chunks, headers=headers, media_type=_MEDIA[format])
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from cdesk.artifacts.ranges import Source
 from cdesk.artifacts.records import Artifact, get_artifact
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.clock import NowNs, format_ts
@@ -126,7 +127,7 @@ class Cards:
         self._zone = zone
         self._now_ns = now_ns
         self._charts: OrderedDict[str, Chart] = OrderedDict()
-        self._tables: OrderedDict[tuple[str, int, int], Table] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, str, int], Table] = OrderedDict()
         self._threads = local()
         self._lock = Lock()
 
@@ -148,7 +149,7 @@ class Cards:
         template = answer.get("template")
         return Card(
             artifact=artifact,
-            table=self._table(self._store.path(artifact.uri)),
+            table=self._table(self._store.source(artifact.uri)),
             answer=answer,
             params=params,
             template=template,
@@ -172,6 +173,10 @@ class Cards:
             while len(self._charts) > KEPT:
                 self._charts.popitem(last=False)
         return made
+
+    def path(self, card: Card) -> Path:
+        """The whole result as a local file, fetched where it lies elsewhere."""
+        return self._store.path(card.artifact.uri)
 
     def download_url(self, card: Card, filename: str) -> str | None:
         """Where the store itself hands the file out; None where it does not."""
@@ -200,18 +205,21 @@ class Cards:
             kept[1].close()
             raise StateDirectoryError(f"{path} cannot be read ({error})") from None
 
-    def _table(self, path: Path) -> Table:
+    def _table(self, source: Source) -> Table:
         """The table of a file, whose footer is read again only when the file has changed."""
-        try:
-            status = path.stat()
-        except OSError:
-            return Table(path)
-        key = (str(path), status.st_mtime_ns, status.st_size)
+        if isinstance(source, Path):
+            try:
+                status = source.stat()
+            except OSError:
+                return Table(source)
+            key = (str(source), str(status.st_mtime_ns), status.st_size)
+        else:
+            key = (source.name, source.version, source.size)
         with self._lock:
             if (known := self._tables.get(key)) is not None:
                 self._tables.move_to_end(key)
                 return known
-        table = Table(path)
+        table = Table(source)
         with self._lock:
             self._tables[key] = table
             while len(self._tables) > KEPT:

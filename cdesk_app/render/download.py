@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -22,15 +23,15 @@ STALLED_SECONDS: Final = 60.0
 """A reader that takes nothing for so long has gone away."""
 
 
-async def exported(card: Card, format: Format) -> AsyncIterator[bytes]:
-    """The whole stored result, chunk by chunk.
+async def exported(card: Card, path: Path, format: Format) -> AsyncIterator[bytes]:
+    """The whole stored result, which lies in `path`, chunk by chunk.
 
     Raises:
         OSError: it broke off; what was sent so far is not whole, and the connection says so.
     """
     pipe = _Pipe()
     writer = threading.Thread(
-        target=_write, args=(card, format, pipe), name="cdesk-download", daemon=True
+        target=_write, args=(card, path, format, pipe), name="cdesk-download", daemon=True
     )
     writer.start()
     try:
@@ -40,10 +41,10 @@ async def exported(card: Card, format: Format) -> AsyncIterator[bytes]:
         pipe.abandon()
 
 
-def _write(card: Card, format: Format, pipe: _Pipe) -> None:
+def _write(card: Card, path: Path, format: Format, pipe: _Pipe) -> None:
     artifact = card.artifact
     about = {
-        "columns": parquet_columns(card.table.path),
+        "columns": parquet_columns(path),
         "template": card.template,
         "params": dict(card.params),
         "artifact_id": artifact.artifact_id,
@@ -56,7 +57,7 @@ def _write(card: Card, format: Format, pipe: _Pipe) -> None:
         "expires_at": artifact.expires_at,
     }
     try:
-        export(card.table.path, cast(BinaryIO, pipe), format, result=about)
+        export(path, cast(BinaryIO, pipe), format, result=about)
         pipe.finish(None)
     except _Abandoned:
         return

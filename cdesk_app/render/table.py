@@ -13,14 +13,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdesk.artifacts.formats import column_type, json_value, readable, rows_at
-from cdesk.core.errors import ArtifactUnreadable, InvalidField, QueryTimedOut
+from cdesk.artifacts.ranges import REMOTE_SCHEME, Source, opened
+from cdesk.core.errors import ArtifactUnreadable, CdeskError, InvalidField, QueryTimedOut
+
+if TYPE_CHECKING:
+    from cdesk_app.render.remote import OneFile
 
 PAGE_ROWS: Final = 100
 MAX_COLUMNS: Final = 200
@@ -91,17 +95,19 @@ class Page:
 
 
 class Table:
-    """One Parquet file. Opening it reads its footer alone; safe to use from several threads.
+    """One Parquet file, here or elsewhere. Opening it reads its footer alone; safe to use from
+    several threads.
 
     Raises (every method):
         ArtifactUnreadable: the file is no Parquet, cut off, or damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._literal = str(path).replace("'", "''")
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        name = str(source) if isinstance(source, Path) else f"{REMOTE_SCHEME}://{source.name}"
+        self._literal = name.replace("'", "''")
         with _readable():
-            meta = pq.read_metadata(path)
+            meta = pq.read_metadata(opened(source))
             schema = meta.schema.to_arrow_schema()
         self.columns = [
             Column(place, field.name, column_type(field.type)) for place, field in enumerate(schema)
@@ -136,7 +142,7 @@ class Table:
 
     def _slice(self, offset: int, limit: int) -> list[list[Any]]:
         """Rows in stored order: only the row groups that hold them are read."""
-        return rows_at(self.path, offset, limit)
+        return rows_at(self.source, offset, limit)
 
     # -- aggregates
 
@@ -203,6 +209,7 @@ class Table:
                 "threads": _THREADS,
             },
         )
+        remote = self._attach(connection)
         late = threading.Event()
 
         def stop() -> None:
@@ -217,7 +224,7 @@ class Table:
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
             timer.start()
-            with _readable():
+            with _failures_of(remote), _readable():
                 self._name_columns(connection)
                 yield _Query(connection)
         except duckdb.InterruptException:
@@ -232,7 +239,16 @@ class Table:
             ) from None
         finally:
             timer.cancel()
+            if remote is not None:
+                connection.unregister_filesystem(remote.protocol)
             connection.close()
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection) -> OneFile | None:
+        if isinstance(self.source, Path):
+            return None
+        from cdesk_app.render.remote import attach  # needs what only a bucket needs
+
+        return attach(connection, self.source)
 
     def _name_columns(self, connection: duckdb.DuckDBPyConnection) -> None:
         names = ", ".join(f"c{column.place}" for column in self.columns)
@@ -253,6 +269,17 @@ class _Query:
 
     def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
         return self._connection.sql(sql, params=list(values)).to_arrow_table()
+
+
+@contextlib.contextmanager
+def _failures_of(remote: OneFile | None) -> Iterator[None]:
+    """Why a file elsewhere could not be read, where DuckDB only says that it could not."""
+    try:
+        yield
+    except (duckdb.Error, CdeskError) as error:
+        if remote is None or remote.failed is None:
+            raise
+        raise remote.failed from error
 
 
 @contextlib.contextmanager

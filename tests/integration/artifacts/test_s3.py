@@ -17,10 +17,12 @@ from botocore.config import Config
 
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.ranges import RemoteFile
 from cdesk.artifacts.s3 import RETENTION_TAG, S3Artifacts, lifecycle_rule
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, ConfigurationError, NotFound
 from cdesk.core.home import StateDirectory
+from cdesk_app.render.table import Filter, Table, View
 from tests.s3_service import Fault, S3Service, s3_service
 
 ID = "0190a5f0-0000-7000-8000-000000000001"
@@ -268,6 +270,82 @@ def test_what_is_none_of_ours_is_never_touched(client: Any, tmp_path: Path, uri:
     assert list(artifacts.artifact_ids()) == []
     assert artifacts.remove_abandoned() == 0
     assert keys(client) == ["team/a/notes.txt"]
+
+
+def large(client: Any, tmp_path: Path) -> tuple[S3Artifacts, str, pa.Table]:
+    """Another computer's view of a result that it does not fetch whole."""
+    artifacts = store(client, tmp_path)
+    uri = artifacts.uri("ada", ID)
+    rows = pa.table(
+        {
+            "n": range(40_000),
+            "text": [secrets.token_hex(60) for _ in range(40_000)],
+            "group": [n % 7 for n in range(40_000)],
+        }
+    )
+    with artifacts.write(uri) as path:
+        pq.write_table(rows, path, row_group_size=5_000, compression="none")
+    return store(client, tmp_path / "elsewhere", whole_bytes=1), uri, rows
+
+
+def test_parts_of_a_large_result_are_read_where_it_lies(
+    client: Any, service: S3Service, tmp_path: Path
+) -> None:
+    other, uri, rows = large(client, tmp_path)
+    service.asked.clear()
+    source = other.source(uri)
+    assert isinstance(source, RemoteFile)
+    table = Table(source)
+    page = table.page(View(), 31_234, 3)
+    assert [row[0] for row in page.rows] == [31_234, 31_235, 31_236]
+    assert page.rows[0][1] == rows["text"][31_234].as_py()
+    gets = [one for one in service.asked if one[0] == "GET"]
+    assert 0 < len(gets) <= 4, "a footer and a row group"
+    last = table.page(View(sort=0, descending=True, filters=(Filter(2, "eq", "3"),)), 0, 2)
+    assert [row[0] for row in last.rows] == [39_994, 39_987]
+    assert last.total == sum(n % 7 == 3 for n in range(40_000))
+    found = rows["text"][777].as_py()
+    assert table.page(View(text=found[:40]), 0, 2).rows[0][0] == 777
+    assert table.aggregate("select sum(c0), count(*) from source") == [(799_980_000, 40_000)]
+    assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
+    assert pq.read_table(other.path(uri)).num_rows == 40_000
+    assert isinstance(other.source(uri), Path), "what was fetched whole is read here"
+
+
+def test_a_result_that_changes_or_goes_under_a_reader_says_so(client: Any, tmp_path: Path) -> None:
+    other, uri, _ = large(client, tmp_path)
+    table = Table(other.source(uri))
+    again = store(client, tmp_path / "again")
+    with again.write(uri) as path:
+        pq.write_table(pa.table({"n": range(900_000)}), path)
+    for ask in (lambda: table.page(View(), 30_000, 1), lambda: table.page(View(sort=1), 0, 1)):
+        with pytest.raises(ArtifactUnreadable, match="replaced meanwhile"):
+            ask()
+    again.remove(uri)
+    with pytest.raises(NotFound):
+        other.source(uri)
+    with pytest.raises((NotFound, ArtifactUnreadable), match=r"gone|replaced"):
+        table.page(View(), 10_000, 1)
+
+
+def test_a_fault_while_parts_are_read_is_tried_again_and_a_lasting_one_is_named(
+    client: Any, service: S3Service, tmp_path: Path
+) -> None:
+    other, uri, _ = large(client, tmp_path)
+    table = Table(other.source(uri))
+
+    def reads(method: str, _: str) -> bool:
+        return method == "GET"
+
+    service.faults[:] = [Fault("SlowDown", when=reads)]
+    assert table.page(View(sort=0), 20_000, 1).rows[0][0] == 20_000
+    table = Table(other.source(uri))
+    for ask in (lambda: table.page(View(), 30_000, 1), lambda: table.page(View(sort=1), 0, 1)):
+        service.faults[:] = [Fault("ExpiredToken", status=400, when=reads) for _ in range(50)]
+        with pytest.raises(ArtifactStoreError, match="credentials have expired"):
+            ask()
+    service.faults.clear()
+    assert table.page(View(), 30_000, 1).rows[0][0] == 30_000
 
 
 def test_a_link_downloads_under_a_name_and_for_a_time(client: Any, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_results_go_when_they_have_expired_unless_they_are_held(
     def hold(artifact: dict[str, Any], *, on: bool) -> None:
         hold_artifact(
             living.pipeline.state,
+            store,
             Provenance(living.pipeline.queue, time.time_ns),
             artifact["artifact_id"],
             customer=ADA.customer,

@@ -12,6 +12,7 @@ import pytest
 from query_desk import answer
 
 from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.records import Artifact
 from cdesk.core.errors import NotFound
 from cdesk.query import retention
 from cdesk.query.retention import hold_artifact
@@ -80,11 +81,16 @@ def test_more_results_than_are_asked_about_at_once_go_all_the_same(
     assert [is_there(desk, result) for result in results] == [True, *[False] * 4]
 
 
+def hold(desk: Desk, id: str, **options: Any) -> Artifact:
+    executor = desk.executor()
+    return hold_artifact(desk.state, executor.artifacts, executor.provenance, id, **options)
+
+
 def test_a_result_on_hold_stays_and_the_hold_is_on_record(desk: Desk) -> None:
     result = answer(desk, "numbers", {"rows": 1})
     id, customer = result["artifact"]["artifact_id"], desk.settings.customer
     desk.expire(result)
-    held = hold_artifact(desk.state, desk.executor().provenance, id, customer=customer, on=True)
+    held = hold(desk, id, customer=customer, on=True)
     clean_up(desk)
     assert is_there(desk, result)
     stored, placed = desk.records("artifact")
@@ -92,7 +98,7 @@ def test_a_result_on_hold_stays_and_the_hold_is_on_record(desk: Desk) -> None:
     assert {**placed, "id": 0, "ts": 0, "query_tag": 0, "session_id": 0} == {
         **stored, "id": 0, "ts": 0, "query_tag": 0, "session_id": 0, "legal_hold": True,
     }  # fmt: skip
-    hold_artifact(desk.state, desk.executor().provenance, id, customer=customer, on=False)
+    hold(desk, id, customer=customer, on=False)
     assert [record["legal_hold"] for record in desk.records("artifact")] == [False, True, False]
     clean_up(desk)
     assert not is_there(desk, result)
@@ -102,7 +108,7 @@ def test_a_hold_is_its_customers_own(desk: Desk) -> None:
     result = answer(desk, "numbers", {"rows": 1})
     id = result["artifact"]["artifact_id"]
     with pytest.raises(NotFound):
-        hold_artifact(desk.state, desk.executor().provenance, id, customer="bob", on=True)
+        hold(desk, id, customer="bob", on=True)
 
 
 @pytest.mark.parametrize("lost", ["random bytes", "no rows", "expired there"])
