@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
-import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from typing import Any
 import hypothesis
 import pytest
 
-from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+
+ROOT = Path(__file__).resolve().parents[1]
 
 UNITS = {
     "account": (
@@ -22,8 +25,10 @@ UNITS = {
         "tests/integration/activity_schema/test_relationships_on_snowflake.py",
     ),
     "questions": ("tests/integration/queries/",),
+    "dbt": ("tests/integration/dbt/",),
+    "relationships": ("tests/unit/activity_schema/",),
 }
-"""What one process runs, because what the tests share takes half a minute or more to make."""
+"""What one process runs, because what the tests share takes long to make; the longest first."""
 
 
 hypothesis.settings.register_profile(
@@ -93,13 +98,19 @@ def state_home(tmp_path: Path) -> StateDirectory:
     return StateDirectory(tmp_path / "home").ensure()
 
 
+UNDER_UMASK_0 = (
+    "import os, sys; os.umask(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+"""`python -c` with this runs Python with what follows, every mode allowed to what it makes."""
+
+
 @pytest.fixture(scope="session")
 def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory after the first pipeline cycle, with nothing in it yet: made once for
-    all processes of a test run. Copy it.
-    """
-    from cdesk_app.worker.main import run_once
+    """A state directory after the first `cdesk worker --once`, with nothing in it yet: made once
+    for all processes of a test run. Copy it.
 
+    Made under umask 0, so that the modes of its files are what cdesk gives them.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     made, lock = shared / "first_round", FileLock(shared / "first_round.lock")
@@ -107,16 +118,30 @@ def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
         time.sleep(0.2)
     try:
         if not made.exists():
-            home = base / "first_round_in_work"
-            settings = Settings(
-                home=home, customer="ada@example.com", worker="off", environ=dict(os.environ)
+            home = shared / "first_round_in_work" / "home"
+            run = subprocess.run(
+                [
+                    *(sys.executable, "-c", UNDER_UMASK_0),
+                    *("-m", "cdesk_app.cli.main", "worker", "--once", "--json"),
+                ],
+                env={
+                    **os.environ,
+                    "CDESK_HOME": str(home),
+                    "CDESK_CUSTOMER": "ada@example.com",
+                    "CDESK_WORKER": "off",
+                    "CDESK_RENDER": "off",
+                },
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            report = run_once(settings)
-            assert report.builds == 1
-            assert report.templates
-            assert report.failed_tests == (), "the data tests of a new directory"
-            shutil.copytree(home, shared / "first_round_copy")
-            (shared / "first_round_copy").rename(made)
+            assert run.returncode == 0, run.stderr
+            report = json.loads(run.stdout)
+            assert report["builds"] == 1
+            assert report["templates"]
+            assert report["failed_tests"] == [], "the data tests of a new directory"
+            home.rename(made)
     finally:
         lock.release()
     return made

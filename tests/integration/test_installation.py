@@ -87,10 +87,12 @@ def environment(folder: Path, wheel: Path, extra: str | None) -> Path:
 
 
 def link(name: str, site: Path) -> None:
-    """Put the files of an installed distribution into `site`, without copying their bytes."""
+    """Put the files of an installed distribution into `site`, without copying their bytes; compiled
+    ones too, which stand for as long as their source has its time and size.
+    """
     for file in distribution(name).files or []:
         source = Path(str(file.locate()))
-        if ".." in file.parts or not source.is_file() or source.suffix == ".pyc":
+        if ".." in file.parts or not source.is_file():
             continue
         target = site / Path(*file.parts)
         target.parent.mkdir(parents=True, exist_ok=True)

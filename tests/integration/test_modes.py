@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.home import StateDirectory, replacing
+from tests.conftest import UNDER_UMASK_0
 from tests.integration.shim.harness import EVENT, ROOT, Wire, environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
-UMASK_0 = "import os, sys; os.umask(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
 def odd_modes(root: Path) -> Iterator[str]:
@@ -28,14 +29,26 @@ def odd_modes(root: Path) -> Iterator[str]:
             yield f"{mode:04o} {path.relative_to(root)}"
 
 
-def test_a_used_state_directory_is_private_under_umask_0(tmp_path: Path) -> None:
-    """A session, an import, a build, a query and its stored result."""
+def test_a_used_state_directory_is_private_under_umask_0(tmp_path: Path, first_round: Path) -> None:
+    """A first build, a session, an import, a build, a query and its stored result."""
+    assert list(odd_modes(first_round)) == []
     home = StateDirectory(tmp_path / "above" / "home")
-    environ = environment(home)
+    with Wire(home, command=("-c", UNDER_UMASK_0, "-m", "mcp_shim")) as wire:
+        wire.open()
+        wire.call("log_event", EVENT)
+        wire.call("log_insight", {"subject": "s", "metric": "m", "value": 1})
+        assert list(odd_modes(home.root)) == []
+    assert (home.root.parent.stat().st_mode & 0o777) == 0o700
+
+    built = StateDirectory(tmp_path / "built" / "home")
+    shutil.copytree(first_round, built.root)
+    for file in home.queue.glob("*.ndjson"):
+        shutil.copy2(file, built.queue)
+    environ = environment(built)
 
     def cdesk(*words: str, code: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", UMASK_0, "-m", "cdesk_app.cli.main", *words],
+            [sys.executable, "-c", UNDER_UMASK_0, "-m", "cdesk_app.cli.main", *words],
             capture_output=True,
             text=True,
             env=environ,
@@ -46,22 +59,17 @@ def test_a_used_state_directory_is_private_under_umask_0(tmp_path: Path) -> None
         assert done.returncode == code, (words, done.stdout, done.stderr)
         return done.stdout
 
-    with Wire(home, command=("-c", UMASK_0, "-m", "mcp_shim")) as wire:
-        wire.open()
-        wire.call("log_event", EVENT)
-        wire.call("log_insight", {"subject": "s", "metric": "m", "value": 1})
-        assert list(odd_modes(home.root)) == []
     bad = tmp_path / "notes.ndjson"
     bad.write_text("no record\n", encoding="utf-8")
     cdesk("import", str(bad), code=1)
     cdesk("worker", "--once")
     out = tmp_path / "result.csv"
     cdesk("query", "recent_activities", "--out", str(out))
+    assert len(out.read_text(encoding="utf-8").splitlines()) > 1
     assert (out.stat().st_mode & 0o777) == 0o600
-    assert list(home.artifacts.rglob("*.parquet"))
-    assert home.warehouse.exists()
-    assert list(odd_modes(home.root)) == []
-    assert (home.root.parent.stat().st_mode & 0o777) == 0o700
+    assert list(built.artifacts.rglob("*.parquet"))
+    assert built.warehouse.exists()
+    assert list(odd_modes(built.root)) == []
 
 
 def test_an_export_replaces_a_link_and_follows_none(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def places(home: Path) -> list[str]:
             str(home / "logs"),
             "--log-level-file",
             "none",
+            "--no-write-json",  # of which no test reads anything
         ),
     ]
 
