@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean
+.PHONY: venv demo bundle bundle-check test test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -49,6 +49,15 @@ lint-sdk: venv
 
 bench: venv
 	$(BIN)/python -m bench
+
+# The extension for Claude Desktop: dist/cdesk-<version>.mcpb. Needs npm, which brings the tool that
+# validates and packs it.
+bundle: venv
+	$(BIN)/python scripts/bundle.py
+
+# Installs the bundle and the wheel for real, from the package registry.
+bundle-check: venv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m bundle tests/integration/test_installation.py
 
 chaos: venv
 	$(BIN)/python -m pytest -q -m chaos tests/chaos

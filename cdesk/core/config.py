@@ -39,6 +39,7 @@ SETTINGS = (
     "worker",
     "durability",
     "timezone",
+    "runtime",
     "render",
     "render_url",
     "artifacts_url",
@@ -186,6 +187,10 @@ class Settings:
     durability: Durability = "os"
     timezone: str = "UTC"
     """IANA name of the person's time zone, for days and hours in answers; stored times are UTC."""
+    runtime: str = ""
+    """Folder with the wheel that the worker's own environment is made from; empty: the worker runs
+    in the installation that serves.
+    """
     render: RenderMode = "auto"
     """`auto`: the worker starts the renderer of cards when there is a card to show."""
     render_url: str = RENDER_URL
@@ -295,6 +300,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         worker=cast(WorkerMode, value("worker", "auto")),
         durability=cast(Durability, value("durability", "os")),
         timezone=timezone,
+        runtime=value("runtime", ""),
         render=cast(RenderMode, value("render", "auto")),
         artifacts_region=value("artifacts_region", ""),
         artifacts_encryption=cast(Encryption, value("artifacts_encryption", "AES256")),

@@ -72,6 +72,11 @@ class StateDirectory:
         return self.root / "worker.log"
 
     @property
+    def runtime(self) -> Path:
+        """The worker's own environment, where Claude Desktop's extension set one up."""
+        return self.root / "runtime"
+
+    @property
     def render_json(self) -> Path:
         """Where the running renderer listens."""
         return self.root / "render.json"

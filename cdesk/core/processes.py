@@ -7,9 +7,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from cdesk.core.config import Settings
 from cdesk.core.home import open_private
+
+WORKER_MODULE: Final = "cdesk_app.cli.main"
+"""What `python -m` runs for a worker, with the word `worker`."""
+SET_UP_MODULE: Final = "cdesk_app.ops.runtime"
+"""What `python -m` runs to set up the worker's own environment."""
 
 
 def start_detached(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from cdesk.core.errors import SnapshotError, StateDirectoryError
 from cdesk.core.features import FEATURES
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
+from cdesk.core.runtime import Runtime
 from cdesk.core.wake import read_worker
 from cdesk.queue.depth import Delivered, DepthCounter, read_delivered
 from cdesk.queue.files import QueueFile, list_queue
@@ -48,6 +50,8 @@ class Worker:
     started_at: str | None = None
     version: str | None = None
     problem: str | None = None
+    setting_up: str | None = None
+    """How far its own environment is, where Claude Desktop's extension sets one up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,12 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
 
 def _worker(home: StateDirectory, fact: WorkerState) -> Worker:
     if not is_held(home.worker_lock):
-        return Worker(running=False, version=fact.version, problem=fact.problem)
+        return Worker(
+            running=False,
+            version=fact.version,
+            problem=fact.problem,
+            setting_up=Runtime(home.runtime, "").told_if_begun(time.time_ns()),
+        )
     said = read_worker(home)
     if said is None:  # it has just begun
         return Worker(running=True)

@@ -64,6 +64,8 @@ def worker_told(worker: Worker) -> str:
     if worker.running:
         version = f", version {worker.version}" if worker.version else ""
         return f"running (pid {worker.pid}, started {age(worker.started_at)}{version})"
+    if worker.setting_up:
+        return f"not running: {worker.setting_up}"
     if worker.problem:
         return f"ended: {worker.problem}"
     return "not running; the MCP server starts one, or run 'cdesk worker'"

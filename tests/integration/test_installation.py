@@ -8,8 +8,10 @@ the wheel and its dependencies declare, so nothing is downloaded and nothing und
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,15 +22,26 @@ import urllib.error
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from mcp import Client, StdioServerParameters
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cdesk import __version__
+from cdesk.core.config import SETTINGS
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk.core.runtime import Runtime, SetUp, moment, wanted_in
 from cdesk_app.cli.extras import EXTRAS
+from mcp_shim.tools import TOOLS
+from tests.needs import need_program
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cdesk", "mcp_shim", "uploader", "cdesk_app")
@@ -205,12 +218,218 @@ def test_the_http_extra_alone_serves_a_caller_with_a_token(wheel: Path, tmp_path
             process.terminate()
 
 
-def test_the_worker_extra_alone_builds_and_answers(wheel: Path, tmp_path: Path) -> None:
-    python = environment(tmp_path / "venv", wheel, "worker")
-    ran = cdesk(python, tmp_path, "worker", "--once", "--json")
-    assert ran.returncode == 0, ran.stderr
-    asked = cdesk(python, tmp_path, "query", "activity_counts", "--format", "json")
-    assert asked.returncode == 0, asked.stderr
+@pytest.fixture(scope="module")
+def bundle(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the extension for Claude Desktop holds, as it is unpacked."""
+    folder = tmp_path_factory.mktemp("bundle")
+    make_bundle().lay_out(folder, wheel)
+    return folder
+
+
+def make_bundle() -> ModuleType:
+    """scripts/bundle.py, which is no package's."""
+    spec = spec_from_file_location("bundle", ROOT / "scripts" / "bundle.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def filled_in(bundle: Path, **given: str) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of the manifest, as Claude Desktop fills them in; what has no value
+    is left as it stands.
+    """
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    config = manifest["server"]["mcp_config"]
+    options = manifest["user_config"]
+    values = {
+        name: str(one.get("default", f"${{user_config.{name}}}")) for name, one in options.items()
+    }
+    values |= given
+
+    def fill(text: str) -> str:
+        for name, value in values.items():
+            text = text.replace(f"${{user_config.{name}}}", value)
+        return text.replace("${__dirname}", str(bundle))
+
+    command = [config["command"], *config["args"]]
+    return [fill(word) for word in command], {
+        name: fill(value) for name, value in config["env"].items()
+    }
+
+
+def test_the_bundles_manifest_lists_the_tools_of_the_code_and_says_what_stays_where(
+    bundle: Path,
+) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    assert [tool["name"] for tool in manifest["tools"]] == list(TOOLS)
+    assert all(30 <= len(tool["description"]) <= 121 for tool in manifest["tools"])
+    assert manifest["version"] == __version__
+    assert manifest["server"]["type"] == "uv"
+    assert (bundle / manifest["server"]["entry_point"]).is_file()
+    assert (bundle / manifest["icon"]).read_bytes().startswith(b"\x89PNG")
+    assert "stays in one folder on this computer" in " ".join(manifest["long_description"].split())
+    settings = {
+        name.removeprefix("CDESK_").lower() for name in manifest["server"]["mcp_config"]["env"]
+    }
+    assert settings - {"bundle_follow"} - {"snowflake_account", "snowflake_user", "snowflake_private_key_path"} <= set(SETTINGS)  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the environments here are made of links")
+def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
+    wheel: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """From the light part alone, over the worker that arrives later, to a verified insight. The
+    worker's environment holds the extra `worker` and nothing else.
+    """
+    python = environment(tmp_path / "light", wheel, None)
+    home = StateDirectory(tmp_path / "state").ensure()
+    runtime = Runtime(home.runtime, wanted_in(__version__, "duckdb")[1])
+    # As if an installer were at it.
+    runtime.keep_progress(SetUp(since=moment(time.time_ns()), at=moment(time.time_ns())))
+    installing = FileLock(runtime.lock)
+    assert installing.acquire()
+    (_, *words), settings = filled_in(bundle, customer="ada@example.com")
+    assert words[:2] == ["run", "--directory"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environ = kept | settings | {"CDESK_HOME": str(home.root), "CDESK_RENDER": "off"}
+    environ.pop("CDESK_WORKER")
+    server = StdioServerParameters(
+        command=str(python), args=[str(Path(words[2]) / words[3])], env=environ, cwd=tmp_path
+    )
+
+    async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+        result = await client.call_tool(tool, arguments)
+        assert not result.is_error, result.content
+        return dict(result.structured_content or {})
+
+    async def until(client: Client, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        deadline = time.monotonic() + 150
+        while not done(context := await call(client, "get_context")):
+            assert time.monotonic() < deadline, context
+            await asyncio.sleep(0.2)
+        return context
+
+    async def scenario() -> None:
+        async with Client(server, mode="legacy") as client:
+            for question in ("why?", "how?"):
+                details = {"question": question}
+                await call(client, "log_event", activity="cdesk.user_asked", feature_json=details)
+            context = await call(client, "get_context")
+            assert "setting up, 1 of about 3 minutes" in context["stale_reason"]
+            environment(runtime.environment, wheel, "worker")
+            runtime.mark_ready()
+            installing.release()
+            await until(client, lambda context: home.catalog.exists() and not context["stale"])
+            params = {"activity": "cdesk.user_asked", "days_back": 1}
+            query = {"template": "activity_by_period", "params": params}
+            ticket = await call(client, "submit_query", **query)
+            answer: dict[str, Any] = {"status": "queued"}
+            while answer["status"] in ("queued", "running"):
+                answer = await call(
+                    client, "get_result", ticket_id=ticket["ticket_id"], wait_seconds=20
+                )
+            result = answer["result"]
+            names = [column["name"] for column in result["columns"]]
+            count = result["rows"][0][names.index("activity_count")]
+            assert count == 2
+            fact = {"subject": "questions", "metric": "on the first day", "value": count}
+            await call(client, "log_insight", **fact, provenance_query_hash=ticket["query_hash"])
+            context = await until(client, lambda context: bool(context["context"]["insights"]))
+            (learned,) = context["context"]["insights"]
+            assert learned["value"] == 2
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        stopped = cdesk(runtime.python, tmp_path, "worker", "--stop")
+        assert stopped.returncode == 0, stopped.stderr
+
+
+def test_the_public_tool_validates_and_packs_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    need_program("npx", "npm (apt-get install npm)")
+    script = make_bundle()
+    packed = tmp_path / "cdesk.mcpb"
+    script.mcpb("validate", str(bundle / "manifest.json"))
+    script.mcpb("pack", str(bundle), str(packed))
+    with zipfile.ZipFile(packed) as archive:
+        assert {"manifest.json", "server.py", "pyproject.toml"} <= set(archive.namelist())
+    broken = tmp_path / "manifest.json"
+    broken.write_text((bundle / "manifest.json").read_text().replace('"0.4"', '"9"'))
+    with pytest.raises(SystemExit):
+        script.mcpb("validate", str(broken))
+
+
+@pytest.mark.bundle
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_the_command_is_there_after_an_installation_of_the_wheel(
+    wheel: Path, tmp_path: Path, tool: str
+) -> None:
+    if tool == "pip":
+        venv.create(tmp_path / "venv", with_pip=True)
+        scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+        install = [str(scripts / "python"), "-m", "pip", "install", "--quiet", str(wheel)]
+        environ = dict(os.environ)
+    else:
+        scripts = tmp_path / "bin"
+        uv = need_program("uv", "uv (pip install uv)")
+        install = [uv, "tool", "install", "--quiet", str(wheel)]
+        folders = {"UV_TOOL_DIR": tmp_path / "tools", "UV_TOOL_BIN_DIR": scripts}
+        environ = dict(os.environ) | {name: str(folder) for name, folder in folders.items()}
+    subprocess.run(install, check=True, timeout=300, env=environ, cwd=tmp_path)
+    path = os.pathsep.join((str(scripts), environ["PATH"]))
+    command = shutil.which("cdesk", path=path)
+    assert command is not None
+    assert Path(command).parent == scripts
+    settings = {"CDESK_HOME": str(tmp_path / "state"), "CDESK_CUSTOMER": "ada@example.com"}
+    ran = subprocess.run(
+        [command, "status", "--json"], capture_output=True, check=True, cwd=tmp_path, timeout=60,
+        env=environ | settings,
+    )  # fmt: skip
+    assert json.loads(ran.stdout)["customer"] == "ada@example.com"
+
+
+@pytest.mark.bundle
+def test_the_bundle_starts_by_its_manifest_and_sets_its_worker_up(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """With uv and the package registry, as Claude Desktop does it: a few minutes."""
+    uv = need_program("uv", "uv (pip install uv)")
+    (_, *words), settings = filled_in(bundle, customer="ada@example.com")
+    home = StateDirectory(tmp_path / "state").ensure()
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "CDESK_")) and name != "VIRTUAL_ENV"
+    }
+    environ = kept | settings | {"CDESK_HOME": str(home.root), "CDESK_RENDER": "off"}
+    server = StdioServerParameters(command=uv, args=words, env=environ, cwd=tmp_path)
+
+    async def scenario() -> None:
+        async with Client(server, mode="legacy") as client:
+            logged = {"activity": "cdesk.user_asked", "feature_json": {}}
+            assert not (await client.call_tool("log_event", logged)).is_error
+            deadline = time.monotonic() + 600
+            while True:
+                context = (await client.call_tool("get_context", {})).structured_content or {}
+                if not context["stale"] and home.catalog.exists():
+                    break
+                assert "failed" not in context["stale_reason"], context
+                assert time.monotonic() < deadline, context
+                await asyncio.sleep(1)
+            ticket = await client.call_tool("submit_query", {"template": "activity_counts"})
+            wait = {"ticket_id": (ticket.structured_content or {})["ticket_id"], "wait_seconds": 20}
+            answer: dict[str, Any] = {"status": "queued"}
+            while answer["status"] in ("queued", "running"):
+                answer = (await client.call_tool("get_result", wait)).structured_content or {}
+            assert answer["status"] == "succeeded"
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        runtime = Runtime(home.runtime, "")
+        assert cdesk(runtime.python, tmp_path, "worker", "--stop").returncode == 0
 
 
 def test_the_render_extra_alone_serves_cards(wheel: Path, tmp_path: Path) -> None:

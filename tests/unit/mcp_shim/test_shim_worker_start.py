@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cdesk import __version__
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock, is_held
+from cdesk.core.runtime import Runtime, wanted_in
 from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter
 
 SAY = (
@@ -72,6 +74,29 @@ def test_none_is_started_while_one_runs_or_where_the_setting_says_no(
     assert not off.is_due()
     assert not off.look()
     assert not state_home.worker_log.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for the environment's Python")
+def test_where_the_worker_has_its_own_environment_that_is_set_up_first_and_then_used(
+    settings: Settings, state_home: StateDirectory, tmp_path: Path
+) -> None:
+    own = replace(settings, runtime=str(tmp_path))
+    begun = WorkerStarter(
+        own, state_home, set_up_command=(sys.executable, "-c", "print('setting up')")
+    )
+    assert "about to be set up" in (begun.missing or "")
+    assert not begun.look(), "no worker yet"
+    assert wait(state_home) == "setting up\n"
+    runtime = Runtime(state_home.runtime, wanted_in(__version__, "duckdb")[1])
+    runtime.python.parent.mkdir(parents=True)
+    runtime.python.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    runtime.python.chmod(0o700)
+    runtime.mark_ready()
+    assert begun.missing is None
+    state_home.worker_log.unlink()
+    assert begun.look()
+    assert wait(state_home) == "-I -m cdesk_app.cli.main worker\n"
+    begun.release()
 
 
 def test_looking_leaves_the_lock_to_whoever_wants_it(state_home: StateDirectory) -> None:
