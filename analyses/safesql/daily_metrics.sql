@@ -78,6 +78,19 @@ metrics as (
     from {{ ref('vw_llm_events') }}
     where activity in ('cdesk.claude_responded', 'cdesk.llm_called')
     group by {{ cdesk.local_day('ts') }}, coalesce(model, 'unknown')
+    union all
+    select
+        cast({{ cdesk.local_day('ts') }} as date) as day,
+        'projects.question_count' as metric,
+        {{ cdesk.json_string('_feature_json', 'project') }} as of_what,
+        cast(count(*) as double) as metric_value
+    from {{ ref('events') }}
+    where
+        activity = 'cdesk.user_asked'
+        and {{ cdesk.json_string('_feature_json', 'project') }} is not null
+    group by
+        {{ cdesk.local_day('ts') }},
+        {{ cdesk.json_string('_feature_json', 'project') }}
 
 ),
 

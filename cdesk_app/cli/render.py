@@ -21,6 +21,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, metavar="N", help="the one of CDESK_RENDER_URL if left out"
     )
+    parser.add_argument(
+        "--team",
+        action="store_true",
+        help="bearer tokens of the HTTP service count, as a proxy hands them on: everybody sees "
+        "their own cards, an analyst the dashboard too",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -32,7 +38,7 @@ def run(args: Namespace) -> int:
 
     settings, _ = settings_and_home()
     set_up_logging(None, settings.environ, credentials=redact_value)
-    return serve(settings, host=args.host, port=args.port, idle_seconds=None)
+    return serve(settings, host=args.host, port=args.port, idle_seconds=None, team=args.team)
 
 
 def show(link: Link, *, as_json: bool, in_browser: bool) -> int:

@@ -1,7 +1,7 @@
 """The pages over HTTP: cards, their rows and downloads, and the dashboard.
 
-Who may see what is decided by a signed link (cdesk_app/render/links.py), or by the session that a
-dashboard's link began in the browser.
+Who may see what is decided by a signed link (cdesk_app/render/links.py), by the session that a
+dashboard's link began in the browser, or, for a team, by the bearer token of its HTTP service.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cdesk.core.errors import CdeskError, InvalidField, NotFound
+from cdesk.core.identity import Caller, customer_key
 from cdesk_app.render.card import Card, Cards
 from cdesk_app.render.download import exported
 from cdesk_app.render.links import SESSION_SECONDS, Grant, LinkRefused, Links
@@ -36,6 +37,7 @@ from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import MAX_COLUMNS, OPERATORS, PAGE_ROWS, Filter, Operator, View
 from cdesk_app.render.vega import ThemeName
 from cdesk_app.render.words import cell, shown_text, title, zone_asked
+from mcp_shim.auth import Verifier, bearer_token
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ _PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "link_expired": (410, "This link has expired"),
     "link_revoked": (410, "This link was revoked"),
     "forbidden": (403, "This is not for you"),
+    "unauthorized": (401, "Nobody here knows you"),
     "not_found": (404, "Nothing lies here"),
     "gone": (410, "This result is gone"),
     "artifact_unreadable": (500, "This result cannot be read"),
@@ -95,7 +98,22 @@ class Renderer:
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]", "::1")
     painted: Painted | None = None
     secure_cookie: bool = False
+    verifier: Verifier | None = None
+    """Knows the bearer tokens of a team's HTTP service, where pages are served behind its identity;
+    without one, such a token says nothing.
+    """
     now_ns: Callable[[], int] = time.time_ns
+
+    async def caller(self, request: Request) -> Caller | None:
+        """Whom the request's bearer token stands for; None where it has none that counts here.
+
+        Raises:
+            Unauthorized: it has one that nobody knows.
+        """
+        headers = request.headers.getlist("authorization")
+        if self.verifier is None or not headers:
+            return None
+        return (await self.verifier.identify(bearer_token(headers))).caller
 
 
 def make_app(renderer: Renderer, *, more: list[Route] | None = None) -> Starlette:
@@ -186,6 +204,7 @@ def problem(request: Request, status: int, heading: str, error: CdeskError | Non
     command = None
     if isinstance(error, LinkRefused):
         command = f"cdesk card {artifact} --open" if _is_id(artifact) else "cdesk dashboard --open"
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     html = page(
         "error.html",
         status=f"{status} {HTTPStatus(status).phrase}",
@@ -193,7 +212,7 @@ def problem(request: Request, status: int, heading: str, error: CdeskError | Non
         message=message[:1].upper() + message[1:],
         command=command,
     )
-    return Response(html, status, media_type="text/html")
+    return Response(html, status, media_type="text/html", headers=headers)
 
 
 class _Pages:
@@ -206,7 +225,7 @@ class _Pages:
 
     # -- who asks
 
-    def _grant(self, request: Request) -> tuple[str, Grant]:
+    async def _grant(self, request: Request) -> tuple[str, Grant]:
         """The artifact and what the request may see of it."""
         artifact = request.path_params["artifact"]
         token = request.query_params.get("t")
@@ -214,6 +233,8 @@ class _Pages:
             raise NotFound("there is no card of that name")
         if token is not None:
             return artifact, self._renderer.links.check(token, "card", subject=artifact)
+        if (caller := await self._renderer.caller(request)) is not None:
+            return artifact, Grant("session", "", customer_key(caller.customer), "")
         session = request.cookies.get(COOKIE)
         if session is None:
             raise LinkRefused("link_invalid", "this address needs a signed link; ask for one")
@@ -221,7 +242,7 @@ class _Pages:
         return artifact, grant
 
     async def _open(self, request: Request) -> Card:
-        artifact, grant = self._grant(request)
+        artifact, grant = await self._grant(request)
         return await run_in_threadpool(self._renderer.cards.open, artifact, grant)
 
     # -- pages

@@ -54,8 +54,13 @@ class _Boards:
         self._renderer = renderer
         self._source = source
 
-    def _require(self, request: Request) -> None:
-        """Raises LinkRefused without a session of this customer."""
+    async def _require(self, request: Request) -> None:
+        """Raises LinkRefused without a session of this customer, Forbidden for a bearer of a token
+        who is not an analyst: the figures are everybody's.
+        """
+        if (caller := await self._renderer.caller(request)) is not None:
+            caller.require_analyst("the dashboard")
+            return
         token = request.cookies.get(COOKIE)
         if token is None:
             raise LinkRefused("link_invalid", "the dashboard needs a signed link; ask for one")
@@ -79,11 +84,11 @@ class _Boards:
             )
             # The address that stays in the browser's history opens nothing by itself.
             return session_cookie(self._renderer, RedirectResponse("/", 303), session.token)
-        self._require(request)
+        await self._require(request)
         return await self._html("dashboard.html")
 
     async def fragment(self, request: Request) -> Response:
-        self._require(request)
+        await self._require(request)
         return await self._html("board.html")
 
     async def _html(self, template: str) -> Response:
@@ -99,7 +104,7 @@ class _Boards:
         return Response(html, media_type="text/html", headers={"X-Version": version})
 
     async def chart(self, request: Request) -> Response:
-        self._require(request)
+        await self._require(request)
         name, theme = request.path_params["name"], theme_of(request)
 
         def draw() -> str:
@@ -111,7 +116,7 @@ class _Boards:
         return Response(await run_in_threadpool(draw), media_type="image/svg+xml")
 
     async def events(self, request: Request) -> Response:
-        self._require(request)
+        await self._require(request)
         return StreamingResponse(
             self._changes(request), media_type="text/event-stream", headers=SSE
         )

@@ -401,6 +401,7 @@ def _tops(metrics: Series, today: date) -> list[tuple[str, list[tuple[str, str, 
     for name, metric in (
         ("Top tools", "tool_latency.call_count"),
         ("Top models", "models.call_count"),
+        ("Top projects", "projects.question_count"),
     ):
         found = _summed(metrics, metric, today)[:6]
         if found:

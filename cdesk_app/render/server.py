@@ -36,6 +36,7 @@ from cdesk.core.metrics import CARD_SECONDS, ERRORS
 from cdesk.core.wake import WakeSender
 from cdesk.queue.overview import gather
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.access import AccessStore
 from cdesk.state.counts import Counts, counting
 from cdesk_app.render.app import Renderer, make_app
 from cdesk_app.render.board_pages import BoardSource, board_routes
@@ -44,6 +45,7 @@ from cdesk_app.render.dashboard import Figures
 from cdesk_app.render.links import Links
 from cdesk_app.render.metrics import metrics_routes
 from cdesk_app.render.paint import Painter
+from mcp_shim.auth import verifier_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +103,10 @@ class ReadyRecorder:
         self.counts.close()
 
 
-def make_renderer(settings: Settings, home: StateDirectory) -> Renderer:
-    """What the pages of a state directory are made from."""
+def make_renderer(
+    settings: Settings, home: StateDirectory, *, access: AccessStore | None = None
+) -> Renderer:
+    """What the pages of a state directory are made from. `access`: the tokens of a team."""
     host = urlsplit(settings.render_url).hostname or ""
     return Renderer(
         cards=Cards(home, open_artifacts(settings, home), settings.zone),
@@ -111,6 +115,7 @@ def make_renderer(settings: Settings, home: StateDirectory) -> Renderer:
         zone=settings.zone,
         hosts=(*LOOPBACK, "[::1]", *((host,) if host not in LOOPBACK else ())),
         secure_cookie=settings.render_url.startswith("https://"),
+        verifier=None if access is None else verifier_of(settings.http, access),
     )
 
 
@@ -125,11 +130,13 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     idle_seconds: float | None = IDLE_SECONDS,
+    team: bool = False,
 ) -> int:
     """Serve until told to stop, or idle that long; the exit code. A second one for the same state
     directory returns 0 at once.
 
-    port: None takes the one of `render_url`, or any where that is taken.
+    team: bearer tokens of the HTTP service count, too. port: None takes the one of `render_url`,
+        or any where that is taken.
 
     Raises:
         CdeskError: it cannot be started.
@@ -140,8 +147,12 @@ def serve(
         sys.stderr.write("a renderer runs already for this state directory\n")
         return 0
     try:
-        with _listening(settings, host, port) as listener, _recorder(settings, home) as recorder:
-            renderer = make_renderer(settings, home)
+        with (
+            _listening(settings, host, port) as listener,
+            _recorder(settings, home) as recorder,
+            _access(home, team=team) as access,
+        ):
+            renderer = make_renderer(settings, home, access=access)
             source = replace(make_source(settings, home), stopping=lambda: server.should_exit)
             made = make_app(
                 replace(renderer, painted=recorder),
@@ -207,6 +218,15 @@ def _recorder(settings: Settings, home: StateDirectory) -> Iterator[ReadyRecorde
         yield recorder
     finally:
         recorder.close()
+
+
+@contextlib.contextmanager
+def _access(home: StateDirectory, *, team: bool) -> Iterator[AccessStore | None]:
+    if not team:
+        yield None
+        return
+    with contextlib.closing(AccessStore(home.access_db)) as store:
+        yield store
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import turn_off, turn_on
 from mcp_shim.app import App
-from mcp_shim.auth import EitherToken, Identity, StaticTokens, Unauthorized, Verifier, bearer_token
+from mcp_shim.auth import Identity, Unauthorized, bearer_token, verifier_of
 from mcp_shim.limits import AtATime, RateLimit, TooMany
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
@@ -126,14 +126,13 @@ class Service:
         self._settings = settings
         self._home = home
         self._store = AccessStore(home.access_db)
-        self._verifier: Verifier = StaticTokens(self._store)
+        self._verifier = verifier_of(settings.http, self._store)
         self._metadata_url = ""
         routes = []
         if settings.http.issuer:
             # Only here: without an issuer nobody needs the library.
-            from mcp_shim.transports.http_oauth import SCOPES, OAuthTokens
+            from mcp_shim.transports.http_oauth import SCOPES
 
-            self._verifier = EitherToken(StaticTokens(self._store), OAuthTokens.of(settings.http))
             resource = AnyHttpUrl(f"{settings.http.url}/mcp")
             self._metadata_url = str(build_resource_metadata_url(resource))
             routes = create_protected_resource_routes(

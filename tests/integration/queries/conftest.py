@@ -35,7 +35,7 @@ SECRET = "only-bob-knows"
 
 DAY_NS = 86_400 * 1_000_000_000
 FEATURES: dict[str, Any] = {
-    "user_asked": {"length": 12, "question": "how many?"},
+    "user_asked": {"length": 12, "question": "how many?", "project": "atlas"},
     "claude_responded": {
         "model": "large",
         "length": 99,

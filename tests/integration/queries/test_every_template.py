@@ -186,6 +186,23 @@ def test_days_are_those_of_the_person_or_of_the_zone_asked_about(built: Built) -
     assert there["query_hash"] == counted["Asia/Tokyo"][1]
 
 
+def test_questions_are_counted_by_project(built: Built) -> None:
+    """By day, for everybody; a question without a project is in none."""
+    counted = [
+        (row["of_what"], row["metric_value"])
+        for row in whole_of(built, built.query("daily_metrics", {"days_back": 30}))
+        if row["metric"] == "projects.question_count"
+    ]
+    asked = [
+        built.query("activity_by_period", {"activity": "cdesk.user_asked"}, caller)
+        for caller in (ADA, BOB)
+    ]
+    assert {project for project, _ in counted} == {"atlas"}
+    assert sum(count for _, count in counted) == sum(
+        row["activity_count"] for result in asked for row in whole_of(built, result)
+    )
+
+
 def test_an_insight_is_verified_by_its_query_and_value(built: Built) -> None:
     found = {
         row["metric"]: row for row in rows_of(built.query("insights", {"subject": "activity"}))

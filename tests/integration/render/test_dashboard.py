@@ -95,6 +95,8 @@ def figures(home: StateDirectory, *, days: int = 365, as_of: float | None = None
             [day, "adoption.activity_count", "", n % 11],
             [day, "query_costs.elapsed_seconds", "", 1.5],
             [day, "models.call_count", "large", 4],
+            [day, "projects.question_count", "atlas", 5],
+            [day, "projects.question_count", "birch", 2],
         ]
         levels += [
             [day, "first_token_path_p95_ms", 100.0, 300.0, "ms", "at_most", True],
@@ -171,6 +173,7 @@ def test_a_year_of_figures_is_held_against_its_targets(visitor: Visitor, site: S
     assert "All is well" in page
     for text in ("100 ms", "target 300 ms", "30 ms", "target 25 ms", "99 %", "≥ 98 %"):
         assert text in page
+    assert page.index("Top projects") < page.index("atlas") < page.index("birch")
     assert page.count(">missed<") == 1
     assert "activities on 366 days of the last year" in page or "activities on 365 days" in page
     assert "&lt;script&gt;x&lt;/script&gt;" in page
