@@ -16,7 +16,7 @@ from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.features import APPS
 from cdesk.core.home import StateDirectory
-from cdesk.core.metrics import ERRORS, RECORDS_SHED, RETRIES
+from cdesk.core.metrics import DEGRADED, ERRORS, RECORDS_SHED, RETRIES
 from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
@@ -90,6 +90,7 @@ class RecordQueue:
         if not decision.keep:
             priority = SHED_PRIORITY.get(activity, UNKNOWN_PRIORITY)
             self.counts.add(RECORDS_SHED, str(priority))
+            self.counts.add(DEGRADED, "sampling")
         if decision.weight > 1:
             self._shed.setdefault(recorder.customer, (recorder, self.ids.uuid7()))
             # On a full disk the next report that can be written tells the counts.

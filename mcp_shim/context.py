@@ -33,7 +33,8 @@ _PENDING: Final = """
 select
     pending.id, pending.ts, pending.subject, pending.metric, pending.value,
     pending.provenance_query_hash,
-    (select value from worker_status where key = 'last_landing')
+    (select value from worker_status where key = 'last_landing'),
+    (select value from worker_status where key = 'pressure')
 from (select 1)
 left join (
     select * from pending_insights where customer = ? order by ts desc, id desc limit ?
@@ -174,12 +175,14 @@ class CustomerContext:
         except SnapshotError as error:
             reasons.append(str(error))
         try:
-            rows, landing, hidden = readers.state.read(self._load_pending)
+            rows, landing, hidden, pressed = readers.state.read(self._load_pending)
         except StateDirectoryError:
-            rows, landing, hidden = [], None, frozenset()
+            rows, landing, hidden, pressed = [], None, frozenset(), None
             reasons.append("insights on their way cannot be read")
         if late := self._late(as_of, landing, rows):
             reasons.append(late)
+        if pressed is not None:
+            reasons.append(pressed)
         if reasons and (missing := readers.worker_missing()):
             reasons.append(missing)
         version = row.version if row else None
@@ -215,11 +218,12 @@ class CustomerContext:
 
     def _load_pending(
         self, connection: sqlite3.Connection
-    ) -> tuple[list[tuple[Any, ...]], object, frozenset[str]]:
+    ) -> tuple[list[tuple[Any, ...]], object, frozenset[str], str | None]:
         rows = connection.execute(_PENDING, (self._customer, MAX_PENDING)).fetchall()
         landing = orjson.loads(rows[0][6]) if rows[0][6] else None
         hidden = hidden_insights(connection, self._customer)
-        return [row[:6] for row in rows if row[0] is not None], landing, hidden
+        pressed = _pressed(orjson.loads(rows[0][7])) if rows[0][7] else None
+        return [row[:6] for row in rows if row[0] is not None], landing, hidden, pressed
 
     def _pending(self, rows: list[tuple[Any, ...]]) -> list[Json]:
         """Insights on their way, newest first."""
@@ -276,3 +280,10 @@ class CustomerContext:
                     f"{what} {int(seconds // 60)} minutes ago is not in it yet; see 'cdesk status'"
                 )
         return None
+
+
+def _pressed(pressure: object) -> str | None:
+    """What is given up under pressure, or None (`Pressure` of cdesk/state/status.py)."""
+    if not isinstance(pressure, dict) or not pressure.get("step"):
+        return None
+    return f"under pressure, {pressure.get('reason')}; see 'cdesk status'"

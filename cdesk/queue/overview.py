@@ -32,6 +32,7 @@ from cdesk.state.status import (
     LastLanding,
     LastRefresh,
     LastTest,
+    Pressure,
     Quarantined,
     Spent,
     WorkerState,
@@ -108,6 +109,7 @@ class Overview:
     breaker: BreakerState
     quarantine: Quarantined
     spent: Spent
+    pressure: Pressure
     features: list[FeatureState]
 
 
@@ -139,6 +141,7 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
                 breaker=read_status(state, BreakerState),
                 quarantine=read_status(state, Quarantined),
                 spent=read_status(state, Spent),
+                pressure=read_status(state, Pressure),
                 features=[
                     FeatureState(
                         one.name, settings.features.has(one), one.default, one.since, one.text

@@ -52,6 +52,7 @@ def _lines(found: Overview) -> Iterator[tuple[str, object]]:
     because = f" ({found.breaker.reason})" if found.breaker.reason else ""
     yield "breaker", found.breaker.state + because
     yield "quarantine", quarantined(found.quarantine)
+    yield "pressure", found.pressure.reason or "none"
     yield "used today", used_told(found.spent)
     yield "kill switch", _switch(found.kill_switch)
     yield from _features(found.features)

@@ -27,7 +27,7 @@ from cdesk.core.errors import (
     CdeskError,
     SnapshotDamaged,
 )
-from cdesk.core.features import COST_GUARD
+from cdesk.core.features import COST_GUARD, DEGRADATION
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from cdesk.core.metrics import BUILD_SECONDS, BUILDS
@@ -59,6 +59,7 @@ from cdesk_app.worker.dbt.build import Builder, BuildReport, Progress, has_other
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
 from cdesk_app.worker.following import Follower, capture_once
 from cdesk_app.worker.presentation import Presenter, PresenterFactory, plain_presenter
+from cdesk_app.worker.pressure import FRESH_BUILDS, STRETCH, Degradation
 from cdesk_app.worker.refresh import (
     DAMAGED_SUFFIX,
     RefreshReport,
@@ -145,6 +146,10 @@ class Pipeline:
             now_ns=now_ns,
             enabled=settings.features.has(COST_GUARD),
         )
+        self.degradation = Degradation(
+            self.status, self.counts, enabled=settings.features.has(DEGRADATION)
+        )
+        runner.degradation = self.degradation
         self._books = Bookkeeping(queue, now_ns, ids or IdSource(now_ns))
         self.backlog = HistoryBacklog(home)
         """What was imported and waits for its turn."""
@@ -188,7 +193,16 @@ class Pipeline:
         insights = bool(news) and report.blocked is None
         self.schedule.landed(max(report.landed - own, int(insights)), insights=insights)
         self._tell_landing(report, own)
+        self._look_at_pressure(report.waiting)
         return report
+
+    def _look_at_pressure(self, waiting: int) -> None:
+        step = self.degradation.step
+        self.degradation.look(depth=waiting, queries=self.queued_tickets())
+        given_up = self.degradation.gives_up(FRESH_BUILDS)
+        self.schedule.stretch = STRETCH if given_up else 1.0
+        if given_up and not step:
+            self.degradation.gave_up(FRESH_BUILDS)
 
     def _tell_landing(self, report: DrainReport, own: int) -> None:
         if report.landed:

@@ -7,6 +7,8 @@
     anything else landed                                   the same with GAP_SECONDS
     a new day began (UTC; counts are over calendar days)   at once
 
+Under pressure both gaps are longer (`stretch`, cdesk_app/worker/pressure.py).
+
 What the worker itself wrote about its builds (`cdesk.context_refreshed`) counts as nothing: a build
 must not be the reason for the next. After a build that failed nothing but a request comes before a
 pause, 30 s doubling up to 15 minutes.
@@ -45,6 +47,8 @@ class BuildSchedule:
         self._stale = False
         self._failures = 0
         self._failed_at = 0.0
+        self.stretch = 1.0
+        """How much longer the pauses between builds for what has landed are."""
         self.failed_with: str | None = None
         """The error code of the last build, None where it succeeded."""
 
@@ -93,6 +97,7 @@ class BuildSchedule:
         at = now
         if self._landed_at is not None and reason in ("insight", "landed"):
             gap = INSIGHT_GAP_SECONDS if reason == "insight" else GAP_SECONDS
+            gap *= self.stretch
             at = self._landed_at + DEBOUNCE_SECONDS
             if self._built_at is not None:
                 at = max(at, self._built_at + gap)

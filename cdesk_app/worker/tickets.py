@@ -50,6 +50,7 @@ from cdesk.state.tickets import (
 )
 from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.presentation import PlainPresenter, Presented, Presenter
+from cdesk_app.worker.pressure import PREVIEWS, SUMMARIES, Degradation, Step
 
 MAX_RUNNING: Final = 4
 _LOOK_SECONDS: Final = 0.1
@@ -90,6 +91,8 @@ class TicketRunner:
         counts: Counts | None = None,
     ) -> None:
         self._counts = counts or Counts()
+        self.degradation: Degradation | None = None
+        """What is given up under pressure."""
         self._settings = settings
         self._home = home
         self._max_running = max_running
@@ -242,7 +245,8 @@ class TicketRunner:
                 del self._running[ticket.ticket_id]
         if presented is not None:
             self._notify()
-            presented.paint()
+            if not self._gives_up(PREVIEWS):
+                presented.paint()
             self._write_pages_ahead(state, ticket, presented.answer)
 
     def _write_pages_ahead(
@@ -266,7 +270,16 @@ class TicketRunner:
                 f"template {ticket.template} was changed after this ticket; submit the query again"
             )
         answer = self._executor.answer(request, state, cancel=cancel, progress=progress)
+        if self._gives_up(SUMMARIES):
+            return PlainPresenter().present(request, answer)
         return self._presenter.present(request, answer)
+
+    def _gives_up(self, step: Step) -> bool:
+        """Whether the step is given up under pressure; counted where it is."""
+        if self.degradation is None or not self.degradation.gives_up(step):
+            return False
+        self.degradation.gave_up(step)
+        return True
 
     def _request(self, ticket: Ticket) -> QueryRequest:
         return make_request(

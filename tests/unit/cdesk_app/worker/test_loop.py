@@ -24,6 +24,7 @@ from cdesk.core.config import Settings
 from cdesk.core.errors import BuildError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.core.metrics import DEGRADED
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
@@ -696,3 +697,13 @@ def test_a_catalog_that_somebody_changed_is_compiled_anew(built: Desk) -> None:
     built.home.catalog.write_bytes(orjson.dumps(document))
     built.spend(10)
     assert "compile" in built.dbt.calls
+
+
+def test_a_deep_queue_puts_builds_off_and_counts_it(desk: Desk) -> None:
+    desk.pipeline._look_at_pressure(30_000)
+    assert desk.pipeline.schedule.stretch > 1
+    desk.pipeline._look_at_pressure(30_000)
+    (series,) = desk.pipeline.counts._table[DEGRADED].values()
+    assert series.value == 1, "once, as long as it lasts"
+    desk.pipeline._look_at_pressure(0)
+    assert desk.pipeline.schedule.stretch == 1
