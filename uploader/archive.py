@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cdesk.core.home import make_private_folder, open_private
 from cdesk.queue.files import QueueFile, look_at
@@ -25,6 +26,7 @@ from cdesk.queue.files import QueueFile, look_at
 log = logging.getLogger("cdesk.uploader")
 
 _NAME = re.compile(r"(?P<stem>[0-9a-f]{32}-\d{6})\.(?P<last>\d+)\.ndjson(?P<gz>\.gz)?\Z")
+_FORMER_FOLDER: Final = "shipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,22 @@ class Archive:
         target = self._folder / f"{stem}.{last_offset}.ndjson"
         os.utime(file.path)  # kept for N days from now on, not from its last record
         file.path.replace(target)
+
+    def take_over(self) -> None:
+        """Bring in what earlier versions archived in a folder of another name; a file that cannot
+        be moved now is moved later.
+        """
+        former = self._queue / _FORMER_FOLDER
+        try:
+            entries = list(os.scandir(former))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        make_private_folder(self._folder)
+        with contextlib.suppress(OSError):
+            for entry in entries:
+                if _NAME.match(entry.name) and isinstance(look_at(entry), int):
+                    Path(entry.path).replace(self._folder / entry.name)
+            former.rmdir()
 
     def files(self) -> list[ArchivedFile]:
         try:

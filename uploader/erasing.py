@@ -23,6 +23,7 @@ from cdesk.contract.records import MAX_LINE_BYTES
 from cdesk.core.home import open_private
 from cdesk.queue.files import look_at
 from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
+from uploader.archive import Archive
 
 _ARCHIVED: Final = re.compile(r"(?P<stem>[0-9a-f]{32}-\d{6})\.(?P<last>\d+)\.ndjson(?P<gz>\.gz)?\Z")
 _ZIPPED_MAGIC: Final = b"\x1f\x8b"
@@ -76,6 +77,7 @@ def erase_queue(queue: Path, customer: str) -> ErasedLines:
             erased.files.add(name if match is None else name + SEALED_SUFFIX)
         if last is None and count and match is not None and match["open"] is None:
             path.unlink()
+    Archive(queue).take_over()
     for path in _files(queue / "archive"):
         erased.lines += _erase_archived(path, customer)
     return erased

@@ -441,6 +441,7 @@ class Uploader:
         """Ask the warehouse how far each file has landed, and bring archived files back that it no
         longer holds.
         """
+        self._archive.take_over()
         names = [file.name for file in listing.files] + [
             file.name for file in self._archive.files()
         ]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -16,8 +14,9 @@ import orjson
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
-from cdesk.core.home import StateDirectory, open_private
+from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
+from cdesk.core.processes import start_detached
 from cdesk_app.render.links import LINK_SECONDS, Links
 
 START_SECONDS: Final = 20.0
@@ -86,40 +85,8 @@ def start(settings: Settings, home: StateDirectory) -> bool:
     _children[:] = [child for child in _children if child.poll() is None]
     if is_held(home.render_lock):
         return False
-    environ = {
-        **settings.environ,
-        "CDESK_HOME": str(settings.home),
-        "CDESK_CUSTOMER": settings.customer,
-        "CDESK_TARGET": settings.target,
-    }
     command = [sys.executable, "-m", "cdesk_app.render.server"]
-    # Beside our own packages: a package of the same name elsewhere is not ours.
-    beside = Path(__file__).resolve().parents[2]
-    output = open_private(home.render_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
-        if sys.platform == "win32":
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environ,
-                cwd=beside,
-                creationflags=subprocess.DETACHED_PROCESS | subprocess.CREATE_NO_WINDOW,
-            )
-        else:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environ,
-                cwd=beside,
-                start_new_session=True,
-            )
-    finally:
-        os.close(output)
-    _children.append(child)
+    _children.append(start_detached(command, settings, log=home.render_log))
     return True
 
 

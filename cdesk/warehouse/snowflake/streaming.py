@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -49,6 +49,7 @@ from cdesk.warehouse.snowflake.clock import AccountClock
 from cdesk.warehouse.snowflake.login import Login, first_line
 from cdesk.warehouse.snowflake.sessions import LOADER_ROLE
 from cdesk.warehouse.snowflake.snowpipe_sdk import Channel, Client, sdk_client
+from cdesk.warehouse.snowflake.times import TICK
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 PIPE: Final = "LANDING_PIPE"
@@ -67,7 +68,6 @@ _APPEND_ROWS: Final = 5_000
 _APPEND_BYTES: Final = 3 * 1024 * 1024
 """Below the 4 MB that one append may hold."""
 _REMEMBERED_FILES: Final = 256
-_TICK: Final = timedelta(microseconds=1)
 
 T = TypeVar("T")
 
@@ -240,7 +240,7 @@ class SnowpipeWarehouse:
 
     def _stamp(self) -> datetime:
         now = self._clock.now()
-        return now if self._last is None or now > self._last else self._last + _TICK
+        return now if self._last is None or now > self._last else self._last + TICK
 
     def _forget(self) -> None:
         """After a failure nothing of this client is believed. What it had sent stays in doubt."""

@@ -10,7 +10,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,11 +169,12 @@ def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Bui
 @pytest.fixture
 def built(original: Built, tmp_path: Path) -> Built:
     """A state directory of the test's own, queue and results included."""
-    return copy(original, tmp_path / "own")
+    return copy(original, tmp_path / "own", without=("dbt",))
 
 
-def copy(original: Built, root: Path) -> Built:
-    shutil.copytree(original.home.root, root)
+def copy(original: Built, root: Path, *, without: Sequence[str] = ()) -> Built:
+    """without: what a test of questions alone does not need, dbt's own state."""
+    shutil.copytree(original.home.root, root, ignore=shutil.ignore_patterns(*without))
     return Built(
         StateDirectory(root),
         Settings(home=root, customer=ADA.customer, worker="off", environ=dict(os.environ)),

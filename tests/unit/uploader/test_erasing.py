@@ -29,9 +29,11 @@ def lines(writer: QueueWriter, *customers: str) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("folder", ["archive", "shipped"])
 def test_an_archived_file_is_not_landed_again_for_what_was_erased(
-    state_home: StateDirectory, packed: bool
+    state_home: StateDirectory, packed: bool, folder: str
 ) -> None:
+    """`shipped`: as earlier versions called the archive."""
     make_landing(state_home.warehouse)
     writer = QueueWriter(state_home.queue)
     lines(writer, "ada", BOB, "ada", BOB)
@@ -44,6 +46,7 @@ def test_an_archived_file_is_not_landed_again_for_what_was_erased(
         assert archive.clean_up() == 1
     with duckdb.connect(state_home.warehouse) as connection:
         connection.execute("delete from activities.landing where payload ->> 'customer' <> 'ada'")
+    (state_home.queue / "archive").rename(state_home.queue / folder)
     assert erase_queue(state_home.queue, BOB).lines == 2
     (file,) = (state_home.queue / "archive").iterdir()
     data = file.read_bytes()

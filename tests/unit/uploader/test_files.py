@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,26 @@ def test_a_warehouse_put_back_under_a_living_uploader_is_filled_again(
     uploader.close()
     landed = [row[0] for row in query(state_home.warehouse, "select id from activities.landing")]
     assert sorted(landed) == sorted(acknowledged)
+
+
+def test_what_an_earlier_version_archived_elsewhere_lands_again_too(
+    state_home: StateDirectory,
+) -> None:
+    """Its folder had another name; a warehouse that was put back gets those files as well."""
+    make_landing(state_home.warehouse)
+    backup = state_home.warehouse.read_bytes()
+    with closing(QueueWriter(state_home.queue)) as writer:
+        writer.append(event()[1])
+    with closing(Uploader(state_home, DuckDBWarehouse(state_home.warehouse))) as uploader:
+        assert uploader.drain().landed == 1
+    former = state_home.queue / "shipped"
+    (state_home.queue / "archive").rename(former)
+    (former / "a note of mine.txt").touch()
+    state_home.warehouse.write_bytes(backup)
+    with closing(Uploader(state_home, DuckDBWarehouse(state_home.warehouse))) as uploader:
+        assert uploader.drain().landed == 1
+    assert [path.name for path in former.iterdir()] == ["a note of mine.txt"]
+    assert len(list((state_home.queue / "archive").iterdir())) == 1
 
 
 def _dangling(path: Path) -> None:
