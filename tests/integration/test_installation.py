@@ -11,6 +11,7 @@ import ast
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 from mcp import Client, StdioServerParameters
 from packaging.requirements import Requirement
@@ -42,6 +44,7 @@ from cdesk.core.runtime import Runtime, SetUp, moment, wanted_in
 from cdesk_app.cli.extras import EXTRAS
 from mcp_shim.tools import TOOLS
 from tests.needs import need_program
+from tests.s3_service import s3_service
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cdesk", "mcp_shim", "uploader", "cdesk_app")
@@ -463,6 +466,60 @@ def test_the_snowflake_extra_alone_gets_as_far_as_the_connection(
     assert ran.returncode == 1
     assert "pip install" not in ran.stderr, ran.stderr
     assert "ModuleNotFoundError" not in ran.stderr
+
+
+S3 = """
+import os
+from cdesk.artifacts.factory import open_artifacts
+from cdesk.core.config import load_settings
+from cdesk.core.home import StateDirectory
+
+settings = load_settings(os.environ)
+store = open_artifacts(settings, StateDirectory(settings.home).ensure())
+uri = store.uri("ada@example.com", "0190a5f0-0000-7000-8000-000000000001")
+with store.write(uri) as path:
+    path.write_bytes(b"a result")
+print(uri, store.exists(uri))
+"""
+
+
+def test_the_s3_extra_alone_stores_into_a_bucket_and_without_it_the_doctor_names_it(
+    wheel: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = environment(tmp_path / "venv", wheel, "s3")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", secrets.token_hex(8))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secrets.token_hex(16))
+    with s3_service() as service:
+        client = boto3.client("s3", endpoint_url=service.url, region_name="us-east-1")
+        client.create_bucket(Bucket="results")
+        client.close()
+        settings = {
+            "CDESK_HOME": str(tmp_path / "state"),
+            "CDESK_ARTIFACTS_URL": "s3://results/team",
+            "CDESK_ARTIFACTS_ENDPOINT": service.url,
+            "CDESK_ARTIFACTS_REGION": "us-east-1",
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        ran = subprocess.run(
+            [str(python), "-c", S3],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=tmp_path,
+            env=kept | settings,
+        )
+        assert ran.returncode == 0, ran.stderr
+        uri, is_there = ran.stdout.split()
+        assert uri.startswith("s3://results/team/")
+        assert is_there == "True"
+        assert ("PUT", f"/results/{uri.removeprefix('s3://results/')}") in {
+            (method, path.partition("?")[0]) for method, path in service.asked
+        }
+        told = {one: cdesk(one, tmp_path, "doctor", **settings).stdout for one in (python, base)}
+    (part,) = (line for line in told[python].splitlines() if "part s3" in line)
+    assert part.split() == ["ok", "part", "s3", "installed"]
+    assert "pip install 'cdesk[s3]'" in told[base]
 
 
 def third_party_imports() -> Iterator[tuple[str, Path]]:
