@@ -85,6 +85,8 @@ class Board:
     def heading(self) -> str:
         if self.findings:
             return f"{plural(len(self.findings), 'thing')} to look at"
+        if missed := sum(level.is_met is False for level in (*self.levels, *self.more)):
+            return f"{plural(missed, 'target is', 'targets are')} missed"
         return "All is well" if self.has_figures else "Nothing has happened yet"
 
     def version(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -17,10 +18,13 @@ STATIC: Final = {
 }
 
 
+_UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|ms|s|GiB|MiB|KiB|B)(?!\w))")
+
+
 @cache
 def environment() -> Environment:
     """Autoescape is on for every template, whatever its name."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("cdesk_app.render", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
@@ -28,6 +32,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.filters["tight"] = tight
+    return made
+
+
+def tight(text: str) -> str:
+    """The text with numbers and their units on one line: `18 %`."""
+    return _UNIT.sub("\u00a0", text)
 
 
 def page(name: str, **values: Any) -> str:

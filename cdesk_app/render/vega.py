@@ -215,18 +215,28 @@ def series(
                 "encoding": {"x": x, "y": _quantity("b", title)},
             },
         )
-        last = {"type": "text", "align": "right", "baseline": "bottom", "dy": -6, "text": before}
-        for style in ({"stroke": "$surface", "strokeWidth": 4}, {"color": "$muted"}):
-            layers.append(
-                {
-                    "data": {"values": [points[-1]]},
-                    "mark": {**last, **style, "fontSize": 11},
-                    "encoding": {"x": x, "y": _quantity("b", title)},
-                }
-            )
+        layers.append(_named_at_its_end(points, before, x, title))
     elif mean is not None:
         layers += _marked("y", mean, mean_text, align="left", x=4)
     return _frame(list(points), height=300, layer=layers)
+
+
+def _named_at_its_end(points: Sequence[Json], name: str, x: Json, title: str) -> Json:
+    """The name of the line of `b`, on the side from which the line doesn't come."""
+    falls = points[-1]["b"] < points[-1 - len(points) // 6]["b"]
+    side = {"baseline": "top", "dy": 8} if falls else {"baseline": "bottom", "dy": -8}
+    return {
+        "data": {"values": [points[-1]]},
+        "mark": {
+            "type": "text",
+            "text": name,
+            "align": "right",
+            "fontSize": 11,
+            "color": "$ink",
+            **side,
+        },
+        "encoding": {"x": x, "y": _quantity("b", title)},
+    }
 
 
 def bars(points: Sequence[Json], *, title: str) -> Json:

@@ -197,13 +197,15 @@ value.addEventListener("keydown", (event) => event.key === "Enter" && addFilter(
 // The chart, and the words that come with it where the page did not have them yet.
 const figure = document.getElementById("chart");
 const picture = document.getElementById("picture");
+// Numbers and their units stay on one line.
+const tight = (text) => text.replace(/(?<=\d) (?=(?:%|ms|s|B)(?!\w))/g, "\u00a0");
 async function words() {
   if (card.dataset.known === "yes") return;
   const answer = await fetch(address("chart.json"));
   if (!answer.ok) return;
   const chart = await answer.json();
-  document.getElementById("headline").textContent = chart.headline;
-  document.getElementById("finding").textContent = chart.finding;
+  document.getElementById("headline").textContent = tight(chart.headline);
+  document.getElementById("finding").textContent = tight(chart.finding);
   document.title = `${chart.headline} · cdesk`;
   if (picture) picture.alt = chart.alt;
   for (const [name, text] of chart.totals) {

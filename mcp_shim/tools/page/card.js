@@ -54,9 +54,12 @@ function dress(context) {
   chart();
 }
 
+// Numbers and their units stay on one line.
+const tight = (text) => text.replace(/(?<=\d) (?=(?:%|ms|s)(?!\w))/g, "\u00a0");
+
 function say(headline, finding) {
-  byId("headline").textContent = headline;
-  byId("finding").textContent = finding;
+  byId("headline").textContent = tight(headline);
+  byId("finding").textContent = tight(finding);
 }
 
 function number(value) {
