@@ -81,8 +81,11 @@ class ImportIndex:
             noted = self._connection.execute(
                 "select content, source, is_first from records where id = ? and kind = ?", key
             ).fetchall()
+            first = next((row[1] for row in noted if row[2]), None)
+            of_export = source == first == "claude_export"
             if any(known == content for known, _, _ in noted):
-                return "known" if (content, 1) in {(row[0], row[2]) for row in noted} else "noted"
+                is_first = (content, 1) in {(row[0], row[2]) for row in noted}
+                return "known" if is_first or of_export else "noted"
             self._connection.execute(
                 "insert into records (id, kind, content, source, is_first, import_id) values "
                 "(?, ?, ?, ?, ?, ?)",
@@ -90,8 +93,18 @@ class ImportIndex:
             )
         if not noted:
             return "new"
-        (first,) = (row[1] for row in noted if row[2])
-        return "changed" if source == first == "claude_export" else "conflict"
+        return "changed" if of_export else "conflict"
+
+    def revision(self, record: Record) -> int:
+        """How many other contents than its first were noted for the record, the latest included:
+        the number of the revision that it is.
+        """
+        key = (uuid.UUID(record["id"]).bytes, record["kind"])
+        with self._guard():
+            row = self._connection.execute(
+                "select count(*) - 1 from records where id = ? and kind = ?", key
+            ).fetchone()
+        return int(row[0])
 
     def commit(self, files: Iterable[str]) -> None:
         """Keep what was noted; `files` are the queue files that hold this import's records."""

@@ -175,9 +175,11 @@ def _told(report: ImportReport, *, running: bool) -> str:
             f"{report.added:,} records{source}, from {report.first_ts} to {report.last_ts}, "
             "are in the queue."
         )
-    elif not (report.known or report.left_out or report.conflicts or report.changed):
+    elif not (
+        report.known or report.left_out or report.conflicts or report.changed or report.revised
+    ):
         lines.append("It holds nothing: no conversation, no record.")
-    else:
+    elif not report.revised:
         lines.append(f"Nothing new{source}: {report.known:,} records had come in before.")
     if report.added and report.known:
         lines.append(f"{report.known:,} more had come in before and were left as they are.")
@@ -187,10 +189,15 @@ def _told(report: ImportReport, *, running: bool) -> str:
             "first ones stay, these are quarantined "
             "(id_conflict). 'cdesk quarantine list' shows them once they are built."
         )
+    if report.revised:
+        lines.append(
+            f"{report.revised:,} records that had come in before say more now, such as their text, "
+            "and are brought up to date in their place."
+        )
     if report.changed:
         lines.append(
             f"{report.changed:,} say something else than when an earlier export brought them "
-            "in, and were left as they were."
+            "in, and were left as they were; --include-text brings them up to date."
         )
     if report.cut:
         lines.append(
@@ -202,7 +209,7 @@ def _told(report: ImportReport, *, running: bool) -> str:
         lines += [f"  {reason}" for reason in report.reasons]
         if report.left_out > len(report.reasons):
             lines.append(f"  and {report.left_out - len(report.reasons):,} more")
-    if report.added or report.conflicts:
+    if report.added or report.conflicts or report.revised:
         lines.append(
             "The worker is landing them; 'cdesk status' shows how far it is."
             if running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ijson
 import orjson
 import pytest
 from hypothesis import example, given, settings
@@ -31,7 +33,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from uploader.import_index import ImportIndex
 from uploader.sources.claude_export import fit_text
-from uploader.sources.history import ImportRefused, ImportReport, import_file
+from uploader.sources.history import ImportRefused, ImportReport, import_file, parsed
 
 SECRET = "the launch codes are 0000"
 
@@ -760,19 +762,82 @@ def test_a_predicted_id_that_a_file_claimed_is_told_when_the_genuine_export_come
     assert len([r for r in queued(state_home) if r["id"] == claimed["id"]]) == 2, "both are queued"
 
 
-def test_an_export_that_says_more_than_before_is_told_and_left_as_it_was(
+def test_an_export_that_says_more_than_before_is_brought_up_to_date_in_its_place(
     run: Any, state_home: StateDirectory
 ) -> None:
-    """The same conversations with their texts: no conflict of anybody's, and no second
-    record either.
+    """The same conversations with their texts: a revision of each record that says more, and no
+    second record. Without the texts again nothing is taken away.
     """
     first = run([exported()])
     before = queued(state_home)
     report = run([exported()], include_text=True)
-    assert report.added == report.conflicts == 0
+    assert report.added == report.conflicts == report.changed == 0
+    assert report.revised > 0
+    assert report.revised + report.known == first.added
+    revisions = [record for record in queued(state_home) if record not in before]
+    assert len(revisions) == report.revised
+    of = {record["id"]: record for record in before}
+    for revision in revisions:
+        assert (revision["kind"], revision["revision"]) == ("revision", 1)
+        for name in ("ts", "customer", "activity", "session_id", "source_system"):
+            assert revision[name] == of[revision["replaces"]][name]
+    assert any(revision["feature_json"].get("question") for revision in revisions)
+    after = queued(state_home)
+    for options in ({"include_text": True}, {}):
+        again = run([exported()], **options)
+        assert (again.added, again.revised, again.conflicts) == (0, 0, 0)
+        assert again.known + again.changed == first.added
+        assert queued(state_home) == after
+    renamed = run([exported(name="Another title altogether")], include_text=True)
+    assert renamed.revised == 1
+    (last,) = [record for record in queued(state_home) if record not in after]
+    assert (last["revision"], last["activity"]) == (2, "cdesk.session_started")
+
+
+def test_what_an_export_changed_without_its_texts_stays_as_it_was(
+    run: Any, state_home: StateDirectory
+) -> None:
+    run([exported()], include_text=True)
+    before = queued(state_home)
+    report = run([exported()])
     assert report.changed > 0
-    assert report.changed + report.known == first.added
+    assert report.revised == 0
     assert queued(state_home) == before
+
+
+def test_a_long_text_is_parsed_in_pieces_that_grow() -> None:
+    """So that no part of it is gone over a hundred times: counted, not timed."""
+    sizes: list[int] = []
+
+    class Counting(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            sizes.append(size or 0)
+            return super().read(size)
+
+    text = "x" * (8 << 20)
+    whole = json.dumps([{"a": text}, {"b": list(range(20_000))}]).encode()
+    expected = list(ijson.basic_parse(io.BytesIO(whole)))
+    assert list(parsed(Counting(whole))) == expected
+    assert len(sizes) < 20, "8 MiB of one text"
+    with pytest.raises(ijson.JSONError):
+        list(parsed(io.BytesIO(whole[:-1])))
+
+
+@pytest.mark.parametrize(("repeated", "refused"), [(1, False), (300, True)])
+def test_a_zip_that_would_unpack_to_gigabytes_is_refused_with_a_word(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeated: int, refused: bool
+) -> None:
+    monkeypatch.setattr("uploader.sources.history._UNPACKED", 100_000)
+    path = tmp_path / "export.zip"
+    filler = {"type": "text", "text": "x" * 1_000 * repeated}
+    message = {**exported()["chat_messages"][0], "content": [filler]}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conversations.json", json.dumps([exported(chat_messages=[message])]))
+    if not refused:
+        assert run(path).added
+        return
+    with pytest.raises(ImportRefused, match="200 times as much, which no export does"):
+        run(path)
 
 
 def test_what_an_export_brings_says_so(run: Any, state_home: StateDirectory) -> None:

@@ -23,6 +23,7 @@ from typing import IO, Any, Final, Literal
 
 import orjson
 
+from cdesk.contract.events import make_revision
 from cdesk.contract.records import MAX_LINE_BYTES, SOURCE_SYSTEM, Record, encode, parse_line
 from cdesk.contract.redaction import redact_fields
 from cdesk.contract.vocabulary import check_recordable
@@ -49,8 +50,12 @@ _EXPORT_MEMBER: Final = "conversations.json"
 _EXPORT_BATCH: Final = re.compile(r"conversations(?:[-_. ]?\(?\d+\)?)?\.json", re.IGNORECASE)
 _BOM: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 256 * 1024
+_PIECE: Final = 64 * 1024
 _MOST_LEVELS: Final = 200
 """An export nests a dozen."""
+_UNPACKED: Final = 256 * 1024 * 1024
+_RATIO: Final = 200
+"""Text packs to a tenth; what is larger than _UNPACKED and packed harder than this is no export."""
 _BAD_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 """What zipfile raises for a damaged archive, one with a password, and one packed by a method that
 it does not know.
@@ -85,6 +90,8 @@ class ImportReport:
     """Records of an export that an earlier one had brought in with other content: left as
     they were.
     """
+    revised: int
+    """The same with `include_text`: brought up to date, in their place."""
     by_kind: Mapping[str, int]
     """Activity (or the kind of a record that is no event) → records added."""
     first_ts: str | None
@@ -131,7 +138,7 @@ def import_file(
             report = _write(source, writer, index, customer, include_text, tally)
         if source.format == "ndjson" and tally.left_out and not skip_bad:
             raise ImportRefused(_bad_lines(path, source.parts, tally))
-        if report.added or report.conflicts:
+        if report.added or report.conflicts or report.revised:
             index.commit(_publish(folder, home.queue))
     return report
 
@@ -158,6 +165,7 @@ def _open_source(path: Path, progress: Progress) -> Iterator[_Source]:
             file.seek(0)
             archive = stack.enter_context(zipfile.ZipFile(file)) if zipped else None
             members = _export_members(archive, path) if archive else []
+            _refuse_bomb(path, members)
         except OSError as error:
             raise ImportRefused(
                 f"{path} cannot be read ({error.strerror or error}); name a file that you can read"
@@ -208,6 +216,21 @@ def _export_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInf
     if not found:
         raise ImportRefused(f"{path} holds no {_EXPORT_MEMBER}; {_EXPECTED}")
     return sorted(found, key=lambda info: info.filename)
+
+
+def _refuse_bomb(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse an archive that unpacks to what would fill a disk or take hours. zipfile unpacks no
+    more of a member than it says of itself.
+    """
+    packed, unpacked = (
+        sum(getattr(one, name) for one in members) for name in ("compress_size", "file_size")
+    )
+    if unpacked > max(_UNPACKED, _RATIO * packed):
+        raise ImportRefused(
+            f"{path} would unpack {packed / 1e6:,.1f} MB to {unpacked / 1e9:,.1f} GB, more than "
+            f"{_RATIO} times as much, which no export does; nothing was imported. If it is one, "
+            "unpack it and import its conversations.json"
+        )
 
 
 def _recognised(path: Path, stream: io.BufferedReader[_Counted], *, zipped: bool) -> Format:
@@ -262,7 +285,7 @@ def _top_level(path: Path) -> tuple[set[str], int] | None:
         with path.open("rb") as file:
             if file.read(3) != _BOM:
                 file.seek(0)
-            for event, value in ijson.basic_parse(file):
+            for event, value in parsed(file):
                 depth += event in ("start_map", "start_array")
                 depth -= event in ("end_map", "end_array")
                 if depth > _MOST_LEVELS:
@@ -331,6 +354,10 @@ def _write(
         standings[standing] += 1
         if standing in ("new", "conflict"):
             writer.append(encode(record))
+        elif standing == "changed" and include_text:
+            # Without the text nothing is revised: it would take away a text that is there.
+            revision = index.revision(record)
+            writer.append(encode(make_revision(record, record["feature_json"], revision=revision)))
         if standing != "new":
             continue
         by_kind[record.get("activity") or record["kind"]] += 1
@@ -343,7 +370,8 @@ def _write(
         added=by_kind.total(),
         known=standings["known"],
         conflicts=standings["conflict"] + standings["noted"],
-        changed=standings["changed"],
+        changed=0 if include_text else standings["changed"],
+        revised=standings["changed"] if include_text else 0,
         by_kind=dict(by_kind.most_common()),
         first_ts=first,
         last_ts=last,
@@ -404,11 +432,10 @@ def _items(source: _Source, stream: IO[bytes]) -> Iterator[Any]:
     Not by `ijson.items`: it keeps a path for each level, so that what a file of some kilobytes
     nests deep takes all the memory there is.
     """
-    import ijson
     from ijson.common import ObjectBuilder
 
     depth, builder = 0, ObjectBuilder()
-    for event, value in ijson.basic_parse(stream):
+    for event, value in parsed(stream):
         if event in ("start_map", "start_array"):
             depth += 1
             if depth == 1:
@@ -427,6 +454,33 @@ def _items(source: _Source, stream: IO[bytes]) -> Iterator[Any]:
         if depth == 1:
             yield builder.value
             builder = ObjectBuilder()
+
+
+def parsed(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The events of ijson's `basic_parse`.
+
+    The parser goes over an unfinished text again with each piece of it, so pieces grow while none
+    brings an event: what a text of some hundred megabytes takes stays in proportion to its length.
+
+    Raises:
+        ijson.JSONError: it is no whole JSON.
+    """
+    import ijson
+
+    events = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events)
+    size = _PIECE
+    while piece := stream.read(size):
+        try:
+            parser.send(piece)
+        except ijson.JSONError:
+            yield from events  # what came before it
+            raise
+        size = _PIECE if events else 2 * size
+        yield from events
+        del events[:]
+    parser.close()
+    yield from events
 
 
 def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
