@@ -126,8 +126,11 @@ class Uploader:
         monotonic: Callable[[], float] = time.monotonic,
         most_rows: int = MOST_ROWS,
         counts: Counts | None = None,
+        landed: Callable[[LineBatch, float], None] | None = None,
     ) -> None:
+        """landed: told of each batch that has landed, and how many seconds that took."""
         self._counts = counts or Counts()
+        self._landed = landed
         self._queue = home.queue
         self._warehouse = warehouse
         self._checkpoints = Checkpoints(
@@ -314,6 +317,8 @@ class Uploader:
         seconds = self._monotonic() - started
         self._counts.observe(LANDING_SECONDS, seconds)
         self._counts.observe(LANDING_ROWS, len(prepared.ends))
+        if self._landed is not None:
+            self._landed(prepared.batch, seconds)
         if (born := born_at(prepared.batch)) is not None:
             self._counts.observe(LANDING_LAG_SECONDS, max(0.0, self._now_ns() / 1e9 - born))
         self._adapt(len(prepared.ends), seconds)

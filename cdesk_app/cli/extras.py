@@ -29,7 +29,7 @@ EXTRAS: Final = {
     "render": ("duckdb", "jinja2", "pyarrow", "starlette", "uvicorn", "vl_convert"),
     "http": ("httptools", "jwt", "starlette", "uvicorn"),
     "s3": ("boto3", "botocore"),
-    "ops": ("prometheus_client",),
+    "ops": ("prometheus_client", "opentelemetry.sdk", "opentelemetry.exporter"),
 }
 """Extra → the modules that it brings and the base installation does not have. Each extra is whole:
 a module that two need stands in both.

@@ -25,9 +25,10 @@ from cdesk.core.errors import (
     BuildError,
     CatalogError,
     CdeskError,
+    ConfigurationError,
     SnapshotDamaged,
 )
-from cdesk.core.features import COST_GUARD, DEGRADATION
+from cdesk.core.features import COST_GUARD, DEGRADATION, TRACES
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from cdesk.core.metrics import BUILD_SECONDS, BUILDS
@@ -69,6 +70,7 @@ from cdesk_app.worker.refresh import (
 from cdesk_app.worker.schedule import BuildSchedule
 from cdesk_app.worker.status_board import StatusBoard
 from cdesk_app.worker.tickets import TicketRunner
+from cdesk_app.worker.traces import OtlpExport, Traces
 from cdesk_app.worker.version import require_current, running_version
 from uploader.backlog import HistoryBacklog
 from uploader.quarantine import TEMPLATE as QUARANTINED_LINES
@@ -113,8 +115,10 @@ class Pipeline:
         now_ns: NowNs = time.time_ns,
         ids: IdSource | None = None,
         counts: Counts | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.counts = counts or Counts()
+        self._traces = traces
         self._settings = settings
         self.home = home
         self.warehouse = warehouse
@@ -268,14 +272,19 @@ class Pipeline:
         if (failed := self.schedule.failed_with) is not None:
             features = {"where": "build", "error_code": failed}
             self._books.note(self._settings.customer, "cdesk.retry_attempted", features)
+        begun = self.now_ns()
         try:
             with self._under_way("build"):
                 report = self._run_build(full, progress)
         except BuildError as error:
+            if self._traces is not None:
+                self._traces.built(begun, self.now_ns(), outcome=error.code)
             if not self.stop.is_set():
                 self.schedule.failed(error.code)
                 self._build_ended(LastBuild(status=error.code, message=str(error), reason=reason))
             raise
+        if self._traces is not None:
+            self._traces.built(begun, self.now_ns(), outcome=report.status)
         self.schedule.succeeded()
         self._build_ended(
             LastBuild(
@@ -383,7 +392,10 @@ class Pipeline:
             WarehouseError, SnapshotError: the snapshot stays as it is, and so do the pending
             insights.
         """
+        begun = self.now_ns()
         report = refresh_context(self.warehouse, self.home, whole=whole, now_ns=self.now_ns)
+        if self._traces is not None:
+            self._traces.refreshed(begun, self.now_ns())
         cleared = clear_insights(self.state, self.home, built=self._built)
         self._built = frozenset()
         self.refresh_due = False
@@ -501,6 +513,7 @@ class Pipeline:
             functools.partial(self.runner.close, seconds=CLOSE_SECONDS),
             self._builder.close,
             self.queue.close,
+            *((self._traces.close,) if self._traces is not None else ()),
             self.counts.close,
             self.uploader.close,
             self.warehouse.close,
@@ -540,13 +553,16 @@ def open_pipeline(
     queue = QueueWriter(
         home.queue, durability=settings.durability, appended=counting(counts, "worker")
     )
+    traces = _open_traces(settings, counts)
     artifacts = open_artifacts(settings, home)
     presenter = present(settings, home, artifacts, notify is not None)
     return Pipeline(
         settings,
         home,
         warehouse=warehouse,
-        uploader=Uploader(home, warehouse, counts=counts),
+        uploader=Uploader(
+            home, warehouse, counts=counts, landed=None if traces is None else traces.landed
+        ),
         runner=TicketRunner(
             settings,
             home,
@@ -566,4 +582,19 @@ def open_pipeline(
         artifacts=artifacts,
         presenter=presenter,
         counts=counts,
+        traces=traces,
     )
+
+
+def _open_traces(settings: Settings, counts: Counts) -> Traces | None:
+    """Traces where an endpoint is set, and what sends them is installed; else none, and the log and
+    `cdesk doctor` say so.
+    """
+    if not settings.otlp_endpoint or not settings.features.has(TRACES):
+        return None
+    try:
+        export = OtlpExport(settings.otlp_endpoint, counts)
+    except ConfigurationError as error:
+        logger.error("no traces are sent", extra={"facts": {"reason": str(error)}})
+        return None
+    return Traces(export, end=export.close)

@@ -1,0 +1,244 @@
+"""A turn as a trace: from its calls to the snapshot that shows it, told to a collector."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from cdesk.contract.events import make_event
+from cdesk.contract.records import encode
+from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.metrics import ERRORS
+from cdesk.state.counts import Counts
+from cdesk.warehouse.batch import LineBatch
+from cdesk_app.worker.traces import HELD_NS, MOST_WAITING, OtlpExport, Span, Traces
+
+SECOND = 1_000_000_000
+IDS = IdSource()
+
+
+class Told:
+    """What was exported, and a clock."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000 * SECOND
+        self.exports: list[tuple[bytes, list[Span]]] = []
+        self.traces = Traces(
+            lambda trace, spans: self.exports.append((trace, spans)), now_ns=lambda: self.now
+        )
+
+    def land(self, *calls: tuple[str, str], ms: float = 20.0, seconds: float = 0.5) -> None:
+        """Calls (session, tool) that ended two seconds ago land now."""
+        batch = LineBatch()
+        for session, tool in calls:
+            record = make_event(
+                "cdesk.tool_called",
+                {"tool": tool, "latency_ms": ms, "outcome": "ok", "error_code": None},
+                id=IDS.uuid7(),
+                ts=format_ts(self.now - 2 * SECOND),
+                customer="zuleika@example.com",
+                session_id=session,
+                query_tag=IDS.query_tag(),
+            )
+            batch.append(record["id"], "event", encode(record), "file", len(batch))
+        self.traces.landed(batch, seconds)
+
+    def named(self, number: int = -1) -> dict[str, Span]:
+        return {span.name: span for span in self.exports[number][1]}
+
+
+def a_turn(told: Told) -> dict[str, Span]:
+    told.land(("s1", "get_context"), ("s1", "log_event"), ("s1", "submit_query"))
+    told.now += 5 * SECOND
+    told.traces.built(told.now, told.now + 3 * SECOND, outcome="succeeded")
+    told.now += 3 * SECOND
+    told.traces.refreshed(told.now, told.now + SECOND)
+    return told.named()
+
+
+def test_a_turn_is_one_trace_from_its_calls_to_the_snapshot() -> None:
+    told = Told()
+    spans = a_turn(told)
+    assert len(told.exports) == 1
+    assert set(spans) == {
+        *("turn", "get_context", "log_event", "submit_query"),
+        *("queue", "landing", "build", "snapshot"),
+    }
+    root = spans["turn"]
+    assert root.parent == b""
+    for name in ("get_context", "log_event", "submit_query", "build", "snapshot"):
+        assert spans[name].parent == root.id
+    calls = {spans[name].id for name in ("get_context", "log_event", "submit_query")}
+    assert spans["queue"].parent in calls
+    assert spans["landing"].parent in calls
+    ids = [span.id for span in told.exports[0][1]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_spans_follow_one_another_in_time() -> None:
+    told = Told()
+    start = told.now
+    spans = a_turn(told)
+    call, queue = spans["submit_query"], spans["queue"]
+    assert (call.begins, call.ends) == (start - 2 * SECOND - SECOND // 50, start - 2 * SECOND)
+    assert (queue.begins, queue.ends) == (call.ends, start - SECOND // 2)
+    assert (spans["landing"].begins, spans["landing"].ends) == (queue.ends, start)
+    assert spans["landing"].ends <= spans["build"].begins
+    assert spans["build"].ends <= spans["snapshot"].begins
+    assert spans["turn"].begins == call.begins
+    assert spans["turn"].ends == spans["snapshot"].ends
+
+
+def test_each_get_context_begins_a_turn_and_sessions_are_apart() -> None:
+    told = Told()
+    told.land(("s1", "get_context"), ("s2", "get_context"), ("s1", "log_event"))
+    told.land(("s1", "get_context"), ("s2", "submit_query"))
+    told.now += SECOND
+    told.traces.refreshed(told.now, told.now)
+    tools = [
+        sorted(span.name for span in spans if "cdesk.tool" in span.attributes)
+        for _, spans in told.exports
+    ]
+    assert sorted(tools) == [
+        ["get_context"],
+        ["get_context", "log_event"],
+        ["get_context", "submit_query"],
+    ]
+    assert len({trace for trace, _ in told.exports}) == 3
+
+
+def test_what_landed_while_a_build_ran_waits_for_the_next() -> None:
+    told = Told()
+    begun = told.now - SECOND
+    told.land(("s1", "get_context"))
+    told.traces.built(begun, told.now, outcome="succeeded")
+    told.traces.refreshed(begun, told.now)
+    assert told.exports == []
+
+
+def test_a_turn_that_no_build_takes_in_is_told_without() -> None:
+    told = Told()
+    told.land(("s1", "get_context"))
+    told.now += HELD_NS + SECOND
+    told.traces.tick()
+    assert set(told.named()) == {"turn", "get_context", "queue", "landing"}
+
+
+def test_a_failed_build_shows_in_the_trace() -> None:
+    told = Told()
+    told.land(("s1", "get_context"))
+    told.now += SECOND
+    told.traces.built(told.now, told.now + SECOND, outcome="build_failed")
+    told.traces.close()
+    assert told.named()["build"].failed
+
+
+def test_lines_of_another_form_are_no_calls() -> None:
+    told = Told()
+    batch = LineBatch()
+    for payload in (
+        b'{"activity":"cdesk.tool_called"}',
+        b'{"activity":"cdesk.tool_called","id":"x","ts":"yesterday","session_id":"s",'
+        b'"feature_json":{"tool":"t","latency_ms":1,"outcome":"ok"}}',
+        b'"cdesk.tool_called',
+        orjson.dumps(["cdesk.tool_called"]),
+    ):
+        batch.append("id", "event", payload, "file", 0)
+    told.traces.landed(batch, 0.1)
+    told.traces.close()
+    assert told.exports == []
+
+
+# -- over the wire
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
+    """A collector that keeps what it is told."""
+    received: list[ExportTraceServiceRequest] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                import gzip
+
+                body = gzip.decompress(body)
+            assert self.path == "/v1/traces"
+            received.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", received
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_collector_gets_the_trace_without_a_word_of_whose_it_is(
+    collector: tuple[str, list[ExportTraceServiceRequest]],
+) -> None:
+    url, received = collector
+    told, counts = Told(), Counts()
+    a_turn(told)
+    export = OtlpExport(url, counts)
+    export(*told.exports[0])
+    export.close()
+    (request,) = received
+    spans = [
+        span
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    by_id = {span.span_id: span for span in spans}
+    assert len(by_id) == len(told.exports[0][1])
+    assert {span.trace_id for span in spans} == {told.exports[0][0]}
+    for span in spans:
+        names = [span.name]
+        while span.parent_span_id:
+            span = by_id[span.parent_span_id]
+            names.append(span.name)
+        assert names[-1] == "turn", names
+    assert b"zuleika" not in request.SerializeToString()
+    assert counts._table == {}
+
+
+def test_a_collector_that_is_away_is_counted_and_keeps_nobody_waiting() -> None:
+    counts = Counts()
+    export = OtlpExport("http://127.0.0.1:9", counts)
+    export._exporter._timeout = 0.2
+    span = Span("turn", b"12345678", b"", 1, 2, {})
+    for _ in range(MOST_WAITING + 50):
+        export(b"x" * 16, [span])
+    dropped: Any = counts._table[ERRORS][("traces", "dropped")]
+    assert dropped.value >= 1
+
+
+def test_without_an_endpoint_nothing_of_it_is_there() -> None:
+    code = (
+        "import sys; from pathlib import Path; from cdesk.core.config import Settings;"
+        "from cdesk.state.counts import Counts; from cdesk_app.worker import pipeline;"
+        "made = pipeline._open_traces(Settings(home=Path('.'), customer='a'), Counts());"
+        "print(made, sorted(n for n in sys.modules if n.startswith('opentelemetry.')))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.split(maxsplit=1)[0] == "None"
+    assert "opentelemetry.sdk" not in run.stdout
+    assert "opentelemetry.exporter" not in run.stdout
