@@ -215,27 +215,26 @@ def series(
                 "encoding": {"x": x, "y": _quantity("b", title)},
             },
         )
-        layers.append(_named_at_its_end(points, before, x, title))
+        layers.append(_dashed_is(before))
     elif mean is not None:
         layers += _marked("y", mean, mean_text, align="left", x=4)
     return _frame(list(points), height=300, layer=layers)
 
 
-def _named_at_its_end(points: Sequence[Json], name: str, x: Json, title: str) -> Json:
-    """The name of the line of `b`, on the side from which the line doesn't come."""
-    falls = points[-1]["b"] < points[-1 - len(points) // 6]["b"]
-    side = {"baseline": "top", "dy": 8} if falls else {"baseline": "bottom", "dy": -8}
+def _dashed_is(name: str) -> Json:
+    """What a dashed line is, in the corner above the chart, where no line goes."""
     return {
-        "data": {"values": [points[-1]]},
+        "data": {"values": [{}]},
         "mark": {
             "type": "text",
-            "text": name,
+            "text": f"– – {name}",
             "align": "right",
-            "fontSize": 11,
-            "color": "$ink",
-            **side,
+            "baseline": "bottom",
+            "dy": -8,
+            "fontSize": 12,
+            "color": "$muted",
         },
-        "encoding": {"x": x, "y": _quantity("b", title)},
+        "encoding": {"x": {"value": "width"}, "y": {"value": 0}},
     }
 
 
