@@ -16,6 +16,7 @@ A span says what was called and how it ended: no customer, no text, no parameter
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import queue
@@ -228,11 +229,10 @@ class OtlpExport:
 
     def close(self) -> None:
         """Send what waits, for at most a few seconds."""
-        try:
+        with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=EXPORT_SECONDS)
-        except queue.Full:
-            return
-        self._thread.join(EXPORT_SECONDS)
+            self._thread.join(EXPORT_SECONDS)
+        self._exporter.shutdown()  # also ends its tries at a collector that is away
 
 
 def _readable(trace: bytes, span: Span) -> ReadableSpan:

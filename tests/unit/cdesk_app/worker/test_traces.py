@@ -221,12 +221,15 @@ def test_a_collector_gets_the_trace_without_a_word_of_whose_it_is(
 def test_a_collector_that_is_away_is_counted_and_keeps_nobody_waiting() -> None:
     counts = Counts()
     export = OtlpExport("http://127.0.0.1:9", counts)
-    export._exporter._timeout = 0.2
     span = Span("turn", b"12345678", b"", 1, 2, {})
     for _ in range(MOST_WAITING + 50):
         export(b"x" * 16, [span])
     dropped: Any = counts._table[ERRORS][("traces", "dropped")]
     assert dropped.value >= 1
+    export._exporter.shutdown()
+    export.close()
+    assert not export._thread.is_alive()
+    assert counts._table[ERRORS][("traces", "not_sent")].value >= 1
 
 
 def test_without_an_endpoint_nothing_of_it_is_there() -> None:
