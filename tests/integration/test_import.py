@@ -805,6 +805,70 @@ def test_what_an_export_changed_without_its_texts_stays_as_it_was(
     assert queued(state_home) == before
 
 
+MEMORY = "Ada builds a warehouse.\n\n" + "She likes figures. " * 400
+
+
+def whole_export(path: Path, *, project: Mapping[str, Any]) -> Path:
+    """An export with everything that such a zip holds."""
+    files = {
+        "conversations.json": [exported(**project)],
+        "projects.json": [{"uuid": "p1", "name": "Atlas\nproject", "docs": []}, {"uuid": 3}],
+        "memories.json": [
+            {"conversations_memory": MEMORY, "project_memories": {"p1": "Ships in May."}}
+        ],
+        "users.json": [{"full_name": "Ada", "email_address": "ada@example.com"}],
+        "something_new.json": [],
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, document in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 31, 12, 0, 0)), json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize("project", [{"project_uuid": "p1"}, {"project": {"uuid": "p1"}}])
+def test_projects_name_sessions_memories_are_unverified_insights_and_the_rest_is_listed(
+    run: Any, state_home: StateDirectory, tmp_path: Path, project: dict[str, Any]
+) -> None:
+    path = whole_export(tmp_path / "export.zip", project=project)
+    report = run(path)
+    told = "\n".join(report.reasons)
+    assert "memories.json: 2 memories of Claude's own, which --include-text takes in" in told
+    assert "users.json: the account's name" in told
+    assert "something_new.json: not known" in told
+    started = [r for r in queued(state_home) if r["activity"] == "cdesk.session_started"]
+    assert [record["feature_json"]["project"] for record in started] == ["Atlas project"]
+    assert all(record["kind"] == "event" for record in queued(state_home))
+    run(path, include_text=True)
+    insights = [record for record in queued(state_home) if record["kind"] == "insight"]
+    by_metric = {record["metric"]: record for record in insights}
+    assert set(by_metric) == {
+        *(f"conversations, part {number}" for number in (1, 2)),
+        "project Atlas project",
+    }
+    assert "".join(by_metric[f"conversations, part {n}"]["value"] for n in (1, 2)).replace(
+        " ", ""
+    ) == MEMORY.strip().replace(" ", "")
+    assert by_metric["project Atlas project"]["value"] == "Ships in May."
+    for record in insights:
+        assert record["provenance_query_hash"] is None
+        assert record["ts"].startswith("2026-01-31T12:00:00")
+    again = run(path, include_text=True)
+    assert again.added == again.revised == 0
+
+
+def test_an_unpacked_export_is_read_with_what_lies_beside_it(
+    run: Any, state_home: StateDirectory, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(whole_export(tmp_path / "e.zip", project={"project_uuid": "p1"})) as file:
+        file.extractall(tmp_path / "unpacked")
+    run(tmp_path / "unpacked" / "conversations.json", include_text=True)
+    kinds = Counter(record["kind"] for record in queued(state_home))
+    assert kinds["insight"] == 3
+    (tmp_path / "unpacked" / "memories.json").write_text("no JSON")
+    broken = run(tmp_path / "unpacked" / "conversations.json", include_text=True)
+    assert "memories.json: it is no JSON" in broken.reasons[0]
+
+
 def test_a_long_text_is_parsed_in_pieces_that_grow() -> None:
     """So that no part of it is gone over a hundred times: counted, not timed."""
     sizes: list[int] = []

@@ -70,11 +70,17 @@ def is_conversation(value: object) -> bool:
 
 
 def conversation_records(
-    conversation: Mapping[str, Any], *, where: str, customer: str, include_text: bool, tally: Tally
+    conversation: Mapping[str, Any],
+    *,
+    where: str,
+    customer: str,
+    include_text: bool,
+    tally: Tally,
+    project: str | None = None,
 ) -> Iterator[Record]:
     """The records of one conversation (`is_conversation` holds), in the order of the conversation.
 
-    `where` names it in the tally, to which this adds.
+    `where` names it in the tally, to which this adds. `project` is the name of its project.
     """
     session_id = conversation["uuid"]
     if not 1 <= len(session_id) <= 255:
@@ -99,6 +105,8 @@ def conversation_records(
         return
     title = conversation.get("name")
     features: dict[str, Any] = {"source": "claude_export", "title_length": _length(title)}
+    if project:
+        features["project"] = project
     if include_text and isinstance(title, str) and title:
         features["title"] = make.text(title)
     yield from make.event("session_started", (), started, _with_model(features, model), where)

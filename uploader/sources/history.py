@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -27,11 +28,20 @@ from cdesk.contract.events import make_revision
 from cdesk.contract.records import MAX_LINE_BYTES, SOURCE_SYSTEM, Record, encode, parse_line
 from cdesk.contract.redaction import redact_fields
 from cdesk.contract.vocabulary import check_recordable
+from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
 from uploader.import_index import ImportIndex, Standing
 from uploader.sources.claude_export import Tally, conversation_records, is_conversation
+from uploader.sources.export_extras import (
+    MEMORIES,
+    PROJECTS,
+    Beside,
+    memory_records,
+    project_of,
+    read_extras,
+)
 
 Format = Literal["claude_export", "ndjson"]
 Progress = Callable[[int, int], None]
@@ -152,6 +162,8 @@ class _Source:
     format: Format
     streams: Iterator[IO[bytes]]
     """One after the other, each at its start; an export in batches has several."""
+    beside: list[Beside]
+    """What else an export holds."""
     parts: int = 0
     """Conversations or lines read."""
 
@@ -194,7 +206,8 @@ def _open_source(path: Path, progress: Progress) -> Iterator[_Source]:
                 _recognised(path, stream, zipped=True)
                 yield stream
 
-        yield _Source(path, found, streams())
+        beside = _in_archive(archive, members) if archive else _in_folder(path)
+        yield _Source(path, found, streams(), beside if found == "claude_export" else [])
 
 
 def _damaged(path: Path, error: Exception) -> ImportRefused:
@@ -216,6 +229,55 @@ def _export_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInf
     if not found:
         raise ImportRefused(f"{path} holds no {_EXPORT_MEMBER}; {_EXPECTED}")
     return sorted(found, key=lambda info: info.filename)
+
+
+def _in_archive(archive: zipfile.ZipFile, taken: Sequence[zipfile.ZipInfo]) -> list[Beside]:
+    """The JSON files of an archive beside those that are `taken`."""
+
+    def reader(info: zipfile.ZipInfo) -> Callable[[], bytes]:
+        def read() -> bytes:
+            try:
+                return archive.read(info)
+            except _BAD_ZIP as error:
+                raise _damaged(Path(archive.filename or info.filename), error) from None
+
+        return read
+
+    return [
+        Beside(
+            PurePosixPath(info.filename).name,
+            info.file_size,
+            _written_at(info),
+            reader(info),
+        )
+        for info in archive.infolist()
+        if info.filename.endswith(".json")
+        and info not in taken
+        and "__MACOSX" not in PurePosixPath(info.filename).parts
+    ]
+
+
+def _written_at(info: zipfile.ZipInfo) -> str:
+    """When a member was written; the archive format's first day where it says none that exists."""
+    try:
+        return format_ts(to_ns(datetime(*info.date_time, tzinfo=UTC)))
+    except ValueError:
+        return format_ts(to_ns(datetime(1980, 1, 1, tzinfo=UTC)))
+
+
+def _in_folder(path: Path) -> list[Beside]:
+    """What lies beside the conversations of an unpacked export."""
+    if not _EXPORT_BATCH.fullmatch(path.name):
+        return []
+    found = []
+    for name in (PROJECTS, MEMORIES):
+        file = path.with_name(name)
+        with suppress(OSError):
+            status = file.stat()
+            found.append(
+                Beside(name, status.st_size, format_ts(status.st_mtime_ns), file.read_bytes)
+            )
+    return found
 
 
 def _refuse_bomb(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
@@ -354,7 +416,7 @@ def _write(
         standings[standing] += 1
         if standing in ("new", "conflict"):
             writer.append(encode(record))
-        elif standing == "changed" and include_text:
+        elif standing == "changed" and include_text and record["kind"] == "event":
             # Without the text nothing is revised: it would take away a text that is there.
             revision = index.revision(record)
             writer.append(encode(make_revision(record, record["feature_json"], revision=revision)))
@@ -386,6 +448,7 @@ def _export_records(
 ) -> Iterator[Record]:
     import ijson  # the worker's extra brings it
 
+    extras = read_extras(source.beside, tally)
     try:
         for conversation in _conversations(source):
             source.parts += 1
@@ -397,6 +460,7 @@ def _export_records(
                     customer=customer,
                     include_text=include_text,
                     tally=tally,
+                    project=project_of(conversation, extras),
                 )
             elif source.parts == 1:
                 raise ImportRefused(f"{source.path} is {_other_shape(conversation)}")
@@ -409,6 +473,7 @@ def _export_records(
             f"({text[:120]}); nothing was imported: "
             "download the export again"
         ) from None
+    yield from memory_records(extras, customer=customer, include_text=include_text, tally=tally)
 
 
 def _other_shape(value: object) -> str:
