@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Final
 
 import orjson
@@ -38,6 +38,10 @@ CLEAR_FIT: Final = 0.3
 """A correlation weaker than that is no direction."""
 
 Json = dict[str, Any]
+
+_EXACT_DIGITS: Final = 100
+"""Of sums of decimals, which have 76 digits at most."""
+_UNUSUAL: Final = (pa.ArrowException, ArithmeticError, ValueError, TypeError)
 
 _ORDERED: Final = frozenset(("integer", "number", "timestamp", "date", "time", "string", "boolean"))
 _NUMBERS: Final = frozenset(("integer", "number"))
@@ -61,11 +65,11 @@ class Summary:
         if not batch.num_rows:
             return
         self._rows += batch.num_rows
-        days = None if self._time is None else self._days(batch.column(self._time))
+        days = self._days(batch)
         for column, values in zip(self._columns, batch.columns, strict=True):
             column.add(values)
             if days is not None and column.type in _NUMBERS:
-                column.line.add(days, values)
+                column.follow(days, values)
 
     def document(self) -> Json:
         """What is known of the rows so far, in at most SUMMARY_BYTES of JSON."""
@@ -73,11 +77,16 @@ class Summary:
         columns = [column.document(over) for column in self._columns]
         return _within(self._rows, columns)
 
-    def _days(self, values: pa.Array) -> pa.Array:
-        """A column of moments as days since the first one seen."""
-        microseconds = pc.cast(
-            pc.cast(values, pa.timestamp("us"), safe=False), pa.int64(), safe=False
-        )
+    def _days(self, batch: pa.RecordBatch) -> pa.Array | None:
+        """The column of moments as days since the first one seen; None where there is none."""
+        if self._time is None:
+            return None
+        try:
+            moments = pc.cast(batch.column(self._time), pa.timestamp("us"), safe=False)
+            microseconds = pc.cast(moments, pa.int64(), safe=False)
+        except _UNUSUAL:
+            self._time = None
+            return None
         days = pc.divide(pc.cast(microseconds, pa.float64(), safe=False), 86_400e6)
         if self._first is None:
             self._first = next((day for day in days.to_pylist() if day is not None), None)
@@ -101,8 +110,22 @@ class _Column:
         self._values: dict[Any, int] | None = {}
 
     def add(self, values: pa.Array) -> None:
-        if pa.types.is_dictionary(values.type):
-            values = values.dictionary_decode()
+        """Take in the next values. Those that Arrow or Python has no arithmetic for (an infinite
+        moment, a type of yesterday) end what is said of the column beyond its nulls.
+        """
+        try:
+            self._add(_plain(values))
+        except _UNUSUAL:
+            self._is_ordered = False
+
+    def follow(self, days: pa.Array, values: pa.Array) -> None:
+        """The values once more, for the trend."""
+        try:
+            self.line.add(days, _plain(values))
+        except _UNUSUAL:
+            self.line = _Line()
+
+    def _add(self, values: pa.Array) -> None:
         self._nulls += values.null_count
         self._count += len(values) - values.null_count
         if not self._is_ordered or len(values) == values.null_count:
@@ -118,7 +141,8 @@ class _Column:
         self._high = high if self._high is None else max(self._high, high)
         if self.type in _NUMBERS:
             self._finite += len(values) - values.null_count
-            self._sum += _sum(values, low, high)
+            with localcontext(prec=_EXACT_DIGITS):
+                self._sum += _sum(values, low, high)
 
     def _add_values(self, values: pa.Array) -> None:
         """Count values while there are few enough of them to be told apart."""
@@ -143,7 +167,9 @@ class _Column:
             found["min"], found["max"] = _shown(self._low), _shown(self._high)
         if self._finite:
             found["sum"] = _shown(self._sum)
-            found["mean"] = _rounded(float(self._sum) / self._finite)
+            mean = float(self._sum) / self._finite
+            if math.isfinite(mean):
+                found["mean"] = _rounded(mean)
         if frequent := self._frequent():
             found["frequent"] = frequent
         if over is not None and (trend := self.line.trend()) is not None:
@@ -206,10 +232,21 @@ class _Line:
         return found
 
 
+def _plain(values: pa.Array) -> pa.Array:
+    """The values in a form that Arrow computes with."""
+    if pa.types.is_dictionary(values.type):
+        return values.dictionary_decode()
+    if pa.types.is_float16(values.type):
+        return values.cast(pa.float32())
+    return values.cast(pa.string()) if pa.types.is_string_view(values.type) else values
+
+
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _sum(values: pa.Array, low: Any, high: Any) -> Any:

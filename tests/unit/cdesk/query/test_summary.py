@@ -115,6 +115,42 @@ def test_it_keeps_its_size_and_says_what_it_left_out(table: pa.Table) -> None:
     assert found["columns"]
 
 
+UNUSUAL = {
+    "unsigned": pa.array([2**64 - 1, 1, None], pa.uint64()),
+    "half": pa.array([1.0, 2.0, None], pa.float32()).cast(pa.float16()),
+    "wide decimal": pa.array([Decimal("1" * 50), None, None], pa.decimal256(60, 2)),
+    "view": pa.array(["a", "b", None], pa.string_view()),
+    "interval": pa.array([(1, 2, 3), None, None], pa.month_day_nano_interval()),
+    "map": pa.array([[("a", 1)], None, None], pa.map_(pa.string(), pa.int64())),
+    "overflow": pa.array([1e308, 1e308, -5e-324]),
+    "no number": pa.array([float("nan"), float("inf"), float("-inf")]),
+    "ends of the calendar": pa.array([datetime(9999, 12, 31), datetime(1, 1, 1), None]),  # noqa: DTZ001
+    "for ever": pa.array([2**63 - 1, 1 - 2**63, None], pa.timestamp("us")),
+    "nanoseconds": pa.array([2**63 - 1, 0, None], pa.timestamp("ns")),
+    "a day that is none": pa.array([2**31 - 1, 0, None], pa.date32()),
+    "identifier": pa.array([b"0" * 16] * 3, pa.uuid()),
+    "a million characters": pa.array(["x" * 10**6, "y", None]),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_whatever_an_engine_answers_the_answer_has_a_summary(name: str) -> None:
+    days = [START, START + timedelta(days=1), START + timedelta(days=2)]
+    for columns in ({"x": UNUSUAL[name]}, {"at": days, "x": UNUSUAL[name]}, {"x": UNUSUAL[name], "n": [1, 2, 3]}):  # fmt: skip
+        table = pa.table(columns)
+        found = summary_of(table.schema, table.to_batches())
+        assert orjson.loads(orjson.dumps(found)) == found, "no NaN has become a null"
+        assert [column["name"] for column in found["columns"]] == list(columns)
+        x = next(column for column in found["columns"] if column["name"] == "x")
+        assert x["nulls"] == UNUSUAL[name].null_count
+
+
+def test_decimals_are_summed_up_to_the_last_digit() -> None:
+    nines = Decimal("9" * 38)
+    found = columns(pa.table({"n": pa.array([nines, nines], pa.decimal128(38, 0))}))["n"]
+    assert found["sum"] == str(2 * int(nines))
+
+
 def test_no_rows_no_figures() -> None:
     found = columns(
         pa.table({"n": pa.array([], pa.int64()), "at": pa.array([], pa.timestamp("us"))})
