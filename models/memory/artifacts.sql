@@ -22,17 +22,7 @@ new_artifacts as (
     select
         artifact_id,
         customer,
-        created_at,
-        uri,
-        format,
-        row_count,
-        byte_count,
-        is_sampled,
-        query_hash,
-        expires_at,
-        has_legal_hold,
-        session_id,
-        query_tag,
+        {{ cdesk.artifact_columns() }},
         _landed_at
     from artifacts
     {% if is_incremental() %}

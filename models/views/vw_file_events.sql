@@ -9,11 +9,7 @@ events as (
 file_events as (
 
     select
-        _activity_id as activity_id,
-        ts,
-        customer,
-        activity,
-        _session_id as session_id,
+        {{ cdesk.event_head() }},
         {{ cdesk.json_string('_feature_json', 'path') }} as path,
         {{ cdesk.json_string('_feature_json', 'kind') }} as kind,
         {{ cdesk.json_integer('_feature_json', 'bytes') }} as byte_count,

@@ -9,11 +9,7 @@ events as (
 llm_events as (
 
     select
-        _activity_id as activity_id,
-        ts,
-        customer,
-        activity,
-        _session_id as session_id,
+        {{ cdesk.event_head() }},
         {{ cdesk.json_string('_feature_json', 'model') }} as model,
         {{ cdesk.json_integer('_feature_json', 'length') }} as text_length,
         {{ cdesk.json_integer('_feature_json', 'input_tokens') }} as input_tokens,

@@ -15,11 +15,7 @@ query_costs as (
 sql_events as (
 
     select
-        _activity_id as activity_id,
-        ts,
-        customer,
-        activity,
-        _session_id as session_id,
+        {{ cdesk.event_head() }},
         {{ cdesk.json_string('_feature_json', 'ticket_id') }} as ticket_id,
         {{ cdesk.json_string('_feature_json', 'template') }} as template,
         {{ cdesk.json_string('_feature_json', 'query_hash') }} as query_hash,

@@ -9,11 +9,7 @@ events as (
 tool_events as (
 
     select
-        _activity_id as activity_id,
-        ts,
-        customer,
-        activity,
-        _session_id as session_id,
+        {{ cdesk.event_head() }},
         {{ cdesk.json_string('_feature_json', 'tool') }} as tool,
         {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms,
         {{ cdesk.json_string('_feature_json', 'outcome') }} as outcome,

@@ -80,13 +80,7 @@ step_{{ i }} as (
 {%- set i = plan.index -%}
 {%- set match = cdesk._as_match(bound) -%}
 {%- if not match.column -%}
-step_{{ i }}_limit as (
-    select
-        c.*,
-        {{ bound.sql }} as _limit_{{ i }}
-    from {{ previous }} as c
-),
-
+{{ cdesk._as_limit(plan, previous, bound) }}
 {% set previous = 'step_' ~ i ~ '_limit' -%}
 {%- endif -%}
 step_{{ i }}{{ '' if plain else '_nearest' }} as (
@@ -106,6 +100,16 @@ step_{{ i }}{{ '' if plain else '_nearest' }} as (
     ) }}
 )
 {%- endmacro %}
+
+{# The CTE of rows with their limit, where it is computed: ASOF matches columns alone. #}
+{% macro _as_limit(plan, previous, bound) -%}
+step_{{ plan.index }}_limit as (
+    select
+        c.*,
+        {{ bound.sql }} as _limit_{{ plan.index }}
+    from {{ previous }} as c
+),
+{% endmacro %}
 
 {# What an ASOF join matches by: a column of `c`, or none where the limit is computed. #}
 {% macro _as_match(bound) -%}

@@ -24,13 +24,7 @@
 
 {% set match = cdesk._as_match(bound) -%}
 {%- if not match.column -%}
-step_{{ i }}_limit as (
-    select
-        c.*,
-        {{ bound.sql }} as _limit_{{ i }}
-    from {{ previous }} as c
-),
-
+{{ cdesk._as_limit(plan, previous, bound) }}
 {% set previous = 'step_' ~ i ~ '_limit' -%}
 {%- endif -%}
 step_{{ i }}{{ '_nearest' if lists }} as (
