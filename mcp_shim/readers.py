@@ -30,6 +30,8 @@ class Readers:
     now_ns: NowNs = time.time_ns
     charts: Path | None = None
     """Where the charts of stored results are painted ahead."""
+    kill_switch: Path | None = None
+    """Stands there while queries are switched off."""
     timezone: str = "UTC"
     """The person's, by its IANA name."""
 
@@ -49,6 +51,7 @@ class Readers:
             state,
             worker_missing,
             charts=home.charts,
+            kill_switch=home.kill_switch,
             timezone=timezone,
         )
 

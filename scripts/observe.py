@@ -176,9 +176,9 @@ def _turn(home: StateDirectory, *, on: bool) -> None:
     now = format_ts(time.time_ns())
     with closing(open_state(home.state_db)) as state:
         if on:
-            turn_on(state, reason="make observe", now=now)
+            turn_on(state, home, reason="make observe", now=now)
         else:
-            turn_off(state, now=now)
+            turn_off(state, home, now=now)
 
 
 def _prometheus(target: str, alertmanager: str) -> str:

@@ -42,6 +42,11 @@ class StateDirectory:
         return self.root / "catalog.json"
 
     @property
+    def kill_switch(self) -> Path:
+        """Stands here while queries are switched off (cdesk/state/kill_switch.py)."""
+        return self.root / "kill_switch.json"
+
+    @property
     def warehouse(self) -> Path:
         return self.root / "warehouse.duckdb"
 

@@ -87,6 +87,7 @@ class Executor:
         self._patience = patience_seconds
         self._rng = rng or random.Random()
         self._catalog = open_catalog(home)
+        self._kill_switch = home.kill_switch
         self.artifacts = artifacts or LocalArtifacts(home.artifacts)
         self.provenance = Provenance(writer, now_ns, card_url=card_url)
 
@@ -118,7 +119,7 @@ class Executor:
         Raises:
             CdeskError: nothing came of it; a run is on record all the same.
         """
-        read_switch(state).require_off()
+        read_switch(state, self._kill_switch).require_off()
         attempt = _Attempt(cancel or threading.Event(), progress or _say_nothing)
         if request.dry_run:
             return self._patiently(attempt, lambda: self._estimate(request, state))

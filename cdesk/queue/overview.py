@@ -23,6 +23,7 @@ from cdesk.queue.depth import Delivered, DepthCounter, read_delivered
 from cdesk.queue.files import QueueFile, list_queue
 from cdesk.state.database import open_state
 from cdesk.state.facts import KillSwitch, read_status
+from cdesk.state.kill_switch import read_switch
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
     BreakerState,
@@ -131,7 +132,7 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
                 queue=_queue(home, delivered),
                 snapshot_at=_snapshot_at(home.context_db, settings.customer),
                 tickets=Tickets(queued=counts["queued"], running=counts["running"]),
-                kill_switch=read_status(state, KillSwitch),
+                kill_switch=read_switch(state, home.kill_switch),
                 last_landing=read_status(state, LastLanding),
                 last_build=read_status(state, LastBuild),
                 last_test=read_status(state, LastTest),

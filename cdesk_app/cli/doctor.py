@@ -206,7 +206,7 @@ def _state(settings: Settings, home: StateDirectory) -> Finding:
     del settings
     try:
         with closing(open_state(home.state_db)) as state:
-            switch = read_switch(state)
+            switch = read_switch(state, home.kill_switch)
     except NewerVersion as error:
         return Finding("state.db", "failed", str(error), "pip install --upgrade cdesk")
     except (CdeskError, sqlite3.Error) as error:

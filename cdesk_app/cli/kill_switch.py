@@ -36,10 +36,10 @@ def run(args: Namespace) -> int:
     with closing(open_state(home.state_db)) as state:
         now = format_ts(time.time_ns())
         if args.state == "on":
-            cancelled = turn_on(state, reason=args.reason, now=now)
+            cancelled = turn_on(state, home, reason=args.reason, now=now)
         elif args.state == "off":
-            turn_off(state, now=now)
-        switch = read_switch(state)
+            turn_off(state, home, now=now)
+        switch = read_switch(state, home.kill_switch)
     if args.state != "status":
         with closing(WakeSender(home)) as waker:
             waker.send()  # the worker stops at once what runs

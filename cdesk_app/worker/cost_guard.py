@@ -24,6 +24,7 @@ from cdesk.contract.catalog import Catalog
 from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import CostCaps
 from cdesk.core.errors import CdeskError
+from cdesk.core.home import StateDirectory
 from cdesk.core.identity import Caller
 from cdesk.query.executor import TIMEOUT_SECONDS
 from cdesk.state.kill_switch import COST_GUARD, read_switch, turn_off, turn_on
@@ -85,6 +86,7 @@ class CostGuard:
     def __init__(
         self,
         caps: CostCaps,
+        home: StateDirectory,
         state: sqlite3.Connection,
         status: StatusBoard,
         *,
@@ -94,6 +96,7 @@ class CostGuard:
     ) -> None:
         self.enabled = enabled
         self._caps = caps
+        self._home = home
         self._state = state
         self._status = status
         self._meter = meter
@@ -125,7 +128,7 @@ class CostGuard:
     def _begin(self, spent: Spent, now: datetime) -> Spent:
         """The period at hand. What an earlier one brought about ends with it."""
         period = now.date().isoformat()
-        switch = read_switch(self._state)
+        switch = read_switch(self._state, self._home.kill_switch)
         if spent.period == period:
             if spent.tripped is None or switch.on:
                 return spent
@@ -133,7 +136,7 @@ class CostGuard:
             return dataclasses.replace(spent, tripped=None, allowed=dict(spent.used))
         if switch.on and switch.by == COST_GUARD:
             logger.info("kill switch turned off", extra={"facts": {"reason": "a new period"}})
-            turn_off(self._state, now=self._text(now))
+            turn_off(self._state, self._home, now=self._text(now))
         kept = {"read_at": spent.read_at, "usd_per_credit": spent.usd_per_credit}
         return Spent(period=period, problem=spent.problem, **kept)  # type: ignore[arg-type]
 
@@ -204,7 +207,7 @@ class CostGuard:
         return {measure: cap for measure, cap in found.items() if cap > 0}
 
     def _decide(self, spent: Spent, now: datetime) -> tuple[Spent, bool]:
-        if spent.tripped is not None or read_switch(self._state).on:
+        if spent.tripped is not None or read_switch(self._state, self._home.kill_switch).on:
             return spent, False
         over = [
             measure
@@ -218,7 +221,7 @@ class CostGuard:
         if spent.problem is not None:
             said += f" ({spent.problem})"
         reason = f"cost guard: {said}"
-        turn_on(self._state, reason=reason, now=self._text(now), by=COST_GUARD)
+        turn_on(self._state, self._home, reason=reason, now=self._text(now), by=COST_GUARD)
         logger.error("kill switch turned on", extra={"facts": {"reason": reason}})
         return dataclasses.replace(spent, tripped=reason), True
 

@@ -81,6 +81,8 @@ logger = logging.getLogger(__name__)
 
 TEST_SECONDS: Final = 86_400.0
 """Data tests run after the first build of a project, and once in this time."""
+COMPILE_SECONDS: Final = 86_400.0
+"""The catalog is compiled anew once in this time, whatever seems to stand."""
 CLOSE_SECONDS: Final = 1.5
 """How long running queries are waited for at the end, after they were interrupted."""
 MOST_CONFLICTS: Final = 1_000
@@ -140,6 +142,7 @@ class Pipeline:
         )
         self.costs = CostGuard(
             settings.costs,
+            home,
             state,
             self.status,
             meter=(
@@ -453,15 +456,16 @@ class Pipeline:
                 writer.set_aside(DAMAGED_SUFFIX)
 
     def export(self, *, force: bool = False) -> int | None:
-        """Renew the catalog if the project is another than at the last export, or catalog.json
-        another than what came of that; how many templates, None when nothing was to be done.
+        """Renew the catalog if the project is another than at the last export, catalog.json
+        another than what came of that, or that a day ago: who edits both the file and its seal has
+        them compiled away. How many templates, None when nothing was to be done.
 
         Raises:
             BuildError, CatalogError: the catalog stays as it is.
         """
         exported = self.status.read(BuiltProject).exported
         as_it_was = exported == self._project.fingerprint() and self.catalog.look() is not None
-        if as_it_was and not force:
+        if as_it_was and not force and not self._compile_due:
             return None
         try:
             compiled = self._builder.compile(stop=self.stop)
@@ -483,6 +487,15 @@ class Pipeline:
         logger.info("catalog refreshed", extra={"facts": dataclasses.asdict(fact)})
         self.status.keep(fact)
         return report.templates
+
+    @property
+    def _compile_due(self) -> bool:
+        last = self.status.read(LastCatalog)
+        try:
+            age = self.now_ns() - to_ns(parse_ts(last.at)) if last.at else 0
+        except ValueError:
+            return True
+        return last.error is not None or not 0 <= age <= COMPILE_SECONDS * 1e9
 
     # -- histories
 

@@ -32,6 +32,7 @@ from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.counts import Counts
 from cdesk.state.database import open_state
+from cdesk.state.facts import KillSwitch
 from cdesk.state.kill_switch import read_switch
 from cdesk.state.pages import count_waited_for
 from cdesk.state.tickets import (
@@ -299,7 +300,9 @@ class TicketRunner:
     def _fail(
         self, state: sqlite3.Connection, ticket: Ticket, error: CdeskError, *, cancelled: bool
     ) -> None:
-        if isinstance(error, KillSwitchActive) or (cancelled and (switch := read_switch(state)).on):
+        if isinstance(error, KillSwitchActive) or (
+            cancelled and (switch := self._switch(state)).on
+        ):
             text = str(error) if isinstance(error, KillSwitchActive) else switch.message
             self._end(state, ticket, "cancelled", code=KillSwitchActive.code, message=text)
         elif cancelled:
@@ -351,9 +354,12 @@ class TicketRunner:
 
     # -- small things
 
+    def _switch(self, state: sqlite3.Connection) -> KillSwitch:
+        return read_switch(state, self._home.kill_switch)
+
     def _enforce_switch(self, state: sqlite3.Connection) -> bool:
         """Whether the kill switch is on; if so nothing waits or runs on."""
-        switch = read_switch(state)
+        switch = self._switch(state)
         if switch.on:
             cancel_all(state, code=KillSwitchActive.code, message=switch.message, now=self._now())
         return switch.on

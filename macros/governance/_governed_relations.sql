@@ -10,7 +10,7 @@
         {%- for name, relation in (cdesk._described_relations() if dry_run else cdesk._existing_relations()).items() -%}
             {%- set node = nodes.get(name | lower, {}) -%}
             {%- set meta = {
-                'audience': 'everyone' if name | lower == 'applied_setup' else node.get('config', {}).get('meta', {}).get('audience'),
+                'audience': 'everyone' if name | lower in ['applied_setup', 'template_versions'] else node.get('config', {}).get('meta', {}).get('audience'),
                 'safe': cdesk._safe_columns(node),
             } -%}
             {%- do relations.append({

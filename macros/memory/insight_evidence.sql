@@ -1,7 +1,8 @@
 {#
     The values that stand in the evidence columns of succeeded runs, one row per run, column and
-    value. `runs` is a CTE with the columns of provenance_chain. What a run says of its columns
-    counts only as far as the templates declare it.
+    value. `runs` is a CTE with the columns of provenance_chain and `is_template_sql`. What a run
+    says of its columns counts only as far as the templates declare it, and where the SQL is the
+    template's.
 #}
 {% macro insight_evidence(runs) -%}
     {%- set declared = cdesk.evidence_columns() -%}
@@ -19,7 +20,7 @@
             _landed_at,
             evidence
         from {{ runs }}
-        where status = 'succeeded'
+        where status = 'succeeded' and is_template_sql
 
     ),
 

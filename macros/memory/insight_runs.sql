@@ -1,6 +1,7 @@
 {#
-    How the runs of each (customer, query_hash) ended, all of them together, and whether their
-    template declares any evidence. `runs` is a CTE with the columns of provenance_chain.
+    How the runs of each (customer, query_hash) ended, all of them together, whether their template
+    declares any evidence, and whether each one's SQL is one that its template has had. `runs` is a
+    CTE with the columns of provenance_chain and `is_template_sql`.
 #}
 {% macro insight_runs(runs) -%}
     select
@@ -14,6 +15,9 @@
                 else 0
             end
         ) = 1 as has_evidence,
+        min(
+            case when status = 'succeeded' and not is_template_sql then 0 else 1 end
+        ) = 1 as has_template_sql,
         min(
             case when status = 'succeeded' and not has_complete_evidence then 0 else 1 end
         ) = 1 as is_complete

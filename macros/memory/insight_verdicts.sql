@@ -12,6 +12,7 @@
             when not runs.has_succeeded then 'query_not_succeeded'
             when not runs.has_evidence then 'not_evidence'
             when proofs.insight_id is not null then 'verified'
+            when not runs.has_template_sql then 'unknown_template_sql'
             when claims.value_type = 'null' then 'no_value'
             when not runs.is_complete then 'evidence_incomplete'
             else 'value_not_in_evidence'

@@ -49,7 +49,7 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
     expires_at = format_ts(readers.now_ns() + EXPIRY_SECONDS * 1_000_000_000)
 
     def submit(connection: sqlite3.Connection) -> None:
-        read_switch(connection).require_off()
+        read_switch(connection, readers.kill_switch).require_off()
         submit_ticket(
             connection,
             ticket_id=ticket_id,

@@ -365,9 +365,9 @@ class Service:
         now, cancelled = format_ts(time.time_ns()), 0
         with contextlib.closing(open_state(self._home.state_db)) as state:
             if on:
-                cancelled = turn_on(state, reason=reason, now=now)
+                cancelled = turn_on(state, self._home, reason=reason, now=now)
             else:
-                turn_off(state, now=now)
+                turn_off(state, self._home, now=now)
         with contextlib.closing(WakeSender(self._home)) as waker:
             waker.send()  # the worker stops at once what runs
         return cancelled

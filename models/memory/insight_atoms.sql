@@ -1,8 +1,9 @@
 {#
     Exact at any order of arrival. A build writes three sorts of atoms: those landed since the
     newest of this table; those whose standing may have changed (unverified ones whose query has
-    been run again or has landed only now, and all that were judged by other evidence columns than
-    the templates declare now); and stored ones that either supersede or are superseded by them,
+    been run again or has landed only now, or whose template wasn't known to have the SQL that
+    ran, and all that were judged by other evidence columns than the templates declare now);
+    and stored ones that either supersede or are superseded by them,
     which are the tail of their (customer, subject, metric) from the first change on. What an atom
     says is worked out for all three alike.
 
@@ -35,6 +36,15 @@ staged as (
 provenance_chain as (
 
     select * from {{ ref('provenance_chain') }}
+
+),
+
+template_versions as (
+
+    select distinct
+        template,
+        sql_hash
+    from {{ source('cdesk', 'template_versions') }}
 
 ),
 
@@ -84,7 +94,7 @@ judged_again as (
         metric,
         case when is_forgotten then {{ beginning }} else recorded_at end as recorded_at
     from {{ this }}
-    where _judged_by != '{{ judged_by }}'
+    where _judged_by != '{{ judged_by }}' or verification_reason = 'unknown_template_sql'
 
 ),
 
@@ -187,15 +197,28 @@ claimed_runs as (
 
 ),
 
+compared_runs as (
+
+    select
+        claimed_runs.*,
+        template_versions.template is not null as is_template_sql
+    from claimed_runs
+    left join template_versions
+        on
+            claimed_runs.template = template_versions.template
+            and {{ cdesk.template_sql_hash('claimed_runs.sql_text') }} = template_versions.sql_hash
+
+),
+
 runs as (
 
-    {{ cdesk.insight_runs('claimed_runs') | indent }}
+    {{ cdesk.insight_runs('compared_runs') | indent }}
 
 ),
 
 evidence as (
 
-    {{ cdesk.insight_evidence('claimed_runs') | indent }}
+    {{ cdesk.insight_evidence('compared_runs') | indent }}
 
 ),
 

@@ -246,5 +246,6 @@ def test_an_import_brings_no_credential_in(state_home: StateDirectory, tmp_path:
 
 def test_the_reason_of_the_kill_switch_holds_no_credential(state_home: StateDirectory) -> None:
     with closing(open_state(state_home.state_db)) as state:
-        turn_on(state, reason=f"leaked {TOKEN}", now="2026-01-31T12:00:00.000000Z")
-        assert read_switch(state).reason == "leaked [secret:github_token]"
+        turn_on(state, state_home, reason=f"leaked {TOKEN}", now="2026-01-31T12:00:00.000000Z")
+        assert read_switch(state, None).reason == "leaked [secret:github_token]"
+    assert TOKEN.encode() not in state_home.kill_switch.read_bytes()

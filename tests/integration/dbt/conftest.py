@@ -62,8 +62,12 @@ class DbtWarehouse:
         self.dbt("run", *chosen, *(["--full-refresh"] if full else []), variables=variables)
 
     def set_up(self) -> None:
-        """All objects, empty."""
+        """All objects, empty. The SQL of `query_run` is one that its template has had."""
         self.dbt("build", *_NO_TESTS)
+        with self.connect() as connection:
+            connection.execute(
+                "insert into template_versions values ('activity_counts', sha256(?), now())", [SQL]
+            )
 
     def empty(self) -> None:
         """No rows in landing and in the tables built from it."""
@@ -71,7 +75,8 @@ class DbtWarehouse:
             tables = connection.execute(
                 "select table_name from information_schema.tables where table_type = 'BASE "
                 "TABLE' and table_schema = 'activities' "
-                "and table_name not in ('activity_vocabulary', 'slo_targets', 'customer_access')"
+                "and table_name not in ('activity_vocabulary', 'slo_targets', 'customer_access', "
+                "'template_versions')"
             ).fetchall()
             for (table,) in tables:
                 connection.execute(f'delete from "{table}"')

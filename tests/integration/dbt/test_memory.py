@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdesk.contract.records import proof_hash
 from mcp_shim.context import SECTIONS, read_sections
 from tests.integration.dbt.conftest import (
     DbtWarehouse,
@@ -19,6 +20,7 @@ from tests.integration.dbt.conftest import (
     evidence,
     hash_of,
     insight,
+    params_of,
     query_run,
 )
 
@@ -239,6 +241,70 @@ def test_a_value_of_the_memory_itself_proves_nothing(warehouse: DbtWarehouse) ->
     built = warehouse.query(ATOMS)
     warehouse.build(full=True)
     assert warehouse.query(ATOMS) == built
+
+
+def test_other_sql_under_a_templates_name_proves_nothing(warehouse: DbtWarehouse) -> None:
+    """Hash, SQL and parameters agree with one another, and the template never had that SQL."""
+    other = "select 999999 as activity_count"
+    params = params_of("all")
+    claim = {"value": 999_999, "provenance_query_hash": proof_hash(other, params)}
+    run = query_run(
+        10, sql=other, query_hash=claim["provenance_query_hash"], evidence=evidence(999_999)
+    )
+    warehouse.land([insight(1, **claim), run])
+    warehouse.build()
+    assert atoms(warehouse)["sales999999"][:2] == (False, "unknown_template_sql")
+    warehouse.land([insight(2, subject="late", **claim)])
+    warehouse.build()
+    assert atoms(warehouse)["late999999"][:2] == (False, "unknown_template_sql")
+    assert contexts(warehouse)["ada@example.com"]["insights"] == []
+    built = warehouse.query(ATOMS)
+    warehouse.build(full=True)
+    assert warehouse.query(ATOMS) == built
+
+
+def test_a_template_that_is_built_later_proves_what_it_found_before(
+    warehouse: DbtWarehouse,
+) -> None:
+    """A desktop was upgraded before the place that builds; and what was proven stays proven when
+    the template has other SQL again.
+    """
+    newer = "select 42 as activity_count, 1 as extra"
+    hash = proof_hash(newer, params_of("all"))
+    warehouse.land([insight(1, provenance_query_hash=hash)])
+    warehouse.land([query_run(10, sql=newer, query_hash=hash)])
+    warehouse.build()
+    assert atoms(warehouse)["sales42"][:2] == (False, "unknown_template_sql")
+    with warehouse.connect() as connection:
+        add = "insert into template_versions values ('activity_counts', sha256(lower(?)), now())"
+        connection.execute(add, [newer.upper()])
+    warehouse.build()
+    assert atoms(warehouse)["sales42"][:2] == (True, "verified")
+    built = warehouse.query(ATOMS)
+    warehouse.build(full=True)
+    assert warehouse.query(ATOMS) == built
+
+
+def test_a_warehouse_from_before_believes_the_sql_of_runs_that_it_holds(
+    warehouse: DbtWarehouse,
+) -> None:
+    warehouse.land([insight(1), query_run(10)])
+    warehouse.build()
+    with warehouse.connect() as connection:
+        kept = connection.execute("select * from template_versions").fetchall()
+        connection.execute("drop table template_versions")
+    other = "select 999999"
+    hash = proof_hash(other, params_of("all"))
+    claim = {"value": 999_999, "provenance_query_hash": hash}
+    warehouse.land([insight(2, **claim)])
+    warehouse.land([query_run(11, sql=other, query_hash=hash, evidence=evidence(999_999))])
+    warehouse.build()
+    assert atoms(warehouse)["sales42"][:2] == (True, "verified")
+    assert atoms(warehouse)["sales999999"][:2] == (False, "unknown_template_sql")
+    warehouse.build(full=True)
+    assert atoms(warehouse)["sales42"][:2] == (True, "verified")
+    with warehouse.connect() as connection:
+        connection.executemany("insert into template_versions values (?, ?, ?)", kept)
 
 
 def test_a_made_up_value_hides_no_verified_one_in_any_order_of_arrival(

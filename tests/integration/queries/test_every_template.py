@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import orjson
 import pytest
 
 from cdesk.artifacts.formats import read_rows
 from cdesk.artifacts.local import LocalArtifacts
+from cdesk.contract.catalog import normalise_sql
 from cdesk.contract.vocabulary import SYSTEM_ACTIVITIES
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.errors import Forbidden, InvalidField
@@ -297,6 +300,18 @@ def test_the_chain_leads_from_an_insight_to_its_stored_result(built: Built) -> N
     (artifact,) = rows_of(built.query("artifact", {"artifact_id": run["artifact_id"]}))
     assert artifact["uri"] == run["artifact_uri"]
     assert artifact["query_hash"] == insight["provenance_query_hash"]
+
+
+def test_the_warehouse_knows_the_sql_of_every_template(built: Built) -> None:
+    """As a run's record gives it: what is not known so proves nothing."""
+    with duckdb.connect(str(built.home.warehouse), read_only=True) as connection:
+        known = connection.execute(
+            "select template, sql_hash from activities.template_versions order by template"
+        ).fetchall()
+    assert known == [
+        (name, hashlib.sha256(normalise_sql(template.sql).lower().encode()).hexdigest())
+        for name, template in sorted(built.catalog.templates.items())
+    ]
 
 
 def test_another_customers_provenance_is_not_found(built: Built) -> None:

@@ -452,7 +452,7 @@ def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) 
 def test_the_kill_switch_refuses_queries_and_nothing_else(state_home: StateDirectory) -> None:
     fixtures.catalog(state_home)
     with closing(open_state(state_home.state_db)) as state:
-        turn_on(state, reason="credits are used up", now="2026-01-01T00:00:00.000000Z")
+        turn_on(state, state_home, reason="credits are used up", now="2026-01-01T00:00:00.000000Z")
 
     async def run() -> None:
         async with connect(state_home) as client:

@@ -4,6 +4,7 @@ from every SafeSQL template.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from cdesk.contract.catalog import Template, load_catalog
+from cdesk.contract.catalog import Template, load_catalog, normalise_sql
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
@@ -109,6 +110,17 @@ def catalogs(
         )
         found[target] = dict(load_catalog(Path(file)).templates)
     return found
+
+
+def test_the_account_knows_the_sql_of_every_template(
+    account: FakeAccount, catalogs: dict[str, dict[str, Template]]
+) -> None:
+    with account.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("select template, sql_hash from template_versions")
+        known = set(cursor.fetchall())
+    for name, template in catalogs["snowflake"].items():
+        sql = normalise_sql(template.sql).lower()
+        assert (name, hashlib.sha256(sql.encode()).hexdigest()) in known, name
 
 
 def answer(

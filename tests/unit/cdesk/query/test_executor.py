@@ -48,10 +48,10 @@ def test_the_result_is_kept_for_ninety_days(desk: Desk) -> None:
 
 
 def test_the_kill_switch_refuses_until_it_is_off(desk: Desk) -> None:
-    turn_on(desk.state, reason="too dear", now="2026-01-01T00:00:00.000000Z")
+    turn_on(desk.state, desk.home, reason="too dear", now="2026-01-01T00:00:00.000000Z")
     with pytest.raises(KillSwitchActive, match=r"too dear.*cdesk kill-switch off"):
         answer(desk, "clock")
-    turn_off(desk.state, now="2026-01-01T00:00:01.000000Z")
+    turn_off(desk.state, desk.home, now="2026-01-01T00:00:01.000000Z")
     assert answer(desk, "clock")["row_count"] == 1
 
 

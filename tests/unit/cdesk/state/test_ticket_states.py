@@ -4,6 +4,7 @@ once, whoever makes it.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.errors import KillSwitchActive, NotFound
+from cdesk.core.home import StateDirectory
 from cdesk.state import tickets
-from cdesk.state.database import open_state
+from cdesk.state.database import open_state, repair_state
 from cdesk.state.kill_switch import read_switch, turn_off, turn_on
 
 NOW = "2026-01-31T12:00:00.000000Z"
@@ -22,8 +24,13 @@ LATER = "2026-01-31T13:00:00.000000Z"
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    connection = open_state(tmp_path / "state.db")
+def home(tmp_path: Path) -> StateDirectory:
+    return StateDirectory(tmp_path)
+
+
+@pytest.fixture
+def state(home: StateDirectory) -> Iterator[sqlite3.Connection]:
+    connection = open_state(home.state_db)
     yield connection
     connection.close()
 
@@ -150,16 +157,67 @@ def test_claims_and_counts_go_by_their_indexes(state: sqlite3.Connection) -> Non
 # -- kill switch
 
 
-def test_the_switch_is_off_until_somebody_turns_it(state: sqlite3.Connection) -> None:
-    assert not read_switch(state).on
-    read_switch(state).require_off()
+def test_the_switch_is_off_until_somebody_turns_it(
+    state: sqlite3.Connection, home: StateDirectory
+) -> None:
+    assert not read_switch(state, home.kill_switch).on
+    read_switch(state, home.kill_switch).require_off()
 
 
-def test_the_switch_tells_why_and_what_to_do(state: sqlite3.Connection) -> None:
+def test_the_switch_tells_why_and_what_to_do(
+    state: sqlite3.Connection, home: StateDirectory
+) -> None:
     submit(state, "waits")
-    assert turn_on(state, reason="credits", now=NOW) == 1
+    assert turn_on(state, home, reason="credits", now=NOW) == 1
     with pytest.raises(KillSwitchActive, match=r"credits.*kill-switch off"):
-        read_switch(state).require_off()
+        read_switch(state, home.kill_switch).require_off()
     assert tickets.get_ticket(state, "waits", customer="ada").error_code == "kill_switch_active"
-    turn_off(state, now=LATER)
-    assert not read_switch(state).on
+    turn_off(state, home, now=LATER)
+    assert not read_switch(state, home.kill_switch).on
+    assert not home.kill_switch.exists()
+
+
+@pytest.mark.parametrize("damage", ["random bytes", "removed", "rows gone", "older copy"])
+def test_the_switch_stays_on_whatever_becomes_of_state_db(
+    state: sqlite3.Connection, home: StateDirectory, damage: str
+) -> None:
+    state.execute("pragma wal_checkpoint(truncate)")
+    older = home.state_db.read_bytes()
+    turn_on(state, home, reason="credits", now=NOW)
+    if damage == "rows gone":
+        state.execute("delete from worker_status")
+    else:
+        state.close()
+        for file in home.root.glob("state.db*"):
+            file.unlink()
+        if damage != "removed":
+            home.state_db.write_bytes(older if damage == "older copy" else os.urandom(8_192))
+        repair_state(home.state_db)
+        state = open_state(home.state_db)
+    switch = read_switch(state, home.kill_switch)
+    assert (switch.on, switch.reason, switch.since) == (True, "credits", NOW)
+    turn_off(state, home, now=LATER)
+    assert not read_switch(state, home.kill_switch).on
+    state.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b'{"on": false}', b'{"reason": 7}'])
+def test_a_damaged_file_of_the_switch_keeps_queries_off(
+    state: sqlite3.Connection, home: StateDirectory, content: bytes
+) -> None:
+    home.kill_switch.write_bytes(content)
+    assert read_switch(state, home.kill_switch).on
+    with pytest.raises(KillSwitchActive, match="kill-switch off"):
+        read_switch(state, home.kill_switch).require_off()
+    turn_off(state, home, now=LATER)
+    assert not read_switch(state, home.kill_switch).on
+
+
+def test_the_switch_stays_on_where_turning_it_off_breaks_off(
+    state: sqlite3.Connection, home: StateDirectory
+) -> None:
+    turn_on(state, home, reason=None, now=NOW)
+    state.execute("pragma query_only = on")
+    with pytest.raises(sqlite3.Error):
+        turn_off(state, home, now=LATER)
+    assert read_switch(state, home.kill_switch).on

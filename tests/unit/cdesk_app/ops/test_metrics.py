@@ -65,7 +65,7 @@ def everything(state_home: StateDirectory) -> None:
             counts.observe(metric, 0.2, *labels)
     counts.close()
     with closing(open_state(state_home.state_db)) as state:
-        turn_on(state, reason="a test", now=NOW)
+        turn_on(state, state_home, reason="a test", now=NOW)
         for fact in (
             Insights(at=NOW, verified=3, unverified=1),
             Spent(used={"credits": 5.0}, caps={"credits": 10.0}, estimated=1.0, usd_per_hour=12.0),

@@ -54,6 +54,7 @@ class Account:
         self.behind = timedelta(0)
         self.down = False
         self.reads = 0
+        self.home = home
         self.state = open_state(home.state_db)
         self.number = 0
 
@@ -73,6 +74,7 @@ class Account:
 
         return CostGuard(
             CostCaps(**{"usd_an_hour": 0.0, **caps}),
+            self.home,
             self.state,
             StatusBoard(self.state, now_ns),
             meter=self.meter if metered else None,
@@ -101,7 +103,7 @@ class Account:
 
     @property
     def switch(self) -> KillSwitch:
-        return read_switch(self.state)
+        return read_switch(self.state, self.home.kill_switch)
 
     @property
     def spent(self) -> Spent:
@@ -203,7 +205,7 @@ def test_the_next_period_turns_it_back(account: Account) -> None:
 
 def test_the_next_period_leaves_a_persons_switch_alone(account: Account) -> None:
     account.guard().look()
-    turn_on(account.state, reason="maintenance", now=text(account.now))
+    turn_on(account.state, account.home, reason="maintenance", now=text(account.now))
     account.now += 24 * HOUR
     account.guard().look()
     assert account.switch.on
@@ -214,7 +216,7 @@ def test_a_person_turns_it_back_and_the_cap_counts_from_there(account: Account) 
     account.now = DAY + 11 * HOUR
     guard = account.guard(credits_a_day=1.0)
     assert guard.look()
-    turn_off(account.state, now=text(account.now))
+    turn_off(account.state, account.home, now=text(account.now))
     assert not guard.look(), "what was used before is allowed now"
     account.now = DAY + 12 * HOUR
     account.run(DAY + 11 * HOUR, 3_000)

@@ -37,6 +37,7 @@ from cdesk.state.status import (
     CycleAnswer,
     CycleRequest,
     LastBuild,
+    LastCatalog,
     LastCleanUp,
     LastTest,
 )
@@ -707,3 +708,21 @@ def test_a_deep_queue_puts_builds_off_and_counts_it(desk: Desk) -> None:
     assert series.value == 1, "once, as long as it lasts"
     desk.pipeline._look_at_pressure(0)
     assert desk.pipeline.schedule.stretch == 1
+
+
+def test_a_catalog_edited_together_with_its_seal_lasts_no_longer_than_a_day(built: Desk) -> None:
+    """Nobody can tell the two from what was compiled here, so it is compiled again."""
+    now = format_ts(built.clock.now_ns())
+    built.pipeline.status.keep(LastCatalog(at=now))
+    document = orjson.loads(built.home.catalog.read_bytes()) | {"dialect": "mine"}
+    write_catalog(built.home, built.pipeline.state, document, now=now)
+    built.pipeline._project.manifest.write_bytes(b'{"nodes": {}}')
+    built.record()
+    built.spend(60)
+    assert built.builds()
+    assert "compile" not in built.dbt.calls
+    built.clock.seconds += 86_400
+    built.record()
+    built.spend(60)
+    assert built.dbt.calls.count("compile") == 1
+    assert orjson.loads(built.home.catalog.read_bytes())["dialect"] == "duckdb"

@@ -151,7 +151,7 @@ def test_the_kill_switch_cancels_what_runs_and_what_waits(
     runner, ticket_id = running
     waiting = [desk.submit("slow", SLOW, customer=f"c{number}") for number in range(6)]
     runner.poll()
-    turn_on(desk.state, reason="credits are used up", now=format_ts(desk.clock()))
+    turn_on(desk.state, desk.home, reason="credits are used up", now=format_ts(desk.clock()))
     assert runner.wait_idle(PATIENCE)
     runner.close()
     ended = [desk.ticket(ticket_id)] + [
@@ -164,7 +164,7 @@ def test_the_kill_switch_cancels_what_runs_and_what_waits(
 
 
 def test_a_ticket_under_the_kill_switch_never_reaches_the_engine(desk: Desk) -> None:
-    turn_on(desk.state, reason=None, now=format_ts(desk.clock()))
+    turn_on(desk.state, desk.home, reason=None, now=format_ts(desk.clock()))
     ticket_id = desk.submit("echo", {"text": "x"})
     run_all(desk)
     assert desk.ticket(ticket_id).error_code == "kill_switch_active"
