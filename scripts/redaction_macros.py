@@ -27,6 +27,7 @@ def files() -> dict[Path, str]:
 
 def _passes() -> str:
     from cdesk.contract.redaction.checks import ISSUERS
+    from cdesk.contract.redaction.lookalikes import ANY_WRITTEN, IS_LATIN, MEANT, WORD, WRITTEN
     from cdesk.contract.redaction.passes import PASSES
 
     lines = [
@@ -51,6 +52,17 @@ def _passes() -> str:
         lines.append("        ],")
     lines += [
         "    ]) }}",
+        "{%- endmacro %}",
+        "",
+        "{# Letters that look like others, and what they are meant for. #}",
+        "{% macro _redaction_lookalikes() -%}",
+        "    {{ return({",
+        f"        'written': {WRITTEN!a},",
+        f"        'meant': {MEANT!a},",
+        f"        'any_written': {ANY_WRITTEN!a},",
+        f"        'word': {WORD!a},",
+        f"        'is_latin': {IS_LATIN!a},",
+        "    }) }}",
         "{%- endmacro %}",
         "",
         "{# The prefixes and lengths of payment cards, as one pattern. #}",

@@ -5,11 +5,42 @@
     https://duckdb.org/docs/stable/sql/functions/lambda
 #}
 {% macro _redact_text_sql(text) -%}
-    {%- set nested = namespace(sql=text) -%}
+    {%- set nested = namespace(sql=cdesk._as_meant_sql(text)) -%}
     {%- for rules in cdesk.redaction_passes() -%}
         {%- set nested.sql = cdesk._redaction_pass_sql(nested.sql, rules) -%}
     {%- endfor -%}
     {{ return(nested.sql) }}
+{%- endmacro %}
+
+{#
+    The text with the letters that are meant in place of those that look like them, in words of
+    Latin letters; `translate` drops what stands for nothing.
+#}
+{% macro _as_meant_sql(text) -%}
+    {%- set letters = cdesk._redaction_lookalikes() -%}
+    {%- set sql -%}
+    list_transform(
+        [{{ text }}],
+        lambda raw: case when regexp_matches(raw, {{ cdesk._quoted('[' ~ letters.any_written ~ ']') }}) then
+            array_to_string(
+                list_transform(
+                    regexp_extract_all(
+                        raw, {{ cdesk._quoted(letters.word ~ '|' ~ letters.word.replace('[', '[^', 1)) }}
+                    ),
+                    lambda word: case when regexp_matches(word, {{ cdesk._quoted(letters.is_latin) }}) then
+                        translate(
+                            word,
+                            {{ cdesk._quoted(letters.written) }},
+                            {{ cdesk._quoted(letters.meant) }}
+                        )
+                    else word end
+                ),
+                ''
+            )
+        else raw end
+    )[1]
+    {%- endset -%}
+    {{ return(sql) }}
 {%- endmacro %}
 
 {% macro _redaction_pass_sql(text, rules) -%}

@@ -220,6 +220,9 @@ VENDORS: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("discord_token", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}", (".",)),
     ("mapbox_token", r"[spt]k\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{16,}", ("k.eyj",)),
     ("jwt", r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){0,3}", ("eyj",)),
+    ("bitcoin_key", r"[xyztuv]prv[1-9A-HJ-NP-Za-km-z]{80,}", ("prv",)),
+    ("bitcoin_key", r"[5KL][1-9A-HJ-NP-Za-km-z]{50,51}\b", ("5", "k", "l")),
+    ("license_key", r"[A-Z0-9]{5}(?:-[A-Z0-9]{5}){4}\b", ("-",)),
     ("snowflake_token", r"ver:[0-9]-hint:[0-9]+-[A-Za-z0-9+/=_-]{16,}", ("-hint:",)),
 )
 """(label, pattern, hints): tokens that say by a prefix of their own what they are."""
@@ -256,17 +259,18 @@ _PASS = (
 STRONG = (
     rf"{_PASS}|geheimnis|cl[eé][ _-]api|secret(?:[ _-]?(?:access)?[ _-]?key(?:[ _-]base)?)?|"
     r"(?:api|access|private|account|signing|encryption|master|auth|subscription|session|"
-    r"consumer|deploy|licen[cs]e|storage|hmac|admin|service|shared[ _-]?access)[ _-]?key|"
+    r"consumer|deploy|licen[cs]e|storage|hmac|admin|service|shared[ _-]?access|"
+    r"wi-?fi|wlan|wpa[23]?|wep)[ _-]?key|"
     r"shared[ _-]?access[ _-]?signature|"
     r"(?:access|refresh|auth|id|bearer|session|api|bot|user|csrf|xsrf|security|sas|device|service)"
     r"[ _-]?token|token|credentials?|connection[ _-]?string|seed[ _-]?phrase|mnemonic|"
-    r"(?:recovery|backup)[ _-]?(?:code|key|phrase)|"
+    r"(?:recovery|backup|scratch)[ _-]?(?:codes?|keys?|phrase)|"
     r"(?:otp|verification|security|2fa|mfa|auth|one[ _-]?time)[ _-]?code|one[ _-]?time[ _-]?passw"
     r"ord"
 )
 SHORT = (
-    r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|cred|"
-    r"jsessionid|phpsessid|sessionid"
+    r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|creds?|"
+    r"jsessionid|phpsessid|sessionid|client[ _-]?key[ _-]?data"
 )
 ANY_NAME = rf"(?:(?:{STRONG})[0-9]{{0,2}}|(?:\b|_)(?:{SHORT})[0-9]?|_pat)"
 SAID = (
@@ -280,11 +284,11 @@ SAID = (
 """Names after which a credential may stand without a sign between."""
 PASS_SAID = (
     r"(?:passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|requirepass|bind_?pw|mot[ _-]?d"
-    r"e[ _-]?passe|"
+    r"e[ _-]?passe|contrase(?:n|ñ)a|senha|wachtwoord|has[lł]o|parola|l[oö]senord|"
     r"(?:\b|_)(?:pass|pwd|pw)[0-9]?)"
 )
 PASS_NAME = rf"(?:(?:{_PASS})[0-9]{{0,2}}|(?:\b|_)(?:pass|pwd|pw|psw|psk)[0-9]?)"
-IS_SIGN = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|→|⇒|:=|=|:|：)[ \t]*"
+IS_SIGN = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|<-|→|⇒|:=|=|:|：|＝)[ \t]*"
 QUOTED = (
     r"(?:(\\+\")[^\"\\\n]+(\\+\")|(\")(?:[^\"\\\n]|\\[^\n])+(\")|"
     r"(')(?:[^'\\\n]|\\[^\n])+(')|(`)[^`\n]+(`))"
@@ -293,6 +297,10 @@ QUOTED = (
 ANY_QUOTED = (
     r"(?:\\+\"[^\"\\\n]+\\+\"|\"(?:[^\"\\\n]|\\[^\n])+\"|'(?:[^'\\\n]|\\[^\n])+'|`[^`\n]+`)"
 )
+
+
+PREFIX = r"(?:[nbruf]|rb|br)?"
+"""What a language may put before a quote."""
 
 
 def kept(label: str) -> str:
@@ -314,7 +322,11 @@ _MORE = (
 """A character of a value; & and ; are some where no further name follows them."""
 BARE = rf"[^ \t\r\n\"'`&;<>(){{}}\[\]$,%*|]{_MORE}{{2,}}"
 TOKENISH = rf"{_MORE}*[0-9!@#$%^*+=~?_\\/|]{_MORE}*"
-MIXED = r"(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.])[^ \t\r\n\"'`;<>|]*"
+MIXED = (
+    r"(?:(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.]|"
+    r"[A-Za-z][A-Za-z0-9]*[0-9][A-Za-z0-9]*[!#@$^&*?~+]|[A-Za-z_]+[0-9][A-Za-z_]+[0-9])"
+    r"[^ \t\r\n\"'`;<>|]*)"
+)
 SECRET_HEADERS = (
     r"(?:proxy-)?authorization|x-(?:[a-z0-9]+-){0,4}(?:key|token|auth|secret|signature|password)|"
     r"(?:api|apikey|auth|ocp-apim-subscription|x-functions)-(?:key|token)|private-token|job-token"
@@ -322,10 +334,7 @@ SECRET_HEADERS = (
 
 
 # carried.py
-"""Credentials that their own form or their place gives away: keys, tokens, headers, addresses,
-command lines.
-"""
-
+"""Credentials that their own form or their place gives away: keys, tokens, headers, addresses."""
 
 
 
@@ -381,8 +390,9 @@ CARRIED: tuple[Rule, ...] = (
         rf"(?i)\b(?:{SECRET_HEADERS}){IS_SIGN}(?:(?:required|optional|none|null|true|false|"
         rf"missing|i"
         r"nvalid|failed|denied|"
-        rf"is|header|code|flow|server)\b|(?:(?:basic|bearer|token|digest|apikey)[ \t]+)?[\[<${{%*"
-        r"]|\.\.\.)",
+        rf"is|header|code|flow|server)\b|(?:(?:basic|bearer|token|digest|apikey)[ \t]+)?(?:[\[<${{%"
+        rf"*"
+        r"]|your[_-])|\.\.\.)",
         hints=("auth", "x-", "-key", "-token"),
         needs=NAME,
     ),
@@ -446,6 +456,17 @@ CARRIED: tuple[Rule, ...] = (
         hints=("basic",),
         needs=SCHEME,
     ),
+    # Links that are a credential themselves.
+    Rule(
+        "secret:url_token",
+        r"(?i)(https?://[^ \t\r\n\"'<>]{1,200}/(?:[a-z]+[_-])?(?:reset|invite|verify|confirm|activa"
+        r"te|magic|recover)"
+        r"(?:[_-][a-z]+)*/)[a-z0-9_-]{20,}",
+        r"\1[secret:url_token]",
+        check="mixed",
+        hints=("reset", "invite", "verify", "confirm", "activate", "magic", "recover"),
+        needs=RUN,
+    ),
     # Query parameters that only mean a credential in a URL.
     Rule(
         "secret:url_parameter",
@@ -457,81 +478,6 @@ CARRIED: tuple[Rule, ...] = (
         r"\1[secret:url_parameter]",
         hints=("?", "&", "#"),
         needs=RUN,
-    ),
-    # Command lines.
-    Rule(
-        "secret:password",
-        r"(?i)((?:^|[ \t\"'])--?(?:[a-z0-9]+-){0,3}(?:password|passwd|pass|passphrase|passin|toke"
-        r"n|secret|"
-        r"api-?key|access-key|account-key|secret-key|auth-token|sas-token|connection-string|clien"
-        r"t-secret|pwd|cookie)[ \t]+)"
-        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`$<\[{{-][^ \t\r\n\"'`]*)",
-        r"\1[secret:password]",
-        hints=(
-            "-pass",
-            "-token",
-            "-secret",
-            "-api",
-            "-access",
-            "-auth",
-            "-client",
-            "-pwd",
-            "-account",
-            "-sas",
-            "-connection",
-            "-cookie",
-        ),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        r"(\bcurl\b[^\r\n|;]{0,200}?[ \t](?:-u|--user)[ \t=]*\\*[\"']?[^ \t\r\n\"':$\[]+:)[^ \t\r\n"
-        r"\"'$]+",
-        r"\1[secret:password]",
-        hints=("curl",),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        rf"(\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\r\n|;]{{0,200}}?[ \t]-p)"
-        rf"(?:{ANY_QUOTED}|[^ "
-        r"\t\r\n\"'$-][^ \t\r\n\"']*)",
-        r"\1[secret:password]",
-        hints=("mysql", "mariadb"),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        r"(\b(?:sshpass[ \t]+-p[ \t]*|(?:redis-cli|ldap[a-z]+|sqlcmd|bcp|zip|unzip|mosquitto_[a-"
-        r"z]+|7za?|rar|unrar)\b"
-        rf"[^\r\n|;]{{0,120}}?[ \t](?:-a[ \t]+|-w[ \t]+|-P[ \t]*)|(?:7za?|rar|unrar)\b[^\r\n|;]{{"
-        rf"0,120}}?[ \t]-p|"
-        rf"net[ \t]+use\b[^\r\n|;]{{0,120}}?/user:[^ \t\r\n]+[ \t]+))"
-        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/-"
-        r"][^ \t\r\n\"'$]*)",
-        r"\1[secret:password]",
-        hints=(
-            "sshpass",
-            "redis-cli",
-            "ldap",
-            "sqlcmd",
-            "bcp",
-            "zip",
-            "mosquitto",
-            "7z",
-            "rar",
-            "net use",
-        ),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        r"(\b(?:sqlplus|sqlldr|expdp|impdp)[ \t]+(?:-[A-Za-z]+[ \t]+)*[A-Za-z0-9_$#]+/|jdbc:oracl"
-        r"e:[a-z]+:[^ \t\r\n/:@\"']+/)"
-        r"[^ \t\r\n@/\"']+@",
-        r"\1[secret:password]@",
-        hints=("sqlplus", "sqlldr", "expdp", "impdp", "jdbc:oracle"),
-        needs=AT,
     ),
 )
 
@@ -630,6 +576,274 @@ CHECKS: dict[str, Callable[[str], bool]] = {
 }
 
 
+# commands.py
+"""Credentials on command lines: behind flags, and where a command expects them."""
+
+
+
+
+
+
+_WORD = rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/*<>(-][^ \t\r\n\"'()]*)"
+_WITHIN = r"\b[^\r\n|;]{0,200}?[ \t]"
+
+COMMANDS: tuple[Rule, ...] = (
+    Rule(
+        "secret:password",
+        rf"(\b(?:mongo(?:sh|dump|restore|import|export)?|twine|oc){_WITHIN}-p[ \t=]+"
+        rf"|\bssh-keygen{_WITHIN}-[NP][ \t]+"
+        rf"|\bopenssl[ \t]+(?:enc|aes[a-z0-9-]*|des3?){_WITHIN}-[kK][ \t]+"
+        rf"|\b(?:plink|pscp|psftp|puttygen){_WITHIN}-pw[ \t]+"
+        rf"|\b(?:smbclient|rpcclient|net|smbget){_WITHIN}-U[ \t]*[^ \t\r\n%\"']+%"
+        rf"|\blftp{_WITHIN}-u[ \t]*[^ \t\r\n,\"']+,"
+        rf"|\brabbitmqctl[ \t]+(?:add_user|change_password)[ \t]+[^ \t\r\n]+[ \t]+"
+        rf"|\bpoetry[ \t]+config[ \t]+http-basic\.[^ \t\r\n]+[ \t]+[^ \t\r\n]+[ \t]+"
+        rf"|\bpoetry[ \t]+config[ \t]+pypi-token\.[^ \t\r\n]+[ \t]+"
+        rf"|:_(?:password|auth|authToken)[ \t]+"
+        rf"|pass[a-z-]{{0,12}}[= ]<\(echo[ \t]+(?:-n[ \t]+)?"
+        rf"|\b(?i:net[ \t]+use)[ \t]+[^ \t\r\n/]+[ \t]+){_WORD}",
+        r"\1[secret:password]",
+        hints=(
+            *("mongo", "twine", "ssh-keygen", "openssl", "plink", "pscp", "psftp", "puttygen"),
+            *("smbclient", "rpcclient", "smbget", "lftp", "rabbitmqctl", "poetry", ":_", "<(echo"),
+            *("oc ", "net "),
+        ),
+        needs=FLAG | NAME,
+    ),
+    Rule(
+        "secret:password",
+        r"(?i)((?:^|[ \t\"'])--?(?:[a-z0-9]+-){0,3}(?:password|passwd|pass|passphrase|passin|toke"
+        r"n|secret|"
+        r"api-?key|access-key|account-key|secret-key|auth-token|sas-token|connection-string|clien"
+        r"t-secret|pwd|cookie|secret-string|secret-binary|(?:src|dest)?storepass|(?:dest)?keypass)["
+        r" \t]+)"
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`$<\[{{-][^ \t\r\n\"'`]*)",
+        r"\1[secret:password]",
+        hints=(
+            "-pass",
+            "-token",
+            "-secret",
+            "-api",
+            "-access",
+            "-auth",
+            "-client",
+            "-pwd",
+            "-account",
+            "-sas",
+            "-connection",
+            "-cookie",
+            "storepass",
+            "keypass",
+        ),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:curl|https?|xh)\b[^\r\n|;]{0,200}?[ \t](?:-u|--user|-a|--auth)[ \t=]*\\*[\"']?[^ \t"
+        r"\r\n\"':$\[]+:)[^ \t\r\n"
+        r"\"'$]+",
+        r"\1[secret:password]",
+        hints=("curl", "http", "xh "),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:az|docker|podman|nerdctl|buildah|skopeo|crane|helm|oc|cf|ibmcloud)\b[^\r\n|;]{0,200"
+        r"}?\blogin\b"
+        rf"[^\r\n|;]{{0,200}}?[ \t]-p[ \t=]+)(?:{ANY_QUOTED}|[^ \t\r\n\"'$-][^ \t\r\n\"']*)",
+        r"\1[secret:password]",
+        hints=("login",),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        rf"(?i)((?:--?(?:name|key|id)[ =]+[\"']?[^ \"'\r\n]{{0,80}}?{ANY_NAME}|--?type[ =]+[\"']?se"
+        rf"curestring)"
+        rf"\b[^\r\n]{{0,120}}?[ \t]--?(?:value|secret-value|string-value)[ =]+)"
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$-][^ \t\r\n\"']*)",
+        r"\1[secret:password]",
+        hints=("value",),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\bhtpasswd[ \t]+(?:-[A-Za-z0-9]+[ \t]+){1,5}[^ \t\r\n-][^ \t\r\n]*[ \t]+[^ \t\r\n]+[ \t]"
+        r"+"
+        rf"|(?i:\bnet[ \t]+user[ \t]+)[^ \t\r\n/]+[ \t]+)(?:{ANY_QUOTED}|[^ \t\r\n\"'/$*-][^ \t\r\n"
+        rf"\"']*)",
+        r"\1[secret:password]",
+        hints=("htpasswd", "net user"),
+        needs=FLAG | NAME,
+    ),
+    Rule(
+        "secret:password",
+        rf"(\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\r\n|;]{{0,200}}?[ \t]-p)"
+        rf"(?:{ANY_QUOTED}|[^ "
+        r"\t\r\n\"'$-][^ \t\r\n\"']*)",
+        r"\1[secret:password]",
+        hints=("mysql", "mariadb"),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:sshpass[ \t]+-p[ \t]*|(?:redis-cli|ldap[a-z]+|sqlcmd|bcp|zip|unzip|mosquitto_[a-"
+        r"z]+|7za?|rar|unrar)\b"
+        rf"[^\r\n|;]{{0,120}}?[ \t](?:-a[ \t]+|-w[ \t]+|-P[ \t]*)|(?:7za?|rar|unrar)\b[^\r\n|;]{{"
+        rf"0,120}}?[ \t]-p|"
+        rf"net[ \t]+use\b[^\r\n|;]{{0,120}}?/user:[^ \t\r\n]+[ \t]+))"
+        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/-"
+        r"][^ \t\r\n\"'$]*)",
+        r"\1[secret:password]",
+        hints=(
+            "sshpass",
+            "redis-cli",
+            "ldap",
+            "sqlcmd",
+            "bcp",
+            "zip",
+            "mosquitto",
+            "7z",
+            "rar",
+            "net use",
+        ),
+        needs=FLAG,
+    ),
+    Rule(
+        "secret:password",
+        r"(\b(?:sqlplus|sqlldr|expdp|impdp|(?i:conn(?:ect)?))[ \t]+(?:-[A-Za-z]+[ \t]+)*[A-Za-z0-9_"
+        r"$#]+/|jdbc:oracl"
+        r"e:[a-z]+:[^ \t\r\n/:@\"']+/)"
+        r"[^ \t\r\n@/\"']+@",
+        r"\1[secret:password]@",
+        hints=("sqlplus", "sqlldr", "expdp", "impdp", "conn", "jdbc:oracle"),
+        needs=AT,
+    ),
+)
+
+
+# lookalikes.py
+"""Letters that look like others, and characters that nobody sees, inside words: a name that is
+written with them is the name still.
+
+After Unicode's confusables (https://www.unicode.org/reports/tr39/): those whose prototype is one of
+the letters that names of credentials are written in.
+"""
+
+
+
+import re
+from functools import cache
+
+_LATIN = "".join(map(chr, (*range(65, 91), *range(97, 123))))
+_FULLWIDTH = "".join(map(chr, (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))))
+_LOOKALIKES = (
+    # Cyrillic
+    (
+        "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0455\u0456\u0458\u0501\u04bb\u051b\u051d",
+        "aeopcyxsijdhqw",
+    ),
+    ("\u043a\u043c\u0442\u043d\u0432\u0475\u04cf\u0433", "kmthbvlr"),
+    (
+        "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0405\u0406\u0408\u050c\u051a\u051c",
+        "ABEKMHOPCTYXSIJGQW",
+    ),
+    # Greek
+    (
+        "\u03b1\u03b5\u03bf\u03c1\u03bd\u03b9\u03ba\u03c5\u03c4\u03c7\u03c9\u03b3\u03b7\u03c3",
+        "aeopvikutxwyno",
+    ),
+    (
+        "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+        "ABEZHIKMNOPTYX",
+    ),
+    # Armenian, Latin of other shapes, small capitals
+    (
+        "\u0585\u057d\u0570\u0578\u0581\u0131\u0251\u0261\u026a\u0274\u0280\u028f\u1d00\u1d04\u1d05\u1d07\u1d0b\u1d0d\u1d0f\u1d18\u1d1b\u1d20\u1d21\ua731",
+        "ouhngiaginryacdekmoptvws",
+    ),
+    (_FULLWIDTH, _LATIN),
+    ("\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19\uff3f\uff0d", "0123456789_-"),
+    # Mathematical letters: thirteen alphabets one after another
+    ("".join(map(chr, range(0x1D400, 0x1D400 + 52 * 13))), _LATIN * 13),
+)
+_UNSEEN = "".join(
+    map(
+        chr,
+        (
+            *(0xAD, 0x34F, 0x61C, 0x180E, 0xFEFF),
+            *range(0x200B, 0x2010),
+            *range(0x202A, 0x202F),
+            *range(0x2060, 0x2070),
+            *range(0xFE00, 0xFE10),
+        ),
+    )
+)
+WRITTEN = "".join(written for written, _ in _LOOKALIKES) + _UNSEEN
+"""Every character that stands for another, and behind them those that stand for none."""
+MEANT = "".join(meant for _, meant in _LOOKALIKES)
+"""What the characters of `WRITTEN` stand for, in the same order."""
+WORD = (
+    "[A-Za-z0-9_\u00ad\u034f\u00c0-\u058f\u061c\u180e\u1d00-\u1d2b\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ua731\ufe00-\ufe0f\ufeff\uff0d\uff10-\uff19\uff21-\uff3a\uff3f\uff41-\uff5a"
+    "\U0001d400-\U0001d6a3]+"
+)
+"""Letters, digits, and what may stand between them unseen."""
+_ANY_LATIN = "[A-Za-z\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d6a3]"
+IS_LATIN = f"{_ANY_LATIN}[^\n]*{_ANY_LATIN}"
+"""Where a word has two of these, the others in it are meant for such as well. A word that is
+Cyrillic or Greek throughout stays what it is.
+"""
+
+
+_STYLED = "\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d6a3"
+
+
+def _as_class(characters: str) -> str:
+    """The characters as the inside of a class, in ranges: a long list is slow to look through."""
+    runs: list[list[int]] = []
+    for code in sorted(map(ord, characters)):
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in runs)
+
+
+ANY_WRITTEN = _as_class(WRITTEN)
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    shows = (f"[A-Za-z0-9_][{ANY_WRITTEN}]", f"[{ANY_WRITTEN}][A-Za-z0-9_]", f"[{_STYLED}]")
+    return tuple(re.compile(pattern) for pattern in (f"[{ANY_WRITTEN}]", WORD, IS_LATIN, *shows))
+
+
+@cache
+def _meanings() -> dict[int, str | int | None]:
+    return str.maketrans(WRITTEN[: len(MEANT)], MEANT, _UNSEEN)
+
+
+def as_meant(text: str) -> str:
+    """The text with the letters that are meant in place of those that look like them, in words of
+    Latin letters; the same object where there are none.
+    """
+    if text.isascii():
+        return text
+    written, word, is_latin, *shows = _patterns()
+    # Most text in another script has no word of two: that is seen in a fraction of the time.
+    if not written.search(text) or not any(pattern.search(text) for pattern in shows):
+        return text
+
+    def meant(match: re.Match[str]) -> str:
+        found = match.group()
+        if found.isascii() or not is_latin.search(found):
+            return found
+        return found.translate(_meanings())
+
+    plain = word.sub(meant, text)
+    return text if plain == text else plain
+
+
 # keys.py
 """Names of keys in documents, in snake case: what the value under one is."""
 
@@ -640,9 +854,10 @@ from functools import lru_cache
 
 
 
+
 _SECRET_KEYS = (
     r"(?:^|_)(?:(?P<password>[a-z0-9]*(?:password|passwd|passphrase|passcode|passwort|kennwort)s?|"
-    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|psw|senha|contrasena|mot_de_passe)|"
+    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|pw|psw|passwrd|senha|contrasena|mot_de_passe)|"
     r"(?P<secret>[a-z0-9]*secrets?)|"
     r"(?P<token>(?:[a-z0-9]*(?:auth|access|refresh|bearer|api|session|bot|csrf|xsrf|user|device|s"
     r"ervice))?"
@@ -709,7 +924,7 @@ _NOT_WORD = re.compile(r"[^a-z0-9\u00c0-\u024f]+")
 @lru_cache(maxsize=4096)
 def key_label(key: str, *, personal: bool = False) -> str:
     """What the value under a key of this name is (`secret:token`, `email`), or nothing."""
-    snake = _CAMEL.sub(r"\1\3_\2\4", key[:200])
+    snake = _CAMEL.sub(r"\1\3_\2\4", as_meant(key[:200]))
     snake = _NOT_WORD.sub("_", snake.lower()).strip("_")
     if (found := compiled(_SECRET_KEYS).search(snake)) and not compiled(_HARMLESS_KEYS).search(
         snake
@@ -747,7 +962,20 @@ _SAID_HERE = (
 """Names that need no sign behind them, by a letter that they hold: a search leaps from one such
 letter to the next, which is faster than one pattern of all names, or a look for each.
 """
+_WRITTEN_NAME = r"[?&#;][a-z0-9_.;%-]*%[2-7][0-9a-f][a-z0-9_.%-]*="
+"""A parameter whose name is written so that it doesn't look like it."""
+_CALLS = (
+    "auth(",
+    "login(",
+    "authenticate(",
+    "credential(",
+    "credentials(",
+    "passwordauthentication(",
+)
+_PHRASE = r"(?:recovery|seed|backup|secret) phrase"
+_CODES = ("door code", "gate code", "alarm code", "access code", "entry code", "safe code")
 _FOREIGN = (
+    "senha é",
     "пароль",
     "パスワード",
     "暗証番号",
@@ -759,13 +987,16 @@ _FOREIGN = (
     "lösenord",
     "clé",
 )
-_NAMED_BEFORE = (
+_NAMES = (
     r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
     r"sana|senord|adgang|"
     r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
     r"x-[a-z]|"
-    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
+    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))"
 )
+_NAMED_BEFORE = rf"{_NAMES}[^\n=]{{0,40}}$"
+_PAIR = r"(?:value|default)\\*[\"']?[ \t]*[:=]"
+"""What a name's value may be called that stands apart from it."""
 
 
 def signs_of(lower: str, raw: bytes) -> int:
@@ -779,9 +1010,11 @@ def signs_of(lower: str, raw: bytes) -> int:
         signs |= AT
     if (
         ("-" in lower and (lower[0] == "-" or (" -" in lower and _shows_flag(lower))))
-        or ("<" in lower and "<<<" in lower)
+        or ("<" in lower and ("<<<" in lower or "<(echo" in lower))
         or ("|" in lower and "echo " in lower)
         or ("/" in lower and "/user:" in lower)
+        or "net use" in lower
+        or (":" in lower and ":_" in lower)
     ):
         signs |= FLAG
     if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
@@ -803,9 +1036,21 @@ def _shows_name(lower: str, raw: bytes) -> bool:
     if not lower.isascii():
         if any(name in lower for name in _FOREIGN):
             return True
-        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
+        lower = lower.replace("：", ":").replace("＝", "=").replace("→", ">").replace("⇒", ">")
     return (
-        ("=" in lower and _named_before(lower, "="))
+        ("%" in lower and "=" in lower and compiled(_WRITTEN_NAME).search(lower) is not None)
+        or (quoted and "(" in lower and any(call in lower for call in _CALLS))
+        or (":" in lower and "wifi:" in lower)
+        or ("<" in lower and "<-" in lower and _named_before(lower, "<-"))
+        or ("code" in lower and any(code in lower for code in _CODES))
+        or ("cv" in lower and ("cvv" in lower or "cvc" in lower))
+        or (
+            ("value" in lower or (quoted and "variable" in lower))
+            and compiled(_PAIR).search(lower) is not None
+            and compiled(_NAMES).search(lower) is not None
+        )
+        or (" phrase" in lower and compiled(_PHRASE).search(lower) is not None)
+        or ("=" in lower and _named_before(lower, "="))
         or (":" in lower and _named_before(lower, ":"))
         or (">" in lower and _named_before(lower, ">"))
         or ("|" in lower and _named_before(lower, "|"))
@@ -860,6 +1105,13 @@ def _named_before(lower: str, sign: str) -> bool:
 
 
 
+
+_CODE = r"(?:[a-z0-9]{3,}-[a-z0-9-]*[0-9][a-z0-9-]*|[0-9]+[a-z0-9-]{5,}|[a-z]+[0-9][a-z0-9-]{4,})"
+_BETWEEN = (
+    r"(?:[ \t]+[a-z_:-]{1,20}=\\*[\"'][^\"'\r\n]{0,40}\\*[\"']){0,3}[ \t]*,?[ \t]*(?:\r?\n[ \t-]*)?"
+)
+_PAIRED = r"\\*[\"']?(?:[a-z]{2,12}[_-]?)?value\\*[\"']?[ \t]*[:=][ \t]*"
+
 NAMED: tuple[Rule, ...] = (
     Rule("", rf"(?i)(?:\b|_)(?:pass|auth|sig|cred|token){IS_SIGN}[0-9]{{1,4}}\b", needs=NAME),
     Rule(
@@ -876,19 +1128,166 @@ NAMED: tuple[Rule, ...] = (
         hints=("securestring",),
         needs=NAME,
     ),
+    # Pairs of a name and a value: name: DB_PASSWORD, value: …
+    Rule(
+        "",
+        rf"(?i)\b(?:name|key|type)\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?[a-z0-9_./-]{{0,60}}?{ANY_NAME}"
+        rf"\\*[\"']?"
+        rf"{_BETWEEN}{_PAIRED}(?:\\*[\"'])?(?:{NO_VALUE}(?:[\"' \t\r\n,]|$)|"
+        r"\[(?:secret:)?[a-z_]+\]|[$%]?[{(<\[]|![a-z])",
+        hints=("value",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)(\b(?:[a-z]{{2,12}}[_-]?)?(?:name|key|type|id)\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?"
+        rf"[a-z0-9_./-]{{0,60}}?{ANY_NAME}\\*[\"']?{_BETWEEN}{_PAIRED}{PREFIX})"
+        rf"(?:{QUOTED}|[^ \t\r\n\"',}}<]+)",
+        kept("secret:credential"),
+        hints=("value",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)(\b(?:name|key|id)=\\*[\"'][a-z0-9_./-]{{0,60}}?{ANY_NAME}\\*[\"'][ \t]*>)[^<>$ \t\r"
+        rf"\n{{][^<>]*"
+        r"(</)",
+        r"\1[secret:credential]\2",
+        hints=("</",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)(\bvariable[ \t]+\"[^\"\r\n]{{0,60}}?{ANY_NAME}\"[ \t]*\{{[^{{}}]{{0,200}}?"
+        rf"\bdefault[ \t]*=[ \t]*){QUOTED}",
+        kept("secret:credential"),
+        hints=("variable",),
+        needs=NAME,
+    ),
+    # A user's name and a password, as libraries take them.
+    Rule(
+        "secret:password",
+        r"(?i)((?:\bauth[ \t]*=[ \t]*|\b(?:http)?(?:basic|digest)auth|\b(?:login|authenticate|crede"
+        r"ntials?|"
+        rf"[a-z]{{1,20}}credentials?|passwordauthentication))\([ \t]*{ANY_QUOTED}[ \t]*,[ \t]*"
+        rf"{PREFIX})"
+        rf"{QUOTED}",
+        kept("secret:password"),
+        hints=("auth", "login", "credential"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        r"(?i)(=[ \t]*(?:old_)?password\([ \t]*')[^' \t\r\n]+(')",
+        r"\1[secret:password]\2",
+        hints=("password(",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        r"(?i)(\bwifi:(?:[TSHEI]:[^;\r\n]*;){0,5}P:\"?)[^;\r\n\"]+",
+        r"\1[secret:password]",
+        hints=("wifi:",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:recovery_phrase",
+        r"(?i)((?:recovery|seed|backup|secret|mnemonic)[ _-]?(?:phrase|words|seed)?\\*[\"']?[ \t]*("
+        r"?:is\b|:|=)?[ \t]*\\*[\"']?)"
+        r"[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11,23}",
+        r"\1[secret:recovery_phrase]",
+        hints=("phrase", "mnemonic", "seed", "words"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:recovery_code",
+        rf"(?i)((?:recovery|backup|scratch)[ _-]?codes?\\*[\"']?[ \t]*(?:are|is|:|=)[ \t\r\n]*\[?["
+        rf"\"']?)"
+        rf"{_CODE}(?:[\"']?[ \t]*[,;\r\n ][ \t\r\n]*[\"']?{_CODE}){{0,40}}",
+        r"\1[secret:recovery_code]",
+        hints=("code",),
+        needs=NAME,
+    ),
+    # Names of parameters that are written so that they don't look like it: api%5Fkey, p%61ssword.
+    Rule(
+        "secret:url_parameter",
+        r"(?i)([?&#;](?:amp;)?(?:[a-z]{2,12}%(?:25)?(?:5f|2d|20)){1,3}"
+        r"(?:key|secret|token|passw(?:or)?d|passwd|pass|pwd|code|signature|credentials?)=)[^ \t\r\n"
+        r"&\"'<>]{4,}",
+        r"\1[secret:url_parameter]",
+        hints=("%",),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:url_parameter",
+        r"(?i)([?&#;](?:amp;)?[a-z0-9_.%-]{0,40}?%(?:25)?(?:[46][1-9a-f]|[57][0-9a]|3[0-9])[a-z0-9_"
+        r".%-]{0,40}=)"
+        r"[^ \t\r\n&\"'<>]{4,}",
+        r"\1[secret:url_parameter]",
+        hints=("%",),
+        needs=NAME,
+    ),
+    Rule(
+        "",
+        rf"(?i){SAID}[ \t]+(?:is|has|must be|should be|of)[ \t]+(?:at (?:least|most)[ \t]+)?[0-9]"
+        rf"{{1,4}}"
+        r"[ \t]+(?:digits?|char(?:acter)?s?|letters?|numbers?|words?|minutes?|hours?|days?|seconds?"
+        r"|bytes?|bits?)\b",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({ANY_NAME}[ \t]*:[ \t]*[&a-z<>\[\]?.]{{1,20}}[ \t]*=[ \t]*){QUOTED}",
+        kept("secret:credential"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:security_code",
+        r"(?i)(\b(?:cvv2?|cvc2?|csc)[ \t:#=]{1,4}|\b(?:door|gate|alarm|access|entry|safe)[ -]code(?"
+        r":[ \t]is)?[ \t:=]{1,3})[0-9]{3,8}\b",
+        r"\1[secret:security_code]",
+        hints=("cvv", "cvc", "csc", "code"),
+        needs=NAME,
+    ),
+    Rule(
+        "secret:password",
+        r"((?:パスワード|暗証番号|密码|口令|비밀번호)(?:は|是|为|는|은)[ \t「『]?)[!-~]{4,}",
+        r"\1[secret:password]",
+        needs=NAME,
+    ),
+    Rule(
+        "secret:credential",
+        rf"(?i)({SAID}[ \t]+)[a-z0-9_+/=.-]{{20,}}",
+        r"\1[secret:credential]",
+        check="mixed",
+        needs=RUN,
+        hints=("key", "token", "secret", "pass"),
+    ),
+    Rule(
+        "secret:credential",
+        r"(?i)(\bcred(?:ential)?s?[ \t]+[a-z0-9_.@-]{1,64}:)[^ \t\r\n\"'/]{6,}",
+        r"\1[secret:credential]",
+        hints=("cred",),
+        needs=NAME,
+    ),
     # Names and values: password=…, "api_key": "…", <password>…</password>, password is …
     Rule(
         "",
         rf"(?i){ANY_NAME}{IS_SIGN}\\*[\"'`]?(?:{NO_VALUE}\\*(?:[\"'`,;.!?)\]}} \t\r\n]|$)"
         rf"|[$%]?[{{(<\[]"
         rf"|\$[A-Za-z_]|%[a-z(]|\*{{3}}|"
-        r"x{4}|\.{3}|(?:await|new|async|return|lambda)[ \t]|[A-Za-z_][A-Za-z0-9_.]*[(\[]|(?:get|n"
+        r"!(?:vault|secret|ref|sub|getatt|env(?:_var)?|reference|join|importvalue|unsafe|include)\b"
+        r"|"
+        r"x{4}|\.{3}|(?:await|new|async|return|lambda)[ \t]|[A-Za-z_][A-Za-z0-9_.]*[(\[]|your[_-]|"
+        r"(?:req(?:uest)?|self|this|os|process|env|conf(?:ig)?|cfg|settings|args|opt(?:ion)?s|par"
+        r"ams|props|ctx|context|data|form|body|user|event|var|local|secrets|input|state|values)\.[A"
+        r"-Za-z_]|(?:get|n"
         r"ew|read|import)-[a-z]+)",
         needs=NAME,
     ),
     Rule(
         "secret:password",
-        rf"(?i)({PASS_NAME}{IS_SIGN}){QUOTED}",
+        rf"(?i)({PASS_NAME}{IS_SIGN}{PREFIX}){QUOTED}",
         kept("secret:password"),
         needs=NAME,
     ),
@@ -906,7 +1305,7 @@ NAMED: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({ANY_NAME}{IS_SIGN}){QUOTED}",
+        rf"(?i)({ANY_NAME}{IS_SIGN}{PREFIX}){QUOTED}",
         kept("secret:credential"),
         needs=NAME,
     ),
@@ -974,23 +1373,18 @@ NAMED: tuple[Rule, ...] = (
     ),
     Rule(
         "secret:credential",
-        rf"(?i)({ANY_NAME}[ \t]*:[ \t]*[&a-z<>\[\]?.]{{1,20}}[ \t]*=[ \t]*){QUOTED}",
-        kept("secret:credential"),
-        needs=NAME,
-    ),
-    Rule(
-        "secret:credential",
-        rf"(?i)(name=\\*\"[a-z0-9_.-]{{0,30}}{SAID}\\*\"(?:\r?\n|\\r\\n|\\n){{1,2}})[^\r\n\\]+",
+        rf"(?i)(name=\\*\"[a-z0-9_.-]{{0,30}}{SAID}\\*\"(?:\r?\n|\r\n|\n){{1,2}})[^\r\n\\]+",
         r"\1[secret:credential]",
         hints=("name=",),
         needs=NAME,
     ),
     Rule(
         "secret:session",
-        r"(?i)((?:\b|_)(?:[a-z]+_)?session\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?)[A-Za-z0-9_%+/=.]{20"
+        r"(?i)((?:\b|_)(?:[a-z]+_)?(?:session|pat)\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?)[A-Za-z0-9_%+/"
+        r"=.]{20"
         r",}",
         r"\1[secret:session]",
-        hints=("session",),
+        hints=("session", "pat"),
         needs=RUN,
     ),
     Rule(
@@ -1033,7 +1427,8 @@ NAMED: tuple[Rule, ...] = (
     Rule(
         "secret:password",
         rf"(?i)({PASS_SAID}(?:[ \t](?:for|to|of|on)(?:[ \t][^ \t\r\n:]{{1,30}}){{1,3}})?[ \t]+"
-        r"(?:is|was|ist|lautet|est|es|are|changed to|set to|to)(?:[ \t]+(?:now|still|just|simply|"
+        r"(?:(?:(?:is|was|has been|were)[ \t]+)?(?:changed|set|reset|rotated|updated) to|"
+        r"is|was|ist|lautet|est|es|é|är|er|are|to)(?:[ \t]+(?:now|still|just|simply|"
         r"jetzt))?[ \t:]+)"
         rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`]*[0-9][^ \t\r\n\"'`]*)",
         r"\1[secret:password]",
@@ -1082,6 +1477,14 @@ _AT = (
 )
 _TLD = "A-Za-z\u00a1-\u1fff\u2c00-\u3001\u3003-\ufefe"
 _DOT = r"(?:[.。．]|[ \t]?[\[({][ \t]?(?:dot|punkt|point)[ \t]?[\])}][ \t]?|%2[Ee])"
+_DOMAIN = (
+    rf"(?:[{_LABEL}](?:[{_LABEL}-]{{0,62}}){_DOT}){{1,8}}"
+    rf"(?:xn--[A-Za-z0-9-]{{2,59}}|[{_TLD}]{{2,24}})"
+)
+_LINK = r"(?:[^ \t\r\n\"'<>@%]|%(?:[0-35-9A-Fa-f][0-9A-Fa-f]|4[1-9A-Fa-f]))"
+"""A character of a link before its first @."""
+_IN_LINK = "A-Za-z0-9.!$'*+^_`{|}~%\u00a1-\u1fff\u2c00-\ufefe\uff10-\U0010ffff-"
+_AT_IN_LINK = "(?:@|%40)"
 _DIGITS_JP = "0-9\uff10-\uff19"
 _STREET_WORD = rf"(?:[A-ZÀ-Þ][{LETTER}'’.-]*|[0-9]{{1,3}}(?:st|nd|rd|th))"
 _STATES = (
@@ -1151,11 +1554,22 @@ PEOPLE: tuple[Rule, ...] = (
     ),
     Rule("", r"[A-Za-z0-9@._/-]+@[0-9]+(?:[ \t\r\n\"',;)]|$)"),
     Rule("", r"\b(?:git|hg|svn|aur)@[A-Za-z0-9.-]+[:/]"),
+    # In a link: its address and the names of its parameters stay.
+    Rule(
+        "email",
+        rf"((?i:https?|ftp|app)://(?:{_LINK}*(?:[/?&=;,:#]|%(?:3[ADFadf]|2[06CFcf])))?)"
+        rf"[{_IN_LINK}]{{1,64}}{_AT_IN_LINK}{_DOMAIN}",
+        r"\1[email]",
+    ),
+    Rule(
+        "email",
+        rf"([?&;][A-Za-z0-9_.-]{{1,64}}=)[{_IN_LINK}]{{1,64}}{_AT_IN_LINK}{_DOMAIN}",
+        r"\1[email]",
+    ),
     Rule(
         "email",
         rf"(?:mailto:)?(?:\"[^\"\r\n@]{{1,64}}\"|[{_ATEXT}%]{{1,128}}){_AT}"
-        rf"(?:[{_LABEL}](?:[{_LABEL}-]{{0,62}}){_DOT}){{1,8}}(?:xn--[A-Za-z0-9-]{{2,59}}|[{_TLD}]"
-        rf"{{2,24}})",
+        rf"{_DOMAIN}",
     ),
     Rule(
         "email",
@@ -1448,9 +1862,10 @@ NUMBERS: tuple[Rule, ...] = (
 
 
 
+
 __all__ = ["CARDS", "CREDENTIALS", "CREDENTIAL_PASSES", "NUMBERS", "PASSES", "PEOPLE"]
 
-CREDENTIALS: tuple[Rule, ...] = (*CARRIED, *NAMED)
+CREDENTIALS: tuple[Rule, ...] = (*CARRIED, *COMMANDS, *NAMED)
 CREDENTIAL_PASSES: tuple[tuple[Rule, ...], ...] = (CREDENTIALS, CARDS)
 """What is taken out where a record is born."""
 PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, PEOPLE, NUMBERS)
@@ -1464,6 +1879,7 @@ PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, PEOPLE, NUMBERS)
 
 import re
 from collections.abc import Iterable, Sequence
+
 
 
 
@@ -1515,7 +1931,20 @@ def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
 
 
 def redact_text(text: str, *, personal: bool = False) -> str:
-    """The text with credentials, and where `personal` personal data, replaced by what they were."""
+    """The text with credentials, and where `personal` personal data, replaced by what they were.
+
+    Letters that only look like those of a name are read as what they are meant for. They stay where
+    nothing is found behind them, but not in what others look at.
+    """
+    if not text.isascii() and (plain := as_meant(text)) is not text:
+        if personal:
+            text = plain
+        elif (found := _redact(plain, False)) != plain:
+            return found
+    return _redact(text, personal)
+
+
+def _redact(text: str, personal: bool) -> str:
     lower = text.lower()
     signs = signs_of(lower, text.encode("utf-8", "surrogatepass"))
     if not signs and not personal:
@@ -1548,20 +1977,31 @@ from typing import Any
 
 
 
-_NAMING = (
-    "name",
-    "key",
-    "header",
-    "field",
-    "label",
-    "param",
-    "parameter",
-    "property",
-    "k",
-    "n",
-    "id",
+
+_OF = (
+    r"(?P<of>(?:param(?:eter)?|option|field|header|prop(?:erty)?|attr(?:ibute)?|env(?:ironment)?|"
+    r"var(?:iable)?|setting|config|input|item|entry|metadata|tag|secret|credential|form)[_-]?)?"
 )
-_VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
+_NAMING = re.compile(
+    _OF + r"(?:name|key|header|field|label|param|parameter|property|k|n|id|(?P<type>type))\Z"
+)
+_VALUED = re.compile(
+    r"(?P<of>[a-z]{2,20}[_-]?)??(?:value|val|v|values|content|data|default|text)\Z"
+)
+_ANY_VALUE = (
+    "default",
+    "string",
+    "secret",
+    "current",
+    "new",
+    "raw",
+    "plain",
+    "initial",
+    "resolved",
+)
+"""What a value may be called beside what its name is: `stringValue`."""
+_NO_NAME_AS_TYPE = ("secret:token", "secret:key", "secret:security_code", "secret:secret", "name")
+"""Labels that are words for kinds of things as well: `{"type": "token", "value": "if"}`."""
 _STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
 _LEAST_CARD = 1e12
@@ -1610,17 +2050,20 @@ def _redact_leaf(text: str, personal: bool) -> str:
 
 
 def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
-    named = ""
+    named, of = "", ""
     for key, told in document.items():
-        if not (isinstance(key, str) and isinstance(told, str) and key.lower() in _NAMING):
+        if not (isinstance(key, str) and isinstance(told, str)):
             continue
-        if named := key_label(told, personal=personal):
+        if (naming := _NAMING.match(key.lower())) and (
+            named := _told(naming, key_label(told, personal=personal))
+        ):
+            of = naming["of"] or ""
             break
     changed = False
     result: dict[Any, Any] = {}
     for key, item in document.items():
         label = key_label(key, personal=personal) if isinstance(key, str) else ""
-        if not label and named and isinstance(key, str) and key.lower() in _VALUED:
+        if not label and named and isinstance(key, str) and _is_value_of(key.lower(), of):
             label = named
         new = _stand_in(item, label) if label else item
         if new is item:
@@ -1633,6 +2076,19 @@ def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
         changed = changed or new is not item or new_key != key
         result[new_key] = new
     return result if changed else document
+
+
+def _told(naming: re.Match[str], label: str) -> str:
+    """The label that a pair's name gives to its value."""
+    return "" if naming["type"] and label in _NO_NAME_AS_TYPE else label
+
+
+def _is_value_of(key: str, of: str) -> bool:
+    """Whether a key is the value beside a name: `parameterValue` beside `parameterKey`."""
+    found = _VALUED.match(key)
+    return found is not None and (
+        not found["of"] or found["of"].rstrip("_-") in (of.rstrip("_-"), *_ANY_VALUE)
+    )
 
 
 def _free(key: str, *taken: dict[Any, Any]) -> str:
@@ -1683,7 +2139,7 @@ def redact_fields(value: Any) -> Any:
     """
     texts: list[str] = []
     if not _collect(value, texts):
-        text = " ".join(texts)
+        text = as_meant(" ".join(texts))
         if "\\" not in text and not signs_of(text.lower(), text.encode("utf-8", "surrogatepass")):
             return value
     return redact_value(value)
@@ -1694,7 +2150,7 @@ def _key_shows(key: str) -> int:
     """What is to be done about a key: nothing as a rule."""
     if key_label(key):
         return _SECRET
-    if key.lower() in _NAMING:
+    if _NAMING.match(key.lower()):
         return _NAMES_ANOTHER
     return _IS_TEXT if len(key) >= _LEAST_KEY or not key.isidentifier() else 0
 

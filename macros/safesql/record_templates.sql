@@ -28,7 +28,7 @@
 {%- endmacro %}
 
 {% macro _create_template_versions_sql(relation) -%}
-    create table {{ relation }} (
+    create table if not exists {{ relation }} (
         template varchar not null,
         sql_hash varchar not null,
         first_built_at {{ dbt.type_timestamp() }} not null

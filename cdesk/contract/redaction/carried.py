@@ -1,14 +1,11 @@
-"""Credentials that their own form or their place gives away: keys, tokens, headers, addresses,
-command lines.
-"""
+"""Credentials that their own form or their place gives away: keys, tokens, headers, addresses."""
 
 from __future__ import annotations
 
-from cdesk.contract.redaction.rules import AT, FLAG, NAME, RUN, SCHEME, STAND_IN, Rule
+from cdesk.contract.redaction.rules import AT, NAME, RUN, SCHEME, STAND_IN, Rule
 from cdesk.contract.redaction.tokens import VENDORS, WEBHOOKS
 from cdesk.contract.redaction.words import (
     ANY_NAME,
-    ANY_QUOTED,
     IS_SIGN,
     QUOTED,
     SECRET_HEADERS,
@@ -57,8 +54,9 @@ CARRIED: tuple[Rule, ...] = (
         rf"(?i)\b(?:{SECRET_HEADERS}){IS_SIGN}(?:(?:required|optional|none|null|true|false|"
         rf"missing|i"
         r"nvalid|failed|denied|"
-        rf"is|header|code|flow|server)\b|(?:(?:basic|bearer|token|digest|apikey)[ \t]+)?[\[<${{%*"
-        r"]|\.\.\.)",
+        rf"is|header|code|flow|server)\b|(?:(?:basic|bearer|token|digest|apikey)[ \t]+)?(?:[\[<${{%"
+        rf"*"
+        r"]|your[_-])|\.\.\.)",
         hints=("auth", "x-", "-key", "-token"),
         needs=NAME,
     ),
@@ -122,6 +120,17 @@ CARRIED: tuple[Rule, ...] = (
         hints=("basic",),
         needs=SCHEME,
     ),
+    # Links that are a credential themselves.
+    Rule(
+        "secret:url_token",
+        r"(?i)(https?://[^ \t\r\n\"'<>]{1,200}/(?:[a-z]+[_-])?(?:reset|invite|verify|confirm|activa"
+        r"te|magic|recover)"
+        r"(?:[_-][a-z]+)*/)[a-z0-9_-]{20,}",
+        r"\1[secret:url_token]",
+        check="mixed",
+        hints=("reset", "invite", "verify", "confirm", "activate", "magic", "recover"),
+        needs=RUN,
+    ),
     # Query parameters that only mean a credential in a URL.
     Rule(
         "secret:url_parameter",
@@ -133,80 +142,5 @@ CARRIED: tuple[Rule, ...] = (
         r"\1[secret:url_parameter]",
         hints=("?", "&", "#"),
         needs=RUN,
-    ),
-    # Command lines.
-    Rule(
-        "secret:password",
-        r"(?i)((?:^|[ \t\"'])--?(?:[a-z0-9]+-){0,3}(?:password|passwd|pass|passphrase|passin|toke"
-        r"n|secret|"
-        r"api-?key|access-key|account-key|secret-key|auth-token|sas-token|connection-string|clien"
-        r"t-secret|pwd|cookie)[ \t]+)"
-        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'`$<\[{{-][^ \t\r\n\"'`]*)",
-        r"\1[secret:password]",
-        hints=(
-            "-pass",
-            "-token",
-            "-secret",
-            "-api",
-            "-access",
-            "-auth",
-            "-client",
-            "-pwd",
-            "-account",
-            "-sas",
-            "-connection",
-            "-cookie",
-        ),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        r"(\bcurl\b[^\r\n|;]{0,200}?[ \t](?:-u|--user)[ \t=]*\\*[\"']?[^ \t\r\n\"':$\[]+:)[^ \t\r\n"
-        r"\"'$]+",
-        r"\1[secret:password]",
-        hints=("curl",),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        rf"(\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\r\n|;]{{0,200}}?[ \t]-p)"
-        rf"(?:{ANY_QUOTED}|[^ "
-        r"\t\r\n\"'$-][^ \t\r\n\"']*)",
-        r"\1[secret:password]",
-        hints=("mysql", "mariadb"),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        r"(\b(?:sshpass[ \t]+-p[ \t]*|(?:redis-cli|ldap[a-z]+|sqlcmd|bcp|zip|unzip|mosquitto_[a-"
-        r"z]+|7za?|rar|unrar)\b"
-        rf"[^\r\n|;]{{0,120}}?[ \t](?:-a[ \t]+|-w[ \t]+|-P[ \t]*)|(?:7za?|rar|unrar)\b[^\r\n|;]{{"
-        rf"0,120}}?[ \t]-p|"
-        rf"net[ \t]+use\b[^\r\n|;]{{0,120}}?/user:[^ \t\r\n]+[ \t]+))"
-        rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/-"
-        r"][^ \t\r\n\"'$]*)",
-        r"\1[secret:password]",
-        hints=(
-            "sshpass",
-            "redis-cli",
-            "ldap",
-            "sqlcmd",
-            "bcp",
-            "zip",
-            "mosquitto",
-            "7z",
-            "rar",
-            "net use",
-        ),
-        needs=FLAG,
-    ),
-    Rule(
-        "secret:password",
-        r"(\b(?:sqlplus|sqlldr|expdp|impdp)[ \t]+(?:-[A-Za-z]+[ \t]+)*[A-Za-z0-9_$#]+/|jdbc:oracl"
-        r"e:[a-z]+:[^ \t\r\n/:@\"']+/)"
-        r"[^ \t\r\n@/\"']+@",
-        r"\1[secret:password]@",
-        hints=("sqlplus", "sqlldr", "expdp", "impdp", "jdbc:oracle"),
-        needs=AT,
     ),
 )

@@ -9,23 +9,34 @@ from typing import Any
 
 from cdesk.contract.redaction.checks import is_card
 from cdesk.contract.redaction.keys import key_label
+from cdesk.contract.redaction.lookalikes import as_meant
 from cdesk.contract.redaction.signs import signs_of
 from cdesk.contract.redaction.text import redact_text
 
-_NAMING = (
-    "name",
-    "key",
-    "header",
-    "field",
-    "label",
-    "param",
-    "parameter",
-    "property",
-    "k",
-    "n",
-    "id",
+_OF = (
+    r"(?P<of>(?:param(?:eter)?|option|field|header|prop(?:erty)?|attr(?:ibute)?|env(?:ironment)?|"
+    r"var(?:iable)?|setting|config|input|item|entry|metadata|tag|secret|credential|form)[_-]?)?"
 )
-_VALUED = ("value", "val", "v", "values", "content", "data", "default", "text")
+_NAMING = re.compile(
+    _OF + r"(?:name|key|header|field|label|param|parameter|property|k|n|id|(?P<type>type))\Z"
+)
+_VALUED = re.compile(
+    r"(?P<of>[a-z]{2,20}[_-]?)??(?:value|val|v|values|content|data|default|text)\Z"
+)
+_ANY_VALUE = (
+    "default",
+    "string",
+    "secret",
+    "current",
+    "new",
+    "raw",
+    "plain",
+    "initial",
+    "resolved",
+)
+"""What a value may be called beside what its name is: `stringValue`."""
+_NO_NAME_AS_TYPE = ("secret:token", "secret:key", "secret:security_code", "secret:secret", "name")
+"""Labels that are words for kinds of things as well: `{"type": "token", "value": "if"}`."""
 _STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
 _LEAST_CARD = 1e12
@@ -74,17 +85,20 @@ def _redact_leaf(text: str, personal: bool) -> str:
 
 
 def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
-    named = ""
+    named, of = "", ""
     for key, told in document.items():
-        if not (isinstance(key, str) and isinstance(told, str) and key.lower() in _NAMING):
+        if not (isinstance(key, str) and isinstance(told, str)):
             continue
-        if named := key_label(told, personal=personal):
+        if (naming := _NAMING.match(key.lower())) and (
+            named := _told(naming, key_label(told, personal=personal))
+        ):
+            of = naming["of"] or ""
             break
     changed = False
     result: dict[Any, Any] = {}
     for key, item in document.items():
         label = key_label(key, personal=personal) if isinstance(key, str) else ""
-        if not label and named and isinstance(key, str) and key.lower() in _VALUED:
+        if not label and named and isinstance(key, str) and _is_value_of(key.lower(), of):
             label = named
         new = _stand_in(item, label) if label else item
         if new is item:
@@ -97,6 +111,19 @@ def _redact_object(document: dict[Any, Any], personal: bool) -> dict[Any, Any]:
         changed = changed or new is not item or new_key != key
         result[new_key] = new
     return result if changed else document
+
+
+def _told(naming: re.Match[str], label: str) -> str:
+    """The label that a pair's name gives to its value."""
+    return "" if naming["type"] and label in _NO_NAME_AS_TYPE else label
+
+
+def _is_value_of(key: str, of: str) -> bool:
+    """Whether a key is the value beside a name: `parameterValue` beside `parameterKey`."""
+    found = _VALUED.match(key)
+    return found is not None and (
+        not found["of"] or found["of"].rstrip("_-") in (of.rstrip("_-"), *_ANY_VALUE)
+    )
 
 
 def _free(key: str, *taken: dict[Any, Any]) -> str:
@@ -147,7 +174,7 @@ def redact_fields(value: Any) -> Any:
     """
     texts: list[str] = []
     if not _collect(value, texts):
-        text = " ".join(texts)
+        text = as_meant(" ".join(texts))
         if "\\" not in text and not signs_of(text.lower(), text.encode("utf-8", "surrogatepass")):
             return value
     return redact_value(value)
@@ -158,7 +185,7 @@ def _key_shows(key: str) -> int:
     """What is to be done about a key: nothing as a rule."""
     if key_label(key):
         return _SECRET
-    if key.lower() in _NAMING:
+    if _NAMING.match(key.lower()):
         return _NAMES_ANOTHER
     return _IS_TEXT if len(key) >= _LEAST_KEY or not key.isidentifier() else 0
 

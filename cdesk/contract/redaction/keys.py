@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from cdesk.contract.redaction.lookalikes import as_meant
 from cdesk.contract.redaction.rules import compiled
 
 _SECRET_KEYS = (
     r"(?:^|_)(?:(?P<password>[a-z0-9]*(?:password|passwd|passphrase|passcode|passwort|kennwort)s?|"
-    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|psw|senha|contrasena|mot_de_passe)|"
+    r"(?:db|user|root|admin|smtp|ftp|my)?pass|pwds?|pw|psw|passwrd|senha|contrasena|mot_de_passe)|"
     r"(?P<secret>[a-z0-9]*secrets?)|"
     r"(?P<token>(?:[a-z0-9]*(?:auth|access|refresh|bearer|api|session|bot|csrf|xsrf|user|device|s"
     r"ervice))?"
@@ -76,7 +77,7 @@ _NOT_WORD = re.compile(r"[^a-z0-9\u00c0-\u024f]+")
 @lru_cache(maxsize=4096)
 def key_label(key: str, *, personal: bool = False) -> str:
     """What the value under a key of this name is (`secret:token`, `email`), or nothing."""
-    snake = _CAMEL.sub(r"\1\3_\2\4", key[:200])
+    snake = _CAMEL.sub(r"\1\3_\2\4", as_meant(key[:200]))
     snake = _NOT_WORD.sub("_", snake.lower()).strip("_")
     if (found := compiled(_SECRET_KEYS).search(snake)) and not compiled(_HARMLESS_KEYS).search(
         snake

@@ -13,6 +13,14 @@ _AT = (
 )
 _TLD = "A-Za-z\u00a1-\u1fff\u2c00-\u3001\u3003-\ufefe"
 _DOT = r"(?:[.。．]|[ \t]?[\[({][ \t]?(?:dot|punkt|point)[ \t]?[\])}][ \t]?|%2[Ee])"
+_DOMAIN = (
+    rf"(?:[{_LABEL}](?:[{_LABEL}-]{{0,62}}){_DOT}){{1,8}}"
+    rf"(?:xn--[A-Za-z0-9-]{{2,59}}|[{_TLD}]{{2,24}})"
+)
+_LINK = r"(?:[^ \t\r\n\"'<>@%]|%(?:[0-35-9A-Fa-f][0-9A-Fa-f]|4[1-9A-Fa-f]))"
+"""A character of a link before its first @."""
+_IN_LINK = "A-Za-z0-9.!$'*+^_`{|}~%\u00a1-\u1fff\u2c00-\ufefe\uff10-\U0010ffff-"
+_AT_IN_LINK = "(?:@|%40)"
 _DIGITS_JP = "0-9\uff10-\uff19"
 _STREET_WORD = rf"(?:[A-ZÀ-Þ][{LETTER}'’.-]*|[0-9]{{1,3}}(?:st|nd|rd|th))"
 _STATES = (
@@ -82,11 +90,22 @@ PEOPLE: tuple[Rule, ...] = (
     ),
     Rule("", r"[A-Za-z0-9@._/-]+@[0-9]+(?:[ \t\r\n\"',;)]|$)"),
     Rule("", r"\b(?:git|hg|svn|aur)@[A-Za-z0-9.-]+[:/]"),
+    # In a link: its address and the names of its parameters stay.
+    Rule(
+        "email",
+        rf"((?i:https?|ftp|app)://(?:{_LINK}*(?:[/?&=;,:#]|%(?:3[ADFadf]|2[06CFcf])))?)"
+        rf"[{_IN_LINK}]{{1,64}}{_AT_IN_LINK}{_DOMAIN}",
+        r"\1[email]",
+    ),
+    Rule(
+        "email",
+        rf"([?&;][A-Za-z0-9_.-]{{1,64}}=)[{_IN_LINK}]{{1,64}}{_AT_IN_LINK}{_DOMAIN}",
+        r"\1[email]",
+    ),
     Rule(
         "email",
         rf"(?:mailto:)?(?:\"[^\"\r\n@]{{1,64}}\"|[{_ATEXT}%]{{1,128}}){_AT}"
-        rf"(?:[{_LABEL}](?:[{_LABEL}-]{{0,62}}){_DOT}){{1,8}}(?:xn--[A-Za-z0-9-]{{2,59}}|[{_TLD}]"
-        rf"{{2,24}})",
+        rf"{_DOMAIN}",
     ),
     Rule(
         "email",

@@ -24,7 +24,20 @@ _SAID_HERE = (
 """Names that need no sign behind them, by a letter that they hold: a search leaps from one such
 letter to the next, which is faster than one pattern of all names, or a look for each.
 """
+_WRITTEN_NAME = r"[?&#;][a-z0-9_.;%-]*%[2-7][0-9a-f][a-z0-9_.%-]*="
+"""A parameter whose name is written so that it doesn't look like it."""
+_CALLS = (
+    "auth(",
+    "login(",
+    "authenticate(",
+    "credential(",
+    "credentials(",
+    "passwordauthentication(",
+)
+_PHRASE = r"(?:recovery|seed|backup|secret) phrase"
+_CODES = ("door code", "gate code", "alarm code", "access code", "entry code", "safe code")
 _FOREIGN = (
+    "senha é",
     "пароль",
     "パスワード",
     "暗証番号",
@@ -36,13 +49,16 @@ _FOREIGN = (
     "lösenord",
     "clé",
 )
-_NAMED_BEFORE = (
+_NAMES = (
     r"(?:pass|pwd?(?![a-z])|ps[kw](?![a-z])|kennw|contras|senha|wachtw|has[lł]o|heslo|parola|sala"
     r"sana|senord|adgang|"
     r"clave|auth|geheim|api|secret|key|token|cred|connection|seed|mnemonic|code|sess|_pat|cookie|"
     r"x-[a-z]|"
-    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))[^\n=]{0,40}$"
+    r"(?<![a-z])(?:mdp|pin|t?otp|cvv|cvc|jwt|dsn|sas|sig)[0-9]?(?![a-z]))"
 )
+_NAMED_BEFORE = rf"{_NAMES}[^\n=]{{0,40}}$"
+_PAIR = r"(?:value|default)\\*[\"']?[ \t]*[:=]"
+"""What a name's value may be called that stands apart from it."""
 
 
 def signs_of(lower: str, raw: bytes) -> int:
@@ -56,9 +72,11 @@ def signs_of(lower: str, raw: bytes) -> int:
         signs |= AT
     if (
         ("-" in lower and (lower[0] == "-" or (" -" in lower and _shows_flag(lower))))
-        or ("<" in lower and "<<<" in lower)
+        or ("<" in lower and ("<<<" in lower or "<(echo" in lower))
         or ("|" in lower and "echo " in lower)
         or ("/" in lower and "/user:" in lower)
+        or "net use" in lower
+        or (":" in lower and ":_" in lower)
     ):
         signs |= FLAG
     if (signs & RUN or "=" in lower) and ("bearer" in lower or "basic" in lower):
@@ -80,9 +98,21 @@ def _shows_name(lower: str, raw: bytes) -> bool:
     if not lower.isascii():
         if any(name in lower for name in _FOREIGN):
             return True
-        lower = lower.replace("：", ":").replace("→", ">").replace("⇒", ">")
+        lower = lower.replace("：", ":").replace("＝", "=").replace("→", ">").replace("⇒", ">")
     return (
-        ("=" in lower and _named_before(lower, "="))
+        ("%" in lower and "=" in lower and compiled(_WRITTEN_NAME).search(lower) is not None)
+        or (quoted and "(" in lower and any(call in lower for call in _CALLS))
+        or (":" in lower and "wifi:" in lower)
+        or ("<" in lower and "<-" in lower and _named_before(lower, "<-"))
+        or ("code" in lower and any(code in lower for code in _CODES))
+        or ("cv" in lower and ("cvv" in lower or "cvc" in lower))
+        or (
+            ("value" in lower or (quoted and "variable" in lower))
+            and compiled(_PAIR).search(lower) is not None
+            and compiled(_NAMES).search(lower) is not None
+        )
+        or (" phrase" in lower and compiled(_PHRASE).search(lower) is not None)
+        or ("=" in lower and _named_before(lower, "="))
         or (":" in lower and _named_before(lower, ":"))
         or (">" in lower and _named_before(lower, ">"))
         or ("|" in lower and _named_before(lower, "|"))

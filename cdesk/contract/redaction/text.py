@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from cdesk.contract.redaction.checks import CHECKS
+from cdesk.contract.redaction.lookalikes import as_meant
 from cdesk.contract.redaction.rules import CARD, Rule, compiled
 from cdesk.contract.redaction.signs import signs_of
 
@@ -55,7 +56,20 @@ def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
 
 
 def redact_text(text: str, *, personal: bool = False) -> str:
-    """The text with credentials, and where `personal` personal data, replaced by what they were."""
+    """The text with credentials, and where `personal` personal data, replaced by what they were.
+
+    Letters that only look like those of a name are read as what they are meant for. They stay where
+    nothing is found behind them, but not in what others look at.
+    """
+    if not text.isascii() and (plain := as_meant(text)) is not text:
+        if personal:
+            text = plain
+        elif (found := _redact(plain, False)) != plain:
+            return found
+    return _redact(text, personal)
+
+
+def _redact(text: str, personal: bool) -> str:
     lower = text.lower()
     signs = signs_of(lower, text.encode("utf-8", "surrogatepass"))
     if not signs and not personal:

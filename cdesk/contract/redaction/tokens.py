@@ -129,6 +129,9 @@ VENDORS: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("discord_token", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}", (".",)),
     ("mapbox_token", r"[spt]k\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{16,}", ("k.eyj",)),
     ("jwt", r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){0,3}", ("eyj",)),
+    ("bitcoin_key", r"[xyztuv]prv[1-9A-HJ-NP-Za-km-z]{80,}", ("prv",)),
+    ("bitcoin_key", r"[5KL][1-9A-HJ-NP-Za-km-z]{50,51}\b", ("5", "k", "l")),
+    ("license_key", r"[A-Z0-9]{5}(?:-[A-Z0-9]{5}){4}\b", ("-",)),
     ("snowflake_token", r"ver:[0-9]-hint:[0-9]+-[A-Za-z0-9+/=_-]{16,}", ("-hint:",)),
 )
 """(label, pattern, hints): tokens that say by a prefix of their own what they are."""

@@ -13,17 +13,18 @@ _PASS = (
 STRONG = (
     rf"{_PASS}|geheimnis|cl[eé][ _-]api|secret(?:[ _-]?(?:access)?[ _-]?key(?:[ _-]base)?)?|"
     r"(?:api|access|private|account|signing|encryption|master|auth|subscription|session|"
-    r"consumer|deploy|licen[cs]e|storage|hmac|admin|service|shared[ _-]?access)[ _-]?key|"
+    r"consumer|deploy|licen[cs]e|storage|hmac|admin|service|shared[ _-]?access|"
+    r"wi-?fi|wlan|wpa[23]?|wep)[ _-]?key|"
     r"shared[ _-]?access[ _-]?signature|"
     r"(?:access|refresh|auth|id|bearer|session|api|bot|user|csrf|xsrf|security|sas|device|service)"
     r"[ _-]?token|token|credentials?|connection[ _-]?string|seed[ _-]?phrase|mnemonic|"
-    r"(?:recovery|backup)[ _-]?(?:code|key|phrase)|"
+    r"(?:recovery|backup|scratch)[ _-]?(?:codes?|keys?|phrase)|"
     r"(?:otp|verification|security|2fa|mfa|auth|one[ _-]?time)[ _-]?code|one[ _-]?time[ _-]?passw"
     r"ord"
 )
 SHORT = (
-    r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|cred|"
-    r"jsessionid|phpsessid|sessionid"
+    r"pass|pwd|pw|psw|psk|pin|otp|totp|cvv2?|cvc2?|jwt|auth|dsn|sas|sig|creds?|"
+    r"jsessionid|phpsessid|sessionid|client[ _-]?key[ _-]?data"
 )
 ANY_NAME = rf"(?:(?:{STRONG})[0-9]{{0,2}}|(?:\b|_)(?:{SHORT})[0-9]?|_pat)"
 SAID = (
@@ -37,11 +38,11 @@ SAID = (
 """Names after which a credential may stand without a sign between."""
 PASS_SAID = (
     r"(?:passw(?:or)?d[es]?|passwort|passphrase|passcode|kennwort|requirepass|bind_?pw|mot[ _-]?d"
-    r"e[ _-]?passe|"
+    r"e[ _-]?passe|contrase(?:n|ñ)a|senha|wachtwoord|has[lł]o|parola|l[oö]senord|"
     r"(?:\b|_)(?:pass|pwd|pw)[0-9]?)"
 )
 PASS_NAME = rf"(?:(?:{_PASS})[0-9]{{0,2}}|(?:\b|_)(?:pass|pwd|pw|psw|psk)[0-9]?)"
-IS_SIGN = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|→|⇒|:=|=|:|：)[ \t]*"
+IS_SIGN = r"\\*[\"'`]?\]?[ \t]*(?:=>|->|<-|→|⇒|:=|=|:|：|＝)[ \t]*"
 QUOTED = (
     r"(?:(\\+\")[^\"\\\n]+(\\+\")|(\")(?:[^\"\\\n]|\\[^\n])+(\")|"
     r"(')(?:[^'\\\n]|\\[^\n])+(')|(`)[^`\n]+(`))"
@@ -50,6 +51,10 @@ QUOTED = (
 ANY_QUOTED = (
     r"(?:\\+\"[^\"\\\n]+\\+\"|\"(?:[^\"\\\n]|\\[^\n])+\"|'(?:[^'\\\n]|\\[^\n])+'|`[^`\n]+`)"
 )
+
+
+PREFIX = r"(?:[nbruf]|rb|br)?"
+"""What a language may put before a quote."""
 
 
 def kept(label: str) -> str:
@@ -71,7 +76,11 @@ _MORE = (
 """A character of a value; & and ; are some where no further name follows them."""
 BARE = rf"[^ \t\r\n\"'`&;<>(){{}}\[\]$,%*|]{_MORE}{{2,}}"
 TOKENISH = rf"{_MORE}*[0-9!@#$%^*+=~?_\\/|]{_MORE}*"
-MIXED = r"(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.])[^ \t\r\n\"'`;<>|]*"
+MIXED = (
+    r"(?:(?:[A-Za-z!-.]{3,}[^ \t\r\n\"'`;<>|]*[0-9]|[0-9]{2,}[A-Za-z!-.]|"
+    r"[A-Za-z][A-Za-z0-9]*[0-9][A-Za-z0-9]*[!#@$^&*?~+]|[A-Za-z_]+[0-9][A-Za-z_]+[0-9])"
+    r"[^ \t\r\n\"'`;<>|]*)"
+)
 SECRET_HEADERS = (
     r"(?:proxy-)?authorization|x-(?:[a-z0-9]+-){0,4}(?:key|token|auth|secret|signature|password)|"
     r"(?:api|apikey|auth|ocp-apim-subscription|x-functions)-(?:key|token)|private-token|job-token"
