@@ -18,26 +18,23 @@
 #}
 {% macro _as_meant_sql(text) -%}
     {%- set letters = cdesk._redaction_lookalikes() -%}
+    {%- set written = cdesk._quoted(letters.written) -%}
+    {%- set meant = cdesk._quoted(letters.meant) -%}
+    {%- set any_written = cdesk._quoted('[' ~ letters.any_written ~ ']') -%}
+    {%- set parts = cdesk._quoted(letters.word ~ '|' ~ letters.word.replace('[', '[^', 1)) -%}
+    {%- set is_latin = cdesk._quoted(letters.is_latin) -%}
     {%- set sql -%}
     list_transform(
         [{{ text }}],
-        lambda raw: case when regexp_matches(raw, {{ cdesk._quoted('[' ~ letters.any_written ~ ']') }}) then
-            array_to_string(
-                list_transform(
-                    regexp_extract_all(
-                        raw, {{ cdesk._quoted(letters.word ~ '|' ~ letters.word.replace('[', '[^', 1)) }}
-                    ),
-                    lambda word: case when regexp_matches(word, {{ cdesk._quoted(letters.is_latin) }}) then
-                        translate(
-                            word,
-                            {{ cdesk._quoted(letters.written) }},
-                            {{ cdesk._quoted(letters.meant) }}
-                        )
-                    else word end
-                ),
-                ''
-            )
-        else raw end
+        lambda raw: case when regexp_matches(raw, {{ any_written }}) then array_to_string(
+            list_transform(
+                regexp_extract_all(raw, {{ parts }}),
+                lambda word: case when regexp_matches(word, {{ is_latin }}) then
+                    translate(word, {{ written }}, {{ meant }})
+                else word end
+            ),
+            ''
+        ) else raw end
     )[1]
     {%- endset -%}
     {{ return(sql) }}

@@ -150,5 +150,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts modify column uri set masking polic
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_masking';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '5951a79599352a9ff1e05f6d36514511', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', 'fd1f280646fe91e58f4825c07ec1d701', sysdate();
 
