@@ -16,6 +16,7 @@ from mcp_shim.context import WRITTEN_NOTE
 from mcp_shim.result_pages import page_of, page_progress
 from mcp_shim.session import Session
 from mcp_shim.tools.card import CARD_URI, MIME_TYPE, RESOURCE_META, card_page
+from mcp_shim.tools.template_list import allowed_templates
 from mcp_shim.tools.tool import TEMPLATES_URI
 
 Json = dict[str, Any]
@@ -65,7 +66,7 @@ def resource_list(session: Session) -> list[Json]:
         },
     ]
     catalog = session.app.readers.catalog.look()
-    for template in catalog.templates.values() if catalog else ():
+    for template in allowed_templates(catalog, session.caller) if catalog else ():
         listed.append(
             {
                 "uri": f"{TEMPLATES_URI}/{template.name}",
@@ -79,7 +80,8 @@ def resource_list(session: Session) -> list[Json]:
             {
                 "uri": f"{ARTIFACTS_URI}/{result['artifact']['artifact_id']}",
                 "name": result["artifact"]["artifact_id"],
-                "title": str(result.get("headline") or result.get("template")),
+                # No headline: it may hold what somebody wrote, and a list has no word for data.
+                "title": str(result.get("template")),
                 "description": f"{result['row_count']:,} rows of {result.get('template')}, "
                 f"as of {result.get('as_of')}",
                 "mimeType": JSON_TYPE,
@@ -113,7 +115,7 @@ async def resource(session: Session, uri: str) -> Json:
 
     Raises:
         CatalogError: the catalog is not there. NotFound: there is no such resource, for this
-        caller.
+        caller. Forbidden: the template needs a role.
     """
     if uri == CARD_URI:
         return {"uri": uri, "mimeType": MIME_TYPE, "text": card_page(), "_meta": RESOURCE_META}
@@ -125,11 +127,14 @@ async def resource(session: Session, uri: str) -> Json:
         document = {
             "content_hash": catalog.content_hash,
             "dialect": catalog.dialect,
-            "templates": [item.document() for item in catalog.templates.values()],
+            "templates": [item.document() for item in allowed_templates(catalog, session.caller)],
         }
     elif uri.startswith(f"{TEMPLATES_URI}/"):
         catalog = session.app.readers.catalog.get()
-        document = catalog.get(uri.removeprefix(f"{TEMPLATES_URI}/")).document()
+        template = catalog.get(uri.removeprefix(f"{TEMPLATES_URI}/"))
+        if template.scope == "org":
+            session.caller.require_analyst(f"template {template.name}")
+        document = template.document()
     else:
         raise NotFound(
             f"no resource {uri[:100]!r}; known: {TEMPLATES_URI}, {TEMPLATE_TEMPLATE}, "

@@ -732,6 +732,7 @@ the letters that names of credentials are written in.
 
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 _LATIN = "".join(map(chr, (*range(65, 91), *range(97, 123))))
@@ -819,7 +820,7 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
 
 
 @cache
-def _meanings() -> dict[int, str | int | None]:
+def _meanings() -> Mapping[int, str | int | None]:
     return str.maketrans(WRITTEN[: len(MEANT)], MEANT, _UNSEEN)
 
 

@@ -8,6 +8,7 @@ the letters that names of credentials are written in.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
 _LATIN = "".join(map(chr, (*range(65, 91), *range(97, 123))))
@@ -95,7 +96,7 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
 
 
 @cache
-def _meanings() -> dict[int, str | int | None]:
+def _meanings() -> Mapping[int, str | int | None]:
     return str.maketrans(WRITTEN[: len(MEANT)], MEANT, _UNSEEN)
 
 

@@ -526,6 +526,24 @@ def test_the_catalog_is_told_of_when_it_appears_and_is_a_resource(
     asyncio.run(run())
 
 
+def test_a_template_that_needs_a_role_is_no_resource_without_it(
+    state_home: StateDirectory,
+) -> None:
+    fixtures.catalog(state_home, scope="org")
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            resources = {str(item.uri) for item in (await client.list_resources()).resources}
+            assert resources == {"ui://cdesk/card", "cdesk://templates"}
+            read = await client.read_resource("cdesk://templates")
+            text = read.contents[0].text  # type: ignore[union-attr]
+            assert orjson.loads(text)["templates"] == []
+            with pytest.raises(MCPError, match="analyst role"):
+                await client.read_resource("cdesk://templates/recent_activities")
+
+    asyncio.run(run())
+
+
 def test_the_shim_records_what_nobody_asked_it_to(state_home: StateDirectory) -> None:
     async def run() -> None:
         async with connect(state_home) as client:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -10,6 +12,7 @@ import pytest
 from query_desk import answer
 
 from cdesk.artifacts import redacted
+from cdesk.contract import redaction
 
 if TYPE_CHECKING:
     from query_desk import Desk
@@ -82,5 +85,24 @@ def test_an_answer_of_an_older_list_is_given_no_more(
     redacted.redaction_version.cache_clear()
     try:
         assert answer(templates, "org")["reused"] is False
+    finally:
+        redacted.redaction_version.cache_clear()
+
+
+def test_the_version_of_the_list_goes_by_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of keys and rules of documents decide as much as patterns do."""
+    before = redacted.redaction_version()
+    for module in Path(redaction.__file__).parent.glob("*.py"):
+        shutil.copy(module, tmp_path)
+    monkeypatch.setattr(redaction, "__file__", str(tmp_path / "__init__.py"))
+    redacted.redaction_version.cache_clear()
+    try:
+        assert redacted.redaction_version() == before
+        with (tmp_path / "keys.py").open("a", encoding="utf-8") as file:
+            file.write("# another name\n")
+        redacted.redaction_version.cache_clear()
+        assert redacted.redaction_version() != before
     finally:
         redacted.redaction_version.cache_clear()
