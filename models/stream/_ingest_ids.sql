@@ -107,10 +107,47 @@ held as (
     select
         known.kind,
         known.id,
-        known.content_key
+        known.content_key,
+        known.landing_id,
+        known.source_file,
+        known.source_offset,
+        known.landed_at
     from {{ this }} as known
     inner join (select distinct kind, {{ cdesk.compact_key('id') }} as id_key from keyed) as keys
         on known.id_key = keys.id_key and known.kind = keys.kind
+
+),
+
+-- what came first under an id that comes with other content now: a version before may have noted
+-- its content in another way, or not at all
+doubted as (
+
+    select
+        held.kind,
+        held.id,
+        {{ cdesk.json_fields('landing.payload', names) }} as fields
+    from held
+    inner join {{ source('cdesk', 'landing') }} as landing
+        on {{ cdesk.same_line('held', 'landing') }} and held.landing_id = landing.id
+    where exists (
+        select 1
+        from keyed
+        where
+            keyed.kind = held.kind
+            and keyed.id = held.id
+            and (held.content_key is null or held.content_key != keyed.content_key)
+    )
+
+),
+
+read_again as (
+
+    select
+        kind,
+        id,
+        min({{ cdesk.compact_key('left(' ~ content_hash ~ ', 32)') }}) as content_key
+    from doubted
+    group by kind, id
 
 ),
 {% endif %}
@@ -122,7 +159,9 @@ positions as (
         {% if is_incremental() %}
         held.id is not null as is_held,
         coalesce(
-            held.content_key, first_value(keyed.content_key) over ({{ in_order }})
+            read_again.content_key,
+            held.content_key,
+            first_value(keyed.content_key) over ({{ in_order }})
         ) as first_content_key,
         {% else %}
         first_value(keyed.content_key) over ({{ in_order }}) as first_content_key,
@@ -135,6 +174,7 @@ positions as (
     from keyed
     {% if is_incremental() %}
     left join held on keyed.kind = held.kind and keyed.id = held.id
+    left join read_again on keyed.kind = read_again.kind and keyed.id = read_again.id
     {% endif %}
 
 ),

@@ -218,6 +218,24 @@ def test_the_same_content_again_is_a_repetition_whatever_its_keys_order_and_who_
     ]
 
 
+@pytest.mark.parametrize("noted", ["null", "uuid()"])
+def test_a_conflict_is_seen_whatever_a_version_before_noted_of_the_content(
+    warehouse: DbtWarehouse, noted: str
+) -> None:
+    """Nothing, or its content in another form: the line is read again."""
+    warehouse.land([event(1), event(2), insight(3)], source_file="one")
+    warehouse.build()
+    with warehouse.connect() as connection:
+        connection.execute(f"update _ingest_ids set content_key = {noted}")
+    warehouse.land([event(1, revenue_impact=7), event(2), insight(3, value=43)], source_file="two")
+    warehouse.build()
+    found = [(id_, reason) for _, id_, reason, *_ in refused(warehouse)]
+    assert found == [(event(1)["id"], "id_conflict"), (insight(3)["id"], "id_conflict")]
+    warehouse.build()
+    assert len(refused(warehouse)) == 2
+    assert warehouse.query("select count(*) from events where revenue_impact is null") == [(2,)]
+
+
 def test_an_id_is_one_of_its_kind(warehouse: DbtWarehouse) -> None:
     warehouse.land([event(1), insight(1)])
     warehouse.build()
