@@ -60,12 +60,7 @@
     with
 
     compiled as (
-        {% for node in graph.nodes.values() if node.resource_type == 'analysis' %}
-        {%- for name in node.depends_on.nodes if name not in model.depends_on.nodes %}
-            {{- exceptions.raise_compiler_error(
-                "record_templates: " ~ node.name ~ " reads " ~ name
-                ~ "; name it in the hook in dbt_project.yml that calls record_templates") }}
-        {%- endfor %}
+        {% for node in cdesk._templates_to_record() %}
         {%- set text = cdesk._as_string_literal(cdesk._normalised_sql(render(node.raw_code))) %}
         select
             '{{ node.name }}' as template,
@@ -84,6 +79,26 @@
         from {{ relation }} as known
         where known.template = compiled.template and known.sql_hash = compiled.sql_hash
     )
+{%- endmacro %}
+
+{#
+    The templates whose SQL the hook can render. One that reads more than the hook says proves
+    nothing until it does.
+#}
+{% macro _templates_to_record() -%}
+    {%- set found = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'analysis' -%}
+        {%- set unsaid = node.depends_on.nodes | reject('in', model.depends_on.nodes) | list -%}
+        {%- if unsaid -%}
+            {%- do exceptions.warn(
+                "record_templates: what " ~ node.name ~ " finds proves nothing, as it reads "
+                ~ unsaid | join(', ') ~ "; name that in the hook in dbt_project.yml"
+            ) -%}
+        {%- else -%}
+            {%- do found.append(node) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
 
 {#
