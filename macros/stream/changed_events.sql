@@ -24,7 +24,7 @@
     from {{ stored }} as stored
     inner join revised
         on
-            {{ cdesk.same_activity('stored', 'revised') }}
+            {{ cdesk.is_revised_by('stored', 'revised') }}
     where not exists (
         select 1
         from numbered

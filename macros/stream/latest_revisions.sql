@@ -3,9 +3,10 @@
     row an activity, with the columns of `events` as the revision has them. The highest number
     counts, of equals the greater id, so that the order of arrival has no say.
 
-    Chosen within id, customer, activity and ts, and to be joined on all of them (`same_activity`):
-    a revision changes what is known of an activity, never whose or when it was. One that says
-    otherwise stands in nobody's way and has no effect, nor has one whose event is not there yet.
+    Chosen within id, customer, activity, ts and source, and to be joined on all of them
+    (`is_revised_by`): a revision changes what is known of an activity, never whose or when it was.
+    One that says otherwise stands in nobody's way and has no effect, nor has one whose event is not
+    there yet.
 #}
 {% macro latest_revisions(ids) -%}
     with

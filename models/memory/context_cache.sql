@@ -62,7 +62,7 @@ revised_events as (
     from {{ events }}
     inner join revised
         on
-            {{ cdesk.same_activity('events', 'revised') }}
+            {{ cdesk.is_revised_by('events', 'revised') }}
 
 ),
 {% endif %}

@@ -64,7 +64,7 @@ new_events as (
     from added
     left join revised
         on
-            {{ cdesk.same_activity('added', 'revised') }}
+            {{ cdesk.is_revised_by('added', 'revised') }}
 
 ),
 
@@ -102,7 +102,7 @@ detailed as (
     from {{ this }} as stored
     inner join revised
         on
-            {{ cdesk.same_activity('stored', 'revised') }}
+            {{ cdesk.is_revised_by('stored', 'revised') }}
 
 ),
 {% endif %}

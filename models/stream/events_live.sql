@@ -141,7 +141,7 @@ new_events as (
     from added
     left join revised
         on
-            {{ cdesk.same_activity('added', 'revised') }}
+            {{ cdesk.is_revised_by('added', 'revised') }}
 
 ),
 
@@ -182,7 +182,7 @@ moved as (
             and stored._activity_id = changed._activity_id
     left join revised
         on
-            {{ cdesk.same_activity('stored', 'revised') }}
+            {{ cdesk.is_revised_by('stored', 'revised') }}
     where not changed.is_new
 
 ),

@@ -250,7 +250,9 @@ def test_a_hundred_schedules_of_arrival_are_exact(
 def test_a_revised_activity_keeps_its_place_and_says_what_was_learnt_last(
     warehouse: DbtWarehouse,
 ) -> None:
-    """In any order of arrival, alive and built; what another customer says of it has no effect."""
+    """In any order of arrival, alive and built; what another customer or another source says of it
+    has no effect.
+    """
     ada, eve = CUSTOMERS[0], CUSTOMERS[2]
     asked = Line(1, 1, ada, ACTIVITIES[0], is_valid=True)
     later = Line(2, 2, ada, ACTIVITIES[0], is_valid=True)
@@ -265,14 +267,15 @@ def test_a_revised_activity_keeps_its_place_and_says_what_was_learnt_last(
             [ada],
         )
 
-    warehouse.land([said(3, 2), said(9, 9, eve), said(8, 8, tick=3)])
+    foreign = {"source_system": "import"}
+    warehouse.land([said(3, 2), said(9, 9, eve), said(8, 8, tick=3), said(7, 9) | foreign])
     warehouse.build("_ingest_ids", "events")
     assert seen("events_live") == []
     warehouse.land([asked.record(0), later.record(0), said(1, 1)])
     for relation in ("events_live", "events"):
         assert seen(relation) == [(1, 40), (2, 0)], relation
         warehouse.build("_ingest_ids", "events")
-    warehouse.land([said(4, 5)])
+    warehouse.land([said(4, 5), said(6, 10) | foreign])
     assert seen("events_live") == [(1, 50), (2, 0)]
     warehouse.build("_ingest_ids", "events")
     assert seen("events") == [(1, 50), (2, 0)]
