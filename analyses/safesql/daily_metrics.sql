@@ -24,6 +24,18 @@ with
 ),
 
 {% endfor %}
+obs_query_costs as (
+
+    select
+        day,
+        {% for column in costs %}
+        sum({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('obs_query_costs') }}
+    group by day
+
+),
+
 obs_tool_latency as (
 
     select * from {{ ref('obs_tool_latency') }}
@@ -48,9 +60,8 @@ metrics as (
         day,
         'query_costs.{{ column }}' as metric,
         '' as of_what,
-        cast(sum({{ column }}) as double) as metric_value
-    from {{ ref('obs_query_costs') }}
-    group by day
+        cast({{ column }} as double) as metric_value
+    from obs_query_costs
     union all
     {% endfor %}
     {% for column in by_tool %}
@@ -69,6 +80,16 @@ metrics as (
         cast(sum(error_count) as double) as metric_value
     from {{ ref('obs_errors') }}
     group by day, component
+    union all
+    select
+        cast({{ cdesk.local_day('recorded_at') }} as date) as day,
+        'insights.insight_count' as metric,
+        case when verified then 'verified' else 'unverified' end as of_what,
+        cast(count(*) as double) as metric_value
+    from {{ ref('insight_atoms') }}
+    group by
+        {{ cdesk.local_day('recorded_at') }},
+        case when verified then 'verified' else 'unverified' end
     union all
     select
         cast({{ cdesk.local_day('ts') }} as date) as day,

@@ -146,15 +146,17 @@ def set_up_logging(
 ) -> None:
     """Send the whole process's log to `path` (None: standard error). `credentials` takes them out
     of a document. `only_ours`: other packages are heard from a warning on, without their texts.
-    """
-    handler: logging.Handler
-    if path is None:
-        handler = _StandardError(sys.stderr)
-    else:
-        from logging.handlers import RotatingFileHandler  # brings sockets and pickles along
 
-        make_private_file(path)
-        handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")
+    A file that cannot be written is no reason not to start: the log goes to standard error then,
+    and says so; `cdesk doctor` names the file.
+    """
+    handler: logging.Handler = _StandardError(sys.stderr)
+    problem: OSError | None = None
+    if path is not None:
+        try:
+            handler = _file_handler(path)
+        except OSError as error:
+            problem = error
     handler.setFormatter(JsonLines(Redactor(environ, credentials), only_ours=only_ours))
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -164,3 +166,21 @@ def set_up_logging(
     root.setLevel(max(level, logging.WARNING) if only_ours else level)
     for name in OURS:
         logging.getLogger(name).setLevel(level if only_ours else logging.NOTSET)
+    if problem is not None:
+        facts = {"file": str(path), "reason": problem.strerror}
+        logging.getLogger(OURS[0]).warning("the log cannot be written", extra={"facts": facts})
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    """A handler that rotates the file by size, and drops lines while the disk takes none. Raises
+    OSError.
+    """
+    from logging.handlers import RotatingFileHandler  # brings sockets and pickles along
+
+    class LogFile(RotatingFileHandler):
+        def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+            """A full disk loses lines, never the process, and fills no other file instead."""
+            del record
+
+    make_private_file(path)
+    return LogFile(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8")

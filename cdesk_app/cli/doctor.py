@@ -4,6 +4,7 @@ is not.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -101,6 +102,9 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
             yield from _overview(settings, home)
             for check in (_warehouse, _catalog, _snapshot):
                 yield check(settings, home)
+            yield _clock(home)
+            yield _logs(home)
+        yield from _monitoring(settings, home)
     yield _claude_desktop(settings)
     yield _roles(settings)
 
@@ -460,6 +464,156 @@ def _roles(settings: Settings) -> Finding:
             "over all customers too, and see every row here that anybody records under another name"
         )
     return Finding("roles", "ok", found)
+
+
+FUTURE_SECONDS: Final = 600.0
+
+
+def _clock(home: StateDirectory) -> Finding:
+    """What was written here in the future of this clock: the clock is behind now, or was ahead
+    then.
+    """
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC).timestamp()
+    newest = ("", now)
+    for path in (home.state_db, home.context_db, home.warehouse, home.catalog, home.worker_log):
+        with contextlib.suppress(OSError):
+            newest = max(newest, (path.name, path.stat().st_mtime), key=lambda one: one[1])
+    for path in home.queue.glob("*.ndjson"):
+        with contextlib.suppress(OSError):
+            newest = max(newest, (path.name, path.stat().st_mtime), key=lambda one: one[1])
+    ahead = newest[1] - now
+    if ahead > FUTURE_SECONDS:
+        return Finding(
+            "clock",
+            "failed",
+            f"{newest[0]} was written {ahead / 3600:.1f} hours from now: the clock of this "
+            "computer is behind, or was ahead then",
+            "set the clock by the network (timedatectl set-ntp true, or the system's date "
+            "settings); records keep the times that they were born with",
+        )
+    return Finding("clock", "ok", "nothing here is of the future")
+
+
+def _logs(home: StateDirectory) -> Finding:
+    """Whether the processes can write what they have to say."""
+    for path in (home.worker_log, home.render_log):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            found = f"{path} is no file: the log goes to standard error, and nobody keeps that"
+            return Finding("log", "failed", found, f"move it away: mv '{path}' '{path}.old'")
+        if path.exists() and not os.access(path, os.W_OK):
+            found = f"{path} cannot be written: the log goes to standard error"
+            return Finding("log", "failed", found, f"chmod 600 '{path}'")
+    return Finding("log", "ok", str(home.worker_log))
+
+
+def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
+    """Metrics and traces, as far as they are configured."""
+    from cdesk.core.features import METRICS, TRACES
+
+    if settings.otlp_endpoint:
+        if not settings.features.has(TRACES):
+            yield Finding(
+                "traces",
+                "note",
+                "an endpoint is set, and the feature is off",
+                "traces = true under [features] in config.toml, or take otlp_endpoint out",
+            )
+        elif not _installed("opentelemetry.sdk"):
+            yield Finding(
+                "traces", "failed", "an endpoint is set, and nothing can send to it",
+                "pip install 'cdesk[ops]'",
+            )  # fmt: skip
+        else:
+            yield Finding("traces", "ok", f"to {settings.otlp_endpoint}")
+    for path in settings.metrics_certificates:
+        yield _certificate(path)
+    if not settings.metrics_address:
+        found = "the worker serves none; 'cdesk metrics' prints them"
+        yield Finding("metrics", "ok", found)
+    elif not settings.features.has(METRICS):
+        yield Finding(
+            "metrics",
+            "note",
+            f"{settings.metrics_address} is set, and the feature is off",
+            "metrics = true under [features] in config.toml, or take metrics_address out",
+        )
+    else:
+        yield _metrics(settings, home)
+
+
+def _certificate(path: str) -> Finding:
+    from datetime import UTC, datetime
+
+    from mcp_shim.transports.http_metrics import certificate_end
+
+    check = "certificate"
+    try:
+        end = datetime.fromtimestamp(certificate_end(Path(path)), UTC)
+    except ModuleNotFoundError:
+        return Finding(check, "failed", f"{path} cannot be read", "pip install 'cdesk[http]'")
+    except (OSError, ValueError) as error:
+        todo = "name a readable PEM file under CDESK_METRICS_CERTIFICATES"
+        return Finding(check, "failed", f"{path}: {error}", todo)
+    found = f"{path} is good until {end:%Y-%m-%d}"
+    if (end - datetime.now(UTC)).days < 14:
+        return Finding(check, "note", found, "renew it: docs/runbooks has key_rotation")
+    return Finding(check, "ok", found)
+
+
+def _metrics(settings: Settings, home: StateDirectory) -> Finding:
+    """Whether Prometheus would get an answer where the settings say."""
+    import time
+
+    from cdesk.core.clock import format_ts
+    from cdesk.core.identity import ADMIN, METRICS_ROLE
+    from cdesk.core.locks import is_held
+    from cdesk.state.access import AccessStore
+    from mcp_shim.transports.http_metrics import is_local
+
+    host, _, port = settings.metrics_address.rpartition(":")
+    address = f"http://{settings.metrics_address}/metrics"
+    if not is_local(host.strip("[]")):
+        known = False
+        if home.access_db.exists():
+            now = format_ts(time.time_ns())
+            with closing(AccessStore(home.access_db)) as store:
+                known = any(
+                    token.state(now) == "valid" and {METRICS_ROLE, ADMIN} & set(token.roles)
+                    for token in store.tokens()
+                )
+        if not known:
+            return Finding(
+                "metrics",
+                "failed",
+                f"{address} is reached from elsewhere, and nobody has a token for it: every scrape "
+                "is refused",
+                f"cdesk token add prometheus --role {METRICS_ROLE}, or listen on 127.0.0.1",
+            )
+    if not is_held(home.worker_lock):
+        return Finding("metrics", "note", f"{address}: no worker runs", "cdesk worker --stay")
+    if not _answers(host.strip("[]"), int(port)):
+        return Finding(
+            "metrics",
+            "failed",
+            f"{address}: nothing answers; the worker began before the setting, or another program "
+            "has the port",
+            f"'cdesk worker --stop' starts it anew; else choose another port, {home.worker_log} "
+            "says why",
+        )
+    return Finding("metrics", "ok", address)
+
+
+def _answers(host: str, port: int) -> bool:
+    import socket
+
+    wild = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    try:
+        with socket.create_connection((wild.get(host, host), port), timeout=1.0):
+            return True
+    except OSError:
+        return False
 
 
 def _claude_desktop(settings: Settings) -> Finding:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -29,6 +30,18 @@ QUESTIONS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
 """Section of the file → the template that fills it, and its parameters."""
 
 
+INSIGHTS: Final = "insights.insight_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: rows, and how many insights were verified and were not."""
+
+    rows: int
+    verified: int
+    unverified: int
+
+
 def export_dashboard(
     warehouse: Warehouse,
     catalog: Catalog,
@@ -37,8 +50,8 @@ def export_dashboard(
     *,
     now_ns: NowNs,
     timezone: str = "UTC",
-) -> int:
-    """Write `dashboard.json`; how many rows it holds.
+) -> Exported:
+    """Write `dashboard.json`.
 
     One object: `as_of`, and each section as {columns, rows}.
 
@@ -68,4 +81,15 @@ def export_dashboard(
         document[section] = {"columns": names, "rows": rows}
         count += len(rows)
     write_private(home.dashboard, orjson.dumps(document))
-    return count
+    return Exported(count, *_insights(document))
+
+
+def _insights(document: dict[str, Any]) -> tuple[int, int]:
+    """How many insights stand in the metrics, verified and unverified."""
+    metrics = document.get("metrics", {"columns": [], "rows": []})
+    found = {"verified": 0.0, "unverified": 0.0}
+    for row in metrics["rows"]:
+        one = dict(zip(metrics["columns"], row, strict=True))
+        if one.get("metric") == INSIGHTS:
+            found[str(one["of_what"])] += float(one["metric_value"])
+    return int(found["verified"]), int(found["unverified"])

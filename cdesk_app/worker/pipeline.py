@@ -42,6 +42,7 @@ from cdesk.state.status import (
     Backlog,
     BreakerState,
     BuiltProject,
+    Insights,
     LastBuild,
     LastCatalog,
     LastLanding,
@@ -429,7 +430,7 @@ class Pipeline:
         """Renew what the dashboard shows; a failure is logged, and the last figures stay."""
         self.dashboard_due = False
         try:
-            rows = export_dashboard(
+            exported = export_dashboard(
                 self.warehouse,
                 self.catalog.get(),
                 self.home,
@@ -437,7 +438,10 @@ class Pipeline:
                 now_ns=self.now_ns,
                 timezone=self._settings.timezone,
             )
-            logger.info("dashboard exported", extra={"facts": {"rows": rows}})
+            logger.info("dashboard exported", extra={"facts": {"rows": exported.rows}})
+            self.status.keep(
+                Insights(at=self._now(), verified=exported.verified, unverified=exported.unverified)
+            )
         except (CdeskError, OSError) as error:
             logger.warning("dashboard put off", extra={"facts": {"reason": str(error)}})
 

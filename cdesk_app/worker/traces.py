@@ -232,7 +232,8 @@ class OtlpExport:
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=EXPORT_SECONDS)
             self._thread.join(EXPORT_SECONDS)
-        self._exporter.shutdown()  # also ends its tries at a collector that is away
+        # Also ends its tries at a collector that is away.
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _readable(trace: bytes, span: Span) -> ReadableSpan:

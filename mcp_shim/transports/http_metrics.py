@@ -153,8 +153,8 @@ def require_scraper(
     headers = scraper.headers
     proxied = behind_proxy or any(name in headers for name in FORWARDED)
     given = headers.get("authorization")
-    if given is None and not proxied and _is_local(scraper.peer):
-        if _is_local(_host_of(headers.get("host", ""))):
+    if given is None and not proxied and is_local(scraper.peer):
+        if is_local(_host_of(headers.get("host", ""))):
             return
         raise Forbidden("forbidden: ask for the metrics under a name of this computer")
     text = bearer_token([given] if given is not None else [])
@@ -176,7 +176,7 @@ def _host_of(header: str) -> str:
     return header.partition(":")[0]
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -155,3 +156,33 @@ def test_a_standard_error_that_is_closed_is_no_reason_to_stop(
     monkeypatch.setattr(sys, "stderr", closed)
     set_up_logging(None, {}, credentials=redact_value, only_ours=True)
     logging.getLogger("mcp_shim.app").warning("into nothing")
+
+
+def test_a_log_that_cannot_be_written_goes_to_standard_error_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "worker.log").mkdir()
+    set_up_logging(tmp_path / "worker.log", {}, credentials=lambda document: document)
+    logging.getLogger("cdesk.test").info("work goes on")
+    told = capfd.readouterr().err
+    assert "the log cannot be written" in told
+    assert "worker.log" in told
+    assert "work goes on" in told
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_a_full_log_disk_loses_lines_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging(tmp_path / "worker.log", {}, credentials=lambda document: document)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.FileHandler)
+    kept, full = handler.stream, Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115
+    handler.stream = full
+    logging.getLogger("cdesk.test").info("nobody reads this")
+    handler.stream = kept
+    logging.getLogger("cdesk.test").info("there is room again")
+    with contextlib.suppress(OSError):
+        full.close()
+    assert "there is room again" in (tmp_path / "worker.log").read_text(encoding="utf-8")
+    assert "Traceback" not in capfd.readouterr().err

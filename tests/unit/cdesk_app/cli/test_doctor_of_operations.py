@@ -1,0 +1,175 @@
+"""What `cdesk doctor` says of clock, logs, metrics, traces and costs that are not as they should
+be: each named, each with what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cdesk.core.clock import format_ts
+from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
+from cdesk.state.access import AccessStore
+from cdesk.state.database import open_state
+from cdesk.state.facts import write_status
+from cdesk.state.status import Spent
+from cdesk_app.cli.doctor import Finding, examine
+
+NOW = format_ts(time.time_ns())
+
+
+def findings(home: StateDirectory, **settings: str) -> dict[str, Finding]:
+    environ = {
+        "CDESK_HOME": str(home.root),
+        "CDESK_CUSTOMER": "ada@example.com",
+        "CDESK_WORKER": "off",
+        **{f"CDESK_{name.upper()}": value for name, value in settings.items()},
+    }
+    return {finding.check: finding for finding in examine(environ)}
+
+
+def failed(finding: Finding, *words: str) -> None:
+    """It failed, says these words, and has a remedy."""
+    assert finding.level == "failed", finding
+    assert [word for word in words if word not in f"{finding.found} {finding.todo}"] == []
+    assert finding.todo
+
+
+@pytest.fixture
+def worker(state_home: StateDirectory) -> Iterator[None]:
+    """A worker seems to run."""
+    lock = FileLock(state_home.worker_lock)
+    assert lock.acquire()
+    yield
+    lock.release()
+
+
+def test_nothing_is_wrong_with_a_new_directory(state_home: StateDirectory) -> None:
+    found = findings(state_home)
+    for check in ("clock", "log", "metrics", "cost guard"):
+        assert found[check].level == "ok", found[check]
+
+
+def test_a_clock_that_is_hours_behind_what_was_written_is_named(
+    state_home: StateDirectory,
+) -> None:
+    state_home.worker_log.write_text("", encoding="utf-8")
+    ahead = time.time() + 5 * 3600
+    os.utime(state_home.worker_log, (ahead, ahead))
+    failed(findings(state_home)["clock"], "worker.log", "5.0 hours", "set the clock")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_log_that_is_no_file_is_named(state_home: StateDirectory) -> None:
+    state_home.worker_log.mkdir()
+    failed(findings(state_home)["log"], "worker.log", "mv ")
+    state_home.worker_log.rmdir()
+    state_home.render_log.symlink_to("/dev/null")
+    failed(findings(state_home)["log"], "render.log", "mv ")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may write everything"
+)
+def test_a_log_without_permission_is_named(state_home: StateDirectory) -> None:
+    state_home.worker_log.write_text("", encoding="utf-8")
+    state_home.worker_log.chmod(0o400)
+    failed(findings(state_home)["log"], "cannot be written", "chmod 600")
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_address_at_which_nothing_answers_is_named(state_home: StateDirectory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert findings(state_home, metrics_address=address)["metrics"].level == "ok"
+    failed(
+        findings(state_home, metrics_address=address)["metrics"], "nothing answers", "worker --stop"
+    )
+
+
+def test_metrics_without_a_worker_are_a_note(state_home: StateDirectory) -> None:
+    found = findings(state_home, metrics_address="127.0.0.1:9464")["metrics"]
+    assert (found.level, found.todo) == ("note", "cdesk worker --stay")
+
+
+def test_metrics_for_others_need_a_token_of_the_role(state_home: StateDirectory) -> None:
+    asked = {"metrics_address": "0.0.0.0:9464"}
+    failed(findings(state_home, **asked)["metrics"], "cdesk token add prometheus --role metrics")
+    with closing(AccessStore(state_home.access_db)) as store:
+        store.add_tokens(["ada"], roles=["analyst"], expires_at=None, now=NOW)
+        assert findings(state_home, **asked)["metrics"].level == "failed", "of another role"
+        store.add_tokens(["prometheus"], roles=["metrics"], expires_at=None, now=NOW)
+    assert findings(state_home, **asked)["metrics"].level == "note", "no worker runs, and no more"
+
+
+@pytest.mark.parametrize(
+    ("missing", "settings", "check"),
+    [
+        ("prometheus_client", {"metrics_address": "127.0.0.1:9464"}, "part ops"),
+        ("opentelemetry.sdk", {"otlp_endpoint": "http://127.0.0.1:4318"}, "traces"),
+    ],
+)
+def test_what_is_configured_and_not_installed_is_named(
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    settings: dict[str, str],
+    check: str,
+) -> None:
+    from cdesk_app.cli import doctor
+
+    there = doctor._installed
+    monkeypatch.setattr(doctor, "_installed", lambda name: name != missing and there(name))
+    failed(findings(state_home, **settings)[check], "pip install 'cdesk[ops]'")
+    assert findings(state_home).get(check, Finding("", "ok", "")).level == "ok", "not configured"
+
+
+def test_a_feature_that_is_off_under_its_setting_is_a_note(state_home: StateDirectory) -> None:
+    (state_home.root / "config.toml").write_text(
+        "[features]\nmetrics = false\ntraces = false\n", encoding="utf-8"
+    )
+    found = findings(
+        state_home, metrics_address="127.0.0.1:9464", otlp_endpoint="http://127.0.0.1:4318"
+    )
+    for check in ("metrics", "traces"):
+        assert found[check].level == "note"
+        assert "[features]" in str(found[check].todo)
+
+
+def test_an_address_of_no_form_is_a_setting_to_mend(state_home: StateDirectory) -> None:
+    failed(findings(state_home, metrics_address="9464")["settings"], "host:port as 127.0.0.1:9464")
+
+
+def test_a_certificate_that_is_none_is_named(state_home: StateDirectory, tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("nothing", encoding="utf-8")
+    for path in (tmp_path / "no.pem", tmp_path / "gone.pem"):
+        found = findings(state_home, metrics_certificates=str(path))["certificate"]
+        failed(found, path.name, "CDESK_METRICS_CERTIFICATES")
+
+
+def test_a_meter_without_permission_is_named_with_the_grant(state_home: StateDirectory) -> None:
+    with closing(open_state(state_home.state_db)) as state:
+        fact = Spent(period="2026-03-02", at=NOW, problem="insufficient privileges")
+        write_status(state, fact, now=NOW)
+    failed(
+        findings(state_home)["cost guard"],
+        "insufficient privileges",
+        "grant database role snowflake.usage_viewer",
+    )
+
+
+def test_a_cap_that_was_reached_says_how_to_go_on(state_home: StateDirectory) -> None:
+    with closing(open_state(state_home.state_db)) as state:
+        fact = Spent(period="2026-03-02", at=NOW, tripped="cost guard: 5.35 credits today")
+        write_status(state, fact, now=NOW)
+    found = findings(state_home)["cost guard"]
+    assert "5.35 credits" in found.found
+    assert "cdesk kill-switch off" in str(found.todo)
