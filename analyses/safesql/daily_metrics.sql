@@ -27,10 +27,10 @@ with
 obs_query_costs as (
 
     select
-        day,
         {% for column in costs %}
-        sum({{ column }}) as {{ column }}{{ ',' if not loop.last }}
+        sum({{ column }}) as {{ column }},
         {% endfor %}
+        day
     from {{ ref('obs_query_costs') }}
     group by day
 
