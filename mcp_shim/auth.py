@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cdesk.core.clock import NowNs, format_ts
-from cdesk.core.config import HttpSettings
 from cdesk.core.errors import CdeskError
 from cdesk.core.identity import Caller
 from cdesk.state.access import TOKEN_PREFIX, AccessStore
@@ -83,18 +82,6 @@ class EitherToken:
     def still_valid(self, identity: Identity) -> bool:
         ours: Verifier = self._static if identity.expires_at is None else self._issued
         return ours.still_valid(identity)
-
-
-def verifier_of(settings: HttpSettings, store: AccessStore) -> Verifier:
-    """Who knows the tokens that the settings allow: those of `cdesk token add`, and of the issuer
-    where one is named.
-    """
-    if not settings.issuer:
-        return StaticTokens(store)
-    # Only here: without an issuer nobody needs the library.
-    from mcp_shim.transports.http_oauth import OAuthTokens
-
-    return EitherToken(StaticTokens(store), OAuthTokens.of(settings))
 
 
 def bearer_token(values: list[str]) -> str:

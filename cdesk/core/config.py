@@ -39,6 +39,7 @@ SETTINGS = (
     "worker",
     "durability",
     "timezone",
+    "locale",
     "runtime",
     "render",
     "render_url",
@@ -187,6 +188,8 @@ class Settings:
     durability: Durability = "os"
     timezone: str = "UTC"
     """IANA name of the person's time zone, for days and hours in answers; stored times are UTC."""
+    locale: str = "en"
+    """How pages write numbers and dates (`de-DE`); `en` writes moments as ISO 8601."""
     runtime: str = ""
     """Folder with the wheel that the worker's own environment is made from; empty: the worker runs
     in the installation that serves.
@@ -226,6 +229,12 @@ class Settings:
     def card_url(self, artifact_id: str) -> str:
         """Where the card of a stored result is, without the signature that opens it elsewhere."""
         return f"{self.render_url}/c/{artifact_id}"
+
+
+def _locale(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}", name):
+        raise ConfigurationError(f"locale is {shown(name)}; allowed: a name such as de-DE")
+    return name
 
 
 def zone_named(name: str) -> tzinfo:
@@ -300,6 +309,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         worker=cast(WorkerMode, value("worker", "auto")),
         durability=cast(Durability, value("durability", "os")),
         timezone=timezone,
+        locale=_locale(value("locale", "en")),
         runtime=value("runtime", ""),
         render=cast(RenderMode, value("render", "auto")),
         artifacts_region=value("artifacts_region", ""),

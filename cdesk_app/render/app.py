@@ -36,7 +36,7 @@ from cdesk_app.render.pages import STATIC, page, static
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import MAX_COLUMNS, OPERATORS, PAGE_ROWS, Filter, Operator, View
 from cdesk_app.render.vega import ThemeName
-from cdesk_app.render.words import cell, shown_text, title, zone_asked
+from cdesk_app.render.words import cell, locale_formats, shown_text, title, zone_asked
 from mcp_shim.auth import Verifier, bearer_token
 
 logger = logging.getLogger(__name__)
@@ -259,7 +259,9 @@ class _Pages:
     def _card_html(self, card: Card, request: Request) -> str:
         zone = zone_asked(card.params, self._renderer.zone)
         chart = self._renderer.cards.known_chart(card)
-        words = card.answer if card.answer.get("headline") else None
+        # An answer's words are written for a model, in English.
+        is_said = card.answer.get("headline") and locale_formats().is_plain
+        words = card.answer if is_said else None
         headline = chart.headline if chart else (words["headline"] if words else None)
         finding = chart.finding if chart else (words.get("finding", "") if words else "")
         columns = card.table.columns

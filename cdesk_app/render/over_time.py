@@ -16,6 +16,7 @@ from cdesk_app.render.words import (
     change,
     label,
     listed,
+    locale_formats,
     number,
     percent,
     plural,
@@ -235,6 +236,8 @@ _FORMATS: Final = {
 
 def _day(text: str, step: str) -> str:
     at = datetime.fromisoformat(text)
+    if not (formats := locale_formats()).is_plain and step not in ("month", "quarter", "year"):
+        return formats.moment(at) if step in ("minute", "hour") else formats.day(at)
     if step in ("minute", "hour"):
         return f"{at.day} {at:%b} {at:%H:%M}"
     return (

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import orjson
 
+from cdesk_app.render.locales import Formats
 from cdesk_app.render.vega import Json, ThemeName, narrowed, themed
 
 KEPT: Final = 200
@@ -20,10 +21,12 @@ T = TypeVar("T", str, bytes)
 class Painter:
     """Draws specifications; what was drawn lately is kept. Safe to use from several threads.
 
-    One drawing at a time: the engine below has one interpreter.
+    One drawing at a time: the engine below has one interpreter. `formats`: how a locale writes
+    numbers and months, English where it is left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, formats: Formats | None = None) -> None:
+        self._formats = {} if formats is None else formats.chart()
         self._drawing = threading.Lock()
         self._kept: OrderedDict[tuple[str, bytes], str | bytes] = OrderedDict()
         self._lock = threading.Lock()
@@ -34,7 +37,9 @@ class Painter:
 
         full = themed(narrowed(spec) if narrow else spec, theme)
         return self._once(
-            "svg", full, lambda: str(vl_convert.vegalite_to_svg(full, allowed_base_urls=[]))
+            "svg",
+            full,
+            lambda: str(vl_convert.vegalite_to_svg(full, allowed_base_urls=[], **self._formats)),
         )
 
     def png(self, spec: Json, theme: ThemeName) -> bytes:
@@ -48,7 +53,11 @@ class Painter:
         return self._once(
             "png",
             full,
-            lambda: bytes(vl_convert.vegalite_to_png(full, scale=PNG_SCALE, allowed_base_urls=[])),
+            lambda: bytes(
+                vl_convert.vegalite_to_png(
+                    full, scale=PNG_SCALE, allowed_base_urls=[], **self._formats
+                )
+            ),
         )
 
     def warm(self) -> None:

@@ -45,7 +45,8 @@ from cdesk_app.render.dashboard import Figures
 from cdesk_app.render.links import Links
 from cdesk_app.render.metrics import metrics_routes
 from cdesk_app.render.paint import Painter
-from mcp_shim.auth import verifier_of
+from cdesk_app.render.words import locale_formats, use_locale
+from mcp_shim.transports.http_identity import verifier_of
 
 logger = logging.getLogger(__name__)
 
@@ -108,10 +109,11 @@ def make_renderer(
 ) -> Renderer:
     """What the pages of a state directory are made from. `access`: the tokens of a team."""
     host = urlsplit(settings.render_url).hostname or ""
+    use_locale(settings.locale)
     return Renderer(
         cards=Cards(home, open_artifacts(settings, home), settings.zone),
         links=Links(home),
-        painter=Painter(),
+        painter=Painter(locale_formats()),
         zone=settings.zone,
         hosts=(*LOOPBACK, "[::1]", *((host,) if host not in LOOPBACK else ())),
         secure_cookie=settings.render_url.startswith("https://"),

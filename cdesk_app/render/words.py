@@ -12,6 +12,7 @@ import orjson
 
 from cdesk.core.config import zone_named
 from cdesk.core.errors import ConfigurationError
+from cdesk_app.render.locales import PLAIN, Formats, formats_of
 
 MAX_CELL: Final = 2_000
 """Characters of one text in a page; a longer one is cut where everybody sees it."""
@@ -58,8 +59,31 @@ def title(column: str) -> str:
     return " ".join(word for word in words if word) or "(no name)"
 
 
+_formats = formats_of(PLAIN)
+
+
+def use_locale(name: str) -> None:
+    """Write numbers and moments as a locale does from now on, in the whole process: one renderer
+    serves one person or team. What a model reads is written by processes that never call this.
+
+    Raises:
+        ConfigurationError: nobody knows the locale.
+    """
+    global _formats
+    _formats = formats_of(name)
+
+
+def locale_formats() -> Formats:
+    """The formats in use."""
+    return _formats
+
+
 def number(value: float | int) -> str:
     """A number for reading: grouped, at most four significant digits behind the point."""
+    return _formats.number(_number(value))
+
+
+def _number(value: float | int) -> str:
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
         return f"{int(value):,}" if abs(value) < 10**15 else f"{float(value):.3g}"
     if not math.isfinite(value):
@@ -75,7 +99,7 @@ def percent(share: float) -> str:
     """0.183 → `18 %`; below ten percent with one decimal."""
     points = share * 100
     text = f"{points:.0f}" if abs(points) >= 10 or points == 0 else f"{points:.1f}"
-    return f"{text.removesuffix('.0')} %"
+    return f"{_formats.number(text.removesuffix('.0'))} %"
 
 
 def change(before: float, after: float) -> str | None:
@@ -90,7 +114,7 @@ def change(before: float, after: float) -> str | None:
 
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 row`, `2 rows`, `1,200 rows`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
 def zone_asked(params: Mapping[str, Any], default: tzinfo) -> tzinfo:
@@ -103,15 +127,19 @@ def zone_asked(params: Mapping[str, Any], default: tzinfo) -> tzinfo:
 
 
 def moment(value: datetime | date | str, zone: tzinfo) -> str:
-    """A moment in the person's time zone, to the minute: `2026-01-31 13:05`; a date as it is."""
+    """A moment in the person's time zone, to the minute: `2026-01-31 13:05`, or as the locale has
+    it; a date as it is.
+    """
     if isinstance(value, str):
         try:
             return moment(datetime.fromisoformat(value), zone)
         except ValueError:
             return value
     if not isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat() if _formats.is_plain else _formats.day(value)
     local = in_zone(value, zone)
+    if not _formats.is_plain:
+        return _formats.moment(local)
     return local.strftime("%Y-%m-%d %H:%M").rjust(16, "0")
 
 

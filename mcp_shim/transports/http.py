@@ -52,13 +52,14 @@ from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import turn_off, turn_on
 from mcp_shim.app import App
-from mcp_shim.auth import Identity, Unauthorized, bearer_token, verifier_of
+from mcp_shim.auth import Identity, Unauthorized, bearer_token
 from mcp_shim.limits import AtATime, RateLimit, TooMany
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.session_pool import SessionPool
 from mcp_shim.tools import TOOLS
 from mcp_shim.tools.card import shows_cards
+from mcp_shim.transports.http_identity import verifier_of
 from mcp_shim.transports.http_log import RequestLog
 from mcp_shim.transports.http_metrics import Scraper, exposition, require_scraper
 
