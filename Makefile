@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo bundle bundle-check test test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean
+.PHONY: venv demo bundle bundle-check test test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean coverage launch-check
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -68,6 +68,17 @@ load: venv
 # One alert seen end to end on a local Prometheus and Alertmanager; ends by itself.
 observe: venv
 	$(BIN)/python scripts/observe.py
+
+# Lines and branches, across all processes of `make test`.
+coverage: venv
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --fail-under=80
+
+# Go or no-go, with evidence: an hour or more. QUICK=1 runs what takes seconds, and says so.
+launch-check: venv
+	$(BIN)/python -m cdesk_app.ops.launch_check $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
 
 lock: venv
 	$(BIN)/python -m pip install --quiet pip-tools

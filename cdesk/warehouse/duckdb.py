@@ -215,6 +215,10 @@ class DuckDBWarehouse:
                 refuse(error)
         return f"{to_ns(_utc(last) or _EPOCH) // 1000}-{count}"
 
+    def set_damaged_log_aside(self) -> Path | None:
+        """As `DuckDBFile.set_damaged_log_aside`."""
+        return self._file.set_damaged_log_aside()
+
     def rewrite(self) -> None:
         """Write the file anew without what was deleted from it (`DuckDBFile.rewrite`)."""
         self._file.rewrite()

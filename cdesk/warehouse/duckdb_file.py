@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _HELD: Final = Backoff(0.01, 0.5, jitter=FULL_JITTER)
 _CANCEL_POLL: Final = 0.05
+_REPLAY: Final = "replaying WAL"
+"""Stands in what DuckDB says where it cannot read its log."""
 _CANCELLED_EARLY: Final = "the query was cancelled before it started"
 _NOT_BUILT: Final = (
     "the warehouse is not built yet; the worker builds it, or run 'cdesk worker --once'"
@@ -114,6 +116,36 @@ class DuckDBFile:
             raise WarehouseUnavailable(
                 "running queries keep the warehouse; landing waits for them"
             ) from None
+
+    def set_damaged_log_aside(self) -> Path | None:
+        """Where the write-ahead log can no longer be read, which keeps everybody out, move it away;
+        to where, None where nothing was wrong. The file is then as of its last checkpoint, and what
+        landed since lands again from the archive.
+
+        Raises:
+            WarehouseUnavailable: another process holds the file. WarehouseError: it is the file
+            itself that is damaged.
+        """
+        log = self._path.with_name(f"{self._path.name}.wal")
+        if not log.exists():
+            return None
+        try:
+            with self.writing():
+                return None
+        except WarehouseError as error:
+            if _REPLAY not in str(error):
+                raise
+        numbers = (one.name.rpartition("-")[2] for one in log.parent.glob(f"{log.name}.damaged-*"))
+        number = 1 + max((int(one) for one in numbers if one.isdigit()), default=0)
+        aside = log.with_name(f"{log.name}.damaged-{number}")
+        try:
+            log.rename(aside)
+        except OSError as error:
+            raise WarehouseUnavailable(
+                f"{log.name} is damaged and cannot be moved away ({error.strerror})"
+            ) from None
+        with self.writing():
+            return aside
 
     def rewrite(self) -> None:
         """Write the file anew from what is in it, so that nothing that was deleted stays behind in

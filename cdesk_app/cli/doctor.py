@@ -365,6 +365,14 @@ def _warehouse(settings: Settings, home: StateDirectory) -> Finding:
             str(error),
             "cdesk worker --once; if that fails too, restore the file from a backup",
         )
+    if aside := sorted(home.root.glob("warehouse.duckdb.wal.damaged-*")):
+        return Finding(
+            check,
+            "note",
+            f"built, and answers; its log was damaged and stands in {aside[-1].name}, what it held "
+            "has landed again from the archive of the last 14 days",
+            f"look at what is older (docs/runbooks/corrupt_warehouse.md), then remove {aside[-1]}",
+        )
     return Finding(check, "ok", "built, and answers")
 
 

@@ -19,20 +19,35 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         help="where to, if not into the state directory; it must be empty or missing",
     )
+    parser.add_argument(
+        "--with-queue-of",
+        type=Path,
+        metavar="FOLDER",
+        help="a state directory that went on after the backup: what was recorded there since "
+        "comes along and lands again",
+    )
     parser.add_argument("--check", action="store_true", help="only read the backup from end to end")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: Namespace) -> int:
-    from cdesk.core.home import keep_private
+    from cdesk.core.errors import InvalidField
+    from cdesk.core.home import StateDirectory, keep_private
     from cdesk_app.ops.backup import check_backup, restore_backup
 
     keep_private()
     settings, _ = settings_and_home(make=False)
     file = args.file.expanduser()
     root = (args.to or settings.home).expanduser().absolute()
+    later = args.with_queue_of and StateDirectory(args.with_queue_of.expanduser().absolute())
+    if later and not later.queue.is_dir():
+        raise InvalidField("--with-queue-of", f"{later.root} has no queue", "a state directory")
     with waiting("checking" if args.check else "restoring") as say:
-        manifest = check_backup(file) if args.check else restore_backup(file, root, tell=say)
+        manifest = (
+            check_backup(file)
+            if args.check
+            else restore_backup(file, root, queue_of=later, tell=say)
+        )
     if args.json:
         told = {"at": manifest.at, "version": manifest.version, "files": len(manifest.members)}
         print(to_json({**told, "bytes": manifest.bytes, "to": None if args.check else str(root)}))

@@ -245,9 +245,19 @@ def check_backup(file: Path) -> Manifest:
     return manifest
 
 
-def restore_backup(file: Path, root: Path, *, tell: Step = lambda _: None) -> Manifest:
+def restore_backup(
+    file: Path,
+    root: Path,
+    *,
+    queue_of: StateDirectory | None = None,
+    tell: Step = lambda _: None,
+) -> Manifest:
     """Unpack a backup into `root`, in which there must be no file. It appears there whole or not at
     all.
+
+    queue_of: a directory that went on after the backup: its queue and archive (what was recorded in
+    the last fourteen days) and its stored results come along, and what the backup's warehouse does
+    not hold lands again.
 
     Raises:
         BackupRefused: `root` is in use, or `file` is no sound backup. NewerVersion: a newer cdesk
@@ -270,6 +280,9 @@ def restore_backup(file: Path, root: Path, *, tell: Step = lambda _: None) -> Ma
                 make_private_folder((unpacked / name).parent)
                 _copied(archive, name, member, unpacked / name, file)
         make_private_folder(unpacked / "queue")
+        if queue_of is not None:
+            tell("queue")
+            _bring_along(queue_of, StateDirectory(unpacked))
         if root.exists():
             shutil.rmtree(root)  # empty folders, as any command makes them
         unpacked.rename(root)
@@ -281,6 +294,31 @@ def restore_backup(file: Path, root: Path, *, tell: Step = lambda _: None) -> Ma
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     return manifest
+
+
+def _bring_along(source: StateDirectory, target: StateDirectory) -> None:
+    """Copy queue files and results that `target` lacks, or has a shorter version of. Raises
+    OSError.
+    """
+    newer = {_writer_and_number(path): path for path in _queue_files(source.queue)}
+    for path in _queue_files(target.queue):
+        if _writer_and_number(path) in newer:
+            path.unlink()
+    results = source.artifacts.glob("*/*.parquet")
+    for path in (*newer.values(), *results):
+        place = target.root / path.relative_to(source.root)
+        if place.exists():
+            continue
+        make_private_folder(place.parent)
+        # Nobody writes to it here: an open file is whole now.
+        place = place.with_name(place.name.replace(".open.ndjson", ".ndjson"))
+        with path.open("rb") as data, os.fdopen(_made(place), "wb") as out:
+            shutil.copyfileobj(data, out, _CHUNK)
+
+
+def _writer_and_number(path: Path) -> str:
+    """What tells queue files apart, wherever they stand: `<writer>-<sequence>`."""
+    return path.name.partition(".")[0]
 
 
 @contextlib.contextmanager
@@ -341,7 +379,11 @@ def _copied(
 def _writer(target: Path | None) -> IO[bytes]:
     if target is None:
         return open(os.devnull, "wb")  # noqa: PTH123  # no path of ours
-    return os.fdopen(open_private(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
+    return os.fdopen(_made(target), "wb")
+
+
+def _made(path: Path) -> int:
+    return open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def _unsound(file: Path, why: str) -> BackupRefused:

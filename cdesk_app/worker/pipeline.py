@@ -27,6 +27,8 @@ from cdesk.core.errors import (
     CdeskError,
     ConfigurationError,
     SnapshotDamaged,
+    WarehouseError,
+    WarehouseUnavailable,
 )
 from cdesk.core.features import COST_GUARD, DEGRADATION, TRACES
 from cdesk.core.home import StateDirectory
@@ -252,6 +254,7 @@ class Pipeline:
 
     def resume(self) -> None:
         """Take up where the last worker of this directory stopped."""
+        self.check_warehouse()
         self.status.show(BuildUnderWay())
         with contextlib.suppress(CdeskError):
             self.runner.recover()
@@ -444,6 +447,22 @@ class Pipeline:
             )
         except (CdeskError, OSError) as error:
             logger.warning("dashboard put off", extra={"facts": {"reason": str(error)}})
+
+    def check_warehouse(self) -> None:
+        """Set a damaged log of the warehouse file aside: what it held lands again."""
+        if self._settings.target != "duckdb" or not self.home.warehouse.exists():
+            return
+        from cdesk.warehouse.duckdb import DuckDBWarehouse
+
+        with contextlib.suppress(WarehouseUnavailable):
+            try:
+                aside = DuckDBWarehouse(self.home.warehouse).set_damaged_log_aside()
+            except WarehouseError as error:
+                logger.error("warehouse is damaged", extra={"facts": {"reason": str(error)}})
+                return
+            if aside is not None:
+                logger.error("warehouse log set aside", extra={"facts": {"file": aside.name}})
+                self.schedule.stale()
 
     def check_snapshot(self) -> None:
         """Set a damaged snapshot aside at the start, so that the first refresh makes a new one of

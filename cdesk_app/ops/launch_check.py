@@ -1,0 +1,304 @@
+"""The launch check, `make launch-check`: go or no-go, with evidence for every point of the list.
+
+Each point runs the real checks, now, and is judged by what they leave in a folder that is new for
+this run: an old report, a test that was skipped and a check that was not run are all no evidence.
+The verdict is GO only where every point has passed. `--quick` runs what takes seconds, says so, and
+is therefore always a NO-GO.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cdesk.core.clock import format_ts
+from cdesk.core.errors import ConfigurationError
+from cdesk_app.ops.launch_check_points import LIVE, POINTS, Check, Point
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that ended. `started` is when, in nanoseconds; `folder` holds what it left."""
+
+    code: int
+    output: str
+    seconds: float
+    started: int
+    folder: Path
+
+
+Run = Callable[[Check, Path], Ran]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What came of a point. `problems` is empty where it has passed."""
+
+    point: Point
+    problems: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    commands: list[tuple[str, float | None]] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and of what the check was made."""
+
+    commit: str
+    changed: bool
+    system: str
+    python: str
+    cpus: int | None
+
+
+def judge(
+    points: Sequence[Point],
+    run: Run,
+    *,
+    quick: bool,
+    only: Sequence[str] = (),
+    folder: Path,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Verdict]:
+    """Run the checks of each point; what came of them. A command that several points name is run
+    once. `folder` is empty.
+    """
+    done: dict[tuple[str, ...], Ran] = {}
+    verdicts = []
+    for point in points:
+        verdict = Verdict(point)
+        verdicts.append(verdict)
+        for check in point.checks:
+            if (quick and not check.quick) or (only and point.name not in only):
+                verdict.commands.append((check.shown, None))
+                verdict.problems.append(f"not run: {check.shown}")
+                continue
+            tell(f"{point.name}: {check.shown}")
+            if check.argv not in done:
+                place = folder / f"{len(done):02d}"
+                place.mkdir()
+                done[check.argv] = run(check, place)
+            ran = done[check.argv]
+            verdict.commands.append((check.shown, ran.seconds))
+            _judge_check(check, ran, verdict)
+    return verdicts
+
+
+def _judge_check(check: Check, ran: Ran, verdict: Verdict) -> None:
+    if ran.code:
+        verdict.problems.append(f"{check.shown}: exit {ran.code}: {_last_line(ran.output)}")
+    if check.is_pytest:
+        _judge_tests(check, ran, verdict)
+    if check.figures is not None:
+        figures, problems = check.figures(ran.output, ran.started, ROOT)
+        verdict.evidence += figures
+        verdict.problems += problems
+
+
+def _judge_tests(check: Check, ran: Ran, verdict: Verdict) -> None:
+    """By the file of results that pytest wrote in this run."""
+    file = ran.folder / "results.xml"
+    try:
+        cases = list(ElementTree.parse(file).iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        verdict.problems.append(f"{check.shown}: pytest left no results")
+        return
+    wrong = {
+        kind: [
+            f"{case.get('classname')}::{case.get('name')}"
+            for case in cases
+            if case.find(kind) is not None
+        ]
+        for kind in ("failure", "error", "skipped")
+    }
+    passed = len(cases) - len({name for names in wrong.values() for name in names})
+    verdict.evidence.append(f"{passed:,} tests passed")
+    if not cases:
+        verdict.problems.append(f"{check.shown}: no test was run")
+    for kind, names in wrong.items():
+        if names:
+            told = "skipped, which proves nothing" if kind == "skipped" else kind
+            verdict.problems.append(f"{told}: {', '.join(names[:5])} ({len(names):,} in all)")
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no output"
+
+
+# -- the real thing
+
+
+def run_check(check: Check, folder: Path) -> Ran:
+    """Run a command of the list at the root of the checkout; its output goes to `folder`."""
+    argv = [sys.executable if word == "python" else word for word in check.argv]
+    if check.is_pytest:
+        argv += [f"--junitxml={folder / 'results.xml'}", "-p", "no:cacheprovider"]
+    started, clock = time.time_ns(), time.monotonic()
+    try:
+        ended = subprocess.run(
+            argv,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=check.most_seconds,
+            check=False,
+        )
+        code, output = ended.returncode, ended.stdout
+    except subprocess.TimeoutExpired:
+        code, output = 124, f"not ended after {check.most_seconds:,} s"
+    except OSError as error:
+        code, output = 127, f"cannot be run: {error.strerror}"
+    (folder / "output.txt").write_text(output, encoding="utf-8")
+    return Ran(code, output, round(time.monotonic() - clock, 1), started, folder)
+
+
+def this_machine() -> Machine:
+    """Where this runs, and of which commit."""
+
+    def git(*words: str) -> str:
+        ended = subprocess.run(
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        return ended.stdout.strip()
+
+    return Machine(
+        commit=git("rev-parse", "HEAD") or "unknown",
+        changed=bool(git("status", "--porcelain", "--untracked-files=no")),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        cpus=os.cpu_count(),
+    )
+
+
+# -- the report
+
+
+def report(
+    verdicts: Sequence[Verdict],
+    machine: Machine,
+    *,
+    at: str,
+    seconds: float,
+    quick: bool,
+    live: Mapping[str, str] = LIVE,
+) -> str:
+    """The report as Markdown; the first line after the title is the verdict."""
+    go = is_go(verdicts, quick=quick)
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    lines = [
+        "# Launch check",
+        "",
+        f"**{'GO' if go else 'NO-GO'}**"
+        + ("" if go else f": {len(failed)} of {len(verdicts)} points have no evidence"),
+        "",
+        "Written by `make launch-check`; do not edit. A point passes by what ran in this very run.",
+        "",
+    ]
+    if quick:
+        lines += ["**A quick run**: what takes long was not run, so it can only be a NO-GO.", ""]
+    lines += [
+        f"- made: {at}, in {seconds:,.0f} s",
+        f"- commit: `{machine.commit}`" + (", changed since" if machine.changed else ""),
+        f"- machine: {machine.system}, Python {machine.python}, {machine.cpus} processors",
+        "",
+        "| point | verdict | evidence |",
+        "|---|---|---|",
+    ]
+    for verdict in verdicts:
+        told = verdict.evidence + [f"**{problem}**" for problem in verdict.problems]
+        text = "; ".join(told).replace("|", "\\|")
+        lines.append(f"| {verdict.point.name} | {'go' if verdict.passed else 'NO-GO'} | {text} |")
+    lines += ["", "## What was run", "", "| point | command | seconds |", "|---|---|--:|"]
+    for verdict in verdicts:
+        for command, took in verdict.commands:
+            shown = command.replace("|", "\\|")
+            seconds_told = "not run" if took is None else f"{took:,.1f}"
+            lines.append(f"| {verdict.point.name} | `{shown}` | {seconds_told} |")
+    lines += [
+        "",
+        "## What only a live Snowflake account can show",
+        "",
+        "None of it is part of the verdict. `scripts/live.sh` runs `tests/live` there.",
+        "",
+        *(f"- **{name}**: {text}" for name, text in live.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def is_go(verdicts: Sequence[Verdict], *, quick: bool) -> bool:
+    """Whether every point has passed, in a run that left nothing out."""
+    return not quick and bool(verdicts) and all(verdict.passed for verdict in verdicts)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the check and write the report: 0 for GO, 1 for NO-GO."""
+    names = [point.name for point in POINTS]
+    parser = argparse.ArgumentParser(
+        prog="python -m cdesk_app.ops.launch_check", description=__doc__
+    )
+    parser.add_argument("--quick", action="store_true", help="only what takes seconds")
+    parser.add_argument("--only", action="append", default=[], choices=names, metavar="POINT")
+    parser.add_argument(
+        "--out", type=Path, default=None, help="the report (build/launch_check/<when>.md)"
+    )
+    options = parser.parse_args(argv)
+    if not (ROOT / "tests").is_dir():
+        raise ConfigurationError("the launch check needs a checkout of the project, with its tests")
+    at, clock = format_ts(time.time_ns()), time.monotonic()
+    out: Path = options.out or ROOT / "build" / "launch_check" / f"{at[:19].replace(':', '')}.md"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(f"# Launch check\n\n**NO-GO**: begun {at}, not ended\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="launch-check-") as folder:
+        verdicts = judge(
+            POINTS,
+            run_check,
+            quick=options.quick,
+            only=options.only,
+            folder=Path(folder),
+            tell=_say,
+        )
+    text = report(
+        verdicts,
+        this_machine(),
+        at=at,
+        seconds=time.monotonic() - clock,
+        quick=options.quick,
+    )
+    out.write_text(text, encoding="utf-8")
+    go = is_go(verdicts, quick=options.quick)
+    for verdict in verdicts:
+        _say(f"{'go   ' if verdict.passed else 'NO-GO'}  {verdict.point.name}")
+        for problem in verdict.problems:
+            _say(f"         {problem}")
+    _say(f"{'GO' if go else 'NO-GO'}; the report is {out}")
+    return 0 if go else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The launch check cannot be passed by what was not run in this very run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cdesk.core.clock import format_ts
+from cdesk_app.ops.launch_check import Machine, Ran, Verdict, is_go, judge, report, run_check
+from cdesk_app.ops.launch_check_dependencies import pins
+from cdesk_app.ops.launch_check_points import (
+    LIVE,
+    POINTS,
+    Check,
+    Point,
+    coverage_figures,
+    load_figures,
+    pytest_of,
+    turn_figures,
+)
+
+ROOT = Path(__file__).resolve().parents[4]
+QUICK = Point("quick", (pytest_of("tests/a.py", quick=True),))
+SLOW = Point("slow", (pytest_of("tests/b.py"),))
+MACHINE = Machine("abc", False, "Linux", "3.11", 2)
+GOOD = '<testsuite><testcase classname="a" name="one"/></testsuite>'
+SKIPPED = '<testsuite><testcase classname="a" name="one"><skipped/></testcase></testsuite>'
+FAILED = '<testsuite><testcase classname="a" name="one"><failure/></testcase></testsuite>'
+
+
+def leaving(results: str | None, *, code: int = 0) -> Callable[[Check, Path], Ran]:
+    def run(_: Check, folder: Path) -> Ran:
+        if results is not None:
+            (folder / "results.xml").write_text(results, encoding="utf-8")
+        return Ran(code, "last line", 1.5, time.time_ns(), folder)
+
+    return run
+
+
+def verdicts_of(
+    tmp_path: Path, run: Callable[[Check, Path], Ran], *, quick: bool = False
+) -> list[Verdict]:
+    return judge((QUICK, SLOW), run, quick=quick, folder=tmp_path)
+
+
+def test_it_is_go_where_every_point_ran_and_passed(tmp_path: Path) -> None:
+    found = verdicts_of(tmp_path, leaving(GOOD))
+    assert is_go(found, quick=False)
+    text = report(found, MACHINE, at="2026-01-31T00:00:00Z", seconds=3, quick=False)
+    assert "**GO**" in text
+    for told in ("2026-01-31", "`abc`", "Linux", "2 processors", "1 tests passed", "1.5", *LIVE):
+        assert told in text
+
+
+@pytest.mark.parametrize(
+    ("results", "code", "problem"),
+    [
+        (SKIPPED, 0, "skipped, which proves nothing: a::one"),
+        (FAILED, 1, "failure: a::one"),
+        (None, 0, "pytest left no results"),
+        ("<testsuite/>", 0, "no test was run"),
+        (GOOD, 2, "exit 2: last line"),
+    ],
+)
+def test_what_proves_nothing_is_a_no_go_by_name(
+    tmp_path: Path, results: str | None, code: int, problem: str
+) -> None:
+    found = verdicts_of(tmp_path, leaving(results, code=code))
+    assert not is_go(found, quick=False)
+    text = report(found, MACHINE, at="now", seconds=1, quick=False)
+    assert "**NO-GO**: 2 of 2 points" in text
+    assert problem in text
+
+
+def test_a_quick_run_says_so_and_is_never_a_go(tmp_path: Path) -> None:
+    found = verdicts_of(tmp_path, leaving(GOOD), quick=True)
+    assert [verdict.passed for verdict in found] == [True, False]
+    assert not is_go(found, quick=True)
+    text = report(found, MACHINE, at="now", seconds=1, quick=True)
+    assert "A quick run" in text
+    assert "not run: python -m pytest -q tests/b.py" in text
+    only = judge((QUICK,), leaving(GOOD), quick=True, folder=_made(tmp_path / "2"))
+    assert not is_go(only, quick=True), "not even where all that is quick has passed"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_a_command_of_two_points_runs_once(tmp_path: Path) -> None:
+    ran: list[Check] = []
+
+    def run(check: Check, folder: Path) -> Ran:
+        ran.append(check)
+        return leaving(GOOD)(check, folder)
+
+    judge((QUICK, Point("again", QUICK.checks)), run, quick=False, folder=tmp_path)
+    assert len(ran) == 1
+
+
+def test_results_of_an_earlier_run_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "bench" / "results"
+    folder.mkdir(parents=True)
+    rows = {name: {"p95_ms": 9.0} for name in ("get_context", "log_event", "submit_query")}
+    now = time.time_ns()
+    (folder / "turn_path.json").write_bytes(orjson.dumps({"at": format_ts(now), "calls": rows}))
+    evidence, problems = turn_figures("", now - 10**9, tmp_path)
+    assert evidence
+    assert problems == []
+    assert "of an earlier run" in turn_figures("", now + 10**9, tmp_path)[1][0]
+    rows["get_context"]["p95_ms"] = 26.0
+    rows["log_event"]["p95_ms"] = 300.0
+    (folder / "turn_path.json").write_bytes(orjson.dumps({"at": format_ts(now), "calls": rows}))
+    assert len(turn_figures("", now - 10**9, tmp_path)[1]) == 2
+
+
+def test_figures_are_read_and_held_to_their_bounds() -> None:
+    output = "1,000 users, 60 s, 9 calls\nget_context  24.90 1 1\nerrors: 0; acknowledged 9\n"
+    assert load_figures(output, 0, ROOT)[1] == []
+    assert load_figures(output.replace("24.90", "25.10"), 0, ROOT)[1]
+    assert load_figures("", 0, ROOT)[1]
+    assert coverage_figures("TOTAL  100 20 30 5 80%\n", 0, ROOT)[1] == []
+    assert coverage_figures("TOTAL  100 20 30 5 79%\n", 0, ROOT)[1]
+    assert coverage_figures("nothing", 0, ROOT)[1]
+
+
+def test_every_test_of_the_list_is_there() -> None:
+    """A path that was renamed would be found only by the run that needs it."""
+    for point in POINTS:
+        for check in point.checks:
+            for word in check.argv:
+                if word.startswith("tests/"):
+                    assert (ROOT / word).exists(), word
+
+
+def test_a_command_that_cannot_be_run_or_takes_too_long_is_told(tmp_path: Path) -> None:
+    gone = run_check(Check(("no-such-command",)), tmp_path)
+    assert gone.code == 127
+    slow = run_check(
+        Check(("python", "-c", "import time; time.sleep(9)"), most_seconds=1), tmp_path
+    )
+    assert (slow.code, slow.output) == (124, "not ended after 1 s")
+
+
+def test_a_lock_with_a_loose_pin_is_told() -> None:
+    found, loose = pins("a==1.0\n# b\nc==2; sys_platform == 'win32'\nd>=3\n")
+    assert found == {"a": "1.0", "c": "2"}
+    assert loose == ["d>=3"]
