@@ -225,7 +225,8 @@ def drain(desk: Desk, tickets: int, customers: int) -> dict[str, Any]:
         (desk.submit(template, name(who), 1 + limit), name(who))
         for template, who, limit in questions
     ]
-    warehouse, writer = open_warehouse(desk.settings, desk.home), QueueWriter(desk.home.queue)
+    warehouse = open_warehouse(desk.settings, desk.home, copies=True)
+    writer = QueueWriter(desk.home.queue)
     runner = TicketRunner(desk.settings, desk.home, warehouse, writer)
     started = time.perf_counter()
     while count_open(desk.state)["queued"]:

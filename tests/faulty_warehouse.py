@@ -49,8 +49,8 @@ class MemoryWarehouse:
         yield
 
     @contextlib.contextmanager
-    def reading(self, *, cancel: object = None) -> Iterator[None]:
-        del cancel
+    def reading(self, templates: object = (), *, cancel: object = None) -> Iterator[None]:
+        del templates, cancel
         yield
 
     def last_landing(self) -> datetime | None:
@@ -72,6 +72,12 @@ class MemoryWarehouse:
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:  # noqa: ARG002
         yield from ()
+
+    def building(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def data_state(self, customer: str | None, *, system: bool) -> str | None:  # noqa: ARG002
+        return None
 
     def data_version(self) -> str:
         return str(len(self.batches))

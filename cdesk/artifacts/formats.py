@@ -200,19 +200,72 @@ def store(
             whole.replace(path)
     finally:
         whole.unlink(missing_ok=True)
-    shown = list(_first_rows(path, PREVIEW_ROWS))
-    rows = [[json_value(value) for value in row] for row in shown]
+    first = list(_first_rows(path, PREVIEW_ROWS))
+    rows = [[json_value(value) for value in row] for row in first]
     preview = cut_cells(rows)
     return Stored(
-        columns=[{"name": field.name, "type": column_type(field.type)} for field in schema],
+        columns=_columns(schema),
         preview=preview,
         row_count=row_count,
         byte_count=byte_count,
         kept_rows=kept,
         file_bytes=path.stat().st_size,
         cut=preview != rows,
-        shown=[dict(zip(schema.names, row, strict=True)) for row in shown],
+        shown=[dict(zip(schema.names, row, strict=True)) for row in first],
     )
+
+
+def store_small(
+    schema: pa.Schema,
+    batches: Sequence[pa.RecordBatch],
+    *,
+    watch: Callable[[pa.RecordBatch], None] | None = None,
+) -> tuple[Stored, bytes]:
+    """A whole small answer as `store` would write it, and the bytes of its file. What it shows
+    comes from the batches: nothing is read back.
+    """
+    written = _storable(schema)
+    sink = pa.BufferOutputStream()
+    converted = [_convert(batch, schema, written) for batch in batches]
+    with pq.ParquetWriter(sink, written, compression="zstd") as writer:
+        writer.write_table(pa.Table.from_batches(converted, written))
+    if watch is not None:
+        for batch in batches:
+            watch(batch)
+    content = sink.getvalue().to_pybytes()
+    first = list(
+        itertools.islice((row for batch in converted for row in _rows(batch)), PREVIEW_ROWS)
+    )
+    rows = [[json_value(value) for value in row] for row in first]
+    preview = cut_cells(rows)
+    row_count = sum(batch.num_rows for batch in batches)
+    stored = Stored(
+        columns=_columns(schema),
+        preview=preview,
+        row_count=row_count,
+        byte_count=sum(batch.nbytes for batch in batches),
+        kept_rows=row_count,
+        file_bytes=len(content),
+        cut=preview != rows,
+        shown=[dict(zip(schema.names, row, strict=True)) for row in first],
+    )
+    return stored, content
+
+
+def first_bytes(batches: Iterator[pa.RecordBatch], limit: int) -> tuple[list[pa.RecordBatch], bool]:
+    """The batches until they hold more than `limit` bytes; whether that was the end of them."""
+    taken: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        taken.append(batch)
+        size += batch.nbytes
+        if size > limit:
+            return taken, False
+    return taken, True
+
+
+def _columns(schema: pa.Schema) -> list[dict[str, str]]:
+    return [{"name": field.name, "type": column_type(field.type)} for field in schema]
 
 
 def _spool(

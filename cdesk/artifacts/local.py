@@ -1,6 +1,7 @@
 """Stored results in the state directory:
 
-    artifacts/<customer key>/<artifact_id>.parquet
+    artifacts/<customer key>/<artifact_id>.parquet      (a small one once somebody opens it)
+    artifacts/<customer key>/<…>.pack                   (until then: cdesk/artifacts/packs.py)
     cdesk://artifacts/<customer key>/<artifact_id>.parquet
 
 The customer key is the first 16 hex digits of SHA-256 over the customer: a folder holds one
@@ -21,8 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cdesk.artifacts.packs import Packs
 from cdesk.core.errors import NotFound, StateDirectoryError
-from cdesk.core.home import make_private_folder, open_private
+from cdesk.core.home import make_private_folder, open_private, replacing
 from cdesk.core.identity import customer_key
 
 SCHEME: Final = "cdesk://artifacts/"
@@ -39,9 +41,8 @@ def own_files(root: Path) -> Iterator[Path]:
     """Regular files in the customers' folders under `root`. Links are left alone, and so is
     everything where `root` itself is one.
     """
-    for folder in _entries(root):
-        if _FOLDER.match(folder.name):
-            yield from (path for path in _entries(folder) if _is_regular(path))
+    for folder in _folders(root):
+        yield from (path for path in _entries(folder) if _is_regular(path))
 
 
 def erase_folder(root: Path, customer: str) -> int:
@@ -68,36 +69,76 @@ def erase_folder(root: Path, customer: str) -> int:
 class LocalArtifacts:
     """The artifact store of a state directory."""
 
+    keeps_small = True
+
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._packs = Packs(root)
 
     def uri(self, customer: str, artifact_id: str) -> str:
         return f"{SCHEME}{customer_key(customer)}/{artifact_id}.parquet"
 
     def path(self, uri: str) -> Path:
-        """Where the file of `uri` lies, or would.
+        """Where the file of `uri` lies, or would. A small result gets its file by that.
 
         Raises:
-            NotFound: the URI is none of this store.
+            NotFound: the URI is none of this store. StateDirectoryError: its file cannot be made.
         """
+        content = self.source(uri)
+        path = self._place(uri)
+        if isinstance(content, bytes):
+            with self._storing(), replacing(path, sync=False) as file:
+                file.write(content)
+        return path
+
+    def keep(self, uri: str, content: bytes) -> None:
+        path = self._place(uri)
+        with self._storing():
+            self._packs.put(path.parent.name, path.stem, content)
+
+    def _kept(self, path: Path) -> bytes | None:
+        with contextlib.suppress(OSError):
+            if _is_real_folder(path.parent):
+                return self._packs.get(path.parent.name, path.stem)
+        return None
+
+    def _place(self, uri: str) -> Path:
         match = _URI.match(uri)
         if match is None:
             raise NotFound(f"{uri[:100]!r} is no artifact of this installation")
         return self._root / match.group(1) / f"{match.group(2)}.parquet"
 
-    def source(self, uri: str) -> Path:
-        """As `path`: a local result is read where it lies."""
-        return self.path(uri)
+    def source(self, uri: str) -> Path | bytes:
+        """The file of `uri`, or its bytes where it has none yet.
+
+        Raises:
+            NotFound: the URI is none of this store.
+        """
+        path = self._place(uri)
+        if path.exists() or (content := self._kept(path)) is None:
+            return path
+        return content
 
     def hold(self, uri: str, *, on: bool) -> None:
         """Nothing: nobody else removes what lies in the state directory."""
         del uri, on
 
+    @contextlib.contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StateDirectoryError(
+                f"the result cannot be stored in {self._root} ({error.strerror}); "
+                "free space or mend its permissions"
+            ) from None
+
     def exists(self, uri: str) -> bool:
         try:
-            return self.path(uri).is_file()
+            path = self._place(uri)
         except NotFound:
             return False
+        return path.is_file() or self._kept(path) is not None
 
     @contextlib.contextmanager
     def write(self, uri: str) -> Iterator[Path]:
@@ -107,16 +148,11 @@ class LocalArtifacts:
         Raises:
             StateDirectoryError: the folder cannot be written.
         """
-        final = self.path(uri)
+        final = self._place(uri)
         temporary = final.with_name(f".{final.name}.part")
-        try:
+        with self._storing():
             make_private_folder(final.parent)
             os.close(open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        except OSError as error:
-            raise StateDirectoryError(
-                f"the result cannot be stored in {self._root} ({error.strerror}); "
-                "free space or mend its permissions"
-            ) from None
         try:
             yield temporary
             temporary.replace(final)
@@ -126,11 +162,14 @@ class LocalArtifacts:
             raise
 
     def remove(self, uri: str) -> bool:
-        """Whether there was a file, and it is gone."""
+        """Whether there was a result, and it is gone."""
         try:
-            path = self.path(uri)
-            if not self._is_ours(path):
+            path = self._place(uri)
+            if not (_is_real_folder(self._root) and _is_real_folder(path.parent)):
                 return False
+            removed = self._packs.remove(path.parent.name, path.stem)
+            if not self._is_ours(path):
+                return removed
             path.unlink()
         except (OSError, NotFound):
             return False
@@ -141,10 +180,15 @@ class LocalArtifacts:
         for path in own_files(self._root):
             if match := _FILE.match(path.name):
                 yield match.group(1), f"{SCHEME}{path.parent.name}/{path.name}"
+        for folder in _folders(self._root):
+            for artifact_id in self._packs.ids(folder):
+                yield artifact_id, f"{SCHEME}{folder.name}/{artifact_id}.parquet"
 
     def remove_abandoned(self) -> int:
-        """Remove temporary files that no process writes to any more; how many."""
-        removed = 0
+        """Remove temporary files that no process writes to any more, and packs that hold nothing
+        any more; how many.
+        """
+        removed = sum(self._packs.remove_empty(folder) for folder in _folders(self._root))
         for path in own_files(self._root):
             if not _TEMPORARY.match(path.name):
                 continue
@@ -155,18 +199,29 @@ class LocalArtifacts:
         return removed
 
     def erase(self, customer: str) -> int:
-        """Remove the customer's folder; how many files were in it.
+        """Remove the customer's folder; how many files and results in packs were in it.
 
         Raises:
             StateDirectoryError: it cannot be removed.
         """
-        return erase_folder(self._root, customer)
+        folder = self._root / customer_key(customer)
+        packs, results = self._packs.counts(folder) if _is_real_folder(folder) else (0, 0)
+        return erase_folder(self._root, customer) - packs + results
 
     def download_url(self, uri: str, *, filename: str, seconds: int = 900) -> str | None:
         """None: a local result has no address of its own."""
 
     def _is_ours(self, path: Path) -> bool:
         return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)
+
+
+def _folders(root: Path) -> list[Path]:
+    """The customers' folders."""
+    return [
+        folder
+        for folder in _entries(root)
+        if _FOLDER.match(folder.name) and _is_real_folder(folder)
+    ]
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -121,10 +121,14 @@ class RemoteReader(io.RawIOBase):
         return len(found)
 
 
-Source: TypeAlias = Path | RemoteFile
-"""Where a stored result is read: a local file, or one elsewhere."""
+Source: TypeAlias = Path | RemoteFile | bytes
+"""Where a stored result is read: a local file, one elsewhere, or the bytes of a small one that has
+no file yet.
+"""
 
 
 def opened(source: Source) -> Path | BinaryIO:
     """The source as Arrow reads it."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
     return source if isinstance(source, Path) else source.open()

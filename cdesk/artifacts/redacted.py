@@ -8,7 +8,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from cdesk.contract import redaction
 from cdesk.contract.redaction import key_label, redact_value
 from cdesk.contract.redaction.passes import PASSES
+
+_SHORT: Final = 256
 
 
 @functools.cache
@@ -72,6 +74,16 @@ def _mapped(column: pa.Array, change: Callable[[str], str]) -> pa.Array:
 
 
 def _of_text(text: str, label: str, personal: bool) -> str:
+    return (_seen_before if len(text) <= _SHORT else _looked_at)(text, label, personal)
+
+
+@functools.lru_cache(maxsize=8_192)
+def _seen_before(text: str, label: str, personal: bool) -> str:
+    """One question's texts are mostly those of the one before: names, ids, short documents."""
+    return _looked_at(text, label, personal)
+
+
+def _looked_at(text: str, label: str, personal: bool) -> str:
     if label and text and not text.startswith("["):
         return f"[{label}]"
     return str(redact_value(text, personal=personal))

@@ -119,6 +119,13 @@ class S3Artifacts:
     def uri(self, customer: str, artifact_id: str) -> str:
         return f"{self._scheme}{self._prefix}{customer_key(customer)}/{artifact_id}.parquet"
 
+    keeps_small = False
+
+    def keep(self, uri: str, content: bytes) -> None:
+        """Put like any other result: a bucket has no packs."""
+        with self.write(uri) as path:
+            path.write_bytes(content)
+
     def exists(self, uri: str) -> bool:
         if not uri.startswith("s3://"):
             return self._local.exists(uri)
@@ -177,7 +184,7 @@ class S3Artifacts:
             NotFound: the URI is none of this store, or nothing lies there.
         """
         if not uri.startswith("s3://"):
-            return self._local.path(uri)
+            return self._local.source(uri)
         key = self._key_of(uri)
         if self._copy_of(key).is_file():
             return self.path(uri)

@@ -18,6 +18,17 @@ class ArtifactStore(Protocol):
     def uri(self, customer: str, artifact_id: str) -> str:
         """The URI of a result, whether or not it is stored yet."""
 
+    @property
+    def keeps_small(self) -> bool:
+        """Whether a small result can be kept without a file of its own (`keep`)."""
+
+    def keep(self, uri: str, content: bytes) -> None:
+        """Keep a small result, the bytes of its Parquet file, until somebody opens it (`path`).
+
+        Raises:
+            StateDirectoryError: it cannot be kept.
+        """
+
     def exists(self, uri: str) -> bool:
         """Whether the result is there; False also for a URI of another store."""
 
@@ -37,7 +48,8 @@ class ArtifactStore(Protocol):
         """
 
     def source(self, uri: str) -> Source:
-        """Where to read parts of the result: a local path, or the file where it lies.
+        """Where to read parts of the result: a local path, the file where it lies, or the bytes of
+        one that has no file yet.
 
         Raises:
             NotFound: the URI is none of this store, or nothing lies there.

@@ -51,6 +51,11 @@ class StateDirectory:
         return self.root / "warehouse.duckdb"
 
     @property
+    def copies(self) -> Path:
+        """The running worker's own copies of the warehouse file, which questions read."""
+        return self.root / "copies"
+
+    @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
 

@@ -12,34 +12,37 @@ What a run leaves behind, in this order, so that no answer is ever given whose p
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import orjson
 import pyarrow as pa
 
-from cdesk.artifacts.formats import Stored, store
+from cdesk.artifacts.formats import Stored, first_bytes, store, store_small
 from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.packs import SMALL_BYTES
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
 from cdesk.artifacts.redacted import redact_batches, redaction_version
 from cdesk.artifacts.store import ArtifactStore
-from cdesk.contract.catalog import Catalog
+from cdesk.contract.catalog import Catalog, Template
 from cdesk.core.backoff import FULL_JITTER, Backoff
 from cdesk.core.clock import NowNs, format_ts, to_ns
 from cdesk.core.errors import CdeskError, QueryCancelled, QueueWriteError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.query.dry_run import estimate
 from cdesk.query.evidence import Evidence, with_basis
+from cdesk.query.in_flight import InFlight
 from cdesk.query.provenance import Provenance
 from cdesk.query.request import QueryRequest
 from cdesk.query.reuse import (
     FINGERPRINT_TEMPLATE,
+    Fingerprints,
     earlier_answer,
     fingerprint_params,
     keep_answer,
@@ -88,6 +91,8 @@ class Executor:
         self._rng = rng or random.Random()
         self._catalog = open_catalog(home)
         self._kill_switch = home.kill_switch
+        self._fingerprints = Fingerprints(warehouse)
+        self._in_flight = InFlight()
         self.artifacts = artifacts or LocalArtifacts(home.artifacts)
         self.provenance = Provenance(writer, now_ns, card_url=card_url)
 
@@ -124,7 +129,8 @@ class Executor:
         if request.dry_run:
             return self._patiently(attempt, lambda: self._estimate(request, state))
         try:
-            return self._patiently(attempt, lambda: self._reuse_or_run(request, state, attempt))
+            with self._in_flight.turn(request, attempt.cancel):
+                return self._patiently(attempt, lambda: self._reuse_or_run(request, state, attempt))
         except CdeskError as error:
             status = "cancelled" if attempt.cancel.is_set() else "failed"
             with contextlib.suppress(QueueWriteError):
@@ -161,27 +167,41 @@ class Executor:
     def _reuse_or_run(
         self, request: QueryRequest, state: sqlite3.Connection, attempt: _Attempt
     ) -> dict[str, Any]:
-        """One try, over one connection: the data that the query sees is the data that the
-        fingerprint is of.
+        """One try. A fingerprint that has to be asked for comes over the query's own connection:
+        the data that the query sees is the data that it is of.
         """
-        with self._warehouse.reading(cancel=attempt.cancel):
-            fingerprint = self._fingerprint(request, attempt) if request.template.reuse else None
-            if not request.fresh:
-                earlier = earlier_answer(state, request, fingerprint, now_ns=self._now_ns())
-                if earlier is not None and self.artifacts.exists(earlier["artifact"]["uri"]):
-                    return {**earlier, "reused": True}
+        marked = self.catalog().templates.get(FINGERPRINT_TEMPLATE)
+        if not request.template.reuse:
+            marked = None
+        fingerprint = None if marked is None else self._fingerprints.known(request, marked)
+        if (earlier := self._earlier(request, state, fingerprint)) is not None:
+            return earlier
+        templates = [one for one in (marked, request.template) if one is not None]
+        with self._warehouse.reading(templates, cancel=attempt.cancel):
+            if marked is not None and fingerprint is None:
+                fingerprint = self._fingerprint(request, marked, attempt)
+                if (earlier := self._earlier(request, state, fingerprint)) is not None:
+                    return earlier
             if not attempt.recorded:
                 self.provenance.started(request)
                 attempt.recorded = True
             return self._run(request, state, fingerprint, attempt)
 
-    def _fingerprint(self, request: QueryRequest, attempt: _Attempt) -> str | None:
-        """A text that stays the same as long as the data that the request sees does; None where
-        that is not known.
-        """
-        template = self.catalog().templates.get(FINGERPRINT_TEMPLATE)
-        if template is None:
+    def _earlier(
+        self, request: QueryRequest, state: sqlite3.Connection, fingerprint: str | None
+    ) -> dict[str, Any] | None:
+        if request.fresh or fingerprint is None:
             return None
+        earlier = earlier_answer(state, request, fingerprint, now_ns=self._now_ns())
+        if earlier is None:
+            return None
+        if not self.artifacts.exists(earlier["artifact"]["uri"]):
+            return None
+        return {**earlier, "reused": True}
+
+    def _fingerprint(self, request: QueryRequest, template: Template, attempt: _Attempt) -> str:
+        """A text that stays the same as long as the data that the request sees does."""
+        mark = self._fingerprints.mark(request)
         caller = request.caller
         params = fingerprint_params(template, request)
         with self._warehouse.run_template(
@@ -192,7 +212,9 @@ class Executor:
             cancel=attempt.cancel,
         ) as outcome:
             rows = [row for batch in outcome.batches for row in batch.to_pylist()]
-        return orjson.dumps([redaction_version(), rows], default=str).decode()
+        fingerprint = orjson.dumps([redaction_version(), rows], default=str).decode()
+        self._fingerprints.keep(request, template, mark, fingerprint)
+        return fingerprint
 
     def _run(
         self,
@@ -203,19 +225,17 @@ class Executor:
     ) -> dict[str, Any]:
         artifact_id = self.new_id()
         uri = self.artifacts.uri(request.caller.customer, artifact_id)
-        with (
-            self._warehouse.run_template(
-                request.template,
-                request.binds,
-                query_tag=request.query_tag,
-                timeout_seconds=self._timeout,
-                cancel=attempt.cancel,
-            ) as outcome,
-            self.artifacts.write(uri) as path,
-        ):
+        with self._warehouse.run_template(
+            request.template,
+            request.binds,
+            query_tag=request.query_tag,
+            timeout_seconds=self._timeout,
+            cancel=attempt.cancel,
+        ) as outcome:
             evidence = Evidence(outcome.schema, request.template.evidence_columns)
             summary = Summary(outcome.schema)
-            stored = _store(request, outcome, path, attempt, evidence, summary)
+            stored = self._store(request, outcome, uri, attempt, evidence, summary)
+        evidence.put_first(stored.shown)
         as_of = None if outcome.as_of == _EPOCH else format_ts(to_ns(outcome.as_of))
         elapsed_ms = attempt.elapsed_ms
         artifact = self._artifact(request, stored, artifact_id, uri)
@@ -236,6 +256,44 @@ class Executor:
                 finished_at=artifact.created_at,
             )
         return result
+
+    def _store(
+        self,
+        request: QueryRequest,
+        outcome: QueryOutcome,
+        uri: str,
+        attempt: _Attempt,
+        evidence: Evidence,
+        summary: Summary,
+    ) -> Stored:
+        """The answer, redacted, in a file of its own unless it is small."""
+
+        def watch(batch: pa.RecordBatch) -> None:
+            evidence.add(batch)
+            summary.add(batch)
+
+        batches = redact_batches(
+            outcome.batches,
+            personal=request.template.scope != "customer",
+            safe=request.template.safe_columns,
+        )
+        if self.artifacts.keeps_small:
+            first, is_all = first_bytes(batches, min(SMALL_BYTES, request.cap))
+            if is_all:
+                stored, content = store_small(outcome.schema, first, watch=watch)
+                self.artifacts.keep(uri, content)
+                return stored
+            batches = itertools.chain(first, batches)
+        with self.artifacts.write(uri) as path:
+            return store(
+                outcome.schema,
+                batches,
+                path,
+                query_hash=request.query_hash,
+                byte_cap=request.cap,
+                watch=watch,
+                progress=attempt.tell_rows,
+            )
 
     def _artifact(
         self, request: QueryRequest, stored: Stored, artifact_id: str, uri: str
@@ -266,6 +324,14 @@ class _Attempt:
         self.recorded = False
         """Whether the run stands in the stream already."""
 
+        self._told = self.started
+
+    def tell_rows(self, rows: int) -> None:
+        """Say how far the answer has come, twice a second at most."""
+        if time.monotonic() - self._told >= _PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self.say(f"fetched {rows:,} rows")
+
     @property
     def elapsed_ms(self) -> float:
         """Of the try that runs or was the last."""
@@ -274,43 +340,6 @@ class _Attempt:
 
 def _say_nothing(_: str) -> None:
     return
-
-
-def _store(
-    request: QueryRequest,
-    outcome: QueryOutcome,
-    path: Path,
-    attempt: _Attempt,
-    evidence: Evidence,
-    summary: Summary,
-) -> Stored:
-    told = time.monotonic()
-
-    def watch(batch: pa.RecordBatch) -> None:
-        evidence.add(batch)
-        summary.add(batch)
-
-    def progress(rows: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _PROGRESS_SECONDS:
-            told = time.monotonic()
-            attempt.say(f"fetched {rows:,} rows")
-
-    stored = store(
-        outcome.schema,
-        redact_batches(
-            outcome.batches,
-            personal=request.template.scope != "customer",
-            safe=request.template.safe_columns,
-        ),
-        path,
-        query_hash=request.query_hash,
-        byte_cap=request.cap,
-        watch=watch,
-        progress=progress,
-    )
-    evidence.put_first(stored.shown)
-    return stored
 
 
 def _result(

@@ -52,15 +52,16 @@ class Provenance:
 
     def started(self, request: QueryRequest) -> None:
         """The engine is about to be asked."""
-        self._event(request, "cdesk.sql_executed", _about(request))
+        self._write(self._event(request, "cdesk.sql_executed", _about(request)))
 
     def retried(self, request: QueryRequest) -> None:
         """The request runs once more, because the worker that ran it died."""
-        self._event(
-            request,
-            "cdesk.retry_attempted",
-            {"where": "ticket", "error_code": "worker_lost", "message": request.template.name},
-        )
+        features = {
+            "where": "ticket",
+            "error_code": "worker_lost",
+            "message": request.template.name,
+        }
+        self._write(self._event(request, "cdesk.retry_attempted", features))
 
     def ended(
         self,
@@ -78,8 +79,10 @@ class Provenance:
             "bytes": 0,
             "elapsed_ms": elapsed_ms,
         }
-        self._emit(request, "query_run", _query_run(request, end))
-        self._event(request, "cdesk.sql_completed", _about(request) | end)
+        self._write(
+            self._record(request, "query_run", _query_run(request, end)),
+            self._event(request, "cdesk.sql_completed", _about(request) | end),
+        )
 
     def succeeded(
         self,
@@ -91,8 +94,9 @@ class Provenance:
         as_of: str | None,
         elapsed_ms: float,
     ) -> None:
-        """The result is stored under `artifact`, and `evidence` is what it can prove."""
-        self._stored(request, artifact)
+        """The result is stored under `artifact`, and `evidence` is what it can prove. One write: a
+        reader of the queue sees all records or none.
+        """
         end = {
             "status": "succeeded",
             "error_code": None,
@@ -107,8 +111,11 @@ class Provenance:
             "evidence": evidence.record(),
             "evidence_complete": evidence.complete,
         }
-        self._emit(request, "query_run", _query_run(request, end | proof))
-        self._event(request, "cdesk.sql_completed", _about(request) | end)
+        self._write(
+            *self._stored(request, artifact),
+            self._record(request, "query_run", _query_run(request, end | proof)),
+            self._event(request, "cdesk.sql_completed", _about(request) | end),
+        )
 
     def held(self, artifact: Artifact) -> None:
         """A legal hold on a stored result was placed or freed: its record once more, the latest
@@ -126,16 +133,23 @@ class Provenance:
             )
             self._writer.append(encode(record))
 
-    def _stored(self, request: QueryRequest, artifact: Artifact) -> None:
+    def _stored(self, request: QueryRequest, artifact: Artifact) -> tuple[bytes, bytes]:
         fields = _artifact_fields(artifact)
-        self._emit(request, "artifact", fields, id=artifact.artifact_id, ts=artifact.created_at)
         about = {name: fields[name] for name in fields if name not in ("uri", "legal_hold")}
-        self._event(
-            request,
-            "cdesk.artifact_created",
-            {"artifact_id": artifact.artifact_id, **about},
-            link=self._card_url(artifact.artifact_id) if self._card_url else artifact.uri,
+        return (
+            self._record(
+                request, "artifact", fields, id=artifact.artifact_id, ts=artifact.created_at
+            ),
+            self._event(
+                request,
+                "cdesk.artifact_created",
+                {"artifact_id": artifact.artifact_id, **about},
+                link=self._card_url(artifact.artifact_id) if self._card_url else artifact.uri,
+            ),
         )
+
+    def _write(self, *lines: bytes) -> None:
+        self._writer.append(b"".join(lines))
 
     def _event(
         self,
@@ -144,21 +158,20 @@ class Provenance:
         features: dict[str, Any],
         *,
         link: str | None = None,
-    ) -> None:
-        with self._lock:
-            record = make_event(
-                activity,
-                features,
-                id=self._ids.uuid7(),
-                ts=format_ts(self._now_ns()),
-                customer=request.caller.customer,
-                session_id=request.session_id,
-                query_tag=request.query_tag,
-                link=link,
-            )
-            self._writer.append(encode(record))
+    ) -> bytes:
+        record = make_event(
+            activity,
+            features,
+            id=self.new_id(),
+            ts=format_ts(self._now_ns()),
+            customer=request.caller.customer,
+            session_id=request.session_id,
+            query_tag=request.query_tag,
+            link=link,
+        )
+        return encode(record, ours=True)
 
-    def _emit(
+    def _record(
         self,
         request: QueryRequest,
         kind: Kind,
@@ -166,18 +179,17 @@ class Provenance:
         *,
         id: str | None = None,
         ts: str | None = None,
-    ) -> None:
-        with self._lock:
-            record = make_record(
-                kind,
-                id=id or self._ids.uuid7(),
-                ts=ts or format_ts(self._now_ns()),
-                customer=request.caller.customer,
-                session_id=request.session_id,
-                query_tag=request.query_tag,
-                fields=fields,
-            )
-            self._writer.append(encode(record))
+    ) -> bytes:
+        record = make_record(
+            kind,
+            id=id or self.new_id(),
+            ts=ts or format_ts(self._now_ns()),
+            customer=request.caller.customer,
+            session_id=request.session_id,
+            query_tag=request.query_tag,
+            fields=fields,
+        )
+        return encode(record, ours=kind == "artifact")
 
 
 def _artifact_fields(artifact: Artifact) -> dict[str, Any]:

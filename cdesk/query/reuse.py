@@ -13,9 +13,11 @@ from typing import Any, Final
 import orjson
 
 from cdesk.contract.catalog import Template, normalise_sql
+from cdesk.contract.vocabulary import SYSTEM_ACTIVITIES
 from cdesk.core.clock import format_ts, parse_ts, to_ns
 from cdesk.query.request import QueryRequest
 from cdesk.state.tickets import BYTE_CAP_DEFAULT
+from cdesk.warehouse.protocol import Warehouse
 
 REUSE_SECONDS: Final = 24 * 3600
 """An answer stands for this long on unchanged data. One that no clock goes into stands as long
@@ -33,6 +35,7 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _DAY_NS: Final = 86_400 * 1_000_000_000
+_MOST_FINGERPRINTS: Final = 4_096
 
 
 def fingerprint_params(template: Template, request: QueryRequest) -> dict[str, Any]:
@@ -41,6 +44,42 @@ def fingerprint_params(template: Template, request: QueryRequest) -> dict[str, A
     if any(parameter.name == "named" for parameter in template.parameters):
         given["named"] = f",{','.join(request.named_activities())},"
     return template.check_params(given)
+
+
+class Fingerprints:
+    """Fingerprints that still stand, as far as this process knows what has landed: one query a
+    landing, not one a question. Safe to use from several threads.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._kept: dict[tuple[str | None, str, str], tuple[str, str]] = {}
+
+    def mark(self, request: QueryRequest) -> str | None:
+        """To be taken before the fingerprint is asked for, and kept with it."""
+        system = not SYSTEM_ACTIVITIES.isdisjoint(request.named_activities())
+        return self._warehouse.data_state(_whose(request), system=system)
+
+    def known(self, request: QueryRequest, template: Template) -> str | None:
+        """The fingerprint of the data that `request` sees, where it need not be asked for."""
+        kept = self._kept.get(_key(request, template))
+        return None if kept is None or kept[0] != self.mark(request) else kept[1]
+
+    def keep(
+        self, request: QueryRequest, template: Template, mark: str | None, fingerprint: str
+    ) -> None:
+        if mark is not None:
+            if len(self._kept) >= _MOST_FINGERPRINTS:
+                self._kept.clear()
+            self._kept[_key(request, template)] = (mark, fingerprint)
+
+
+def _whose(request: QueryRequest) -> str | None:
+    return None if request.sees_everyone else request.caller.customer
+
+
+def _key(request: QueryRequest, template: Template) -> tuple[str | None, str, str]:
+    return _whose(request), ",".join(request.named_activities()), template.hash
 
 
 def earlier_answer(

@@ -83,7 +83,8 @@ class QueueWriter:
         return self._folder / f"{self._writer}-{self._sequence:06d}"
 
     def append(self, line: bytes) -> None:
-        """Put one whole line, its line feed included, into the queue.
+        """Put one whole line, its line feed included, into the queue; or several in one write, all
+        of them or none.
 
         Raises:
             QueueWriteError: it could not be written; nothing of it is left in the file. (With
@@ -102,7 +103,7 @@ class QueueWriter:
                 self._take_back()
                 raise self._refused(error) from None
             self._size += written
-            self.records += 1
+            self.records += line.count(b"\n")
             place = (self._sequence, self._size)
         if self._durability == "disk":
             self._sync(place)

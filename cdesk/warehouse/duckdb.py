@@ -5,6 +5,7 @@ it open when).
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import re
 import threading
@@ -30,6 +31,7 @@ from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb_file import DuckDBFile, first_line, refuse, transaction
 from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
+from cdesk.warehouse.read_copy import CopyFailed, ReadCopy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,12 +57,15 @@ _TAG = re.compile(TAG_PATTERN[:-1] + r"\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _BATCH_ROWS: Final = 65_536
+_WATCH_SECONDS: Final = 0.05
+_WATCH_IDLE_TURNS: Final = 20
 
 
 class DuckDBWarehouse:
     """`Warehouse` on one file. Safe to use from several threads.
 
-    Waits and limits are those of `DuckDBFile`.
+    Waits and limits are those of `DuckDBFile`. copies: a folder of this process alone, where it
+    keeps the copy that questions read (`ReadCopy`); without it they read the file itself.
     """
 
     dialect = "duckdb"
@@ -77,6 +82,7 @@ class DuckDBWarehouse:
         threads: int = 2,
         rng: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        copies: Path | None = None,
     ) -> None:
         self._now_ns = now_ns
         self._read_wait = read_wait
@@ -90,11 +96,17 @@ class DuckDBWarehouse:
             rng=rng or random.Random(),
             sleep=sleep,
         )
+        self._watcher = _Watcher()
+        self._copy: ReadCopy | None = None
+        if copies is not None:
+            self._copy = ReadCopy(self._file, copies, memory=read_memory, threads=threads)
+            self._file.opened, self._file.closed = self._copy.opened, self._copy.closed
 
     # -- writing
 
     def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         batch = LineBatch.of(lines)
+        table = _arrow(batch)
         with self._file.writing() as connection, transaction(connection):
             try:
                 previous = _utc(connection.execute(_LAST_LANDED).fetchall()[0][0])
@@ -104,11 +116,13 @@ class DuckDBWarehouse:
                 )
                 if previous is not None and landed_at <= previous:
                     landed_at = previous + _TICK
-                connection.register("landing_batch", _arrow(batch))
+                connection.register("landing_batch", table)
                 connection.execute(_INSERT, [landed_at.replace(tzinfo=None)]).fetchall()
                 connection.unregister("landing_batch")
             except (duckdb.Error, pa.ArrowException) as error:
                 refuse(error)
+        if self._copy is not None:
+            self._copy.landed(batch, table, landed_at)
         return LandResult(rows=len(batch), landed_at=landed_at, previous=previous)
 
     @contextlib.contextmanager
@@ -119,9 +133,46 @@ class DuckDBWarehouse:
     # -- reading
 
     @contextlib.contextmanager
-    def reading(self, *, cancel: threading.Event | None = None) -> Iterator[None]:
-        with self._file.kept_for_reading(cancel):
+    def reading(
+        self, templates: Sequence[Template] = (), *, cancel: threading.Event | None = None
+    ) -> Iterator[None]:
+        sql = [template.sql for template in templates]
+        with contextlib.ExitStack() as stack:
+            if self._copy is not None:
+                try:
+                    stack.enter_context(self._copy.kept(self._read_wait, cancel, sql))
+                except CopyFailed:
+                    stack.enter_context(self._file.kept_for_reading(cancel))
+            else:
+                stack.enter_context(self._file.kept_for_reading(cancel))
             yield
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        with contextlib.nullcontext() if self._copy is None else self._copy.building():
+            yield
+
+    @contextlib.contextmanager
+    def _questions(
+        self, sql: str, wait: float | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[tuple[DuckDBPyConnection, datetime]]:
+        """A connection that can run `sql`, and the latest landing that it sees."""
+        wait = self._read_wait if wait is None else wait
+        with contextlib.ExitStack() as stack:
+            if self._copy is not None and not self._file.kept_here:
+                try:
+                    cursor, last = stack.enter_context(self._copy.reading(wait, cancel, sql))
+                except CopyFailed:
+                    pass
+                else:
+                    yield cursor, _utc(last) or _EPOCH
+                    return
+            cursor = stack.enter_context(self._file.reading(wait, cancel))
+            try:
+                last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
+            except duckdb.Error as error:
+                refuse(error)
+            yield cursor, _utc(last) or _EPOCH
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         if not source_files:
@@ -166,12 +217,11 @@ class DuckDBWarehouse:
         deadline = time.monotonic() + timeout_seconds
         sql = _tagged(template, query_tag)
         with (
-            self._file.reading(min(self._read_wait, timeout_seconds), cancel) as cursor,
-            _Watch(cursor, deadline, cancel) as watch,
+            self._questions(sql, min(self._read_wait, timeout_seconds), cancel) as (cursor, as_of),
+            _Watch(self._watcher, cursor, deadline, cancel) as watch,
         ):
             try:
                 cursor.execute("set variable query_tag = ?", [query_tag]).fetchall()
-                as_of = _utc(cursor.execute(_LAST_LANDED).fetchall()[0][0]) or _EPOCH
                 reader = cursor.sql(sql, params=list(binds)).to_arrow_reader(_BATCH_ROWS)
             except (duckdb.Error, OSError, pa.ArrowException) as error:
                 watch.explain(error)
@@ -186,7 +236,7 @@ class DuckDBWarehouse:
         self, template: Template, binds: Sequence[object], *, query_tag: str
     ) -> str:
         sql = _EXPLAIN + _tagged(template, query_tag)
-        with self._file.reading() as cursor:
+        with self._questions(sql) as (cursor, _):
             try:
                 rows = cursor.execute(sql, list(binds)).fetchall()
             except duckdb.Error as error:
@@ -195,7 +245,7 @@ class DuckDBWarehouse:
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
         bound = None if since is None else parse_ts(since).replace(tzinfo=None)
-        with self._file.reading() as cursor:
+        with self._questions(_CONTEXT) as (cursor, _):
             try:
                 cursor.execute(_CONTEXT, [bound, bound])
                 while rows := cursor.fetchmany(256):
@@ -206,6 +256,9 @@ class DuckDBWarehouse:
                         )
             except duckdb.Error as error:
                 refuse(error)
+
+    def data_state(self, customer: str | None, *, system: bool) -> str | None:
+        return None if self._copy is None else self._copy.state(customer, system=system)
 
     def data_version(self) -> str:
         with self._file.reading() as cursor:
@@ -224,35 +277,74 @@ class DuckDBWarehouse:
         self._file.rewrite()
 
     def close(self) -> None:
-        """Nothing stays open between uses; this is here for the protocol."""
+        """Remove the copy that questions read. The file is closed between uses anyway."""
+        if self._copy is not None:
+            self._copy.close()
+
+
+class _Watcher:
+    """One thread for all running queries, there while any runs: interrupts those whose time is
+    over.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._watched: set[_Watch] = set()
+        self._thread: threading.Thread | None = None
+
+    def add(self, watch: _Watch) -> None:
+        with self._turn:
+            self._watched.add(watch)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._look, name="cdesk-query-watch", daemon=True
+                )
+                self._thread.start()
+
+    def remove(self, watch: _Watch) -> None:
+        """From here on the watch's cursor is not touched any more."""
+        with self._turn:
+            self._watched.discard(watch)
+
+    def _look(self) -> None:
+        # An interrupt between two statements is forgotten by DuckDB, so it is repeated until the
+        # query has gone.
+        idle = 0
+        while idle < _WATCH_IDLE_TURNS:
+            time.sleep(_WATCH_SECONDS)
+            with self._turn:
+                for watch in self._watched:
+                    watch.interrupt_if_over()
+                idle = 0 if self._watched else idle + 1
+                if idle >= _WATCH_IDLE_TURNS:
+                    self._thread = None
 
 
 class _Watch:
     """Interrupts a cursor at its deadline or when its caller cancels, and says which it was."""
 
     def __init__(
-        self, cursor: DuckDBPyConnection, deadline: float, cancel: threading.Event
+        self,
+        watcher: _Watcher,
+        cursor: DuckDBPyConnection,
+        deadline: float,
+        cancel: threading.Event,
     ) -> None:
+        self._watcher = watcher
         self._cursor = cursor
         self._deadline = deadline
         self._cancel = cancel
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="cdesk-query-watch", daemon=True)
 
     def __enter__(self) -> _Watch:
-        self._thread.start()
+        self._watcher.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+        self._watcher.remove(self)
 
-    def _look(self) -> None:
-        # An interrupt between two statements is forgotten by DuckDB, so it is repeated until the
-        # query has gone.
-        while not self._done.wait(0.05):
-            if self._cancel.is_set() or time.monotonic() >= self._deadline:
-                self._cursor.interrupt()
+    def interrupt_if_over(self) -> None:
+        if self._cancel.is_set() or time.monotonic() >= self._deadline:
+            self._cursor.interrupt()
 
     def check(self) -> None:
         """Raises QueryCancelled or QueryTimedOut once it is time to stop."""
@@ -287,15 +379,21 @@ def _tagged(template: Template, query_tag: str) -> str:
     """
     if not _TAG.match(query_tag):
         raise WarehouseError(f"query tag {query_tag[:20]!r} does not match {TAG_PATTERN}")
-    try:
-        statements = duckdb.extract_statements(template.sql)
-    except duckdb.Error as error:
-        raise WarehouseError(
-            f"template {template.name} is no SQL of this engine: {first_line(error)}"
-        ) from None
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise WarehouseError(f"template {template.name} is not exactly one select statement")
+    if (problem := _problem(template.sql)) is not None:
+        raise WarehouseError(f"template {template.name} is {problem}")
     return f"/* QUERY_TAG='{query_tag}' */ {template.sql}"
+
+
+@functools.lru_cache(maxsize=512)
+def _problem(sql: str) -> str | None:
+    """What keeps a template's text from being run, None for exactly one select statement."""
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        return f"no SQL of this engine: {first_line(error)}"
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        return "not exactly one select statement"
+    return None
 
 
 def _arrow(batch: LineBatch) -> pa.Table:

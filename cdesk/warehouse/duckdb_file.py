@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import duckdb
 
@@ -40,13 +40,17 @@ _CANCELLED_EARLY: Final = "the query was cancelled before it started"
 _NOT_BUILT: Final = (
     "the warehouse is not built yet; the worker builds it, or run 'cdesk worker --once'"
 )
-_READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "python_enable_replacements": "false",
 }
+
+
+FileStamp: TypeAlias = tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]
+"""What tells one state of a file, and of its write-ahead log, from the next."""
 
 
 class DuckDBFile:
@@ -84,6 +88,48 @@ class DuckDBFile:
         self._shared_users = 0
         self._bulk = threading.local()
         self._held = threading.local()
+        self.opened: Callable[[FileStamp], None] = _nothing
+        self.closed: Callable[[FileStamp], None] = _nothing
+        """Called before this process writes, and when it has, with the file as it stands then."""
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def look(self) -> FileStamp:
+        """The file as it stands now. Nothing is opened."""
+        return _stamp(self._path), _stamp(self._path.with_name(self._path.name + ".wal"))
+
+    @property
+    def kept_here(self) -> bool:
+        """Whether this thread is inside `kept_for_reading`."""
+        return getattr(self._held, "cursor", None) is not None
+
+    @contextlib.contextmanager
+    def still(
+        self, wait: float | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[Path]:
+        """The file while nobody writes to it, to be copied.
+
+        Nobody here has it open meanwhile either: on POSIX, closing any descriptor of a file gives
+        up every lock that the process holds on it.
+
+        Raises:
+            As `reading`.
+        """
+        wait = self._read_wait if wait is None else wait
+        deadline = time.monotonic() + wait
+        try:
+            with self._read_write.write(wait):
+                connection = self._connect(deadline, read_only=True, config={}, cancel=cancel)
+                try:
+                    yield self._path
+                finally:
+                    connection.close()
+        except TimeoutError:
+            raise WarehouseUnavailable(
+                "a landing keeps the warehouse; try again in a moment"
+            ) from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[DuckDBPyConnection]:
@@ -108,10 +154,12 @@ class DuckDBFile:
                         "python_enable_replacements": "false",
                     },
                 )
+                self.opened(self.look())
                 try:
                     yield connection
                 finally:
                     connection.close()
+                    self.closed(self.look())
         except TimeoutError:
             raise WarehouseUnavailable(
                 "running queries keep the warehouse; landing waits for them"
@@ -264,7 +312,7 @@ class DuckDBFile:
                 deadline,
                 read_only=True,
                 config={
-                    **_READ_CONFIG,
+                    **READ_CONFIG,
                     "threads": self._threads,
                     "memory_limit": self._read_memory,
                 },
@@ -327,6 +375,18 @@ class DuckDBFile:
                 self._sleep(pause)
             else:
                 cancel.wait(pause)
+
+
+def _nothing(_: FileStamp) -> None:
+    return
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @contextlib.contextmanager

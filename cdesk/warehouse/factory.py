@@ -10,8 +10,11 @@ from cdesk.core.home import StateDirectory
 from cdesk.warehouse.protocol import Warehouse
 
 
-def open_warehouse(settings: Settings, home: StateDirectory) -> Warehouse:
+def open_warehouse(settings: Settings, home: StateDirectory, *, copies: bool = False) -> Warehouse:
     """The engine that `settings.target` names. Nothing is connected yet.
+
+    copies: for the one worker that stays; on the embedded engine its questions read a copy of the
+    file.
 
     Raises:
         ConfigurationError: the engine's driver or its settings are missing.
@@ -26,4 +29,4 @@ def open_warehouse(settings: Settings, home: StateDirectory) -> Warehouse:
         return open_snowflake(settings)
     from cdesk.warehouse.duckdb import DuckDBWarehouse
 
-    return DuckDBWarehouse(home.warehouse)
+    return DuckDBWarehouse(home.warehouse, copies=home.copies if copies else None)

@@ -90,9 +90,11 @@ class Warehouse(Protocol):
         wait: keep it to a few seconds.
         """
 
-    def reading(self, *, cancel: threading.Event | None = None) -> AbstractContextManager[None]:
-        """Queries of this thread inside the context may share a connection, and on the embedded
-        engine see one state of the data.
+    def reading(
+        self, templates: Sequence[Template] = (), *, cancel: threading.Event | None = None
+    ) -> AbstractContextManager[None]:
+        """Runs of `templates` by this thread inside the context may share a connection, and on the
+        embedded engine see one state of the data.
         """
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
@@ -127,6 +129,17 @@ class Warehouse(Protocol):
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
         """Rows of `context_cache` whose `updated_at` is later than `since` (RFC 3339), all of them
         when it is None.
+        """
+
+    def building(self) -> AbstractContextManager[None]:
+        """A build of the tables runs inside the context, in another process of ours. On the
+        embedded engine questions are answered from before it meanwhile, where they can be.
+        """
+
+    def data_state(self, customer: str | None, *, system: bool) -> str | None:
+        """A text that stays the same as long as this process knows that nothing has landed or been
+        built that concerns the customer's questions, or anybody's where that is None; `system`
+        where the system's own activities count. None where it can't tell: ask.
         """
 
     def data_version(self) -> str:

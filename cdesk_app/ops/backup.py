@@ -134,7 +134,9 @@ def make_backup(
                     if path.exists():
                         _add(archive, members, path.name, path)
             tell("results")
-            for path in sorted(home.artifacts.glob("*/*.parquet")):
+            for path in sorted(
+                [*home.artifacts.glob("*/*.parquet"), *home.artifacts.glob("*/*.pack")]
+            ):
                 _add(archive, members, path.relative_to(home.root).as_posix(), path)
             for name in _FILES:
                 if (home.root / name).exists():

@@ -207,6 +207,8 @@ class Cards:
 
     def _table(self, source: Source) -> Table:
         """The table of a file, whose footer is read again only when the file has changed."""
+        if isinstance(source, bytes):
+            return Table(source)
         if isinstance(source, Path):
             try:
                 status = source.stat()

@@ -79,7 +79,7 @@ class CardPresenter:
         from cdesk_app.render.words import zone_asked
 
         try:
-            table = Table(self._store.path(answer["artifact"]["uri"]))
+            table = Table(self._store.source(answer["artifact"]["uri"]))
             zone = zone_asked(request.params, self._settings.zone)
             return chart_of(table, request.params, zone, sampled=bool(answer.get("sampled")))
         except CdeskError as error:

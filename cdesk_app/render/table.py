@@ -95,8 +95,8 @@ class Page:
 
 
 class Table:
-    """One Parquet file, here or elsewhere. Opening it reads its footer alone; safe to use from
-    several threads.
+    """One Parquet file, here, elsewhere or in memory. Opening it reads its footer alone; safe to
+    use from several threads.
 
     Raises (every method):
         ArtifactUnreadable: the file is no Parquet, cut off, or damaged.
@@ -104,8 +104,11 @@ class Table:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        name = str(source) if isinstance(source, Path) else f"{REMOTE_SCHEME}://{source.name}"
-        self._literal = name.replace("'", "''")
+        if isinstance(source, bytes):
+            self._literal = ""
+        else:
+            name = str(source) if isinstance(source, Path) else f"{REMOTE_SCHEME}://{source.name}"
+            self._literal = name.replace("'", "''")
         with _readable():
             meta = pq.read_metadata(opened(source))
             schema = meta.schema.to_arrow_schema()
@@ -219,7 +222,8 @@ class Table:
         timer = threading.Timer(QUERY_SECONDS, stop)
         timer.daemon = True
         try:
-            connection.execute(f"set allowed_paths = ['{self._literal}']")
+            if self._literal:
+                connection.execute(f"set allowed_paths = ['{self._literal}']")
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
@@ -244,13 +248,20 @@ class Table:
             connection.close()
 
     def _attach(self, connection: duckdb.DuckDBPyConnection) -> OneFile | None:
-        if isinstance(self.source, Path):
+        if isinstance(self.source, Path | bytes):
             return None
         from cdesk_app.render.remote import attach  # needs what only a bucket needs
 
         return attach(connection, self.source)
 
     def _name_columns(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if isinstance(self.source, bytes):
+            rows = pq.read_table(opened(self.source))
+            numbers = pa.array(range(rows.num_rows), pa.int64())
+            places = [f"c{column.place}" for column in self.columns]
+            named = pa.table([*rows.columns, numbers], names=[*places, "file_row_number"])
+            connection.register("source", named)
+            return
         names = ", ".join(f"c{column.place}" for column in self.columns)
         connection.execute(
             f"create temp view source({names}{', ' if names else ''}file_row_number) as "

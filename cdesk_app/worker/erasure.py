@@ -24,6 +24,7 @@ import orjson
 
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import erase_folder
+from cdesk.artifacts.ranges import Source, opened
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import NowNs, format_ts
@@ -257,7 +258,7 @@ class _Erasure:
         removed = 0
         for artifact_id, uri in list(store.artifact_ids()):
             try:
-                names = _names(store.path(uri), self._customer)
+                names = _names(store.source(uri), self._customer)
             except (NotFound, ArtifactUnreadable, ArtifactStoreError):
                 continue
             if names and store.remove(uri):
@@ -275,6 +276,8 @@ class _Erasure:
                 if path.is_file():
                     path.unlink()
                     self._report.count("damaged copies", 1)
+        # The running worker's copy for questions: the next question makes it anew.
+        shutil.rmtree(home.copies, ignore_errors=True)
         self._report.count("contexts in the snapshot", erase_snapshot(home.context_db, customer))
         self._report.count("tokens and sessions", erase_access(home.access_db, customer))
         counts = erase_state(home.state_db, customer, changed_files=sorted(self._changed))
@@ -303,14 +306,14 @@ def _note(home: StateDirectory, pending: list[Pending]) -> None:
         raise StateDirectoryError(f"{home.erasing} cannot be written ({error.strerror})") from None
 
 
-def _names(path: Path, customer: str) -> bool:
+def _names(content: Source, customer: str) -> bool:
     """Whether a value of a Parquet file names the customer. A damaged file names nobody."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(opened(content)) as file:
             for batch in file.iter_batches(batch_size=65_536):
                 for column in batch.columns:
                     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):

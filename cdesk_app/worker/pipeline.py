@@ -330,13 +330,14 @@ class Pipeline:
             self.status.keep(Quarantined(at=at, lines=sum(reasons.values()), reasons=reasons))
 
     def _run_build(self, full: bool, progress: Progress | None) -> BuildReport:
-        try:
-            return self._builder.build(full=full, stop=self.stop, progress=progress)
-        except BuildError as error:
-            if not full or not has_other_columns(error):
-                raise
-            logger.warning("tables are rebuilt", extra={"facts": {"reason": str(error)}})
-        return self._builder.build(full=True, rebuild=True, stop=self.stop, progress=progress)
+        with self.warehouse.building():
+            try:
+                return self._builder.build(full=full, stop=self.stop, progress=progress)
+            except BuildError as error:
+                if not full or not has_other_columns(error):
+                    raise
+                logger.warning("tables are rebuilt", extra={"facts": {"reason": str(error)}})
+            return self._builder.build(full=True, rebuild=True, stop=self.stop, progress=progress)
 
     @contextlib.contextmanager
     def _under_way(self, what: str) -> Iterator[None]:
@@ -365,7 +366,7 @@ class Pipeline:
         Raises:
             BuildError: the tests could not be run.
         """
-        with self._under_way("test"):
+        with self._under_way("test"), self.warehouse.building():
             report = self._builder.test(stop=self.stop, progress=progress)
         self._keep_project(tested=report.fingerprint, tested_at=self._now())
         names = tuple(failure.name for failure in report.failures)
@@ -584,7 +585,7 @@ def open_pipeline(
     with contextlib.closing(open_state(home.state_db)) as state:
         require_current(state, home)
     project = locate_project(settings, home)
-    warehouse = open_warehouse(settings, home)
+    warehouse = open_warehouse(settings, home, copies=notify is not None)
     counts = Counts(home, IdSource().uuid7().replace("-", ""))
     queue = QueueWriter(
         home.queue, durability=settings.durability, appended=counting(counts, "worker")

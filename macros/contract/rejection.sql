@@ -3,11 +3,13 @@
     cdesk/contract/records.py, or null where it keeps the contract. The uploader has checked the
     record already; this check is the warehouse's own, since other loaders may write to `landing`.
 
-    Arguments: `fields` is a column made by `json_fields(payload, names)`, where `names` are all
-    fields of `record_fields()`.
+    Arguments: `fields` is a column made by `json_fields(payload, names)`, where `names` hold all
+    fields of the `kinds` that may stand there.
 #}
-{% macro rejection(kind, id, payload, fields, names) -%}
-    {%- set kinds = ['event', 'revision', 'insight', 'artifact', 'query_run'] -%}
+{% macro rejection(
+    kind, id, payload, fields, names,
+    kinds=['event', 'revision', 'insight', 'artifact', 'query_run']
+) -%}
     {%- set envelope = cdesk.record_fields('envelope') -%}
     {%- set said = {} -%}
     {%- for name in ['v', 'kind', 'id'] -%}

@@ -299,8 +299,10 @@ class SnowpipeWarehouse:
     def bulk(self) -> AbstractContextManager[None]:
         return self._plain.bulk()
 
-    def reading(self, *, cancel: threading.Event | None = None) -> AbstractContextManager[None]:
-        return self._plain.reading(cancel=cancel)
+    def reading(
+        self, templates: Sequence[Template] = (), *, cancel: threading.Event | None = None
+    ) -> AbstractContextManager[None]:
+        return self._plain.reading(templates, cancel=cancel)
 
     def last_landing(self) -> datetime | None:
         return self._plain.last_landing()
@@ -325,6 +327,12 @@ class SnowpipeWarehouse:
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
         return self._plain.export_context(since=since)
+
+    def building(self) -> AbstractContextManager[None]:
+        return self._plain.building()
+
+    def data_state(self, customer: str | None, *, system: bool) -> str | None:
+        return self._plain.data_state(customer, system=system)
 
     def data_version(self) -> str:
         return self._plain.data_version()

@@ -87,9 +87,11 @@ class SnowflakeWarehouse:
     # -- reading
 
     @contextlib.contextmanager
-    def reading(self, *, cancel: threading.Event | None = None) -> Iterator[None]:
+    def reading(
+        self, templates: Sequence[Template] = (), *, cancel: threading.Event | None = None
+    ) -> Iterator[None]:
         """Nothing to share: connections are kept between queries anyway."""
-        del cancel
+        del templates, cancel
         yield
 
     def run_template(
@@ -112,6 +114,13 @@ class SnowflakeWarehouse:
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
         return self._reader.export_context(since=since)
+
+    def building(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def data_state(self, customer: str | None, *, system: bool) -> str | None:  # noqa: ARG002
+        """None: others land and build too."""
+        return None
 
     def data_version(self) -> str:
         return self._reader.data_version()

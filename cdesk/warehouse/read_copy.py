@@ -1,0 +1,579 @@
+"""A copy of the warehouse file that questions read, so that none waits for a build or a landing.
+
+DuckDB lets one process write to a file or several read it. A worker therefore reads a copy, opened
+read-only in an instance of its own, under relations of the same names:
+
+    store       the copied file, read-only: as the last build left it
+    <file>      in memory: a view on every relation of the copy, `landing` with the lines that
+                this process has landed since, `events_live` with what follows from them
+
+What `events_live` shows beyond `events` is worked out once after a landing, by the project's own
+query (macro `live_changes`), and not by every question. The copy is disposable: it is made anew
+after a build, where another process has written to the file, and where too much has landed since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+import pyarrow as pa
+
+from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
+from cdesk.core.home import make_private_folder, open_private
+from cdesk.warehouse.batch import LineBatch
+from cdesk.warehouse.duckdb_file import READ_CONFIG, DuckDBFile, FileStamp, refuse, transaction
+from cdesk.warehouse.landed_news import LandedNews
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+logger = logging.getLogger(__name__)
+
+REST_SECONDS: Final = 60.0
+"""A copy that nobody has read for so long is closed and removed."""
+TAIL_BYTES: Final = 64 * 1024 * 1024
+"""So much may have landed since a copy was made; then the next question makes a new one."""
+COPY_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""A larger file is copied only where the file system can share its blocks."""
+RETRY_SECONDS: Final = 60.0
+"""After a copy that could not be made questions read the file itself for so long."""
+_LOCK_POLL: Final = 0.05
+_FICLONE: Final = 0x40049409  # linux/fs.h; shares blocks on Btrfs, XFS, bcachefs
+
+_TABLES: Final = (
+    "select table_name from duckdb_tables() where database_name = 'store' "
+    "and schema_name = 'activities'"
+)
+_VIEWS: Final = (
+    "select view_name, sql from duckdb_views() where database_name = 'store' "
+    "and schema_name = 'activities' and not internal"
+)
+_CHANGES: Final = (
+    "select macro_definition from duckdb_functions() where database_name = 'store' "
+    "and schema_name = 'activities' and function_name = 'live_changes'"
+)
+_LANDED_SINCE: Final = (
+    "create table activities.landed_since as select * from store.activities.landing limit 0"
+)
+_LANDING: Final = (
+    "create view activities.landing as select * from store.activities.landing "
+    "union all select * from activities.landed_since"
+)
+_INSERT: Final = (
+    "insert into activities.landed_since (id, kind, payload, source_file, source_offset, "
+    "landed_at) select id, kind, payload, source_file, source_offset, ? from landing_batch"
+)
+_CHANGED: Final = "create table activities.changed as select * from store.activities.events limit 0"
+_EVENTS_LIVE: Final = (
+    "create view activities.events_live as select stored.* from store.activities.events as stored "
+    "where not exists (select 1 from activities.changed "
+    "where changed._activity_id = stored._activity_id) "
+    "union all select * from activities.changed"
+)
+_RELATION: Final = re.compile(r'\bactivities"?\."?(\w+)')
+_LAST_LANDED: Final = "select max(landed_at) from activities.landing"
+
+
+class CopyFailed(WarehouseError):
+    """The copy could not be made; the file itself can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Landing:
+    """Lines that this process has landed; `number` counts landings."""
+
+    number: int
+    lines: pa.Table
+    landed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A thread's open transaction; `unmade` are the relations that it cannot see."""
+
+    cursor: DuckDBPyConnection
+    last: datetime | None
+    unmade: frozenset[str]
+
+
+class _Instance:
+    """One copy, opened. `holds`: the number of the last landing that it shows."""
+
+    def __init__(
+        self,
+        connection: DuckDBPyConnection,
+        path: Path,
+        changes: str | None,
+        statements: dict[str, str],
+        holds: int,
+    ) -> None:
+        self.connection = connection
+        self.path = path
+        self.holds = holds
+        self.users = 0
+        self.retired = False
+        self._changes = changes
+        self._statements = statements
+        self._fresh = False
+        if changes is not None:
+            self.make(_named(changes))
+
+    @property
+    def unmade(self) -> set[str]:
+        """The relations of the copy that nobody has asked for yet."""
+        return set(self._statements)
+
+    def make(self, relations: Iterable[str]) -> None:
+        """Make the relations that a query names, and those that they name, where they are not
+        there yet.
+        """
+        for relation in relations:
+            statement = self._statements.get(relation)
+            if statement is not None:
+                self.make(_named(statement) - {relation})
+                with contextlib.closing(self.cursor()) as cursor:
+                    cursor.execute(statement).fetchall()
+                del self._statements[relation]
+
+    def take(self, landings: Sequence[_Landing]) -> None:
+        """Show what has landed since, and work out anew what events_live shows beyond events."""
+        new = [landing for landing in landings if landing.number > self.holds]
+        if self._fresh and not new:
+            return
+        with contextlib.closing(self.cursor()) as cursor, transaction(cursor):
+            for landing in new:
+                cursor.register("landing_batch", landing.lines)
+                stamp = landing.landed_at.replace(tzinfo=None)
+                cursor.execute(_INSERT, [stamp]).fetchall()
+                cursor.unregister("landing_batch")
+            if self._changes is not None:
+                cursor.execute("delete from activities.changed").fetchall()
+                cursor.execute(
+                    f"insert into activities.changed by name ({self._changes})"
+                ).fetchall()
+        self.holds = new[-1].number if new else self.holds
+        self._fresh = True
+
+    def cursor(self) -> DuckDBPyConnection:
+        cursor = self.connection.cursor()
+        cursor.execute(f"use {_quoted(self.path.stem)}").fetchall()
+        return cursor
+
+    def close(self) -> None:
+        self.connection.close()
+        _remove(self.path.parent)
+
+
+class ReadCopy:
+    """The copy of one file. Safe to use from several threads.
+
+    folder: where copies lie while they are open, this process's alone. memory: the limit of all
+    queries together, as DuckDB writes it.
+    """
+
+    def __init__(
+        self,
+        file: DuckDBFile,
+        folder: Path,
+        *,
+        memory: str,
+        threads: int,
+        rest_seconds: float = REST_SECONDS,
+    ) -> None:
+        self._file = file
+        self._folder = folder
+        self._memory = memory
+        self._threads = threads
+        self._rest_seconds = rest_seconds
+        self._turn = threading.Lock()
+        self._held = threading.local()
+        self._instance: _Instance | None = None
+        # What the landing side tells; it never waits for a copy that waits for it.
+        self._told = threading.Lock()
+        self._stamp: FileStamp | None = None
+        self._writing = False
+        self._landings: deque[_Landing] = deque()
+        self._landed = 0
+        self._landed_bytes = 0
+        self._following = False
+        self._numbers = itertools.count(1)
+        self._news = LandedNews()
+        self._building = 0
+        self._used_at = 0.0
+        self._failed_at: float | None = None
+        self._resting: threading.Thread | None = None
+        self._closed = threading.Event()
+        _remove(folder)
+
+    # -- reading
+
+    @contextlib.contextmanager
+    def reading(
+        self, wait: float, cancel: threading.Event | None, sql: str = ""
+    ) -> Iterator[tuple[DuckDBPyConnection, datetime | None]]:
+        """A connection in a read-only transaction that can run `sql`, and the latest landing that
+        it sees. Inside `kept` the one of that block.
+
+        Raises:
+            WarehouseUnavailable: there is no copy yet, and others keep the file. QueryCancelled:
+            cancelled while it waited. CopyFailed: read the file itself.
+        """
+        relations = _named(sql)
+        held: _Held | None = getattr(self._held, "one", None)
+        if held is not None and relations.isdisjoint(held.unmade):
+            yield held.cursor, held.last
+            return
+        instance, cursor, last = self._enter(wait, cancel, relations)
+        try:
+            yield cursor, last
+        finally:
+            cursor.close()
+            self._leave(instance)
+
+    @contextlib.contextmanager
+    def kept(
+        self, wait: float, cancel: threading.Event | None, sql: Sequence[str]
+    ) -> Iterator[None]:
+        """All reads of this thread inside the block see one state of the data, and are of `sql`."""
+        with self.reading(wait, cancel, "\n".join(sql)) as (cursor, last):
+            unmade = set() if self._instance is None else self._instance.unmade
+            self._held.one = _Held(cursor, last, frozenset(unmade))
+            try:
+                yield
+            finally:
+                self._held.one = None
+
+    # -- following the file
+
+    def landed(self, batch: LineBatch, lines: pa.Table, landed_at: datetime) -> None:
+        """Take in what this process has just landed in the file: `batch`, as columns in `lines`."""
+        with self._told:
+            self._landed += 1
+            self._news.add(batch)
+            if self._stamp is None:
+                return
+            self._landings.append(_Landing(self._landed, lines, landed_at))
+            self._landed_bytes += lines.nbytes
+            if self._landed_bytes > TAIL_BYTES:
+                self._forget()
+
+    def opened(self, stamp: FileStamp) -> None:
+        """This process begins to write to the file; somebody else may have before."""
+        with self._told:
+            if stamp != self._stamp:
+                self._forget()
+            self._writing = True
+
+    def closed(self, stamp: FileStamp) -> None:
+        """This process has written; the copy follows by `landed`."""
+        with self._told:
+            self._writing = False
+            if self._stamp is not None:
+                self._stamp = stamp
+
+    def state(self, customer: str | None, *, system: bool) -> str | None:
+        """As `Warehouse.data_state`; None where no copy stands."""
+        if self._building or self._instance is None or not self._stands():
+            return None
+        with self._told:
+            return self._news.mark(customer, system=system)
+
+    def _forget(self) -> None:
+        """The copy that there is can't be brought up to date."""
+        self._stamp = None
+        self._news.everything()
+        self._landings.clear()
+        self._landed_bytes = 0
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """A build of ours runs: questions are answered from before it, and from then on from a new
+        copy.
+        """
+        with self._turn:
+            self._building += 1
+        try:
+            yield
+        finally:
+            try:
+                if self._instance is not None:
+                    with contextlib.suppress(WarehouseError):
+                        self._follow()
+            finally:
+                with self._turn:
+                    self._building -= 1
+
+    def close(self) -> None:
+        """Remove the copy, now or after its last reader."""
+        self._closed.set()
+        with self._turn:
+            self._retire()
+
+    # -- the instance
+
+    def _enter(
+        self, wait: float, cancel: threading.Event | None, relations: Iterable[str]
+    ) -> tuple[_Instance, DuckDBPyConnection, datetime | None]:
+        with self._having_turn(wait, cancel):
+            if self._instance is None or not self._stands():
+                self._renew(wait, cancel)
+            instance = self._instance
+            assert instance is not None
+            try:
+                self._bring_up_to_date(instance)
+                instance.make(relations)
+                cursor = instance.cursor()
+                cursor.execute("begin transaction read only").fetchall()
+                last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
+            except duckdb.Error as error:
+                self._retire()
+                refuse(error)
+            instance.users += 1
+            return instance, cursor, last
+
+    def _stands(self) -> bool:
+        """Whether the copy shows what the file holds, or held when a build of ours began."""
+        with self._told:
+            known, writing = self._stamp, self._writing
+        return self._building > 0 or (known is not None and (writing or self._file.look() == known))
+
+    def _bring_up_to_date(self, instance: _Instance) -> None:
+        with self._told:
+            landings = list(self._landings)
+        instance.take(landings)
+        with self._told:
+            while not self._following and self._landings:
+                if self._landings[0].number > instance.holds:
+                    break
+                self._landings.popleft()
+
+    def _leave(self, instance: _Instance) -> None:
+        with self._turn:
+            instance.users -= 1
+            if instance.retired and not instance.users:
+                instance.close()
+            self._used_at = time.monotonic()
+            if self._instance is not None and self._resting is None:
+                self._resting = threading.Thread(
+                    target=self._rest, name="cdesk-copy-rest", daemon=True
+                )
+                self._resting.start()
+
+    @contextlib.contextmanager
+    def _having_turn(self, wait: float, cancel: threading.Event | None) -> Iterator[None]:
+        deadline = time.monotonic() + wait
+        while not self._turn.acquire(timeout=_LOCK_POLL):
+            if cancel is not None and cancel.is_set():
+                raise QueryCancelled("the query was cancelled before it started")
+            if time.monotonic() >= deadline:
+                raise WarehouseUnavailable("the warehouse is being copied; try again in a moment")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _follow(self) -> None:
+        """A new copy beside the old one, which answers meanwhile."""
+        with self._told:
+            if self._file.look() == self._stamp:
+                return
+            self._following = True
+        try:
+            made = self._open(None, None)
+            try:
+                self._bring_up_to_date(made)
+            except WarehouseError:
+                made.close()
+                raise
+            with self._turn:
+                self._retire()
+                self._instance = made
+        finally:
+            with self._told:
+                self._following = False
+
+    def _renew(self, wait: float, cancel: threading.Event | None) -> None:
+        failed = self._failed_at
+        if failed is not None and time.monotonic() - failed < RETRY_SECONDS:
+            raise CopyFailed("the warehouse could not be copied a moment ago")
+        self._retire()
+        self._instance = self._open(wait, cancel)
+
+    def _open(self, wait: float | None, cancel: threading.Event | None) -> _Instance:
+        folder = self._folder / str(next(self._numbers))
+        path = folder / self._file.path.name
+        try:
+            with self._file.still(wait, cancel) as source:
+                make_private_folder(folder)
+                _copy(source, path)
+                with self._told:
+                    # Nobody lands now: what has landed is in the copy.
+                    self._stamp, holds, self._landed_bytes = self._file.look(), self._landed, 0
+                    self._news.everything()
+            instance = _opened(path, self._memory, self._threads, holds)
+        except (OSError, duckdb.Error) as error:
+            _remove(folder)
+            self._failed_at = time.monotonic()
+            reason = str(error).strip().split("\n", 1)[0]
+            logger.warning("warehouse not copied", extra={"facts": {"reason": reason}})
+            raise CopyFailed(f"the warehouse could not be copied: {reason}") from None
+        except BaseException:
+            _remove(folder)
+            raise
+        self._failed_at = None
+        return instance
+
+    def _retire(self) -> None:
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.retired = True
+            if not instance.users:
+                instance.close()
+
+    def _rest(self) -> None:
+        while True:
+            left = self._used_at + self._rest_seconds - time.monotonic()
+            if left > 0:
+                self._closed.wait(left)
+            with self._turn:
+                used = self._instance is not None and self._instance.users
+                rested = time.monotonic() - self._used_at >= self._rest_seconds
+                if self._closed.is_set() or (rested and not used):
+                    self._retire()
+                    with self._told:
+                        self._forget()
+                    self._resting = None
+                    return
+                if rested:
+                    self._used_at = time.monotonic()
+
+
+def _opened(path: Path, memory: str, threads: int, holds: int) -> _Instance:
+    """An instance over the copied file with everything that questions name."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            **{name: value for name, value in READ_CONFIG.items() if "external" not in name},
+            "threads": threads,
+            "memory_limit": memory,
+            "temp_directory": str(path.with_suffix(".tmp")),
+        },
+    )
+    try:
+        name = _quoted(path.stem)
+        attached = str(path).replace("'", "''")
+        connection.execute(f"attach '{attached}' as store (read_only)").fetchall()
+        connection.execute(f"attach ':memory:' as {name}").fetchall()
+        connection.execute(f"use {name}").fetchall()
+        connection.execute("create schema activities").fetchall()
+        changes, statements = _make_relations(connection)
+        for setting in (
+            "set global TimeZone = 'UTC'",
+            "set global enable_external_access = false",
+            "set global lock_configuration = true",
+        ):
+            connection.execute(setting).fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return _Instance(connection, path, changes, statements, holds)
+
+
+def _make_relations(connection: DuckDBPyConnection) -> tuple[str | None, dict[str, str]]:
+    """`landing` and `events_live` here. Returns the query of what events_live shows beyond events
+    (None where the project has none), and for each other relation of the copy the statement that
+    makes it here: to make a view is to bind it, so that each waits until it is asked for.
+    """
+    tables = {str(row[0]) for row in connection.execute(_TABLES).fetchall()}
+    views = {str(row[0]): str(row[1]) for row in connection.execute(_VIEWS).fetchall()}
+    found = connection.execute(_CHANGES).fetchall()
+    relations = tables | views.keys()
+    changes = str(found[0][0]) if found and {"events", "events_live"} <= relations else None
+    statements = {
+        relation: f"create view activities.{_quoted(relation)} as "
+        f"select * from store.activities.{_quoted(relation)}"
+        for relation in relations - {"landing", "events_live"}
+    }
+    if "landing" in relations:
+        connection.execute(_LANDED_SINCE).fetchall()
+        connection.execute(_LANDING).fetchall()
+    if changes is not None:
+        connection.execute(_CHANGED).fetchall()
+        connection.execute(_EVENTS_LIVE).fetchall()
+    elif "events_live" in views:
+        statements["events_live"] = views["events_live"]
+    for view in _above(views, "events_live"):
+        statements[view] = views[view]
+    return changes, statements
+
+
+def _named(text: str) -> set[str]:
+    """The relations that a query names."""
+    return set(_RELATION.findall(text))
+
+
+def _above(views: Mapping[str, str], name: str) -> set[str]:
+    """The views that stand on `name`."""
+    found: set[str] = set()
+    wanted = [name]
+    while wanted:
+        one = wanted.pop()
+        new = {view for view, text in views.items() if one in _named(text)} - found - {name}
+        found |= new
+        wanted += new
+    return found
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The file and what its write-ahead log holds, blocks shared where the file system can."""
+    for suffix in ("", ".wal"):
+        one, other = source.with_name(source.name + suffix), target.with_name(target.name + suffix)
+        if suffix and not one.exists():
+            continue
+        with one.open("rb") as given:
+            fd = open_private(other, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with os.fdopen(fd, "wb") as made:
+                size = os.fstat(given.fileno()).st_size
+                if _share_blocks(given.fileno(), made.fileno()):
+                    continue
+                if size > COPY_BYTES:
+                    raise OSError(
+                        f"{size:,} bytes are too many where the file system shares no blocks"
+                    )
+                shutil.copyfileobj(given, made, 1 << 20)
+
+
+def _share_blocks(given: int, made: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(made, _FICLONE, given)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(folder: Path) -> None:
+    """What cannot be removed now goes with the next start."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

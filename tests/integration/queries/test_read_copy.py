@@ -1,0 +1,243 @@
+"""Questions of a worker that stays read a copy: they answer what the file would, and wait for
+nobody who holds it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from landing_table import event
+
+from cdesk.contract.catalog import Template
+from cdesk.core.errors import WarehouseError
+from cdesk.core.identity import Caller
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.protocol import LandedLine
+from tests.integration.queries.conftest import ADA, BOB, Built
+
+HOLD = (
+    "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+    "sys.stdin.read()"
+)
+WHOLE_STREAM = Template(
+    "stream",
+    "",
+    "org",
+    (),
+    'select * from "warehouse"."activities"."events_live" order by _activity_id, ts',
+    (),
+    {},
+    "0" * 16,
+)
+LANDING = Template(
+    "landing", "", "org", (), "select count(*) from activities.landing", (), {}, "1" * 16
+)
+
+
+class Two:
+    """One warehouse file, asked by its copy and directly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "warehouse.duckdb"
+        self.copies = folder / "copies"
+        self.by_copy = DuckDBWarehouse(self.path, copies=self.copies, read_wait=10)
+        self.directly = DuckDBWarehouse(self.path)
+        self._offset = 0
+
+    def both(self, template: Template, binds: list[Any]) -> tuple[list[Any], list[Any]]:
+        return ask(self.by_copy, template, binds), ask(self.directly, template, binds)
+
+    def line(self, id: str, payload: bytes, kind: str = "event") -> LandedLine:
+        self._offset += len(payload) + 1
+        return LandedLine(id, kind, payload.decode(), "late.ndjson", self._offset)
+
+
+def ask(warehouse: DuckDBWarehouse, template: Template, binds: list[Any]) -> list[Any]:
+    with warehouse.run_template(
+        template, binds, query_tag="cdesk_00c0ffee", timeout_seconds=30
+    ) as outcome:
+        rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+        for row in rows:
+            row.pop("as_of", None)  # the moment of the question
+        return [outcome.as_of, outcome.schema.names, *(tuple(row.values()) for row in rows)]
+
+
+@pytest.fixture
+def two(original: Built, tmp_path: Path) -> Iterator[Two]:
+    shutil.copy(original.home.warehouse, tmp_path / "warehouse.duckdb")
+    made = Two(tmp_path)
+    yield made
+    made.by_copy.close()
+
+
+def binds_of(template: Template, caller: Caller) -> list[Any]:
+    return template.bind(
+        template.check_params(template.example),
+        customer=caller.customer,
+        is_analyst=caller.is_analyst,
+    )
+
+
+def test_every_template_of_the_stream_answers_from_the_copy_as_from_the_file(
+    original: Built, two: Two
+) -> None:
+    now = time.time_ns()
+    id, new = event(customer=BOB.customer, ts_ns=now)
+    two.by_copy.land([two.line(id, new)])
+    for template in original.catalog.templates.values():
+        if not re.search(r'"(events|events_live|landing)"', template.sql):
+            continue  # relations that the copy shows as they are
+        for caller in (ADA, BOB):
+            if template.scope == "org" and not caller.is_analyst:
+                continue
+            by_copy, directly = two.both(template, binds_of(template, caller))
+            assert sorted(map(str, by_copy)) == sorted(map(str, directly)), template.name
+
+
+def test_what_lands_is_in_the_stream_at_once_numbered_as_a_build_would(two: Two) -> None:
+    """Late, repeated, broken and other customers' lines, in several landings."""
+    assert len(set(map(str, two.both(WHOLE_STREAM, [])))) == 1
+    day = 86_400 * 10**9
+    late = [event(customer="ada@example.com", ts_ns=time.time_ns() - n * day) for n in range(12)]
+    ids = [id for id, _ in late]
+    landings = [
+        [two.line(*late[0]), two.line(*late[7])],
+        [two.line(*late[0]), two.line(ids[1], b'{"v":1}'), two.line(*late[1])],
+        [two.line(id, line) for id, line in late],
+        [two.line(*event(customer="new@example.com", ts_ns=time.time_ns()))],
+    ]
+    for lines in landings:
+        two.by_copy.land(lines)
+        by_copy, directly = two.both(WHOLE_STREAM, [])
+        assert by_copy == directly
+    assert {row[12] for row in by_copy[2:]} >= set(ids)
+
+
+def test_a_question_does_not_wait_for_a_build_that_holds_the_file(two: Two) -> None:
+    before = ask(two.by_copy, WHOLE_STREAM, [])
+    with (
+        two.by_copy.building(),
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(two.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as build,
+    ):
+        assert build.stdout is not None
+        assert build.stdout.readline().strip() == b"held"
+        held = duckdb.connect(":memory:")  # the file can't be had by anybody else
+        with pytest.raises(duckdb.IOException), closing(held):
+            held.execute(f"attach '{two.path}' (read_only)")
+        assert ask(two.by_copy, WHOLE_STREAM, []) == before
+        assert build.poll() is None
+        build.communicate()
+
+
+def test_what_another_process_wrote_is_seen_by_the_next_question(two: Two) -> None:
+    ask(two.by_copy, LANDING, [])
+    id, line = event(customer="ada@example.com", ts_ns=time.time_ns())
+    two.directly.land([two.line(id, line)])
+    by_copy, directly = two.both(LANDING, [])
+    assert by_copy == directly
+    two.by_copy.land([two.line(*event())])  # and what it wrote before a landing of ours
+    two.directly.land([two.line(*event())])
+    two.by_copy.land([two.line(*event())])
+    by_copy, directly = two.both(LANDING, [])
+    assert by_copy == directly
+
+
+def test_questions_of_one_block_see_one_state(two: Two) -> None:
+    with two.by_copy.reading([LANDING]):
+        before = ask(two.by_copy, LANDING, [])
+        landing = threading.Thread(target=lambda: two.by_copy.land([two.line(*event())]))
+        landing.start()
+        landing.join(10)
+        assert ask(two.by_copy, LANDING, []) == before
+        # A relation that the block did not name is read all the same.
+        assert len(ask(two.by_copy, WHOLE_STREAM, [])) > 2
+    assert ask(two.by_copy, LANDING, [])[2] == (before[2][0] + 1,)
+
+
+def test_a_landing_under_way_keeps_no_question_waiting(two: Two) -> None:
+    ask(two.by_copy, LANDING, [])
+    with two.by_copy.bulk():
+        two.by_copy.land([two.line(*event())])
+        found: list[Any] = []
+        asking = threading.Thread(target=lambda: found.extend(ask(two.by_copy, LANDING, [])))
+        asking.start()
+        asking.join(10)
+        assert found == ask(two.by_copy, LANDING, [])
+
+
+def test_a_copy_too_far_behind_is_made_anew(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdesk.warehouse.read_copy.TAIL_BYTES", 1_000)
+    ask(two.by_copy, LANDING, [])
+    (first,) = two.copies.iterdir()
+    two.by_copy.land([two.line(*event()) for _ in range(20)])
+    by_copy, directly = two.both(LANDING, [])
+    assert by_copy == directly
+    assert first not in set(two.copies.iterdir())
+
+
+def test_where_no_copy_can_be_made_the_file_is_read(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cdesk.warehouse.read_copy._copy", full)
+    by_copy, directly = two.both(WHOLE_STREAM, [])
+    assert by_copy == directly
+    with two.by_copy.reading([LANDING]):
+        assert ask(two.by_copy, LANDING, [])
+
+
+def test_nothing_of_a_copy_stays_behind(original: Built, tmp_path: Path) -> None:
+    shutil.copy(original.home.warehouse, tmp_path / "warehouse.duckdb")
+    left = tmp_path / "copies" / "7"
+    left.mkdir(parents=True)
+    (left / "warehouse.duckdb").write_bytes(b"of a worker that was killed")
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", copies=tmp_path / "copies")
+    assert not left.exists()
+    ask(warehouse, LANDING, [])
+    assert list((tmp_path / "copies").iterdir())
+    warehouse.close()
+    assert not list((tmp_path / "copies").iterdir())
+
+
+def test_a_copy_is_as_closed_as_the_file(two: Two) -> None:
+    """The second wall: even SQL that is none of the catalog could do nothing."""
+    for sql in (
+        "insert into activities.landed_since select * from activities.landing",
+        "delete from activities.changed",
+        "create table activities.own (n integer)",
+        "copy activities.landing to 'stolen.csv'",
+        "attach 'other.db'",
+        "detach store",
+        "set enable_external_access = true",
+        "select * from read_text('/etc/hosts')",
+    ):
+        statement = Template("own", "", "org", (), sql, (), {}, "2" * 16)
+        with pytest.raises(WarehouseError):
+            ask(two.by_copy, statement, [])
+    with two.by_copy._questions(LANDING.sql) as (cursor, _):
+        for sql in (
+            "insert into activities.landed_since select * from activities.landing",
+            "attach 'other.db'",
+            "set enable_external_access = true",
+            "copy (select 1) to 'stolen.csv'",
+        ):
+            with pytest.raises(duckdb.Error):
+                cursor.execute(sql).fetchall()
