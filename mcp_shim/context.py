@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -15,6 +15,8 @@ from cdesk.state.snapshot import ContextRow
 from mcp_shim.readers import Readers
 
 Json = dict[str, Any]
+_Loaded: TypeAlias = tuple[list[tuple[Any, ...]], object, frozenset[str], str | None]
+"""Pending insights, the last landing's fact, the ids of what is forgotten, what is given up."""
 
 MIN_CONTEXT_BYTES: Final = 2_048
 WRITTEN_NOTE: Final = (
@@ -30,17 +32,11 @@ in it.
 """
 MAX_PENDING: Final = 200
 _PENDING: Final = """
-select
-    pending.id, pending.ts, pending.subject, pending.metric, pending.value,
-    pending.provenance_query_hash,
-    (select value from worker_status where key = 'last_landing'),
-    (select value from worker_status where key = 'pressure')
-from (select 1)
-left join (
-    select * from pending_insights where customer = ? order by ts desc, id desc limit ?
-) as pending on true
-order by pending.ts desc, pending.id desc
+select id, ts, subject, metric, value, provenance_query_hash
+from pending_insights where customer = ? order by ts desc, id desc limit ?
 """
+_FACTS: Final = "select key, value from worker_status where key in ('last_landing', 'pressure')"
+_VERSION: Final = "pragma data_version"
 
 PRIORITY: Final = (
     "insights",
@@ -160,6 +156,8 @@ class CustomerContext:
         self.unsaved: list[Json] = []
         self._last: tuple[tuple[Any, ...], tuple[Json, bytes]] | None = None
         """What the last answer was made of, and the answer."""
+        self._seen: tuple[object, int, int] | None = None
+        self._loaded: _Loaded = ([], None, frozenset(), None)
 
     def answer(self, max_bytes: int = DEFAULT_CONTEXT_BYTES) -> tuple[Json, bytes]:
         """What get_context answers, and the same as UTF-8 JSON of at most `max_bytes`.
@@ -216,14 +214,25 @@ class CustomerContext:
         """Drop an insight that state.db did not take."""
         self.unsaved = [item for item in self.unsaved if item["insight_id"] != insight_id]
 
-    def _load_pending(
-        self, connection: sqlite3.Connection
-    ) -> tuple[list[tuple[Any, ...]], object, frozenset[str], str | None]:
-        rows = connection.execute(_PENDING, (self._customer, MAX_PENDING)).fetchall()
-        landing = orjson.loads(rows[0][6]) if rows[0][6] else None
-        hidden = hidden_insights(connection, self._customer)
-        pressed = _pressed(orjson.loads(rows[0][7])) if rows[0][7] else None
-        return [row[:6] for row in rows if row[0] is not None], landing, hidden, pressed
+    def _load_pending(self, connection: sqlite3.Connection) -> _Loaded:
+        """Read again where state.db was written to since, by others or over this connection.
+
+        https://www.sqlite.org/pragma.html#pragma_data_version
+        """
+        (version,) = connection.execute(_VERSION).fetchone()
+        seen = (connection, version, connection.total_changes)
+        if seen != self._seen:
+            rows = connection.execute(_PENDING, (self._customer, MAX_PENDING)).fetchall()
+            facts = {key: orjson.loads(value) for key, value in connection.execute(_FACTS)}
+            pressure = facts.get("pressure")
+            self._loaded = (
+                rows,
+                facts.get("last_landing"),
+                hidden_insights(connection, self._customer),
+                None if pressure is None else _pressed(pressure),
+            )
+            self._seen = seen
+        return self._loaded
 
     def _pending(self, rows: list[tuple[Any, ...]]) -> list[Json]:
         """Insights on their way, newest first."""

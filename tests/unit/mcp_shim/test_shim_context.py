@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
 from mcp_shim.context import (
     MIN_CONTEXT_BYTES,
     PRIORITY,
@@ -105,3 +106,33 @@ def test_reading_a_context_leaves_no_trace_in_the_queue(state_home: StateDirecto
     assert answer["stale"]
     assert orjson.loads(text) == answer
     assert list(state_home.queue.iterdir()) == []
+
+
+def test_pending_insights_are_read_again_only_when_state_db_was_written(
+    state_home: StateDirectory,
+) -> None:
+    """By another process, or over the reader's own connection."""
+    insert = (
+        "insert into pending_insights (id, customer, ts, subject, metric, value) "
+        "values (?, 'ada@example.com', '2026-01-01T00:00:00.000000Z', 's', 'm', '1')"
+    )
+    with (
+        closing(Readers.of(state_home)) as readers,
+        closing(open_state(state_home.state_db)) as other,
+    ):
+        context = CustomerContext(readers, "ada@example.com")
+
+        def pending() -> list[str]:
+            return [item["insight_id"] for item in context.answer()[0]["pending"]]
+
+        asked: list[str] = []
+        own = readers.state.connection()
+        own.set_trace_callback(asked.append)
+        assert pending() == pending() == []
+        assert sum("from pending_insights" in text for text in asked) == 1
+        other.execute(insert, ("a",))
+        assert pending() == ["a"]
+        own.execute(insert, ("b",))
+        assert pending() == ["b", "a"]
+        other.execute("delete from pending_insights where id = 'a'")
+        assert pending() == ["b"]
