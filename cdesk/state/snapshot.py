@@ -8,10 +8,12 @@ import contextlib
 import itertools
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import orjson
 
 from cdesk.core.errors import NewerVersion, SnapshotDamaged, SnapshotError
 from cdesk.core.home import make_private_file
@@ -169,7 +171,9 @@ class SnapshotWriter:
         sample: list[tuple[str, str]] = []
         try:
             with contextlib.closing(self._open()) as connection:
-                if complete:
+                # Where nobody is known yet, nobody has to be removed.
+                others = complete and connection.execute(_ANYBODY).fetchone() is not None
+                if others:
                     connection.execute(
                         "create temp table seen (customer text primary key) without rowid"
                     )
@@ -177,15 +181,16 @@ class SnapshotWriter:
                 while True:
                     batch = list(itertools.islice(source, self.BATCH))
                     connection.execute("begin immediate")
-                    for row in batch:
-                        latest = max(latest, row.updated_at)
-                        if connection.execute(
-                            _UPSERT, (row.customer, row.context, row.version, row.updated_at)
-                        ).rowcount:
-                            changed += 1
-                            if len(sample) < self.SAMPLE:
-                                sample.append((row.customer, row.version))
-                    if complete:
+                    before = connection.total_changes
+                    if len(sample) < self.SAMPLE:
+                        sample += self._changing(connection, batch)[: self.SAMPLE - len(sample)]
+                    connection.executemany(
+                        _UPSERT,
+                        [(row.customer, row.context, row.version, row.updated_at) for row in batch],
+                    )
+                    changed += connection.total_changes - before
+                    latest = max([latest, *(row.updated_at for row in batch)])
+                    if others:
                         connection.executemany(
                             "insert or ignore into seen values (?)",
                             [(row.customer,) for row in batch],
@@ -193,7 +198,7 @@ class SnapshotWriter:
                     if len(batch) < self.BATCH:
                         break
                     connection.execute("commit")
-                if complete:
+                if others:
                     removed = connection.execute(
                         "delete from context where customer not in (select customer from seen)"
                     ).rowcount
@@ -207,6 +212,16 @@ class SnapshotWriter:
         except (sqlite3.Error, OSError) as error:
             raise _write_error(self._path, error) from None
         return Renewal(changed, removed, latest or None, tuple(sample))
+
+    def _changing(
+        self, connection: sqlite3.Connection, batch: Sequence[ContextRow]
+    ) -> list[tuple[str, str]]:
+        """(customer, version) of the rows that are new here, or of another version."""
+        names = orjson.dumps([row.customer for row in batch]).decode()
+        known = dict(connection.execute(_VERSIONS, (names,)).fetchall())
+        return [
+            (row.customer, row.version) for row in batch if known.get(row.customer) != row.version
+        ]
 
     def check(self) -> None:
         """Read the whole file once.
@@ -276,6 +291,10 @@ def require_known_snapshot(connection: sqlite3.Connection) -> int:
     return version
 
 
+_ANYBODY: Final = "select 1 from context limit 1"
+_VERSIONS: Final = (
+    "select customer, version from context where customer in (select value from json_each(?))"
+)
 _UPSERT: Final = (
     "insert into context (customer, context, version, updated_at) values (?, ?, ?, ?) "
     "on conflict (customer) do update set context = excluded.context, version = excluded.version, "

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from cdesk.contract.catalog import Template
 from cdesk.contract.records import TAG_PATTERN
-from cdesk.core.clock import NowNs, format_ts, parse_ts, to_ns
+from cdesk.core.clock import NowNs, parse_ts, to_ns
 from cdesk.core.errors import (
     QueryCancelled,
     QueryTimedOut,
@@ -47,8 +47,9 @@ _POSITIONS: Final = (
     "where source_file in (select name from wanted_files) group by source_file"
 )
 _CONTEXT: Final = (
-    "select customer, cast(context as varchar), version, updated_at from activities.context_cache "
-    "where ?::timestamp is null or updated_at > ?::timestamp order by customer"
+    "select customer, encode(cast(context as varchar)) as context, version, "
+    "strftime(updated_at, '%Y-%m-%dT%H:%M:%S.%fZ') as updated_at from activities.context_cache "
+    "where ?::timestamp is null or updated_at > ?::timestamp"
 )
 _MARK: Final = "select max(landed_at), count(*) from activities.landing"
 _EXPLAIN: Final = "explain "
@@ -57,6 +58,7 @@ _TAG = re.compile(TAG_PATTERN[:-1] + r"\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _BATCH_ROWS: Final = 65_536
+_CONTEXT_ROWS: Final = 4_096
 _WATCH_SECONDS: Final = 0.05
 _WATCH_IDLE_TURNS: Final = 20
 
@@ -155,8 +157,10 @@ class DuckDBWarehouse:
     @contextlib.contextmanager
     def _questions(
         self, sql: str, wait: float | None = None, cancel: threading.Event | None = None
-    ) -> Iterator[tuple[DuckDBPyConnection, datetime]]:
-        """A connection that can run `sql`, and the latest landing that it sees."""
+    ) -> Iterator[tuple[DuckDBPyConnection, datetime | None]]:
+        """A connection that can run `sql`, and the latest landing that it sees, where that is known
+        already.
+        """
         wait = self._read_wait if wait is None else wait
         with contextlib.ExitStack() as stack:
             if self._copy is not None and not self._file.kept_here:
@@ -167,12 +171,7 @@ class DuckDBWarehouse:
                 else:
                     yield cursor, _utc(last) or _EPOCH
                     return
-            cursor = stack.enter_context(self._file.reading(wait, cancel))
-            try:
-                last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
-            except duckdb.Error as error:
-                refuse(error)
-            yield cursor, _utc(last) or _EPOCH
+            yield stack.enter_context(self._file.reading(wait, cancel)), None
 
     def positions(self, source_files: Sequence[str]) -> dict[str, int]:
         if not source_files:
@@ -222,6 +221,8 @@ class DuckDBWarehouse:
         ):
             try:
                 cursor.execute("set variable query_tag = ?", [query_tag]).fetchall()
+                if as_of is None:
+                    as_of = _utc(cursor.execute(_LAST_LANDED).fetchall()[0][0]) or _EPOCH
                 reader = cursor.sql(sql, params=list(binds)).to_arrow_reader(_BATCH_ROWS)
             except (duckdb.Error, OSError, pa.ArrowException) as error:
                 watch.explain(error)
@@ -244,17 +245,15 @@ class DuckDBWarehouse:
         return "\n".join(str(row[-1]) for row in rows)
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
+        """Streamed: memory holds a few thousand rows, whatever the number of customers."""
         bound = None if since is None else parse_ts(since).replace(tzinfo=None)
         with self._questions(_CONTEXT) as (cursor, _):
             try:
-                cursor.execute(_CONTEXT, [bound, bound])
-                while rows := cursor.fetchmany(256):
-                    for customer, context, version, updated_at in rows:
-                        stamp = _utc(updated_at) or _EPOCH
-                        yield ContextRow(
-                            customer, context.encode("utf-8"), version, format_ts(to_ns(stamp))
-                        )
-            except duckdb.Error as error:
+                reader = cursor.sql(_CONTEXT, params=[bound, bound]).to_arrow_reader(_CONTEXT_ROWS)
+                for batch in reader:
+                    columns = [column.to_pylist() for column in batch.columns]
+                    yield from map(ContextRow, *columns)
+            except (duckdb.Error, OSError, pa.ArrowException) as error:
                 refuse(error)
 
     def data_state(self, customer: str | None, *, system: bool) -> str | None:
