@@ -245,7 +245,7 @@ def main(argv: list[str] | None = None) -> int:
     print(
         f"idle worker over {given.idle_seconds:.0f} s: {idle['cpu_percent']} % of one CPU, "
         f"{idle['rss_mib']} MiB; "
-        f"a warm builder holds {child:.0f} MiB more, until it has been idle for ten minutes"
+        f"a warm builder holds {child:.0f} MiB more, until it has been idle for 75 seconds"
     )
     return 0
 

@@ -36,7 +36,10 @@ from cdesk_app.worker.dbt.project import DbtProject
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-IDLE_SECONDS: Final = 600.0
+IDLE_SECONDS: Final = 75.0
+"""So long a child waits for the next build: those for insights come a minute apart, all others five
+minutes or more.
+"""
 
 
 class WarmDbt:
