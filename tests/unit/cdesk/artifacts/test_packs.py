@@ -85,11 +85,11 @@ def test_a_small_result_gets_its_file_when_it_is_opened(tmp_path: Path) -> None:
     uri = store.uri("ada@example.com", IDS[0])
     store.keep(uri, b"rows")
     assert store.exists(uri)
-    assert store.content(uri) == b"rows"
+    assert store.source(uri) == b"rows"
     assert list(store.artifact_ids()) == [(IDS[0], uri)]
     assert not list(tmp_path.rglob("*.parquet"))
     assert store.path(uri).read_bytes() == b"rows"
-    assert store.content(uri) == store.path(uri)
+    assert store.source(uri) == store.path(uri)
     assert store.remove(uri)
     assert not store.exists(uri)
     assert store.remove_abandoned() == 1
