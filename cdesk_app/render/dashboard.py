@@ -177,11 +177,21 @@ def _findings(found: Overview, zone: tzinfo, now: datetime) -> list[Finding]:
 
     made = []
     if found.kill_switch.on:
+        reason = found.kill_switch.reason
+        why = f": {shown_text(reason, limit=200)}" if reason else ""
         made.append(
             Finding(
-                "Queries are switched off", since(found.kill_switch.since), "cdesk kill-switch off"
+                f"Queries are switched off{why}",
+                since(found.kill_switch.since),
+                "cdesk kill-switch off",
             )
         )
+    if found.spent.problem is not None:
+        what = f"What is spent cannot be read: {shown_text(found.spent.problem, limit=200)}"
+        made.append(Finding(what, since(found.spent.read_at), "cdesk doctor"))
+    if found.pressure.step:
+        what = f"Under pressure, {shown_text(str(found.pressure.reason), limit=200)}"
+        made.append(Finding(what, since(found.pressure.at), "cdesk status"))
     if found.breaker.state == "open":
         reason = f": {found.breaker.reason}" if found.breaker.reason else ""
         made.append(

@@ -21,7 +21,7 @@ from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.facts import Fact, KillSwitch, write_status
-from cdesk.state.status import BreakerState, LastBuild, Quarantined
+from cdesk.state.status import BreakerState, LastBuild, Pressure, Quarantined, Spent
 from cdesk_app.render.app import make_app
 from cdesk_app.render.board_pages import board_routes
 from cdesk_app.render.server import make_renderer, make_source
@@ -197,6 +197,9 @@ def test_a_year_of_figures_is_held_against_its_targets(visitor: Visitor, site: S
     ("facts", "said", "todo"),
     [
         ([KillSwitch(on=True, since="2026-01-31T12:00:00.000000Z")], "switched off", "kill-switch"),
+        ([KillSwitch(on=True, reason="cost guard: <b>5 credits</b>")], "off: cost guard: &lt;b&gt;5", "kill-switch"),
+        ([Spent(problem="no privilege on the meter")], "cannot be read: no privilege", "cdesk doctor"),
+        ([Pressure(step=2, reason="60,000 records wait")], "Under pressure, 60,000", "cdesk status"),
         ([BreakerState(state="open", reason="disk full")], "disk full", "cdesk doctor"),
         ([LastBuild(status="build_failed", message="events: <b>no</b>")], "build failed: events: &lt;b&gt;", "worker --once"),
         ([Quarantined(lines=3, at="2026-01-31T12:00:00.000000Z")], "3 lines in quarantine", "quarantine list"),
@@ -284,7 +287,20 @@ def test_the_board_is_live_from_empty_to_full_to_broken(site: Site, page: Page) 
         "() => [...document.images].length >= 5 && [...document.images].every((image) => image.naturalWidth > 100)"
     )
     picture(page, "dashboard")
-    keep(site.home, BreakerState(state="open", reason="disk full"))
+    keep(
+        site.home,
+        BreakerState(state="open", reason="disk full"),
+        KillSwitch(
+            on=True,
+            reason="cost guard: 5.35 credits today, the cap is 5.00",
+            since="2026-01-31T11:58:00.000000Z",
+        ),
+        Pressure(
+            step=2,
+            reason="60,000 records and 3 queries wait: given up are fresh builds, previews",
+            at="2026-01-31T11:59:00.000000Z",
+        ),
+    )
     page.wait_for_function(
         "() => document.querySelector('.findings')?.textContent.includes('disk full')"
     )
