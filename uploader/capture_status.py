@@ -46,7 +46,7 @@ def capture_status(settings: Settings, home: StateDirectory) -> CaptureStatus:
     files = list(source.discover(findings))
     counts: dict[str, dict[str, int]] = {}
     places: dict[str, Place] = {}
-    path = home.root / "capture.db"
+    path = home.capture
     if path.exists():
         with closing(CaptureStore(path)) as store:
             places = store.places()

@@ -151,7 +151,7 @@ def import_histories(
     files, first, last = 0, None, None
     try:
         with (
-            closing(CaptureStore(home.root / "capture.db")) as store,
+            closing(CaptureStore(home.capture)) as store,
             closing(BacklogWriter(home)) as writer,
         ):
             capture = Capture(

@@ -125,6 +125,11 @@ class StateDirectory:
         return self.root / "imports.db"
 
     @property
+    def capture(self) -> Path:
+        """What capture remembers of Claude's own histories."""
+        return self.root / "capture.db"
+
+    @property
     def erasing(self) -> Path:
         """Erasures that have begun and not ended."""
         return self.root / "erasing.json"

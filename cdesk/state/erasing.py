@@ -79,6 +79,19 @@ def erase_snapshot(path: Path, customer: str) -> int:
         return _deleted(connection, "delete from context where customer = ?", customer)
 
 
+def erase_capture(path: Path) -> int:
+    """Forget what capture knows of this computer's activities, and keep how far it has read, so
+    that what was erased is not read again; how many activities. Raises as erase_state.
+    """
+    if not path.exists():
+        return 0
+    with _opened(path) as connection:
+        facts = _deleted(connection, "delete from facts")
+        _deleted(connection, "delete from requests")
+        _deleted(connection, "update files set context = '{}' where context <> '{}'")
+    return facts
+
+
 def _tables_of_customers(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """Tables with a column `customer`, and their columns."""
     tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()

@@ -2,11 +2,11 @@
 
     cdesk.zip
       manifest.json    version, who made it when, and of each member its size and SHA-256
-      state.db, access.db, context.db, imports.db
+      state.db, access.db, context.db, imports.db, capture.db
       queue/…          what waits and what has landed, locks aside
       warehouse.duckdb (embedded default)
       artifacts/…      stored results
-      config.toml, catalog.json, link_keys.json
+      config.toml, catalog.json, link_keys.json, kill_switch.json
       seal             SHA-256 of manifest.json
 
 It is made while the worker runs. Landings and builds wait for it: queue and warehouse are copied
@@ -49,8 +49,8 @@ WAIT_SECONDS: Final = 60.0
 """How long a landing or a build under way is waited for."""
 MANIFEST: Final = "manifest.json"
 SEAL: Final = "seal"
-_DATABASES: Final = ("state.db", "context.db", "access.db", "imports.db")
-_FILES: Final = ("config.toml", "catalog.json", "link_keys.json")
+_DATABASES: Final = ("state.db", "context.db", "access.db", "imports.db", "capture.db")
+_FILES: Final = ("config.toml", "catalog.json", "link_keys.json", "kill_switch.json")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,3}\Z")
 _CHUNK: Final = 1 << 20
 _MOST_MANIFEST: Final = 256 * 1024 * 1024

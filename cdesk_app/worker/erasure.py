@@ -41,7 +41,13 @@ from cdesk.core.errors import (
 from cdesk.core.home import StateDirectory, write_private
 from cdesk.core.identity import customer_key
 from cdesk.core.locks import FileLock
-from cdesk.state.erasing import erase_access, erase_snapshot, erase_state, held_artifacts
+from cdesk.state.erasing import (
+    erase_access,
+    erase_capture,
+    erase_snapshot,
+    erase_state,
+    held_artifacts,
+)
 from cdesk_app.worker.dbt.build import Builder
 from cdesk_app.worker.dbt.project import dbt_environment, locate_project
 from uploader.erasing import erase_log, erase_queue, spellings
@@ -280,6 +286,11 @@ class _Erasure:
         shutil.rmtree(home.copies, ignore_errors=True)
         self._report.count("contexts in the snapshot", erase_snapshot(home.context_db, customer))
         self._report.count("tokens and sessions", erase_access(home.access_db, customer))
+        if customer == self._settings.customer:  # whose histories are captured here
+            self._report.count("captured activities", erase_capture(home.capture))
+        if home.kill_switch.exists() and _holds(home.kill_switch, spellings(customer)):
+            switch = orjson.loads(home.kill_switch.read_bytes())
+            write_private(home.kill_switch, orjson.dumps({**switch, "reason": None}))
         counts = erase_state(home.state_db, customer, changed_files=sorted(self._changed))
         for what, number in counts.items():
             self._report.count(what.replace("_", " "), number)

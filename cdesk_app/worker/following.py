@@ -167,7 +167,7 @@ class Follower:
 
     def _take_up(self, wanted: CaptureSettings) -> None:
         self._let_go()
-        self._store = CaptureStore(self._home.root / "capture.db")
+        self._store = CaptureStore(self._home.capture)
         self._capture = Capture(
             self._store,
             [local_histories(self._settings.environ)],
@@ -245,7 +245,7 @@ def capture_once(
     if not lock.acquire():
         return 0
     try:
-        with contextlib.closing(CaptureStore(home.root / "capture.db")) as store:
+        with contextlib.closing(CaptureStore(home.capture)) as store:
             capture = Capture(
                 store,
                 [local_histories(settings.environ)],

@@ -1,0 +1,80 @@
+"""What is erased from a SQLite file is in none of its bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cdesk.core.errors import StateDirectoryError
+from cdesk.core.home import StateDirectory
+from cdesk.state import erasing
+from cdesk.state.database import open_state
+from cdesk.state.erasing import erase_capture, erase_state, held_artifacts
+from uploader.capture_store import CaptureStore
+
+SECRET = "only-bob-knows"
+
+
+def bytes_of(path: Path) -> bytes:
+    return b"".join(one.read_bytes() for one in path.parent.glob(f"{path.name}*"))
+
+
+def test_rows_of_the_customer_and_results_that_name_them_leave_no_byte(
+    state_home: StateDirectory,
+) -> None:
+    path = state_home.state_db
+    with contextlib.closing(open_state(path)) as state:
+        for customer, result in (("bob", SECRET), ("ada", "of bob"), ("ada", "of ada")):
+            state.execute(
+                "insert into query_runs (customer, query_hash, ticket_id, template, "
+                "values_complete, finished_at, result) values (?, ?, 't', 'x', 1, 'z', ?)",
+                (customer, result, f'{{"rows": ["{result}"]}}'),
+            )
+        state.execute(
+            "insert into worker_status values ('last_build', '{\"message\": \"bob\"}', 'now')"
+        )
+    assert SECRET.encode() in bytes_of(path)
+    counts = erase_state(path, "bob", changed_files=[])
+    assert counts["query_runs"] == 1
+    assert counts["results of others"] == 1
+    assert SECRET.encode() not in bytes_of(path)
+    assert b"bob" not in bytes_of(path)
+    with contextlib.closing(open_state(path)) as state:
+        assert state.execute("select query_hash from query_runs").fetchall() == [("of ada",)]
+    assert held_artifacts(path, "bob") == 0
+
+
+def test_a_reader_that_stays_is_told_and_it_can_be_done_again(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "WAIT_SECONDS", 0.2)
+    path = state_home.state_db
+    with contextlib.closing(open_state(path)) as state:
+        state.execute("insert into quarantine_marks values ('q', 'replayed', 'now')")
+        state.execute(
+            "insert into pending_insights (id, customer, ts, subject, metric, value) "
+            "values ('i', 'bob', 't', 's', 'm', '1')"
+        )
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select * from quarantine_marks").fetchall()
+        with pytest.raises(StateDirectoryError, match=r"try again"):
+            erase_state(path, "bob", changed_files=[])
+        reader.execute("rollback")
+    erase_state(path, "bob", changed_files=[])
+    assert b"bob" not in bytes_of(path)
+
+
+def test_capture_forgets_activities_and_keeps_how_far_it_has_read(tmp_path: Path) -> None:
+    path = tmp_path / "capture.db"
+    CaptureStore(path).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as store:
+        store.execute("insert into facts values ('a', 'k', ?, '{}', null)", (SECRET,))
+        store.execute("insert into files values ('f', 1, 2, 3, 4, 5, x'00', ?)", (SECRET,))
+    assert erase_capture(path) == 1
+    assert SECRET.encode() not in bytes_of(path)
+    with contextlib.closing(sqlite3.connect(path)) as store:
+        assert store.execute("select read_to, context from files").fetchall() == [(5, "{}")]
