@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal, cast
 
 from cdesk.core.checks import check_customer
 from cdesk.core.errors import ConfigurationError, shown
+from cdesk.core.features import CAPTURE, NONE_SWITCHED, Features, read_features
 from cdesk.core.features import NAMES as FEATURE_NAMES
-from cdesk.core.features import NONE_SWITCHED, Features, read_features
 
 Target = Literal["duckdb", "snowflake"]
 WorkerMode = Literal["auto", "off"]
@@ -290,6 +290,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     except ValueError as error:
         problem, allowed = error.args
         raise ConfigurationError(f"customer: {problem}; allowed: {allowed}") from None
+    features = read_features(tables.get("features", {}))
+    capture = _capture(tables.get("capture", {}), environ.get("CDESK_CAPTURE", ""))
     timezone = value("timezone", "UTC")
     zone_named(timezone)
     urls = {
@@ -320,9 +322,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         metrics_address=_address(value("metrics_address", "")),
         metrics_certificates=_listed(value("metrics_certificates", "")),
         costs=_costs(value),
-        capture=_capture(tables.get("capture", {}), environ.get("CDESK_CAPTURE", "")),
+        capture=capture if features.has(CAPTURE) else replace(capture, enabled=False),
         budget=_budget(tables.get("budget", {})),
-        features=read_features(tables.get("features", {})),
+        features=features,
         environ=dict(environ),
     )
 

@@ -21,6 +21,9 @@ class Feature:
     text: str
 
 
+CAPTURE: Final = Feature(
+    "capture", True, "0.1.0", "following Claude's own histories, where [capture] turns it on"
+)
 HTTP: Final = Feature("http", True, "0.1.0", "the MCP server over HTTP (cdesk mcp --http)")
 APPS: Final = Feature("apps", True, "0.1.0", "cards in the conversation, where a client shows them")
 STREAMING: Final = Feature(
@@ -32,7 +35,7 @@ COST_GUARD: Final = Feature("cost_guard", True, "0.1.0", "the kill switch turned
 DEGRADATION: Final = Feature(
     "degradation", True, "0.1.0", "what can wait is given up under pressure"
 )
-FEATURES: Final = (HTTP, APPS, STREAMING, METRICS, TRACES, COST_GUARD, DEGRADATION)
+FEATURES: Final = (CAPTURE, HTTP, APPS, STREAMING, METRICS, TRACES, COST_GUARD, DEGRADATION)
 NAMES: Final = tuple(feature.name for feature in FEATURES)
 
 

@@ -40,7 +40,7 @@ def test_a_feature_has_its_default_until_it_is_switched(tmp_path: Path) -> None:
     [
         (
             "[features]\nhttpd = true\n",
-            "unknown setting 'httpd' in .features.; allowed: http, apps",
+            "unknown setting 'httpd' in .features.; allowed: capture, http",
         ),
         ('[features]\nhttp = "yes"\n', "features.http is 'yes'; allowed: true, false"),
         ('features = "http"\n', "features is no table"),
@@ -79,6 +79,14 @@ def without(feature: str, home: StateDirectory) -> Settings:
         worker="off",
         features=read_features({feature: False}),
     )
+
+
+@pytest.mark.parametrize("environ", [{}, {"CDESK_CAPTURE": "on"}])
+def test_capture_that_is_off_follows_nothing(tmp_path: Path, environ: dict[str, str]) -> None:
+    text = "[capture]\nenabled = true\n"
+    assert settings_of(tmp_path, text).capture.enabled
+    (tmp_path / "config.toml").write_text(f"{text}[features]\ncapture = false\n", encoding="utf-8")
+    assert not load_settings({"CDESK_HOME": str(tmp_path), **environ}).capture.enabled
 
 
 def test_http_that_is_off_is_not_served(state_home: StateDirectory) -> None:
