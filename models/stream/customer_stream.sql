@@ -16,7 +16,7 @@ public_columns as (
         customer,
         activity,
         _anonymous_customer_id as anonymous_customer_id,
-        _feature_json as feature_json,
+        {{ cdesk.public_features('activity', '_feature_json') | indent(8) }} as feature_json,
         revenue_impact,
         link
     from events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import re
 from pathlib import Path
@@ -46,6 +47,55 @@ def test_the_page_of_features_says_of_each_activity_who_records_it() -> None:
     rows = re.findall(r"^\| ((?:`cdesk\.\w+`(?:, )?)+) \| (\w+) \|", page, re.MULTILINE)
     said = {name: who for names, who in rows for name in re.findall(r"`(cdesk\.\w+)`", names)}
     assert said == {name: row["recorded_by"] for name, row in seed().items()}
+
+
+def features() -> list[dict[str, str]]:
+    with (ROOT / "seeds" / "activity_features.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_activity_declares_its_features_once() -> None:
+    names = [(row["activity"], row["key"]) for row in features()]
+    assert len(names) == len(set(names))
+    assert {activity for activity, _ in names} == set(VOCABULARY)
+    setters = {who for row in features() for who in row["set_by"].split(", ")}
+    assert setters == {"system", "model", "history"}
+    assert "more" not in {key for _, key in names}, "customer_stream has the others there"
+
+
+def test_the_macro_of_features_is_the_seed() -> None:
+    text = (ROOT / "macros" / "contract" / "activity_features.sql").read_text(encoding="utf-8")
+    literal = text[text.index("return(") + len("return(") : text.rindex(") }}")]
+    assert ast.literal_eval(literal) == {
+        name: {row["key"]: row["type"] for row in features() if row["activity"] == name}
+        for name in VOCABULARY
+    }
+
+
+def test_the_page_of_features_lists_the_seed() -> None:
+    page = (ROOT / "docs" / "feature_json.md").read_text(encoding="utf-8")
+    said = [
+        [cell.strip().strip("`") for cell in line.strip("|").split(" | ")]
+        for line in page.partition("## Keys")[2].splitlines()
+        if line.startswith("| `cdesk.")
+    ]
+    assert said == [list(row.values()) for row in features()]
+
+
+def test_the_typed_views_read_declared_keys_as_what_they_are() -> None:
+    """Each key of each view, for at least one of its activities."""
+    types = {"string": {"string"}, "integer": {"integer"}, "number": {"number", "integer"}}
+    found = 0
+    for path in sorted((ROOT / "models" / "views").glob("vw_*.sql")):
+        text = path.read_text(encoding="utf-8")
+        activities = set(re.findall(r"'(cdesk\.\w+)'", text))
+        declared = {
+            (row["key"], row["type"]) for row in features() if row["activity"] in activities
+        }
+        for kind, key in re.findall(r"json_(\w+)\('_feature_json', '(\w+)'\)", text):
+            found += 1
+            assert {(key, type) for type in types[kind]} & declared, f"{path.name}: {key}"
+    assert found > 15
 
 
 def test_the_tool_recommends_only_what_a_caller_may_record() -> None:

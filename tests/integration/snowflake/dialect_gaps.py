@@ -160,6 +160,13 @@ def getvariable(node: exp.Anonymous, variables: dict[str, str]) -> exp.Expressio
     return exp.Null() if value is None else text(value.strip("'").replace("''", "'"))
 
 
+def object_delete(node: exp.Anonymous) -> exp.Expression:
+    """https://docs.snowflake.com/en/sql-reference/functions/object_delete"""
+    value, *keys = node.expressions
+    nulls = ",".join(f'"{key.name}":null' for key in keys)
+    return call("json_merge_patch", as_json(value), text("{" + nulls + "}"))
+
+
 def asof_join(node: exp.Join) -> exp.Expression:
     """https://docs.snowflake.com/en/sql-reference/constructs/asof-join: an outer join, whose match
     DuckDB writes as one more condition.
@@ -244,6 +251,8 @@ def install() -> None:
         def rewrite(node: exp.Expression) -> exp.Expression:
             if isinstance(node, exp.Anonymous) and node.name.lower() == "getvariable":
                 return getvariable(node, variables)
+            if isinstance(node, exp.Anonymous) and node.name.lower() == "object_delete":
+                return object_delete(node)
             if isinstance(node, exp.Anonymous) and node.name.lower() == "try_to_timestamp_tz":
                 return try_to_timestamp_tz(node)
             if isinstance(node, exp.Dot) and node.expression.name.lower() == "redact_text":
