@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -18,10 +20,15 @@ from botocore.config import Config
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.ranges import RemoteFile
+from cdesk.artifacts.records import Artifact, keep_artifact
 from cdesk.artifacts.s3 import RETENTION_TAG, S3Artifacts, lifecycle_rule
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, ConfigurationError, NotFound
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import customer_key
+from cdesk.state.database import open_state
+from cdesk_app.render.card import Cards, Gone
+from cdesk_app.render.links import Grant
 from cdesk_app.render.table import Filter, Table, View
 from tests.s3_service import Fault, S3Service, s3_service
 
@@ -346,6 +353,29 @@ def test_a_fault_while_parts_are_read_is_tried_again_and_a_lasting_one_is_named(
             ask()
     service.faults.clear()
     assert table.page(View(), 30_000, 1).rows[0][0] == 30_000
+
+
+def test_a_card_opens_from_the_bucket_and_says_what_keeps_it_from_that(
+    client: Any, service: S3Service, tmp_path: Path, state_home: StateDirectory
+) -> None:
+    other, uri, rows = large(client, tmp_path)
+    made = Artifact(ID, "ada", uri, "parquet", "0" * 16, len(rows), 1, False, "2026-01-01", "9999")
+    with closing(open_state(state_home.state_db)) as state:
+        keep_artifact(state, made)
+    cards, grant = Cards(state_home, other, UTC), Grant("card", ID, customer_key("ada"), "9999")
+    card = cards.open(ID, grant)
+    assert card.table.row_count == len(rows)
+    assert card.table.page(View(sort=0, descending=True), 0, 1).rows[0][0] == len(rows) - 1
+    assert cards.chart(card).headline
+    assert cards.open(ID, grant).table is card.table, "its footer is read once"
+    assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
+    service.faults[:] = [Fault("403", status=403) for _ in range(20)]
+    with pytest.raises(ArtifactStoreError, match="access is denied"):
+        cards.open(ID, grant)
+    service.faults.clear()
+    other.remove(uri)
+    with pytest.raises(Gone):
+        cards.open(ID, grant)
 
 
 def test_a_link_downloads_under_a_name_and_for_a_time(client: Any, tmp_path: Path) -> None:
