@@ -37,11 +37,11 @@ _FILE = re.compile(rf"({ID_PATTERN})\.parquet\Z")
 _TEMPORARY = re.compile(rf"\.{ID_PATTERN}\.parquet\.part(\.whole)?\Z")
 
 
-def own_files(root: Path) -> Iterator[Path]:
-    """Regular files in the customers' folders under `root`. Links are left alone, and so is
-    everything where `root` itself is one.
+def own_files(root: Path, only: str | None = None) -> Iterator[Path]:
+    """Regular files in the customers' folders under `root`, or in the one named `only`. Links are
+    left alone, and so is everything where `root` itself is one.
     """
-    for folder in _folders(root):
+    for folder in _folders(root, only):
         yield from (path for path in _entries(folder) if _is_regular(path))
 
 
@@ -175,12 +175,13 @@ class LocalArtifacts:
             return False
         return True
 
-    def artifact_ids(self) -> Iterator[tuple[str, str]]:
-        """(artifact_id, URI) of every stored result."""
-        for path in own_files(self._root):
+    def artifact_ids(self, customer: str | None = None) -> Iterator[tuple[str, str]]:
+        """(artifact_id, URI) of every stored result, or of one customer's."""
+        only = None if customer is None else customer_key(customer)
+        for path in own_files(self._root, only):
             if match := _FILE.match(path.name):
                 yield match.group(1), f"{SCHEME}{path.parent.name}/{path.name}"
-        for folder in _folders(self._root):
+        for folder in _folders(self._root, only):
             for artifact_id in self._packs.ids(folder):
                 yield artifact_id, f"{SCHEME}{folder.name}/{artifact_id}.parquet"
 
@@ -215,12 +216,12 @@ class LocalArtifacts:
         return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)
 
 
-def _folders(root: Path) -> list[Path]:
-    """The customers' folders."""
+def _folders(root: Path, only: str | None = None) -> list[Path]:
+    """The customers' folders, or the one named `only`."""
     return [
         folder
         for folder in _entries(root)
-        if _FOLDER.match(folder.name) and _is_real_folder(folder)
+        if _FOLDER.match(folder.name) and only in (None, folder.name) and _is_real_folder(folder)
     ]
 
 

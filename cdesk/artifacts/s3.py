@@ -225,11 +225,14 @@ class S3Artifacts:
             self._copy_of(key).unlink(missing_ok=True)
         return True
 
-    def artifact_ids(self) -> Iterator[tuple[str, str]]:
-        """(artifact_id, URI) of every stored result, those in the state directory first."""
-        yield from self._local.artifact_ids()
+    def artifact_ids(self, customer: str | None = None) -> Iterator[tuple[str, str]]:
+        """(artifact_id, URI) of every stored result, or of one customer's, those in the state
+        directory first.
+        """
+        yield from self._local.artifact_ids(customer)
+        own = "" if customer is None else f"{customer_key(customer)}/"
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix
+            Bucket=self._bucket, Prefix=f"{self._prefix}{own}"
         )
         for page in self._asked(pages):
             for entry in page.get("Contents", ()):

@@ -61,8 +61,8 @@ class ArtifactStore(Protocol):
     def remove(self, uri: str) -> bool:
         """Whether there was a result, and it is gone."""
 
-    def artifact_ids(self) -> Iterator[tuple[str, str]]:
-        """(artifact_id, URI) of every stored result."""
+    def artifact_ids(self, customer: str | None = None) -> Iterator[tuple[str, str]]:
+        """(artifact_id, URI) of every stored result, or of one customer's."""
 
     def remove_abandoned(self) -> int:
         """Remove what was begun and never finished; how much."""

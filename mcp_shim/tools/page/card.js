@@ -188,7 +188,8 @@ function again(pause, seconds) {
   if (!host.capabilities.serverTools || !ticket || tries >= 30) return;
   tries += 1;
   setTimeout(async () => {
-    const call = { name: "get_result", arguments: { ticket_id: ticket, wait_seconds: seconds } };
+    const page = shown?.structuredContent?.result?.page ?? 1; // the one that is looked at by then
+    const call = { name: "get_result", arguments: { ticket_id: ticket, page, wait_seconds: seconds } };
     try {
       show(await request("tools/call", call));
     } catch (error) {

@@ -113,6 +113,10 @@ def test_a_result_is_read_elsewhere_as_it_was_written(client: Any, tmp_path: Pat
     assert other.exists(uri)
     assert pq.read_table(other.path(uri)).column("n").to_pylist() == list(range(10))
     assert list(other.artifact_ids()) == [(ID, uri)]
+    theirs = put(artifacts, id=f"{ID[:-1]}2", customer="bob")
+    assert list(other.artifact_ids("ada")) == [(ID, uri)]
+    assert [found for _, found in other.artifact_ids("bob")] == [theirs]
+    assert list(other.artifact_ids("nobody")) == []
 
 
 def test_an_object_is_encrypted_checked_and_tagged(client: Any, tmp_path: Path) -> None:
