@@ -26,9 +26,9 @@ EXTRAS: Final = {
         "snowflake.ingest",
         "tqdm",
     ),
-    "render": ("duckdb", "jinja2", "pyarrow", "starlette", "uvicorn", "vl_convert"),
+    "render": ("babel", "duckdb", "jinja2", "pyarrow", "starlette", "uvicorn", "vl_convert"),
     "http": ("httptools", "jwt", "starlette", "uvicorn"),
-    "s3": ("boto3", "botocore"),
+    "s3": ("boto3", "botocore", "fsspec"),
     "ops": ("prometheus_client", "opentelemetry.sdk", "opentelemetry.exporter"),
 }
 """Extra → the modules that it brings and the base installation does not have. Each extra is whole:
