@@ -78,6 +78,11 @@ class StateDirectory:
         return self.root / "worker.lock"
 
     @property
+    def worker_stop(self) -> Path:
+        """The process id of a worker that is asked to end, where no signal can ask it."""
+        return self.root / "worker.stop"
+
+    @property
     def worker_log(self) -> Path:
         return self.root / "worker.log"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -13,13 +14,20 @@ from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock, is_held
 from cdesk.core.wake import read_worker
+from cdesk_app.worker.stop_request import ask_to_stop
 
 STOP_SECONDS: Final = 15.0
 _TAKE_SECONDS: Final = 5.0
 
 
-def stop_worker(home: StateDirectory, *, seconds: float = STOP_SECONDS) -> bool:
+def stop_worker(
+    home: StateDirectory,
+    *,
+    seconds: float = STOP_SECONDS,
+    by_signal: bool = sys.platform != "win32",
+) -> bool:
     """Tell the worker to end, and wait until none runs; false where one still does after `seconds`.
+    Without `by_signal` it is told by a request in the state directory.
 
     One that has just begun may not have written its process id yet: it is read anew until the lock
     is free.
@@ -32,8 +40,11 @@ def stop_worker(home: StateDirectory, *, seconds: float = STOP_SECONDS) -> bool:
         worker = read_worker(home)
         if worker is not None and worker.pid != told:
             with contextlib.suppress(OSError):
-                os.kill(worker.pid, signal.SIGTERM)
-            told = worker.pid
+                if by_signal:
+                    os.kill(worker.pid, signal.SIGTERM)
+                else:
+                    ask_to_stop(home, worker.pid)
+                told = worker.pid
         time.sleep(0.05)
     return True
 
