@@ -33,7 +33,7 @@ from cdesk.core.errors import (
 from cdesk.core.features import COST_GUARD, DEGRADATION, TRACES
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
-from cdesk.core.metrics import BUILD_SECONDS, BUILDS
+from cdesk.core.metrics import BUILD_SECONDS, BUILDS, RETRIES
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.counts import Counts, counting, fold_ended
 from cdesk.state.database import open_state, repair_state
@@ -277,6 +277,7 @@ class Pipeline:
         landed = self._landed
         logger.info("build begins", extra={"facts": {"reason": reason, "full": full}})
         if (failed := self.schedule.failed_with) is not None:
+            self.counts.add(RETRIES, "build")
             features = {"where": "build", "error_code": failed}
             self._books.note(self._settings.customer, "cdesk.retry_attempted", features)
         begun = self.now_ns()

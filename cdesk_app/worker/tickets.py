@@ -25,7 +25,7 @@ from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
-from cdesk.core.metrics import QUERIES, QUERY_SECONDS
+from cdesk.core.metrics import QUERIES, QUERY_SECONDS, RETRIES
 from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
 from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest, make_request
@@ -265,6 +265,7 @@ class TicketRunner:
 
         request = self._request(ticket)
         if ticket.attempts > 1:
+            self._counts.add(RETRIES, "ticket")
             self._executor.provenance.retried(request)
         if request.query_hash != ticket.query_hash:
             raise CatalogChanged(
