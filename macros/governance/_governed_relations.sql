@@ -7,10 +7,12 @@
     {%- if execute -%}
         {%- set schema = target.database ~ '.' ~ target.schema -%}
         {%- set nodes = cdesk._nodes_by_relation() -%}
-        {%- for name, relation in (cdesk._described_relations() if dry_run else cdesk._existing_relations()).items() -%}
+        {%- for name, relation in (cdesk._described_relations() if dry_run
+            else cdesk._existing_relations()).items() -%}
             {%- set node = nodes.get(name | lower, {}) -%}
             {%- set meta = {
-                'audience': 'everyone' if name | lower in ['applied_setup', 'template_versions'] else node.get('config', {}).get('meta', {}).get('audience'),
+                'audience': 'everyone' if name | lower in ['applied_setup', 'template_versions']
+                    else node.get('config', {}).get('meta', {}).get('audience'),
                 'safe': cdesk._safe_columns(node),
             } -%}
             {%- do relations.append({
@@ -46,7 +48,10 @@
     {%- for row in run_query(sql).rows -%}
         {%- set name = row[0] | lower -%}
         {%- if name not in found -%}
-            {%- do found.update({name: {'kind': 'view' if 'VIEW' in row[1] else 'table', 'columns': []}}) -%}
+            {%- do found.update({name: {
+                'kind': 'view' if 'VIEW' in row[1] else 'table',
+                'columns': [],
+            }}) -%}
         {%- endif -%}
         {%- do found[name].columns.append({'name': row[2] | lower, 'dtype': row[3]}) -%}
     {%- endfor -%}
@@ -58,14 +63,25 @@
     names of our documents tell.
 #}
 {% macro _described_relations() -%}
-    {%- set documents = ['_feature_json', 'feature_json', 'value', 'params', 'evidence', 'payload'] -%}
+    {%- set documents = [
+        '_feature_json', 'feature_json', 'value', 'params', 'evidence', 'payload',
+    ] -%}
+    {%- set people = [
+        {'name': 'principal_kind', 'dtype': 'VARCHAR'},
+        {'name': 'principal', 'dtype': 'VARCHAR'},
+        {'name': 'customer', 'dtype': 'VARCHAR'},
+    ] -%}
     {%- set found = {
-        'landing': {'kind': 'table', 'columns': [{'name': 'id', 'dtype': 'VARCHAR'}, {'name': 'payload', 'dtype': 'VARIANT'}]},
-        'customer_access': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'principal', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},
-        'added_people': {'kind': 'table', 'columns': [{'name': 'principal_kind', 'dtype': 'VARCHAR'}, {'name': 'principal', 'dtype': 'VARCHAR'}, {'name': 'customer', 'dtype': 'VARCHAR'}]},
+        'landing': {'kind': 'table', 'columns': [
+            {'name': 'id', 'dtype': 'VARCHAR'},
+            {'name': 'payload', 'dtype': 'VARIANT'},
+        ]},
+        'customer_access': {'kind': 'table', 'columns': people},
+        'added_people': {'kind': 'table', 'columns': people},
         'legal_holds': {'kind': 'table', 'columns': [{'name': 'customer', 'dtype': 'VARCHAR'}]},
     } -%}
-    {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot') and node.config.materialized != 'ephemeral' -%}
+    {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot')
+        and node.config.materialized != 'ephemeral' -%}
         {%- set columns = [] -%}
         {%- for column in node.columns.values() -%}
             {%- set guessed = 'VARIANT' if column.name | lower in documents else 'VARCHAR' -%}
@@ -76,7 +92,10 @@
             }) -%}
         {%- endfor -%}
         {%- if columns -%}
-            {%- do found.update({node.alias | lower: {'kind': 'view' if node.config.materialized == 'view' else 'table', 'columns': columns}}) -%}
+            {%- do found.update({node.alias | lower: {
+                'kind': 'view' if node.config.materialized == 'view' else 'table',
+                'columns': columns,
+            }}) -%}
         {%- endif -%}
     {%- endfor -%}
     {{ return(found) }}

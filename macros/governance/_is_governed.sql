@@ -8,6 +8,8 @@
     {%- elif target.name in ('dev', 'ci') -%}
         {{ return(false) }}
     {%- else -%}
-        {{ exceptions.raise_compiler_error("cdesk__governed: false is for targets named dev or ci; this one is named '" ~ target.name ~ "'") }}
+        {{ exceptions.raise_compiler_error(
+            "cdesk__governed: false is for targets named dev or ci; this one is named '"
+            ~ target.name ~ "'") }}
     {%- endif -%}
 {%- endmacro %}

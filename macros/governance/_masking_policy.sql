@@ -1,6 +1,6 @@
 {#
-    Which masking policy a column has, or none. Every VARIANT is masked, as it may hold anything, and
-    every text that is not declared safe: by `meta: {safe: true}` of the model's column, or, for
+    Which masking policy a column has, or none. Every VARIANT is masked, as it may hold anything,
+    and every text that is not declared safe: by `meta: {safe: true}` of the model's column, or, for
     what the system itself writes everywhere, in `_safe_texts`.
 
     `is_named`: only what is called like a customer's text is masked, as in a relation that
@@ -13,7 +13,8 @@
         {{ return('mask_landing') }}
     {%- elif (data_type | upper).split('(')[0] in ('OBJECT', 'ARRAY', 'MAP') -%}
         {{ exceptions.raise_compiler_error(
-            "column " ~ name ~ " is of type " ~ data_type ~ ", and a masking policy has the type of its column: "
+            "column " ~ name ~ " is of type " ~ data_type
+                ~ ", and a masking policy has the type of its column: "
             ~ "store it as variant, which the policy for documents covers") }}
     {%- elif data_type | upper in ('VARIANT', 'JSON') -%}
         {{ return('mask_document') }}
@@ -35,9 +36,12 @@
 #}
 {% macro _safe_texts() -%}
     {{ return([
-        'customer', 'activity', '_activity_id', 'activity_id', 'id', 'id_key', 'kind', 'landing_id', 'source_file', 'landed_by',
-        '_source_system', '_source_version', 'source_system', 'source_version', '_query_tag', 'query_tag', 'query_hash',
-        'provenance_query_hash', 'insight_id', 'artifact_id', 'ticket_id', 'quarantine_id', 'template', 'status', 'format', 'reason',
+        'customer', 'activity', '_activity_id', 'activity_id', 'id', 'id_key', 'kind', 'landing_id',
+            'source_file', 'landed_by',
+        '_source_system', '_source_version', 'source_system', 'source_version', '_query_tag',
+            'query_tag', 'query_hash',
+        'provenance_query_hash', 'insight_id', 'artifact_id', 'ticket_id', 'quarantine_id',
+            'template', 'status', 'format', 'reason',
         'version', 'basis', 'category', 'principal', 'principal_kind', 'step', 'fingerprint',
     ]) }}
 {%- endmacro %}

@@ -24,7 +24,9 @@
         {%- set is_text = cdesk._is_text(column.dtype) -%}
         {%- do column_names.append(name) -%}
         {%- if name == 'customer' -%}{%- set found.customer = name -%}{%- endif -%}
-        {%- if is_text and found.first_text is none -%}{%- set found.first_text = name -%}{%- endif -%}
+        {%- if is_text and found.first_text is none -%}
+            {%- set found.first_text = name -%}
+        {%- endif -%}
         {# of what the YAML gives no type a dry run says only what the name tells #}
         {%- set is_named = meta.get('audience') == 'everyone' or column.is_guessed -%}
         {%- set policy = cdesk._masking_policy(name, column.dtype, is_named, safe) -%}
@@ -45,11 +47,14 @@
         {%- do masks.pop(found.first_text, none) -%}
     {%- else -%}
         {{ exceptions.raise_compiler_error(
-            identifier ~ ": no column of type text to guard its rows by; add one, or declare it with meta: {audience: everyone}") }}
+            identifier ~ ": no column of type text to guard its rows by; add one, or declare it "
+            ~ "with meta: {audience: everyone}") }}
     {%- endif -%}
     {{ return({'row_access': row_access, 'masks': masks, 'columns': column_names}) }}
 {%- endmacro %}
 
 {% macro _is_text(data_type) -%}
-    {{ return((data_type | upper).split('(')[0] in ('TEXT', 'VARCHAR', 'STRING', 'CHARACTER VARYING')) }}
+    {{ return(
+        (data_type | upper).split('(')[0] in ('TEXT', 'VARCHAR', 'STRING', 'CHARACTER VARYING')
+    ) }}
 {%- endmacro %}

@@ -6,7 +6,8 @@
     {%- set names = cdesk._snowflake_names() -%}
     {{ return([
         "delete from " ~ names.steps ~ " where step = '" ~ step ~ "'",
-        "insert into " ~ names.steps ~ " (step, fingerprint, applied_at) select '" ~ step ~ "', '" ~ cdesk._fingerprint(statements) ~ "', sysdate()",
+        "insert into " ~ names.steps ~ " (step, fingerprint, applied_at) select '" ~ step ~ "', '"
+            ~ cdesk._fingerprint(statements) ~ "', sysdate()",
     ]) }}
 {%- endmacro %}
 

@@ -12,7 +12,8 @@
             {%- endif -%}
         {%- endfor -%}
         {%- if not dry_run -%}
-            {%- do log(operation ~ ': ' ~ (statements | length) ~ ' statements applied', info=true) -%}
+            {%- do log(operation ~ ': ' ~ (statements | length) ~ ' statements applied',
+                info=true) -%}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

@@ -16,17 +16,20 @@
 
 {% macro snowflake__add_person(user, customer, streaming, dry_run) -%}
     {%- if not modules.re.match('^[A-Za-z_][A-Za-z0-9_$]{0,99}$', user | string) -%}
-        {{ exceptions.raise_compiler_error("add_person: user is " ~ user ~ "; allowed: a name of letters, digits, _ and $, as SHOW USERS has it") }}
+        {{ exceptions.raise_compiler_error("add_person: user is " ~ user
+            ~ "; allowed: a name of letters, digits, _ and $, as SHOW USERS has it") }}
     {%- endif -%}
     {%- if not customer or customer | length > 255 or "'" in customer or "\\" in customer -%}
-        {{ exceptions.raise_compiler_error("add_person: customer is " ~ customer ~ "; allowed: 1 to 255 characters without quote or backslash") }}
+        {{ exceptions.raise_compiler_error("add_person: customer is " ~ customer
+            ~ "; allowed: 1 to 255 characters without quote or backslash") }}
     {%- endif -%}
     {{ cdesk._needs_setup(dry_run) }}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set user = user | upper -%}
     {%- set role = names.pipe_role_prefix ~ user -%}
     {%- set pipe = names.pipe ~ '_' ~ user -%}
-    {%- set entry = "select 'user' as principal_kind, '" ~ user ~ "' as principal, '" ~ customer ~ "' as customer" -%}
+    {%- set entry = "select 'user' as principal_kind, '" ~ user ~ "' as principal, '" ~ customer
+        ~ "' as customer" -%}
     {%- set statements = [
         "grant role " ~ names.loader ~ " to user " ~ user,
         "grant role " ~ names.reader ~ " to user " ~ user,
@@ -34,8 +37,11 @@
     ] -%}
     {%- for table in [names.people, names.access] -%}
         {%- do statements.append(
-            "insert into " ~ table ~ " (principal_kind, principal, customer)\nselect entry.* from (" ~ entry ~ ") as entry\nwhere not exists ("
-            ~ "select 1 from " ~ table ~ " as known where known.principal_kind = entry.principal_kind and known.principal = entry.principal "
+            "insert into " ~ table ~ " (principal_kind, principal, customer)\nselect entry.* from ("
+                ~ entry ~ ") as entry\nwhere not exists ("
+            ~ "select 1 from " ~ table
+            ~ " as known where known.principal_kind = entry.principal_kind "
+            ~ "and known.principal = entry.principal "
             ~ "and known.customer = entry.customer)") -%}
     {%- endfor -%}
     {%- if streaming -%}
@@ -53,7 +59,8 @@
     {%- endif -%}
     {{ cdesk._run_statements('add_person', statements, dry_run) }}
     {%- if streaming and execute and not dry_run -%}
-        {%- do log("add_person: on their desktop: CDESK_SNOWFLAKE_PIPE=" ~ pipe.split('.')[-1] ~ " CDESK_SNOWFLAKE_PIPE_ROLE=" ~ role, info=true) -%}
+        {%- do log("add_person: on their desktop: CDESK_SNOWFLAKE_PIPE=" ~ pipe.split('.')[-1]
+            ~ " CDESK_SNOWFLAKE_PIPE_ROLE=" ~ role, info=true) -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -65,12 +72,15 @@
     {%- if execute and not dry_run -%}
         {%- set names = cdesk._snowflake_names() -%}
         {%- set found = [] -%}
-        {%- for row in run_query("show pipes like '" ~ names.pipe.split('.')[-1] ~ "%' in schema " ~ names.schema).rows -%}
+        {%- for row in run_query("show pipes like '" ~ names.pipe.split('.')[-1] ~ "%' in schema "
+            ~ names.schema).rows -%}
             {%- do found.append(row['name'] | upper) -%}
         {%- endfor -%}
         {%- if pipe.split('.')[-1] | upper not in found and found | length >= 10 -%}
             {{ exceptions.raise_compiler_error(
-                "add_person: landing has " ~ found | length ~ " pipes, and Snowflake allows 10 a table; let this person land by the connector "
+                "add_person: landing has " ~ found | length
+                ~ " pipes, and Snowflake allows 10 a table; let this person land by the "
+                ~ "connector "
                 ~ "(streaming: false), or all of them through the shared service") }}
         {%- endif -%}
     {%- endif -%}

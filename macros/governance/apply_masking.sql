@@ -26,10 +26,12 @@
                 gap
             #}
             {%- do statements.append(
-                "alter " ~ relation.kind ~ " " ~ relation.full_name ~ " modify column " ~ column ~ " set masking policy " ~ policy ~ " force") -%}
+                "alter " ~ relation.kind ~ " " ~ relation.full_name ~ " modify column " ~ column
+                    ~ " set masking policy " ~ policy ~ " force") -%}
         {%- endfor -%}
     {%- endfor -%}
-    {{ cdesk._run_statements('apply_masking', statements + cdesk._record_step_sql('apply_masking', policies), dry_run) }}
+    {{ cdesk._run_statements('apply_masking',
+        statements + cdesk._record_step_sql('apply_masking', policies), dry_run) }}
 {%- endmacro %}
 
 {#
@@ -42,15 +44,19 @@
     {%- set names = cdesk._snowflake_names() -%}
     {%- set bodies = [
         (names.mask_document, 'variant', names.redact ~ '(value)'),
-        (names.mask_landing, 'variant', "iff(invoker_role() = '" ~ names.transformer ~ "', value, null)"),
-        (names.mask_json_text, 'varchar', 'to_json(' ~ names.redact ~ "(coalesce(try_parse_json(value), to_variant('[unreadable]'))))"),
+        (names.mask_landing, 'variant', "iff(invoker_role() = '" ~ names.transformer
+            ~ "', value, null)"),
+        (names.mask_json_text, 'varchar', 'to_json(' ~ names.redact
+            ~ "(coalesce(try_parse_json(value), to_variant('[unreadable]'))))"),
         (names.mask_text, 'varchar', names.redact_text ~ '(value)'),
         (names.mask_link, 'varchar', names.redact_text ~ "(regexp_substr(value, '[^?#]*'))"),
     ] -%}
     {%- set statements = cdesk._redaction_functions_sql() -%}
     {%- for name, type, masked in bodies -%}
-        {%- set body = "case when value is null or " ~ cdesk._is_privileged() ~ " then value else " ~ masked | trim ~ " end" -%}
-        {%- do statements.append("create masking policy if not exists " ~ name ~ " as (value " ~ type ~ ") returns " ~ type ~ " ->\n" ~ body) -%}
+        {%- set body = "case when value is null or " ~ cdesk._is_privileged() ~ " then value else "
+            ~ masked | trim ~ " end" -%}
+        {%- do statements.append("create masking policy if not exists " ~ name ~ " as (value "
+            ~ type ~ ") returns " ~ type ~ " ->\n" ~ body) -%}
         {%- do statements.append("alter masking policy " ~ name ~ " set body ->\n" ~ body) -%}
     {%- endfor -%}
     {%- for grant in cdesk.snowflake_grants('apply_masking') -%}

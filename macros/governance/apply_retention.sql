@@ -17,21 +17,28 @@
 {%- endmacro %}
 
 {% macro snowflake__apply_retention(events_days, artifacts_days, dry_run) -%}
-    {%- for what, days, least in [('events_days', events_days, 180), ('artifacts_days', artifacts_days, 90)] -%}
+    {%- for what, days, least in [
+        ('events_days', events_days, 180), ('artifacts_days', artifacts_days, 90),
+    ] -%}
         {%- if days is not integer or days is boolean or days < least -%}
-            {{ exceptions.raise_compiler_error("apply_retention: " ~ what ~ " is " ~ days ~ "; allowed: a whole number of at least " ~ least) }}
+            {{ exceptions.raise_compiler_error("apply_retention: " ~ what ~ " is " ~ days
+                ~ "; allowed: a whole number of at least " ~ least) }}
         {%- endif -%}
     {%- endfor -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set deletes = cdesk._retention_sql(events_days, artifacts_days) -%}
-    {%- set body = "execute immediate $$\nbegin\n    " ~ (deletes | join(';\n    ')) ~ ";\nend\n$$" -%}
+    {%- set body = "execute immediate $$\nbegin\n    " ~ (deletes | join(';\n    '))
+        ~ ";\nend\n$$" -%}
     {{ cdesk._needs_setup(dry_run) }}
-    {%- if execute and not dry_run and adapter.get_relation(target.database, target.schema, 'events') is none -%}
-        {{ exceptions.raise_compiler_error("apply_retention: nothing is built yet; first run: dbt build --target snowflake") }}
+    {%- if execute and not dry_run and adapter.get_relation(target.database, target.schema,
+        'events') is none -%}
+        {{ exceptions.raise_compiler_error(
+            "apply_retention: nothing is built yet; first run: dbt build --target snowflake") }}
     {%- endif -%}
     {{ cdesk._run_statements('apply_retention', [
         "alter task if exists " ~ names.retention_task ~ " suspend",
-        "create or replace task " ~ names.retention_task ~ "\n    warehouse = " ~ names.build_warehouse
+        "create or replace task " ~ names.retention_task ~ "\n    warehouse = "
+            ~ names.build_warehouse
         ~ "\n    schedule = 'USING CRON 17 3 * * * UTC'\nas\n" ~ body,
         "alter task " ~ names.retention_task ~ " resume",
     ] + deletes, dry_run) }}
@@ -39,15 +46,20 @@
 
 {% macro _retention_sql(events_days, artifacts_days) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set held = "(select lower(holds.customer) from " ~ names.holds ~ " as holds where holds.customer is not null)" -%}
+    {%- set held = "(select lower(holds.customer) from " ~ names.holds
+        ~ " as holds where holds.customer is not null)" -%}
     {%- set nothing_is_held = "(select count(*) from " ~ names.holds ~ ") = 0" -%}
     {%- set events_end = "dateadd(day, -" ~ events_days ~ ", sysdate())" -%}
     {%- set artifacts_end = "dateadd(day, -" ~ artifacts_days ~ ", sysdate())" -%}
     {%- set of_landing = "cast(get(payload, 'customer') as varchar)" -%}
-    {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end ~ " and lower(customer) not in " ~ held] -%}
+    {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end
+        ~ " and lower(customer) not in " ~ held] -%}
     {%- for start, customer in [
-        ("delete from " ~ names.landing ~ " where kind in ('event', 'revision', 'quarantine') and landed_at < " ~ events_end, of_landing),
-        ("delete from " ~ names.schema ~ ".quarantined_events where landed_at < " ~ events_end, 'customer'),
+        ("delete from " ~ names.landing
+            ~ " where kind in ('event', 'revision', 'quarantine') and landed_at < " ~ events_end,
+            of_landing),
+        ("delete from " ~ names.schema ~ ".quarantined_events where landed_at < " ~ events_end,
+            'customer'),
     ] -%}
         {%- do statements.append(start ~ " and lower(" ~ customer ~ ") not in " ~ held) -%}
         {%- do statements.append(start ~ " and " ~ customer ~ " is null and " ~ nothing_is_held) -%}
@@ -57,12 +69,16 @@
         filled again. Both go 30 days after the artifact expires: until then a desktop can still
         ask whether its file may go.
     #}
-    {%- set of_artifacts = "_landed_at < " ~ artifacts_end ~ " and expires_at < dateadd(day, -30, sysdate()) and not has_legal_hold and lower(customer) not in " ~ held -%}
+    {%- set of_artifacts = "_landed_at < " ~ artifacts_end
+        ~ " and expires_at < dateadd(day, -30, sysdate()) and not has_legal_hold"
+        ~ " and lower(customer) not in " ~ held -%}
     {%- do statements.extend([
-        "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end ~ " and id in (select artifact_id from "
+        "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end
+            ~ " and id in (select artifact_id from "
         ~ names.schema ~ ".artifacts where " ~ of_artifacts ~ ")",
         "delete from " ~ names.schema ~ ".artifacts where " ~ of_artifacts,
-        "delete from " ~ names.schema ~ ".context_cache where updated_at < " ~ events_end ~ " and lower(customer) not in " ~ held,
+        "delete from " ~ names.schema ~ ".context_cache where updated_at < " ~ events_end
+            ~ " and lower(customer) not in " ~ held,
     ]) -%}
     {{ return(statements) }}
 {%- endmacro %}

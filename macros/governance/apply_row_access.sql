@@ -17,7 +17,8 @@
     {{ cdesk._needs_setup(dry_run) }}
     {%- set policies = cdesk._row_access_sql() -%}
     {%- set statements = policies + cdesk._row_access_attachments_sql(dry_run) -%}
-    {{ cdesk._run_statements('apply_row_access', statements + cdesk._record_step_sql('apply_row_access', policies), dry_run) }}
+    {{ cdesk._run_statements('apply_row_access',
+        statements + cdesk._record_step_sql('apply_row_access', policies), dry_run) }}
 {%- endmacro %}
 
 {#
@@ -53,7 +54,8 @@
     {{ cdesk._is_privileged() }} or invoker_role() = '{{ names.transformer }}'
     {%- endset -%}
     {%- set landing_rows = internal_rows ~ " or current_role() = '" ~ names.loader ~ "'" -%}
-    {%- set access_rows = internal_rows ~ " or " ~ cdesk._is_about_session('row_kind', 'row_principal') -%}
+    {%- set access_rows = internal_rows ~ " or " ~ cdesk._is_about_session('row_kind',
+        'row_principal') -%}
     {%- set statements = [] -%}
     {%- for name, signature, body in [
         (names.customer_rows, 'row_customer varchar', customer_rows),
@@ -61,7 +63,8 @@
         (names.landing_rows, 'row_key varchar', landing_rows),
         (names.access_rows, 'row_kind varchar, row_principal varchar', access_rows),
     ] -%}
-        {%- do statements.append("create row access policy if not exists " ~ name ~ " as (" ~ signature ~ ") returns boolean ->\n" ~ body) -%}
+        {%- do statements.append("create row access policy if not exists " ~ name ~ " as ("
+            ~ signature ~ ") returns boolean ->\n" ~ body) -%}
         {%- do statements.append("alter row access policy " ~ name ~ " set body ->\n" ~ body) -%}
     {%- endfor -%}
     {%- for grant in cdesk.snowflake_grants('apply_row_access') -%}
@@ -95,7 +98,8 @@
         {%- set found = attached.get(relation.name | upper) -%}
         {%- if found | upper != wanted.split(' ')[0] | upper -%}
             {%- do statements.append(
-                "alter " ~ relation.kind ~ " " ~ relation.full_name ~ (" drop row access policy " ~ found ~ "," if found else "")
+                "alter " ~ relation.kind ~ " " ~ relation.full_name ~ (" drop row access policy "
+                    ~ found ~ "," if found else "")
                 ~ " add row access policy " ~ wanted) -%}
         {%- endif -%}
     {%- endfor -%}
@@ -107,7 +111,8 @@
     {%- set names = cdesk._snowflake_names() -%}
     {%- set attached = {} -%}
     {%- if execute -%}
-        {%- for policy in [names.customer_rows, names.internal_rows, names.landing_rows, names.access_rows] -%}
+        {%- for policy in [names.customer_rows, names.internal_rows, names.landing_rows,
+            names.access_rows] -%}
             {%- if cdesk._policy_exists(policy) -%}
                 {%- for row in run_query(cdesk._policy_references_sql(policy)).rows -%}
                     {%- do attached.update({row[0] | upper: policy}) -%}
@@ -126,5 +131,6 @@
 {% macro _policy_exists(policy) -%}
     {%- set parts = policy.split('.') -%}
     {%- set kind = 'row access' if parts[2].endswith('_rows') else 'masking' -%}
-    {{ return((run_query("show " ~ kind ~ " policies like '" ~ parts[2] ~ "' in schema " ~ parts[0] ~ "." ~ parts[1]).rows | length) > 0) }}
+    {{ return((run_query("show " ~ kind ~ " policies like '" ~ parts[2] ~ "' in schema " ~ parts[0]
+        ~ "." ~ parts[1]).rows | length) > 0) }}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {#
     A semantic view over the stream, the model's calls and the insights, so that Cortex Analyst and
-    Snowflake's own MCP server can be asked beside ours. Its columns are those of the dbt models, its
-    comments their descriptions: what the YAML doesn't describe isn't in it. Readers' policies hold
-    in it as in the models. Run it as the transformer role after a build.
+    Snowflake's own MCP server can be asked beside ours. Its columns are those of the dbt models,
+    its comments their descriptions: what the YAML doesn't describe isn't in it. Readers' policies
+    hold in it as in the models. Run it as the transformer role after a build.
     https://docs.snowflake.com/en/sql-reference/sql/create-semantic-view
 
     dbt run-operation apply_semantic_view --target snowflake --args '{dry_run: true}'
@@ -32,7 +32,8 @@
     {{ return({
         'activities': {
             'model': 'events', 'key': '_activity_id',
-            'dimensions': ['activity', 'customer', 'ts', 'activity_occurrence', '_session_id', '_source_system'],
+            'dimensions': ['activity', 'customer', 'ts', 'activity_occurrence', '_session_id',
+                '_source_system'],
             'metrics': {
                 'activity_count': ['count(_activity_id)', 'How many activities.'],
                 'customer_count': ['count(distinct customer)', 'How many customers.'],
@@ -53,7 +54,8 @@
             'dimensions': ['subject', 'metric', 'customer', 'ts', 'verified'],
             'metrics': {
                 'insight_count': ['count(insight_id)', 'How many insights.'],
-                'verified_count': ['count_if(verified)', 'How many of them a query of this system proves.'],
+                'verified_count': ['count_if(verified)',
+                    'How many of them a query of this system proves.'],
             },
         },
     }) }}
@@ -64,11 +66,14 @@
     {{ return({
         'activities_by_kind': [
             'Which activities happen most often?',
-            'select activity, count(_activity_id) as activity_count from activities group by activity order by activity_count desc limit 10',
+            'select activity, count(_activity_id) as activity_count from activities '
+                ~ 'group by activity order by activity_count desc limit 10',
         ],
         'tokens_by_model': [
             'How many tokens does each model use?',
-            'select model, sum(input_tokens) as tokens_in, sum(output_tokens) as tokens_out from model_calls group by model order by tokens_out desc',
+            'select model, sum(input_tokens) as tokens_in, '
+                ~ 'sum(output_tokens) as tokens_out from model_calls '
+                ~ 'group by model order by tokens_out desc',
         ],
         'verified_insights': [
             'What do we know for sure?',
@@ -85,18 +90,22 @@
         {%- set described = cdesk._descriptions(table.model) -%}
         {%- for column in table.dimensions -%}
             {%- if column not in described -%}
-                {{ exceptions.raise_compiler_error("apply_semantic_view: " ~ table.model ~ " describes no column " ~ column) }}
+                {{ exceptions.raise_compiler_error("apply_semantic_view: " ~ table.model
+                    ~ " describes no column " ~ column) }}
             {%- endif -%}
-            {%- do dimensions.append(alias ~ "." ~ column ~ " as " ~ column ~ " comment = '" ~ described[column] ~ "'") -%}
+            {%- do dimensions.append(alias ~ "." ~ column ~ " as " ~ column ~ " comment = '"
+                ~ described[column] ~ "'") -%}
         {%- endfor -%}
         {%- for metric, said in table.metrics.items() -%}
-            {%- do metrics.append(alias ~ "." ~ metric ~ " as " ~ said[0] ~ " comment = '" ~ said[1] ~ "'") -%}
+            {%- do metrics.append(alias ~ "." ~ metric ~ " as " ~ said[0] ~ " comment = '" ~ said[1]
+                ~ "'") -%}
         {%- endfor -%}
     {%- endfor %}
 create or replace semantic view {{ names.semantic_view }}
     tables (
         {%- for alias, table in tables.items() %}
-        {{ alias }} as {{ names.schema }}.{{ table.model }} primary key ({{ table.key }}){{ ',' if not loop.last }}
+        {{ alias }} as {{ names.schema }}.{{ table.model }} primary key ({{ table.key }}){{
+            ',' if not loop.last }}
         {%- endfor %}
     )
     dimensions (
@@ -121,7 +130,10 @@ create or replace semantic view {{ names.semantic_view }}
     {%- set found = {} -%}
     {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == model -%}
         {%- for column in node.columns.values() if column.description -%}
-            {%- do found.update({column.name | lower: column.description.split() | join(' ') | replace("'", "''") | replace('\\', '')}) -%}
+            {%- set text = column.description.split() | join(' ') -%}
+            {%- do found.update({
+                column.name | lower: text | replace("'", "''") | replace('\\', '')
+            }) -%}
         {%- endfor -%}
     {%- endfor -%}
     {{ return(found) }}

@@ -43,12 +43,13 @@
 {%- endmacro %}
 
 {#
-    The tables, and the one view that knows how far they are. Other views, seeds and tests only change
-    with the project, and wait for the night.
+    The tables, and the one view that knows how far they are. Other views, seeds and tests only
+    change with the project, and wait for the night.
 #}
 {% macro _build_task_sql(every_seconds) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set build = "execute dbt project " ~ names.project ~ " args = 'run --selector refresh_live --target snowflake'" %}
+    {%- set build = "execute dbt project " ~ names.project
+        ~ " args = 'run --selector refresh_live --target snowflake'" %}
     create or replace task {{ names.task }}
         warehouse = {{ names.build_warehouse }}
         user_task_minimum_trigger_interval_in_seconds = {{ every_seconds }}
@@ -85,7 +86,8 @@
 #}
 {% macro _landing_stream_sql(is_stale) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {{ return("create " ~ ("or replace stream " if is_stale else "stream if not exists ") ~ names.stream
+    {{ return("create " ~ ("or replace stream " if is_stale else "stream if not exists ")
+        ~ names.stream
         ~ " on table " ~ names.landing ~ " append_only = true") }}
 {%- endmacro %}
 
@@ -93,7 +95,8 @@
     {%- set found = [] -%}
     {%- if execute and not dry_run -%}
         {%- set parts = stream.split('.') -%}
-        {%- set sql = "show streams like '" ~ parts[2] ~ "' in schema " ~ parts[0] ~ "." ~ parts[1] -%}
+        {%- set sql = "show streams like '" ~ parts[2] ~ "' in schema " ~ parts[0] ~ "."
+            ~ parts[1] -%}
         {%- for row in run_query(sql).rows if row['stale'] | string | lower == 'true' -%}
             {%- do found.append(row['name']) -%}
         {%- endfor -%}

@@ -11,29 +11,37 @@
 
 {% macro snowflake__check_setup() -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- if flags.FULL_REFRESH and target.name not in ('dev', 'ci') and not var('cdesk__allow_full_refresh', false) -%}
+    {%- if flags.FULL_REFRESH and target.name not in ('dev', 'ci')
+        and not var('cdesk__allow_full_refresh', false) -%}
         {{ exceptions.raise_compiler_error(
-            "check_setup: --full-refresh rebuilds all history, and what retention has removed from landing would be lost. Build without it; "
+            "check_setup: --full-refresh rebuilds all history, and what retention has removed "
+                ~ "from landing would be lost. Build without it; "
             ~ "to mean it, add --vars '{cdesk__allow_full_refresh: true}'") }}
     {%- endif -%}
     {%- set session = run_query("select current_role(), current_warehouse()").rows[0] -%}
     {%- if session[1] is none -%}
         {{ exceptions.raise_compiler_error(
-            "check_setup: warehouse " ~ (target.get('warehouse') or '') ~ " does not exist or role " ~ session[0] ~ " may not use it. As ACCOUNTADMIN: "
+            "check_setup: warehouse " ~ (target.get('warehouse') or '') ~ " does not exist or role "
+                ~ session[0] ~ " may not use it. As ACCOUNTADMIN: "
             ~ "dbt run-operation setup_snowflake --target snowflake") }}
     {%- endif -%}
     {%- if cdesk._is_governed() -%}
         {%- if session[0] != names.transformer -%}
             {{ exceptions.raise_compiler_error(
-                "check_setup: this session's role is " ~ session[0] ~ "; builds run as " ~ names.transformer ~ ", since what another role replaces is that "
-                ~ "role's own from then on. Build again with: SNOWFLAKE_ROLE=" ~ names.transformer ~ " dbt build --target snowflake") }}
+                "check_setup: this session's role is " ~ session[0] ~ "; builds run as "
+                    ~ names.transformer ~ ", since what another role replaces is that "
+                ~ "role's own from then on. Build again with: SNOWFLAKE_ROLE=" ~ names.transformer
+                ~ " dbt build --target snowflake") }}
         {%- endif -%}
         {%- set applied = cdesk._applied_steps() -%}
-        {%- for step, text in [('apply_row_access', cdesk._row_access_sql()), ('apply_masking', cdesk._masking_sql())] -%}
+        {%- for step, text in [('apply_row_access', cdesk._row_access_sql()), ('apply_masking',
+            cdesk._masking_sql())] -%}
             {%- if applied.get(step) != cdesk._fingerprint(text) -%}
                 {{ exceptions.raise_compiler_error(
-                    "check_setup: the policies of " ~ step ~ " are " ~ ("of another version" if step in applied else "not there")
-                    ~ ", and nothing is built unguarded. As " ~ names.admin ~ ": dbt run-operation " ~ step ~ " --target snowflake") }}
+                    "check_setup: the policies of " ~ step ~ " are " ~ ("of another version"
+                        if step in applied else "not there")
+                    ~ ", and nothing is built unguarded. As " ~ names.admin ~ ": dbt run-operation "
+                    ~ step ~ " --target snowflake") }}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
@@ -57,11 +65,14 @@
     {%- endset -%}
     {%- if run_query(sql).rows | length == 0 -%}
         {{ exceptions.raise_compiler_error(
-            "check_setup: " ~ names.schema ~ " is not set up, or role " ~ (target.get('role') or '') ~ " may not see it. As ACCOUNTADMIN: "
-            ~ "dbt run-operation setup_snowflake --target snowflake; then build with role " ~ names.transformer) }}
+            "check_setup: " ~ names.schema ~ " is not set up, or role " ~ (target.get('role') or '')
+                ~ " may not see it. As ACCOUNTADMIN: "
+            ~ "dbt run-operation setup_snowflake --target snowflake; then build with role "
+            ~ names.transformer) }}
     {%- endif -%}
     {%- set applied = {} -%}
-    {%- for row in run_query("select step, fingerprint from " ~ names.steps ~ " where fingerprint is not null order by applied_at").rows -%}
+    {%- for row in run_query("select step, fingerprint from " ~ names.steps
+        ~ " where fingerprint is not null order by applied_at").rows -%}
         {%- do applied.update({row[0]: row[1]}) -%}
     {%- endfor -%}
     {{ return(applied) }}

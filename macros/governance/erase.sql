@@ -12,11 +12,15 @@
 #}
 {% macro erase(customer=none, erased_at=none, dry_run=false) -%}
     {%- if customer is not string or not customer or customer | length > 255 -%}
-        {{ exceptions.raise_compiler_error("erase: customer is " ~ (customer | string)[:60] ~ "; allowed: 1 to 255 characters of text") }}
+        {{ exceptions.raise_compiler_error("erase: customer is " ~ (customer | string)[:60]
+            ~ "; allowed: 1 to 255 characters of text") }}
     {%- endif -%}
     {%- if execute -%}
         {%- if dry_run -%}
-            {%- for _, sql in cdesk._erasure_sql(cdesk._tables_of_customers(cdesk._described_relations())) -%}{%- do print(sql | trim ~ ';\n') -%}{%- endfor -%}
+            {%- set tables = cdesk._tables_of_customers(cdesk._described_relations()) -%}
+        {%- for _, sql in cdesk._erasure_sql(tables) -%}
+            {%- do print(sql | trim ~ ';\n') -%}
+        {%- endfor -%}
         {%- else -%}
             {%- do cdesk._run_erasure(customer, erased_at) -%}
         {%- endif -%}
@@ -24,11 +28,14 @@
 {%- endmacro %}
 
 {% macro _run_erasure(customer, erased_at) -%}
-    {%- do cdesk._execute("create or replace temporary table erasing as select cast(null as " ~ dbt.type_string() ~ ") as customer, cast(null as "
+    {%- do cdesk._execute("create or replace temporary table erasing as select cast(null as "
+        ~ dbt.type_string() ~ ") as customer, cast(null as "
         ~ dbt.type_timestamp() ~ ") as erased_at where false") -%}
-    {%- set marks = "(" ~ dbt.get_binding_char() ~ ", cast(" ~ dbt.get_binding_char() ~ " as " ~ dbt.type_timestamp() ~ "))" -%}
+    {%- set marks = "(" ~ dbt.get_binding_char() ~ ", cast(" ~ dbt.get_binding_char() ~ " as "
+        ~ dbt.type_timestamp() ~ "))" -%}
     {%- set at = erased_at or modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
-    {%- do cdesk._execute("insert into erasing (customer, erased_at) values " ~ marks, [customer, (at | string)[:26] | replace('T', ' ') | replace('Z', '')]) -%}
+    {%- do cdesk._execute("insert into erasing (customer, erased_at) values " ~ marks, [customer,
+        (at | string)[:26] | replace('T', ' ') | replace('Z', '')]) -%}
     {%- do cdesk._require_no_hold(customer) -%}
     {%- set counts = {} -%}
     {%- for table, sql in cdesk._erasure_sql(cdesk._found_tables_of_customers()) -%}
@@ -49,7 +56,8 @@
 {%- endmacro %}
 
 {% macro _in_schema(name) -%}
-    {{ return(api.Relation.create(database=target.database, schema=target.schema, identifier=name)) }}
+    {{ return(api.Relation.create(database=target.database, schema=target.schema,
+        identifier=name)) }}
 {%- endmacro %}
 
 {% macro _is_there(name) -%}
@@ -59,14 +67,19 @@
 {% macro _require_no_hold(customer) -%}
     {%- if cdesk._is_there('artifact_retention') -%}
         {%- set held = cdesk._execute(
-            "select count(*) from " ~ cdesk._in_schema('artifact_retention') ~ " as kept inner join erasing on kept.customer = erasing.customer where kept.is_held"
+            "select count(*) from " ~ cdesk._in_schema('artifact_retention')
+                ~ " as kept inner join erasing on kept.customer = erasing.customer "
+                ~ "where kept.is_held"
         ).fetchall()[0][0] | int -%}
         {%- if held -%}
-            {{ exceptions.raise_compiler_error("erase: " ~ customer ~ " is under legal hold (" ~ held ~ " stored results are held); lift the hold first") }}
+            {{ exceptions.raise_compiler_error("erase: " ~ customer ~ " is under legal hold ("
+                ~ held ~ " stored results are held); lift the hold first") }}
         {%- endif -%}
     {%- endif -%}
-    {%- if cdesk._execute("select count(*) from erasing where " ~ cdesk.customer_is_held('erasing.customer')).fetchall()[0][0] | int -%}
-        {{ exceptions.raise_compiler_error("erase: " ~ customer ~ " is under legal hold (a row in legal_holds); lift the hold first") }}
+    {%- if cdesk._execute("select count(*) from erasing where "
+        ~ cdesk.customer_is_held('erasing.customer')).fetchall()[0][0] | int -%}
+        {{ exceptions.raise_compiler_error("erase: " ~ customer
+            ~ " is under legal hold (a row in legal_holds); lift the hold first") }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -76,37 +89,58 @@
 #}
 {% macro _erasure_sql(tables) -%}
     {%- set erased = "(select erasing.customer from erasing)" -%}
-    {%- set key = "(select coalesce(max(known.hash_key), " ~ cdesk.random_text() ~ ") from " ~ cdesk._in_schema('erasures') ~ " as known)" -%}
+    {%- set key = "(select coalesce(max(known.hash_key), " ~ cdesk.random_text() ~ ") from "
+        ~ cdesk._in_schema('erasures') ~ " as known)" -%}
     {%- set hash = cdesk.erasure_hash('keyed.hash_key', 'keyed.customer') -%}
-    {%- set keyed = "(select erasing.customer, erasing.erased_at, " ~ key ~ " as hash_key from erasing) as keyed" -%}
+    {%- set keyed = "(select erasing.customer, erasing.erased_at, " ~ key
+        ~ " as hash_key from erasing) as keyed" -%}
     {%- set owner = "(" ~ cdesk.line_field('landing', 'customer') ~ ")" -%}
     {%- set raw = cdesk.json_string('landing.payload', 'raw') -%}
-    {%- set is_theirs = "(" ~ owner ~ " = " ~ erased ~ " or (landing.kind = 'quarantine' and " ~ owner ~ " is null and contains(" ~ raw ~ ", " ~ erased ~ ")))" -%}
+    {%- set is_theirs = "(" ~ owner ~ " = " ~ erased ~ " or (landing.kind = 'quarantine' and "
+        ~ owner ~ " is null and contains(" ~ raw ~ ", " ~ erased ~ ")))" -%}
     {%- set ids = cdesk._in_schema('_ingest_ids') -%}
     {%- set statements = [
-        ('erasures', "insert into " ~ cdesk._in_schema('erasures') ~ " (erasure_id, customer_hash, erased_at, hash_key)\nselect " ~ cdesk.random_text() ~ ", " ~ hash
+        ('erasures', "insert into " ~ cdesk._in_schema('erasures')
+            ~ " (erasure_id, customer_hash, erased_at, hash_key)\nselect " ~ cdesk.random_text()
+            ~ ", " ~ hash
             ~ ", keyed.erased_at, keyed.hash_key\nfrom " ~ keyed),
-        ('_ingest_ids', "delete from " ~ ids ~ " where exists (\n    select 1 from " ~ cdesk._in_schema('landing') ~ " as landing\n    where landing.landed_at = _ingest_ids.landed_at and landing.source_file = _ingest_ids.source_file\n        and landing.source_offset = _ingest_ids.source_offset"
-            ~ "\n        and landing.id = _ingest_ids.landing_id\n        and " ~ is_theirs ~ "\n)"),
+        ('_ingest_ids', "delete from " ~ ids ~ " where exists (\n    select 1 from "
+            ~ cdesk._in_schema('landing')
+            ~ " as landing\n    where landing.landed_at = _ingest_ids.landed_at "
+            ~ "and landing.source_file = _ingest_ids.source_file\n        "
+            ~ "and landing.source_offset = _ingest_ids.source_offset"
+            ~ "\n        and landing.id = _ingest_ids.landing_id\n        and " ~ is_theirs
+            ~ "\n)"),
     ] -%}
-    {%- for table, kind, id in [('events', 'event', '_activity_id'), ('insight_atoms', 'insight', 'insight_id'),
-                                ('provenance_chain', 'query_run', 'query_run_id'), ('artifacts', 'artifact', 'artifact_id')] -%}
-        {%- do statements.append(('_ingest_ids', "delete from " ~ ids ~ " where kind = '" ~ kind ~ "' and id in (select theirs." ~ id ~ " from "
+    {%- for table, kind, id in [
+        ('events', 'event', '_activity_id'),
+        ('insight_atoms', 'insight', 'insight_id'),
+        ('provenance_chain', 'query_run', 'query_run_id'),
+        ('artifacts', 'artifact', 'artifact_id'),
+    ] -%}
+        {%- do statements.append(('_ingest_ids', "delete from " ~ ids ~ " where kind = '" ~ kind
+            ~ "' and id in (select theirs." ~ id ~ " from "
             ~ cdesk._in_schema(table) ~ " as theirs where theirs.customer = " ~ erased ~ ")")) -%}
     {%- endfor -%}
     {%- for table in tables if table not in ('quarantined_events', 'legal_holds') -%}
-        {%- do statements.append((table, "delete from " ~ cdesk._in_schema(table) ~ " where customer = " ~ erased)) -%}
+        {%- do statements.append((table, "delete from " ~ cdesk._in_schema(table)
+            ~ " where customer = " ~ erased)) -%}
     {%- endfor -%}
-    {%- set named = "coalesce(customer, " ~ cdesk.json_string(cdesk.try_parse_json('raw'), 'customer') ~ ")" -%}
-    {%- do statements.append(('quarantined_events', "delete from " ~ cdesk._in_schema('quarantined_events') ~ "\nwhere " ~ named ~ " = " ~ erased ~ " or (" ~ named
+    {%- set named = "coalesce(customer, " ~ cdesk.json_string(cdesk.try_parse_json('raw'),
+        'customer') ~ ")" -%}
+    {%- do statements.append(('quarantined_events', "delete from "
+        ~ cdesk._in_schema('quarantined_events') ~ "\nwhere " ~ named ~ " = " ~ erased ~ " or ("
+        ~ named
         ~ " is null and contains(raw, " ~ erased ~ "))")) -%}
-    {%- do statements.append(('landing', "delete from " ~ cdesk._in_schema('landing') ~ "\nwhere " ~ is_theirs)) -%}
+    {%- do statements.append(('landing', "delete from " ~ cdesk._in_schema('landing') ~ "\nwhere "
+        ~ is_theirs)) -%}
     {{ return(statements) }}
 {%- endmacro %}
 
 {% macro _tables_of_customers(relations) -%}
     {%- set found = [] -%}
-    {%- for name, relation in relations.items() if relation.kind == 'table' and 'customer' in relation.columns | map(attribute='name') -%}
+    {%- for name, relation in relations.items() if relation.kind == 'table'
+        and 'customer' in relation.columns | map(attribute='name') -%}
         {%- do found.append(name) -%}
     {%- endfor -%}
     {{ return(found) }}

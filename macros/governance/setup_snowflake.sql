@@ -14,7 +14,8 @@
 
 {% macro snowflake__setup_snowflake(dry_run) -%}
     {%- set statements = cdesk._setup_sql() -%}
-    {{ cdesk._run_statements('setup_snowflake', statements + cdesk._record_step_sql('setup_snowflake', statements), dry_run) }}
+    {{ cdesk._run_statements('setup_snowflake',
+        statements + cdesk._record_step_sql('setup_snowflake', statements), dry_run) }}
 {%- endmacro %}
 
 {% macro _setup_sql() -%}
@@ -33,36 +34,49 @@
     {%- endfor -%}
     {%- do statements.append("grant role " ~ names.admin ~ " to role sysadmin") -%}
     {%- do statements.append("create database if not exists " ~ names.database) -%}
-    {%- do statements.append("create schema if not exists " ~ names.schema ~ " with managed access") -%}
+    {%- do statements.append("create schema if not exists " ~ names.schema
+        ~ " with managed access") -%}
     {%- do statements.append("alter schema " ~ names.schema ~ " enable managed access") -%}
     {%- for warehouse, seconds in [(names.query_warehouse, 30), (names.build_warehouse, 1800)] -%}
-        {%- do statements.append("create warehouse if not exists " ~ warehouse ~ " with warehouse_size = 'XSMALL' initially_suspended = true") -%}
+        {%- do statements.append("create warehouse if not exists " ~ warehouse
+            ~ " with warehouse_size = 'XSMALL' initially_suspended = true") -%}
         {%- do statements.append(
-            "alter warehouse " ~ warehouse ~ " set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = " ~ seconds
+            "alter warehouse " ~ warehouse
+                ~ " set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = "
+                ~ seconds
             ~ ", statement_queued_timeout_in_seconds = " ~ seconds) -%}
     {%- endfor -%}
     {# it did not exist when this session began #}
     {%- do statements.append("use warehouse " ~ names.build_warehouse) -%}
     {%- do statements.append(cdesk.create_landing_sql(cdesk._landing()) | trim) -%}
     {# a table of an earlier version #}
-    {%- do statements.append("alter table " ~ names.landing ~ " add column if not exists landed_by varchar") -%}
-    {%- do statements.append("create table if not exists " ~ names.access ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
-    {%- do statements.append("create table if not exists " ~ names.steps ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
-    {%- do statements.append("create table if not exists " ~ names.holds ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
-    {%- do statements.append("create table if not exists " ~ names.people ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
+    {%- do statements.append("alter table " ~ names.landing
+        ~ " add column if not exists landed_by varchar") -%}
+    {%- do statements.append("create table if not exists " ~ names.access
+        ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
+    {%- do statements.append("create table if not exists " ~ names.steps
+        ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
+    {%- do statements.append("create table if not exists " ~ names.holds
+        ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
+    {%- do statements.append("create table if not exists " ~ names.people
+        ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
     {%- for table in [names.landing, names.access, names.people, names.steps] -%}
-        {%- do statements.append("grant ownership on table " ~ table ~ " to role " ~ names.transformer ~ " copy current grants") -%}
+        {%- do statements.append("grant ownership on table " ~ table ~ " to role "
+            ~ names.transformer ~ " copy current grants") -%}
     {%- endfor -%}
     {# what an earlier version gave: more than is read, and the holds to the role that deletes #}
-    {%- do statements.append("revoke imported privileges on database snowflake from role " ~ names.transformer) -%}
-    {%- do statements.append("grant ownership on table " ~ names.holds ~ " to role " ~ names.admin ~ " copy current grants") -%}
+    {%- do statements.append("revoke imported privileges on database snowflake from role "
+        ~ names.transformer) -%}
+    {%- do statements.append("grant ownership on table " ~ names.holds ~ " to role " ~ names.admin
+        ~ " copy current grants") -%}
     {# the values of binds are nobody's to read in the history of queries #}
     {%- do statements.append("alter account set allow_bind_values_access = false") -%}
     {%- for grant in cdesk.snowflake_grants('setup_snowflake') -%}
         {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {# who lands calls the procedure; an earlier version let them insert #}
-    {%- do statements.append("revoke insert on table " ~ names.landing ~ " from role " ~ names.loader) -%}
+    {%- do statements.append("revoke insert on table " ~ names.landing ~ " from role "
+        ~ names.loader) -%}
     {%- do statements.append("use role " ~ names.transformer) -%}
     {%- do statements.append(cdesk.land_lines_sql(names.land, names.landing)) -%}
     {%- for grant in cdesk.snowflake_grants('land_lines') -%}

@@ -16,8 +16,10 @@
     {%- set names = cdesk._snowflake_names() -%}
     {%- if confirm != names.database and not dry_run -%}
         {{ exceptions.raise_compiler_error(
-            "teardown: drops roles, warehouses, monitors and tasks" ~ (" and DATABASE " ~ names.database ~ " WITH ALL DATA" if drop_data else "")
-            ~ "; say so with --args '{confirm: " ~ names.database ~ "}', or look first with --args '{dry_run: true}'") }}
+            "teardown: drops roles, warehouses, monitors and tasks" ~ (" and DATABASE "
+                ~ names.database ~ " WITH ALL DATA" if drop_data else "")
+            ~ "; say so with --args '{confirm: " ~ names.database
+            ~ "}', or look first with --args '{dry_run: true}'") }}
     {%- endif -%}
     {%- set statements = [
         "drop task if exists " ~ names.task,
@@ -32,7 +34,8 @@
         {%- do statements.append("drop warehouse if exists " ~ warehouse) -%}
     {%- endfor -%}
     {%- for monitor in ['DAILY', 'MONTHLY', 'ACCOUNT'] -%}
-        {%- do statements.append("drop resource monitor if exists " ~ var('cdesk__snowflake_prefix', 'CDESK') ~ '_' ~ monitor) -%}
+        {%- do statements.append("drop resource monitor if exists " ~ var('cdesk__snowflake_prefix',
+            'CDESK') ~ '_' ~ monitor) -%}
     {%- endfor -%}
     {%- if execute and not dry_run -%}
         {%- for row in run_query("show roles like '" ~ names.pipe_role_prefix ~ "%'").rows -%}

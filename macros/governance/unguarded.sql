@@ -17,7 +17,8 @@
     {%- if execute and cdesk._is_governed() -%}
         {%- for relation in cdesk._governed_relations(false) -%}
             {%- if relation.protection.row_access -%}
-                {%- do expected.append((relation.name, relation.protection.row_access.split(' ')[0].split('.')[-1], '')) -%}
+                {%- do expected.append((relation.name,
+                    relation.protection.row_access.split(' ')[0].split('.')[-1], '')) -%}
             {%- endif -%}
             {%- for column, policy in relation.protection.masks.items() -%}
                 {%- do expected.append((relation.name, policy.split('.')[-1], column)) -%}
@@ -33,14 +34,16 @@
 
         select * from values
         {%- for relation, policy, column in expected %}
-        ('{{ relation | upper }}', '{{ policy | upper }}', '{{ column | upper }}'){{ ',' if not loop.last }}
+        ('{{ relation | upper }}', '{{ policy | upper }}', '{{ column | upper }}'){{ ','
+            if not loop.last }}
         {%- endfor %}
 
     ),
 
     attached as (
 
-        {%- for policy in ['customer_rows', 'internal_rows', 'landing_rows', 'access_rows', 'mask_document', 'mask_landing', 'mask_text', 'mask_json_text', 'mask_link'] %}
+        {%- for policy in ['customer_rows', 'internal_rows', 'landing_rows', 'access_rows',
+            'mask_document', 'mask_landing', 'mask_text', 'mask_json_text', 'mask_link'] %}
         select
             upper(ref_entity_name) as relation,
             '{{ policy | upper }}' as policy,

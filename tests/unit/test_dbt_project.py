@@ -178,10 +178,13 @@ def test_every_macro_is_called() -> None:
 # -- lines
 
 WIDTH = 100
-# Not worked through yet, or written by scripts/redaction_macros.py.
+# SQL that goes to the account as it stands here, a few lines of it longer (a policy of another text
+# is another policy, and applied anew), and what scripts/redaction_macros.py writes.
 WIDER = (
-    "macros/activity_schema/",
-    "macros/governance/",
+    "macros/governance/apply_row_access.sql",
+    "macros/governance/erase.sql",
+    "macros/governance/setup_snowflake.sql",
+    "macros/governance/unguarded.sql",
     "macros/redaction/redaction_passes.sql",
     "macros/redaction/redaction_python.sql",
 )

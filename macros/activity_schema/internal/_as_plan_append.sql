@@ -86,7 +86,8 @@
     {% set default = [cdesk.agg('count')] if aggregate else ['activity_id', 'ts'] %}
     {% set columns = append.columns if append.columns is not none else default %}
     {% set nth = ('_' ~ append.nth) if append.nth is integer else '' %}
-    {% set named = append.relationship ~ nth ~ '_' ~ cdesk._as_activity_slug(append.activity.name) %}
+    {% set named = append.relationship ~ nth ~ '_'
+        ~ cdesk._as_activity_slug(append.activity.name) %}
     {% set prefix = named if append.prefix is none else append.prefix %}
     {% do cdesk._as_check_name(where, 'prefix', prefix) %}
     {% set values = [] %}
