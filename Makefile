@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo bundle bundle-check test test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean coverage launch-check
+.PHONY: venv demo bundle bundle-check test test-durations test-unit test-integration lint lint-sdk snapshots bench chaos load observe lock clean coverage launch-check
 .DEFAULT_GOAL := demo
 
 venv: $(STAMP)
@@ -18,11 +18,16 @@ $(STAMP): requirements.lock pyproject.toml
 demo: venv
 	$(BIN)/python -m cdesk_app.cli.demo
 
-# Two processes; tests that share what dbt built for them stay together (tests/conftest.py).
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+# More processes than a machine of two cores has, since tests that start a process wait for it; tests
+# that share what dbt built for them stay together (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder
 
 test: venv
 	$(PYTEST)
+
+# The same, and what took longest: the table of docs/tests.md.
+test-durations: venv
+	$(PYTEST) -p tests.cpu_times --durations=20
 
 # The halves of `make test`.
 test-unit: venv
