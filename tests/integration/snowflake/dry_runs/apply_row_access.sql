@@ -68,6 +68,8 @@ alter view CLAUDE_LOGS.ACTIVITIES.vw_file_events add row access policy CLAUDE_LO
 
 alter view CLAUDE_LOGS.ACTIVITIES.vw_sql_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
+alter view CLAUDE_LOGS.ACTIVITIES.obs_query_costs add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
 alter view CLAUDE_LOGS.ACTIVITIES.stg_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
 alter view CLAUDE_LOGS.ACTIVITIES.stg_artifacts add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
