@@ -89,11 +89,14 @@ def _ticket(
     died with its worker.
     """
     ticket = get_ticket(connection, ticket_id, customer=customer)
-    if ticket.status in ENDED:
-        return ticket, None
-    build = read_status(connection, BuildUnderWay)
-    if build.since is not None and build.since > not_before:
-        return ticket, f"waiting for the {build.what} of the tables, under way since {build.since}"
+    is_waiting = ticket.status == "queued" or (
+        ticket.status == "running" and (ticket.progress or "").startswith("waiting")
+    )
+    if is_waiting:
+        build = read_status(connection, BuildUnderWay)
+        if build.since is not None and build.since > not_before:
+            under_way = f"under way since {build.since}"
+            return ticket, f"waiting for the {build.what} of the tables, {under_way}"
     if ticket.status != "queued":
         return ticket, None
     if ticket.progress is not None:

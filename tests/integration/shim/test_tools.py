@@ -306,6 +306,19 @@ def test_a_query_that_waits_for_a_build_says_so(state_home: StateDirectory) -> N
                 state_of = await answer(client, "get_result", given)
                 assert state_of["status"] == "queued"
                 assert state_of["progress"].startswith(expected)
+            # One that runs meanwhile, on the copy that questions read, says what it does itself.
+            with closing(open_state(state_home.state_db)) as state:
+                build = BuildUnderWay(since=format_ts(time.time_ns()), what="build")
+                write_status(state, build, now="-")
+                for progress, expected in (
+                    ("fetched 10 rows", "fetched 10 rows"),
+                    ("waiting for the warehouse, try 2", "waiting for the build"),
+                ):
+                    state.execute(
+                        "update tickets set status = 'running', progress = ?", (progress,)
+                    )
+                    state_of = await answer(client, "get_result", given)
+                    assert state_of["progress"].startswith(expected)
 
     asyncio.run(run())
 
