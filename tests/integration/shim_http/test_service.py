@@ -377,9 +377,10 @@ def calls_counted(service: Service) -> float:
 def test_metrics_are_for_this_computer_or_a_token_of_the_role(
     home: StateDirectory, service: Service, ada: str
 ) -> None:
+    assert service.get("/metrics").status == 200
+    wait_until(lambda: "cdesk_http_requests_total" in service.get("/metrics").body.decode())
     answer = service.get("/metrics")
-    assert answer.status == 200
-    assert "cdesk_http_requests_total" in answer.body.decode()
+    assert 'cdesk_http_requests_total{status="200"}' in answer.body.decode()
     assert ADA not in answer.body.decode()
     forwarded = {"X-Forwarded-For": "192.0.2.1"}
     asked = {
