@@ -29,10 +29,12 @@ from cdesk.state.tickets import forget_tickets
 from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.presentation import Presenter
 from cdesk_app.worker.status_board import StatusBoard
+from uploader.archive import Archive
 
 logger = logging.getLogger(__name__)
 
 CLEAN_UP_SECONDS: Final = 86_400.0
+ARCHIVE_SECONDS: Final = 30.0
 
 
 class CleanUp:
@@ -60,6 +62,7 @@ class CleanUp:
         self._state = state
         self._status = status
         self._now_ns = now_ns
+        self._queue = home.queue
         self._last_ns: int | None = None
 
     def due_in(self) -> float:
@@ -82,6 +85,7 @@ class CleanUp:
                     self._answers,
                     self._pages,
                     self._hidden,
+                    self._archive,
                     self._presenter.clean_up,
                 ),
             )
@@ -101,6 +105,10 @@ class CleanUp:
 
     def _hidden(self) -> int:
         return forget_hidden(self._state, now=datetime.fromtimestamp(self._now_ns() / 1e9, UTC))
+
+    def _archive(self) -> int:
+        """Queue files that landed long ago: a worker that lives for minutes has no other time."""
+        return Archive(self._queue).clean_up(max_seconds=ARCHIVE_SECONDS)
 
     def _artifacts(self) -> int:
         return sweep_artifacts(

@@ -3,8 +3,8 @@
     `artifacts_days`, counted from landing; every night from then on. A legal hold wins: on an
     artifact (its own flag) or on a customer (a row in legal_holds); what names no customer may be
     the held one's, and is kept while there is any hold. Insights, query runs and the ids that have
-    been seen are kept. Occurrence numbers stay as they are. Run it as the transformer or the
-    administrator role.
+    been seen are kept. Occurrence numbers stay as they are; what a context remembers of a deleted
+    question goes with the next build. Run it as the transformer or the administrator role.
 
     dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
 #}
@@ -52,8 +52,15 @@
     {%- set events_end = "dateadd(day, -" ~ events_days ~ ", sysdate())" -%}
     {%- set artifacts_end = "dateadd(day, -" ~ artifacts_days ~ ", sysdate())" -%}
     {%- set of_landing = "cast(get(payload, 'customer') as varchar)" -%}
-    {%- set statements = ["delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end
-        ~ " and lower(customer) not in " ~ held] -%}
+    {# first, while the activities tell of whom some will go #}
+    {%- set statements = [
+        "update " ~ names.schema ~ ".context_cache set _as_of_day = "
+            ~ (cdesk.retention_mark() | trim) ~ " where lower(customer) not in " ~ held
+            ~ " and customer in (select distinct customer from " ~ names.schema
+            ~ ".events where _landed_at < " ~ events_end ~ ")",
+        "delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end
+            ~ " and lower(customer) not in " ~ held,
+    ] -%}
     {%- for start, customer in [
         ("delete from " ~ names.landing
             ~ " where kind in ('event', 'revision', 'quarantine') and landed_at < " ~ events_end,

@@ -144,6 +144,29 @@ cached_questions as (
     {{ cdesk.cached_questions('cached') | indent }}
 
 ),
+
+-- of whom retention has deleted activities since: a question is remembered while it is kept
+questions_to_check as (
+
+    select
+        cached_questions.customer,
+        cached_questions._activity_id
+    from cached_questions
+    inner join cached on cached_questions.customer = cached.customer
+    where cached._as_of_day = {{ cdesk.retention_mark() }}
+
+),
+
+questions_kept as (
+
+    select events._activity_id
+    from {{ events }}
+    inner join questions_to_check
+        on
+            events.customer = questions_to_check.customer
+            and events._activity_id = questions_to_check._activity_id
+
+),
 {% endif %}
 
 questions as (
@@ -167,6 +190,10 @@ questions as (
         select 1
         from new_events
         where new_events._activity_id = cached_questions._activity_id
+    )
+    and (
+        cached_questions._activity_id not in (select _activity_id from questions_to_check)
+        or cached_questions._activity_id in (select _activity_id from questions_kept)
     )
     {% endif %}
 

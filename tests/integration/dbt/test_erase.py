@@ -121,3 +121,38 @@ def test_a_legal_hold_refuses_and_nothing_goes(
         erase(three, ADA)
     assert "ada@example.com is under legal hold (1 stored results" in capfd.readouterr().out
     assert content(three) == before
+
+
+def test_a_question_that_retention_deleted_is_not_in_the_context_any_more(
+    warehouse: DbtWarehouse,
+) -> None:
+    """By what apply_retention runs on Snowflake: the mark first, then the deletion."""
+    questions = [
+        event(number, ts=f"2026-02-0{number}T12:00:00.000000Z", feature_json={"question": text})
+        for number, text in enumerate(("the old one", "the kept one"), start=1)
+    ]
+    of_bob = event(9, customer=BOB, feature_json={"question": "the old one of bob"})
+    warehouse.land([questions[0], of_bob])
+    warehouse.land([questions[1], query_run(3), insight(4)])
+    warehouse.build()
+
+    def remembered(customer: str = ADA) -> dict[str, Any]:
+        ((text,),) = warehouse.query(
+            "select cast(context as varchar) from context_cache where customer = ?", [customer]
+        )
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    assert len(remembered()["recent_questions"]) == 2
+    with warehouse.connect() as connection:
+        connection.execute(
+            "update context_cache set _as_of_day = date '1000-01-01' where customer = ?", [ADA]
+        )
+        connection.execute("delete from events where _feature_json ->> 'question' like '%old%'")
+        connection.execute("delete from landing where cast(payload as varchar) like '%old%'")
+    warehouse.build()
+    assert [one["question"] for one in remembered()["recent_questions"]] == ["the kept one"]
+    assert remembered()["insights"], "insights are kept"
+    assert remembered(BOB)["recent_questions"], "who was not marked costs no look into history"
+    warehouse.build()
+    assert len(remembered()["recent_questions"]) == 1

@@ -6,6 +6,7 @@ create or replace task CLAUDE_LOGS.ACTIVITIES.apply_retention
 as
 execute immediate $$
 begin
+    update CLAUDE_LOGS.ACTIVITIES.context_cache set _as_of_day = cast('1000-01-01' as date) where lower(customer) not in (select lower(holds.customer) from CLAUDE_LOGS.ACTIVITIES.legal_holds as holds where holds.customer is not null) and customer in (select distinct customer from CLAUDE_LOGS.ACTIVITIES.events where _landed_at < dateadd(day, -180, sysdate()));
     delete from CLAUDE_LOGS.ACTIVITIES.events where _landed_at < dateadd(day, -180, sysdate()) and lower(customer) not in (select lower(holds.customer) from CLAUDE_LOGS.ACTIVITIES.legal_holds as holds where holds.customer is not null);
     delete from CLAUDE_LOGS.ACTIVITIES.landing where kind in ('event', 'revision', 'quarantine') and landed_at < dateadd(day, -180, sysdate()) and lower(cast(get(payload, 'customer') as varchar)) not in (select lower(holds.customer) from CLAUDE_LOGS.ACTIVITIES.legal_holds as holds where holds.customer is not null);
     delete from CLAUDE_LOGS.ACTIVITIES.landing where kind in ('event', 'revision', 'quarantine') and landed_at < dateadd(day, -180, sysdate()) and cast(get(payload, 'customer') as varchar) is null and (select count(*) from CLAUDE_LOGS.ACTIVITIES.legal_holds) = 0;
@@ -18,6 +19,8 @@ end
 $$;
 
 alter task CLAUDE_LOGS.ACTIVITIES.apply_retention resume;
+
+update CLAUDE_LOGS.ACTIVITIES.context_cache set _as_of_day = cast('1000-01-01' as date) where lower(customer) not in (select lower(holds.customer) from CLAUDE_LOGS.ACTIVITIES.legal_holds as holds where holds.customer is not null) and customer in (select distinct customer from CLAUDE_LOGS.ACTIVITIES.events where _landed_at < dateadd(day, -180, sysdate()));
 
 delete from CLAUDE_LOGS.ACTIVITIES.events where _landed_at < dateadd(day, -180, sysdate()) and lower(customer) not in (select lower(holds.customer) from CLAUDE_LOGS.ACTIVITIES.legal_holds as holds where holds.customer is not null);
 

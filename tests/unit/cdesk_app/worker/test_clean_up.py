@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -169,3 +170,17 @@ def test_an_answer_without_its_result_is_forgotten_and_others_are_not(desk: Desk
     assert clean_up(desk) == 1
     assert count(desk, "query_runs") == 1
     assert answer(desk, "numbers", {"rows": 1})["reused"] is True
+
+
+def test_landed_queue_files_go_after_their_days_whoever_drains(desk: Desk) -> None:
+    """A worker that is started for one cycle at a time never lives long enough to do it between
+    two drains.
+    """
+    archive = desk.home.queue / "archive"
+    archive.mkdir(parents=True)
+    for name, days in (("a", 15), ("b", 13)):
+        file = archive / f"{name * 32}-000001.0.ndjson"
+        file.write_bytes(b"{}\n")
+        os.utime(file, (time.time() - days * 86_400,) * 2)
+    assert clean_up(desk) == 2, "one removed, one packed"
+    assert [path.name[:3] for path in archive.iterdir()] == ["bbb"]
