@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -86,4 +88,12 @@ def test_an_example_with_a_list_can_be_typed(template: object) -> None:
     ],
 )
 def test_times_are_as_a_person_reads_them(value: object, shown: object) -> None:
-    assert _readable(value) == shown
+    assert _readable(value, UTC) == shown
+
+
+def test_times_are_on_the_persons_clock() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    assert _readable("2026-01-31T23:30:00.123456Z", berlin) == "2026-02-01 00:30:00"
+    assert _readable("0001-01-01T00:00:00.000000Z", ZoneInfo("America/New_York")) == (
+        "0001-01-01 00:00:00"
+    )
