@@ -18,6 +18,7 @@ CdeskError                  code, message for a person, and what to do about it
 ├── CatalogChanged          a ticket's template is another one by now (cdesk_app.worker.tickets)
 ├── ArtifactStoreError      the place where results are stored does not answer, or refuses
 ├── ArtifactUnreadable      a stored result is gone, damaged or half-written
+├── SetUpFailed             the worker's packages cannot be installed (cdesk_app.ops.runtime)
 ├── SnapshotError           context.db is missing or cannot be used
 │   └── SnapshotDamaged         it is no sound database any more: the worker makes a new one
 ├── KillSwitchActive        queries are refused by decision
@@ -30,6 +31,7 @@ CdeskError                  code, message for a person, and what to do about it
 │   │   └── WarehouseRewound        put back to an older state: what has landed must be asked anew
 │   ├── WarehouseNotBuilt       the tables are not there yet: run a build
 │   ├── TooManyRefused          a batch in which it refuses nearly every line (uploader.landing)
+│   ├── CopyFailed              no copy to read from: the file itself is (cdesk.warehouse.read_copy)
 │   ├── QueryTimedOut           a query ran past its time limit and was stopped
 │   └── QueryCancelled          a query was stopped because its caller asked for it
 └── BuildError              a dbt invocation failed
