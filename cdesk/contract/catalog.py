@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import math
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -28,6 +27,7 @@ from cdesk.contract.records import (
 )
 from cdesk.contract.redaction import redact_value
 from cdesk.contract.vocabulary import SHED_PRIORITY
+from cdesk.core.checks import nearest
 from cdesk.core.clock import parse_ts
 from cdesk.core.config import zone_named
 from cdesk.core.errors import CatalogError, ConfigurationError, InvalidField, NotFound, shown
@@ -81,8 +81,8 @@ def nearest_activity(value: str) -> str | None:
     """
     wanted = value[:100].lower().rpartition(".")[2]
     known = {name.rpartition(".")[2]: name for name in SHED_PRIORITY}
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.75)
-    return known[near[0]] if near else None
+    near = nearest(wanted, known, cutoff=0.75)
+    return known[near] if near is not None else None
 
 
 def _items(count: int) -> str:
@@ -295,8 +295,8 @@ class Template:
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in params:
             if name not in known:
-                near = difflib.get_close_matches(str(name)[:100], known, n=1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
+                near = nearest(str(name), known)
+                hint = f" (did you mean {near}?)" if near else ""
                 raise InvalidField(
                     f"params.{shown(name)}",
                     f"unknown for {self.name}{hint}",
@@ -396,12 +396,8 @@ class Catalog:
         """Raises NotFound for an unknown name, suggesting the nearest."""
         template = self.templates.get(name) if isinstance(name, str) else None
         if template is None:
-            near: Sequence[str] = (
-                difflib.get_close_matches(name[:100], self.templates, n=1)
-                if isinstance(name, str)
-                else ()
-            )
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = nearest(name, self.templates) if isinstance(name, str) else None
+            hint = f"did you mean {near}? " if near else ""
             raise NotFound(
                 f"template {shown(name)} is not in the catalog; {hint}"
                 f"known: {', '.join(sorted(self.templates))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from cdesk.core.errors import shown
@@ -38,3 +39,12 @@ def check_customer(value: object) -> None:
     check_text(value, low=1, high=MAX_CUSTOMER, allowed=allowed)
     if CONTROL.search(str(value)):
         fail("holds a control character", allowed)
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name that is most like another, of which the first 100 characters count; None
+    where none is like it.
+    """
+    import difflib  # only here: a server that makes no mistake starts without it
+
+    return next(iter(difflib.get_close_matches(name[:100], known, n=1, cutoff=cutoff)), None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from cdesk.contract.catalog import Catalog
+from cdesk.core.checks import nearest
 from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
 from mcp_shim.tools.arguments import as_sent
@@ -58,8 +58,8 @@ async def call(
     given = dict(arguments or {})
     for argument in given:
         if argument not in tool.arguments:
-            near = difflib.get_close_matches(argument[:100], tool.arguments, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            near = nearest(argument, tool.arguments)
+            hint = f" (did you mean {near}?)" if near else ""
             raise InvalidField(
                 argument[:60], f"unknown for {name}{hint}", ", ".join(tool.arguments)
             )

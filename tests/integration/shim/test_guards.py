@@ -160,7 +160,7 @@ def test_a_start_imports_only_what_stdio_needs(state_home: StateDirectory) -> No
     modules = modules_of(state_home, "")
     assert "mcp.server.runner" in modules, "the SDK does not serve here"
     assert unwanted(modules) == []
-    assert len(modules) < MOST_MODULES
+    assert len(modules) <= MOST_MODULES
 
 
 @pytest.mark.parametrize("slip", ["import starlette.applications", "import duckdb"])
