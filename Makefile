@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 4 --dist loadscope --no-loadscope-reorde
 test: venv
 	$(PYTEST)
 
-# The same, and what took longest: the table of docs/tests.md.
+# The same, and what took longest (docs/tests.md).
 test-durations: venv
 	$(PYTEST) -p tests.cpu_times --durations=20
 
