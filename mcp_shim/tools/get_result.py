@@ -25,7 +25,6 @@ from mcp_shim.context import WRITTEN_NOTE
 from mcp_shim.result_pages import page_of, page_progress
 from mcp_shim.tools.arguments import boolean, integer, required, seconds
 from mcp_shim.tools.card import TOOL_META, chart_image, chart_meta
-from mcp_shim.tools.told import told
 from mcp_shim.tools.tool import Answer, Json, Progress, Tool, closed, nullable
 
 if TYPE_CHECKING:
@@ -183,6 +182,8 @@ def _with_card(session: Session, answer: Json, *, as_image: bool) -> Answer:
     structured = orjson.dumps(answer)
     if not result or answer["status"] != "succeeded" or result.get("dry_run"):
         return Answer(structured)
+    from mcp_shim.tools.told import told  # not before there is a result: a start costs less
+
     artifact = result.get("artifact") or {}
     charts, customer = session.app.readers.charts, session.caller.customer
     meta: Json | None = None
