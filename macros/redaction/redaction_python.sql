@@ -584,7 +584,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
 
 
 
-_WORD = rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/*<>(-][^ \t\r\n\"'()]*)"
+_WORD = rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'*$/<>(-][^ \t\r\n\"'()]*)"
 _WITHIN = r"\b[^\r\n|;]{0,200}?[ \t]"
 
 COMMANDS: tuple[Rule, ...] = (

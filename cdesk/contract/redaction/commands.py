@@ -5,7 +5,7 @@ from __future__ import annotations
 from cdesk.contract.redaction.rules import AT, FLAG, NAME, Rule
 from cdesk.contract.redaction.words import ANY_NAME, ANY_QUOTED
 
-_WORD = rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'$/*<>(-][^ \t\r\n\"'()]*)"
+_WORD = rf"(?:{ANY_QUOTED}|[^ \t\r\n\"'*$/<>(-][^ \t\r\n\"'()]*)"
 _WITHIN = r"\b[^\r\n|;]{0,200}?[ \t]"
 
 COMMANDS: tuple[Rule, ...] = (
