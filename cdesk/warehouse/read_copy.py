@@ -36,7 +36,7 @@ import pyarrow as pa
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
 from cdesk.core.home import make_private_folder, open_private
 from cdesk.warehouse.batch import LineBatch
-from cdesk.warehouse.duckdb_file import READ_CONFIG, DuckDBFile, FileStamp, refuse, transaction
+from cdesk.warehouse.duckdb_file import READ_CONFIG, DuckDBFile, FileStamp, transaction
 from cdesk.warehouse.landed_news import LandedNews
 
 if TYPE_CHECKING:
@@ -335,14 +335,17 @@ class ReadCopy:
             instance = self._instance
             assert instance is not None
             try:
-                self._bring_up_to_date(instance)
                 instance.make(relations)
+            except duckdb.Error as error:  # of this question alone: the file says what is wrong
+                raise CopyFailed(str(error)) from None
+            try:
+                self._bring_up_to_date(instance)
                 cursor = instance.cursor()
                 cursor.execute("begin transaction read only").fetchall()
                 last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
-            except duckdb.Error as error:
+            except (duckdb.Error, WarehouseError) as error:
                 self._retire()
-                refuse(error)
+                raise self._failed(error) from None
             instance.users += 1
             return instance, cursor, last
 
@@ -412,6 +415,7 @@ class ReadCopy:
         if failed is not None and time.monotonic() - failed < RETRY_SECONDS:
             raise CopyFailed("the warehouse could not be copied a moment ago")
         self._retire()
+        self._closed.clear()
         self._instance = self._open(wait, cancel)
 
     def _open(self, wait: float | None, cancel: threading.Event | None) -> _Instance:
@@ -428,15 +432,19 @@ class ReadCopy:
             instance = _opened(path, self._memory, self._threads, holds)
         except (OSError, duckdb.Error) as error:
             _remove(folder)
-            self._failed_at = time.monotonic()
-            reason = str(error).strip().split("\n", 1)[0]
-            logger.warning("warehouse not copied", extra={"facts": {"reason": reason}})
-            raise CopyFailed(f"the warehouse could not be copied: {reason}") from None
+            raise self._failed(error) from None
         except BaseException:
             _remove(folder)
             raise
         self._failed_at = None
         return instance
+
+    def _failed(self, error: Exception) -> CopyFailed:
+        """Questions read the file itself for a while."""
+        self._failed_at = time.monotonic()
+        reason = str(error).strip().split("\n", 1)[0]
+        logger.warning("no copy of the warehouse", extra={"facts": {"reason": reason}})
+        return CopyFailed(f"the warehouse could not be copied: {reason}")
 
     def _retire(self) -> None:
         instance, self._instance = self._instance, None

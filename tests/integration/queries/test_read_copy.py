@@ -241,3 +241,17 @@ def test_a_copy_is_as_closed_as_the_file(two: Two) -> None:
         ):
             with pytest.raises(duckdb.Error):
                 cursor.execute(sql).fetchall()
+
+
+def test_a_query_that_the_copy_cannot_answer_keeps_no_other_from_it(two: Two) -> None:
+    with duckdb.connect(two.path) as connection:
+        connection.execute("create table activities.gone (n integer)")
+        connection.execute("create view activities.broken as select * from activities.gone")
+        connection.execute("drop table activities.gone")
+    broken = Template("own", "", "org", (), "select * from activities.broken", (), {}, "3" * 16)
+    ask(two.by_copy, LANDING, [])
+    with pytest.raises(WarehouseError):
+        ask(two.by_copy, broken, [])
+    (folder,) = two.copies.iterdir()
+    ask(two.by_copy, LANDING, [])
+    assert list(two.copies.iterdir()) == [folder]
