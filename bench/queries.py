@@ -1,5 +1,5 @@
-"""Tickets: from submission to preview against the query's own time, and 1,000 tickets of 50
-customers drained in fair order.
+"""Tickets: from submission to preview against the query's own time, 1,000 tickets of 50 customers
+drained in fair order, and questions while a build holds the file.
 
     python -m bench.queries [--rounds 30] [--tickets 1000] [--customers 50]
 
@@ -47,6 +47,10 @@ RESULTS = ROOT / "bench" / "results" / "queries.json"
 AIM_OVERHEAD_MS = 150.0
 TEMPLATES = ("recent_activities", "activity_counts", "insights")
 EVENTS = 5_000
+HOLD = (
+    "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+    "sys.stdin.read()"
+)
 PAUSE_SECONDS = 0.5
 """Between questions, as people leave it: the worker lands what the last one recorded."""
 
@@ -228,12 +232,12 @@ def drain(desk: Desk, tickets: int, customers: int) -> dict[str, Any]:
     warehouse = open_warehouse(desk.settings, desk.home, copies=True)
     writer = QueueWriter(desk.home.queue)
     runner = TicketRunner(desk.settings, desk.home, warehouse, writer)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     while count_open(desk.state)["queued"]:
         runner.poll()
         runner.wait_idle(1.0)
     runner.wait_idle(60)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     runner.close()
     writer.close()
     warehouse.close()
@@ -251,10 +255,50 @@ def drain(desk: Desk, tickets: int, customers: int) -> dict[str, Any]:
         "succeeded": states["succeeded"],
         "seconds": round(seconds, 2),
         "tickets_per_second": round(tickets / seconds, 1),
+        "cpu_ms_per_ticket": round(1000 * cpu / tickets, 1),
         "bare_queries_one_after_another_seconds": round(floor, 2),
         "ratio": round(seconds / floor, 2),
         "longest_wait_in_turns": longest_wait(desk.state),
         "first_answer_to_every_customer_within_turns": first_answers(desk.state, customers),
+    }
+
+
+def while_held(desk: Desk, questions: int = 60) -> dict[str, Any]:
+    """Questions while another process holds the file for writing, as a build does, beside the same
+    questions while nobody does.
+    """
+    template = desk.catalog.get("recent_activities")
+    warehouse = open_warehouse(desk.settings, desk.home, copies=True)
+
+    def ask(number: int) -> float:
+        params = template.check_params({"limit": 1 + number})
+        binds = template.bind(params, customer=name(number % 5), is_analyst=False)
+        started = time.perf_counter()
+        with warehouse.run_template(
+            template, binds, query_tag="cdesk_00000000", timeout_seconds=30
+        ) as outcome:
+            list(outcome.batches)
+        return time.perf_counter() - started
+
+    ask(0)
+    quiet = [ask(number) for number in range(questions)]
+    with (
+        warehouse.building(),
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(desk.home.warehouse)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as holder,
+    ):
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        held = [ask(number) for number in range(questions)]
+        holder.communicate()
+    warehouse.close()
+    return {
+        "quiet_p95_ms": milliseconds(quiet, 0.95),
+        "held_p95_ms": milliseconds(held, 0.95),
+        "ratio": round(milliseconds(held, 0.95) / milliseconds(quiet, 0.95), 2),
     }
 
 
@@ -312,17 +356,23 @@ def main(argv: list[str] | None = None) -> int:
                 )
             desk.state.execute("delete from tickets")
             figures["drain"] = row = drain(desk, args.tickets, args.customers)
+            figures["while_held"] = held = while_held(desk)
         finally:
             desk.state.close()
     print(
         f"{row['succeeded']:,} of {row['tickets']:,} tickets of {row['customers']} customers "
         f"in {row['seconds']} s "
-        f"({row['tickets_per_second']} a second), {row['ratio']} × the bare queries one after "
+        f"({row['tickets_per_second']} a second, {row['cpu_ms_per_ticket']} ms of processor time "
+        f"each), {row['ratio']} × the bare queries one after "
         "another "
         f"({row['bare_queries_one_after_another_seconds']} s)\n"
         "every customer had a first turn within "
         f"{row['first_answer_to_every_customer_within_turns']} claims; "
         f"nobody who waited saw more than {row['longest_wait_in_turns']} claims go to others"
+    )
+    print(
+        f"a question while a build holds the file: p95 {held['held_p95_ms']} ms, "
+        f"{held['quiet_p95_ms']} ms while nobody does ({held['ratio']} ×)"
     )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
