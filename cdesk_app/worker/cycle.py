@@ -74,9 +74,12 @@ def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = No
         _drain(pipeline, report)
         if report.landed == before:
             break
-    if pipeline.builds and (report.builds == 0 or pipeline.schedule.reason is not None):
+    nothing_to_build = pipeline.has_prebuilt and report.landed == 0
+    if pipeline.builds and (
+        (report.builds == 0 and not nothing_to_build) or pipeline.schedule.reason is not None
+    ):
         _build(pipeline, report, say, full=False)
-    if not pipeline.builds:
+    if not pipeline.builds or pipeline.refresh_due:
         pipeline.refresh()
         report.contexts_changed += pipeline.last_changed
     pipeline.export()

@@ -35,6 +35,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
 from cdesk.core.metrics import BUILD_SECONDS, BUILDS, RETRIES
 from cdesk.queue.writer import QueueWriter
+from cdesk.state.catalog import write_catalog
 from cdesk.state.counts import Counts, counting, fold_ended
 from cdesk.state.database import open_state, repair_state
 from cdesk.state.facts import BuildUnderWay, CatalogSeal
@@ -60,6 +61,7 @@ from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.cost_guard import CostGuard, account_meter
 from cdesk_app.worker.dashboard import export_dashboard
 from cdesk_app.worker.dbt.build import Builder, BuildReport, Progress, has_other_columns
+from cdesk_app.worker.dbt.prebuilt import find_prebuilt
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
 from cdesk_app.worker.following import Follower, capture_once
 from cdesk_app.worker.presentation import Presenter, PresenterFactory, plain_presenter
@@ -171,6 +173,8 @@ class Pipeline:
         """The snapshot was renewed, and what the dashboard shows was not yet."""
         self.refresh_due = False
         """A build has ended whose result the snapshot does not hold yet."""
+        self.has_prebuilt = False
+        """The warehouse is the one that the installation brought; nothing was built here yet."""
         self.last_templates: int | None = None
         """How many templates the last export wrote."""
         self.last_changed = 0
@@ -256,6 +260,7 @@ class Pipeline:
         """Take up where the last worker of this directory stopped."""
         self.check_warehouse()
         self.status.show(BuildUnderWay())
+        self._take_prebuilt()
         with contextlib.suppress(CdeskError):
             self.runner.recover()
         last = self.status.read(LastBuild)
@@ -263,6 +268,30 @@ class Pipeline:
             with contextlib.suppress(ValueError):
                 self.schedule.resume(to_ns(parse_ts(last.at)))
         self.check_snapshot()
+
+    def _take_prebuilt(self) -> None:
+        """Begin an empty directory with what the installation brings, where it brings it."""
+        prebuilt = find_prebuilt(self._project) if self.builds else None
+        if prebuilt is None:
+            return
+        fingerprint, now = self._project.fingerprint(), self._now()
+        prebuilt.take_parsed()
+        try:
+            if not self.home.catalog.exists():
+                catalog = prebuilt.catalog()
+                write_catalog(self.home, self.state, catalog, now=now, project=fingerprint)
+                self._keep_project(exported=fingerprint)
+                self.last_templates = len(catalog["templates"])
+        except (OSError, ValueError, KeyError, sqlite3.Error) as error:
+            logger.warning("prebuilt catalog not taken", extra={"facts": {"reason": str(error)}})
+        is_new = self.status.read(BuiltProject).built is None
+        if is_new and prebuilt.take_warehouse(self.home.warehouse):
+            self._keep_project(
+                built=fingerprint, version=running_version(), tested=fingerprint, tested_at=now
+            )
+            self.status.keep(LastBuild(at=now, status="succeeded", reason="prebuilt"))
+            self.has_prebuilt = self.refresh_due = True
+            logger.info("prebuilt warehouse taken", extra={"facts": {"project": fingerprint}})
 
     def build(self, *, full: bool = False, progress: Progress | None = None) -> BuildReport:
         """dbt build, seeds included where the project is another than last time; then the catalog,
@@ -293,6 +322,7 @@ class Pipeline:
             raise
         if self._traces is not None:
             self._traces.built(begun, self.now_ns(), outcome=report.status)
+        self.has_prebuilt = False
         self.schedule.succeeded()
         self._build_ended(
             LastBuild(
