@@ -32,6 +32,11 @@ _STAMPED: Final[Mapping[str, frozenset[str]]] = {
     ),
     "quarantined_events": frozenset({"landed_at"}),
     "landing": frozenset({"landed_at"}),
+    "model_prices": frozenset(
+        f"{tier}{name}_usd"
+        for tier in ("", "long_")
+        for name in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+    ),
 }
 """What the system itself writes. Every other column is a caller's."""
 _FIGURES: Final = frozenset({"revenue_impact"})

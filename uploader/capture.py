@@ -82,9 +82,13 @@ class Capture:
         self._customer = customer
         self._include_text = include_text
         self._excluded = excluder(exclude)
+        self._excluded_sessions: set[str] = set()
         self._now = now
         self._monotonic = monotonic
         self._places = store.places()
+        for place in self._places.values():
+            if place.context.get("excluded"):
+                self._excluded_sessions.add(str(place.context.get("session")))
         self._moved = {
             (place.device, place.inode): path for path, place in self._places.items() if place.inode
         }
@@ -158,6 +162,7 @@ class Capture:
                     self.findings,
                     include_text=self._include_text,
                     excluded=self._excluded,
+                    excluded_sessions=self._excluded_sessions,
                     context=dict(known.context) if known and start else {},
                 )
                 end, is_whole = start, True
@@ -336,11 +341,11 @@ class Capture:
 
     def _line(self, known: Known, made: Made) -> bytes | None:
         """The line that tells of `made`: an event, a revision of it, or None where it is told."""
-        content = digest([made.session_id, made.source_system, made.features])
+        content = digest([made.session_id, made.features])
         before = known.made.get(made.name)
         if before is None:
             record = made.record(customer=self._customer, key=known.fact.key)
-            known.made[made.name] = [content, 0, made.ts]
+            known.made[made.name] = [content, 0, made.ts, made.source_system]
             return encode(record)
         if before[0] == content:
             return None
@@ -349,12 +354,12 @@ class Capture:
             made.activity,
             before[2],
             made.session_id,
-            made.source_system,
+            before[3],  # a revision counts for an activity of its own source alone
             made.features,
         ).record(customer=self._customer, key=known.fact.key)
         revision = int(before[1]) + 1
         line = encode(make_revision(original, made.features, revision=revision))
-        known.made[made.name] = [content, revision, before[2]]
+        known.made[made.name] = [content, revision, *before[2:]]
         return line
 
 

@@ -112,6 +112,30 @@ class Calls:
         ]
 
 
+HISTORY_RESPONSES: Final = 250
+ASKED: Final[Sequence[tuple[str, str, dict[str, Any], tuple[str, ...]]]] = (
+    (
+        "What did Claude cost me, week by week?",
+        "token_usage",
+        {"period": "week"},
+        ("period_start", "total_tokens", "cost_usd", "responses"),
+    ),
+    (
+        "Which conversations cost most?",
+        "conversations",
+        {"order": "costliest", "limit": 4},
+        ("title", "project", "turns", "tool_calls", "cost_usd"),
+    ),
+    (
+        "Which tools fail?",
+        "tools",
+        {"days_back": 60},
+        ("server", "tool", "calls", "error_rate", "latency_p95_ms"),
+    ),
+)
+"""What the demo asks of the history: the question, template, parameters, columns shown."""
+
+
 def main() -> int:
     """Run the demo in `.demo/` of the working directory; the exit code."""
     started = time.monotonic()
@@ -183,6 +207,8 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
             "it was logged."
         )
 
+    _heading("A month of Claude's own history, made up (cdesk import)")
+    _say(_bring_in(settings, home))
     _heading("The worker lands, builds and checks the insight against the query's result")
     _say(await _round(settings))
 
@@ -191,6 +217,10 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
         after = await calls.call(client, "get_context", {}, "next conversation")
         health = await _ask(calls, client, "health", {})
         lag = await _ask(calls, client, "stream_metrics", {"hours_back": 1})
+        answers = [
+            (asked, columns, await _ask(calls, client, template, params))
+            for asked, template, params, columns in ASKED
+        ]
     learned = [
         item
         for item in after["context"]["insights"]
@@ -207,6 +237,42 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
         f"get_context knows it as a verified fact: {learned[0]['metric']} = {learned[0]['value']}."
     )
     _report(calls, counts_of(after), dict(zip_row(health)), dict(zip_row(lag)), after, home, own)
+    _heading("What Claude can now answer, without having been there")
+    for asked, columns, result in answers:
+        print(f"  {asked}")
+        names = [column["name"] for column in result["columns"]]
+        places = [names.index(name) for name in columns]
+        rows = [[_rounded(row[place]) for place in places] for row in result["rows"][:4]]
+        print(table(columns, rows, indent=4))
+    _say("'cdesk capture on' follows the real histories of this computer; it is off until then.")
+
+
+def _bring_in(settings: Settings, home: StateDirectory) -> str:
+    """A made-up history, as Claude's programs would keep it, into the backlog; what came of it."""
+    from datetime import UTC, datetime, timedelta
+
+    from uploader.histories import histories_in, import_histories
+    from uploader.sources.sample import write_history
+
+    folder = home.root / "history"
+    if not folder.exists():  # it ends before the week that the demo's first question is about
+        end = datetime.now(UTC) - timedelta(days=8)
+        write_history(folder, responses=HISTORY_RESPONSES, days=30, end=end)
+    source = histories_in(folder)
+    if source is None:
+        raise CdeskError(f"{folder} holds no history any more; remove it, and 'make demo' again")
+    report = import_histories(source, home=home, customer=settings.customer)
+    if not report.added:
+        return "It is the same as the last time: nothing came in twice."
+    answers = report.records.get("claude_responded", 0)
+    return (
+        f"{report.files:,} files with copies in resumed sessions, sub-agents and a second stream: "
+        f"{answers:,} responses, each once, {report.added:,} activities in all."
+    )
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 2) if isinstance(value, float) else value
 
 
 def _report(

@@ -48,6 +48,10 @@ COMMANDS: Final = {
         "cdesk_app.cli.capture",
         "follow Claude's own histories on this computer: on, off, status, now",
     ),
+    "review": (
+        "cdesk_app.cli.review",
+        "a year, a month or a week with Claude, as a page and a card to share",
+    ),
     "refresh": ("cdesk_app.cli.refresh", "renew the context snapshot and the query catalog"),
     "status": (
         "cdesk_app.cli.status",

@@ -19,6 +19,7 @@ HEADINGS = (
     "A conversation",
     "The worker lands them",
     "A question to the warehouse",
+    "A month of Claude's own history",
     "The worker lands, builds and checks",
     "The next conversation",
     "What was called",
@@ -28,6 +29,7 @@ HEADINGS = (
     "The five slowest calls",
     "Where everything lies",
     "Connect Claude Desktop",
+    "What Claude can now answer",
     "The demo took",
 )
 
@@ -59,10 +61,13 @@ def test_the_demo_shows_a_conversation_that_the_next_one_remembers_and_can_be_ru
     assert "get_context knows it as a verified fact: questions asked in 7 days = 3." in first
     assert re.search(r"pricing work +questions asked in 7 days +3 +verified", first)
     assert '"mcpServers"' in first
+    assert re.search(r"\d+ responses, each once", first)
+    assert re.search(r"Which conversations cost most\?\n +title +project +turns", first)
     home = StateDirectory(tmp_path / ".demo")
     assert not is_held(home.worker_lock), "the demo left a worker behind"
 
     second = demo(tmp_path)
+    assert "nothing came in twice" in second
     assert "get_context answers: 1 verified insights" in second
     assert "get_context knows it as a verified fact: questions asked in 7 days = 6." in second
     assert not is_held(home.worker_lock)

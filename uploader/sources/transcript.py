@@ -164,12 +164,14 @@ class TranscriptReader:
         *,
         include_text: bool = False,
         excluded: Callable[[str], bool] = lambda _cwd: False,
+        excluded_sessions: set[str] | None = None,
         context: dict[str, Any] | None = None,
     ) -> None:
         self._file = file
         self._findings = findings
         self._include_text = include_text
         self._excluded = excluded
+        self._excluded_sessions = excluded_sessions if excluded_sessions is not None else set()
         self.context: dict[str, Any] = context if context is not None else {}
 
     def facts(self, line: Mapping[str, Any]) -> Iterator[Fact]:
@@ -217,7 +219,10 @@ class TranscriptReader:
             context["cwd"], context["project"] = cwd, project_of(cwd)
             context["excluded"] = self._excluded(cwd)
         if context.get("excluded"):
+            self._excluded_sessions.add(session)
             return None
+        if "cwd" not in context and session in self._excluded_sessions:
+            return None  # the stream of the SDK does not say where a conversation took place
         features: dict[str, Any] = {
             "source": self._file.source_system,
             "client": self._file.client,
@@ -491,6 +496,8 @@ class TranscriptReader:
     def last(self) -> Iterator[Fact]:
         """When the conversation was last written to, as far as the lines read say."""
         context = self.context
+        if "cwd" not in context and context.get("session") in self._excluded_sessions:
+            return
         if "session" in context and not context.get("excluded") and context.get("own_ts"):
             session, ts = context["session"], context["own_ts"]
             said = {"source": self._file.source_system, "last_at": ts}

@@ -53,7 +53,7 @@ class Stream:
                     revisions[record["replaces"]] = record
         for id_, revision in revisions.items():
             known = events[id_]
-            for name in ("customer", "activity", "ts"):
+            for name in ("customer", "activity", "ts", "source_system"):
                 assert revision[name] == known[name]
             for name in ("feature_json", "session_id"):
                 known[name] = revision[name]
@@ -427,6 +427,27 @@ def test_text_stays_out_unless_it_is_asked_for_and_excluded_projects_altogether(
     texts = {row["feature_json"].get("question") for row in with_text.of("user_asked")}
     assert texts == {"my question"}
     assert with_text.of("claude_responded")[0]["feature_json"]["response"] == "my answer"
+
+
+def test_nothing_of_an_excluded_project_comes_in_by_another_file(
+    sample: tuple[Path, Truth], tmp_path: Path
+) -> None:
+    """Cowork's second stream names no folder."""
+    root, _ = sample
+    (tmp_path / "all").mkdir()
+    everything, _ = look_at(tmp_path / "all", sources_of(root))
+    wanted = {
+        id_
+        for id_, row in everything.rows().items()
+        if row["feature_json"].get("project") not in ("atlas", "notes")
+    }
+    stream, _ = look_at(tmp_path, sources_of(root), exclude=["atlas", "notes"])
+    rows = stream.rows()
+    assert {row["feature_json"].get("project") for row in rows.values()} & {
+        "atlas",
+        "notes",
+    } == set()
+    assert rows.keys() == wanted
 
 
 @pytest.mark.parametrize(

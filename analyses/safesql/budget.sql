@@ -1,0 +1,43 @@
+{%- set now = cdesk.to_local(cdesk.utc_now()) -%}
+{%- set type = dbt.type_timestamp() -%}
+with
+
+responses as (
+
+    {{ cdesk.priced_responses(
+        "events.ts >= " ~ cdesk.from_local(
+            dbt.dateadd('day', -7, dbt.date_trunc('month', now))
+        )
+    ) | indent }}
+
+),
+
+limits as (
+
+    {%- for part in ['day', 'week', 'month'] %}
+    select
+        '{{ part }}' as period,
+        {{ cdesk.from_local(dbt.date_trunc(part, now)) }} as period_start,
+        {{ cdesk.bind_as(part, 'double') }} as limit_usd
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+budget as (
+
+    select
+        limits.period,
+        limits.period_start,
+        coalesce(sum(responses.cost_usd), 0.0) as spent_usd,
+        limits.limit_usd,
+        coalesce(sum(responses.cost_usd), 0.0) / limits.limit_usd as used_share,
+        count(responses.ts) - count(responses.cost_usd) as unpriced_responses
+    from limits
+    left join responses on responses.ts >= limits.period_start
+    group by limits.period, limits.period_start, limits.limit_usd
+
+)
+
+select * from budget
+order by period_start desc, period

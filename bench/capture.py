@@ -1,0 +1,130 @@
+"""Capture against a bare pass of orjson over the same bytes, and against ccusage.
+
+    python -m bench.capture [SHARE]       SHARE of 200,000 responses: 1 (default), 10 or 100 (percent)
+
+Cold: all histories read into lines of the queue, as a ratio to the floor: orjson over each line,
+nothing kept. Again: after one line more, the total of its day, by capture and the lines that came
+of it, against ccusage, which reads everything again (`npm install ccusage@15.9.7`, found on PATH or
+named by CCUSAGE; left out where it is not there). A build's time is measured by bench.incremental.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from uploader.capture import Capture
+from uploader.capture_store import CaptureStore
+from uploader.histories import local_histories
+from uploader.sources.sample import Truth, write_history
+
+RESPONSES = 200_000
+
+
+def floor(root: Path) -> float:
+    """Seconds of processor time for a bare pass."""
+    started = time.process_time()
+    for path in root.rglob("*.jsonl"):
+        with path.open("rb") as file:
+            for line in file:
+                orjson.loads(line)
+    return time.process_time() - started
+
+
+class Following:
+    """Capture with what it wrote, and a day's total of it."""
+
+    def __init__(self, root: Path, store: CaptureStore) -> None:
+        self.capture = Capture(store, [local_histories({"HOME": str(root)})], customer="ada")
+        self.outputs: dict[str, tuple[str, int]] = {}
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            record = orjson.loads(line)
+            if record["activity"] == "cdesk.claude_responded":
+                said = (record["ts"][:10], record["feature_json"].get("output_tokens", 0))
+                self.outputs[record.get("replaces") or record["id"]] = said
+
+    def total(self, day: str) -> int:
+        return sum(tokens for at, tokens in self.outputs.values() if at == day)
+
+
+def one_line_more(root: Path, number: int) -> tuple[Path, str]:
+    """Append a response to the newest file; the file and the day."""
+    path = max(root.joinpath(".claude").rglob("*.jsonl"), key=lambda one: one.stat().st_mtime)
+    now = datetime.now(UTC)
+    usage = {"input_tokens": 1, "output_tokens": 5}
+    line = {
+        "type": "assistant",
+        "timestamp": now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "sessionId": path.stem,
+        "requestId": f"req_more{number}",
+        "message": {"id": f"msg_more{number}", "model": "claude-sonnet-4-5", "usage": usage},
+    }
+    with path.open("ab") as file:
+        file.write(orjson.dumps(line) + b"\n")
+    return path, now.strftime("%Y-%m-%d")
+
+
+def ccusage(root: Path) -> float | None:
+    """Seconds that ccusage takes for its totals by day; None where it is not installed."""
+    program = os.environ.get("CCUSAGE") or shutil.which("ccusage")
+    if program is None:
+        return None
+    environ = {**os.environ, "HOME": str(root), "CLAUDE_CONFIG_DIR": str(root / ".claude")}
+    started = time.perf_counter()
+    ran = subprocess.run(
+        [program, "daily", "--offline", "--json"], env=environ, capture_output=True, check=True
+    )
+    json.loads(ran.stdout)
+    return time.perf_counter() - started
+
+
+def main(share: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "home"
+        truth: Truth = write_history(root, responses=int(RESPONSES * share / 100), days=300)
+        print(
+            f"{truth.responses:,} responses in {truth.lines:,} lines, {truth.bytes / 2**20:.0f} MiB"
+        )
+        bare = floor(root)
+        with closing(CaptureStore(Path(folder) / "capture.db")) as store:
+            following = Following(root, store)
+            started = time.process_time()
+            files = following.capture.discover()
+            while following.capture.look(
+                files, write=following.write, most_records=20_000, patient=False
+            ).more:
+                pass
+            cold = time.process_time() - started
+            print(
+                f"cold      {cold:8.2f} s processor, {cold / bare:6.1f} × the floor ({bare:.2f} s)"
+            )
+            again = []
+            for number in range(5):
+                _, day = one_line_more(root, number)
+                started_at = time.perf_counter()
+                following.capture.look(files, write=following.write)
+                following.total(day)
+                again.append(time.perf_counter() - started_at)
+            ours = sorted(again)[2]
+        theirs = ccusage(root)
+        told = "ccusage is not installed"
+        if theirs is not None:
+            told = f"ccusage {theirs:.2f} s, {theirs / ours:.0f} × as long"
+        print(f"one more  {ours * 1000:8.1f} ms; {told}")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)

@@ -1,0 +1,229 @@
+"""The figures of a review: a year, a month or a week with Claude, asked by catalogued templates."""
+
+from __future__ import annotations
+
+import re
+from calendar import month_name, monthrange
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
+
+from cdesk.contract.catalog import Catalog
+from cdesk.core.clock import IdSource
+from cdesk.core.errors import InvalidField, NotFound
+from cdesk.core.identity import Caller
+from cdesk.warehouse.protocol import Warehouse
+
+TIMEOUT_SECONDS: Final = 60.0
+Kind = Literal["year", "month", "week"]
+_PERIOD = re.compile(r"(?P<year>20\d\d)(?:-(?:(?P<month>0[1-9]|1[0-2])|W(?P<week>\d\d)))?\Z")
+ALLOWED: Final = "a year as 2026, a month as 2026-03, or a week as 2026-W12"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A time by the calendar; `first` and `last` are days, both of it."""
+
+    kind: Kind
+    name: str
+    title: str
+    first: date
+    last: date
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+
+
+def period_named(text: str) -> Period:
+    """The time that `text` names.
+
+    Raises:
+        InvalidField: it names none.
+    """
+    match = _PERIOD.match(text)
+    if not match:
+        raise InvalidField("period", f"{text!r:.30} is none", ALLOWED)
+    year = int(match["year"])
+    if month := match["month"]:
+        number = int(month)
+        last = date(year, number, monthrange(year, number)[1])
+        return Period("month", text, f"{month_name[number]} {year}", date(year, number, 1), last)
+    if week := match["week"]:
+        try:
+            monday = date.fromisocalendar(year, int(week), 1)
+        except ValueError:
+            raise InvalidField("period", f"{text} is no week", ALLOWED) from None
+        title = f"Week {int(week)} of {year}"
+        return Period("week", text, title, monday, monday + timedelta(days=6))
+    return Period("year", text, str(year), date(year, 1, 1), date(year, 12, 31))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and responses of a group; `cost_usd` is None where no price is known."""
+
+    name: str
+    output_tokens: int
+    total_tokens: int
+    responses: int
+    cost_usd: float | None
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that a review shows, on the person's clock."""
+
+    period: Period
+    by_day: Mapping[date, Usage]
+    by_hour: Mapping[tuple[int, int], int]
+    """(weekday, 0 for Monday; hour) → responses."""
+    models: Sequence[Usage]
+    projects: Sequence[Usage]
+    tools: Sequence[tuple[str, int]]
+    activities: Mapping[str, int]
+    lines_added: int
+    conversations: int
+    longest_minutes: float | None
+    longest_project: str | None
+    saved_usd: float | None
+    hit_rate: float | None
+    insights: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
+    """(subject, metric, value) of verified insights of the time, newest first."""
+    as_of: datetime | None = None
+
+    @property
+    def responses(self) -> int:
+        return sum(day.responses for day in self.by_day.values())
+
+    @property
+    def total_tokens(self) -> int:
+        return sum(day.total_tokens for day in self.by_day.values())
+
+    @property
+    def output_tokens(self) -> int:
+        return sum(day.output_tokens for day in self.by_day.values())
+
+    @property
+    def cost_usd(self) -> float | None:
+        known = [day.cost_usd for day in self.by_day.values() if day.cost_usd is not None]
+        return sum(known) if known else None
+
+    @property
+    def unpriced(self) -> int:
+        return sum(day.unpriced for day in self.by_day.values())
+
+    @property
+    def questions(self) -> int:
+        return self.activities.get("cdesk.user_asked", 0)
+
+    @property
+    def busiest(self) -> tuple[date, Usage] | None:
+        return max(self.by_day.items(), key=lambda item: item[1].responses, default=None)
+
+    @property
+    def streaks(self) -> list[Streak]:
+        """Runs of active days, the longest first."""
+        found: list[Streak] = []
+        for day in sorted(self.by_day):
+            if found and found[-1].last == day - timedelta(days=1):
+                found[-1] = Streak(found[-1].first, day)
+            else:
+                found.append(Streak(day, day))
+        return sorted(found, key=lambda streak: (-streak.days, streak.first))
+
+
+def gather(
+    warehouse: Warehouse, catalog: Catalog, caller: Caller, period: Period, *, timezone: str
+) -> Figures:
+    """Ask for all of it.
+
+    Raises:
+        NotFound: a template is missing (the catalog is of an older project). CdeskError: the
+        warehouse could not be asked.
+    """
+
+    def ask(name: str, **given: Any) -> list[dict[str, Any]]:
+        template = catalog.get(name)
+        params = template.check_params(given, timezone=timezone)
+        with warehouse.run_template(
+            template,
+            template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+            query_tag=IdSource().query_tag(),
+            timeout_seconds=TIMEOUT_SECONDS,
+        ) as outcome:
+            return [
+                {name.lower(): value for name, value in row.items()}
+                for batch in outcome.batches
+                for row in batch.to_pylist()
+            ]
+
+    if "review" not in catalog.templates:
+        raise NotFound("the catalog has no template review; run 'cdesk refresh'")
+    time = {"since": period.first.isoformat(), "until": period.last.isoformat()}
+    by_day = {
+        date.fromisoformat(row["period_start"]): _usage(row)
+        for row in ask("token_usage", period="day", **time)
+    }
+    by_hour: dict[tuple[int, int], int] = {}
+    for row in ask("token_usage", period="hour", **time):
+        moment = datetime.strptime(row["period_start"], "%Y-%m-%d %H:%M")  # noqa: DTZ007 - local
+        place = (moment.weekday(), moment.hour)
+        by_hour[place] = by_hour.get(place, 0) + int(row["responses"])
+    sections: dict[str, dict[str, float]] = {}
+    for row in ask("review", **time):
+        sections.setdefault(row["section"], {})[row["name"]] = float(row["figure"])
+    longest = sections.get("conversation", {})
+    caching = sections.get("caching", {})
+    project = max(longest, key=lambda name: longest[name], default=None)
+    return Figures(
+        period=period,
+        by_day=by_day,
+        by_hour=by_hour,
+        models=[_usage(row) for row in ask("token_usage", period="model", **time)],
+        projects=[_usage(row) for row in ask("token_usage", period="project", **time)],
+        tools=[(name, int(calls)) for name, calls in sections.get("tool", {}).items()],
+        activities={name: int(count) for name, count in sections.get("activity", {}).items()},
+        lines_added=int(sum(sections.get("lines", {}).values())),
+        conversations=int(sections.get("conversations", {}).get("all", 0)),
+        longest_minutes=longest[project] if project else None,
+        longest_project=project,
+        saved_usd=caching.get("saved_usd"),
+        hit_rate=caching.get("hit_rate"),
+        insights=_insights(ask("insights", limit=100), period),
+    )
+
+
+def _insights(rows: Sequence[Mapping[str, Any]], period: Period) -> list[tuple[str, str, str]]:
+    found = []
+    for row in rows:
+        at = row.get("ts") or row.get("recorded_at")
+        inside = not isinstance(at, datetime) or period.first <= at.date() <= period.last
+        if inside and row.get("verified", row.get("is_verified")):
+            value = str(row.get("value")).strip('"')
+            found.append((str(row["subject"]), str(row["metric"]), value))
+    return found
+
+
+def _usage(row: Mapping[str, Any]) -> Usage:
+    cost = row["cost_usd"]
+    return Usage(
+        name=str(row["period_start"]),
+        output_tokens=int(row["output_tokens"]),
+        total_tokens=int(row["total_tokens"]),
+        responses=int(row["responses"]),
+        cost_usd=None if cost is None else float(cost),
+        unpriced=int(row["unpriced_responses"]),
+    )
