@@ -54,7 +54,9 @@ class Place:
 
 @dataclass(slots=True)
 class Known:
-    """A fact with the records made of it: name → [hash of the content, revision, ts, source]. due: when it is looked at again, whatever is read."""
+    """A fact with the records made of it: name → [hash of the content, revision, ts, source]. due:
+    when it is looked at again, whatever is read.
+    """
 
     fact: Fact
     made: dict[str, list[Any]] = field(default_factory=dict)

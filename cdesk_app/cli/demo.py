@@ -218,8 +218,8 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
         health = await _ask(calls, client, "health", {})
         lag = await _ask(calls, client, "stream_metrics", {"hours_back": 1})
         answers = [
-            (asked, columns, await _ask(calls, client, template, params))
-            for asked, template, params, columns in ASKED
+            (asked, shown, await _ask(calls, client, template, params))
+            for asked, template, params, shown in ASKED
         ]
     learned = [
         item
@@ -238,12 +238,12 @@ async def _demo(settings: Settings, home: StateDirectory, own: Settings) -> None
     )
     _report(calls, counts_of(after), dict(zip_row(health)), dict(zip_row(lag)), after, home, own)
     _heading("What Claude can now answer, without having been there")
-    for asked, columns, result in answers:
+    for asked, shown, answer in answers:
         print(f"  {asked}")
-        names = [column["name"] for column in result["columns"]]
-        places = [names.index(name) for name in columns]
-        rows = [[_rounded(row[place]) for place in places] for row in result["rows"][:4]]
-        print(table(columns, rows, indent=4))
+        names = [column["name"] for column in answer["columns"]]
+        places = [names.index(name) for name in shown]
+        rows = [[_rounded(row[place]) for place in places] for row in answer["rows"][:4]]
+        print(table(shown, rows, indent=4))
     _say("'cdesk capture on' follows the real histories of this computer; it is off until then.")
 
 
