@@ -1,0 +1,113 @@
+"""A review says what it knows and what it does not, and shows no name where none is wanted."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from cdesk.core.errors import InvalidField
+from cdesk_app.render.review import make_review
+from cdesk_app.render.review_figures import Figures, Period, Usage, period_named
+from cdesk_app.render.review_plots import calendar, dollars, model_title, share_card, short
+
+SECRET = "<plan> & 'b'"
+
+
+def figures(name: str = "2026", *, every: int = 2, **changes: Any) -> Figures:
+    period = period_named(name)
+    days = period.days[:: max(every, 1)] if every else []
+    usage = {day: Usage(str(day), 10, 1_000, 3, 0.5, 0) for day in days}
+    given: dict[str, Any] = {
+        "period": period,
+        "by_day": usage,
+        "by_hour": {(0, 9): 4, (6, 22): 1},
+        "models": [Usage("claude-sonnet-4-5-20250929", 1, 9, 4, 1.5, 0)],
+        "projects": [Usage(SECRET, 1, 9, 4, None, 4)],
+        "tools": [("Read", 7)],
+        "activities": {"cdesk.user_asked": 12},
+        "lines_added": 42,
+        "conversations": 3,
+        "longest_minutes": 75.0,
+        "longest_project": SECRET,
+        "saved_usd": 3.0,
+        "hit_rate": 0.9,
+    }
+    return Figures(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026", date(2026, 1, 1), date(2026, 12, 31)),
+        ("2024-02", date(2024, 2, 1), date(2024, 2, 29)),
+        ("2026-W01", date(2025, 12, 29), date(2026, 1, 4)),
+        ("2020-W53", date(2020, 12, 28), date(2021, 1, 3)),
+    ],
+)
+def test_a_period_is_named_by_year_month_or_week(text: str, first: date, last: date) -> None:
+    assert (period_named(text).first, period_named(text).last) == (first, last)
+
+
+@pytest.mark.parametrize("text", ["26", "2026-13", "2026-W54", "2021-W53", "last year", "2026-1"])
+def test_what_names_no_period_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(InvalidField, match="2026-W12"):
+        period_named(text)
+
+
+@pytest.mark.parametrize("name", ["2026", "2026-02", "2026-W12"])
+def test_the_page_needs_nothing_else_and_the_card_names_no_project(name: str) -> None:
+    made = make_review(figures(name), zone="Europe/Berlin")
+    for foreign in ("http://", "https://", "<script", 'src="'):
+        assert foreign not in made.html.replace("http://www.w3.org/2000/svg", "")
+    assert SECRET not in made.html, "escaped"
+    assert "&lt;plan&gt; &amp; &#x27;b&#x27;" in made.html or "&lt;plan&gt;" in made.html
+    assert "&lt;plan" not in made.card_svg
+    ET.fromstring(made.card_svg)
+    assert made.card_png.startswith(b"\x89PNG")
+
+
+def test_no_project_is_named_where_none_is_to_be() -> None:
+    made = make_review(figures(), zone="UTC", projects=False)
+    assert "plan" not in made.html
+    assert "Project 1" in made.html
+
+
+def test_it_says_what_it_does_not_know() -> None:
+    late = {date(2026, 9, 1): Usage("d", 1, 2, 3, None, 3)}
+    html = make_review(figures(by_day=late), zone="UTC").html
+    assert "Nothing before 1 Sep 2026 is on record" in html
+    assert "3 responses are of models without a published price" in html
+    assert "<b>unpriced</b>" in html, "a cost that is not known is none of 0"
+
+
+def test_a_time_without_anything_is_told_as_such() -> None:
+    html = make_review(figures(every=0, models=[], projects=[]), zone="UTC").html
+    assert "No response of Claude is on record" in html
+
+
+def test_a_streak_is_of_days_one_after_the_other() -> None:
+    start = date(2026, 3, 1)
+    days = [start + timedelta(days=n) for n in (0, 1, 2, 5, 6)]
+    found = figures(by_day={day: Usage("d", 1, 1, 1, 1.0, 0) for day in days}).streaks
+    assert [(streak.first, streak.days) for streak in found] == [(start, 3), (days[3], 2)]
+
+
+def test_every_day_of_the_time_has_its_cell() -> None:
+    period: Period = period_named("2026-02")
+    root = ET.fromstring(calendar(figures("2026-02")))
+    titles = [node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == len(period.days) == 28
+    assert titles[0] == "Sun 1 Feb 2026: 3 responses"
+    assert share_card(figures("2026-02"), "UTC").count("<title>") == 28
+
+
+def test_figures_are_short_and_models_have_their_names() -> None:
+    assert [short(value) for value in (999, 9_999, 12_345, 297_600_000, 1.5e9)] == [
+        "999", "9,999", "12.3K", "298M", "1.5B",
+    ]  # fmt: skip
+    assert (dollars(None), dollars(0.5), dollars(1234.5)) == ("unpriced", "$0.50", "$1,234")
+    assert model_title("claude-opus-4-1-20250805") == "Claude Opus 4.1"
+    assert model_title("claude-3-5-haiku") == "Claude 3.5 Haiku"
