@@ -75,8 +75,8 @@ class DbtWarehouse:
             tables = connection.execute(
                 "select table_name from information_schema.tables where table_type = 'BASE "
                 "TABLE' and table_schema = 'activities' "
-                "and table_name not in ('activity_vocabulary', 'activity_features', 'slo_targets', 'model_prices', "
-                "'customer_access', 'template_versions')"
+                "and table_name not in ('activity_vocabulary', 'activity_features', 'slo_targets', "
+                "'model_prices', 'customer_access', 'template_versions')"
             ).fetchall()
             for (table,) in tables:
                 connection.execute(f'delete from "{table}"')
