@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
+from cdesk.artifacts.local import LocalArtifacts
 from cdesk.state.database import open_state
 from cdesk_app.cli.main import main
 from tests.integration.queries.conftest import BOB
@@ -68,8 +69,7 @@ def test_what_cannot_be_opened_says_why(
         with contextlib.closing(open_state(here.home.state_db)) as state:
             state.execute("update artifacts set expires_at = '2026-01-01T00:00:00.000000Z'")
     elif why == "gone":
-        for path in here.home.artifacts.rglob(f"{id}.parquet"):
-            path.unlink()
+        assert LocalArtifacts(here.home.artifacts).remove(result["artifact"]["uri"])
     assert main(["artifact", id]) == 1
     said = capsys.readouterr().err
     expected = {"expired": "was kept until 2026-01-01", "gone": "is gone from"}.get(
