@@ -279,6 +279,13 @@ def test_the_bundles_manifest_lists_the_tools_of_the_code_and_says_what_stays_wh
     assert settings - {"bundle_follow"} - {"snowflake_account", "snowflake_user", "snowflake_private_key_path"} <= set(SETTINGS)  # fmt: skip
 
 
+def end_worker(python: Path, folder: Path) -> None:
+    """End the worker, also where a busy machine lets it take longer than `--stop` waits."""
+    tries = (cdesk(python, folder, "worker", "--stop") for _ in range(6))
+    assert any(stopped.returncode == 0 for stopped in tries)
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(os.name == "nt", reason="the environments here are made of links")
 def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
     wheel: Path, bundle: Path, tmp_path: Path
@@ -308,7 +315,7 @@ def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
         return dict(result.structured_content or {})
 
     async def until(client: Client, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 250
         while not done(context := await call(client, "get_context")):
             assert time.monotonic() < deadline, context
             await asyncio.sleep(0.2)
@@ -346,8 +353,7 @@ def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
     try:
         asyncio.run(scenario())
     finally:
-        stopped = cdesk(runtime.python, tmp_path, "worker", "--stop")
-        assert stopped.returncode == 0, stopped.stderr
+        end_worker(runtime.python, tmp_path)
 
 
 def test_the_public_tool_validates_and_packs_the_bundle(bundle: Path, tmp_path: Path) -> None:
@@ -431,8 +437,7 @@ def test_the_bundle_starts_by_its_manifest_and_sets_its_worker_up(
     try:
         asyncio.run(scenario())
     finally:
-        runtime = Runtime(home.runtime, "")
-        assert cdesk(runtime.python, tmp_path, "worker", "--stop").returncode == 0
+        end_worker(Runtime(home.runtime, "").python, tmp_path)
 
 
 def test_the_render_extra_alone_serves_cards(wheel: Path, tmp_path: Path) -> None:
