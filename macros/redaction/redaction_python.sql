@@ -1880,6 +1880,7 @@ PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, PEOPLE, NUMBERS)
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 
 
@@ -1931,6 +1932,14 @@ def _become(active: Sequence[tuple[Rule, re.Pattern[str]]], match: str) -> str:
     return match
 
 
+_SHORT: Final = 80
+_MOST_KNOWN: Final = 4_096
+_harmless: dict[tuple[str, bool], None] = {}
+"""Short texts in which nothing was found: names of models, tools and projects come again and again.
+No credential is ever kept here.
+"""
+
+
 def redact_text(text: str, *, personal: bool = False) -> str:
     """The text with credentials, and where `personal` personal data, replaced by what they were.
 
@@ -1946,6 +1955,20 @@ def redact_text(text: str, *, personal: bool = False) -> str:
 
 
 def _redact(text: str, personal: bool) -> str:
+    if len(text) > _SHORT:
+        return _passed(text, personal)
+    if (text, personal) in _harmless:
+        return text
+    redacted = _passed(text, personal)
+    if redacted == text:
+        if len(_harmless) >= _MOST_KNOWN:
+            _harmless.clear()
+        _harmless[text, personal] = None
+        return text
+    return redacted
+
+
+def _passed(text: str, personal: bool) -> str:
     lower = text.lower()
     signs = signs_of(lower, text.encode("utf-8", "surrogatepass"))
     if not signs and not personal:
