@@ -150,5 +150,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts modify column uri set masking polic
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_masking';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', 'a24d997f9cba16a1bcadcb40ae11570f', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '65dfff35ff94003b53b88b487e6c1a54', sysdate();
 
