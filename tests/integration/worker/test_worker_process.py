@@ -146,8 +146,8 @@ def shim(home: StateDirectory, settings: Settings) -> Iterator[Shim]:
     report = run_once(settings)
     assert report.builds == 1
     assert report.templates is None, "a copied directory is not exported again"
-    log = (home.dbt / "logs" / "dbt.log").read_text(encoding="utf-8")
-    assert "Unable to do partial parsing" not in log, "nor parsed anew"
+    parse = orjson.loads((home.dbt / "target" / "perf_info.json").read_bytes())
+    assert parse["parsed_path_count"] == 0, "nor parsed anew"
     mark = home.dbt / "target" / "parsed_project"
     assert mark.read_text("utf-8") == locate_project(settings, home).fingerprint()
     yield shim
