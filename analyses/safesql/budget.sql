@@ -34,10 +34,10 @@ budget as (
         coalesce(sum(responses.cost_usd), 0.0) / limits.limit_usd as used_share,
         count(responses.ts) - count(responses.cost_usd) as unpriced_responses
     from limits
-    left join responses on responses.ts >= limits.period_start
+    left join responses on limits.period_start <= responses.ts
     group by limits.period, limits.period_start, limits.limit_usd
 
 )
 
 select * from budget
-order by period_start desc, period
+order by period_start desc, period asc

@@ -105,4 +105,4 @@ figures as (
 
 select * from figures
 where figure is not null
-order by section, figure desc, name
+order by section asc, figure desc, name asc

@@ -23,10 +23,11 @@ followed as (
     select
         hour_start,
         lag(hour_start) over (order by hour_start) as hour_before,
-        {%- for place in range(1, 6) %}
-        lead(hour_start, {{ place }}) over (order by hour_start) as next_{{ place }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        lead(hour_start, 1) over (order by hour_start) as next_1,
+        lead(hour_start, 2) over (order by hour_start) as next_2,
+        lead(hour_start, 3) over (order by hour_start) as next_3,
+        lead(hour_start, 4) over (order by hour_start) as next_4,
+        lead(hour_start, 5) over (order by hour_start) as next_5
     from hours
 
 ),
@@ -73,8 +74,8 @@ blocks as (
     from starts
     inner join responses
         on
-            responses.ts >= starts.hour_start
-            and responses.ts < {{ dbt.dateadd('hour', 5, 'starts.hour_start') }}
+            starts.hour_start <= responses.ts
+            and {{ dbt.dateadd('hour', 5, 'starts.hour_start') }} > responses.ts
     group by starts.hour_start
 
 )
