@@ -44,7 +44,7 @@ from cdesk.artifacts.local import LocalArtifacts, erase_folder
 from cdesk.artifacts.ranges import RemoteFile, Source
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, NotFound
-from cdesk.core.home import StateDirectory
+from cdesk.core.home import StateDirectory, write_private
 from cdesk.core.identity import customer_key
 
 PART_BYTES: Final = 16 * 1024 * 1024
@@ -124,7 +124,7 @@ class S3Artifacts:
     def keep(self, uri: str, content: bytes) -> None:
         """Put like any other result: a bucket has no packs."""
         with self.write(uri) as path:
-            path.write_bytes(content)
+            write_private(path, content)
 
     def exists(self, uri: str) -> bool:
         if not uri.startswith("s3://"):

@@ -31,6 +31,7 @@ def run(args: Namespace) -> int:
     from datetime import datetime
 
     from cdesk.core.errors import ConfigurationError
+    from cdesk.core.home import write_private
     from cdesk.core.identity import local_caller
     from cdesk.state.catalog import sealed_catalog
     from cdesk.warehouse.factory import open_warehouse
@@ -51,9 +52,9 @@ def run(args: Namespace) -> int:
     paths = {kind: args.out / f"claude-{period.name}.{kind}" for kind in ("html", "svg", "png")}
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        paths["html"].write_text(made.html, encoding="utf-8")
-        paths["svg"].write_text(made.card_svg, encoding="utf-8")
-        paths["png"].write_bytes(made.card_png)
+        write_private(paths["html"], made.html.encode("utf-8"))
+        write_private(paths["svg"], made.card_svg.encode("utf-8"))
+        write_private(paths["png"], made.card_png)
     except OSError as error:
         raise ConfigurationError(
             f"{args.out} cannot be written ({error.strerror}); name another with --out"

@@ -59,6 +59,7 @@ def own_kind() -> Kind:
 
 def _write(kind: Kind, process: str, text: str) -> int:
     from cdesk.core.errors import ConfigurationError
+    from cdesk.core.home import write_private
 
     service = SERVICES[process]
     place = place_of(kind, service, Path.home())
@@ -69,7 +70,7 @@ def _write(kind: Kind, process: str, text: str) -> int:
     path = Path(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text.encode("utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}); print it by --print, "

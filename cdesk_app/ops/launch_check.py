@@ -23,6 +23,7 @@ from typing import Final
 
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import ConfigurationError
+from cdesk.core.home import write_private
 from cdesk_app.ops.launch_check_points import LIVE, POINTS, Check, Point
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -169,7 +170,7 @@ def run_check(check: Check, folder: Path) -> Ran:
         code, output = 124, f"not ended after {check.most_seconds:,} s"
     except OSError as error:
         code, output = 127, f"cannot be run: {error.strerror}"
-    (folder / "output.txt").write_text(output, encoding="utf-8")
+    write_private(folder / "output.txt", output.encode("utf-8"))
     return Ran(code, output, round(time.monotonic() - clock, 1), started, folder)
 
 
@@ -268,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     at, clock = format_ts(time.time_ns()), time.monotonic()
     out: Path = options.out or ROOT / "build" / "launch_check" / f"{at[:19].replace(':', '')}.md"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(f"# Launch check\n\n**NO-GO**: begun {at}, not ended\n", encoding="utf-8")
+    write_private(out, f"# Launch check\n\n**NO-GO**: begun {at}, not ended\n".encode())
     with tempfile.TemporaryDirectory(prefix="launch-check-") as folder:
         verdicts = judge(
             POINTS,
@@ -285,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds=time.monotonic() - clock,
         quick=options.quick,
     )
-    out.write_text(text, encoding="utf-8")
+    write_private(out, text.encode("utf-8"))
     go = is_go(verdicts, quick=options.quick)
     for verdict in verdicts:
         _say(f"{'go   ' if verdict.passed else 'NO-GO'}  {verdict.point.name}")

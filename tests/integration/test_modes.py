@@ -114,7 +114,8 @@ def test_files_are_made_by_the_helpers_of_one_module() -> None:
                     ast.unparse(one) for one in (*node.args, *(k.value for k in node.keywords))
                 ]
                 makes = called == "os.open" and any("O_CREAT" in word for word in words)
-                opens = called.endswith(".open") and any(
+                # A member of a zip file is no file of its own.
+                opens = (called.endswith(".open") and called != "archive.open") and any(
                     word in ("'wb'", "'w'", "'ab'", "'a'", "'xb'", "'x'") for word in words
                 )
                 if makes or opens or called.endswith((".write_bytes", ".write_text", ".touch")):

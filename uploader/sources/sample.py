@@ -5,6 +5,7 @@ with the truth about it: each response once, with its final usage.
 from __future__ import annotations
 
 import math
+import os
 import random
 import uuid
 from collections import defaultdict
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+
+from cdesk.core.home import open_private
 
 MODELS: Final = (
     ("claude-sonnet-4-5-20250929", 0.62),
@@ -81,7 +84,8 @@ class _Writer:
             target = self._root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             data = b"\n".join(lines) + b"\n"
-            with target.open("ab") as file:
+            fd = open_private(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            with os.fdopen(fd, "ab") as file:
                 file.write(data)
             self._truth.lines += len(lines)
             self._truth.bytes += len(data)

@@ -91,7 +91,7 @@ def drifted(trouble: Trouble) -> None:
 
 def capped(trouble: Trouble) -> None:
     with contextlib.closing(open_state(trouble.home.state_db)) as state:
-        turn_on(state, reason="cost cap", now=format_ts(time.time_ns()))
+        turn_on(state, trouble.home, reason="cost cap", now=format_ts(time.time_ns()))
 
 
 def unreachable(trouble: Trouble) -> None:

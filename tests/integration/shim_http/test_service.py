@@ -20,6 +20,7 @@ from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
 from cdesk.core.metrics import TOOL_CALLS
 from cdesk.state.counts import read_counts
+from mcp_shim.tools import TOOLS
 from tests.integration.shim.harness import ERAS, EVENT, environment, records
 from tests.integration.shim_http.harness import (
     ADA,
@@ -67,7 +68,7 @@ def exchange(service: Service, data: bytes, *, seconds: float = 30.0) -> bytes:
 def test_the_sdks_client_calls_every_tool(service: Service, ada: str, era: str) -> None:
     async def scenario() -> None:
         async with connect(service, ada, era) as client:
-            assert len((await client.list_tools()).tools) == 5
+            assert {tool.name for tool in (await client.list_tools()).tools} == set(TOOLS)
             logged = await client.call_tool("log_event", EVENT)
             assert logged.structured_content is not None
             assert logged.structured_content["accepted"] == "queued"

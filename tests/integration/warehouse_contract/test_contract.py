@@ -311,7 +311,7 @@ def test_context_is_exported_by_delta(engine: Engine) -> None:
             "0123456789abcdef",
             at,
         )
-    rows = list(engine.warehouse.export_context(since=None))
+    rows = sorted(engine.warehouse.export_context(since=None), key=lambda row: row.customer)
     assert [row.customer for row in rows] == ["Zoë", "ada"]
     assert rows[0].context == '{"ü": 1}'.encode()
     assert rows[1].updated_at == "2026-01-01T00:00:00.000001Z"
