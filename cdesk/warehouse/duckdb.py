@@ -61,6 +61,7 @@ _BATCH_ROWS: Final = 65_536
 _CONTEXT_ROWS: Final = 4_096
 _WATCH_SECONDS: Final = 0.05
 _WATCH_IDLE_TURNS: Final = 20
+_CLOSE_SECONDS: Final = 1.0
 
 
 class DuckDBWarehouse:
@@ -276,7 +277,10 @@ class DuckDBWarehouse:
         self._file.rewrite()
 
     def close(self) -> None:
-        """Remove the copy that questions read. The file is closed between uses anyway."""
+        """End the watch and remove the copy that questions read. The file is closed between uses
+        anyway.
+        """
+        self._watcher.close()
         if self._copy is not None:
             self._copy.close()
 
@@ -290,10 +294,12 @@ class _Watcher:
         self._turn = threading.Lock()
         self._watched: set[_Watch] = set()
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
 
     def add(self, watch: _Watch) -> None:
         with self._turn:
             self._watched.add(watch)
+            self._closing.clear()
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._look, name="cdesk-query-watch", daemon=True
@@ -305,16 +311,27 @@ class _Watcher:
         with self._turn:
             self._watched.discard(watch)
 
+    def close(self) -> None:
+        """End the thread where nothing runs: one that a process's end finds with DuckDB in its
+        hands makes the module complain of leaks on standard error. A later query starts another.
+        """
+        with self._turn:
+            thread = self._thread
+            if thread is None or self._watched:
+                return
+            self._closing.set()
+        thread.join(_CLOSE_SECONDS)
+
     def _look(self) -> None:
         # An interrupt between two statements is forgotten by DuckDB, so it is repeated until the
         # query has gone.
         idle = 0
         while idle < _WATCH_IDLE_TURNS:
-            time.sleep(_WATCH_SECONDS)
+            closing = self._closing.wait(_WATCH_SECONDS)
             with self._turn:
                 for watch in self._watched:
                     watch.interrupt_if_over()
-                idle = 0 if self._watched else idle + 1
+                idle = 0 if self._watched else _WATCH_IDLE_TURNS if closing else idle + 1
                 if idle >= _WATCH_IDLE_TURNS:
                     self._thread = None
 

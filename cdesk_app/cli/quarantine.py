@@ -69,8 +69,11 @@ def run(args: Namespace) -> int:
     caller = local_caller(settings)
     caller.require_analyst("the quarantine")
     template = sealed_catalog(home).get(TEMPLATE)
-    with closing(open_state(home.state_db)) as state:
-        room = Quarantine(open_warehouse(settings, home), template, state, customer=caller.customer)
+    with (
+        closing(open_state(home.state_db)) as state,
+        closing(open_warehouse(settings, home)) as warehouse,
+    ):
+        room = Quarantine(warehouse, template, state, customer=caller.customer)
         if args.action == "list":
             return _list(room, args)
         lines = _chosen(room, args)

@@ -185,6 +185,20 @@ class TestTakingTurns:
             values = [next(iter(outcome.batches)).column(0).to_pylist() for outcome in (one, two)]
         assert values == [[1], [2]]
 
+    def test_nothing_of_a_closed_warehouse_runs_on_and_it_can_be_asked_again(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        before = set(threading.enumerate())
+        for number in range(2):
+            with warehouse.run_template(
+                template("select 1 as n"), [], query_tag=TAG, timeout_seconds=5
+            ) as outcome:
+                warehouse.close()
+                values = [batch.column(0).to_pylist() for batch in outcome.batches]
+            assert values == [[1]], number
+            warehouse.close()
+            assert set(threading.enumerate()) <= before
+
     def test_readers_and_writers_of_many_threads_all_get_their_turn(self, path: Path) -> None:
         warehouse = DuckDBWarehouse(path, land_wait=60, read_wait=60)
         failures: list[Exception] = []
