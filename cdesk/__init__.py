@@ -1,3 +1,3 @@
 """The ground floor: the vocabulary that every other folder shares. Imports nothing of ours."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

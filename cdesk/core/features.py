@@ -22,18 +22,18 @@ class Feature:
 
 
 CAPTURE: Final = Feature(
-    "capture", True, "0.1.0", "following Claude's own histories, where [capture] turns it on"
+    "capture", True, "0.2.0", "following Claude's own histories, where [capture] turns it on"
 )
 HTTP: Final = Feature("http", True, "0.1.0", "the MCP server over HTTP (cdesk mcp --http)")
 APPS: Final = Feature("apps", True, "0.1.0", "cards in the conversation, where a client shows them")
 STREAMING: Final = Feature(
     "streaming", True, "0.1.0", "landing by Snowpipe Streaming, where there is a pipe"
 )
-METRICS: Final = Feature("metrics", True, "0.1.0", "/metrics, where it is configured or asked for")
-TRACES: Final = Feature("traces", True, "0.1.0", "traces over OTLP, where an endpoint is set")
-COST_GUARD: Final = Feature("cost_guard", True, "0.1.0", "the kill switch turned at a cost's cap")
+METRICS: Final = Feature("metrics", True, "0.2.0", "/metrics, where it is configured or asked for")
+TRACES: Final = Feature("traces", True, "0.2.0", "traces over OTLP, where an endpoint is set")
+COST_GUARD: Final = Feature("cost_guard", True, "0.2.0", "the kill switch turned at a cost's cap")
 DEGRADATION: Final = Feature(
-    "degradation", True, "0.1.0", "what can wait is given up under pressure"
+    "degradation", True, "0.2.0", "what can wait is given up under pressure"
 )
 FEATURES: Final = (CAPTURE, HTTP, APPS, STREAMING, METRICS, TRACES, COST_GUARD, DEGRADATION)
 NAMES: Final = tuple(feature.name for feature in FEATURES)
