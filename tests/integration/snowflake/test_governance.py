@@ -106,7 +106,13 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
         by_table.setdefault(table, set()).add(column.upper())
     connection.close()
     assert len(by_table) > 20
-    open_to_all = {"ACTIVITY_VOCABULARY", "SLO_TARGETS", "APPLIED_SETUP", "TEMPLATE_VERSIONS"}
+    open_to_all = {
+        "ACTIVITY_FEATURES",
+        "ACTIVITY_VOCABULARY",
+        "APPLIED_SETUP",
+        "SLO_TARGETS",
+        "TEMPLATE_VERSIONS",
+    }
     for table, names in by_table.items():
         policy, column = state["row_access"].get(f"{SCHEMA}.{table}", (None, None))
         if table in ("CUSTOMER_ACCESS", "LANDING"):
