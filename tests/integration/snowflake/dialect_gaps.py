@@ -73,6 +73,9 @@ def cast(node: exp.Cast) -> exp.Expression:
     unquoted = call("json_extract_string", as_json(value.copy()), text("$"))
     if isinstance(value, exp.Anonymous) and value.name in ("json_extract", "list_extract"):
         return unquoted
+    # A copy of a bound value would ask for a value of its own.
+    if value.find(exp.Placeholder):
+        return node
     is_json = exp.EQ(this=call("typeof", value.copy()), expression=text("JSON"))
     return exp.Case(ifs=[exp.If(this=is_json, true=unquoted)], default=node.copy())
 

@@ -409,6 +409,10 @@ def test_an_erased_customer_is_gone_and_stays_out(account: FakeAccount, built: D
     assert connection.cursor().execute(
         "select count(*), count(distinct hash_key) from erasures"
     ).fetchone() == (2, 1)
+    # Other tests compare the whole of these tables; a torn line is nobody's, and not erased.
+    for table in ("landing", "_ingest_ids", "quarantined_events"):
+        connection.cursor().execute(f"delete from {table} where source_file like 'l-00000%'")
+    connection.cursor().execute("delete from erasures")
     connection.close()
 
 
