@@ -110,6 +110,7 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
         "ACTIVITY_FEATURES",
         "ACTIVITY_VOCABULARY",
         "APPLIED_SETUP",
+        "MODEL_PRICES",
         "SLO_TARGETS",
         "TEMPLATE_VERSIONS",
     }
