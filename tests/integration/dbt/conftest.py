@@ -48,7 +48,7 @@ class DbtWarehouse:
             ]
         )
         assert answer.success, answer.exception or [
-            f"{result.node.unique_id}: {result.message}"
+            f"{getattr(result, 'node', result).unique_id}: {result.message}"
             for result in answer.result.results
             if result.status in ("error", "fail")
         ]
