@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from cdesk.contract.catalog import Catalog, CatalogReader, catalog_digest, load_catalog
-from cdesk.core.errors import CatalogError, StateDirectoryError
+from cdesk.core.errors import CatalogError, NewerVersion, StateDirectoryError
 from cdesk.core.home import StateDirectory, write_private
 from cdesk.state.database import open_state
 from cdesk.state.facts import CatalogSeal, read_status, write_status
@@ -36,11 +36,13 @@ def read_seal(home: StateDirectory) -> CatalogSeal:
     """The seal as it stands.
 
     Raises:
-        CatalogError: state.db cannot be read.
+        CatalogError: state.db cannot be read. NewerVersion: a newer cdesk wrote it.
     """
     try:
         with closing(open_state(home.state_db)) as state:
             return read_status(state, CatalogSeal)
+    except NewerVersion:
+        raise
     except (sqlite3.Error, StateDirectoryError) as error:
         raise CatalogError(f"the catalog cannot be checked ({error})") from None
 

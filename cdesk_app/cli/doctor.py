@@ -388,14 +388,14 @@ def _impatient(settings: Settings, home: StateDirectory) -> Warehouse:
 
 
 def _catalog(settings: Settings, home: StateDirectory) -> Finding:
-    from cdesk.core.errors import CatalogError
+    from cdesk.core.errors import CatalogError, NewerVersion
     from cdesk.state.catalog import read_seal, sealed_catalog
 
     if not home.catalog.exists():
         return Finding("catalog", "note", "no query templates yet", "cdesk worker --once")
     try:
         seal = read_seal(home)
-    except CatalogError as error:
+    except (CatalogError, NewerVersion) as error:
         return Finding("catalog", "failed", str(error), f"mend {home.state_db}")
     if seal.digest is None:
         told = "compiled by an earlier version, or state.db was made anew: it answers no query yet"
