@@ -8,7 +8,7 @@ the rows of `quarantined_events` stay, as everything landed does.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -17,6 +17,8 @@ from cdesk.contract.catalog import Template
 from cdesk.contract.records import encode, parse_line, without_credentials
 from cdesk.core.clock import IdSource, format_ts, to_ns
 from cdesk.core.errors import Drift, InvalidField, NotFound
+from cdesk.core.identity import ANALYST, Caller
+from cdesk.query.internal import read_rows
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.protocol import Warehouse
 
@@ -135,18 +137,16 @@ class Quarantine:
         return changed
 
     def _ask(self, params: Mapping[str, Any]) -> list[QuarantinedLine]:
-        checked = self._template.check_params(
-            {name: value for name, value in params.items() if value is not None}
-        )
-        binds: Sequence[object] = self._template.bind(
-            checked, customer=self._customer, is_analyst=True
-        )
         marks = self._marks()
-        with self._warehouse.run_template(
-            self._template, binds, query_tag=self._ids.query_tag(), timeout_seconds=TIMEOUT_SECONDS
-        ) as outcome:
-            rows = [row for batch in outcome.batches for row in batch.to_pylist()]
-        return [_line(row, marks) for row in rows]
+        answer = read_rows(
+            self._warehouse,
+            self._template,
+            {name: value for name, value in params.items() if value is not None},
+            Caller(self._customer, frozenset({ANALYST})),
+            query_tag=self._ids.query_tag(),
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+        return [_line(row, marks) for row in answer.rows]
 
     def _marks(self) -> dict[str, Action]:
         return dict(

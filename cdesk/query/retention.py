@@ -16,6 +16,7 @@ from cdesk.artifacts.store import ArtifactStore
 from cdesk.contract.catalog import Template
 from cdesk.core.identity import Caller
 from cdesk.query.executor import TIMEOUT_SECONDS
+from cdesk.query.internal import read_rows
 from cdesk.query.provenance import Provenance
 from cdesk.warehouse.protocol import Warehouse
 
@@ -56,15 +57,15 @@ def sweep_artifacts(
 def _expired(
     warehouse: Warehouse, template: Template, caller: Caller, uris: Sequence[str], query_tag: str
 ) -> list[str]:
-    params = template.check_params({"uris": f",{','.join(uris)},"})
-    with warehouse.run_template(
+    found = read_rows(
+        warehouse,
         template,
-        template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+        {"uris": f",{','.join(uris)},"},
+        caller,
         query_tag=query_tag,
         timeout_seconds=TIMEOUT_SECONDS,
-    ) as outcome:
-        rows = [row for batch in outcome.batches for row in batch.to_pylist()]
-    return [str(next(iter(row.values()))) for row in rows]
+    )
+    return [str(next(iter(row.values()))) for row in found.rows]
 
 
 def hold_artifact(

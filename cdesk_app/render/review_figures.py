@@ -13,6 +13,7 @@ from cdesk.contract.catalog import Catalog
 from cdesk.core.clock import IdSource
 from cdesk.core.errors import InvalidField, NotFound
 from cdesk.core.identity import Caller
+from cdesk.query.internal import read_rows
 from cdesk.warehouse.protocol import Warehouse
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -156,19 +157,16 @@ def gather(
     """
 
     def ask(name: str, **given: Any) -> list[dict[str, Any]]:
-        template = catalog.get(name)
-        params = template.check_params(given, timezone=timezone)
-        with warehouse.run_template(
-            template,
-            template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+        answer = read_rows(
+            warehouse,
+            catalog.get(name),
+            given,
+            caller,
             query_tag=IdSource().query_tag(),
             timeout_seconds=TIMEOUT_SECONDS,
-        ) as outcome:
-            return [
-                {name.lower(): value for name, value in row.items()}
-                for batch in outcome.batches
-                for row in batch.to_pylist()
-            ]
+            timezone=timezone,
+        )
+        return [{name.lower(): value for name, value in row.items()} for row in answer.rows]
 
     if "review" not in catalog.templates:
         raise NotFound("the catalog has no template review; run 'cdesk refresh'")

@@ -27,6 +27,7 @@ from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import Caller
 from cdesk.query.executor import TIMEOUT_SECONDS
+from cdesk.query.internal import read_rows
 from cdesk.state.kill_switch import COST_GUARD, read_switch, turn_off, turn_on
 from cdesk.state.status import Spent
 from cdesk.warehouse.protocol import Warehouse
@@ -259,18 +260,17 @@ def account_meter(warehouse: Warehouse, catalog: Callable[[], Catalog], caller: 
     """The meter of a Snowflake account, by the catalogued template."""
 
     def read() -> list[MeteredHour]:
-        template = catalog().get(TEMPLATE)
-        params = template.check_params({"hours_back": HOURS_BACK})
-        with warehouse.run_template(
-            template,
-            template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+        answer = read_rows(
+            warehouse,
+            catalog().get(TEMPLATE),
+            {"hours_back": HOURS_BACK},
+            caller,
             query_tag=IdSource().query_tag(),
             timeout_seconds=TIMEOUT_SECONDS,
-        ) as outcome:
-            rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+        )
         found = [
             MeteredHour(_utc(row["hour_at"]), float(row["credits"]), _number(row["usd"]))
-            for row in rows
+            for row in answer.rows
             if row["credits"] is not None
         ]
         return sorted(found, key=lambda hour: hour.begins)

@@ -17,6 +17,7 @@ from cdesk.core.clock import IdSource, NowNs, format_ts
 from cdesk.core.home import StateDirectory, write_private
 from cdesk.core.identity import Caller
 from cdesk.query.executor import TIMEOUT_SECONDS
+from cdesk.query.internal import read_rows
 from cdesk.warehouse.protocol import Warehouse
 
 logger = logging.getLogger(__name__)
@@ -65,20 +66,17 @@ def export_dashboard(
         template = catalog.templates.get(name)
         if template is None:  # a project of before
             continue
-        params = template.check_params(given, timezone=timezone)
-        with warehouse.run_template(
+        answer = read_rows(
+            warehouse,
             template,
-            template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
+            given,
+            caller,
             query_tag=IdSource(now_ns).query_tag(),
             timeout_seconds=TIMEOUT_SECONDS,
-        ) as outcome:
-            names = [field.name for field in outcome.schema]
-            rows = [
-                [json_value(value) for value in row.values()]
-                for batch in outcome.batches
-                for row in batch.to_pylist()
-            ]
-        document[section] = {"columns": names, "rows": rows}
+            timezone=timezone,
+        )
+        rows = [[json_value(value) for value in row.values()] for row in answer.rows]
+        document[section] = {"columns": answer.columns, "rows": rows}
         count += len(rows)
     write_private(home.dashboard, orjson.dumps(document))
     return Exported(count, *_insights(document))

@@ -23,12 +23,7 @@ def changed(path: Path, values: Mapping[str, str | None]) -> str | None:
         ConfigurationError: the file cannot be read, or holds a setting in a form that is not
         understood line by line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read ({error})") from None
+    text = _read(path)
     before = _parse(path, text)
     wanted = {name: value for name, value in before.items() if name not in values}
     wanted |= {name: value for name, value in values.items() if value is not None}
@@ -42,6 +37,16 @@ def changed(path: Path, values: Mapping[str, str | None]) -> str | None:
         told = "; ".join(f"{name} = {value!r}" for name, value in values.items())
         raise ConfigurationError(f"{path} is not in a form that can be changed here; write: {told}")
     return new
+
+
+def _read(path: Path) -> str:
+    """The file's text, empty where there is none."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({error})") from None
 
 
 def _parse(path: Path, text: str) -> dict[str, object]:
@@ -71,12 +76,7 @@ def changed_table(path: Path, table: str, values: Mapping[str, object]) -> str:
     Raises:
         ConfigurationError: the file cannot be read, or has the table in another form.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read ({error})") from None
+    text = _read(path)
     wanted = {**_parse(path, text), table: dict(values)}
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
     new = "\n".join([f"[{table}]", *lines, ""])

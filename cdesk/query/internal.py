@@ -1,0 +1,46 @@
+"""A catalogued template that cdesk asks for its own use: without ticket, stored result or proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cdesk.contract.catalog import Template
+from cdesk.core.identity import Caller
+from cdesk.warehouse.protocol import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All rows of an answer; `columns` are there without a row, too."""
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+
+
+def read_rows(
+    warehouse: Warehouse,
+    template: Template,
+    params: Mapping[str, Any],
+    caller: Caller,
+    *,
+    query_tag: str,
+    timeout_seconds: float,
+    timezone: str = "UTC",
+) -> Rows:
+    """Run `template` for `caller`; the whole answer, in memory. `timezone` is the person's.
+
+    Raises:
+        InvalidField: a parameter is not as the template declares it. WarehouseError: it could not
+        be asked.
+    """
+    checked = template.check_params(params, timezone=timezone)
+    with warehouse.run_template(
+        template,
+        template.bind(checked, customer=caller.customer, is_analyst=caller.is_analyst),
+        query_tag=query_tag,
+        timeout_seconds=timeout_seconds,
+    ) as outcome:
+        rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+        return Rows([field.name for field in outcome.schema], rows)
