@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from cdesk.contract.activity_features import ACTIVITY_FEATURES, FeatureType
 from cdesk.contract.records import (
     FIELDS,
     SOURCE_SYSTEM,
@@ -18,7 +19,7 @@ from cdesk.contract.records import (
     make_record,
 )
 from cdesk.contract.vocabulary import check_recordable
-from cdesk.core.errors import InvalidField
+from cdesk.core.errors import InvalidField, shown
 
 _EVENT: Final = FIELDS["event"]
 _GIVEN: Final = tuple(
@@ -26,6 +27,40 @@ _GIVEN: Final = tuple(
 )
 _REVISIONS: Final = uuid.UUID("3f1d7f0e-52a5-5d0c-8f0b-6b7f3c1f9a61")
 """The namespace of revisions' ids."""
+
+
+PYTHON_TYPES: Final[dict[FeatureType, tuple[type, ...]]] = {
+    "string": (str, type(None)),
+    "integer": (int, type(None)),
+    "number": (float, int, type(None)),
+    "boolean": (bool, type(None)),
+    "object": (dict, type(None)),
+}
+"""Declared type → what a value may be, to the letter (a boolean is no integer)."""
+_JSON_TYPES: Final = {
+    str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array",
+}  # fmt: skip
+
+
+def check_features(activity: str, feature_json: Mapping[str, Any]) -> None:
+    """Check the keys that an activity declares (docs/feature_json.md); others are free, and any
+    may be missing or null.
+
+    Raises:
+        InvalidField: a value of another type, naming key, value, its type and the one that is
+        declared.
+    """
+    declared = ACTIVITY_FEATURES.get(activity)
+    if declared is None:
+        return
+    for key, value in feature_json.items():
+        kind = declared.get(key)
+        if kind is not None and type(value) not in PYTHON_TYPES[kind]:
+            raise InvalidField(
+                f"feature_json.{key}",
+                f"{shown(value)} is of type {_JSON_TYPES.get(type(value), type(value).__name__)}",
+                f"a value of type {kind} ({activity} declares it), or leave it out",
+            )
 
 
 def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any) -> None:
@@ -42,6 +77,7 @@ def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any
                 check_recordable(value)
         except ValueError as error:
             raise InvalidField(name, *error.args) from None
+    check_features(activity, feature_json)
 
 
 def event_record(

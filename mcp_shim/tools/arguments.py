@@ -1,9 +1,10 @@
 """A tool's arguments: taken as clients send them, then checked.
 
-`as_sent` and `params_as_sent` hold the one rule on what clients do: null or empty text for what may
-be left out is left out, and text that parses to what the schema wants is that. Claude Desktop has
-sent objects, numbers and booleans as text. What doesn't parse stays as it is, and is refused by the
-checks below: each takes all arguments and the name of one, and raises InvalidField.
+`as_sent`, `params_as_sent` and `features_as_sent` hold the one rule on what clients do: null or
+empty text for what may be left out is left out, and text that parses to what the schema wants is
+that. Claude Desktop has sent objects, numbers and booleans as text. What doesn't parse stays as it
+is, and is refused by the checks below: each takes all arguments and the name of one, and raises
+InvalidField.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 import orjson
 
+from cdesk.contract.activity_features import ACTIVITY_FEATURES
 from cdesk.contract.catalog import Template
+from cdesk.contract.events import PYTHON_TYPES
 from cdesk.core.errors import InvalidField
 from mcp_shim.tools.tool import Json
 
@@ -43,6 +46,30 @@ def params_as_sent(template: Template, params: Mapping[str, Any]) -> Json:
             found[parameter.name] = items
         else:
             found[parameter.name] = _as_wanted(value, {parameter.type})
+    return found
+
+
+def features_as_sent(activity: object, features: Any) -> Any:
+    """The same for an activity's details, by the types that it declares: the object itself where
+    all are as they should be.
+    """
+    declared = ACTIVITY_FEATURES.get(activity) if isinstance(activity, str) else None
+    if declared is None or not isinstance(features, dict):
+        return features
+    found = features
+    for key, value in features.items():
+        kind = declared.get(key)
+        if kind is None or type(value) in PYTHON_TYPES[kind]:
+            continue
+        if found is features:
+            found = dict(features)
+        if _is_absent(value):
+            del found[key]
+            continue
+        meant = _as_wanted(value, {kind})
+        if kind == "integer" and isinstance(meant, float) and meant.is_integer():
+            meant = int(meant)
+        found[key] = meant
     return found
 
 

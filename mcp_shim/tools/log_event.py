@@ -11,7 +11,7 @@ from cdesk.contract.records import (
     MAX_FEATURE_DEPTH,
     MAX_LINK,
 )
-from mcp_shim.tools.arguments import required
+from mcp_shim.tools.arguments import features_as_sent, required
 from mcp_shim.tools.tool import TS, Json, Progress, Tool, closed
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 
 async def _log_event(session: Session, given: Json, _: Progress | None) -> Json:
+    activity = required(given, "activity", "an activity such as cdesk.user_asked")
+    details = required(given, "feature_json", "an object with the details; {} where there are none")
     activity_id, ts, kept = session.recorder.event(
-        required(given, "activity", "an activity such as cdesk.user_asked"),
-        required(given, "feature_json", "an object with the details; {} where there are none"),
+        activity,
+        features_as_sent(activity, details),
         link=given.get("link"),
         revenue_impact=given.get("revenue_impact"),
     )

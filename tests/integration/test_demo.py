@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+import orjson
 import pytest
 
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
+from tests.declared import assert_declared
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +68,19 @@ def test_the_demo_shows_a_conversation_that_the_next_one_remembers_and_can_be_ru
     assert re.search(r"Which conversations cost most\?\n +title +project +turns", first)
     home = StateDirectory(tmp_path / ".demo")
     assert not is_held(home.worker_lock), "the demo left a worker behind"
+
+    with duckdb.connect(str(home.warehouse), read_only=True) as warehouse:
+        events = warehouse.execute(
+            "select activity, cast(_feature_json as varchar) from activities.events"
+        ).fetchall()
+        streamed = warehouse.execute(
+            "select distinct activity, array_to_string(json_keys(feature_json), ' ') "
+            "from activities.customer_stream where activity in "
+            "(select activity from activities.activity_features)"
+        ).fetchall()
+    for activity, features in events:
+        assert_declared(activity, orjson.loads(features))
+    assert len(streamed) == len({activity for activity, _ in streamed}) > 10, "the same keys"
 
     second = demo(tmp_path)
     assert "nothing came in twice" in second

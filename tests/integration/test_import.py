@@ -31,6 +31,7 @@ from cdesk.core.clock import IdSource
 from cdesk.core.errors import StateDirectoryError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
+from tests.declared import assert_declared
 from uploader.import_index import ImportIndex
 from uploader.sources.claude_export import fit_text
 from uploader.sources.history import ImportRefused, ImportReport, import_file, parsed
@@ -125,7 +126,11 @@ def queued(home: StateDirectory) -> list[Record]:
         for file in sorted(home.queue.iterdir())
         for line in file.read_bytes().splitlines(keepends=True)
     ]
-    return [parse_line(line) for line in lines]
+    found = [parse_line(line) for line in lines]
+    for record in found:
+        if record["kind"] in ("event", "revision") and record["source_system"] == "claude_export":
+            assert_declared(record["activity"], record["feature_json"])
+    return found
 
 
 def leftovers(home: StateDirectory) -> list[str]:
@@ -633,6 +638,12 @@ def test_bad_lines_refuse_the_file_naming_line_and_reason(
     assert "line 4: too_long" in text
     assert "--skip-bad" in text
     assert leftovers(state_home) == []
+
+
+def test_a_declared_key_of_another_type_is_a_bad_line(run: Any) -> None:
+    asked = encode({**event(), "feature_json": {"length": "a dozen"}})
+    with pytest.raises(ImportRefused, match=r"line 1: feature_json.length: 'a dozen' is of type"):
+        run(asked)
 
 
 def test_with_skip_bad_the_good_lines_come_in(run: Any, state_home: StateDirectory) -> None:

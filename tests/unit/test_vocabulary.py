@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.contract.events import check_event
+from cdesk.contract.activity_features import ACTIVITY_FEATURES
+from cdesk.contract.events import PYTHON_TYPES, check_event
 from cdesk.contract.vocabulary import SHED_PRIORITY, SYSTEM_ACTIVITIES, VOCABULARY
 from cdesk.core.errors import InvalidField
 from cdesk.core.identity import Caller
 from mcp_shim.tools import tool_list
+from scripts.activity_features import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,14 +74,16 @@ def test_the_macro_of_features_is_the_seed() -> None:
     }
 
 
-def test_the_page_of_features_lists_the_seed() -> None:
-    page = (ROOT / "docs" / "feature_json.md").read_text(encoding="utf-8")
-    said = [
-        [cell.strip().strip("`") for cell in line.strip("|").split(" | ")]
-        for line in page.partition("## Keys")[2].splitlines()
-        if line.startswith("| `cdesk.")
-    ]
-    assert said == [list(row.values()) for row in features()]
+def test_what_is_written_from_the_seed_of_features_is_what_the_seed_says() -> None:
+    for path, text in files().items():
+        assert path.read_text(encoding="utf-8") == text, (
+            f"{path.name}: run python scripts/activity_features.py"
+        )
+    assert {
+        name: {row["key"]: row["type"] for row in features() if row["activity"] == name}
+        for name in VOCABULARY
+    } == ACTIVITY_FEATURES
+    assert {row["type"] for row in features()} <= PYTHON_TYPES.keys()
 
 
 def test_the_typed_views_read_declared_keys_as_what_they_are() -> None:

@@ -377,7 +377,7 @@ def _file(item: Mapping[str, Any], include_text: bool) -> dict[str, Any]:
     features: dict[str, Any] = {
         "source": "claude_export",
         "kind": _label(item.get("file_type")) or extension or None,
-        "bytes": size if isinstance(size, int) else None,
+        "bytes": size if _is_size(size) else None,
         "content_length": _length(item.get("extracted_content")),
     }
     if include_text and isinstance(name, str):
@@ -406,6 +406,10 @@ def _label(value: object) -> str:
 
 def _length(value: object) -> int:
     return len(value) if isinstance(value, str) else 0
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
 def _json_length(value: object) -> int | None:

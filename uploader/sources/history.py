@@ -24,7 +24,7 @@ from typing import IO, Any, Final, Literal
 
 import orjson
 
-from cdesk.contract.events import make_revision
+from cdesk.contract.events import check_features, make_revision
 from cdesk.contract.records import MAX_LINE_BYTES, SOURCE_SYSTEM, Record, encode, parse_line
 from cdesk.contract.redaction import redact_fields
 from cdesk.contract.vocabulary import check_recordable
@@ -593,6 +593,7 @@ def _check_importable(record: Record) -> None:
             check_recordable(record["activity"])
         except ValueError as error:
             raise InvalidField("activity", *error.args) from None
+        check_features(record["activity"], record["feature_json"])
 
 
 def _bad_lines(path: Path, lines: int, tally: Tally) -> str:

@@ -55,6 +55,9 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
      ("feature_json", "deep", "at most 32")),
     ("features huge number", "log_event", EVENT | {"feature_json": {"a": 2**64}},
      ("feature_json", "64 bits")),
+    ("a key of another type", "log_event",
+     {"activity": "cdesk.user_asked", "feature_json": {"length": "a dozen"}},
+     ("feature_json.length", "'a dozen' is of type string", "of type integer")),
     ("link scheme", "log_event", EVENT | {"link": "file:///etc/passwd"}, ("link", "http")),
     ("link long", "log_event", EVENT | {"link": "https://a/" + "b" * 2_000},
      ("link", "2,010", "2,000")),
@@ -177,6 +180,10 @@ def test_what_clients_send_as_text_is_taken_for_what_it_stands_for(
     assert wire.call("log_event", event | {"revenue_impact": "12.5"})["isError"] is False
     record = next(one for one in records(home) if one.get("activity") == "cdesk.sent_as_text")
     assert (record["feature_json"], record["revenue_impact"]) == ({"length": 12}, 12.5)
+    asked = {"activity": "cdesk.user_asked", "feature_json": {"topic": "text", "length": "12"}}
+    assert wire.call("log_event", asked)["isError"] is False
+    asked_all = [one for one in records(home) if one.get("activity") == "cdesk.user_asked"]
+    assert {"topic": "text", "length": 12} in [one["feature_json"] for one in asked_all]
     insight = {"subject": "atlas", "metric": "as text", "value": "5"}
     assert wire.call("log_insight", insight)["isError"] is False
     record = next(one for one in records(home) if one.get("metric") == "as text")

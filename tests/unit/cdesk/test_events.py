@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cdesk.contract.activity_features import ACTIVITY_FEATURES
 from cdesk.contract.events import check_event, event_record, make_event
 from cdesk.contract.records import FIELDS, encode, parse_line
 from cdesk.core.errors import InvalidField
@@ -38,6 +39,37 @@ def test_what_a_caller_gave_is_checked_by_name(field: str, value: object) -> Non
     check_event(**good)
     with pytest.raises(InvalidField, match=f"^{field}: "):
         check_event(**{**good, field: value})
+
+
+GOOD = {"string": "a", "integer": 7, "number": 1.5, "boolean": True, "object": {"a": 1}}
+"""A value of each type that a key may have."""
+
+
+@pytest.mark.parametrize(
+    ("activity", "key", "kind"),
+    [
+        ("cdesk.user_asked", "question", "string"),
+        ("cdesk.user_asked", "length", "integer"),
+        ("cdesk.claude_responded", "latency_ms", "number"),
+        ("cdesk.claude_responded", "is_repeated", "boolean"),
+    ],
+)
+def test_a_declared_key_holds_its_type_or_nothing(activity: str, key: str, kind: str) -> None:
+    assert ACTIVITY_FEATURES[activity][key] == kind
+    good = [None, GOOD[kind], *([3] if kind == "number" else [])]
+    for value in good:
+        check_event(activity, {key: value}, None, None)
+    wrong = [value for name, value in GOOD.items() if name != kind and value not in good]
+    for value in [*wrong, []]:
+        if kind == "number" and type(value) is int:
+            continue
+        with pytest.raises(InvalidField, match=f"^feature_json.{key}: .+ of type .+{kind}"):
+            check_event(activity, {key: value}, None, None)
+
+
+def test_keys_that_an_activity_does_not_declare_are_free() -> None:
+    check_event("cdesk.user_asked", {"mood": [1], "latency_ms": {}}, None, None)
+    check_event("cdesk.invoice_paid", {"length": "long"}, None, None)
 
 
 def test_no_other_module_makes_an_event_record() -> None:

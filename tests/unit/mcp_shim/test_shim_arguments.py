@@ -7,7 +7,7 @@ import pytest
 from bench.turn_path import fixtures
 from cdesk.contract.catalog import Parameter, load_catalog
 from cdesk.core.home import StateDirectory
-from mcp_shim.tools.arguments import as_sent, params_as_sent
+from mcp_shim.tools.arguments import as_sent, features_as_sent, params_as_sent
 from mcp_shim.tools.tool import closed
 
 
@@ -72,3 +72,26 @@ def test_a_templates_parameters_go_by_the_same_rule(state_home: StateDirectory) 
         "since": "2026-01-31",
         "other": "1",
     }
+
+
+def test_the_details_of_an_activity_go_by_the_same_rule_and_its_declared_types() -> None:
+    given = {
+        "length": "12",
+        "attachments": " ",
+        "is_sidechain": "True",
+        "topic": "5",
+        "mood": "7",
+        "question": None,
+    }
+    meant = {"length": 12, "is_sidechain": True, "topic": "5", "mood": "7", "question": None}
+    assert features_as_sent("cdesk.user_asked", given) == meant
+    assert features_as_sent("cdesk.user_asked", {"length": 3.0}) == {"length": 3}
+    kept = {"length": 12, "mood": "7"}
+    assert features_as_sent("cdesk.user_asked", kept) is kept, "nothing to do costs nothing"
+    for activity, features in (
+        ("cdesk.invoice_paid", {"length": "12"}),
+        ("cdesk.user_asked", {"length": "twelve", "topic": 5}),
+        (["cdesk.user_asked"], {"length": "12"}),
+        ("cdesk.user_asked", "no object"),
+    ):
+        assert features_as_sent(activity, features) == features

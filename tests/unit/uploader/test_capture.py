@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdesk.contract.records import parse_line
+from tests.declared import assert_declared
 from uploader.capture import Capture, Look, excluder
 from uploader.capture_store import CaptureStore
 from uploader.histories import Histories, histories_in
@@ -57,6 +58,8 @@ class Stream:
                 assert revision[name] == known[name]
             for name in ("feature_json", "session_id"):
                 known[name] = revision[name]
+        for record in events.values():
+            assert_declared(record["activity"], record["feature_json"])
         return events
 
     def of(self, activity: str) -> list[dict[str, Any]]:
@@ -387,6 +390,46 @@ def test_bad_input_is_counted_and_the_rest_comes_in(tmp_path: Path) -> None:
     assert lengths == sorted([4, 7, 5, 6, 3_000_006, 5, 5]), "and nothing from outside the tree"
     assert look.unknown == {"line type no-such-type": 1, "field brandNew of user": 1}
     assert sum(look.bad_lines.values()) == 6
+
+
+@pytest.mark.parametrize(
+    "odd", [True, -1, 1.5, 2**62, "12", "", [], ["a"], {}, {"a": {"b": None}}, None], ids=repr
+)
+def test_whatever_stands_in_a_field_what_comes_in_is_of_the_declared_types(
+    tmp_path: Path, odd: Any
+) -> None:
+    usage = dict.fromkeys(
+        (
+            "input_tokens",
+            "output_tokens",
+            "cache_read_input_tokens",
+            "cache_creation_input_tokens",
+            "service_tier",
+            "speed",
+        ),
+        odd,
+    )
+    usage["cache_creation"] = {"ephemeral_5m_input_tokens": odd, "ephemeral_1h_input_tokens": odd}
+    usage["server_tool_use"] = {"web_search_requests": odd}
+    said = answer(2, output=3)
+    said["message"] |= {"model": odd, "stop_reason": odd, "usage": usage}
+    call = {"type": "tool_use", "id": "t1", "name": odd, "input": {"file_path": odd, "edits": odd}}
+    said["message"]["content"] += [call, odd]
+    patch = {"structuredPatch": [{"lines": odd}, odd]}
+    result = {"type": "tool_result", "tool_use_id": "t1", "is_error": odd, "content": odd}
+    more = {"agentId": odd, "entrypoint": odd, "version": odd, "forkedFrom": odd, "cwd": odd}
+    source = Lines(
+        tmp_path / f"{SESSION}.jsonl",
+        {**user("hello", 1), **more},
+        said,
+        {**user("", 3, toolUseResult=patch), "message": {"role": "user", "content": [result]}},
+        envelope("system", 4, subtype="compact_boundary", compactMetadata={"preTokens": odd}),
+        envelope("rate_limit_event", 5, rate_limit_info={"status": odd}),
+        {"type": "custom-title", "customTitle": odd, "sessionId": SESSION},
+    )
+    stream, look = look_at(tmp_path, source)
+    assert {row["activity"] for row in stream.rows().values()} >= {"cdesk.claude_responded"}
+    assert not look.left_out
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
