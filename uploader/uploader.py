@@ -120,6 +120,7 @@ class Uploader:
         warehouse: Warehouse,
         *,
         connect: Callable[[], sqlite3.Connection] | None = None,
+        repair: Callable[[], object] | None = None,
         breaker: Breaker | None = None,
         keep_days: float = 14.0,
         now_ns: NowNs = time.time_ns,
@@ -128,14 +129,17 @@ class Uploader:
         counts: Counts | None = None,
         landed: Callable[[LineBatch, float], None] | None = None,
     ) -> None:
-        """landed: told of each batch that has landed, and how many seconds that took."""
+        """repair: called where state.db is found damaged, its connection here closed; without, it
+        is set aside and made anew. landed: told of each batch that has landed, and how many seconds
+        that took.
+        """
         self._counts = counts or Counts()
         self._landed = landed
         self._queue = home.queue
         self._warehouse = warehouse
         self._checkpoints = Checkpoints(
-            connect or (lambda: open_state(home.state_db)),
-            repair=lambda: repair_state(home.state_db),
+            connect or (lambda: open_state(home.state_db, mends=repair is None)),
+            repair=repair or (lambda: repair_state(home.state_db)),
         )
         self.breaker = breaker or Breaker(monotonic=monotonic)
         self._archive = Archive(home.queue, keep_days=keep_days)

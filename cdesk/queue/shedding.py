@@ -102,7 +102,9 @@ class Shedder:
     ) -> None:
         self._limit = limit
         self._monotonic = monotonic
-        self._connect = connect or (lambda: open_state(home.state_db, timeout_seconds=0.5))
+        self._connect = connect or (
+            lambda: open_state(home.state_db, timeout_seconds=0.5, mends=False)
+        )
         self._counter = DepthCounter(home.queue)
         self._measured = float("-inf")
         self._thread: threading.Thread | None = None

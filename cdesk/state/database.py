@@ -149,11 +149,15 @@ _MIGRATIONS: Final = {
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 
-def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connection:
+def open_state(
+    path: Path, *, timeout_seconds: float = 5.0, mends: bool = True
+) -> sqlite3.Connection:
     """A connection in autocommit mode to `state.db`, made with its tables where it is missing.
 
     A file that is no database any more is set aside and made anew (`repair_state`): queue and
-    warehouse hold what matters.
+    warehouse hold what matters. Not where `mends` is false, for who has another connection open in
+    this process: Windows renames no open file, and elsewhere that connection would go on with the
+    damaged one.
 
     Raises:
         StateDirectoryError: the file cannot be opened or mended. NewerVersion: a newer cdesk wrote
@@ -163,12 +167,38 @@ def open_state(path: Path, *, timeout_seconds: float = 5.0) -> sqlite3.Connectio
         try:
             return _open(path, timeout_seconds)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if not mends or not is_damage(error):
                 raise
             repair_state(path)
             return _open(path, timeout_seconds)
     except (sqlite3.Error, OSError) as error:
         raise StateDirectoryError(f"{path} cannot be used ({error}); see 'cdesk doctor'") from None
+
+
+class StateFile:
+    """Whether `state.db` is still the file that connections of this process have open, and was
+    sound when it was last looked at.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = self._now()
+        self._is_sound = True
+
+    def look(self) -> None:
+        """Read it whole, after an error that may mean damage."""
+        self._is_sound = _is_sound(self._path)
+
+    @property
+    def stands(self) -> bool:
+        return self._is_sound and self._now() == self._file
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def is_damage(error: sqlite3.Error) -> bool:

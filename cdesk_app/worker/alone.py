@@ -27,7 +27,8 @@ def stop_worker(
     by_signal: bool = sys.platform != "win32",
 ) -> bool:
     """Tell the worker to end, and wait until none runs; false where one still does after `seconds`.
-    Without `by_signal` it is told by a request in the state directory.
+    It is told by a request in the state directory, and `by_signal` too: an earlier version knows
+    nothing of requests.
 
     One that has just begun may not have written its process id yet: it is read anew until the lock
     is free.
@@ -40,10 +41,9 @@ def stop_worker(
         worker = read_worker(home)
         if worker is not None and worker.pid != told:
             with contextlib.suppress(OSError):
+                ask_to_stop(home, worker.pid)
                 if by_signal:
                     os.kill(worker.pid, signal.SIGTERM)
-                else:
-                    ask_to_stop(home, worker.pid)
                 told = worker.pid
         time.sleep(0.05)
     return True

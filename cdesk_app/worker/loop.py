@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk.state.database import is_damage
 from cdesk_app.worker.cycle import run_tickets
 from cdesk_app.worker.pipeline import Pipeline
 from cdesk_app.worker.tasks import PipelineTasks, TaskTable
@@ -23,9 +24,10 @@ logger = logging.getLogger(__name__)
 FINISH_SECONDS: Final = 30.0
 """How long a worker that an upgrade has overtaken goes on with the queries that wait."""
 
-Ending = Literal["stopped", "idle", "removed", "upgraded", "newer_version"]
+Ending = Literal["stopped", "idle", "removed", "damaged", "upgraded", "newer_version"]
 """Why a loop ended: told to stop; nobody there; the state directory has gone, or another worker's
-lock lies in it; another version is installed than the one that runs; a newer version wrote here.
+lock lies in it; state.db is damaged, or another than it was, and the next worker mends it before it
+opens it; another version is installed than the one that runs; a newer version wrote here.
 """
 
 
@@ -59,6 +61,7 @@ class Loop:
             PipelineTasks(pipeline, others_live, installed).table(),
             monotonic=monotonic,
             active=self._active,
+            failed=self._look_at_state,
             counts=pipeline.counts,
         )
         self.problem: str | None = None
@@ -84,6 +87,8 @@ class Loop:
             pause = self.turn()
             if self._stop.is_set():
                 break
+            if not self._pipeline.state_file.stands:
+                return "damaged"
             if self.idle_for() >= idle_exit_seconds and not self._others_live():
                 return "idle"
             self._wait(pause)
@@ -103,6 +108,10 @@ class Loop:
 
     def _active(self) -> None:
         self._active_at = self._monotonic()
+
+    def _look_at_state(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.Error) and is_damage(error):
+            self._pipeline.state_file.look()
 
     def _finish(self) -> None:
         """Answer what waits and land what was recorded; the worker that comes next is a new one."""

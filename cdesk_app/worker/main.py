@@ -33,7 +33,7 @@ from cdesk_app.worker.loop import Loop
 from cdesk_app.worker.metrics_server import serving_metrics
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 from cdesk_app.worker.presentation import PresenterFactory, plain_presenter
-from cdesk_app.worker.stop_request import StopRequests
+from cdesk_app.worker.stop_request import StopEvent
 from cdesk_app.worker.version import running_version
 
 logger = logging.getLogger(__name__)
@@ -161,13 +161,13 @@ def run(
     if not _take(lock, home):
         sys.stderr.write(f"{RUNNING_ALREADY}\n")
         return 0
-    stop = threading.Event()
+    stop = StopEvent(home)
     try:
+        stop.forget_request()  # nobody has been told of this process yet
         finish_erasures(settings, home)
         with (
             contextlib.closing(WakeListener(home)) as listener,
             _signals(stop, listener),
-            _stop_requests(home, stop, listener),
             contextlib.closing(_open(settings, home, stop, present, listener)) as pipeline,
             serving_metrics(settings, home, pipeline.counts),
         ):
@@ -176,6 +176,7 @@ def run(
         logger.error("worker failed", extra={"facts": {"reason": str(error)}})
         raise
     finally:
+        stop.forget_request()
         lock.release()
     return 0
 
@@ -234,22 +235,6 @@ def shims_live(home: StateDirectory, *, own: str | None = None) -> bool:
         except OSError:
             return True
     return False
-
-
-def _stop_requests(
-    home: StateDirectory, stop: threading.Event, listener: WakeListener
-) -> contextlib.AbstractContextManager[object]:
-    """On Windows, where no signal can ask a process to end in order: requests in the state
-    directory set `stop` and end a wait at once.
-    """
-    if sys.platform != "win32":
-        return contextlib.nullcontext()
-
-    def asked() -> None:
-        stop.set()
-        listener.interrupt()
-
-    return StopRequests(home, os.getpid(), asked)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ from cdesk.core.metrics import BUILD_SECONDS, BUILDS, RETRIES
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
 from cdesk.state.counts import Counts, counting, fold_ended
-from cdesk.state.database import open_state, repair_state
+from cdesk.state.database import StateFile, open_state, repair_state
 from cdesk.state.facts import BuildUnderWay, CatalogSeal
 from cdesk.state.pending import clear_insights, pending_insights
 from cdesk.state.snapshot import SnapshotWriter
@@ -123,7 +123,9 @@ class Pipeline:
         ids: IdSource | None = None,
         counts: Counts | None = None,
         traces: Traces | None = None,
+        state_file: StateFile | None = None,
     ) -> None:
+        self.state_file = state_file or StateFile(home.state_db)
         self.counts = counts or Counts()
         self._traces = traces
         self._settings = settings
@@ -615,6 +617,7 @@ def open_pipeline(
     repair_state(home.state_db)
     with contextlib.closing(open_state(home.state_db)) as state:
         require_current(state, home)
+    state_file = StateFile(home.state_db)
     project = locate_project(settings, home)
     warehouse = open_warehouse(settings, home, copies=notify is not None)
     counts = Counts(home, IdSource().uuid7().replace("-", ""))
@@ -629,7 +632,11 @@ def open_pipeline(
         home,
         warehouse=warehouse,
         uploader=Uploader(
-            home, warehouse, counts=counts, landed=None if traces is None else traces.landed
+            home,
+            warehouse,
+            repair=state_file.look,
+            counts=counts,
+            landed=None if traces is None else traces.landed,
         ),
         runner=TicketRunner(
             settings,
@@ -642,7 +649,7 @@ def open_pipeline(
             counts=counts,
         ),
         queue=queue,
-        state=open_state(home.state_db),
+        state=open_state(home.state_db, mends=False),
         project=project,
         builder=Builder(project, dbt_environment(settings.environ, timezone=settings.timezone)),
         schedule=BuildSchedule(),
@@ -651,6 +658,7 @@ def open_pipeline(
         presenter=presenter,
         counts=counts,
         traces=traces,
+        state_file=state_file,
     )
 
 

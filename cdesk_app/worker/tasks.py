@@ -85,7 +85,8 @@ class Task:
 class TaskTable:
     """Runs what is due, in the order of the table. A task that fails keeps no other from its turn.
 
-    active: called after a run that had something to do.
+    active: called after a run that had something to do. failed: with what a run raised that is no
+    error of ours.
     """
 
     def __init__(
@@ -94,9 +95,11 @@ class TaskTable:
         *,
         monotonic: Callable[[], float],
         active: Callable[[], None],
+        failed: Callable[[Exception], None] = lambda _error: None,
         rng: random.Random | None = None,
         counts: Counts | None = None,
     ) -> None:
+        self._failed = failed
         self._counts = counts or Counts()
         self._tasks = tasks
         self._monotonic = monotonic
@@ -131,8 +134,9 @@ class TaskTable:
             logger.warning("task put off", extra={"facts": facts})
             self._counts.add(ERRORS, task.name, error.code)
             return self._put_off(task, task.retry)
-        except Exception:  # the top of a loop: one bad task must not end the worker
+        except Exception as error:  # the top of a loop: one bad task must not end the worker
             logger.exception("task %s failed", task.name)
+            self._failed(error)
             self._counts.add(ERRORS, task.name, "internal")
             return self._put_off(task, RETRY)
 

@@ -112,7 +112,7 @@ class TicketRunner:
         self._pages = PageWriter(self._executor.artifacts, now_ns)
         self._presenter = presenter or PlainPresenter()
         self._name = self._executor.new_id()
-        self._state = open_state(home.state_db)
+        self._state = open_state(home.state_db, mends=False)
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._claiming = threading.Lock()
@@ -186,7 +186,7 @@ class TicketRunner:
     def _work(self) -> None:
         ended = False
         try:
-            with contextlib.closing(open_state(self._home.state_db)) as state:
+            with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
                 while not ended:
                     seen = self._polls
                     while (claimed := self._claim(state)) is not None:
@@ -339,7 +339,7 @@ class TicketRunner:
     def _watch(self) -> None:
         """While anything runs: pass on requests to cancel, and the kill switch."""
         try:
-            with contextlib.closing(open_state(self._home.state_db)) as state:
+            with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
                 while not self._closing.wait(_LOOK_SECONDS):
                     self._enforce_switch(state)
                     wanted = cancel_requests(state, runner=self._name)

@@ -276,16 +276,14 @@ class _Child:
             raise self._died() from None
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
+            if stop is not None and stop.is_set():
+                deadline = min(deadline, time.monotonic() + STOP_GRACE_SECONDS)
+                stop = None
+            if time.monotonic() > deadline:  # however much the child has to tell
+                raise BuildError(f"dbt {argv[0]} was broken off; the next build goes on from there")
             try:
                 message = self._messages.get(timeout=0.1)
             except queue.Empty:
-                if stop is not None and stop.is_set():
-                    deadline = min(deadline, time.monotonic() + STOP_GRACE_SECONDS)
-                    stop = None
-                if time.monotonic() > deadline:
-                    raise BuildError(
-                        f"dbt {argv[0]} was broken off; the next build goes on from there"
-                    ) from None
                 continue
             if message is None:
                 raise self._died()

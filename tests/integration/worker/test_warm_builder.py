@@ -5,6 +5,7 @@ survives the death of its child.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import pytest
@@ -20,7 +23,7 @@ import pytest
 from cdesk.core.config import Settings
 from cdesk.core.errors import BuildError
 from cdesk.core.home import StateDirectory
-from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildBlocked, Builder
+from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildBlocked, Builder, _Child
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, prepare_project
 
 
@@ -273,3 +276,22 @@ def test_a_moved_state_directory_is_not_parsed_again(
     assert parse["parsed_path_count"] == 0
     count = "select max(n) from activities.numbers"
     assert rows(moved, count)[0][0] == rows(home, count)[0][0] + 1  # type: ignore[operator]
+
+
+def test_a_build_with_something_to_tell_all_the_time_is_broken_off_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Talkative:
+        def get(self, timeout: float) -> dict[str, Any]:
+            assert timeout > 0
+            return {"id": 1, "progress": {"done": 1, "total": 2, "name": "events"}}
+
+    monkeypatch.setattr("cdesk_app.worker.dbt.build.STOP_GRACE_SECONDS", 0.01)
+    child = object.__new__(_Child)
+    child._number = 0
+    child._process = SimpleNamespace(stdin=io.BytesIO())  # type: ignore[assignment]
+    child._messages = Talkative()  # type: ignore[assignment]
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(BuildError, match="broken off"):
+        child.ask(["build"], stop, None)

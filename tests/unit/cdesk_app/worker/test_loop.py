@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import duckdb
 import orjson
@@ -412,6 +413,52 @@ def test_a_worker_ends_when_its_directory_is_removed_or_another_holds_it(built: 
     lock.release()
     other.release()
     assert not other.stands
+
+
+@pytest.mark.parametrize("how", ["another", "gone", "damaged", "another file's damage"])
+def test_a_worker_ends_when_its_state_is_no_longer_the_one_that_it_opened(
+    built: Desk, how: str
+) -> None:
+    """The next one mends it before it opens it: nothing renames a file that is open here."""
+    path, waits = built.home.state_db, iter((True, False, False))
+
+    def wait(_seconds: float) -> bool:
+        if not next(waits):
+            built.stop.set()
+        elif how == "another":
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).rename(path.with_name("aside" + suffix))
+            open_state(path).close()
+        elif how == "gone":
+            path.unlink()
+        elif how == "damaged":
+            damage_pages(path, built.pipeline.state)
+        else:
+            built.pipeline.state = Damaged()  # type: ignore[assignment]
+        return False
+
+    built.loop._wait = wait
+    assert built.loop.run(60.0) == ("damaged" if how != "another file's damage" else "stopped")
+
+
+class Damaged:
+    def execute(self, *_: object) -> None:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    def close(self) -> None:
+        pass
+
+
+def damage_pages(path: Path, connection: sqlite3.Connection) -> None:
+    """All but the first page, of which the connection has nothing in memory any more."""
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.execute("pragma cache_size = 0")
+    connection.execute("pragma shrink_memory")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
 
 
 def test_a_refresh_that_fails_is_made_up_for_without_another_build(
