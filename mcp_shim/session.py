@@ -14,8 +14,15 @@ from cdesk.contract.records import encode, make_record
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import format_ts
 from cdesk.core.identity import Caller
-from cdesk.core.metrics import ERRORS, FIRST_TOKEN_SECONDS, TOOL_CALL_SECONDS, TOOL_CALLS
+from cdesk.core.metrics import (
+    CARD_SECONDS,
+    ERRORS,
+    FIRST_TOKEN_SECONDS,
+    TOOL_CALL_SECONDS,
+    TOOL_CALLS,
+)
 from mcp_shim.app import App, RecordQueue
+from mcp_shim.card_looks import CardLooks
 from mcp_shim.context import CustomerContext
 
 Json = dict[str, Any]
@@ -127,6 +134,7 @@ class Session:
         self.shared = shared
         self.recorder = Recorder(app.records, customer=caller.customer, session_id=session_id)
         self.context = CustomerContext(app.readers, caller.customer)
+        self.card_looks = CardLooks()
         self._client_shows_cards = False
         self.calls = 0
         self.errors = 0
@@ -184,6 +192,22 @@ class Session:
         if error_code:
             self.errors += 1
             self.recorder.note("cdesk.error_encountered", {"tool": tool, "error_code": error_code})
+
+    def card_shown(self, result: Mapping[str, Any], elapsed_ms: float) -> None:
+        """Record that the chart of a result was shown in the conversation after so long a wait."""
+        self.app.counts.observe(CARD_SECONDS, elapsed_ms / 1000, "chat")
+        self.recorder.note(
+            "cdesk.card_ready",
+            {
+                "artifact_id": result["artifact"]["artifact_id"],
+                "query_hash": result.get("query_hash"),
+                "template": result.get("template"),
+                "chart": result.get("chart"),
+                "rows": result.get("row_count"),
+                "elapsed_ms": round(elapsed_ms, 3),
+                "shown_in": "chat",
+            },
+        )
 
     def _count(self, tool: str, seconds: float, error_code: str | None) -> None:
         counts, transport = self.app.counts, self.app.transport

@@ -208,8 +208,9 @@ INSIGHTS: Final = Metric(
 CARD_SECONDS: Final = Metric(
     "cdesk_card_ready_seconds",
     "histogram",
-    (),
-    "Time from the first look at a card to its painted chart.",
+    ("shown_in",),
+    "Time from the end of a query, or a later first look at its card, to its chart, painted in the "
+    "browser or brought into the chat.",
     DURATION,
 )
 

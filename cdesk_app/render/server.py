@@ -69,7 +69,7 @@ class ReadyRecorder:
         self._lock = threading.Lock()
 
     def __call__(self, card: Card, elapsed_ms: float, kind: str) -> None:
-        self.counts.observe(CARD_SECONDS, elapsed_ms / 1000)
+        self.counts.observe(CARD_SECONDS, elapsed_ms / 1000, "browser")
         features = {
             "artifact_id": card.artifact_id,
             "query_hash": card.artifact.query_hash,
@@ -77,6 +77,7 @@ class ReadyRecorder:
             "chart": kind,
             "rows": card.artifact.rows,
             "elapsed_ms": round(elapsed_ms, 3),
+            "shown_in": "browser",
         }
         with self._lock:
             record = make_event(

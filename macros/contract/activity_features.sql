@@ -77,7 +77,7 @@
         },
         'cdesk.card_ready': {
             'artifact_id': 'string', 'query_hash': 'string', 'template': 'string',
-            'chart': 'string', 'rows': 'integer', 'elapsed_ms': 'number',
+            'chart': 'string', 'rows': 'integer', 'elapsed_ms': 'number', 'shown_in': 'string',
         },
         'cdesk.insight_recorded': {
             'insight_id': 'string', 'subject': 'string', 'metric': 'string',

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from cdesk.core.clock import format_ts
+from cdesk.core.clock import format_ts, parse_ts, to_ns
 from cdesk.core.errors import Forbidden, InvalidField, NotFound
 from cdesk.state.facts import BuildUnderWay, read_status
 from cdesk.state.pages import PAGE_ROWS, ResultPage, page_count
@@ -63,6 +63,8 @@ async def _state_of(
     customer, state = session.caller.customer, session.app.readers.state
     loop = asyncio.get_running_loop()
     begun = loop.time()
+    if session.shows_cards:
+        session.card_looks.look(ticket_id, session.app.readers.now_ns())
     while True:
         # Before the row is read: a change in between is then noticed.
         seen = state.version() if patience else 0
@@ -74,7 +76,8 @@ async def _state_of(
         left = begun + patience - loop.time()
         if left <= 0 or (ticket.status in ENDED and not (shown and shown.is_waited_for)):
             answer = _answer(session, ticket, waiting, shown)
-            return _with_card(session, answer, as_image=boolean(given, "chart"))
+            done = ticket.finished_at
+            return _with_card(session, answer, done, as_image=boolean(given, "chart"))
         if progress is not None:
             said = (shown and page_progress(shown)) or waiting or ticket.progress or ticket.status
             await progress(loop.time() - begun, patience, said)
@@ -174,9 +177,9 @@ def _answer(session: Session, ticket: Ticket, waiting: str | None, page: ResultP
     }
 
 
-def _with_card(session: Session, answer: Json, *, as_image: bool) -> Answer:
+def _with_card(session: Session, answer: Json, done: str | None, *, as_image: bool) -> Answer:
     """The answer with its text for a model; its chart for a client that shows it, or as an image
-    where that was asked for.
+    where that was asked for. `done`: when the query ended.
     """
     result = answer["result"]
     structured = orjson.dumps(answer)
@@ -191,11 +194,21 @@ def _with_card(session: Session, answer: Json, *, as_image: bool) -> Answer:
     if charts is not None and artifact:
         if session.shows_cards:
             meta = chart_meta(charts, customer, artifact["artifact_id"])
+            if meta is not None and done is not None:
+                _note_card(session, answer["ticket_id"], result, done)
         if as_image and (image := chart_image(charts, customer, artifact["artifact_id"])):
             more = (image,)
     return Answer(
         structured, text=told(result, timezone=session.app.readers.timezone), more=more, meta=meta
     )
+
+
+def _note_card(session: Session, ticket_id: str, result: Json, done: str) -> None:
+    waited = session.card_looks.shown(
+        ticket_id, done_ns=to_ns(parse_ts(done)), now_ns=session.app.readers.now_ns()
+    )
+    if waited is not None:
+        session.card_shown(result, waited)
 
 
 GET_RESULT: Final = Tool(

@@ -32,6 +32,7 @@ from cdesk_app.render.pictures import keep_pictures
 from cdesk_app.render.start import card_link
 from cdesk_app.render.table import Table
 from mcp_shim.tools.card import CARD_URI, EXTENSION, MIME_TYPE
+from mcp_shim.transports.http_metrics import exposition
 from tests.browser import picture
 from tests.integration.render.conftest import ADA, Site
 from tests.integration.render.test_in_a_browser import PARAMS, by_day
@@ -175,6 +176,36 @@ def test_a_client_without_the_extension_gets_text_and_an_image_where_it_asks(sit
     image = with_chart["content"][1]
     assert image["mimeType"] == "image/png"
     assert base64.b64decode(image["data"]).startswith(b"\x89PNG")
+
+
+def recorded(site: Site, activity: str, artifact: str) -> list[dict[str, Any]]:
+    """The records of an activity about an artifact, as they stand in the queue."""
+    lines = [
+        orjson.loads(line)
+        for file in site.home.queue.rglob("*.ndjson")
+        for line in file.read_bytes().splitlines()
+    ]
+    found = [line["feature_json"] for line in lines if line.get("activity") == activity]
+    return [features for features in found if features.get("artifact_id") == artifact]
+
+
+def test_what_somebody_waited_for_the_chart_is_on_record_once(site: Site) -> None:
+    ticket, id = answered(site, by_day(), painted=False)
+    with server(site.home, {}) as wire:  # nobody sees a page there
+        wire.call("get_result", {"ticket_id": ticket})
+    with server(site.home, SHOWS) as wire:
+        assert "_meta" not in wire.call("get_result", {"ticket_id": ticket})
+        made = chart_of(Table(site.file(id)), PARAMS, ZoneInfo("UTC"))
+        assert made.spec is not None
+        keep_pictures(site.home, ADA, id, made.spec, Painter())
+        for _ in range(2):
+            assert "_meta" in wire.call("get_result", {"ticket_id": ticket})
+    (ready,) = recorded(site, "cdesk.card_ready", id)
+    assert (ready["shown_in"], ready["chart"], ready["rows"]) == ("chat", made.kind, 30)
+    assert ready["template"] == "activity_by_period"
+    assert ready["elapsed_ms"] > 0
+    told = exposition(site.settings, site.home).body.decode()
+    assert 'cdesk_card_ready_seconds_count{shown_in="chat"} ' in told
 
 
 # -- in the host
