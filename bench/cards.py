@@ -69,15 +69,14 @@ def put(home: StateDirectory, rows: int) -> str:
     """Store a result of so many rows; its artifact_id."""
     id = _IDS.uuid7()
     folder = LocalArtifacts(home.artifacts)
-    uri = folder.uri(ADA, id)
     first = next(batches(min(rows, 10)))
-    with folder.write(uri) as path:
-        stored = store(first.schema, batches(rows), path, query_hash="0" * 16, byte_cap=2**40)
+    with folder.write(ADA, id) as draft:
+        stored = store(first.schema, batches(rows), draft.path, query_hash="0" * 16, byte_cap=2**40)
     now = time.time_ns()
     artifact = Artifact(
         artifact_id=id,
         customer=ADA,
-        uri=uri,
+        uri=draft.uri,
         format="parquet",
         query_hash=id.replace("-", "")[-16:],
         rows=stored.kept_rows,

@@ -227,7 +227,7 @@ def store_small(
     written = _storable(schema)
     sink = pa.BufferOutputStream()
     converted = [_convert(batch, schema, written) for batch in batches]
-    with pq.ParquetWriter(sink, written, compression="zstd") as writer:
+    with pq.ParquetWriter(sink, written, compression="zstd", write_page_checksum=True) as writer:
         writer.write_table(pa.Table.from_batches(converted, written))
     if watch is not None:
         for batch in batches:
@@ -356,7 +356,7 @@ class _Writer:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
 
@@ -433,7 +433,10 @@ def rows_at(source: Source, offset: int, limit: int) -> list[list[Any]]:
         ArtifactUnreadable: the file is gone, no Parquet, cut off, or damaged.
     """
     rows: list[list[Any]] = []
-    with readable(), pq.ParquetFile(opened(source)) as file:
+    with (
+        readable(),
+        pq.ParquetFile(opened(source), page_checksum_verification=True) as file,
+    ):
         start = 0
         for group in range(file.metadata.num_row_groups):
             count = file.metadata.row_group(group).num_rows

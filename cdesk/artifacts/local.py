@@ -1,11 +1,13 @@
 """Stored results in the state directory:
 
-    artifacts/<customer key>/<artifact_id>.parquet      (a small one once somebody opens it)
-    artifacts/<customer key>/<…>.pack                   (until then: cdesk/artifacts/packs.py)
-    cdesk://artifacts/<customer key>/<artifact_id>.parquet
+    artifacts/<customer key>/<artifact_id>-<digest>.parquet   (a small one once somebody opens it)
+    artifacts/<customer key>/<…>.pack                         (until then: cdesk/artifacts/packs.py)
+    cdesk://artifacts/<customer key>/<artifact_id>-<digest>.parquet
 
 The customer key is the first 16 hex digits of SHA-256 over the customer: a folder holds one
-customer's results and can be removed as a whole, and neither path nor URI tells who it is.
+customer's results and can be removed as a whole, and neither path nor URI tells who it is. The
+digest says what the file holds (cdesk/artifacts/addresses.py); where a customer has a file of the
+same content already, the new one is a hard link to it.
 
 Only names of this form are ever listed or removed, and never through a link: what else lies in
 the folder belongs to somebody else.
@@ -22,18 +24,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cdesk.artifacts.addresses import (
+    ID_PATTERN,
+    NAME_PATTERN,
+    Checks,
+    digest_in,
+    digest_of,
+    id_in,
+    name_of,
+    require_content,
+    require_id,
+)
 from cdesk.artifacts.packs import Packs
-from cdesk.core.errors import NotFound, StateDirectoryError
+from cdesk.artifacts.store import Draft
+from cdesk.core.errors import ArtifactUnreadable, NotFound, StateDirectoryError
 from cdesk.core.home import make_private_folder, open_private, replacing
 from cdesk.core.identity import customer_key
 
 SCHEME: Final = "cdesk://artifacts/"
 ABANDONED_SECONDS: Final = 24 * 3600
 """After this long without a write a temporary file is left over from a process that died."""
-ID_PATTERN: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({ID_PATTERN})\.parquet\Z")
+_URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({NAME_PATTERN})\.parquet\Z")
 _FOLDER = re.compile(r"[0-9a-f]{16}\Z")
-_FILE = re.compile(rf"({ID_PATTERN})\.parquet\Z")
+_FILE = re.compile(rf"({NAME_PATTERN})\.parquet\Z")
 _TEMPORARY = re.compile(rf"\.{ID_PATTERN}\.parquet\.part(\.whole)?\Z")
 
 
@@ -74,27 +87,29 @@ class LocalArtifacts:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._packs = Packs(root)
-
-    def uri(self, customer: str, artifact_id: str) -> str:
-        return f"{SCHEME}{customer_key(customer)}/{artifact_id}.parquet"
+        self._checks = Checks()
 
     def path(self, uri: str) -> Path:
         """Where the file of `uri` lies, or would. A small result gets its file by that.
 
         Raises:
             NotFound: the URI is none of this store. StateDirectoryError: its file cannot be made.
+            ArtifactUnreadable: what lies there is not what was stored.
         """
-        content = self.source(uri)
         path = self._place(uri)
-        if isinstance(content, bytes):
+        if path.exists():
+            self._checks.require(path, whole=True)
+        elif isinstance(content := self.source(uri), bytes):
             with self._storing(), replacing(path, sync=False) as file:
                 file.write(content)
         return path
 
-    def keep(self, uri: str, content: bytes) -> None:
-        path = self._place(uri)
+    def keep(self, customer: str, artifact_id: str, content: bytes) -> str:
+        folder = customer_key(customer)
+        name = name_of(folder, require_id(artifact_id), content)
         with self._storing():
-            self._packs.put(path.parent.name, path.stem, content)
+            self._packs.put(folder, name, content)
+        return f"{SCHEME}{folder}/{name}.parquet"
 
     def _kept(self, path: Path) -> bytes | None:
         with contextlib.suppress(OSError):
@@ -109,15 +124,25 @@ class LocalArtifacts:
         return self._root / match.group(1) / f"{match.group(2)}.parquet"
 
     def source(self, uri: str) -> Path | bytes:
-        """The file of `uri`, or its bytes where it has none yet.
+        """The file of `uri`, or its bytes where it has none yet. A large file is checked beside
+        the reading.
 
         Raises:
             NotFound: the URI is none of this store.
+            ArtifactUnreadable: what lies there is not what was stored.
         """
         path = self._place(uri)
-        if path.exists() or (content := self._kept(path)) is None:
+        if path.exists():
+            self._checks.require(path, whole=False)
             return path
-        return content
+        if (content := self._kept(path)) is not None:
+            require_content(path.parent.name, path.stem, content)
+            return content
+        if self.exists(uri):
+            raise ArtifactUnreadable(
+                "the stored result is damaged or half-written; run its query again with --fresh"
+            )
+        return path
 
     def hold(self, uri: str, *, on: bool) -> None:
         """Nothing: nobody else removes what lies in the state directory."""
@@ -138,27 +163,39 @@ class LocalArtifacts:
             path = self._place(uri)
         except NotFound:
             return False
-        return path.is_file() or self._kept(path) is not None
+        if path.is_file():
+            return True
+        with contextlib.suppress(OSError):
+            return _is_real_folder(path.parent) and self._packs.has(path.parent.name, path.stem)
+        return False
+
+    def is_whole(self, uri: str) -> bool:
+        try:
+            return self.exists(uri) and self.source(uri) is not None
+        except ArtifactUnreadable:
+            return False
 
     @contextlib.contextmanager
-    def write(self, uri: str) -> Iterator[Path]:
-        """A temporary path to write to; at the end of the block it takes its final name, after an
+    def write(self, customer: str, artifact_id: str) -> Iterator[Draft]:
+        """A draft to write to; at the end of the block the file takes its final name, after an
         error it is gone.
 
         Raises:
             StateDirectoryError: the folder cannot be written.
         """
-        final = self._place(uri)
-        temporary = final.with_name(f".{final.name}.part")
+        folder = self._root / customer_key(customer)
+        draft = Draft(folder / f".{require_id(artifact_id)}.parquet.part")
         with self._storing():
-            make_private_folder(final.parent)
-            os.close(open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            make_private_folder(folder)
+            os.close(open_private(draft.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         try:
-            yield temporary
-            temporary.replace(final)
+            yield draft
+            name = name_of(folder.name, artifact_id, draft.path)
+            _settle(draft.path, folder / f"{name}.parquet")
+            draft.uri = f"{SCHEME}{folder.name}/{name}.parquet"
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                draft.path.unlink(missing_ok=True)
             raise
 
     def remove(self, uri: str) -> bool:
@@ -180,10 +217,10 @@ class LocalArtifacts:
         only = None if customer is None else customer_key(customer)
         for path in own_files(self._root, only):
             if match := _FILE.match(path.name):
-                yield match.group(1), f"{SCHEME}{path.parent.name}/{path.name}"
+                yield id_in(match.group(1)), f"{SCHEME}{path.parent.name}/{path.name}"
         for folder in _folders(self._root, only):
-            for artifact_id in self._packs.ids(folder):
-                yield artifact_id, f"{SCHEME}{folder.name}/{artifact_id}.parquet"
+            for name in self._packs.names(folder):
+                yield id_in(name), f"{SCHEME}{folder.name}/{name}.parquet"
 
     def remove_abandoned(self) -> int:
         """Remove temporary files that no process writes to any more, and packs that hold nothing
@@ -214,6 +251,20 @@ class LocalArtifacts:
 
     def _is_ours(self, path: Path) -> bool:
         return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)
+
+
+def _settle(temporary: Path, final: Path) -> None:
+    """Give a written file its name, or, where its folder holds the same content already, give that
+    file one more name. Raises OSError.
+    """
+    digest = digest_in(final.stem)
+    for twin in final.parent.glob(f"*-{digest}.parquet"):
+        with contextlib.suppress(OSError):  # another file system may know no such links
+            if _is_regular(twin) and digest_of(final.parent.name, twin) == digest:
+                os.link(twin, final)
+                temporary.unlink()
+                return
+    temporary.replace(final)
 
 
 def _folders(root: Path, only: str | None = None) -> list[Path]:

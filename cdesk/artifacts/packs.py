@@ -6,7 +6,9 @@ an hour, until somebody opens them.
 An artifact_id begins with its time (UUIDv7), so that it names its pack. An entry is one line and
 the bytes of a Parquet file; what was removed is overwritten in place.
 
-    cdesk1 <artifact_id> <bytes> <CRC-32 of them>\\n<bytes>\\n
+    cdesk1 <artifact_id>-<digest> <bytes> <CRC-32 of them>\\n<bytes>\\n
+
+An entry is known by the name of its result (cdesk/artifacts/addresses.py).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from cdesk.artifacts.addresses import digest_in, id_in
 from cdesk.core.home import make_private_folder, open_private
 from cdesk.core.locks import FileLock
 
@@ -30,13 +33,13 @@ SMALL_BYTES: Final = 64 * 1024
 _LOCK_SECONDS: Final = 5.0
 _ID_DIGITS: Final = 7
 _PACK: Final = re.compile(r"[0-9a-f]{7}\.pack\Z")
-_HEAD: Final = re.compile(rb"cdesk([1x]) ([0-9a-f-]{36}) (\d{1,9}) ([0-9a-f]{8})\n\Z")
-_HEAD_BYTES: Final = 80
+_HEAD: Final = re.compile(rb"cdesk([1x]) ([0-9a-f-]{36,101}) (\d{1,9}) ([0-9a-f]{8})\n\Z")
+_HEAD_BYTES: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    artifact_id: str
+    name: str
     at: int
     """Where its head begins."""
     head_bytes: int
@@ -55,10 +58,10 @@ class Packs:
         self._root = root
         self._turn = threading.Lock()
 
-    def put(self, folder: str, artifact_id: str, content: bytes) -> None:
+    def put(self, folder: str, name: str, content: bytes) -> None:
         """Keep the bytes of a result's file."""
-        head = f"cdesk1 {artifact_id} {len(content)} {zlib.crc32(content):08x}\n".encode()
-        path = self._path(folder, artifact_id)
+        head = f"cdesk1 {name} {len(content)} {zlib.crc32(content):08x}\n".encode()
+        path = self._path(folder, name)
         make_private_folder(path.parent)
         with self._alone():
             fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -76,22 +79,29 @@ class Packs:
             finally:
                 os.close(fd)
 
-    def get(self, folder: str, artifact_id: str) -> bytes | None:
+    def has(self, folder: str, name: str) -> bool:
+        """Whether the result is here, whole or not."""
+        with self._opened(self._path(folder, name)) as file:
+            return file is not None and any(
+                entry.is_live and entry.name == name for entry in _entries(file)
+            )
+
+    def get(self, folder: str, name: str) -> bytes | None:
         """The bytes of a result's file; None where they are not here, or not whole."""
-        with self._opened(self._path(folder, artifact_id)) as file:
+        with self._opened(self._path(folder, name)) as file:
             if file is None:
                 return None
             for entry in _entries(file):
-                if entry.is_live and entry.artifact_id == artifact_id:
+                if entry.is_live and entry.name == name:
                     file.seek(entry.at + entry.head_bytes)
                     content = file.read(entry.size)
                     if len(content) == entry.size and zlib.crc32(content) == entry.crc:
                         return content
         return None
 
-    def remove(self, folder: str, artifact_id: str) -> bool:
+    def remove(self, folder: str, name: str) -> bool:
         """Overwrite a result; whether it was here."""
-        path = self._path(folder, artifact_id)
+        path = self._path(folder, name)
         removed = False
         if not path.is_file():
             return False
@@ -99,24 +109,24 @@ class Packs:
             fd = open_private(path, os.O_RDWR)
             with os.fdopen(fd, "r+b") as file:
                 for entry in list(_entries(file)):
-                    if entry.is_live and entry.artifact_id == artifact_id:
+                    if entry.is_live and entry.name == name:
                         file.seek(entry.at + entry.head_bytes)
                         file.write(bytes(entry.size))
                         file.seek(entry.at)
-                        file.write(b"cdeskx")
+                        file.write(f"cdeskx {_blank(name)}".encode())
                         removed = True
         return removed
 
-    def ids(self, folder: Path) -> Iterator[str]:
+    def names(self, folder: Path) -> Iterator[str]:
         """The results that one customer's folder holds."""
         for path in _packs(folder):
             with self._opened(path) as file:
                 if file is not None:
-                    yield from [one.artifact_id for one in _entries(file) if one.is_live]
+                    yield from [one.name for one in _entries(file) if one.is_live]
 
     def counts(self, folder: Path) -> tuple[int, int]:
         """How many packs a customer's folder has, and how many results these."""
-        return len(_packs(folder)), len(list(self.ids(folder)))
+        return len(_packs(folder)), len(list(self.names(folder)))
 
     def remove_empty(self, folder: Path) -> int:
         """Delete the packs that hold nothing any more; how many."""
@@ -129,8 +139,8 @@ class Packs:
                 removed += 1
         return removed
 
-    def _path(self, folder: str, artifact_id: str) -> Path:
-        return self._root / folder / f"{artifact_id[:_ID_DIGITS]}.pack".replace("-", "")
+    def _path(self, folder: str, name: str) -> Path:
+        return self._root / folder / f"{name[:_ID_DIGITS]}.pack".replace("-", "")
 
     @contextlib.contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO | None]:
@@ -156,6 +166,12 @@ class Packs:
                 yield
             finally:
                 lock.release()
+
+
+def _blank(name: str) -> str:
+    """The name of an entry that was removed: nothing tells what it held."""
+    digest = digest_in(name)
+    return f"{id_in(name)}-{'0' * len(digest)}" if digest else name
 
 
 def _ends_with_line_feed(fd: int, size: int) -> bool:

@@ -1,11 +1,12 @@
 """Stored results in S3, Amazon's or any service that speaks its API:
 
-    s3://<bucket>/<prefix>/<customer key>/<artifact_id>.parquet
+    s3://<bucket>/<prefix>/<customer key>/<artifact_id>-<digest>.parquet
 
 A result is written to a local file first and put as one object (in parts, where it is large), with
 its checksum; an object is there whole or not at all. It is encrypted by the service, and tagged, so
 that a lifecycle rule of the bucket can remove what no cdesk removes any more. To be read as a whole
-it is fetched into a cache in the state directory, checked, and kept there as long as there is room;
+it is fetched into a cache in the state directory, checked against the digest of its address
+(cdesk/artifacts/addresses.py) there and at every start, and kept as long as there is room;
 where parts of a large one are wanted (a card), they are read from the object itself.
 
 Results that were stored locally before are found all the same.
@@ -40,8 +41,19 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from cdesk.artifacts.addresses import (
+    NAME_PATTERN,
+    WHOLE_BYTES,
+    Checks,
+    digest_in,
+    digest_of,
+    id_in,
+    name_of,
+    require_id,
+)
 from cdesk.artifacts.local import LocalArtifacts, erase_folder
 from cdesk.artifacts.ranges import RemoteFile, Source
+from cdesk.artifacts.store import Draft
 from cdesk.core.config import Settings
 from cdesk.core.errors import ArtifactStoreError, ArtifactUnreadable, NotFound
 from cdesk.core.home import StateDirectory, write_private
@@ -50,8 +62,6 @@ from cdesk.core.identity import customer_key
 PART_BYTES: Final = 16 * 1024 * 1024
 """A larger result is put in parts of this size."""
 CACHE_BYTES: Final = 4 * 1024**3
-WHOLE_BYTES: Final = 16 * 1024 * 1024
-"""A result up to this size is fetched whole where a part of it is wanted."""
 LINK_SECONDS: Final = 900
 ABANDONED: Final = timedelta(days=1)
 ATTEMPTS: Final = 5
@@ -59,7 +69,6 @@ RETENTION_TAG: Final = "cdesk-retention"
 """`expires` on results that may go after their time, `hold` on those under legal hold."""
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 30.0
-_ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _MISSING: Final = frozenset(("404", "NoSuchKey", "NotFound"))
 _CHANGED: Final = frozenset(("412", "PreconditionFailed"))
 _REASONS: Final = {
@@ -112,19 +121,19 @@ class S3Artifacts:
         )
         self._cache_bytes = cache_bytes
         self._whole_bytes = whole_bytes
+        self._checks = Checks(at_once=whole_bytes)
         self._fetching = threading.Lock()
-        self._key = re.compile(rf"{re.escape(self._prefix)}([0-9a-f]{{16}})/({_ID})\.parquet\Z")
+        prefix_pattern = re.escape(self._prefix)
+        self._key = re.compile(rf"{prefix_pattern}([0-9a-f]{{16}})/({NAME_PATTERN})\.parquet\Z")
         self._scheme = f"s3://{bucket}/"
-
-    def uri(self, customer: str, artifact_id: str) -> str:
-        return f"{self._scheme}{self._prefix}{customer_key(customer)}/{artifact_id}.parquet"
 
     keeps_small = False
 
-    def keep(self, uri: str, content: bytes) -> None:
+    def keep(self, customer: str, artifact_id: str, content: bytes) -> str:
         """Put like any other result: a bucket has no packs."""
-        with self.write(uri) as path:
-            write_private(path, content)
+        with self.write(customer, artifact_id) as draft:
+            write_private(draft.path, content)
+        return draft.uri
 
     def exists(self, uri: str) -> bool:
         if not uri.startswith("s3://"):
@@ -135,26 +144,36 @@ class S3Artifacts:
             return False
         return self._head(key) is not None
 
+    def is_whole(self, uri: str) -> bool:
+        """Whether it is there: an object changes by whoever may write to the bucket alone, and is
+        checked when it is fetched.
+        """
+        return self.exists(uri) if uri.startswith("s3://") else self._local.is_whole(uri)
+
     @contextlib.contextmanager
-    def write(self, uri: str) -> Iterator[Path]:
-        """A temporary path to write to; at the end of the block it is put under `uri`. After an
-        error nothing is left of it, here or there.
+    def write(self, customer: str, artifact_id: str) -> Iterator[Draft]:
+        """A draft to write to; at the end of the block it is put. After an error nothing is left of
+        it, here or there.
 
         Raises:
             ArtifactStoreError: it cannot be put.
         """
-        key = self._key_of(uri)
+        owner = customer_key(customer)
+        require_id(artifact_id)
         self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=".parquet.part", dir=self._cache)
         os.close(handle)
-        temporary = Path(name)
+        draft = Draft(Path(name))
         try:
-            yield temporary
-            self._put(temporary, key)
-            self._keep(temporary, key)
+            yield draft
+            stored_as = name_of(owner, artifact_id, draft.path)
+            key = f"{self._prefix}{owner}/{stored_as}.parquet"
+            self._put(draft.path, key)
+            self._keep(draft.path, key)
+            draft.uri = f"{self._scheme}{key}"
         finally:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                draft.path.unlink(missing_ok=True)
 
     def path(self, uri: str) -> Path:
         """A local copy of the result, fetched where it is not here yet.
@@ -165,16 +184,7 @@ class S3Artifacts:
         """
         if not uri.startswith("s3://"):
             return self._local.path(uri)
-        key = self._key_of(uri)
-        copy = self._copy_of(key)
-        if copy.is_file():
-            with contextlib.suppress(OSError):
-                os.utime(copy)
-            return copy
-        with self._fetching:
-            if not copy.is_file():
-                self._fetch(key, copy)
-        return copy
+        return self._copy(self._key_of(uri), whole=True)
 
     def source(self, uri: str) -> Source:
         """The local copy where there is one, or where the result is small; else the object itself,
@@ -187,7 +197,7 @@ class S3Artifacts:
             return self._local.source(uri)
         key = self._key_of(uri)
         if self._copy_of(key).is_file():
-            return self.path(uri)
+            return self._copy(key, whole=False)
         about = self._head(key)
         if about is None:
             raise NotFound("the stored result is gone; run its query again with --fresh")
@@ -237,7 +247,7 @@ class S3Artifacts:
         for page in self._asked(pages):
             for entry in page.get("Contents", ()):
                 if match := self._key.match(entry["Key"]):
-                    yield match.group(2), f"{self._scheme}{entry['Key']}"
+                    yield id_in(match.group(2)), f"{self._scheme}{entry['Key']}"
 
     def remove_abandoned(self) -> int:
         """End uploads that began a day ago and never ended, and keep the cache in its bounds; how
@@ -316,6 +326,22 @@ class S3Artifacts:
             raise NotFound(f"{uri[:100]!r} is no artifact of this store")
         return key
 
+    def _copy(self, key: str, *, whole: bool) -> Path:
+        """The local copy, fetched where it is not here yet, and once more where it was damaged."""
+        copy = self._copy_of(key)
+        if copy.is_file():
+            try:
+                self._checks.require(copy, whole=whole)
+            except ArtifactUnreadable:
+                copy.unlink(missing_ok=True)
+            else:
+                _was_used(copy)
+                return copy
+        with self._fetching:
+            if not copy.is_file():
+                self._fetch(key, copy)
+        return copy
+
     def _head(self, key: str) -> dict[str, Any] | None:
         try:
             found: dict[str, Any] = self._ask(
@@ -356,7 +382,12 @@ class S3Artifacts:
                 )
             )
             expected = about.get("Metadata", {}).get("sha256")
-            if expected is not None and _sha256(temporary) != expected:
+            digest = digest_in(copy.stem)
+            if (
+                digest_of(copy.parent.name, temporary) != digest
+                if digest
+                else expected is not None and _sha256(temporary) != expected
+            ):
                 raise ArtifactUnreadable(
                     "the stored file is not what was put there; run its query again with --fresh"
                 )
@@ -383,7 +414,8 @@ class S3Artifacts:
         for path in self._cache.rglob("*.parquet"):
             with contextlib.suppress(OSError):
                 status = path.stat()
-                entries.append((status.st_mtime, status.st_size, path))
+                used = max(status.st_atime, status.st_mtime)
+                entries.append((used, status.st_size, path))
         left = sum(size for _, size, _ in entries) + room
         removed = 0
         for _, size, path in sorted(entries):
@@ -496,6 +528,12 @@ def lifecycle_rule(days: int) -> dict[str, Any]:
         "Filter": {"Tag": {"Key": RETENTION_TAG, "Value": "expires"}},
         "Expiration": {"Days": days},
     }
+
+
+def _was_used(copy: Path) -> None:
+    """Note that a copy was read, whether or not the file system notes such things."""
+    with contextlib.suppress(OSError):
+        os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))
 
 
 def _sha256(path: Path) -> str:

@@ -1,29 +1,39 @@
 """The protocol that keeps stored results: in the state directory (cdesk/artifacts/local.py) or
-elsewhere. A result is one Parquet file; its URI names it everywhere.
+elsewhere. A result is one Parquet file; its URI names it everywhere, and says what it holds
+(cdesk/artifacts/addresses.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from cdesk.artifacts.ranges import Source
 
 
-class ArtifactStore(Protocol):
-    """Results by URI. A result appears under its URI whole or not at all."""
+@dataclass(slots=True)
+class Draft:
+    """A result that is being written: the `path` to write to, and its URI once it is stored."""
 
-    def uri(self, customer: str, artifact_id: str) -> str:
-        """The URI of a result, whether or not it is stored yet."""
+    path: Path
+    uri: str = ""
+
+
+class ArtifactStore(Protocol):
+    """Results by URI. A result appears under its URI whole or not at all, and whoever reads one
+    reads what was stored: other content raises ArtifactUnreadable.
+    """
 
     @property
     def keeps_small(self) -> bool:
         """Whether a small result can be kept without a file of its own (`keep`)."""
 
-    def keep(self, uri: str, content: bytes) -> None:
-        """Keep a small result, the bytes of its Parquet file, until somebody opens it (`path`).
+    def keep(self, customer: str, artifact_id: str, content: bytes) -> str:
+        """Keep a small result, the bytes of its Parquet file, until somebody opens it (`path`);
+        its URI.
 
         Raises:
             StateDirectoryError: it cannot be kept.
@@ -32,9 +42,12 @@ class ArtifactStore(Protocol):
     def exists(self, uri: str) -> bool:
         """Whether the result is there; False also for a URI of another store."""
 
-    def write(self, uri: str) -> AbstractContextManager[Path]:
-        """A temporary path to write to; the result takes its URI at the end of the block, and
-        nothing is left of it after an error.
+    def is_whole(self, uri: str) -> bool:
+        """Whether the result is there and, as far as that is known here, what was stored."""
+
+    def write(self, customer: str, artifact_id: str) -> AbstractContextManager[Draft]:
+        """A draft to write to; the result takes its URI at the end of the block, and nothing is
+        left of it after an error.
 
         Raises:
             StateDirectoryError, ArtifactStoreError: it cannot be stored.
@@ -45,6 +58,7 @@ class ArtifactStore(Protocol):
 
         Raises:
             NotFound: the URI is none of this store.
+            ArtifactUnreadable: what lies there is not what was stored.
         """
 
     def source(self, uri: str) -> Source:
@@ -53,6 +67,8 @@ class ArtifactStore(Protocol):
 
         Raises:
             NotFound: the URI is none of this store, or nothing lies there.
+            ArtifactUnreadable: what lies there is not what was stored, as far as that is known
+                before all of it was read.
         """
 
     def hold(self, uri: str, *, on: bool) -> None:

@@ -195,7 +195,7 @@ class Executor:
         earlier = earlier_answer(state, request, fingerprint, now_ns=self._now_ns())
         if earlier is None:
             return None
-        if not self.artifacts.exists(earlier["artifact"]["uri"]):
+        if not self.artifacts.is_whole(earlier["artifact"]["uri"]):
             return None
         return {**earlier, "reused": True}
 
@@ -224,7 +224,6 @@ class Executor:
         attempt: _Attempt,
     ) -> dict[str, Any]:
         artifact_id = self.new_id()
-        uri = self.artifacts.uri(request.caller.customer, artifact_id)
         with self._warehouse.run_template(
             request.template,
             request.binds,
@@ -234,7 +233,7 @@ class Executor:
         ) as outcome:
             evidence = Evidence(outcome.schema, request.template.evidence_columns)
             summary = Summary(outcome.schema)
-            stored = self._store(request, outcome, uri, attempt, evidence, summary)
+            stored, uri = self._store(request, outcome, artifact_id, attempt, evidence, summary)
         evidence.put_first(stored.shown)
         as_of = None if outcome.as_of == _EPOCH else format_ts(to_ns(outcome.as_of))
         elapsed_ms = attempt.elapsed_ms
@@ -261,12 +260,12 @@ class Executor:
         self,
         request: QueryRequest,
         outcome: QueryOutcome,
-        uri: str,
+        artifact_id: str,
         attempt: _Attempt,
         evidence: Evidence,
         summary: Summary,
-    ) -> Stored:
-        """The answer, redacted, in a file of its own unless it is small."""
+    ) -> tuple[Stored, str]:
+        """The answer, redacted, in a file of its own unless it is small; its URI."""
 
         def watch(batch: pa.RecordBatch) -> None:
             evidence.add(batch)
@@ -281,19 +280,20 @@ class Executor:
             first, is_all = first_bytes(batches, min(SMALL_BYTES, request.cap))
             if is_all:
                 stored, content = store_small(outcome.schema, first, watch=watch)
-                self.artifacts.keep(uri, content)
-                return stored
+                uri = self.artifacts.keep(request.caller.customer, artifact_id, content)
+                return stored, uri
             batches = itertools.chain(first, batches)
-        with self.artifacts.write(uri) as path:
-            return store(
+        with self.artifacts.write(request.caller.customer, artifact_id) as draft:
+            stored = store(
                 outcome.schema,
                 batches,
-                path,
+                draft.path,
                 query_hash=request.query_hash,
                 byte_cap=request.cap,
                 watch=watch,
                 progress=attempt.tell_rows,
             )
+        return stored, draft.uri
 
     def _artifact(
         self, request: QueryRequest, stored: Stored, artifact_id: str, uri: str

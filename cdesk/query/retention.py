@@ -6,14 +6,13 @@ stays, whatever state.db says or has lost.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cdesk.artifacts.records import Artifact, get_artifact, is_held, keep_artifact
 from cdesk.artifacts.store import ArtifactStore
-from cdesk.contract.catalog import Template
+from cdesk.contract.catalog import MAX_STRING, Template
 from cdesk.core.identity import Caller
 from cdesk.query.executor import TIMEOUT_SECONDS
 from cdesk.query.internal import read_rows
@@ -21,7 +20,6 @@ from cdesk.query.provenance import Provenance
 from cdesk.warehouse.protocol import Warehouse
 
 TEMPLATE: Final = "expired_artifacts"
-_AT_ONCE: Final = 100
 
 
 def sweep_artifacts(
@@ -42,9 +40,8 @@ def sweep_artifacts(
         WarehouseError: the warehouse could not be asked; what was not asked about stays.
     """
     removed = store.remove_abandoned()
-    stored = store.artifact_ids()
-    while some := dict(itertools.islice(stored, _AT_ONCE)):
-        ids = {uri: artifact_id for artifact_id, uri in some.items()}
+    longest = next(one.max_length for one in template.parameters if one.name == "uris")
+    for ids in _batches(store.artifact_ids(), longest or MAX_STRING):
         for uri in _expired(warehouse, template, caller, list(ids), query_tag):
             if uri not in ids or is_held(state, uri):
                 continue
@@ -52,6 +49,20 @@ def sweep_artifacts(
             if not store.exists(uri):  # one that is held open (Windows) waits for the next sweep
                 state.execute("delete from artifacts where artifact_id = ?", (ids[uri],))
     return removed
+
+
+def _batches(stored: Iterable[tuple[str, str]], longest: int) -> Iterator[dict[str, str]]:
+    """The results by URI, so many at once as one question has room for."""
+    ids: dict[str, str] = {}
+    length = 1
+    for artifact_id, uri in stored:
+        if ids and length + len(uri) + 1 > longest:
+            yield ids
+            ids, length = {}, 1
+        ids[uri] = artifact_id
+        length += len(uri) + 1
+    if ids:
+        yield ids
 
 
 def _expired(

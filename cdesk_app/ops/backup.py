@@ -307,9 +307,12 @@ def _bring_along(source: StateDirectory, target: StateDirectory) -> None:
         if _writer_and_number(path) in newer:
             path.unlink()
     results = source.artifacts.glob("*/*.parquet")
-    for path in (*newer.values(), *results):
+    packs = source.artifacts.glob("*/*.pack")  # the same ones, with what came and went since
+    for path in (*newer.values(), *results, *packs):
         place = target.root / path.relative_to(source.root)
-        if place.exists():
+        if path.suffix == ".pack":
+            place.unlink(missing_ok=True)
+        elif place.exists():
             continue
         make_private_folder(place.parent)
         # Nobody writes to it here: an open file is whole now.

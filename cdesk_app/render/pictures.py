@@ -12,7 +12,8 @@ import re
 import time
 from typing import Final
 
-from cdesk.artifacts.local import ID_PATTERN, own_files
+from cdesk.artifacts.addresses import ID_PATTERN
+from cdesk.artifacts.local import own_files
 from cdesk.core.home import StateDirectory, make_private_folder, write_private
 from cdesk.core.identity import customer_key
 from cdesk_app.render.paint import Painter

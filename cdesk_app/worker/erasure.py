@@ -265,7 +265,9 @@ class _Erasure:
         for artifact_id, uri in list(store.artifact_ids()):
             try:
                 names = _names(store.source(uri), self._customer)
-            except (NotFound, ArtifactUnreadable, ArtifactStoreError):
+            except ArtifactUnreadable:
+                names = True  # nobody can tell whose rows it holds, or show it to its owner
+            except (NotFound, ArtifactStoreError):
                 continue
             if names and store.remove(uri):
                 removed += 1
@@ -318,21 +320,20 @@ def _note(home: StateDirectory, pending: list[Pending]) -> None:
 
 
 def _names(content: Source, customer: str) -> bool:
-    """Whether a value of a Parquet file names the customer. A damaged file names nobody."""
+    """Whether a value of a Parquet file names the customer. Raises ArtifactUnreadable."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(opened(content)) as file:
-            for batch in file.iter_batches(batch_size=65_536):
-                for column in batch.columns:
-                    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                        found = pc.any(pc.match_substring(column, customer)).as_py()
-                        if found:
-                            return True
-    except (pa.ArrowException, OSError):
-        return False
+    from cdesk.artifacts.formats import readable
+
+    with readable(), parquet.ParquetFile(opened(content)) as file:
+        for batch in file.iter_batches(batch_size=65_536):
+            for column in batch.columns:
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    found = pc.any(pc.match_substring(column, customer)).as_py()
+                    if found:
+                        return True
     return False
 
 

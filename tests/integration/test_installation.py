@@ -481,10 +481,9 @@ from cdesk.core.home import StateDirectory
 
 settings = load_settings(os.environ)
 store = open_artifacts(settings, StateDirectory(settings.home).ensure())
-uri = store.uri("ada@example.com", "0190a5f0-0000-7000-8000-000000000001")
-with store.write(uri) as path:
-    path.write_bytes(b"a result")
-print(uri, store.exists(uri))
+with store.write("ada@example.com", "0190a5f0-0000-7000-8000-000000000001") as draft:
+    draft.path.write_bytes(b"a result")
+print(draft.uri, store.exists(draft.uri))
 """
 
 

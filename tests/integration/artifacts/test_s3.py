@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import urllib.request
 from collections.abc import Iterator
@@ -84,10 +86,9 @@ def store(client: Any, home: Path, **options: Any) -> S3Artifacts:
 
 
 def put(artifacts: S3Artifacts, rows: int = 10, id: str = ID, customer: str = "ada") -> str:
-    uri = artifacts.uri(customer, id)
-    with artifacts.write(uri) as path:
-        pq.write_table(pa.table({"n": range(rows)}), path)
-    return uri
+    with artifacts.write(customer, id) as draft:
+        pq.write_table(pa.table({"n": range(rows)}), draft.path)
+    return draft.uri
 
 
 def elsewhere(client: Any, tmp_path: Path) -> S3Artifacts:
@@ -142,20 +143,19 @@ def test_a_key_of_ones_own_encrypts(client: Any, tmp_path: Path) -> None:
 
 def test_a_large_result_goes_in_parts(client: Any, service: S3Service, tmp_path: Path) -> None:
     artifacts = store(client, tmp_path)
-    uri = artifacts.uri("ada", ID)
     content = secrets.token_bytes(12 * MIB)
-    with artifacts.write(uri) as path:
-        path.write_bytes(content)
+    with artifacts.write("ada", ID) as draft:
+        draft.path.write_bytes(content)
     assert sum(method == "PUT" for method, _ in service.asked) == 3
-    assert elsewhere(client, tmp_path).path(uri).read_bytes() == content
+    assert elsewhere(client, tmp_path).path(draft.uri).read_bytes() == content
 
 
 def test_nothing_is_left_of_a_result_that_was_not_finished(client: Any, tmp_path: Path) -> None:
     artifacts = store(client, tmp_path)
 
     def interrupted() -> None:
-        with artifacts.write(artifacts.uri("ada", ID)) as path:
-            path.write_bytes(b"half")
+        with artifacts.write("ada", ID) as draft:
+            draft.path.write_bytes(b"half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -217,8 +217,8 @@ def test_a_part_that_cannot_be_put_leaves_no_upload(
     ]
 
     def write() -> None:
-        with artifacts.write(artifacts.uri("ada", ID)) as path:
-            path.write_bytes(secrets.token_bytes(12 * MIB))
+        with artifacts.write("ada", ID) as draft:
+            draft.path.write_bytes(secrets.token_bytes(12 * MIB))
 
     with pytest.raises(ArtifactStoreError, match="access is denied"):
         write()
@@ -244,12 +244,37 @@ def test_what_came_is_what_was_put(client: Any, tmp_path: Path) -> None:
     artifacts = store(client, tmp_path)
     uri = put(artifacts)
     about = client.head_object(Bucket=BUCKET, Key=key(artifacts, uri))
-    client.put_object(
-        Bucket=BUCKET, Key=key(artifacts, uri), Body=b"PAR1other", Metadata=about["Metadata"]
-    )
+    other = base64.b64encode(hashlib.sha256(b"PAR1other").digest()).decode()
+    for said in (about["Metadata"], {"sha256": other}):  # whatever the object says of itself
+        client.put_object(Bucket=BUCKET, Key=key(artifacts, uri), Body=b"PAR1other", Metadata=said)
+        with pytest.raises(ArtifactUnreadable, match="not what was put"):
+            elsewhere(client, tmp_path).path(uri)
+    assert list((tmp_path / "elsewhere").rglob("*.parquet*")) == []
+
+
+def test_a_damaged_copy_is_fetched_once_more(client: Any, tmp_path: Path) -> None:
+    artifacts = store(client, tmp_path)
+    uri = put(artifacts)
+    whole = artifacts.path(uri).read_bytes()
+    for read in (artifacts.path, artifacts.source):
+        artifacts.path(uri).write_bytes(b"PAR1" + whole[:90])
+        read(uri)
+        assert artifacts.path(uri).read_bytes() == whole
+
+
+def test_an_object_of_an_earlier_version_is_checked_by_what_it_says(
+    client: Any, tmp_path: Path
+) -> None:
+    artifacts = store(client, tmp_path)
+    place = f"team/a/{customer_key('ada')}/{ID}.parquet"
+    said = base64.b64encode(hashlib.sha256(b"PAR1").digest()).decode()
+    client.put_object(Bucket=BUCKET, Key=place, Body=b"PAR1", Metadata={"sha256": said})
+    uri = f"s3://{BUCKET}/{place}"
+    assert list(artifacts.artifact_ids()) == [(ID, uri)]
+    assert artifacts.path(uri).read_bytes() == b"PAR1"
+    client.put_object(Bucket=BUCKET, Key=place, Body=b"PAR2", Metadata={"sha256": said})
     with pytest.raises(ArtifactUnreadable, match="not what was put"):
         elsewhere(client, tmp_path).path(uri)
-    assert list((tmp_path / "elsewhere").rglob("*.parquet*")) == []
 
 
 def test_what_was_removed_is_gone(client: Any, tmp_path: Path) -> None:
@@ -286,7 +311,6 @@ def test_what_is_none_of_ours_is_never_touched(client: Any, tmp_path: Path, uri:
 def large(client: Any, tmp_path: Path) -> tuple[S3Artifacts, str, pa.Table]:
     """Another computer's view of a result that it does not fetch whole."""
     artifacts = store(client, tmp_path)
-    uri = artifacts.uri("ada", ID)
     rows = pa.table(
         {
             "n": range(40_000),
@@ -294,9 +318,9 @@ def large(client: Any, tmp_path: Path) -> tuple[S3Artifacts, str, pa.Table]:
             "group": [n % 7 for n in range(40_000)],
         }
     )
-    with artifacts.write(uri) as path:
-        pq.write_table(rows, path, row_group_size=5_000, compression="none")
-    return store(client, tmp_path / "elsewhere", whole_bytes=1), uri, rows
+    with artifacts.write("ada", ID) as draft:
+        pq.write_table(rows, draft.path, row_group_size=5_000, compression="none")
+    return store(client, tmp_path / "elsewhere", whole_bytes=1), draft.uri, rows
 
 
 def test_parts_of_a_large_result_are_read_where_it_lies(
@@ -327,8 +351,8 @@ def test_a_result_that_changes_or_goes_under_a_reader_says_so(client: Any, tmp_p
     other, uri, _ = large(client, tmp_path)
     table = Table(other.source(uri))
     again = store(client, tmp_path / "again")
-    with again.write(uri) as path:
-        pq.write_table(pa.table({"n": range(900_000)}), path)
+    pq.write_table(pa.table({"n": range(900_000)}), tmp_path / "other.parquet")
+    client.upload_file(str(tmp_path / "other.parquet"), BUCKET, key(again, uri))
     for ask in (lambda: table.page(View(), 30_000, 1), lambda: table.page(View(sort=1), 0, 1)):
         with pytest.raises(ArtifactUnreadable, match="replaced meanwhile"):
             ask()
@@ -397,21 +421,23 @@ def test_a_link_downloads_under_a_name_and_for_a_time(client: Any, tmp_path: Pat
 def test_the_cache_keeps_its_bounds(client: Any, tmp_path: Path) -> None:
     artifacts = store(client, tmp_path, cache_bytes=3 * MIB)
     ids = [f"{ID[:-1]}{n}" for n in range(4)]
+    uris = []
     for id in ids:
-        with artifacts.write(artifacts.uri("ada", id)) as path:
-            path.write_bytes(secrets.token_bytes(MIB))
+        with artifacts.write("ada", id) as draft:
+            draft.path.write_bytes(secrets.token_bytes(MIB))
+        uris.append(draft.uri)
     artifacts.remove_abandoned()
     assert len(list((tmp_path / "cache").rglob("*.parquet"))) == 3
-    for id in ids:
-        assert artifacts.path(artifacts.uri("ada", id)).stat().st_size == MIB
+    for uri in uris:
+        assert artifacts.path(uri).stat().st_size == MIB
     assert len(list((tmp_path / "cache").rglob("*.parquet"))) <= 3
 
 
 def test_results_of_before_are_found(client: Any, tmp_path: Path) -> None:
     local = LocalArtifacts(tmp_path / "artifacts")
-    uri = local.uri("ada", ID)
-    with local.write(uri) as path:
-        path.write_bytes(b"PAR1")
+    with local.write("ada", ID) as draft:
+        draft.path.write_bytes(b"PAR1")
+    uri = draft.uri
     artifacts = store(client, tmp_path)
     assert artifacts.exists(uri)
     assert artifacts.path(uri).read_bytes() == b"PAR1"

@@ -83,12 +83,11 @@ class Site:
         id = self.ids.uuid7()
         query_hash = id.replace("-", "")[-16:]
         folder = LocalArtifacts(self.home.artifacts)
-        uri = folder.uri(customer, id)
-        with folder.write(uri) as path:
+        with folder.write(customer, id) as draft:
             stored = store(
                 table.schema,
                 table.to_batches(max_chunksize=20_000),
-                path,
+                draft.path,
                 query_hash=query_hash,
                 byte_cap=byte_cap,
             )
@@ -96,7 +95,7 @@ class Site:
         artifact = Artifact(
             artifact_id=id,
             customer=customer,
-            uri=uri,
+            uri=draft.uri,
             format="parquet",
             query_hash=query_hash,
             rows=stored.kept_rows,
@@ -116,7 +115,7 @@ class Site:
             "row_count": stored.row_count,
             "sampled": stored.sampled,
             "sampling_note": stored.sampling_note,
-            "artifact": {"artifact_id": id, "uri": uri},
+            "artifact": {"artifact_id": id, "uri": draft.uri},
         }
         with closing(open_state(self.home.state_db)) as state:
             keep_artifact(state, artifact)
@@ -136,7 +135,7 @@ class Site:
         return id
 
     def file(self, id: str) -> Path:
-        (path,) = self.home.artifacts.rglob(f"{id}.parquet")
+        (path,) = self.home.artifacts.rglob(f"{id}-*.parquet")
         return path
 
     def link(self, id: str, *, customer: str = ADA, seconds: int = 3600) -> str:

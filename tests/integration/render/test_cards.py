@@ -256,6 +256,7 @@ def test_a_page_has_no_script_or_style_of_its_own_and_names_no_other_host(site: 
         ("deleted", 410, "removed"),
         ("half-written", 500, "damaged or half-written"),
         ("corrupted", 500, "damaged or half-written"),
+        ("exchanged", 500, "damaged or half-written"),
         ("expired", 410, "was kept until"),
     ],
 )
@@ -266,6 +267,8 @@ def test_a_damaged_result_is_a_clear_page(site: Site, damage: str, status: int, 
         file.unlink()
     elif damage == "half-written":
         file.write_bytes(file.read_bytes()[:200])
+    elif damage == "exchanged":  # another whole result of the same columns
+        file.write_bytes(site.file(site.put(by_day(29))).read_bytes())
     elif damage == "corrupted":
         file.write_bytes(b"PAR1" + b"\xff" * 500 + b"PAR1")
     else:

@@ -81,7 +81,7 @@ def test_a_result_that_is_gone_or_anothers_says_so_and_is_tried_again(
 ) -> None:
     ask(desk, artifact_id, 50, BOB)
     ask(desk, artifact_id, 60)
-    (path,) = desk.home.artifacts.rglob(f"{artifact_id}.parquet")
+    (path,) = desk.home.artifacts.rglob(f"{artifact_id}-*.parquet")
     away = path.rename(path.with_suffix(".away"))
     run(desk)
     for page, customer, code in ((50, BOB, "not_found"), (60, ADA, "artifact_unreadable")):

@@ -73,6 +73,14 @@ def test_an_answer_whose_file_is_gone_is_made_anew(desk: Desk) -> None:
     assert answer(desk, "numbers", {"rows": 3})["reused"] is False
 
 
+def test_an_answer_whose_file_is_damaged_is_made_anew(desk: Desk) -> None:
+    answer(desk, "numbers", {"rows": 3})
+    (file,) = desk.home.artifacts.rglob("*.pack")
+    file.write_bytes(file.read_bytes()[:-9] + b"\0" * 8 + b"\n")
+    assert answer(desk, "numbers", {"rows": 3})["reused"] is False
+    assert answer(desk, "numbers", {"rows": 3})["reused"] is True
+
+
 def test_another_customer_never_gets_the_answer(desk: Desk) -> None:
     answer(desk, "echo", {"text": "same"})
     other = answer(desk, "echo", {"text": "same"}, customer="bob@example.com")

@@ -231,3 +231,17 @@ def test_a_full_disk_leaves_no_half_backup(
         make_backup(settings(full), full, tmp_path / "sub" / "b.zip")
     assert list((tmp_path / "sub").iterdir()) == []
     shutil.rmtree(tmp_path / "sub")
+
+
+def test_a_directory_that_went_on_brings_its_small_results_along(
+    full: StateDirectory, tmp_path: Path
+) -> None:
+    folder = full.artifacts / ("0" * 16)
+    (folder / "01a219a.pack").write_bytes(b"as it is now")
+    make_backup(settings(full), full, tmp_path / "again.zip")
+    (folder / "01a219a.pack").write_bytes(b"as it went on")
+    (folder / "01a219b.pack").write_bytes(b"new")
+    root = tmp_path / "restored"
+    restore_backup(tmp_path / "again.zip", root, queue_of=full)
+    packs = {path.name: path.read_bytes() for path in root.rglob("*.pack")}
+    assert packs == {"01a219a.pack": b"as it went on", "01a219b.pack": b"new"}

@@ -15,7 +15,6 @@ from query_desk import answer
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import Artifact
 from cdesk.core.errors import NotFound
-from cdesk.query import retention
 from cdesk.query.retention import hold_artifact
 from cdesk.state.database import open_state
 from cdesk.state.facts import read_status
@@ -72,10 +71,12 @@ def test_a_result_goes_when_the_warehouse_says_that_it_has_expired(desk: Desk) -
     assert count(desk, "query_runs") == 1
 
 
-def test_more_results_than_are_asked_about_at_once_go_all_the_same(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "_AT_ONCE", 2)
+def test_more_results_than_are_asked_about_at_once_go_all_the_same(desk: Desk) -> None:
+    """A question has room for two addresses."""
+    template = desk.templates["expired_artifacts"]
+    (parameter,) = template["parameters"]
+    few = {**template, "parameters": [{**parameter, "max_length": 300}]}
+    desk.write_catalog({**desk.templates, "expired_artifacts": few})
     results = [answer(desk, "numbers", {"rows": rows}) for rows in range(5)]
     desk.expire(*results[1:])
     clean_up(desk)
