@@ -68,7 +68,7 @@ chaos: venv
 	$(BIN)/python -m pytest -q -m chaos tests/chaos
 
 load: venv
-	$(BIN)/python -m bench load
+	$(BIN)/python -m bench load --report docs/load.md
 
 # One alert seen end to end on a local Prometheus and Alertmanager; ends by itself.
 observe: venv

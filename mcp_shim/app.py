@@ -204,9 +204,13 @@ class App:
         *,
         transport: str = "stdio",
         cards: bool = True,
+        private_folder: str = "",
     ) -> None:
-        """cards: whether answers come with a card where the client shows one."""
+        """cards: whether answers come with a card where the client shows one. private_folder: a
+        folder that no answer names, for callers on other computers.
+        """
         self.cards = cards
+        self.private_folder = private_folder
         self.records = records
         self.counts = records.counts
         self.transport = transport
@@ -237,6 +241,7 @@ class App:
             starter,
             transport=transport,
             cards=settings.features.has(APPS),
+            private_folder=str(home.root) if transport == "http" else "",
         )
 
     def after_call(self, *, needs_worker: bool) -> None:

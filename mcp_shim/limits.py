@@ -74,3 +74,22 @@ class AtATime:
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]
+
+
+class Denials:
+    """Says of a key's refusals whether one more is to be recorded: one in `seconds`."""
+
+    def __init__(self, seconds: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._recorded: OrderedDict[str, float] = OrderedDict()
+        """Key → when one was recorded last, the longest ago first."""
+
+    def is_due(self, key: str) -> bool:
+        now = self._monotonic()
+        while self._recorded and now - next(iter(self._recorded.values())) >= self._seconds:
+            self._recorded.popitem(last=False)
+        if key in self._recorded:
+            return False
+        self._recorded[key] = now
+        return True

@@ -219,7 +219,7 @@ class McpServer:
         except CdeskError as error:
             code = error.code
             answer = {
-                "content": [{"type": "text", "text": error_text(error)}],
+                "content": [{"type": "text", "text": self._said(error)}],
                 "isError": True,
                 "resultType": "complete",
             }
@@ -240,6 +240,14 @@ class McpServer:
         self._on_called(ctx, tool, code)
         self._app.after_call(needs_worker=tools.TOOLS[tool].needs_worker)
         return answer
+
+    def _said(self, error: CdeskError) -> str:
+        return self._without_paths(error_text(error))
+
+    def _without_paths(self, text: str) -> str:
+        """For a caller on another computer: what is wrong, without where it is on this one."""
+        folder = self._app.private_folder
+        return text.replace(folder, "<state directory>") if folder else text
 
     # -- resources
 
@@ -263,7 +271,9 @@ class McpServer:
         try:
             return {"contents": [await resource(session, uri)], **_LISTED}
         except CdeskError as error:
-            raise MCPError(RESOURCE_NOT_FOUND, str(error), {"uri": uri[:200]}) from None
+            raise MCPError(
+                RESOURCE_NOT_FOUND, self._without_paths(str(error)), {"uri": uri[:200]}
+            ) from None
 
     # -- prompts
 
@@ -285,7 +295,7 @@ class McpServer:
                 now=local_now(readers.now_ns(), readers.timezone),
             )
         except (InvalidField, NotFound) as error:
-            raise MCPError(types.INVALID_PARAMS, str(error)) from None
+            raise MCPError(types.INVALID_PARAMS, self._without_paths(str(error))) from None
         return {
             "description": PROMPTS[params.name].description,
             "messages": [{"role": "user", "content": {"type": "text", "text": text}}],

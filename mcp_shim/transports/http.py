@@ -53,12 +53,13 @@ from cdesk.state.database import open_state
 from cdesk.state.kill_switch import turn_off, turn_on
 from mcp_shim.app import App
 from mcp_shim.auth import Identity, Unauthorized, bearer_token
-from mcp_shim.limits import AtATime, RateLimit, TooMany
+from mcp_shim.limits import AtATime, Denials, RateLimit, TooMany
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.session_pool import SessionPool
 from mcp_shim.tools import TOOLS
 from mcp_shim.tools.card import shows_cards
+from mcp_shim.transports.http_connection import MAX_HEAD_BYTES
 from mcp_shim.transports.http_identity import verifier_of
 from mcp_shim.transports.http_log import RequestLog
 from mcp_shim.transports.http_metrics import Scraper, exposition, require_scraper
@@ -75,6 +76,10 @@ MAX_DEPTH: Final = 64
 BODY_SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 30.0
 """A client that does not read for so long is given up."""
+REFUSAL_SECONDS: Final = 0.25
+"""A refusal for having asked too much waits so long: who does not heed it costs others little."""
+DENIAL_SECONDS: Final = 60.0
+"""Of a customer's refusals for having asked too much, one in so long stands in the stream."""
 TICK_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 0.5
 """Requests that last longer are asked again whether their token still counts."""
@@ -142,6 +147,7 @@ class Service:
         self._calls_limit = RateLimit("calls", per_minute=settings.http.calls_per_minute)
         self._tickets_limit = RateLimit("queries", per_minute=settings.http.tickets_per_minute)
         self._at_a_time = AtATime()
+        self._denied = Denials(DENIAL_SECONDS)
         self._security = TransportSecurityMiddleware(security(settings.http))
         self._under_way: set[Call] = set()
         self._draining = False
@@ -392,11 +398,15 @@ class Service:
         self._under_way.add(call)
         try:
             with call.scope:
+                _require_small_head(request.scope)
                 answer = await self._security.validate_request(request)
                 if answer is None:
                     answer = await handler(call, request, watched)
         except (CdeskError, ConnectionError) as error:
             answer = self._refusal(call, error)
+            if isinstance(error, TooMany):
+                self._note_denial(call, error)
+                await asyncio.sleep(0 if self._draining else REFUSAL_SECONDS)
         finally:
             self._under_way.discard(call)
         if call.scope.cancelled_caught and not call.status:
@@ -445,6 +455,13 @@ class Service:
             headers["Connection"] = "close"  # the rest of the body is not read
         body = {"jsonrpc": "2.0", "id": None, "error": {"code": rpc_code, "message": text}}
         return Response(orjson.dumps(body), status, headers=headers, media_type="application/json")
+
+    def _note_denial(self, call: Call, error: TooMany) -> None:
+        """Into the customer's own stream, without what was asked."""
+        if call.identity is None or not self._denied.is_due(call.identity.caller.customer):
+            return
+        session = call.session or self._pool.session(call.identity, None)
+        session.called(call.tool or "any", latency_ms=_ms(call), error_code=error.code)
 
     def _log(self, call: Call) -> None:
         """One line a request: who (a keyed hash), what, how it went and how long it took."""
@@ -523,6 +540,14 @@ def security(http: HttpSettings) -> TransportSecuritySettings:
             *http.origins,
         ],
     )
+
+
+def _require_small_head(scope: Scope) -> None:
+    """Raises Refused: request line and headers are larger than allowed."""
+    size = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+    size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    if size > MAX_HEAD_BYTES:
+        raise Refused(431, f"headers too large: allowed are {MAX_HEAD_BYTES:,} bytes")
 
 
 async def _read_body(request: Request) -> bytes:

@@ -16,7 +16,9 @@ else:
         from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol
 
 MAX_HEAD_BYTES: Final = 16 * 1024
-"""Request line and headers."""
+"""Request line and headers. Those that come whole in one read are counted once they are parsed
+(mcp_shim/transports/http.py).
+"""
 FIRST_BYTE_SECONDS: Final = 30.0
 HEAD_SECONDS: Final = 10.0
 """From the first byte of a request to the end of its headers."""

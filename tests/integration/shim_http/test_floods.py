@@ -16,7 +16,7 @@ from bench.turn_path import fixtures
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from mcp_shim.transports import http, http_connection
-from tests.integration.shim.harness import EVENT
+from tests.integration.shim.harness import EVENT, records
 from tests.integration.shim_http.harness import ADA, BOB, serving, token, wait_until
 
 
@@ -36,9 +36,42 @@ def test_a_flood_is_answered_by_429_for_its_caller_alone(state_home: StateDirect
         flood = [service.rpc(ada, "ping").status for _ in range(60)]
         assert flood[0] == 200
         assert 429 in flood
-        assert service.rpc(again, "ping").status == 429, "another token of the same customer"
+        others = [service.rpc(again, "ping").status for _ in range(3)]
+        assert 429 in others, "another token of the same customer"
         assert service.rpc(bob, "ping").status == 200
         assert not service.call(bob, "submit_query", asked).result["isError"]
+    denied = [
+        record["feature_json"]
+        for record in records(state_home)
+        if record.get("feature_json", {}).get("error_code") == "rate_limited"
+    ]
+    assert {(one["tool"]) for one in denied} == {"submit_query"}
+    assert len(denied) == 2, "the call and the error, once a minute: ada's own stream, no payload"
+
+
+def test_headers_that_come_whole_in_one_read_are_bounded_too(
+    state_home: StateDirectory, quick: tuple[str, int]
+) -> None:
+    ada = token(state_home, ADA).token
+    head = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ada}\r\n"
+    for more in (f"X-More: {'x' * 20_000}\r\n", "X-More: x\r\n" * 1_500):
+        with socket.create_connection(quick, timeout=30) as large:
+            large.sendall(f"{head}{more}Content-Length: 2\r\n\r\n{{}}".encode())
+            assert large.recv(65_536).startswith(b"HTTP/1.1 431")
+
+
+def test_an_error_names_no_path_of_the_server(state_home: StateDirectory) -> None:
+    ada = token(state_home, ADA).token
+    with serving(state_home) as service:
+        state_home.state_db.unlink(missing_ok=True)
+        state_home.state_db.mkdir()
+        for tool, arguments in (
+            ("submit_query", {"template": "recent_activities"}),
+            ("get_result", {"ticket_id": "00000000-0000-7000-8000-000000000000"}),
+        ):
+            answer = service.call(ada, tool, arguments)
+            assert str(state_home.root) not in answer.body.decode()
+            assert answer.status != 200 or answer.result["isError"]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_shim.limits import MAX_KEYS, AtATime, RateLimit, TooMany
+from mcp_shim.limits import MAX_KEYS, AtATime, Denials, RateLimit, TooMany
 
 
 class Clock:
@@ -70,3 +70,14 @@ def test_places_are_counted_and_given_back() -> None:
     with places.one("ada"), pytest.raises(KeyError), places.one("ada"):
         raise KeyError
     assert not places._under_way
+
+
+def test_one_refusal_a_minute_is_recorded_for_each_customer() -> None:
+    clock = Clock()
+    denials = Denials(60, monotonic=clock)
+    assert [denials.is_due(key) for key in ("ada", "ada", "bob")] == [True, False, True]
+    clock.now += 59.9
+    assert not denials.is_due("ada")
+    clock.now += 0.1
+    assert denials.is_due("ada")
+    assert list(denials._recorded) == ["ada"], "who is quiet is forgotten"
