@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from cdesk.contract.vocabulary import SHED_PRIORITY, UNKNOWN_PRIORITY
 from cdesk.core.clock import IdSource, NowNs
 from cdesk.core.config import Settings
-from cdesk.core.errors import CdeskError
+from cdesk.core.errors import CdeskError, StateDirectoryError
 from cdesk.core.features import APPS
 from cdesk.core.home import StateDirectory
 from cdesk.core.metrics import DEGRADED, ERRORS, RECORDS_SHED, RETRIES
@@ -21,6 +21,7 @@ from cdesk.core.wake import WakeSender
 from cdesk.queue.shedding import Shedder
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.counts import Counts, counting
+from cdesk.state.facts import read_status
 from mcp_shim.readers import Readers
 from mcp_shim.worker_start import WorkerStarter
 
@@ -243,6 +244,18 @@ class App:
             cards=settings.features.has(APPS),
             private_folder=str(home.root) if transport == "http" else "",
         )
+
+    def arriving(self) -> str | None:
+        """What to tell a caller for whom a worker has yet to do something; None where no worker
+        does, or its last build failed.
+        """
+        from cdesk.state.status import BUILT, LastBuild
+
+        with contextlib.suppress(StateDirectoryError):
+            last = self.readers.state.read(lambda state: read_status(state, LastBuild))
+            if last.status not in (None, *BUILT):
+                return None
+        return self._starter.arriving()
 
     def after_call(self, *, needs_worker: bool) -> None:
         """Start a worker where none runs, once the answer has left; `needs_worker` where the caller

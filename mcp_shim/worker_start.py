@@ -69,6 +69,15 @@ class WorkerStarter:
             return told
         return self._missing
 
+    def arriving(self) -> str | None:
+        """What is told while a worker has yet to do something; None where none runs or will."""
+        if self._runtime is not None and (told := self._runtime.told(time.time_ns())):
+            return told
+        starts = self._settings.worker == "auto" and self._missing is None
+        if starts or is_held(self._home.worker_lock):
+            return "setting up: the worker's first round takes about half a minute"
+        return None
+
     def is_due(self, *, waited_for: bool = False) -> bool:
         """Whether to check again; sooner if a caller waits for a worker."""
         pause = WAITED_FOR_SECONDS if waited_for else LOOK_SECONDS

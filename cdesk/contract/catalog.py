@@ -30,7 +30,14 @@ from cdesk.contract.vocabulary import SHED_PRIORITY
 from cdesk.core.checks import nearest
 from cdesk.core.clock import parse_ts
 from cdesk.core.config import zone_named
-from cdesk.core.errors import CatalogError, ConfigurationError, InvalidField, NotFound, shown
+from cdesk.core.errors import (
+    CatalogError,
+    CatalogPending,
+    ConfigurationError,
+    InvalidField,
+    NotFound,
+    shown,
+)
 
 Scope = Literal["customer", "caller", "org"]
 Basis = Literal["system", "reported", "row"]
@@ -416,13 +423,13 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
     compiled to (cdesk/state/catalog.py): without it the file is believed.
 
     Raises:
-        CatalogError: it is missing (no build has run yet), not of the contract, or not the one that
-            this installation compiled.
+        CatalogPending: it is missing (no build has run yet), or not the one that this installation
+            compiled: a worker writes it. CatalogError: it is not of the contract.
     """
     try:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
-        raise CatalogError(
+        raise CatalogPending(
             "the query catalog is not there yet: the worker writes it with its first build; "
             "try again in half a minute, or run 'cdesk worker --once'"
         ) from None
@@ -432,7 +439,7 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
         if data.get("v", CATALOG_VERSION) > CATALOG_VERSION:
             raise CatalogError(NEWER_CATALOG)
         if seal is not None and catalog_digest(data["dialect"], data["templates"]) != seal():
-            raise CatalogError(
+            raise CatalogPending(
                 f"{path} is not the catalog that this installation compiled; run 'cdesk refresh'"
             )
         templates = {

@@ -14,7 +14,8 @@ CdeskError                  code, message for a person, and what to do about it
 │   └── NewerVersion            a newer cdesk wrote it: upgrade this one
 ├── QueueWriteError         a record could not be put into the queue; nothing half-written is left
 ├── ImportRefused           a history cannot be brought in as it is (uploader.sources.history)
-├── CatalogError            catalog.json is missing, unreadable or not what was compiled here
+├── CatalogError            catalog.json is unreadable, or of another version
+│   └── CatalogPending          missing, or not what was compiled here: a worker writes it
 ├── CatalogChanged          a ticket's template is another one by now (cdesk_app.worker.tickets)
 ├── ArtifactStoreError      the place where results are stored does not answer, or refuses
 ├── ArtifactUnreadable      a stored result is gone, damaged or half-written
@@ -102,6 +103,10 @@ class QueueWriteError(CdeskError):
 
 class CatalogError(CdeskError):
     code = "catalog_unavailable"
+
+
+class CatalogPending(CatalogError):
+    """Missing, or not what was compiled here: a worker that runs, or will, writes it."""
 
 
 class ArtifactStoreError(CdeskError):

@@ -9,7 +9,7 @@ takes a thirtieth of a start.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cdesk.state.facts import KEYS, Fact
 
@@ -71,6 +71,9 @@ class Quarantined(Fact):
     at: str | None = None
     lines: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+
+
+BUILT: Final = ("succeeded", "tests_failed")
 
 
 @dataclass(frozen=True, slots=True)

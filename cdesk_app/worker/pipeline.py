@@ -42,6 +42,7 @@ from cdesk.state.facts import BuildUnderWay, CatalogSeal
 from cdesk.state.pending import clear_insights, pending_insights
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.status import (
+    BUILT,
     Backlog,
     BreakerState,
     BuiltProject,
@@ -266,7 +267,7 @@ class Pipeline:
         with contextlib.suppress(CdeskError):
             self.runner.recover()
         last = self.status.read(LastBuild)
-        if last.at is not None and last.status in ("succeeded", "tests_failed"):
+        if last.at is not None and last.status in BUILT:
             with contextlib.suppress(ValueError):
                 self.schedule.resume(to_ns(parse_ts(last.at)))
         self.check_snapshot()

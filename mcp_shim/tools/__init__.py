@@ -9,7 +9,7 @@ import orjson
 
 from cdesk.contract.catalog import Catalog
 from cdesk.core.checks import nearest
-from cdesk.core.errors import InvalidField
+from cdesk.core.errors import CatalogPending, InvalidField
 from cdesk.core.identity import Caller
 from mcp_shim.tools.arguments import as_sent
 from mcp_shim.tools.describe_template import DESCRIBE_TEMPLATE
@@ -19,7 +19,7 @@ from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
 from mcp_shim.tools.log_insight import LOG_INSIGHT
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
-from mcp_shim.tools.tool import Answer, Json, Progress, Tool
+from mcp_shim.tools.tool import Answer, Json, Progress, Tool, setting_up
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -63,7 +63,12 @@ async def call(
             raise InvalidField(
                 argument[:60], f"unknown for {name}{hint}", ", ".join(tool.arguments)
             )
-    answer = await tool.handler(session, as_sent(tool.input, given), progress)
+    try:
+        answer = await tool.handler(session, as_sent(tool.input, given), progress)
+    except CatalogPending:
+        if (told := session.app.arriving()) is None:
+            raise
+        answer = setting_up(told)
     if isinstance(answer, Answer):
         return answer
     return Answer(answer if isinstance(answer, bytes) else orjson.dumps(answer))

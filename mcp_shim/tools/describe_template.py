@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mcp_shim.tools.arguments import required
-from mcp_shim.tools.tool import Json, Progress, Tool, closed
+from mcp_shim.tools.tool import SETTING_UP, Json, Progress, Tool, closed
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -47,6 +47,8 @@ DESCRIBE_TEMPLATE: Final = Tool(
             "parameters": {"type": "array"},
             "evidence_columns": {"type": "object"},
             "example": {"type": "object"},
+            "status": {"const": "setting_up"},
+            **SETTING_UP,
         }
     ),
     handler=_describe_template,

@@ -19,7 +19,7 @@ from cdesk.state.tickets import (
 )
 from mcp_shim.tools.arguments import boolean, integer, params_as_sent, required
 from mcp_shim.tools.template_list import allowed_templates, template_list
-from mcp_shim.tools.tool import Json, Progress, Tool, closed
+from mcp_shim.tools.tool import SETTING_UP, Json, Progress, Tool, closed
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -150,12 +150,13 @@ SUBMIT_QUERY: Final = Tool(
     output=closed(
         {
             "ticket_id": {"type": "string"},
-            "status": {"const": "queued"},
+            "status": {"enum": ["queued", "setting_up"]},
             "query_hash": {"type": "string"},
             "query_tag": {"type": "string"},
             "expires_at": {"type": "string"},
             "dry_run": {"type": "object"},
             "hints": {"type": "array"},
+            **SETTING_UP,
         }
     ),
     handler=_submit_query,

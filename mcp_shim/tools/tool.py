@@ -102,6 +102,23 @@ def closed(properties: Json, required: tuple[str, ...] = ()) -> Json:
     return {**schema, "required": list(required)} if required else schema
 
 
+RETRY_SECONDS: Final = 10
+SETTING_UP: Final[Json] = {
+    "message": {"type": "string"},
+    "retry_after_seconds": {"type": "integer"},
+}
+"""What an answer has where the catalog isn't there yet, beside the status `setting_up`."""
+
+
+def setting_up(told: str) -> Json:
+    """The answer of a tool for which a worker has yet to write the catalog."""
+    return {
+        "status": "setting_up",
+        "message": f"{told}; call this again in {RETRY_SECONDS} seconds",
+        "retry_after_seconds": RETRY_SECONDS,
+    }
+
+
 def nullable(kind: str, **more: Any) -> Json:
     """The schema of a value of this kind, or null. Without a list of types, which several clients
     cannot read.

@@ -18,11 +18,13 @@ from mcp_types import PromptReference, ResourceTemplateReference
 from bench.turn_path import fixtures
 from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
 from cdesk.state.database import open_state
 from cdesk.state.facts import BuildUnderWay, write_status
 from cdesk.state.kill_switch import turn_on
 from cdesk.state.pages import ask_for_page, fail_page, keep_pages, waited_for
 from cdesk.state.snapshot import SnapshotWriter
+from cdesk.state.status import LastBuild
 from cdesk.state.tickets import get_ticket
 from mcp_shim.prompts import PROMPTS
 from mcp_shim.tools import TOOLS
@@ -446,6 +448,39 @@ def test_an_edited_catalog_answers_no_query(state_home: StateDirectory) -> None:
             assert "cdesk refresh" in said
 
     asyncio.run(run())
+
+
+def test_while_a_worker_makes_the_catalog_a_question_is_told_to_come_again(
+    state_home: StateDirectory,
+) -> None:
+    """Where none runs or will, and where its build failed, it is an error, as above."""
+
+    async def run() -> None:
+        async with connect(state_home) as client:
+            question = {"template": "recent_activities"}
+            for tool in ("submit_query", "describe_template"):
+                said = await answer(client, tool, question)
+                assert said["status"] == "setting_up"
+                assert "half a minute; call this again in" in said["message"]
+                assert said["retry_after_seconds"] > 0
+            with closing(open_state(state_home.state_db)) as state:
+                write_status(state, LastBuild(at="t", status="build_failed"), now="t")
+            said = await refusal(client, "submit_query", question)
+            assert said.startswith("catalog_unavailable: ")
+
+    with FileLock(state_home.worker_lock) as taken:
+        assert taken
+        asyncio.run(run())
+    with closing(open_state(state_home.state_db)) as state:
+        write_status(state, LastBuild(at="t", status="succeeded"), now="t")
+    fixtures.catalog(state_home)
+
+    async def again() -> None:
+        async with connect(state_home) as client:
+            ticket = await answer(client, "submit_query", {"template": "recent_activities"})
+            assert ticket["status"] == "queued"
+
+    asyncio.run(again())
 
 
 def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) -> None:
