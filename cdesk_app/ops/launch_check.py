@@ -2,18 +2,20 @@
 
 Each point runs the real checks, now, and is judged by what they leave in a folder that is new for
 this run: an old report, a test that was skipped and a check that was not run are all no evidence.
-The verdict is GO only where every point has passed. `--quick` runs what takes seconds, says so, and
-is therefore always a NO-GO.
+The verdict is GO only where every point has passed. `--quick` runs what takes seconds and `--only`
+the points that are named; either says so in the report, and is a NO-GO whatever comes of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
+import re
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +25,7 @@ from typing import Final
 
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import ConfigurationError
-from cdesk.core.home import write_private
+from cdesk.core.home import make_private_folder, open_private, write_private
 from cdesk_app.ops.launch_check_points import LIVE, POINTS, Check, Point
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -76,29 +78,44 @@ def judge(
     only: Sequence[str] = (),
     folder: Path,
     tell: Callable[[str], None] = lambda _: None,
+    keep: Callable[[list[Verdict]], None] = lambda _: None,
 ) -> list[Verdict]:
     """Run the checks of each point; what came of them. A command that several points name is run
-    once. `folder` is empty.
+    once. `folder` is empty. keep: is given the verdicts so far after each point; of those to come
+    they say that they were not run.
     """
     done: dict[tuple[str, ...], Ran] = {}
-    verdicts = []
-    for point in points:
-        verdict = Verdict(point)
-        verdicts.append(verdict)
+    verdicts = [_not_run(point) for point in points]
+    for number, point in enumerate(points):
+        if only and point.name not in only:
+            continue
+        verdict = verdicts[number] = Verdict(point)
         for check in point.checks:
-            if (quick and not check.quick) or (only and point.name not in only):
-                verdict.commands.append((check.shown, None))
-                verdict.problems.append(f"not run: {check.shown}")
+            if quick and not check.quick:
+                _leave_out(check, verdict)
                 continue
-            tell(f"{point.name}: {check.shown}")
             if check.argv not in done:
+                tell(f"{point.name}: {check.shown}")
                 place = folder / f"{len(done):02d}"
-                place.mkdir()
+                make_private_folder(place)
                 done[check.argv] = run(check, place)
             ran = done[check.argv]
             verdict.commands.append((check.shown, ran.seconds))
             _judge_check(check, ran, verdict)
+        keep(verdicts)
     return verdicts
+
+
+def _not_run(point: Point) -> Verdict:
+    verdict = Verdict(point)
+    for check in point.checks:
+        _leave_out(check, verdict)
+    return verdict
+
+
+def _leave_out(check: Check, verdict: Verdict) -> None:
+    verdict.commands.append((check.shown, None))
+    verdict.problems.append(f"not run: {check.shown}")
 
 
 def _judge_check(check: Check, ran: Ran, verdict: Verdict) -> None:
@@ -121,11 +138,11 @@ def _judge_tests(check: Check, ran: Ran, verdict: Verdict) -> None:
         verdict.problems.append(f"{check.shown}: pytest left no results")
         return
     wrong = {
-        kind: [
-            f"{case.get('classname')}::{case.get('name')}"
+        kind: {
+            f"{case.get('classname')}::{case.get('name')}": found.get("message") or ""
             for case in cases
-            if case.find(kind) is not None
-        ]
+            if (found := case.find(kind)) is not None
+        }
         for kind in ("failure", "error", "skipped")
     }
     passed = len(cases) - len({name for names in wrong.values() for name in names})
@@ -135,7 +152,12 @@ def _judge_tests(check: Check, ran: Ran, verdict: Verdict) -> None:
     for kind, names in wrong.items():
         if names:
             told = "skipped, which proves nothing" if kind == "skipped" else kind
-            verdict.problems.append(f"{told}: {', '.join(names[:5])} ({len(names):,} in all)")
+            some = [f"{name} ({_short(why)})" for name, why in list(names.items())[:5]]
+            verdict.problems.append(f"{told}: {', '.join(some)}; {len(names):,} in all")
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:120] or "no reason given"
 
 
 def _last_line(output: str) -> str:
@@ -146,32 +168,58 @@ def _last_line(output: str) -> str:
 # -- the real thing
 
 
+_OURS: Final = re.compile(r"CDESK_|COVERAGE_|PYTEST_|UPDATE_SNAPSHOT\Z")
+"""Variables with which the caller could change what a check does or what it leaves."""
+
+
 def run_check(check: Check, folder: Path) -> Ran:
-    """Run a command of the list at the root of the checkout; its output goes to `folder`."""
+    """Run a command of the list at the root of the checkout; its output is `folder`/output.txt."""
     argv = [sys.executable if word == "python" else word for word in check.argv]
     if check.is_pytest:
         argv += [f"--junitxml={folder / 'results.xml'}", "-p", "no:cacheprovider"]
+    environ = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
     started, clock = time.time_ns(), time.monotonic()
-    try:
-        ended = subprocess.run(
-            argv,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=check.most_seconds,
-            check=False,
-        )
-        code, output = ended.returncode, ended.stdout
-    except subprocess.TimeoutExpired:
-        code, output = 124, f"not ended after {check.most_seconds:,} s"
-    except OSError as error:
-        code, output = 127, f"cannot be run: {error.strerror}"
-    write_private(folder / "output.txt", output.encode("utf-8"))
-    return Ran(code, output, round(time.monotonic() - clock, 1), started, folder)
+    file = folder / "output.txt"
+    # A file, not a pipe: a server that a check left running would keep a pipe open.
+    with os.fdopen(open_private(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as output:
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Ran(127, f"cannot be run: {error.strerror}", 0.0, started, folder)
+        try:
+            code = process.wait(timeout=check.most_seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return Ran(
+                124,
+                f"not ended after {check.most_seconds:,} s",
+                check.most_seconds,
+                started,
+                folder,
+            )
+        except BaseException:
+            _end(process)
+            raise
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return Ran(code, text, round(time.monotonic() - clock, 1), started, folder)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command and, where the platform has process groups, what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
 
 
 def this_machine() -> Machine:
@@ -202,10 +250,14 @@ def report(
     at: str,
     seconds: float,
     quick: bool,
+    only: Sequence[str] = (),
+    ended: bool = True,
     live: Mapping[str, str] = LIVE,
 ) -> str:
-    """The report as Markdown; the first line after the title is the verdict."""
-    go = is_go(verdicts, quick=quick)
+    """The report as Markdown; the first line after the title is the verdict. `ended` is false while
+    points are still to come.
+    """
+    go = ended and is_go(verdicts, whole=not (quick or only))
     failed = [verdict for verdict in verdicts if not verdict.passed]
     lines = [
         "# Launch check",
@@ -216,8 +268,13 @@ def report(
         "Written by `make launch-check`; do not edit. A point passes by what ran in this very run.",
         "",
     ]
+    if not ended:
+        lines += ["**Not ended**: it was broken off, or still runs.", ""]
     if quick:
         lines += ["**A quick run**: what takes long was not run, so it can only be a NO-GO.", ""]
+    if only:
+        told = ", ".join(only)
+        lines += [f"**A run of some points** ({told}), so it can only be a NO-GO.", ""]
     lines += [
         f"- made: {at}, in {seconds:,.0f} s",
         f"- commit: `{machine.commit}`" + (", changed since" if machine.changed else ""),
@@ -227,8 +284,8 @@ def report(
         "|---|---|---|",
     ]
     for verdict in verdicts:
-        told = verdict.evidence + [f"**{problem}**" for problem in verdict.problems]
-        text = "; ".join(told).replace("|", "\\|")
+        told_all = verdict.evidence + [f"**{problem}**" for problem in verdict.problems]
+        text = "; ".join(told_all).replace("|", "\\|")
         lines.append(f"| {verdict.point.name} | {'go' if verdict.passed else 'NO-GO'} | {text} |")
     lines += ["", "## What was run", "", "| point | command | seconds |", "|---|---|--:|"]
     for verdict in verdicts:
@@ -247,9 +304,9 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def is_go(verdicts: Sequence[Verdict], *, quick: bool) -> bool:
-    """Whether every point has passed, in a run that left nothing out."""
-    return not quick and bool(verdicts) and all(verdict.passed for verdict in verdicts)
+def is_go(verdicts: Sequence[Verdict], *, whole: bool) -> bool:
+    """Whether every point has passed, in a run that was to leave nothing out."""
+    return whole and bool(verdicts) and all(verdict.passed for verdict in verdicts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -259,40 +316,63 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m cdesk_app.ops.launch_check", description=__doc__
     )
     parser.add_argument("--quick", action="store_true", help="only what takes seconds")
-    parser.add_argument("--only", action="append", default=[], choices=names, metavar="POINT")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=names,
+        metavar="POINT",
+        help="one point, by its name (again for more)",
+    )
+    parser.add_argument("--list", action="store_true", help="the points and their commands")
     parser.add_argument(
         "--out", type=Path, default=None, help="the report (build/launch_check/<when>.md)"
     )
     options = parser.parse_args(argv)
+    if options.list:
+        for point in POINTS:
+            _say("\n".join([point.name, *(f"  {check.shown}" for check in point.checks)]))
+        return 0
     if not (ROOT / "tests").is_dir():
         raise ConfigurationError("the launch check needs a checkout of the project, with its tests")
     at, clock = format_ts(time.time_ns()), time.monotonic()
-    out: Path = options.out or ROOT / "build" / "launch_check" / f"{at[:19].replace(':', '')}.md"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_private(out, f"# Launch check\n\n**NO-GO**: begun {at}, not ended\n".encode())
-    with tempfile.TemporaryDirectory(prefix="launch-check-") as folder:
-        verdicts = judge(
-            POINTS,
-            run_check,
+    folder = ROOT / "build" / "launch_check" / at[:19].replace(":", "")
+    out: Path = options.out or folder.with_suffix(".md")
+    make_private_folder(out.absolute().parent)
+    make_private_folder(folder)
+    machine = this_machine()
+
+    def write(verdicts: list[Verdict], *, ended: bool = False) -> None:
+        text = report(
+            verdicts,
+            machine,
+            at=at,
+            seconds=time.monotonic() - clock,
             quick=options.quick,
             only=options.only,
-            folder=Path(folder),
-            tell=_say,
+            ended=ended,
         )
-    text = report(
-        verdicts,
-        this_machine(),
-        at=at,
-        seconds=time.monotonic() - clock,
+        write_private(out, text.encode("utf-8"))
+
+    write([_not_run(point) for point in POINTS])
+    verdicts = judge(
+        POINTS,
+        run_check,
         quick=options.quick,
+        only=options.only,
+        folder=folder,
+        tell=_say,
+        keep=write,
     )
-    write_private(out, text.encode("utf-8"))
-    go = is_go(verdicts, quick=options.quick)
+    write(verdicts, ended=True)
+    go = is_go(verdicts, whole=not (options.quick or options.only))
     for verdict in verdicts:
+        if options.only and verdict.point.name not in options.only:
+            continue
         _say(f"{'go   ' if verdict.passed else 'NO-GO'}  {verdict.point.name}")
         for problem in verdict.problems:
             _say(f"         {problem}")
-    _say(f"{'GO' if go else 'NO-GO'}; the report is {out}")
+    _say(f"{'GO' if go else 'NO-GO'}; the report is {out}, what the commands printed in {folder}")
     return 0 if go else 1
 
 

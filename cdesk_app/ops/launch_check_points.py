@@ -150,7 +150,13 @@ POINTS: Final = (
             ),
         ),
     ),
-    Point("alerts firing", (pytest_of("tests/unit/cdesk_app/ops/test_alerts.py", quick=True),)),
+    Point(
+        "alerts firing",
+        (
+            pytest_of("tests/unit/cdesk_app/ops/test_alerts.py", quick=True),
+            pytest_of("tests/integration/ops"),
+        ),
+    ),
     Point(
         "runbook commands",
         (pytest_of("tests/integration/runbooks", marked="launch or not launch"),),

@@ -28,7 +28,10 @@ QUICK = Point("quick", (pytest_of("tests/a.py", quick=True),))
 SLOW = Point("slow", (pytest_of("tests/b.py"),))
 MACHINE = Machine("abc", False, "Linux", "3.11", 2)
 GOOD = '<testsuite><testcase classname="a" name="one"/></testsuite>'
-SKIPPED = '<testsuite><testcase classname="a" name="one"><skipped/></testcase></testsuite>'
+SKIPPED = (
+    '<testsuite><testcase classname="a" name="one"><skipped message="no tag v0.1.0"/>'
+    "</testcase></testsuite>"
+)
 FAILED = '<testsuite><testcase classname="a" name="one"><failure/></testcase></testsuite>'
 
 
@@ -49,7 +52,7 @@ def verdicts_of(
 
 def test_it_is_go_where_every_point_ran_and_passed(tmp_path: Path) -> None:
     found = verdicts_of(tmp_path, leaving(GOOD))
-    assert is_go(found, quick=False)
+    assert is_go(found, whole=True)
     text = report(found, MACHINE, at="2026-01-31T00:00:00Z", seconds=3, quick=False)
     assert "**GO**" in text
     for told in ("2026-01-31", "`abc`", "Linux", "2 processors", "1 tests passed", "1.5", *LIVE):
@@ -59,7 +62,7 @@ def test_it_is_go_where_every_point_ran_and_passed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("results", "code", "problem"),
     [
-        (SKIPPED, 0, "skipped, which proves nothing: a::one"),
+        (SKIPPED, 0, "skipped, which proves nothing: a::one (no tag v0.1.0)"),
         (FAILED, 1, "failure: a::one"),
         (None, 0, "pytest left no results"),
         ("<testsuite/>", 0, "no test was run"),
@@ -70,7 +73,7 @@ def test_what_proves_nothing_is_a_no_go_by_name(
     tmp_path: Path, results: str | None, code: int, problem: str
 ) -> None:
     found = verdicts_of(tmp_path, leaving(results, code=code))
-    assert not is_go(found, quick=False)
+    assert not is_go(found, whole=True)
     text = report(found, MACHINE, at="now", seconds=1, quick=False)
     assert "**NO-GO**: 2 of 2 points" in text
     assert problem in text
@@ -79,17 +82,40 @@ def test_what_proves_nothing_is_a_no_go_by_name(
 def test_a_quick_run_says_so_and_is_never_a_go(tmp_path: Path) -> None:
     found = verdicts_of(tmp_path, leaving(GOOD), quick=True)
     assert [verdict.passed for verdict in found] == [True, False]
-    assert not is_go(found, quick=True)
     text = report(found, MACHINE, at="now", seconds=1, quick=True)
     assert "A quick run" in text
     assert "not run: python -m pytest -q tests/b.py" in text
-    only = judge((QUICK,), leaving(GOOD), quick=True, folder=_made(tmp_path / "2"))
-    assert not is_go(only, quick=True), "not even where all that is quick has passed"
+    assert "not run: python -m pytest -q tests/a.py" not in text
+    assert not is_go(found[:1], whole=False), "not even where all that is quick has passed"
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+def test_a_run_of_some_points_says_so_and_is_never_a_go(tmp_path: Path) -> None:
+    kept: list[list[bool]] = []
+    found = judge(
+        (QUICK, SLOW),
+        leaving(GOOD),
+        quick=False,
+        only=["slow"],
+        folder=tmp_path,
+        keep=lambda verdicts: kept.append([one.passed for one in verdicts]),
+    )
+    assert [verdict.passed for verdict in found] == [False, True]
+    every = judge((SLOW,), leaving(GOOD), quick=False, only=["slow"], folder=tmp_path / "2")
+    text = report(every, MACHINE, at="now", seconds=1, quick=False, only=["slow"])
+    assert "**NO-GO**" in text
+    assert "**A run of some points** (slow)" in text
+    assert kept == [[False, True]]
+
+
+def test_a_run_that_was_broken_off_is_a_no_go(tmp_path: Path) -> None:
+    texts: list[str] = []
+
+    def keep(verdicts: list[Verdict]) -> None:
+        texts.append(report(verdicts, MACHINE, at="now", seconds=1, quick=False, ended=False))
+
+    judge((QUICK, SLOW), leaving(GOOD), quick=False, folder=tmp_path, keep=keep)
+    assert ["not run: " in text for text in texts] == [True, False]
+    assert all("**NO-GO**" in text and "**Not ended**" in text for text in texts)
 
 
 def test_a_command_of_two_points_runs_once(tmp_path: Path) -> None:
@@ -136,6 +162,15 @@ def test_every_test_of_the_list_is_there() -> None:
             for word in check.argv:
                 if word.startswith("tests/"):
                     assert (ROOT / word).exists(), word
+
+
+def test_no_setting_of_who_runs_it_changes_what_a_check_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PYTEST_ADDOPTS", "UPDATE_SNAPSHOT", "CDESK_CHAOS_ROUNDS"):
+        monkeypatch.setenv(name, "1")
+    code = "import os; print(*(n for n in os.environ if n[:6] in ('PYTEST', 'UPDATE', 'CDESK_')))"
+    assert run_check(Check(("python", "-c", code)), tmp_path).output.split() == []
 
 
 def test_a_command_that_cannot_be_run_or_takes_too_long_is_told(tmp_path: Path) -> None:
