@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.clock import NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.errors import SnapshotDamaged
 from cdesk.core.home import StateDirectory
 from cdesk.state.snapshot import Renewal, SnapshotWriter
@@ -21,6 +21,12 @@ logger = logging.getLogger(__name__)
 MARK: Final = "exported_through"
 """Meta key of context.db: the greatest `updated_at` that the snapshot holds. The next delta starts
 behind it.
+"""
+WHOLE: Final = "whole_at"
+"""Meta key of context.db: when a refresh last took all customers."""
+WHOLE_SECONDS: Final = 86_400.0
+"""A refresh takes all once in this time: who was erased, or whom retention deleted where the
+warehouse is shared, is in no delta.
 """
 DAMAGED_SUFFIX: Final = ".damaged"
 
@@ -48,7 +54,7 @@ def refresh_context(
     warehouse: Warehouse, home: StateDirectory, *, whole: bool = False, now_ns: NowNs = time.time_ns
 ) -> RefreshReport:
     """Bring context.db up to the warehouse's context_cache: the rows that changed since the last
-    time, or all with `whole`.
+    time, or all with `whole` and once a day.
 
     A damaged file is set aside (`context.db.damaged`) and made anew. Readers are never kept
     waiting.
@@ -62,7 +68,7 @@ def refresh_context(
     writer = SnapshotWriter(home.context_db)
     at = format_ts(now_ns())
     rebuilt = False
-    since = None if whole else writer.mark(MARK)
+    since = None if whole or _whole_due(writer, now_ns()) else writer.mark(MARK)
     try:
         renewal = _renew(warehouse, writer, since, at)
     except SnapshotDamaged as error:
@@ -81,10 +87,24 @@ def refresh_context(
     )
 
 
+def _whole_due(writer: SnapshotWriter, now: int) -> bool:
+    last = writer.mark(WHOLE)
+    try:
+        return last is None or not 0 <= now - to_ns(parse_ts(last)) < WHOLE_SECONDS * 1e9
+    except ValueError:
+        return True
+
+
 def _renew(warehouse: Warehouse, writer: SnapshotWriter, since: str | None, at: str) -> Renewal:
     rows = warehouse.export_context(since=since)
     try:
-        return writer.renew(rows, refreshed_at=at, latest_mark=MARK, complete=since is None)
+        return writer.renew(
+            rows,
+            refreshed_at=at,
+            marks={WHOLE: at} if since is None else None,
+            latest_mark=MARK,
+            complete=since is None,
+        )
     finally:
         if isinstance(rows, Generator):
             # after an error too: what it holds open keeps others out of the warehouse file

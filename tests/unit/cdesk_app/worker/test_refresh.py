@@ -7,7 +7,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from contexts import row, stamp
@@ -59,7 +61,7 @@ def state(state_home: StateDirectory) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def refresh(cache: Cache, home: StateDirectory, **given: bool):  # type: ignore[no-untyped-def]
+def refresh(cache: Cache, home: StateDirectory, **given: Any):  # type: ignore[no-untyped-def]
     return refresh_context(cache, home, **given)  # type: ignore[arg-type]
 
 
@@ -109,6 +111,20 @@ def test_a_row_that_was_rebuilt_with_the_same_content_is_no_change(
     assert refresh(cache, state_home).changed == 0
     refresh(cache, state_home)
     assert cache.asked[-1] == stamp(8)
+
+
+@pytest.mark.parametrize("hours", [25, -1], ids=["a day later", "by a clock that was set back"])
+def test_who_is_gone_from_the_warehouse_goes_from_the_snapshot_within_a_day(
+    cache: Cache, state_home: StateDirectory, hours: int
+) -> None:
+    cache.put(row("ada", "a1", 5), row("bob", "b1", 5))
+    refresh(cache, state_home)
+    del cache.rows["bob"]
+    assert not refresh(cache, state_home).whole
+    later = refresh(cache, state_home, now_ns=lambda: time.time_ns() + hours * 3_600 * 10**9)
+    assert (later.whole, later.removed) == (True, 1)
+    assert read(state_home, "bob") is None
+    assert read(state_home, "ada") is not None
 
 
 def test_a_whole_refresh_removes_customers_that_are_gone_and_a_delta_does_not(
