@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cdesk.core.config import LEAST_RETENTION_DAYS
 from cdesk.core.home import make_private_folder, open_private
 from cdesk.queue.files import QueueFile, look_at
 
@@ -97,7 +98,8 @@ class Archive:
 
     def put_back(self, positions: Mapping[str, int]) -> list[str]:
         """Return to the queue each file of which the warehouse (`positions`) no longer holds the
-        last line; their logical names.
+        last line; their logical names. What retention may have taken out of the warehouse stays
+        out (a computer that was off for half a year has such files).
 
         One that is damaged is set aside under its name with `.damaged` behind it, and told in the
         log.
@@ -107,7 +109,7 @@ class Archive:
             if positions.get(file.name, -1) >= file.last_offset:
                 continue
             target = self._queue / file.name
-            if target.exists():
+            if target.exists() or self._is_past_retention(file):
                 continue
             try:
                 if file.compressed:
@@ -131,6 +133,14 @@ class Archive:
                 continue
             returned.append(file.name)
         return returned
+
+    @staticmethod
+    def _is_past_retention(file: ArchivedFile) -> bool:
+        try:
+            age = time.time() - file.path.stat().st_mtime
+        except OSError:
+            return False
+        return age > LEAST_RETENTION_DAYS * 86_400
 
     def _unpack(self, file: ArchivedFile, target: Path) -> None:
         partial = self._folder / f".{file.name}.partial"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, tzinfo
+from datetime import UTC, date, tzinfo
 from pathlib import Path
 from typing import Literal, cast
 
@@ -79,8 +79,12 @@ OPS_SETTINGS = (
     "cost_query_bytes_a_day",
     "cost_credits_an_hour",
     "cost_grace_hours",
+    "retention_days",
+    "snowflake_key_expires",
 )
-"""Those of who runs it: metrics, traces and what may be spent."""
+"""Those of who runs it: metrics, traces, what may be spent, how long what is kept."""
+
+LEAST_RETENTION_DAYS = 180
 
 RENDER_URL = "http://127.0.0.1:8377"
 _WEB_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -213,6 +217,14 @@ class Settings:
     otlp_endpoint: str = ""
     """Where traces go, over OTLP and HTTP; empty: none are made."""
     costs: CostCaps = CostCaps()
+    retention_days: int = 0
+    """On the embedded default: after how many days activities are deleted; 0 keeps them. On
+    Snowflake the macro `apply_retention` says so, for all.
+    """
+    snowflake_key_expires: str = ""
+    """The day (`2027-01-31`) by which the key or token of the Snowflake login is to be exchanged;
+    nobody but who gave it out knows.
+    """
     capture: CaptureSettings = CaptureSettings()
     budget: BudgetSettings = BudgetSettings()
     features: Features = NONE_SWITCHED
@@ -322,6 +334,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         metrics_address=_address(value("metrics_address", "")),
         metrics_certificates=_listed(value("metrics_certificates", "")),
         costs=_costs(value),
+        retention_days=_retention_days(value("retention_days", "0")),
+        snowflake_key_expires=_day("snowflake_key_expires", value("snowflake_key_expires", "")),
         capture=capture if features.has(CAPTURE) else replace(capture, enabled=False),
         budget=_budget(tables.get("budget", {})),
         features=features,
@@ -386,6 +400,23 @@ def _address(text: str) -> str:
             f"metrics_address is {shown(text)}; allowed: host:port as 127.0.0.1:9464"
         )
     return text
+
+
+def _retention_days(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else -1
+    if days != 0 and days < LEAST_RETENTION_DAYS:
+        raise ConfigurationError(
+            f"retention_days is {shown(text)}; allowed: 0 (keep everything), or a whole number "
+            f"of at least {LEAST_RETENTION_DAYS}"
+        )
+    return days
+
+
+def _day(name: str, text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise ConfigurationError(f"{name} is {shown(text)}; allowed: a day as 2027-01-31") from None
 
 
 def _costs(value: Callable[[str, str], str]) -> CostCaps:

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, date, datetime
 from typing import Final
 
 from cdesk import __version__
@@ -77,6 +78,7 @@ def scrape(settings: Settings, home: StateDirectory, *, now_ns: NowNs = time.tim
         "state": lambda: _state(home, now_ns() / 1e9),
         "snapshot": lambda: _snapshot(settings, home, now_ns() / 1e9),
         "tokens": lambda: _tokens(home, now_ns),
+        "keys": lambda: _keys(settings),
         "files": lambda: _files(home),
     }
     _put(table, BUILD_INFO, (__version__, settings.target), 1)
@@ -166,6 +168,16 @@ def _tokens(home: StateDirectory, now_ns: NowNs) -> Found:
     due = [end for end in ends if end > now_ns() / 1e9 - 86_400]
     if due:
         yield EXPIRY, ("token",), min(due)
+
+
+def _keys(settings: Settings) -> Found:
+    if settings.target == "snowflake" and settings.snowflake_key_expires:
+        day = date.fromisoformat(settings.snowflake_key_expires)
+        yield (
+            EXPIRY,
+            ("snowflake_key",),
+            datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp(),
+        )
 
 
 def _files(home: StateDirectory) -> Found:

@@ -14,6 +14,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -36,6 +37,7 @@ FULL_DISK_BYTES: Final = 100 * 1024**2
 DEEP_QUEUE: Final = 10_000
 OLD_SNAPSHOT_SECONDS: Final = 24 * 3600
 LOCK_WAIT_SECONDS: Final = 2.0
+EXPIRY_DAYS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,8 +435,6 @@ def _project_fingerprint(settings: Settings, home: StateDirectory) -> str | None
 
 
 def _snapshot(settings: Settings, home: StateDirectory) -> Finding:
-    from datetime import UTC, datetime
-
     from cdesk.core.clock import parse_ts
     from cdesk.state.snapshot import SnapshotReader
 
@@ -481,8 +481,6 @@ def _clock(home: StateDirectory) -> Finding:
     """What was written here in the future of this clock: the clock is behind now, or was ahead
     then.
     """
-    from datetime import UTC, datetime
-
     now = datetime.now(UTC).timestamp()
     newest = ("", now)
     for path in (home.state_db, home.context_db, home.warehouse, home.catalog, home.worker_log):
@@ -537,6 +535,10 @@ def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
             yield Finding("traces", "ok", f"to {settings.otlp_endpoint}")
     for path in settings.metrics_certificates:
         yield _certificate(path)
+    if settings.target == "snowflake" and settings.snowflake_key_expires:
+        yield _expiry(
+            "snowflake key", "the key", date.fromisoformat(settings.snowflake_key_expires)
+        )
     if not settings.metrics_address:
         found = "the worker serves none; 'cdesk metrics' prints them"
         yield Finding("metrics", "ok", found)
@@ -552,8 +554,6 @@ def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
 
 
 def _certificate(path: str) -> Finding:
-    from datetime import UTC, datetime
-
     from mcp_shim.transports.http_metrics import certificate_end
 
     check = "certificate"
@@ -564,8 +564,16 @@ def _certificate(path: str) -> Finding:
     except (OSError, ValueError) as error:
         todo = "name a readable PEM file under CDESK_METRICS_CERTIFICATES"
         return Finding(check, "failed", f"{path}: {error}", todo)
-    found = f"{path} is good until {end:%Y-%m-%d}"
-    if (end - datetime.now(UTC)).days < 14:
+    return _expiry(check, path, end.date())
+
+
+def _expiry(check: str, what: str, end: date) -> Finding:
+    left = (end - datetime.now(UTC).date()).days
+    if left < 0:
+        todo = "exchange it: docs/runbooks has key_rotation"
+        return Finding(check, "failed", f"{what} was good until {end}", todo)
+    found = f"{what} is good until {end}"
+    if left < EXPIRY_DAYS:
         return Finding(check, "note", found, "renew it: docs/runbooks has key_rotation")
     return Finding(check, "ok", found)
 

@@ -1,5 +1,6 @@
 """What goes once a day: tickets that ended long ago, answers without a stored result, pages that
-nobody turns any more, results past their retention.
+nobody turns any more, results past their retention, and activities past theirs where the person
+has set one.
 """
 
 from __future__ import annotations
@@ -50,7 +51,11 @@ class CleanUp:
         state: sqlite3.Connection,
         status: StatusBoard,
         now_ns: NowNs,
+        *,
+        retain: Callable[[], int],
     ) -> None:
+        """retain: deletes the activities that are past their days; how many rows."""
+        self._retain = retain
         # On the embedded default the directory holds everybody's results; on Snowflake a role
         # sees, and a directory holds, one customer's.
         roles = frozenset((ANALYST,)) if settings.target == "duckdb" else frozenset[str]()
@@ -86,6 +91,7 @@ class CleanUp:
                     self._pages,
                     self._hidden,
                     self._archive,
+                    self._retain,
                     self._presenter.clean_up,
                 ),
             )

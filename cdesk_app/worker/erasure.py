@@ -70,6 +70,7 @@ _BEYOND: Final = {
     ),
     "snowflake": (
         "Time Travel (1 day, as set up) and Fail-safe (7 days) of the warehouse's tables",
+        "clones of the schema (made before an upgrade): erase there as well, or drop them",
         "QUERY_HISTORY of the account, which keeps statements without bound values for a year",
         "the seed customer_access.csv of the project, where it names the customer",
         "state directories of other computers: run 'cdesk erase' there as well",

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import re
 import sqlite3
 import threading
 import time
@@ -93,6 +94,7 @@ CLOSE_SECONDS: Final = 1.5
 """How long running queries are waited for at the end, after they were interrupted."""
 MOST_CONFLICTS: Final = 1_000
 """So many records whose id was taken are counted, and no more: each is read."""
+_RETAINED: Final = re.compile(r'retained: \{"deleted": (\d+)\}')
 CHECK_BYTES: Final = 64 * 1024 * 1024
 """A snapshot up to this size is read through once at the start of a worker."""
 
@@ -146,7 +148,15 @@ class Pipeline:
             home.catalog, seal=lambda: self.status.read(CatalogSeal).digest
         )
         self.clean_up = CleanUp(
-            settings, home, warehouse, artifacts, presenter, state, self.status, now_ns
+            settings,
+            home,
+            warehouse,
+            artifacts,
+            presenter,
+            state,
+            self.status,
+            now_ns,
+            retain=self.retain,
         )
         self.costs = CostGuard(
             settings.costs,
@@ -417,6 +427,26 @@ class Pipeline:
         if known.built is None or known.tested != known.built or known.tested_at is None:
             return known.built is not None
         return self.now_ns() - to_ns(parse_ts(known.tested_at)) > TEST_SECONDS * 1e9
+
+    def retain(self) -> int:
+        """Delete what is past `retention_days`, where that is set and this worker builds; how many
+        rows. The next build takes it out of what contexts remember.
+
+        Raises:
+            BuildError: it could not be done; tomorrow it is tried again.
+        """
+        days = self._settings.retention_days
+        if not (self.builds and days and self.home.warehouse.exists()):
+            return 0
+        with self._under_way("retention"), self.warehouse.building():
+            told = self._builder.operate(
+                "apply_retention", {"events_days": days}, stop=self.stop
+            ).told
+        deleted = sum(int(match[1]) for line in told if (match := _RETAINED.search(line)))
+        if deleted:
+            logger.info("retention applied", extra={"facts": {"rows": deleted, "days": days}})
+            self.schedule.landed(deleted, insights=False)
+        return deleted
 
     def hand_over_counts(self) -> None:
         """Hand over what this process has counted, and take on what dead ones left."""

@@ -1,22 +1,16 @@
 {#
     Deletes events and what was landed for them after `events_days`, and expired artifacts after
-    `artifacts_days`, counted from landing; every night from then on. A legal hold wins: on an
-    artifact (its own flag) or on a customer (a row in legal_holds); what names no customer may be
-    the held one's, and is kept while there is any hold. Insights, query runs and the ids that have
-    been seen are kept. Occurrence numbers stay as they are; what a context remembers of a deleted
-    question goes with the next build. Run it as the transformer or the administrator role.
+    `artifacts_days`, counted from landing; on Snowflake every night from then on, on DuckDB each
+    time it runs (the worker runs it once a day where `retention_days` is set). A legal hold wins:
+    on an artifact (its own flag) or on a customer (a row in legal_holds); what names no customer
+    may be the held one's, and is kept while there is any hold. Insights, query runs and the ids
+    that have been seen are kept. Occurrence numbers stay as they are; what a context remembers of a
+    deleted question goes with the next build. On Snowflake run it as the transformer or the
+    administrator role.
 
     dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
 #}
 {% macro apply_retention(events_days=180, artifacts_days=90, dry_run=false) -%}
-    {{ return(adapter.dispatch('apply_retention', 'cdesk')(events_days, artifacts_days, dry_run)) }}
-{%- endmacro %}
-
-{% macro default__apply_retention(events_days, artifacts_days, dry_run) -%}
-    {{ cdesk._needs_snowflake('apply_retention') }}
-{%- endmacro %}
-
-{% macro snowflake__apply_retention(events_days, artifacts_days, dry_run) -%}
     {%- for what, days, least in [
         ('events_days', events_days, 180), ('artifacts_days', artifacts_days, 90),
     ] -%}
@@ -25,8 +19,31 @@
                 ~ "; allowed: a whole number of at least " ~ least) }}
         {%- endif -%}
     {%- endfor -%}
+    {{ return(adapter.dispatch('apply_retention', 'cdesk')(events_days, artifacts_days, dry_run)) }}
+{%- endmacro %}
+
+{# In one transaction; answers by a line of JSON how many rows went. #}
+{% macro default__apply_retention(events_days, artifacts_days, dry_run) -%}
+    {%- set schema = '"' ~ target.database ~ '"."' ~ target.schema ~ '"' -%}
+    {%- set deletes = cdesk._retention_sql(schema, events_days, artifacts_days) -%}
+    {%- if dry_run -%}
+        {{ cdesk._run_statements('apply_retention', deletes, dry_run) }}
+    {%- elif execute and cdesk._is_there('events') -%}
+        {%- do cdesk.create_legal_holds() -%}
+        {%- set counts = [] -%}
+        {%- for statement in deletes -%}
+            {%- set rows = cdesk._execute(statement).fetchall() -%}
+            {%- do counts.append((rows[0][0] if rows else 0) | int) -%}
+        {%- endfor -%}
+        {%- do adapter.commit() -%}
+        {#- the first only marks contexts -#}
+        {%- do log('retained: ' ~ tojson({'deleted': counts[1:] | sum}), info=true) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro snowflake__apply_retention(events_days, artifacts_days, dry_run) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set deletes = cdesk._retention_sql(events_days, artifacts_days) -%}
+    {%- set deletes = cdesk._retention_sql(names.schema, events_days, artifacts_days) -%}
     {%- set body = "execute immediate $$\nbegin\n    " ~ (deletes | join(';\n    '))
         ~ ";\nend\n$$" -%}
     {{ cdesk._needs_setup(dry_run) }}
@@ -44,28 +61,39 @@
     ] + deletes, dry_run) }}
 {%- endmacro %}
 
-{% macro _retention_sql(events_days, artifacts_days) -%}
-    {%- set names = cdesk._snowflake_names() -%}
-    {%- set held = "(select lower(holds.customer) from " ~ names.holds
-        ~ " as holds where holds.customer is not null)" -%}
-    {%- set nothing_is_held = "(select count(*) from " ~ names.holds ~ ") = 0" -%}
-    {%- set events_end = "dateadd(day, -" ~ events_days ~ ", sysdate())" -%}
-    {%- set artifacts_end = "dateadd(day, -" ~ artifacts_days ~ ", sysdate())" -%}
-    {%- set of_landing = "cast(get(payload, 'customer') as varchar)" -%}
+{% macro _days_ago(days) -%}
+    {{ return(adapter.dispatch('_days_ago', 'cdesk')(days)) }}
+{%- endmacro %}
+
+{% macro default___days_ago(days) -%}
+    dateadd(day, -{{ days }}, sysdate())
+{%- endmacro %}
+
+{% macro duckdb___days_ago(days) -%}
+    ({{ cdesk.utc_now() }} - to_days({{ days }}))
+{%- endmacro %}
+
+{% macro _retention_sql(schema, events_days, artifacts_days) -%}
+    {%- set held = "(select lower(holds.customer) from " ~ schema
+        ~ ".legal_holds as holds where holds.customer is not null)" -%}
+    {%- set nothing_is_held = "(select count(*) from " ~ schema ~ ".legal_holds) = 0" -%}
+    {%- set events_end = cdesk._days_ago(events_days) -%}
+    {%- set artifacts_end = cdesk._days_ago(artifacts_days) -%}
+    {%- set of_landing = cdesk.json_string('payload', 'customer') -%}
     {# first, while the activities tell of whom some will go #}
     {%- set statements = [
-        "update " ~ names.schema ~ ".context_cache set _as_of_day = "
+        "update " ~ schema ~ ".context_cache set _as_of_day = "
             ~ (cdesk.retention_mark() | trim) ~ " where lower(customer) not in " ~ held
-            ~ " and customer in (select distinct customer from " ~ names.schema
+            ~ " and customer in (select distinct customer from " ~ schema
             ~ ".events where _landed_at < " ~ events_end ~ ")",
-        "delete from " ~ names.schema ~ ".events where _landed_at < " ~ events_end
+        "delete from " ~ schema ~ ".events where _landed_at < " ~ events_end
             ~ " and lower(customer) not in " ~ held,
     ] -%}
     {%- for start, customer in [
-        ("delete from " ~ names.landing
-            ~ " where kind in ('event', 'revision', 'quarantine') and landed_at < " ~ events_end,
-            of_landing),
-        ("delete from " ~ names.schema ~ ".quarantined_events where landed_at < " ~ events_end,
+        ("delete from " ~ schema
+            ~ ".landing where kind in ('event', 'revision', 'quarantine') and landed_at < "
+            ~ events_end, of_landing),
+        ("delete from " ~ schema ~ ".quarantined_events where landed_at < " ~ events_end,
             'customer'),
     ] -%}
         {%- do statements.append(start ~ " and lower(" ~ customer ~ ") not in " ~ held) -%}
@@ -77,14 +105,14 @@
         ask whether its file may go.
     #}
     {%- set of_artifacts = "_landed_at < " ~ artifacts_end
-        ~ " and expires_at < dateadd(day, -30, sysdate()) and not has_legal_hold"
+        ~ " and expires_at < " ~ cdesk._days_ago(30) ~ " and not has_legal_hold"
         ~ " and lower(customer) not in " ~ held -%}
     {%- do statements.extend([
-        "delete from " ~ names.landing ~ " where kind = 'artifact' and landed_at < " ~ artifacts_end
-            ~ " and id in (select artifact_id from "
-        ~ names.schema ~ ".artifacts where " ~ of_artifacts ~ ")",
-        "delete from " ~ names.schema ~ ".artifacts where " ~ of_artifacts,
-        "delete from " ~ names.schema ~ ".context_cache where updated_at < " ~ events_end
+        "delete from " ~ schema ~ ".landing where kind = 'artifact' and landed_at < "
+            ~ artifacts_end ~ " and id in (select artifact_id from "
+            ~ schema ~ ".artifacts where " ~ of_artifacts ~ ")",
+        "delete from " ~ schema ~ ".artifacts where " ~ of_artifacts,
+        "delete from " ~ schema ~ ".context_cache where updated_at < " ~ events_end
             ~ " and lower(customer) not in " ~ held,
     ]) -%}
     {{ return(statements) }}

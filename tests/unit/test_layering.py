@@ -197,6 +197,7 @@ def test_nothing_but_config_and_the_top_of_a_process_reads_the_environment() -> 
         "mcp_shim/main.py",
         "cdesk_app/worker/main.py",
         "cdesk_app/render/server.py",
+        "cdesk_app/ops/launch_check.py",
         "cdesk_app/ops/runtime.py",
     }
     broken = [

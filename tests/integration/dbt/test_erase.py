@@ -123,16 +123,20 @@ def test_a_legal_hold_refuses_and_nothing_goes(
     assert content(three) == before
 
 
-def test_a_question_that_retention_deleted_is_not_in_the_context_any_more(
-    warehouse: DbtWarehouse,
+def operate(warehouse: DbtWarehouse, macro: str, **arguments: Any) -> None:
+    warehouse.dbt("run-operation", macro, "--args", json.dumps(arguments))
+
+
+def test_retention_takes_what_is_old_from_tables_and_contexts_but_from_no_held_customer(
+    warehouse: DbtWarehouse, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """By what apply_retention runs on Snowflake: the mark first, then the deletion."""
     questions = [
         event(number, ts=f"2026-02-0{number}T12:00:00.000000Z", feature_json={"question": text})
         for number, text in enumerate(("the old one", "the kept one"), start=1)
     ]
     of_bob = event(9, customer=BOB, feature_json={"question": "the old one of bob"})
-    warehouse.land([questions[0], of_bob])
+    torn = {"id": "q-old", "kind": "quarantine", "raw": "{ the old one", "reason": "torn"}
+    warehouse.land([questions[0], of_bob, torn])
     warehouse.land([questions[1], query_run(3), insight(4)])
     warehouse.build()
 
@@ -143,16 +147,55 @@ def test_a_question_that_retention_deleted_is_not_in_the_context_any_more(
         found: dict[str, Any] = json.loads(text)
         return found
 
+    def old(table: str, text: str) -> int:
+        sql = f"select count(*) from {table} where cast({text} as varchar) like '%the old%'"
+        return int(warehouse.query(sql)[0][0])
+
     assert len(remembered()["recent_questions"]) == 2
     with warehouse.connect() as connection:
-        connection.execute(
-            "update context_cache set _as_of_day = date '1000-01-01' where customer = ?", [ADA]
-        )
-        connection.execute("delete from events where _feature_json ->> 'question' like '%old%'")
-        connection.execute("delete from landing where cast(payload as varchar) like '%old%'")
+        for table, landed_at, text in (
+            ("events", "_landed_at", "_feature_json"),
+            ("landing", "landed_at", "payload"),
+            ("quarantined_events", "landed_at", "raw"),
+        ):
+            connection.execute(
+                f"update {table} set {landed_at} = (now() at time zone 'UTC') - to_days("
+                f"case when cast({text} as varchar) like '%the old%' then 181 else 179 end)"
+            )
+    operate(warehouse, "legal_hold", customer=BOB.upper(), reason="case 'x\"; --")
+    assert warehouse.query("select customer, reason from legal_holds") == [
+        (BOB.upper(), "case 'x\"; --")
+    ]
+    with pytest.raises(AssertionError):
+        erase(warehouse, BOB)
+    assert "bob@example.com is under legal hold (a row in legal_holds)" in capfd.readouterr().out
+    operate(warehouse, "apply_retention", events_days=180)
+    assert (old("events", "_feature_json"), old("landing", "payload")) == (1, 2)
     warehouse.build()
     assert [one["question"] for one in remembered()["recent_questions"]] == ["the kept one"]
     assert remembered()["insights"], "insights are kept"
-    assert remembered(BOB)["recent_questions"], "who was not marked costs no look into history"
+    assert remembered(BOB)["recent_questions"], "who is held keeps all"
+    assert old("quarantined_events", "raw"), "what names nobody may be the held one's"
+
+    operate(warehouse, "legal_hold", customer=BOB, lift=True)
+    operate(warehouse, "apply_retention", events_days=180)
     warehouse.build()
-    assert len(remembered()["recent_questions"]) == 1
+    assert warehouse.query("select count(*) from legal_holds") == [(0,)]
+    assert remembered(BOB)["recent_questions"] == []
+    for table, text in (
+        ("events", "_feature_json"),
+        ("landing", "payload"),
+        ("quarantined_events", "raw"),
+        ("context_cache", "context"),
+    ):
+        assert old(table, text) == 0, table
+    assert warehouse.query("select count(*) from events") == [(1,)]
+
+
+def test_a_retention_that_is_too_short_is_refused(
+    warehouse: DbtWarehouse, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for wrong in (179, True, "365"):
+        with pytest.raises(AssertionError):
+            operate(warehouse, "apply_retention", events_days=wrong)
+        assert f"apply_retention: events_days is {wrong}; allowed:" in capfd.readouterr().out

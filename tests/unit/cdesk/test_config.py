@@ -144,3 +144,29 @@ def test_capture_is_off_by_default_and_the_environment_comes_first(tmp_path: Pat
     assert (found.customer, found.capture.enabled, found.capture.exclude) == ("ada", True, ("a",))
     assert (found.budget.day, found.budget.week) == (None, 20.0)
     assert not load_settings({**home, "CDESK_CAPTURE": "off"}).capture.enabled
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retention_days", "179"),
+        ("retention_days", "-1"),
+        ("retention_days", "a year"),
+        ("retention_days", "9" * 9),
+        ("snowflake_key_expires", "soon"),
+        ("snowflake_key_expires", "2027-02-30"),
+    ],
+)
+def test_how_long_what_holds_is_refused_by_name_where_it_is_no_such_thing(
+    name: str, value: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is .*allowed: "):
+        load(tmp_path, **{f"CDESK_{name.upper()}": value})
+
+
+def test_how_long_what_holds_is_read_from_the_file(tmp_path: Path) -> None:
+    assert load(tmp_path).retention_days == 0
+    text = 'retention_days = "365"\nsnowflake_key_expires = "2027-01-31"\n'
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    settings = load(tmp_path)
+    assert (settings.retention_days, settings.snowflake_key_expires) == (365, "2027-01-31")

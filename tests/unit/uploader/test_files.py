@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -215,3 +216,15 @@ def test_what_is_no_file_in_the_archive_is_left_alone(state_home: StateDirectory
     assert archive.files() == []
     assert archive.put_back({}) == []
     assert archive.clean_up() == 0
+
+
+def test_what_retention_may_have_deleted_does_not_land_again(state_home: StateDirectory) -> None:
+    """A computer that was off for half a year, of a warehouse that deletes after half a year."""
+    archive = Archive(state_home.queue)
+    folder = state_home.queue / "archive"
+    folder.mkdir()
+    for number, days in ((1, 181), (2, 179)):
+        path = folder / f"{'0' * 32}-{number:06d}.0.ndjson"
+        path.write_bytes(b"{}\n")
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    assert archive.put_back({}) == [f"{'0' * 32}-000002.ndjson"]

@@ -10,18 +10,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from cdesk.core.clock import format_ts
+from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.facts import write_status
 from cdesk.state.status import Spent
-from cdesk_app.cli.doctor import Finding, examine
+from cdesk_app.cli.doctor import Finding, _monitoring, examine
 
 NOW = format_ts(time.time_ns())
 
@@ -153,6 +155,25 @@ def test_a_certificate_that_is_none_is_named(state_home: StateDirectory, tmp_pat
     for path in (tmp_path / "no.pem", tmp_path / "gone.pem"):
         found = findings(state_home, metrics_certificates=str(path))["certificate"]
         failed(found, path.name, "CDESK_METRICS_CERTIFICATES")
+
+
+@pytest.mark.parametrize(("days", "level"), [(-1, "failed"), (5, "note"), (60, "ok")])
+def test_a_snowflake_key_that_ends_is_named_with_the_runbook(
+    state_home: StateDirectory, days: int, level: str
+) -> None:
+    end = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+    (found,) = (
+        finding
+        for finding in _monitoring(
+            Settings(
+                home=state_home.root, customer="ada", target="snowflake", snowflake_key_expires=end
+            ),
+            state_home,
+        )
+        if finding.check == "snowflake key"
+    )
+    assert (found.level, end in found.found) == (level, True)
+    assert ("key_rotation" in str(found.todo)) == (level != "ok")
 
 
 def test_a_meter_without_permission_is_named_with_the_grant(state_home: StateDirectory) -> None:

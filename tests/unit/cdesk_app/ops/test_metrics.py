@@ -120,7 +120,7 @@ def test_an_empty_state_directory_answers_and_every_part_of_it_could_be_looked_a
 ) -> None:
     told = samples(exposition(settings, state_home).body.decode())
     problems = {labels: value for (name, labels), value in told.items() if "problems" in name}
-    assert len(problems) == 5
+    assert len(problems) == 6
     assert set(problems.values()) == {0}
     assert told[("cdesk_records_landed_total", ())] == 0, "so that its first increase is seen"
 
@@ -315,6 +315,17 @@ def test_the_first_certificate_to_expire_is_told(
     name = "cdesk_credential_expiry_timestamp_seconds"
     assert told[(name, (("credential", "certificate"),))] == ends[1].timestamp()
     assert told[("cdesk_scrape_problems", (("part", "certificates"),))] == 1, "one is gone"
+
+
+def test_the_day_of_a_snowflake_key_is_told_where_there_is_a_snowflake_login(
+    settings: Settings, state_home: StateDirectory
+) -> None:
+    name = "cdesk_credential_expiry_timestamp_seconds"
+    named = replace(settings, snowflake_key_expires="2031-05-01")
+    assert name not in {one for one, _ in samples(exposition(named, state_home).body.decode())}
+    told = samples(exposition(replace(named, target="snowflake"), state_home).body.decode())
+    day = datetime.datetime(2031, 5, 1, tzinfo=datetime.UTC).timestamp()
+    assert told[(name, (("credential", "snowflake_key"),))] == day
 
 
 def certificate(end: datetime.datetime) -> bytes:

@@ -40,6 +40,7 @@ def clean_up(desk: Desk) -> int:
             state,
             status,
             desk.clock,
+            retain=lambda: 0,
         )
         return worker.run()
 

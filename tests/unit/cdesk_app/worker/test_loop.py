@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -140,6 +140,14 @@ class SmallDbt:
         del stop
         self.calls.append("compile")
         return self._report()
+
+    def operate(
+        self, macro: str, arguments: dict[str, object], *, stop: object = None
+    ) -> BuildReport:
+        del stop
+        self.calls.append(f"{macro} {arguments}")
+        self._listen()
+        return replace(self._report(), told=('retained: {"deleted": 3}',))
 
     def close(self) -> None:
         self.calls.append("close")
@@ -602,6 +610,7 @@ def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) 
             built.state,
             built.pipeline.status,
             built.clock.now_ns,
+            retain=lambda: 0,
         )
         if clean_up.due_in() == 0:
             clean_up.run()
@@ -614,6 +623,18 @@ def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) 
     second = cleaned_by_a_new_worker()
     assert second is not None
     assert second > first
+
+
+def test_retention_runs_once_a_day_where_it_is_set_and_a_build_follows(built: Desk) -> None:
+    built.spend(2 * 86_400)
+    assert [call for call in built.dbt.calls if "retention" in call] == [], "not set"
+    built.pipeline._settings = replace(built.settings, retention_days=365)
+    before = len(built.dbt.calls)
+    built.spend(86_400 + 600)
+    calls = built.dbt.calls[before:]
+    assert calls.count("apply_retention {'events_days': 365}") == 1
+    assert "build" in calls[calls.index("apply_retention {'events_days': 365}") :]
+    assert "retention" in {said.what for said in built.dbt.said}
 
 
 def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None:
