@@ -76,6 +76,14 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     ),
     "broken": _template("select cast('x' || ? as integer) as n", "customer"),
     "clock": _template("select now() as at, ? as who", "customer"),
+    "by_period": _template(
+        "select timestamp '2026-01-05' + to_hours(cast(i as integer)) as period_start, "
+        "i + 1 as activity_count, ? as who from range(case ? when 'week' then 1 when 'day' then 7 "
+        "else error('no such period') end) as t(i)",
+        "customer",
+        "period",
+        period={"type": "enum", "values": ["hour", "day", "week"]},
+    ),
     "live": _template("select now() as at, ? as who", "customer", reuse=False),
     "everyone": _template("select count(*) as n from activities.landing", scope="org"),
     "expired_artifacts": _template(

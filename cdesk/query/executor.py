@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import random
 import sqlite3
 import threading
@@ -39,20 +40,24 @@ from cdesk.query.dry_run import estimate
 from cdesk.query.evidence import Evidence, with_basis
 from cdesk.query.in_flight import InFlight
 from cdesk.query.provenance import Provenance
-from cdesk.query.request import QueryRequest
+from cdesk.query.request import QueryRequest, make_request
 from cdesk.query.reuse import (
     FINGERPRINT_TEMPLATE,
     Fingerprints,
     earlier_answer,
     fingerprint_params,
     keep_answer,
+    keep_trend,
 )
 from cdesk.query.summary import Summary
+from cdesk.query.trend import PERIOD, finer_params, trend_reference
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import open_catalog
 from cdesk.state.kill_switch import read_switch
 from cdesk.state.pages import page_count
 from cdesk.warehouse.protocol import QueryOutcome, Warehouse
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 60.0
@@ -119,7 +124,7 @@ class Executor:
         progress: Callable[[str], None] | None = None,
     ) -> dict[str, Any]:
         """What get_result answers: the earlier answer where it stands, else a new one; for a dry
-        run, the estimate.
+        run, the estimate. One of one row names the series behind it (cdesk/query/trend.py).
 
         Raises:
             CdeskError: nothing came of it; a run is on record all the same.
@@ -128,6 +133,16 @@ class Executor:
         attempt = _Attempt(cancel or threading.Event(), progress or _say_nothing)
         if request.dry_run:
             return self._patiently(attempt, lambda: self._estimate(request, state))
+        result = self._answer(request, state, attempt)
+        if "trend" in result or (finer := finer_params(request, result)) is None:
+            return result
+        trend = self._trend(request, finer, state, attempt.cancel)
+        keep_trend(state, request, trend)
+        return {**result, "trend": trend}
+
+    def _answer(
+        self, request: QueryRequest, state: sqlite3.Connection, attempt: _Attempt
+    ) -> dict[str, Any]:
         try:
             with self._in_flight.turn(request, attempt.cancel):
                 return self._patiently(attempt, lambda: self._reuse_or_run(request, state, attempt))
@@ -138,6 +153,34 @@ class Executor:
                     request, status=status, error_code=error.code, elapsed_ms=attempt.elapsed_ms
                 )
             raise
+
+    def _trend(
+        self,
+        request: QueryRequest,
+        params: dict[str, Any],
+        state: sqlite3.Connection,
+        cancel: threading.Event,
+    ) -> dict[str, Any] | None:
+        """The series behind an answer of one row. None where there is none or it cannot be had: the
+        answer stands without it.
+        """
+        try:
+            finer = make_request(
+                self.catalog(),
+                request.caller,
+                run_id=self.new_id(),
+                query_tag=self.new_tag(),
+                template=request.template.name,
+                params=params,
+                session_id=request.session_id,
+                fresh=request.fresh,
+            )
+            answer = self._answer(finer, state, _Attempt(cancel, _say_nothing))
+        except CdeskError as error:
+            facts = {"template": request.template.name, "code": error.code}
+            log.warning("an answer has no trend", extra={"facts": facts})
+            return None
+        return trend_reference(answer, str(params[PERIOD]))
 
     def _patiently(self, attempt: _Attempt, step: Callable[[], T]) -> T:
         """`step`, again with full jitter while the warehouse is unavailable, until patience ends or

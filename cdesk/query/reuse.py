@@ -139,6 +139,17 @@ def keep_answer(
     )
 
 
+def keep_trend(
+    state: sqlite3.Connection, request: QueryRequest, trend: dict[str, Any] | None
+) -> None:
+    """Enter the series behind the answer to `request`."""
+    state.execute(
+        "update query_runs set result = json_set(result, '$.trend', json(?)) "
+        "where customer = ? and query_hash = ?",
+        (orjson.dumps(trend).decode(), request.caller.customer, request.query_hash),
+    )
+
+
 def forget_answers(state: sqlite3.Connection, *, now_ns: int, keep_days: int) -> int:
     """Delete answers older than `keep_days`, or whose stored result is gone; how many.
 

@@ -20,7 +20,13 @@ from cdesk.artifacts.ranges import Source
 from cdesk.artifacts.records import Artifact, get_artifact
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.clock import NowNs, format_ts
-from cdesk.core.errors import CatalogError, CdeskError, NotFound, StateDirectoryError
+from cdesk.core.errors import (
+    ArtifactUnreadable,
+    CatalogError,
+    CdeskError,
+    NotFound,
+    StateDirectoryError,
+)
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import customer_key
 from cdesk.state.catalog import sealed_catalog
@@ -96,6 +102,7 @@ class Card:
         """Where the figures come from."""
         answer, artifact = self.answer, self.artifact
         rows = answer.get("row_count", artifact.rows)
+        trend = answer.get("trend")
         pairs = (
             ("template", self.template),
             ("query_hash", artifact.query_hash),
@@ -105,6 +112,7 @@ class Card:
             ("stored", moment(artifact.created_at, zone)),
             ("kept until", "on hold" if artifact.legal_hold else moment(artifact.expires_at, zone)),
             ("rows", f"{rows:,}"),
+            ("trend", f"by {trend['period']}, {trend['query_hash']}" if trend else None),
             ("basis", self._basis()),
             ("artifact", artifact.artifact_id),
         )
@@ -167,12 +175,30 @@ class Cards:
         if (known := self.known_chart(card)) is not None:
             return known
         zone = zone_asked(card.params, self._zone)
-        made = chart_of(card.table, card.params, zone, sampled=card.artifact.sampled)
+        made = chart_of(
+            card.table,
+            card.params,
+            zone,
+            sampled=card.artifact.sampled,
+            series=self._series(card),
+        )
         with self._lock:
             self._charts[card.artifact_id] = made
             while len(self._charts) > KEPT:
                 self._charts.popitem(last=False)
         return made
+
+    def _series(self, card: Card) -> Table | None:
+        """The stored result over time that stands behind one value; None where it is gone."""
+        if not (trend := card.answer.get("trend")):
+            return None
+        try:
+            with self._reading() as state:
+                customer = card.artifact.customer
+                artifact = get_artifact(state, trend["artifact_id"], customer=customer)
+            return self._table(self._store.source(artifact.uri))
+        except (NotFound, ArtifactUnreadable):
+            return None
 
     def path(self, card: Card) -> Path:
         """The whole result as a local file, fetched where it lies elsewhere."""

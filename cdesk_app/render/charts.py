@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from cdesk_app.render import vega
 from cdesk_app.render.categories import draw_bars, draw_boxes, draw_heatmap, draw_histogram
-from cdesk_app.render.chart import Chart
+from cdesk_app.render.chart import Chart, counted_as
 from cdesk_app.render.journeys import draw_funnel, draw_paths, draw_retention
-from cdesk_app.render.over_time import draw_series
-from cdesk_app.render.shape import Shape, shape_of
+from cdesk_app.render.over_time import draw_series, trend_of
+from cdesk_app.render.shape import BEFORE, Shape, is_additive, shape_of
 from cdesk_app.render.table import Table, View
 from cdesk_app.render.words import (
+    change,
     listed,
     number,
     percent,
@@ -25,17 +26,26 @@ from cdesk_app.render.words import (
 
 
 def chart_of(
-    table: Table, params: Mapping[str, Any], zone: tzinfo, *, sampled: bool = False
+    table: Table,
+    params: Mapping[str, Any],
+    zone: tzinfo,
+    *,
+    sampled: bool = False,
+    series: Table | None = None,
 ) -> Chart:
     """Choose, aggregate and describe. `params` are the question's, for the words alone; `sampled`
-    makes the words speak of a sample.
+    makes the words speak of a sample. `series`: the answer over time that stands behind one of a
+    single row, where there is one.
 
     Raises:
         ArtifactUnreadable, QueryTimedOut: as Table.
     """
     shape = shape_of(table)
-    draw = _DRAWERS.get(shape.kind, _no_chart)
-    chart = draw(table, shape, params, zone) or _no_chart(table, shape, params, zone)
+    if shape.kind == "figures":
+        drawn = _figures(table, params, zone, series)
+    else:
+        drawn = _DRAWERS.get(shape.kind, _no_chart)(table, shape, params, zone)
+    chart = drawn or _no_chart(table, shape, params, zone)
     if not sampled:
         return chart
     sample = f"In a sample of {plural(table.row_count, 'row')}: "
@@ -43,31 +53,49 @@ def chart_of(
 
 
 def _figures(
-    table: Table, _shape: Shape, _params: Mapping[str, Any], _zone: tzinfo
+    table: Table,
+    params: Mapping[str, Any],
+    zone: tzinfo,
+    series: Table | None,
 ) -> Chart | None:
+    """One row: its numbers, the first one with what is known of the time before and behind it."""
     row = table.page(View(), 0, 1).rows[0]
-    found = [
-        (title(column.name), value, column)
+    found = {
+        column.name: value
         for column, value in zip(table.columns, row, strict=True)
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    ]
+    }
+    before = {name: found.pop(name) for name in list(found) if name.endswith(BEFORE)}
     if not found:
         return None
-    texts = [
-        (
-            name,
-            percent(v)
-            if isinstance(v, float) and c.name.endswith(("share", "rate", "coverage"))
-            else number(v),
-        )
-        for name, v, c in found
-    ]
+    texts = [(title(name), _figure(name, value)) for name, value in found.items()]
+    name, value = next(iter(found.items()))
+    is_count = isinstance(value, int) and is_additive(name) and name.endswith("_count")
     headline = f"{texts[0][0]}: {texts[0][1]}"
-    finding = "; ".join(f"{name} {text}" for name, text in texts[1:6])
-    finding = finding + "." if finding else "One value."
+    if is_count:
+        headline = f"{texts[0][1]} {counted_as(name, params)}"
+    earlier = before.get(name + BEFORE)
+    if earlier is not None and (moved := change(earlier, value)):
+        headline += f", {moved} {'as' if moved == 'as many' else 'than'} the time before"
+    trend = None if series is None else trend_of(series, name, zone)
+    sentences = ["; ".join(f"{one} {text}" for one, text in texts[1:6]) + "." if texts[1:] else ""]
+    sentences += [f"{number(earlier)} the time before." if earlier is not None else ""]
+    sentences += [trend.text if trend else ""]
+    finding = " ".join(filter(None, sentences)) or "One value."
     items = [{"x": str(n), "big": text, "small": name} for n, (name, text) in enumerate(texts[:4])]
     alt = f"{headline}. {finding}"
-    return Chart("figures", headline, finding, alt, vega.figures(items))
+    spec = vega.figures(items)
+    if trend is not None:
+        caption = f"{texts[0][0]} by {trend.step}"
+        spec = vega.figures(items, trend=trend.points, caption=caption)
+        alt += f" A small line shows {caption}."
+    return Chart("figures", headline, finding, alt, spec)
+
+
+def _figure(name: str, value: float) -> str:
+    if isinstance(value, float) and name.endswith(("share", "rate", "coverage")):
+        return percent(value)
+    return number(value)
 
 
 def _no_chart(table: Table, _shape: Shape, _params: Mapping[str, Any], _zone: tzinfo) -> Chart:
@@ -94,5 +122,4 @@ _DRAWERS: Final = {
     "funnel": draw_funnel,
     "retention": draw_retention,
     "paths": draw_paths,
-    "figures": _figures,
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from cdesk_app.render import vega
 from cdesk_app.render.chart import Chart, Json, counted_as
-from cdesk_app.render.shape import MAX_SERIES, Shape
+from cdesk_app.render.shape import MAX_SERIES, Shape, shape_of
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import (
     change,
@@ -29,6 +30,45 @@ MAX_YEARS: Final = 200
 _EXACT: Final = 10_000
 _UNITS: Final = ("minute", "hour", "day", "week", "month", "quarter", "year")
 _UNIT_SECONDS: Final = (60, 3_600, 86_400, 604_800, 2_629_746, 7_889_238, 31_556_952)
+
+
+FEW_POINTS: Final = 3
+"""Fewer than that are no line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The series behind one value, in words and points (t, v)."""
+
+    points: list[Json]
+    step: str
+    text: str
+
+
+def trend_of(table: Table, measure: str, zone: tzinfo) -> Trend | None:
+    """The series of the column `measure` in a table over time; None where there is none, or too
+    short a one.
+
+    Raises:
+        ArtifactUnreadable, QueryTimedOut: as Table.
+    """
+    shape = shape_of(table)
+    if shape.kind != "series" or shape.by or shape.measure is None:
+        return None
+    if table.columns[shape.measure].name != measure:
+        return None
+    points, step = _over_time(table, shape, zone)
+    points = _with_gaps(points, step) if shape.additive else points
+    if len(points) < FEW_POINTS:
+        return None
+    values = [point["v"] for point in points]
+    high = max(points, key=lambda point: point["v"])
+    half = len(values) // 2
+    text = f"By {step}: highest at {number(high['v'])} ({_day(high['t'], step)})"
+    if moved := change(sum(values[:half]) / half, sum(values[-half:]) / half):
+        than = "as" if moved == "as many" else "than"
+        text += f", {moved} in the second half {than} in the first"
+    return Trend([{"t": point["t"], "v": point["v"]} for point in points], step, f"{text}.")
 
 
 def draw_series(
@@ -141,6 +181,8 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
     assert shape.time is not None
     column = table.columns[shape.time]
     name = table.sql_name(shape.time)
+    if column.type == "string":  # a day or an hour of the person's clock, as text
+        name = f"try_cast({name} as timestamp)"
     is_moment = column.type == "timestamp"
     found = table.aggregate(
         f"select approx_count_distinct({name}), cast(min({name}) as timestamp), "
@@ -152,7 +194,9 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
         return [], "day"
     if count < _EXACT:  # the estimate is good for large numbers only
         ((count,),) = table.aggregate(f"select count(distinct {name}) from source")
-    step = _step_of(low, high, int(count), is_raw=shape.kind == "events", is_date=not is_moment)
+    step = _step_of(
+        low, high, int(count), is_raw=shape.kind == "events", is_date=column.type == "date"
+    )
     value, measure = "sum(n)", "cast(1 as double)"
     earlier = "null"
     if shape.before is not None:

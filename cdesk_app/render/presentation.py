@@ -80,8 +80,12 @@ class CardPresenter:
 
         try:
             table = Table(self._store.source(answer["artifact"]["uri"]))
+            trend = answer.get("trend")
+            series = Table(self._store.source(trend["uri"])) if trend else None
             zone = zone_asked(request.params, self._settings.zone)
-            return chart_of(table, request.params, zone, sampled=bool(answer.get("sampled")))
+            return chart_of(
+                table, request.params, zone, sampled=bool(answer.get("sampled")), series=series
+            )
         except CdeskError as error:
             log.warning("an answer has no headline", extra={"facts": {"code": error.code}})
             return None

@@ -36,6 +36,7 @@ _MEAN = re.compile(
 BEFORE: Final = "_before"
 """How the column of a count ends that is of as long a time before."""
 _LONG_TEXT: Final = 60
+_CLOCK_TEXT: Final = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]( [0-2][0-9]:[0-5][0-9])?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _named(columns: Sequence[Column]) -> Shape | None:
 
 
 def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Shape:
-    times = [c for c in columns if c.type in ("timestamp", "date") and _filled(rows, c)]
+    times = [c for c in columns if _is_time(rows, c) and _filled(rows, c)]
     measures = [
         c
         for c in columns
@@ -101,7 +102,7 @@ def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Sha
         and not c.name.endswith(BEFORE)
         and _drawable(rows, c)
     ]
-    categories = [c for c in columns if _is_category(c, rows)]
+    categories = [c for c in columns if c not in times and _is_category(c, rows)]
     first = measures[0] if measures else None
     if count == 1:
         return Shape("figures") if measures else Shape("none")
@@ -174,6 +175,14 @@ def _counts(name: str) -> bool:
 
 def _key(value: Any) -> str:
     return repr(value)
+
+
+def _is_time(rows: list[list[Any]], column: Column) -> bool:
+    """Moments, dates, and texts that are days or hours of somebody's clock throughout."""
+    if column.type != "string":
+        return column.type in ("timestamp", "date")
+    values = [row[column.place] for row in rows if row[column.place] is not None]
+    return bool(values) and all(_CLOCK_TEXT.match(value) for value in values)
 
 
 def _filled(rows: list[list[Any]], column: Column) -> bool:

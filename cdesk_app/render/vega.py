@@ -477,10 +477,12 @@ def sankey(links: Sequence[Json], nodes: Sequence[Json], *, depth: int, height: 
     return {"width": WIDE, "height": height, "layer": layers}
 
 
-def figures(items: Sequence[Json]) -> Json:
-    """Big numbers beside one another. Items: x (place), big, small."""
+def figures(items: Sequence[Json], *, trend: Sequence[Json] = (), caption: str = "") -> Json:
+    """Big numbers beside one another, above a small line of the first one over time. Items: x
+    (place), big, small. Trend: t (ISO, Z), v; `caption` says what it is.
+    """
     x = {"field": "x", "type": "ordinal", "axis": None}
-    return _frame(
+    numbers = _frame(
         list(items),
         height=110,
         layer=[
@@ -504,6 +506,32 @@ def figures(items: Sequence[Json]) -> Json:
                     "limit": WIDE // max(len(items), 1) - 8,
                 },
                 "encoding": {"x": x, "text": {"field": "small", "type": "nominal"}},
+            },
+        ],
+    )
+    return {"vconcat": [numbers, _small_line(trend, caption)], "spacing": 30} if trend else numbers
+
+
+def _small_line(points: Sequence[Json], caption: str) -> Json:
+    """A line without axes, its last point marked: what matters is which way it goes."""
+    x = {"field": "t", "type": "temporal", "axis": None, "scale": {"type": "utc"}}
+    y = _quantity("v", None, axis=None, scale={"zero": True})
+    line = {"color": "$accent", "strokeWidth": 2.5}
+    last = {"type": "point", "filled": True, "size": 60, "color": "$accent", "opacity": 1}
+    words = {"type": "text", "text": caption, "align": "left", "baseline": "bottom", "dy": -8}
+    return _frame(
+        list(points),
+        height=72,
+        layer=[
+            {
+                "mark": {"type": "area", "line": line, "fillOpacity": 0.16, "color": "$accent"},
+                "encoding": {"x": x, "y": y},
+            },
+            {"data": {"values": list(points[-1:])}, "mark": last, "encoding": {"x": x, "y": y}},
+            {
+                "data": {"values": [{}]},
+                "mark": {**words, "fontSize": 12, "color": "$muted"},
+                "encoding": {"x": {"value": 0}, "y": {"value": 0}},
             },
         ],
     )
@@ -571,4 +599,6 @@ def calendar(days: Sequence[Json], *, title: str, months: Sequence[Json]) -> Jso
 
 def narrowed(spec: Json) -> Json:
     """The same chart for a phone: narrower, with fewer labels."""
+    if "vconcat" in spec:
+        return {**spec, "vconcat": [narrowed(one) for one in spec["vconcat"]]}
     return {**spec, "width": NARROW}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 import sqlite3
@@ -140,6 +141,32 @@ def test_an_answer_that_is_forgotten_still_has_its_card(site: Site) -> None:
     assert page.status == 200
     assert "no longer on record" in page.text
     assert site.get(site.part(link, "rows")).json["total"] == 30
+
+
+@pytest.mark.parametrize("whose", ["mine", "another's", "gone"])
+def test_one_value_is_shown_with_the_series_behind_it_where_that_is_ones_own(
+    site: Site, whose: str
+) -> None:
+    hours = {
+        "period_start": [DAY + timedelta(hours=n) for n in range(5)],
+        "activity_count": [1, 2, 3, 4, 30],
+    }
+    series = site.put(hours, customer=BOB if whose == "another's" else ADA)
+    if whose == "gone":
+        site.file(series).unlink()
+    id = site.put({"period_start": [DAY], "activity_count": [40]}, {**ASKED, "period": "day"})
+    trend = {"period": "hour", "query_hash": "a" * 16, "artifact_id": series}
+    with closing(open_state(site.home.state_db)) as state:
+        state.execute(
+            "update query_runs set result = json_set(result, '$.trend', json(?)) where ticket_id = ?",
+            (json.dumps(trend), id),
+        )
+    link = site.link(id)
+    words = site.get(site.part(link, "chart.json")).json
+    assert words["headline"] == "40 questions"
+    assert ("By hour: highest at 30" in words["finding"]) == (whose == "mine")
+    assert site.get(site.part(link, "chart.svg")).status == 200
+    assert "by hour, aaaaaaaaaaaaaaaa" in site.get(link).text
 
 
 # -- links

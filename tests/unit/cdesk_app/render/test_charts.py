@@ -165,6 +165,80 @@ def test_counts_are_compared_with_as_long_a_time_before(
         assert f"{before * 30} in the" in made.finding
 
 
+def one_value(**more: Any) -> dict[str, Any]:
+    return {"period_start": [DAY], "activity_count": [412], "activity_count_before": [349], **more}
+
+
+def hours(counts: list[int], **more: Any) -> dict[str, Any]:
+    moments = days(len(counts), timedelta(hours=1))
+    return {"period_start": moments, "activity_count": counts, **more}
+
+
+def with_series(write: Write, row: dict[str, Any], series: dict[str, Any]) -> Chart:
+    asked = {"activity": "cdesk.user_asked", "period": "day"}
+    table = Table(write(series))
+    return chart_of(Table(write(row)), asked, ZoneInfo("Europe/Berlin"), series=table)
+
+
+def test_one_value_is_a_big_number_with_its_trend_and_a_small_line(
+    write: Write, painter: Painter
+) -> None:
+    made = with_series(write, one_value(), hours([1, 2, 3, 4, 9, 5]))
+    assert made.kind == "figures"
+    assert made.headline == "412 questions, 18 % more than the time before"
+    assert made.finding == (
+        "349 the time before. By hour: highest at 9 (5 Jan 05:00), "
+        "200 % more in the second half than in the first."
+    )
+    assert "A small line shows activity count by hour." in made.alt
+    assert made.spec is not None
+    numbers, line = made.spec["vconcat"]
+    assert [one["big"] for one in numbers["data"]["values"]] == ["412"]
+    assert [point["v"] for point in line["data"]["values"]] == [1, 2, 3, 4, 9, 5]
+    assert line["data"]["values"][0]["t"] == "2026-01-05T01:00:00", "the person's clock"
+    wide, narrow = (painter.svg(made.spec, "light", narrow=one) for one in (False, True))
+    assert width(narrow) < width(wide)
+    assert painter.svg(made.spec, "dark") != wide
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        hours([412]),
+        hours([206, 206]),
+        {"period_start": days(9), "session_count": list(range(9))},
+        {"model": ["a", "b", "c"], "activity_count": [1, 2, 3]},
+        {
+            "period_start": pa.array([], pa.timestamp("us")),
+            "activity_count": pa.array([], pa.int64()),
+        },
+        hours([1, 2, 3, 4], name=["a", "b", "a", "b"]) | {"period_start": [DAY, DAY] * 2},
+    ],
+    ids=["one point", "two", "another measure", "no time", "no row", "several lines"],
+)
+def test_one_value_without_a_series_behind_it_has_no_line(
+    series: dict[str, Any], write: Write
+) -> None:
+    made = with_series(write, one_value(), series)
+    assert made.headline == "412 questions, 18 % more than the time before"
+    assert made.finding == "349 the time before."
+    assert made.spec is not None
+    assert "vconcat" not in made.spec
+
+
+def test_days_and_hours_as_text_are_a_time(write: Write) -> None:
+    """Of the person's clock already: no zone moves them."""
+    by_day = {"period_start": [f"2026-01-{n:02}" for n in range(20, 0, -1)], "tokens": range(20)}
+    made = chart(write(by_day), zone="Asia/Tokyo")
+    assert made.kind == "series"
+    assert made.headline.startswith("190 tokens in 20 days")
+    assert "19 (1 Jan 2026)" in made.finding
+    by_hour = {"period_start": [f"2026-01-05 {n:02}:00" for n in range(9)], "tokens": range(9)}
+    assert chart(write(by_hour)).headline.startswith("36 tokens in 9 hours")
+    mixed = {"session": ["2026-01-05", "b", "c"], "tokens": [3, 2, 1]}
+    assert chart(write(mixed)).kind == "bars"
+
+
 def test_a_day_without_a_row_counts_as_zero(write: Write) -> None:
     gaps = [day for n, day in enumerate(days(10)) if n not in (3, 4)]
     made = chart(write({"day": gaps, "activity_count": [7] * 8}))
