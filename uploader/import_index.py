@@ -2,7 +2,9 @@
 
 Only a help: the warehouse removes duplicates by id whatever the index says. So it may forget, but
 it never claims that a record is there when it is not: an import counts only while each of its queue
-files still waits in the queue or has landed.
+files still waits in the queue or has landed. An index that is lost is made anew of what waits and
+what has landed (`Earlier`): without it a record that was revised would come in once more as it is
+now, under an id that has another content (`id_conflict`).
 """
 
 from __future__ import annotations
@@ -17,12 +19,17 @@ from typing import Final, Literal
 
 import orjson
 
-from cdesk.contract.records import Record
+from cdesk.contract.records import Record, without_credentials
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import make_private_file
 
 Exists = Callable[[Sequence[str]], Iterable[str]]
 """Logical queue file names → those of them that wait in the queue or have landed."""
+
+Earlier = Callable[[], Iterable[tuple[str, Record]]]
+"""(logical queue file name, record) of all that earlier imports of exports brought in, revisions
+behind events.
+"""
 
 _SCHEMA: Final = """
 create table if not exists imports (import_id integer primary key);
@@ -53,6 +60,15 @@ def content_hash(record: Record) -> bytes:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
 
+def as_told(record: Record) -> Record:
+    """A revision as the event that its source told; any other record as it is."""
+    if record["kind"] != "revision":
+        return record
+    told = {**record, "kind": "event", "id": record["replaces"]}
+    del told["replaces"], told["revision"]
+    return told
+
+
 class ImportIndex:
     """The index during one import, which is one transaction; a second import waits for it up to
     `timeout_seconds`.
@@ -61,14 +77,22 @@ class ImportIndex:
         StateDirectoryError: the file cannot be used, or another import holds it.
     """
 
-    def __init__(self, path: Path, *, exists: Exists, timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        exists: Exists,
+        earlier: Earlier = tuple,
+        timeout_seconds: float = 10.0,
+    ) -> None:
         self._path = path
         self._connection = self._open(timeout_seconds)
         try:
             with self._guard():
                 self._forget_lost(exists)
-                cursor = self._connection.execute("insert into imports default values")
-                self._import_id = cursor.lastrowid
+                if not self._connection.execute("select 1 from imports limit 1").fetchone():
+                    self._restore(earlier())
+                self._import_id = self._new_import()
         except BaseException:
             self._connection.close()
             raise
@@ -83,6 +107,10 @@ class ImportIndex:
             ).fetchall()
             first = next((row[1] for row in noted if row[2]), None)
             of_export = source == first == "claude_export"
+            if noted and content not in {row[0] for row in noted}:
+                # The index may have been made anew of what was written.
+                written = content_hash(dict(without_credentials(record["kind"], record)))
+                content = written if written in {row[0] for row in noted} else content
             if any(known == content for known, _, _ in noted):
                 is_first = (content, 1) in {(row[0], row[2]) for row in noted}
                 return "known" if is_first or of_export else "noted"
@@ -94,6 +122,31 @@ class ImportIndex:
         if not noted:
             return "new"
         return "changed" if of_export else "conflict"
+
+    def _new_import(self) -> int:
+        cursor = self._connection.execute("insert into imports default values")
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _restore(self, earlier: Iterable[tuple[str, Record]]) -> None:
+        """Note what each file of earlier imports holds, as if this index had seen it come."""
+        imports: dict[str, int] = {}
+        for source_file, record in earlier:
+            import_id = imports.get(source_file)
+            if import_id is None:
+                import_id = imports[source_file] = self._new_import()
+                self._connection.execute(
+                    "insert into files (source_file, import_id) values (?, ?)",
+                    (source_file, import_id),
+                )
+            told = as_told(record)
+            key = (uuid.UUID(told["id"]).bytes, told["kind"])
+            self._connection.execute(
+                "insert or ignore into records (id, kind, content, source, is_first, import_id) "
+                "select ?1, ?2, ?3, ?4, not exists "
+                "(select 1 from records where id = ?1 and kind = ?2), ?5",
+                (*key, content_hash(told), "claude_export", import_id),
+            )
 
     def revision(self, record: Record) -> int:
         """How many other contents than its first were noted for the record, the latest included:

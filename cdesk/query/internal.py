@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,27 @@ class Rows:
 
     columns: list[str]
     rows: list[dict[str, Any]]
+
+
+def each_row(
+    warehouse: Warehouse,
+    template: Template,
+    params: Mapping[str, Any],
+    caller: Caller,
+    *,
+    query_tag: str,
+    timeout_seconds: float,
+) -> Iterator[dict[str, Any]]:
+    """As `read_rows`, one row after the other: memory holds a batch."""
+    checked = template.check_params(params)
+    with warehouse.run_template(
+        template,
+        template.bind(checked, customer=caller.customer, is_analyst=caller.is_analyst),
+        query_tag=query_tag,
+        timeout_seconds=timeout_seconds,
+    ) as outcome:
+        for batch in outcome.batches:
+            yield from batch.to_pylist()
 
 
 def read_rows(

@@ -46,8 +46,11 @@ def run(args: Namespace) -> int:
     from contextlib import closing
     from dataclasses import asdict
 
+    from cdesk.core.identity import local_caller
     from cdesk.core.wake import WakeSender
+    from cdesk.state.catalog import open_catalog
     from cdesk.warehouse.factory import open_warehouse
+    from uploader.earlier_imports import landed_records
     from uploader.sources.history import import_file
 
     settings, home = settings_and_home()
@@ -69,6 +72,7 @@ def run(args: Namespace) -> int:
             home=home,
             customer=settings.customer,
             landed=warehouse.positions,
+            earlier=lambda: landed_records(warehouse, open_catalog(home), local_caller(settings)),
             include_text=args.include_text,
             skip_bad=args.skip_bad,
             progress=show,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,13 @@ from cdesk.core.clock import IdSource
 from cdesk.core.errors import StateDirectoryError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.cli.main import main
 from tests.declared import assert_declared
 from uploader.import_index import ImportIndex
 from uploader.sources.claude_export import fit_text
 from uploader.sources.history import ImportRefused, ImportReport, import_file, parsed
+from uploader.uploader import Uploader
 
 SECRET = "the launch codes are 0000"
 
@@ -803,6 +808,70 @@ def test_an_export_that_says_more_than_before_is_brought_up_to_date_in_its_place
     assert renamed.revised == 1
     (last,) = [record for record in queued(state_home) if record not in after]
     assert (last["revision"], last["activity"]) == (2, "cdesk.session_started")
+
+
+def test_an_index_that_is_lost_is_made_anew_of_what_waits_and_what_has_landed(
+    run: Any, state_home: StateDirectory
+) -> None:
+    """Else each record that was revised would come in again, under an id with other content."""
+    key = "AKIA" + "Q7RZT2LMXK4WJ6VB"  # a credential is written as what it was
+    conversation = exported()
+    conversation["chat_messages"][0]["content"][0]["text"] += f" {key}"
+    run([conversation])
+    run([conversation], include_text=True)
+    conversation["name"] = "Renamed"
+    assert run([conversation], include_text=True).revised == 1
+    before = queued(state_home)
+    waiting = {path.name: path.read_bytes() for path in state_home.queue.iterdir()}
+    assert key.encode() not in b"".join(waiting.values())
+
+    def landed(names: Sequence[str]) -> Mapping[str, int]:
+        return dict.fromkeys(waiting.keys() & set(names), 0)
+
+    def earlier() -> list[tuple[str, Record]]:
+        found = [(name, parse_line(line)) for name in waiting for line in lines_of(waiting[name])]
+        return sorted(found, key=lambda one: one[1]["kind"])
+
+    for options in ({}, {"landed": landed, "earlier": earlier}):
+        state_home.import_index.unlink()
+        for include_text in (True, False, True):
+            report = run([conversation], include_text=include_text, **options)
+            assert (report.added, report.revised, report.conflicts) == (0, 0, 0)
+        for path in state_home.queue.iterdir():
+            path.unlink()
+    conversation["name"] = "Renamed again"
+    report = run([conversation], include_text=True, **options)
+    assert (report.added, report.revised, report.conflicts) == (0, 1, 0)
+    [revision] = queued(state_home)
+    numbers = [one["revision"] for one in before if one.get("replaces") == revision["replaces"]]
+    assert revision["revision"] == max(numbers) + 1
+
+
+def lines_of(data: bytes) -> list[bytes]:
+    return data.splitlines(keepends=True)
+
+
+def test_after_a_lost_index_the_same_export_is_nothing_new_by_the_warehouses_word(
+    first_round: Path,
+    state_home: StateDirectory,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(first_round, state_home.root, dirs_exist_ok=True)
+    source = tmp_path / "conversations.json"
+    source.write_text(json.dumps([exported()]), encoding="utf-8")
+    for options in ((), ("--include-text",)):
+        assert main(["import", str(source), *options]) == 0
+        with (
+            closing(DuckDBWarehouse(state_home.warehouse)) as warehouse,
+            closing(Uploader(state_home, warehouse)) as uploader,
+        ):
+            assert uploader.drain().landed
+    state_home.import_index.unlink()
+    capsys.readouterr()
+    assert main(["import", str(source), "--include-text"]) == 0
+    assert capsys.readouterr().out.startswith("Nothing new of 1 conversations: 6 records")
+    assert not list(state_home.queue.glob("*.ndjson"))
 
 
 def test_what_an_export_changed_without_its_texts_stays_as_it_was(

@@ -331,10 +331,14 @@ def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
             environment(runtime.environment, wheel, "worker")
             runtime.mark_ready()
             installing.release()
-            await until(client, lambda context: home.catalog.exists() and not context["stale"])
+            asked = {"template": "activity_by_period"}
+            assert (await call(client, "submit_query", **asked))["status"] == "setting_up"
+            await until(client, lambda context: not context["stale"])
             params = {"activity": "cdesk.user_asked", "days_back": 1}
             query = {"template": "activity_by_period", "params": params}
-            ticket = await call(client, "submit_query", **query)
+            while (ticket := await call(client, "submit_query", **query))["status"] != "queued":
+                assert ticket["status"] == "setting_up", ticket
+                await asyncio.sleep(0.2)
             answer: dict[str, Any] = {"status": "queued"}
             while answer["status"] in ("queued", "running"):
                 answer = await call(
@@ -422,13 +426,17 @@ def test_the_bundle_starts_by_its_manifest_and_sets_its_worker_up(
             deadline = time.monotonic() + 600
             while True:
                 context = (await client.call_tool("get_context", {})).structured_content or {}
-                if not context["stale"] and home.catalog.exists():
+                if not context["stale"]:
                     break
                 assert "failed" not in context["stale_reason"], context
                 assert time.monotonic() < deadline, context
                 await asyncio.sleep(1)
-            ticket = await client.call_tool("submit_query", {"template": "activity_counts"})
-            wait = {"ticket_id": (ticket.structured_content or {})["ticket_id"], "wait_seconds": 20}
+            ticket: dict[str, Any] = {"status": "setting_up"}
+            while ticket["status"] == "setting_up":
+                asked = await client.call_tool("submit_query", {"template": "activity_counts"})
+                ticket = asked.structured_content or {}
+                await asyncio.sleep(0.2)
+            wait = {"ticket_id": ticket["ticket_id"], "wait_seconds": 20}
             answer: dict[str, Any] = {"status": "queued"}
             while answer["status"] in ("queued", "running"):
                 answer = (await client.call_tool("get_result", wait)).structured_content or {}

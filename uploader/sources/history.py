@@ -13,12 +13,12 @@ import shutil
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Literal
 
@@ -32,6 +32,7 @@ from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
+from uploader.earlier_imports import waiting_records
 from uploader.import_index import ImportIndex, Standing
 from uploader.sources.claude_export import Tally, conversation_records, is_conversation
 from uploader.sources.export_extras import (
@@ -119,6 +120,7 @@ def import_file(
     home: StateDirectory,
     customer: str,
     landed: Landed,
+    earlier: Callable[[], Iterable[tuple[str, Record]]] = tuple,
     include_text: bool = False,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -130,6 +132,9 @@ def import_file(
     an NDJSON file that are no record, or that this system alone may write, are left out, without it
     they refuse the whole file.
 
+    `earlier` is asked for what exports brought in, as (logical queue file name, record), where this
+    directory has no note of any.
+
     Raises:
         ImportRefused: the file cannot be read, has another shape, or holds bad lines; nothing was
         imported. StateDirectoryError, QueueWriteError: the records could not be stored; nothing was
@@ -140,7 +145,11 @@ def import_file(
     with (
         _open_source(path, progress or _no_progress) as source,
         closing(
-            ImportIndex(home.import_index, exists=partial(_existing, home.queue, landed))
+            ImportIndex(
+                home.import_index,
+                exists=partial(_existing, home.queue, landed),
+                earlier=lambda: chain(earlier(), waiting_records(home)),
+            )
         ) as index,
         _emptied(folder),  # under the index's lock: one import at a time
     ):

@@ -86,6 +86,7 @@ def test_a_template_that_only_repeats_declares_no_evidence(original: Built) -> N
     assert silent >= {
         "artifact",
         "feature_values",
+        "imported_records",
         "insights",
         "insight_history",
         "provenance",

@@ -1,0 +1,25 @@
+{#
+    Each with its whole payload: what an import compares with before it writes a record again. By
+    kind, so that a revision comes behind the event that it is about.
+#}
+with
+
+imported as (
+
+    select
+        kind,
+        id,
+        source_file,
+        source_offset,
+        landed_at,
+        payload
+    from {{ source('cdesk', 'landing') }}
+    where
+        kind in ('event', 'insight', 'revision')
+        and {{ cdesk.json_string('payload', 'source_system') }} = 'claude_export'
+        and {{ cdesk.json_string('payload', 'customer') }} = {{ cdesk.bind('customer') }}
+
+)
+
+select * from imported
+order by kind, landed_at, source_file, source_offset
