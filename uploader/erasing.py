@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import os
 import re
 import shutil
@@ -41,6 +42,7 @@ def spellings(customer: str) -> tuple[bytes, ...]:
     """How a customer may stand in a file: as it is, and as JSON writes it."""
     escaped = customer.encode("unicode_escape")
     texts = {customer.encode(), orjson.dumps(customer)[1:-1], escaped}
+    texts.add(json.dumps(customer)[1:-1].encode())  # as who writes ASCII alone has it
     texts.add(re.sub(rb"\\x([0-9a-f]{2})", rb"\\u00\1", escaped))
     return tuple(sorted(texts))
 

@@ -212,6 +212,9 @@ class LocalArtifacts:
             return False
         return True
 
+    def purge(self, uri: str) -> bool:
+        return self.remove(uri)
+
     def artifact_ids(self, customer: str | None = None) -> Iterator[tuple[str, str]]:
         """(artifact_id, URI) of every stored result, or of one customer's."""
         only = None if customer is None else customer_key(customer)

@@ -235,6 +235,17 @@ class S3Artifacts:
             self._copy_of(key).unlink(missing_ok=True)
         return True
 
+    def purge(self, uri: str) -> bool:
+        if not uri.startswith("s3://"):
+            return self._local.purge(uri)
+        try:
+            key = self._key_of(uri)
+        except NotFound:
+            return False
+        with contextlib.suppress(OSError):
+            self._copy_of(key).unlink(missing_ok=True)
+        return self._delete_versions(key) > 0
+
     def artifact_ids(self, customer: str | None = None) -> Iterator[tuple[str, str]]:
         """(artifact_id, URI) of every stored result, or of one customer's, those in the state
         directory first.
@@ -270,13 +281,7 @@ class S3Artifacts:
         key = customer_key(customer)
         removed = self._local.erase(customer) + erase_folder(self._cache, customer)
         prefix = f"{self._prefix}{key}/"
-        versions = self._client.get_paginator("list_object_versions").paginate(
-            Bucket=self._bucket, Prefix=prefix
-        )
-        for page in self._asked(versions):
-            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                self._delete(one["Key"], one["VersionId"])
-                removed += 1
+        removed += self._delete_versions(prefix)
         uploads = self._client.get_paginator("list_multipart_uploads").paginate(
             Bucket=self._bucket, Prefix=prefix
         )
@@ -430,6 +435,18 @@ class S3Artifacts:
                 if time.time() - path.stat().st_mtime > ABANDONED.total_seconds():
                     path.unlink()
                     removed += 1
+        return removed
+
+    def _delete_versions(self, prefix: str) -> int:
+        """Delete every version of the objects whose keys begin so; how many versions."""
+        versions = self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self._bucket, Prefix=prefix
+        )
+        removed = 0
+        for page in self._asked(versions):
+            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                self._delete(one["Key"], one["VersionId"])
+                removed += 1
         return removed
 
     def _delete(self, key: str, version: str) -> None:

@@ -77,6 +77,13 @@ class ArtifactStore(Protocol):
     def remove(self, uri: str) -> bool:
         """Whether there was a result, and it is gone."""
 
+    def purge(self, uri: str) -> bool:
+        """As `remove`, with every version that the store keeps.
+
+        Raises:
+            ArtifactStoreError: one cannot be removed.
+        """
+
     def artifact_ids(self, customer: str | None = None) -> Iterator[tuple[str, str]]:
         """(artifact_id, URI) of every stored result, or of one customer's."""
 

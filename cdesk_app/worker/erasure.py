@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import logging
 import os
 import re
@@ -25,12 +26,12 @@ import orjson
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import erase_folder
 from cdesk.artifacts.ranges import Source, opened
+from cdesk.artifacts.records import is_held
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import (
-    ArtifactStoreError,
     ArtifactUnreadable,
     BuildError,
     InvalidField,
@@ -41,6 +42,7 @@ from cdesk.core.errors import (
 from cdesk.core.home import StateDirectory, write_private
 from cdesk.core.identity import customer_key
 from cdesk.core.locks import FileLock
+from cdesk.state.database import open_state
 from cdesk.state.erasing import (
     erase_access,
     erase_capture,
@@ -50,6 +52,7 @@ from cdesk.state.erasing import (
 )
 from cdesk_app.worker.dbt.build import Builder
 from cdesk_app.worker.dbt.project import dbt_environment, locate_project
+from uploader.backlog import HistoryBacklog
 from uploader.erasing import erase_log, erase_queue, spellings
 
 logger = logging.getLogger(__name__)
@@ -161,24 +164,28 @@ def erase_customer(
         _note(home, others)
         raise
     _note(home, others)
-    report.left = list(_naming(home, customer))
+    report.left += _naming(home, customer)
     if local_only:
         report.left.append("the warehouse: dbt run-operation erase takes it out there")
     return report
 
 
-def finish_erasures(settings: Settings, home: StateDirectory) -> None:
+def finish_erasures(
+    settings: Settings, home: StateDirectory, *, builder: Builder | None = None
+) -> list[ErasureReport]:
     """Go on with what has begun. The caller holds the worker's lock.
 
     Raises:
         CdeskError: it cannot be ended now; nothing may land before.
     """
+    reports = []
     for one in pending_erasures(home):
         logger.warning("erasure goes on", extra={"facts": {"since": one.erased_at}})
         try:
-            erase_customer(settings, home, one.customer)
+            reports.append(erase_customer(settings, home, one.customer, builder=builder))
         except LegalHold as error:
             logger.error("erasure given up", extra={"facts": {"code": error.code}})
+    return reports
 
 
 class _Erasure:
@@ -242,12 +249,14 @@ class _Erasure:
             lock.claim(os.urandom(16))  # whoever drains next asks the warehouse what has landed
             try:
                 erased = erase_queue(self._home.queue, self._customer)
+                waiting = erase_queue(HistoryBacklog(self._home).folder, self._customer)
             except OSError as error:
                 raise StateDirectoryError(
                     f"{error.filename} cannot be cleaned ({error.strerror}); mend its permissions"
                 ) from None
         self._changed = erased.files
         self._report.count("queue lines", erased.lines)
+        self._report.count("lines of histories that wait", waiting.lines)
         for suffix in ("", "-journal", "-wal", "-shm"):
             path = self._home.import_index.with_name(self._home.import_index.name + suffix)
             self._report.count("import index", int(path.exists() and not suffix))
@@ -261,21 +270,31 @@ class _Erasure:
             self._report.count("pages and charts", erase_folder(folder, self._customer))
 
     def _results_of_others(self, store: ArtifactStore) -> int:
-        """Remove the stored results of analysts in which the customer stands."""
+        """Remove the stored results of analysts in which the customer stands, and damaged ones: of
+        these nobody can tell. One under legal hold stays, and is named.
+        """
         removed = 0
         for artifact_id, uri in list(store.artifact_ids()):
             try:
                 names = _names(store.source(uri), self._customer)
-            except ArtifactUnreadable:
-                names = True  # nobody can tell whose rows it holds, or show it to its owner
-            except (NotFound, ArtifactStoreError):
+            except NotFound:
                 continue
-            if names and store.remove(uri):
-                removed += 1
-                for folder in self._home.charts.glob("*"):
-                    for path in folder.glob(f"{artifact_id}*"):
-                        path.unlink(missing_ok=True)
+            except ArtifactUnreadable:
+                names = True
+            if not names:
+                continue
+            if self._is_held(uri):
+                self._report.left.append(f"result {artifact_id} of somebody else, under legal hold")
+                continue
+            removed += store.purge(uri)
+            for folder in self._home.charts.glob("*"):
+                for path in folder.glob(f"{artifact_id}*"):
+                    path.unlink(missing_ok=True)
         return removed
+
+    def _is_held(self, uri: str) -> bool:
+        with contextlib.closing(open_state(self._home.state_db)) as state:
+            return is_held(state, uri)
 
     def _state(self) -> None:
         home, customer = self._home, self._customer
@@ -285,8 +304,10 @@ class _Erasure:
                 if path.is_file():
                     path.unlink()
                     self._report.count("damaged copies", 1)
-        # The running worker's copy for questions: the next question makes it anew.
-        shutil.rmtree(home.copies, ignore_errors=True)
+        # The running worker's copy for questions: the next question makes it anew. And what the
+        # engine put out of memory, where its process was killed.
+        for folder in (home.copies, home.warehouse.with_suffix(".duckdb.tmp")):
+            shutil.rmtree(folder, ignore_errors=True)
         self._report.count("contexts in the snapshot", erase_snapshot(home.context_db, customer))
         self._report.count("tokens and sessions", erase_access(home.access_db, customer))
         if customer == self._settings.customer:  # whose histories are captured here
@@ -321,20 +342,33 @@ def _note(home: StateDirectory, pending: list[Pending]) -> None:
 
 
 def _names(content: Source, customer: str) -> bool:
-    """Whether a value of a Parquet file names the customer. Raises ArtifactUnreadable."""
+    """Whether a value of a Parquet file names the customer, as text or within one of JSON.
+
+    Raises:
+        ArtifactUnreadable: it is damaged.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import parquet
 
-    from cdesk.artifacts.formats import readable
-
-    with readable(), parquet.ParquetFile(opened(content)) as file:
-        for batch in file.iter_batches(batch_size=65_536):
-            for column in batch.columns:
-                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                    found = pc.any(pc.match_substring(column, customer)).as_py()
+    texts = [text.decode() for text in spellings(customer)]
+    try:
+        with parquet.ParquetFile(opened(content)) as file:
+            for batch in file.iter_batches(batch_size=65_536):
+                for column in batch.columns:
+                    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                        found = any(
+                            pc.any(pc.match_substring(column, text)).as_py() for text in texts
+                        )
+                    elif pa.types.is_primitive(column.type):
+                        continue
+                    else:
+                        shown = json.dumps(column.to_pylist(), default=str, ensure_ascii=False)
+                        found = any(text in shown for text in texts)
                     if found:
                         return True
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactUnreadable(f"a stored result is damaged ({type(error).__name__})") from None
     return False
 
 

@@ -287,6 +287,27 @@ def test_what_was_removed_is_gone(client: Any, tmp_path: Path) -> None:
         artifacts.path(uri)
 
 
+def test_an_erasure_leaves_no_version_of_a_result(client: Any, tmp_path: Path) -> None:
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+    def versions() -> int:
+        found = client.list_object_versions(Bucket=BUCKET)
+        return len(found.get("Versions", [])) + len(found.get("DeleteMarkers", []))
+
+    artifacts = store(client, tmp_path)
+    of_ada, of_bob = put(artifacts), put(artifacts, id=f"{ID[:-1]}2", customer="bob")
+    removed = put(artifacts, rows=11, id=f"{ID[:-1]}3")
+    assert artifacts.remove(removed)
+    assert versions() == 4, "a version that was removed is still there, under its marker"
+    assert artifacts.erase("ada") >= 3, "and what lay in the cache"
+    assert versions() == 1
+    assert not artifacts.exists(of_ada)
+    assert artifacts.path(of_bob).exists(), "fetched, and kept in the cache"
+    assert artifacts.purge(of_bob)
+    assert versions() == 0
+    assert list((tmp_path / "cache").rglob("*.parquet")) == []
+
+
 @pytest.mark.parametrize(
     "uri",
     [

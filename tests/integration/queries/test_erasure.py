@@ -8,12 +8,12 @@ import contextlib
 import gzip
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from landing_table import event
 
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.errors import LegalHold
@@ -22,8 +22,9 @@ from cdesk.queue.writer import QueueWriter
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import SnapshotReader
-from cdesk_app.worker.erasure import ErasureReport, erase_customer, pending_erasures
+from cdesk_app.worker.erasure import erase_customer, finish_erasures, pending_erasures
 from tests.integration.queries.conftest import ADA, BOB, SECRET, Built, CallerRecorder, Living
+from uploader.backlog import BacklogWriter
 
 MARKS = (SECRET.encode(), BOB.customer.encode(), customer_key(BOB.customer).encode())
 
@@ -86,6 +87,12 @@ def scatter(built: Built) -> QueueWriter:
     with contextlib.closing(AccessStore(home.access_db)) as access:
         now = format_ts(time.time_ns())
         access.add_tokens([BOB.customer], expires_at=None, now=now)
+    waiting = BacklogWriter(home)
+    waiting.write([event(customer=ADA.customer)[1], event(customer=BOB.customer)[1]])
+    waiting.close()
+    spilled = home.root / "warehouse.duckdb.tmp"
+    spilled.mkdir()
+    (spilled / "duckdb_temp_block-1.block").write_bytes(SECRET.encode())
     for name in ("worker.log", "state.db.damaged-1", "dbt/logs/dbt.log"):
         with (home.root / name).open("ab") as file:
             file.write(b"a line\nabout bob@example.com\n")
@@ -115,15 +122,10 @@ def test_an_erasure_that_died_goes_on_and_leaves_no_byte(living: Living) -> None
         if step == "results":
             raise Died
 
-    def erase(tell: Callable[[str], None] = lambda _: None) -> ErasureReport:
-        return erase_customer(
-            living.settings, home, BOB.customer, builder=pipeline._builder, tell=tell
-        )
-
     with pytest.raises(Died):
-        erase(die)
+        erase_customer(living.settings, home, BOB.customer, builder=pipeline._builder, tell=die)
     (begun,) = pending_erasures(home)
-    report = erase()
+    (report,) = finish_erasures(living.settings, home, builder=pipeline._builder)
     assert (report.erased_at, report.left) == (begun.erased_at, [])
     assert report.counts["results of others"] >= 1
     assert pending_erasures(home) == []

@@ -1,0 +1,117 @@
+"""What an erasure does to files alone: whatever names the customer goes, held results stay and are
+named, and no worker begins while one is under way that cannot be read.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from landing_table import event
+
+from cdesk.artifacts.local import LocalArtifacts
+from cdesk.artifacts.records import Artifact, keep_artifact
+from cdesk.core.clock import IdSource
+from cdesk.core.config import Settings
+from cdesk.core.errors import StateDirectoryError
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
+from cdesk_app.worker.erasure import ErasureReport, erase_customer
+from cdesk_app.worker.main import run, run_once
+from uploader.backlog import BacklogWriter
+
+ADA = "ada@example.com"
+LEAVER = 'o\'leaver "x\\y" é'
+SHOWN = '{"customer": "o\'leaver \\"x\\\\y\\" \\u00e9"}'
+TABLES = {
+    "text": {"customer": [ADA, LEAVER]},
+    "text of JSON": {"params": ["{}", SHOWN]},
+    "lists": {"customers": [[ADA], [ADA, LEAVER]]},
+    "nobody": {"customer": [ADA], "n": [1]},
+}
+
+
+def settings(home: StateDirectory) -> Settings:
+    return Settings(home=home.root, customer=ADA, worker="off")
+
+
+def erase(home: StateDirectory) -> ErasureReport:
+    return erase_customer(settings(home), home, LEAVER, local_only=True)
+
+
+def put(home: StateDirectory, table: dict[str, list[object]]) -> str:
+    """A result of an analyst; its URI."""
+    with LocalArtifacts(home.artifacts).write(ADA, IdSource().uuid7()) as draft:
+        pq.write_table(pa.table(table), draft.path)
+    return draft.uri
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_a_result_of_somebody_else_goes_where_the_customer_stands_in_it(
+    state_home: StateDirectory, what: str
+) -> None:
+    uri = put(state_home, TABLES[what])
+    report = erase(state_home)
+    gone = what != "nobody"
+    assert LocalArtifacts(state_home.artifacts).exists(uri) != gone
+    assert report.counts["results of others"] == int(gone)
+
+
+def test_a_damaged_result_goes_since_nobody_can_tell_whose_rows_it_holds(
+    state_home: StateDirectory,
+) -> None:
+    uri = put(state_home, TABLES["nobody"])
+    (path,) = state_home.artifacts.rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    assert erase(state_home).counts["results of others"] == 1
+    assert not LocalArtifacts(state_home.artifacts).exists(uri)
+
+
+def test_a_held_result_of_somebody_else_stays_and_is_named(state_home: StateDirectory) -> None:
+    uri = put(state_home, TABLES["text"])
+    id = uri.rpartition("/")[2][:36]
+    held = Artifact(
+        artifact_id=id,
+        customer=ADA,
+        uri=uri,
+        format="parquet",
+        query_hash="0" * 16,
+        rows=2,
+        bytes=1,
+        sampled=False,
+        created_at="2026-01-01T00:00:00.000000Z",
+        expires_at="2026-02-01T00:00:00.000000Z",
+        legal_hold=True,
+    )
+    with closing(open_state(state_home.state_db)) as state:
+        keep_artifact(state, held)
+    report = erase(state_home)
+    assert LocalArtifacts(state_home.artifacts).exists(uri)
+    assert f"result {id} of somebody else, under legal hold" in report.left
+
+
+def test_what_waits_in_the_backlog_and_what_the_engine_spilled_goes(
+    state_home: StateDirectory,
+) -> None:
+    waiting = BacklogWriter(state_home)
+    of_ada = event(customer=ADA)[1]
+    waiting.write([event(customer=LEAVER)[1], of_ada])
+    waiting.close()
+    spilled = state_home.root / "warehouse.duckdb.tmp" / "duckdb_temp_block-1.block"
+    spilled.parent.mkdir()
+    spilled.write_bytes(LEAVER.encode())
+    assert erase(state_home).counts["lines of histories that wait"] == 1
+    (left,) = (state_home.root / "backlog").glob("*.ndjson")
+    assert left.read_bytes().split() == of_ada.split()
+    assert not spilled.exists()
+
+
+def test_nothing_runs_while_it_cannot_be_told_who_is_being_erased(
+    state_home: StateDirectory,
+) -> None:
+    state_home.erasing.write_bytes(b"[{")
+    for start in (run_once, run):
+        with pytest.raises(StateDirectoryError, match=r"erasing\.json cannot be read"):
+            start(settings(state_home))
