@@ -15,9 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
 _PIN: Final = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)(?:\s*;.*)?\Z")
 _AUDIT_SECONDS: Final = 300
+NO_DATA: Final = "no advisories: their data could not be had"
 _FREE: Final = re.compile(
     r"apache|\bmit\b|bsd|isc|python|psf|mozilla|mpl|unlicense|public domain|zlib|zpl|hpnd|cc0|"
     r"0bsd|matplotlib|lgpl|lesser general|artistic",
@@ -70,25 +73,42 @@ def problems_of(pinned: dict[str, str]) -> list[str]:
 
 
 def advisories(lock: Path) -> tuple[str, list[str]]:
-    """What pip-audit says: evidence in a line, and what it found."""
+    """What pip-audit says: evidence in a line, and what it found. What it could not ask about is no
+    evidence, though it ends well over it.
+    """
     if find_spec("pip_audit") is None:
         return "no advisories: pip-audit is not installed", []
     words = ["-r", str(lock), "--no-deps", "--disable-pip", "--progress-spinner", "off"]
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "pip_audit", *words],
+            [sys.executable, "-m", "pip_audit", *words, "--format", "json"],
             capture_output=True,
             text=True,
             timeout=_AUDIT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "no advisories: their data could not be had", []
-    if ended.returncode == 0:
-        return "pip-audit knows of no vulnerability", []
-    if "Found" in ended.stderr and "vulnerab" in ended.stderr:
-        return "pip-audit found vulnerabilities", ended.stdout.splitlines()[:20]
-    return "no advisories: their data could not be had", []
+        return NO_DATA, []
+    return read_audit(ended.stdout)
+
+
+def read_audit(text: str) -> tuple[str, list[str]]:
+    """Of what pip-audit prints as JSON: as `advisories`."""
+    try:
+        dependencies = orjson.loads(text)["dependencies"]
+        asked = [one for one in dependencies if "vulns" in one]
+        found = [
+            f"{one['name']} {one['version']}: {vulnerability['id']}, fixed in "
+            f"{', '.join(vulnerability['fix_versions']) or 'no version'}"
+            for one in asked
+            for vulnerability in one["vulns"]
+        ]
+    except (ValueError, KeyError, TypeError):
+        return NO_DATA, []
+    if not asked:
+        return NO_DATA, []
+    told = f"pip-audit has asked about {len(asked):,} of {len(dependencies):,} packages"
+    return f"{told}; vulnerabilities: {len(found):,}", found
 
 
 def main() -> int:

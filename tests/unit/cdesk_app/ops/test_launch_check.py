@@ -11,7 +11,7 @@ import pytest
 
 from cdesk.core.clock import format_ts
 from cdesk_app.ops.launch_check import Machine, Ran, Verdict, is_go, judge, report, run_check
-from cdesk_app.ops.launch_check_dependencies import pins
+from cdesk_app.ops.launch_check_dependencies import NO_DATA, pins, read_audit
 from cdesk_app.ops.launch_check_points import (
     LIVE,
     POINTS,
@@ -186,3 +186,15 @@ def test_a_lock_with_a_loose_pin_is_told() -> None:
     found, loose = pins("a==1.0\n# b\nc==2; sys_platform == 'win32'\nd>=3\n")
     assert found == {"a": "1.0", "c": "2"}
     assert loose == ["d>=3"]
+
+
+def test_an_audit_that_could_ask_about_nothing_is_no_evidence() -> None:
+    skipped = {"name": "a", "skip_reason": "not found"}
+    sound = {"name": "b", "version": "1.0", "vulns": []}
+    known = {"id": "PYSEC-1", "fix_versions": ["1.1"]}
+    for text in ("", "[]", orjson.dumps({"dependencies": [skipped]}).decode()):
+        assert read_audit(text) == (NO_DATA, [])
+    told, found = read_audit(orjson.dumps({"dependencies": [skipped, sound]}).decode())
+    assert (told, found) == ("pip-audit has asked about 1 of 2 packages; vulnerabilities: 0", [])
+    _, found = read_audit(orjson.dumps({"dependencies": [sound | {"vulns": [known]}]}).decode())
+    assert found == ["b 1.0: PYSEC-1, fixed in 1.1"]
