@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,9 @@ def find_entry(configuration: object) -> tuple[str, Mapping[str, Any]] | None:
     for name, server in servers.items() if isinstance(servers, dict) else ():
         if not isinstance(server, dict):
             continue
-        words = [str(server.get("command", "")), *map(str, server.get("args") or ())]
-        if any(_is_ours(word) for word in words):
+        args = server.get("args")
+        words = [str(server.get("command", "")), *map(str, args if isinstance(args, list) else ())]
+        if _starts_cdesk(words):
             return name, server
     return None
 
@@ -123,6 +125,21 @@ def _text(value: object) -> str:
     return (",".join(value) if isinstance(value, tuple) else str(value)) or "none"
 
 
-def _is_ours(word: str) -> bool:
-    last = word.replace("\\", "/").rpartition("/")[2].lower()
-    return last in ("cdesk", "cdesk.exe", "mcp_shim", "cdesk_app.cli", "cdesk_app.cli.main")
+_COMMANDS = ("cdesk", "cdesk.exe")
+_MODULES = ("mcp_shim", "cdesk_app.cli", "cdesk_app.cli.main")
+
+
+def _starts_cdesk(words: list[str]) -> bool:
+    """Whether a command is this server's: `cdesk` itself, by another (`uvx … cdesk mcp`), or as a
+    module of Python. A folder of that name among the arguments of another server makes it none.
+    """
+    if _last(words[0]) in _COMMANDS:
+        return True
+    return any(
+        (before == "-m" and word in _MODULES) or (_last(before) in _COMMANDS and word == "mcp")
+        for before, word in pairwise(words)
+    )
+
+
+def _last(word: str) -> str:
+    return word.replace("\\", "/").rpartition("/")[2].lower()
