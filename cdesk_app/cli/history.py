@@ -20,9 +20,10 @@ EXAMPLE = "cdesk import ~/Downloads/data-2026-01-31-export.zip"
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "file",
+        "paths",
         metavar="PATH",
         type=Path,
+        nargs="+",
         help="a Claude data export (the zip, or its conversations.json), a folder with histories "
         "of Claude Code, Claude Desktop or Cowork, a transcript, or records as NDJSON "
         "(docs/contracts.md)",
@@ -43,6 +44,37 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    settings, home = settings_and_home()
+    found: list[dict[str, object]] = []
+    files = [file for path in args.paths for file in _files_of(path)]
+    for file in files:
+        if source := _histories(file):
+            report, told = _import_histories(args, source, settings, home)
+        else:
+            report, told = _import_file(args, file, settings, home)
+        found.append(report)
+        if not args.json:
+            print(told if len(files) == 1 else f"{file}\n{told}\n")
+    if args.json:
+        print(to_json(found[0] if len(files) == 1 else found))
+    return 0
+
+
+def _files_of(path: Path) -> list[Path]:
+    """What is imported of a path: all batches of an export that a folder holds, unpacked or as they
+    were downloaded; else the path itself.
+    """
+    from uploader.sources.history import is_batch
+
+    if not path.is_dir() or _histories(path):
+        return [path]
+    unpacked = [file for file in sorted(path.rglob("*.json")) if is_batch(file)]
+    return unpacked or sorted(path.rglob("*.zip")) or [path]
+
+
+def _import_file(
+    args: Namespace, file: Path, settings: Settings, home: StateDirectory
+) -> tuple[dict[str, object], str]:
     from contextlib import closing
     from dataclasses import asdict
 
@@ -53,11 +85,6 @@ def run(args: Namespace) -> int:
     from uploader.earlier_imports import landed_records
     from uploader.sources.history import import_file
 
-    settings, home = settings_and_home()
-    if source := _histories(args.file):
-        return _import_histories(args, source, settings, home)
-    if args.file.is_dir():
-        args.file = _export_in(args.file)
     with (
         closing(open_warehouse(settings, home)) as warehouse,
         progress("reading", total=1, unit="B", scale=True) as bar,
@@ -68,7 +95,7 @@ def run(args: Namespace) -> int:
             bar.update(done - bar.n)
 
         report = import_file(
-            args.file,
+            file,
             home=home,
             customer=settings.customer,
             landed=warehouse.positions,
@@ -79,11 +106,7 @@ def run(args: Namespace) -> int:
         )
     with closing(WakeSender(home)) as waker:
         running = waker.send()
-    if args.json:
-        print(to_json({**asdict(report), "worker_told": running}))
-    else:
-        print(_told(report, running=running))
-    return 0
+    return {**asdict(report), "worker_told": running}, _told(report, running=running)
 
 
 def _histories(path: Path) -> Histories | OneFile | None:
@@ -92,16 +115,9 @@ def _histories(path: Path) -> Histories | OneFile | None:
     return histories_in(path)
 
 
-def _export_in(folder: Path) -> Path:
-    """The export's file of conversations in a folder; the folder itself where there is none, which
-    the import then refuses by name.
-    """
-    return next((path for path in sorted(folder.rglob("conversations*.json"))), folder)
-
-
 def _import_histories(
     args: Namespace, source: Histories | OneFile, settings: Settings, home: StateDirectory
-) -> int:
+) -> tuple[dict[str, object], str]:
     from contextlib import closing
     from dataclasses import asdict
 
@@ -124,11 +140,8 @@ def _import_histories(
         )
     with closing(WakeSender(home)) as waker:
         running = waker.send()
-    if args.json:
-        print(to_json({**asdict(report), "format": "histories", "worker_told": running}))
-    else:
-        print(histories_told(report, running=running))
-    return 0
+    document = {**asdict(report), "format": "histories", "worker_told": running}
+    return document, histories_told(report, running=running)
 
 
 def histories_told(report: FolderReport, *, running: bool) -> str:

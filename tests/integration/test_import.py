@@ -286,6 +286,11 @@ def test_a_placeholder_is_no_answer(run: Any, state_home: StateDirectory) -> Non
     text = "This block is not supported on your current device yet."
     features = answer(state_home, run, content=content, text=text)[-1]
     assert (features["length"], features["response"], features["thinking_length"]) == (0, "", 2)
+    for content in ([{"type": "hologram"}], '[{"type": "hologram"}]'):
+        shutil.rmtree(state_home.queue)
+        state_home.ensure()
+        features = answer(state_home, run, content=content, text=text)[-1]
+        assert (features["length"], features["response"]) == (0, "")
 
 
 @pytest.mark.parametrize("content", [None, [], "", "[]"])
@@ -305,6 +310,7 @@ def test_where_content_is_missing_the_text_is_the_answer(
         ('["a", "list"]', '["a", "list"]'),
         ('{"no": "block"}', '{"no": "block"}'),
         (["Yes.", {"type": "text", "text": "No."}], "Yes.\n\nNo."),
+        (['{"type": "text", "text": "Yes."}', "No."], "Yes.\n\nNo."),
     ],
 )
 def test_content_may_be_json_in_text(
@@ -343,6 +349,9 @@ def test_a_file_in_two_lists_comes_in_once(run: Any, state_home: StateDirectory)
     assert records[1]["feature_json"]["attachments"] == 5
     paths = [record["feature_json"]["path"] for record in records[2:]]
     assert paths == ["a.pdf", "b.png", "b.png", "", "c.txt"]
+    as_text = {name: json.dumps(question[name]) for name in ("attachments", "files", "files_v2")}
+    report = run([exported(chat_messages=[{**question, **as_text}])], include_text=True)
+    assert (report.added, report.known) == (0, len(records)), "lists may be JSON in text, too"
     assert records[2]["feature_json"]["bytes"] == 5
 
 
@@ -361,6 +370,33 @@ def test_all_batches_of_a_zip_come_in(run: Any, tmp_path: Path) -> None:
     assert report.known == 6, "the conversation that stands in two batches"
     assert seen[-1][0] == seen[-1][1]
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("form", ["unpacked", "zips", "named one by one"])
+def test_all_batches_of_a_folder_come_in(
+    state_home: StateDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    folder = tmp_path / "data"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "projects.json").write_text("[]", encoding="utf-8")
+    files = []
+    for number in range(3):
+        text = json.dumps([exported(uuid=f"3f0c6a52-6a57-4f6a-9d5e-{number:012d}")])
+        file = folder / "deep" / f"conversations-{number}.json"
+        if form == "zips":
+            file = folder / f"batch-{number}.zip"
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("conversations.json", text)
+        else:
+            file.write_text(text, encoding="utf-8")
+        files.append(str(file))
+    named = files if form == "named one by one" else [str(folder)]
+    assert main(["import", *named, "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["added"] for report in reports] == [6, 6, 6]
+    assert len({record["id"] for record in queued(state_home)}) == 18
+    assert main(["import", *named]) == 0
+    assert capsys.readouterr().out.count("Nothing new of 1 conversations") == 3
 
 
 def test_a_damaged_batch_refuses_all(run: Any, state_home: StateDirectory, tmp_path: Path) -> None:
@@ -553,6 +589,13 @@ def test_an_export_of_another_shape_is_refused_in_one_line(
         run(source)
     assert "\n" not in str(refused.value)
     assert leftovers(state_home) == []
+
+
+def test_text_in_utf_16_is_told_by_its_name(run: Any) -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        mark = "\ufeff".encode(encoding)
+        with pytest.raises(ImportRefused, match=r"UTF-16.*save it as UTF-8"):
+            run(mark + json.dumps([exported()]).encode(encoding))
 
 
 def test_a_zip_without_conversations_says_what_was_expected(run: Any, tmp_path: Path) -> None:

@@ -129,9 +129,11 @@ def _message_records(
     include_text: bool,
 ) -> Iterator[Record]:
     blocks = _blocks(message.get("content"), place, make.tally)
-    # `text` holds a placeholder where `content` is of thinking and tool calls alone.
+    # `text` holds a placeholder where `content` is of thinking and tool calls alone, or of kinds
+    # that the exporting program did not know.
     given = message.get("text")
-    text = _joined(blocks, "text") if blocks else given if isinstance(given, str) else ""
+    is_told = blocks or (message["sender"] == "assistant" and _items(message.get("content")))
+    text = _joined(blocks, "text") if is_told else given if isinstance(given, str) else ""
     attached = _attached(message)
     if message["sender"] == "human":
         features: dict[str, Any] = {
@@ -195,10 +197,11 @@ def _blocks(content: object, place: str, tally: Tally) -> list[Mapping[str, Any]
         content = [content]
     if content is not None and not isinstance(content, list):
         tally.leave_out(place, f"its content is {_short(content)}")
-    blocks = []
+    found: list[object] = []
     for block in _items(content):
-        if isinstance(block, str) and block:
-            block = {"type": "text", "text": block}
+        found += _items(_decoded(block)) if isinstance(block, str) and block else [block]
+    blocks = []
+    for block in found:
         kind = block.get("type") if isinstance(block, dict) else None
         if isinstance(kind, str) and kind in _KNOWN_BLOCKS:
             blocks.append(block)
@@ -218,7 +221,7 @@ def _decoded(content: str) -> object:
             found = None
         one = found[0] if isinstance(found, list) and found else found
         if found == [] or (isinstance(one, dict) and "type" in one):
-            return found
+            return found if isinstance(found, list) else [found]
     return [{"type": "text", "text": content}] if content else []
 
 
@@ -396,6 +399,12 @@ def _joined(blocks: Sequence[Mapping[str, Any]], kind: str) -> str:
 
 
 def _items(value: object) -> list[Any]:
+    """A list, or one that is JSON in text; nothing where it is neither."""
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            value = orjson.loads(value)
+        except ValueError:
+            return []
     return value if isinstance(value, list) else []
 
 

@@ -274,9 +274,14 @@ def _written_at(info: zipfile.ZipInfo) -> str:
         return format_ts(to_ns(datetime(1980, 1, 1, tzinfo=UTC)))
 
 
+def is_batch(path: Path) -> bool:
+    """Whether a file's name is that of an export's conversations, or of a batch of them."""
+    return _EXPORT_BATCH.fullmatch(path.name) is not None
+
+
 def _in_folder(path: Path) -> list[Beside]:
     """What lies beside the conversations of an unpacked export."""
-    if not _EXPORT_BATCH.fullmatch(path.name):
+    if not is_batch(path):
         return []
     found = []
     for name in (PROJECTS, MEMORIES):
@@ -308,6 +313,11 @@ def _recognised(path: Path, stream: io.BufferedReader[_Counted], *, zipped: bool
     """The format by the first character; a byte order mark is taken off the stream."""
     if stream.peek(3)[:3] == _BOM:
         stream.read(3)
+    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ImportRefused(
+            f"{path} is text in UTF-16, as PowerShell's '>' writes it; save it as UTF-8 and import "
+            "it again"
+        )
     head = stream.peek(1).lstrip()[:1]
     if head == b"[":
         return "claude_export"
