@@ -197,10 +197,10 @@ def _blocks(content: object, place: str, tally: Tally) -> list[Mapping[str, Any]
         content = [content]
     if content is not None and not isinstance(content, list):
         tally.leave_out(place, f"its content is {_short(content)}")
-    found: list[object] = []
+    found: list[Any] = []
     for block in _items(content):
-        found += _items(_decoded(block)) if isinstance(block, str) and block else [block]
-    blocks = []
+        found += _decoded(block) if isinstance(block, str) and block else [block]
+    blocks: list[Mapping[str, Any]] = []
     for block in found:
         kind = block.get("type") if isinstance(block, dict) else None
         if isinstance(kind, str) and kind in _KNOWN_BLOCKS:
@@ -212,7 +212,7 @@ def _blocks(content: object, place: str, tally: Tally) -> list[Mapping[str, Any]
     return blocks
 
 
-def _decoded(content: str) -> object:
+def _decoded(content: str) -> list[Any]:
     """Blocks that are JSON in text; a text that is none is one block."""
     if content.lstrip()[:1] in ("[", "{"):
         try:
