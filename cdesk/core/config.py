@@ -422,17 +422,16 @@ def _day(name: str, text: str) -> str:
 def _costs(value: Callable[[str, str], str]) -> CostCaps:
     """What may be spent."""
 
-    def number(name: str) -> float:
+    def number(name: str, *, above: float = -1.0) -> float:
         default = getattr(CostCaps(), name)
         text = value(f"cost_{name}", f"{default:g}")
         try:
             found = float(text)
         except ValueError:
             found = -1.0
-        if not 0 <= found < 1e18:
-            raise ConfigurationError(
-                f"cost_{name} is {shown(text)}; allowed: a number from 0 (no cap)"
-            )
+        if not (0 <= found < 1e18 and found > above):
+            allowed = "a number from 0 (no cap)" if above < 0 else "a number above 0"
+            raise ConfigurationError(f"cost_{name} is {shown(text)}; allowed: {allowed}")
         return found
 
     return CostCaps(
@@ -441,7 +440,7 @@ def _costs(value: Callable[[str, str], str]) -> CostCaps:
         query_seconds_a_day=number("query_seconds_a_day"),
         query_bytes_a_day=number("query_bytes_a_day"),
         credits_an_hour=number("credits_an_hour"),
-        grace_hours=number("grace_hours"),
+        grace_hours=number("grace_hours", above=0.0),
     )
 
 

@@ -135,6 +135,8 @@ class CostGuard:
                 return spent
             # A person has turned it off: from here on it counts anew.
             return dataclasses.replace(spent, tripped=None, allowed=dict(spent.used))
+        if spent.tripped is not None and switch.on and period < str(spent.period):
+            return spent  # a clock that was set back begins no period
         if switch.on and switch.by == COST_GUARD:
             logger.info("kill switch turned off", extra={"facts": {"reason": "a new period"}})
             turn_off(self._state, self._home, now=self._text(now))
@@ -143,7 +145,7 @@ class CostGuard:
 
     def _with_meter(self, spent: Spent, runs: Sequence[Run], now: datetime) -> Spent:
         problem = spent.problem
-        if self._is_due(runs, now):
+        if self._is_due(runs, now, failed=problem is not None):
             self._asked, problem = now, None
             assert self._meter is not None
             try:
@@ -180,12 +182,15 @@ class CostGuard:
             usd_per_credit=price,
         )
 
-    def _is_due(self, runs: Sequence[Run], now: datetime) -> bool:
-        """At the start, and every ten minutes while queries run; an idle account is let sleep."""
+    def _is_due(self, runs: Sequence[Run], now: datetime, *, failed: bool) -> bool:
+        """At the start, and every ten minutes while queries run, or after a read that failed: a
+        grace is over for what cannot be read, not for what was not asked. An idle account is let
+        sleep.
+        """
         if self._asked is None:
             return True
         late = (now - self._asked).total_seconds() >= METER_SECONDS
-        return late and any(run.ends > self._asked for run in runs)
+        return late and (failed or any(run.ends > self._asked for run in runs))
 
     def _credits(self, runs: Iterable[Run], *, since: datetime, now: datetime) -> float:
         """What the warehouse used for our queries since then: it is paid for while any runs."""

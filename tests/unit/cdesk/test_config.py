@@ -149,6 +149,9 @@ def test_capture_is_off_by_default_and_the_environment_comes_first(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("cost_grace_hours", "0"),
+        ("cost_usd_an_hour", "nan"),
+        ("cost_credits_a_day", "-1"),
         ("retention_days", "179"),
         ("retention_days", "-1"),
         ("retention_days", "a year"),

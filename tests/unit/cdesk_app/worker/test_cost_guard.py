@@ -257,6 +257,32 @@ def test_a_meter_that_answers_again_is_believed(account: Account) -> None:
     assert not guard.look()
 
 
+def test_after_a_pause_the_meter_is_asked_before_the_grace_is_said_to_be_over(
+    account: Account,
+) -> None:
+    """One read failed in the morning, nothing ran over noon: that is no reason to refuse."""
+    guard = account.guard(grace_hours=2.0)
+    account.down = True
+    guard.look()
+    account.down = False
+    account.now += 6 * HOUR
+    assert not guard.look()
+    assert not account.switch.on
+    assert account.spent.problem is None
+
+
+def test_a_clock_that_is_set_back_turns_no_switch_back(account: Account) -> None:
+    account.now = DAY + 11 * HOUR
+    assert account.guard(credits_a_day=5.0).look()
+    account.now -= 20 * HOUR
+    assert account.now < DAY
+    account.guard(credits_a_day=5.0).look()
+    assert account.switch.on
+    turn_off(account.state, account.home, now=text(account.now))
+    account.guard(credits_a_day=5.0).look()
+    assert not account.switch.on, "a person may, whatever the clock says"
+
+
 def test_an_idle_account_is_not_woken_to_be_read(account: Account) -> None:
     guard = account.guard()
     for _ in range(30):
