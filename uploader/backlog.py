@@ -27,7 +27,7 @@ class HistoryBacklog:
     """The folder `backlog` of a state directory."""
 
     def __init__(self, home: StateDirectory) -> None:
-        self.folder = home.root / "backlog"
+        self.folder = home.backlog
         self._queue = home.queue
 
     def waiting(self) -> list[Path]:
@@ -70,7 +70,7 @@ class BacklogWriter:
     """Writes lines into the backlog, a file for each `FILE_RECORDS`."""
 
     def __init__(self, home: StateDirectory) -> None:
-        self._folder = home.root / "backlog"
+        self._folder = home.backlog
         keep_private()
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)

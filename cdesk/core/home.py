@@ -25,6 +25,11 @@ class StateDirectory:
         return self.root / "queue"
 
     @property
+    def backlog(self) -> Path:
+        """Histories that were brought in and wait for a short queue (uploader/backlog.py)."""
+        return self.root / "backlog"
+
+    @property
     def state_db(self) -> Path:
         return self.root / "state.db"
 

@@ -4,15 +4,16 @@
       manifest.json    version, who made it when, and of each member its size and SHA-256
       state.db, access.db, context.db, imports.db, capture.db
       queue/…          what waits and what has landed, locks aside
+      backlog/…        histories that wait for the queue
       warehouse.duckdb (embedded default)
       artifacts/…      stored results
       config.toml, catalog.json, link_keys.json, kill_switch.json
       seal             SHA-256 of manifest.json
 
 It is made while the worker runs. Landings and builds wait for it: queue and warehouse are copied
-under the uploader's lock, the warehouse file under a reader's. State comes first, then the queue,
-then the warehouse, then results: what an earlier part names is in a later one. What is derived
-(charts, dashboard, dbt's own files) is left out and made anew.
+under the uploader's lock, the warehouse file under a reader's. State comes first, then the backlog,
+the queue, the warehouse and the results: what an earlier part names is in a later one. What is
+derived (charts, dashboard, dbt's own files) is left out and made anew.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def make_backup(
                     _copy_database(home.root / name, copy)
                     _add(archive, members, name, copy)
             tell("queue")
-            for path in _queue_files(home.queue):
+            for path in _queue_files(home):
                 _add(archive, members, path.relative_to(home.root).as_posix(), path)
             tell("warehouse")
             with _no_building(home):
@@ -190,19 +191,20 @@ def _copy_database(path: Path, copy: Path) -> None:
         source.backup(target)
 
 
-def _queue_files(queue: Path) -> list[Path]:
-    found = []
-    for folder in (queue, queue / "archive"):
+def _queue_files(home: StateDirectory) -> Iterator[Path]:
+    """Each folder is listed when the one before is done: a file moves on, from the backlog into the
+    queue, and is found there.
+    """
+    for folder in (home.backlog, home.queue, home.queue / "archive"):
         with contextlib.suppress(FileNotFoundError):
-            found += [
+            yield from sorted(
                 path
                 for path in folder.iterdir()
                 if path.suffix != ".lock"
                 and not path.name.startswith(".")
                 and path.is_file()
                 and not path.is_symlink()
-            ]
-    return sorted(found)
+            )
 
 
 def _add(archive: zipfile.ZipFile, members: dict[str, Member], name: str, path: Path) -> None:
@@ -302,8 +304,8 @@ def _bring_along(source: StateDirectory, target: StateDirectory) -> None:
     """Copy queue files and results that `target` lacks, or has a shorter version of. Raises
     OSError.
     """
-    newer = {_writer_and_number(path): path for path in _queue_files(source.queue)}
-    for path in _queue_files(target.queue):
+    newer = {_writer_and_number(path): path for path in _queue_files(source)}
+    for path in list(_queue_files(target)):
         if _writer_and_number(path) in newer:
             path.unlink()
     results = source.artifacts.glob("*/*.parquet")

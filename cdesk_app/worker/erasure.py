@@ -52,7 +52,6 @@ from cdesk.state.erasing import (
 )
 from cdesk_app.worker.dbt.build import Builder
 from cdesk_app.worker.dbt.project import dbt_environment, locate_project
-from uploader.backlog import HistoryBacklog
 from uploader.erasing import erase_log, erase_queue, spellings
 
 logger = logging.getLogger(__name__)
@@ -249,7 +248,7 @@ class _Erasure:
             lock.claim(os.urandom(16))  # whoever drains next asks the warehouse what has landed
             try:
                 erased = erase_queue(self._home.queue, self._customer)
-                waiting = erase_queue(HistoryBacklog(self._home).folder, self._customer)
+                waiting = erase_queue(self._home.backlog, self._customer)
             except OSError as error:
                 raise StateDirectoryError(
                     f"{error.filename} cannot be cleaned ({error.strerror}); mend its permissions"

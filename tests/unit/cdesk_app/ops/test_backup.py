@@ -28,6 +28,7 @@ from cdesk_app.ops.backup import (
     read_manifest,
     restore_backup,
 )
+from uploader.backlog import BacklogWriter, HistoryBacklog
 from uploader.uploader import Uploader
 
 
@@ -48,6 +49,9 @@ def full(state_home: StateDirectory) -> StateDirectory:
     writer = QueueWriter(state_home.queue)
     writer.append(event()[1])
     writer.close()
+    waiting = BacklogWriter(state_home)
+    waiting.write([event()[1]])
+    waiting.close()
     result = state_home.artifacts / ("0" * 16) / "x.parquet"
     result.parent.mkdir(parents=True)
     result.write_bytes(b"PAR1")
@@ -123,7 +127,8 @@ def test_it_is_private_and_comes_back_as_it_was(
             assert (tmp_path / "empty" / name).read_bytes() == (full.root / name).read_bytes()
             assert (tmp_path / "empty" / name).stat().st_mode & 0o077 == 0
     assert {"state.db", "warehouse.duckdb", "config.toml"} <= manifest.members.keys()
-    assert any(name.startswith("artifacts/") for name in manifest.members)
+    for folder in ("artifacts/", "backlog/", "queue/"):
+        assert any(name.startswith(folder) for name in manifest.members), folder
     with contextlib.closing(sqlite3.connect(tmp_path / "empty" / "state.db")) as state:
         assert state.execute("pragma quick_check").fetchone() == ("ok",)
 
@@ -245,3 +250,21 @@ def test_a_directory_that_went_on_brings_its_small_results_along(
     restore_backup(tmp_path / "again.zip", root, queue_of=full)
     packs = {path.name: path.read_bytes() for path in root.rglob("*.pack")}
     assert packs == {"01a219a.pack": b"as it went on", "01a219b.pack": b"new"}
+
+
+def test_histories_that_wait_come_along_once_wherever_they_stand_by_now(
+    full: StateDirectory, backup: Path, tmp_path: Path
+) -> None:
+    """The index of imports says that they were brought in: nobody brings them in again."""
+    (moved,) = HistoryBacklog(full).waiting()
+    assert HistoryBacklog(full).admit(0) == 1
+    waiting = BacklogWriter(full)
+    waiting.write([event()[1]])
+    waiting.close()
+    (new,) = HistoryBacklog(full).waiting()
+    root = tmp_path / "restored"
+    restore_backup(backup, root, queue_of=full)
+    found = [path.relative_to(root).as_posix() for path in root.rglob("*.ndjson")]
+    assert f"queue/{moved.name}" in found
+    assert f"backlog/{new.name}" in found
+    assert f"backlog/{moved.name}" not in found
