@@ -8,6 +8,8 @@ database, roles and warehouses of its own, taken away again; then a report.
 from __future__ import annotations
 
 import argparse
+import ast
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,8 +17,11 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from tests.integration.snowflake.dbt_process import Dbt, running_dbt
 
 ROOT = Path(__file__).parents[2]
 DATABASE, PREFIX = "CDESK_LIVE_TEST", "CDESK_LIVE"
@@ -42,31 +47,30 @@ _PROFILE = f"""cdesk:
 """
 
 
-def dry_run() -> int:
-    """Print every statement of set-up, governance and teardown, and the tests between."""
-    from tests.integration.snowflake.dbt_process import running_dbt
-
-    with tempfile.TemporaryDirectory() as name:
+def dry_run(parsed: Dbt | None = None) -> int:
+    """Print every statement of set-up, governance and teardown, and the tests between. `parsed`: a
+    process that has parsed the project already.
+    """
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         work = Path(name)
         (work / "profiles.yml").write_text(_PROFILE, encoding="utf-8")
         variables: dict[str, object] = {"cdesk__snowflake_prefix": PREFIX}
-        with running_dbt(work, work, dict(os.environ), variables) as dbt:
-            for step, arguments in STEPS:
-                result = dbt.operation(step, dry_run=True, **arguments)
-                if not result.ok:
-                    sys.stderr.write(f"{step}: {'; '.join(result.failures)}\n{result.printed}\n")
-                    return 1
-                sys.stdout.write(f"-- {step}\n{result.printed}\n")
-    tests = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "live", "tests/live"],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+        if parsed is None:
+            dbt = stack.enter_context(running_dbt(work, work, dict(os.environ), variables))
+        else:
+            dbt = replace(parsed, profiles=work, work=work, variables=variables)
+        for step, arguments in STEPS:
+            result = dbt.operation(step, dry_run=True, **arguments)
+            if not result.ok:
+                sys.stderr.write(f"{step}: {'; '.join(result.failures)}\n{result.printed}\n")
+                return 1
+            sys.stdout.write(f"-- {step}\n{result.printed}\n")
     sys.stdout.write("-- between add_person and teardown, build and tests\n")
-    sys.stdout.write("".join(f"-- {line}\n" for line in tests.stdout.splitlines() if "::" in line))
-    return tests.returncode
+    source = (Path(__file__).parent / "test_account.py").read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            sys.stdout.write(f"-- tests/live/test_account.py::{node.name}\n")
+    return 0
 
 
 def run(report: Path) -> int:

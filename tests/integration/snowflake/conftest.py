@@ -107,6 +107,13 @@ def built(account: FakeAccount, dbt: Dbt, refusals: dict[str, str]) -> Dbt:
 
 
 @pytest.fixture(scope="session")
+def compiled(built: Dbt) -> Dbt:
+    """The templates, in the manifest."""
+    succeeded(built("compile", "--select", "resource_type:analysis"))
+    return built
+
+
+@pytest.fixture(scope="session")
 def both_built(built: Dbt) -> Dbt:
     """The same landings through DuckDB, in one full build by a process of its own: dbt holds the
     file for as long as it lives.
@@ -127,5 +134,5 @@ def both_built(built: Dbt) -> Dbt:
     land_on_duckdb(file, lines(second(), "b-000001.ndjson"), SECOND_LANDING)
     with running_dbt(built.profiles, built.work, dict(os.environ), built.variables) as local:
         succeeded(local("build", "--exclude-resource-type", "test", "unit_test", target="duckdb"))
-        succeeded(local("compile", target="duckdb"))
+        succeeded(local("compile", "--select", "resource_type:analysis", target="duckdb"))
     return built

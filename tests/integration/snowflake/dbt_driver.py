@@ -13,9 +13,30 @@ import sys
 import warnings
 from typing import Any
 
+import jinja2
+
+
+def compile_once() -> None:
+    """Jinja compiles a text to the same code each time; dbt asks for it at the parse and at each
+    build.
+    """
+    compiled: dict[tuple[object, ...], Any] = {}
+    original = jinja2.Environment.compile
+
+    def compile_(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
+        key = (type(self), tuple(self.extensions), source, args, tuple(sorted(kwargs.items())))
+        if not isinstance(source, str):
+            return original(self, source, *args, **kwargs)
+        if key not in compiled:
+            compiled[key] = original(self, source, *args, **kwargs)
+        return compiled[key]
+
+    jinja2.Environment.compile = compile_  # type: ignore[method-assign,assignment]
+
 
 def main() -> None:
     warnings.simplefilter("ignore")
+    compile_once()
     from dbt.cli.main import dbtRunner
 
     answers = sys.stdout

@@ -40,6 +40,7 @@ from typing import Any
 
 import fakesnow.cursor
 import fakesnow.server
+import pyarrow as pa
 import snowflake.connector.errors
 import sqlglot
 import uvicorn
@@ -49,7 +50,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.integration.snowflake import dialect_gaps, procedures
+from tests.integration.snowflake import dialect_gaps, procedures, speed
 from tests.integration.snowflake.refused_forms import refusal_of
 
 NOTHING_TO_DO = re.compile(
@@ -400,17 +401,6 @@ def tables_sql(tables: str, conn: Any) -> str:
 
 
 original_execute = fakesnow.cursor.FakeSnowflakeCursor.execute
-original_parse = fakesnow.server.parse_one
-
-
-def parse(sql: str) -> Any:
-    """The server parses before it executes, only to tell the statement's type: what it cannot
-    parse, `execute` below deals with.
-    """
-    try:
-        return original_parse(sql)
-    except Exception:  # noqa: BLE001
-        return SUCCESS_NOP.copy()
 
 
 def execute(self: Any, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -642,12 +632,22 @@ def refresh_history(conn: Any) -> None:
         "null::double as credits_used where false"
     )
     done = [s for s in ACCOUNT.statements if s.get("query_id") and s.get("tag")]
-    for statement in done:
-        values = [statement["query_id"], statement["tag"], round(statement["seconds"] * 1000)]
-        duck.execute(
-            "insert into snowflake.account_usage.query_history values (?, ?, ?, 1000, 0.001, now())",
-            values,
-        )
+    history = pa.table(
+        {
+            "query_id": [statement["query_id"] for statement in done],
+            "query_tag": [statement["tag"] for statement in done],
+            "elapsed": [round(statement["seconds"] * 1000) for statement in done],
+        },
+        schema=pa.schema(
+            [("query_id", pa.string()), ("query_tag", pa.string()), ("elapsed", pa.int64())]
+        ),
+    )
+    duck.register("cdesk_history", history)
+    duck.execute(
+        "insert into snowflake.account_usage.query_history "
+        "select query_id, query_tag, elapsed, 1000, 0.001, now() from cdesk_history"
+    )
+    duck.unregister("cdesk_history")
 
 
 def nothing(cursor: Any) -> Any:
@@ -713,6 +713,7 @@ async def query_result(request: Request) -> Response:
         )
     cursor = conn.cursor()
     table, _, cursor._last_sql, cursor._last_params, cursor._last_transformed = found
+    cursor.__dict__["cdesk_described"] = conn.__dict__.get("cdesk_described", {}).get(query_id)
     rowtype = fakesnow.server.describe_as_rowtype(cursor._describe_last_sql())
     rows = fakesnow.server.to_ipc(fakesnow.server.to_sf(table, rowtype)) if table else b""
     return JSONResponse(
@@ -757,8 +758,10 @@ async def state(_: Request) -> Response:
 
 def main() -> None:
     fakesnow.cursor.FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
-    fakesnow.server.parse_one = parse
     dialect_gaps.install()
+    speed.install()
+    # Tables of a few rows: a second thread only waits for its turn.
+    fakesnow.server.shared_fs.duck_conn.execute("set threads = 1")
     routes = [
         Route("/session/v1/login-request", login, methods=["POST"]),
         Route("/queries/{query_id}/result", query_result),

@@ -19,6 +19,10 @@ from tests.integration.snowflake.statement_forms import (
 from tests.sqlfluff_parse import unparsable
 
 
+def _without(found: re.Match[str]) -> str:
+    return "" if found[0].startswith("/") else "''"
+
+
 def test_every_data_test_passes(built: Dbt) -> None:
     result = built(
         "test"
@@ -33,8 +37,9 @@ def test_every_data_test_passes(built: Dbt) -> None:
 def test_sqlfluff_parses_what_was_made_and_merged(account: FakeAccount) -> None:
     """Every statement that makes a relation or writes to one, as it went over the wire."""
     made = {
-        # The loader's statements carry binds, for which sqlfluff's grammar has no place in a cast.
-        re.sub(r"/\*.*?\*/", "", s["sql"], flags=re.DOTALL)
+        # The loader's statements carry binds, for which sqlfluff's grammar has no place in a cast;
+        # the second build's differ from the first's by an instant.
+        re.sub(r"/\*.*?\*/|'[\d-]+ [\d:.]+'", _without, s["sql"], flags=re.DOTALL)
         .strip()
         .replace("cast(? as", "cast('' as")
         for s in account.statements()

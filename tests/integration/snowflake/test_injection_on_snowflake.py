@@ -31,12 +31,10 @@ CORPUS = (
 
 
 @pytest.fixture(scope="module")
-def templates(built: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
-    result = built("compile")
-    assert result.ok, result.failures
+def templates(compiled: Dbt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Template]:
     file = tmp_path_factory.mktemp("catalog") / "catalog.json"
     export_catalog(
-        built.manifest("snowflake"), file, dialect="snowflake", now="2026-02-01T00:00:00.000000Z"
+        compiled.manifest("snowflake"), file, dialect="snowflake", now="2026-02-01T00:00:00.000000Z"
     )
     return dict(load_catalog(Path(file)).templates)
 

@@ -8,39 +8,46 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.integration.snowflake.account import ROOT
+from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.statement_forms import without_form
-from tests.live.run import DATABASE, PREFIX, page
+from tests.live.run import DATABASE, PREFIX, dry_run, page
 
 
-def test_the_dry_run_names_nothing_that_is_not_its_own() -> None:
+def test_the_command_is_one_that_a_shell_runs() -> None:
     environ = {name: value for name, value in os.environ.items() if "SNOWFLAKE" not in name}
     done = subprocess.run(
-        ["sh", str(ROOT / "scripts/live.sh"), "--dry-run"],
+        ["sh", str(ROOT / "scripts/live.sh"), "--help"],
         env={**environ, "PYTHON": sys.executable},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "--dry-run" in done.stdout
+
+
+def test_the_dry_run_names_nothing_that_is_not_its_own(
+    dbt: Dbt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dry_run(dbt) == 0
+    printed = capsys.readouterr().out
     statements = [
-        part for part in re.sub(r"(?m)^--.*$", "", done.stdout).split(";\n\n") if part.strip()
+        part for part in re.sub(r"(?m)^--.*$", "", printed).split(";\n\n") if part.strip()
     ]
     assert len(statements) > 100
     assert without_form(statements) == []
-    assert "CLAUDE_LOGS" not in done.stdout
+    assert "CLAUDE_LOGS" not in printed
     variables = {"CDESK_SCOPE", "CDESK_CUSTOMER"}  # of a session
-    assert set(re.findall(r"\bCDESK_[A-Z]+", done.stdout)) - variables == {PREFIX}
+    assert set(re.findall(r"\bCDESK_[A-Z]+", printed)) - variables == {PREFIX}
     # what is made is taken away
-    made = set(
-        re.findall(r"create (role|warehouse|resource monitor) if not exists (\w+)", done.stdout)
-    )
-    dropped = set(
-        re.findall(r"drop (role|warehouse|resource monitor) if exists (\w+)", done.stdout)
-    )
+    made = set(re.findall(r"create (role|warehouse|resource monitor) if not exists (\w+)", printed))
+    dropped = set(re.findall(r"drop (role|warehouse|resource monitor) if exists (\w+)", printed))
     assert made - dropped == {("role", f"{PREFIX}_PIPE_CDESK_LIVE_USER")}  # found by its name then
-    assert f"drop database if exists {DATABASE}" in done.stdout
-    assert "test_streaming_lands_and_resumes" in done.stdout
+    assert f"drop database if exists {DATABASE}" in printed
+    assert "test_streaming_lands_and_resumes" in printed
 
 
 def test_without_an_account_it_says_what_to_set(tmp_path: Path) -> None:
