@@ -152,12 +152,10 @@ class Cards:
             answer, params, asked_at, finished_at = _answer(state, artifact)
         if artifact.expires_at <= format_ts(self._now_ns()) and not artifact.legal_hold:
             raise Gone(f"it was kept until {artifact.expires_at}; run its query again")
-        if not self._store.exists(artifact.uri):
-            raise Gone("its file was removed; run its query again with --fresh")
         template = answer.get("template")
         return Card(
             artifact=artifact,
-            table=self._table(self._store.source(artifact.uri)),
+            table=self._table(self._source(artifact)),
             answer=answer,
             params=params,
             template=template,
@@ -230,6 +228,17 @@ class Cards:
             self._threads.state = None
             kept[1].close()
             raise StateDirectoryError(f"{path} cannot be read ({error})") from None
+
+    def _source(self, artifact: Artifact) -> Source:
+        """Where the result is read; a bucket is asked once."""
+        gone = Gone("its file was removed; run its query again with --fresh")
+        try:
+            source = self._store.source(artifact.uri)
+        except NotFound:
+            raise gone from None
+        if isinstance(source, Path) and not source.is_file():
+            raise gone
+        return source
 
     def _table(self, source: Source) -> Table:
         """The table of a file, whose footer is read again only when the file has changed."""

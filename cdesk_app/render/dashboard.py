@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from cdesk.core.clock import parse_ts
 from cdesk.core.errors import CdeskError
 from cdesk.queue.overview import Overview
 from cdesk_app.render import vega
-from cdesk_app.render.words import cell, label, moment, number, percent, plural, shown_text
+from cdesk_app.render.words import cell, label, lately, moment, number, percent, plural, shown_text
 
 Json = dict[str, Any]
 
@@ -113,14 +114,29 @@ class Figures:
             version = (status.st_mtime_ns, status.st_ino)
             if self._read is None or self._read[0] != version:
                 document = orjson.loads(self._path.read_bytes())
-                if not isinstance(document, dict):
-                    raise ValueError
+                _require_figures(document)
                 self._read = (version, document)
         except FileNotFoundError:
             return {}, None
         except (OSError, ValueError):
             return {}, "the exported figures cannot be read"
         return self._read[1], None
+
+
+def _require_figures(document: Any) -> None:
+    """Raises ValueError unless the document has the form of what the worker exports."""
+    if not isinstance(document, dict):
+        raise ValueError("no object")
+    if (as_of := document.get("as_of")) is not None:
+        parse_ts(str(as_of))
+    for name in ("metrics", "levels", "insights"):
+        section = document.get(name) or {"columns": [], "rows": []}
+        if not (
+            isinstance(section, dict)
+            and all(isinstance(section.get(part), list) for part in ("columns", "rows"))
+            and all(isinstance(row, list) for row in section["rows"])
+        ):
+            raise ValueError(name)
 
 
 def make_board(
@@ -155,7 +171,7 @@ def make_board(
         findings=findings,
         levels=[],
         more=[],
-        now=[] if overview is None else _now(overview, zone),
+        now=[] if overview is None else _now(overview, zone, moment_now),
         errors=_errors(metrics, today),
         tops=_tops(metrics, today),
         insights=_insights(document.get("insights")),
@@ -247,15 +263,18 @@ def _findings(found: Overview, zone: tzinfo, now: datetime) -> list[Finding]:
     return made
 
 
-def _now(found: Overview, zone: tzinfo) -> list[tuple[str, str]]:
+def _now(found: Overview, zone: tzinfo, now: datetime) -> list[tuple[str, str]]:
+    def when(at: str | None) -> str:
+        return lately(at, zone, now) if at else "never"
+
     worker = "running" if found.worker.running else "asleep"
     return [
         ("in the queue", f"{found.queue.records:,}"),
         ("queries waiting", f"{found.tickets.queued:,}"),
         ("queries running", f"{found.tickets.running:,}"),
         ("worker", worker),
-        ("last landing", moment(found.last_landing.at, zone) if found.last_landing.at else "never"),
-        ("last build", moment(found.last_build.at, zone) if found.last_build.at else "never"),
+        ("last landing", when(found.last_landing.at)),
+        ("last build", when(found.last_build.at)),
     ]
 
 
@@ -285,12 +304,14 @@ def _metrics(section: Any) -> Series:
 def _levels(board: Board, metrics: Series, levels: list[Json], today: date) -> None:
     """The four levels that matter most with their charts, the others in a line each."""
     # They come by day, so that the latest stays.
-    last: dict[str, Json | None] = {str(level.get("metric")): level for level in levels}
+    last: dict[str, Json | None] = {
+        str(level.get("metric")): level for level in levels if _whole(level)
+    }
     for name, metric, series, part, unit in LEVELS:
         row = last.pop(metric, None)
         key = metric.partition("_p95")[0]
         target = None if row is None else float(row["target"])
-        shown = "" if row is None else number(float(row["reached"]))
+        shown = "" if row is None else _short(float(row["reached"]))
         chart = _percentiles(metrics, series, part, unit, target, today)
         if chart is not None:
             board.charts[key] = chart
@@ -323,8 +344,22 @@ def _levels(board: Board, metrics: Series, levels: list[Json], today: date) -> N
         )
 
 
+def _whole(level: Json) -> bool:
+    """Whether a row of the export has what a level is shown by."""
+    try:
+        finite = math.isfinite(float(level["reached"])) and math.isfinite(float(level["target"]))
+        return finite and {"metric", "unit", "comparison", "is_met"} <= level.keys()
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _short(value: float) -> str:
+    """Three digits: what is read at a glance."""
+    return number(float(f"{value:.3g}"))
+
+
 def _with_unit(value: float, unit: str) -> str:
-    return percent(value) if unit == "ratio" else f"{number(value)} {unit}"
+    return percent(value) if unit == "ratio" else f"{_short(value)} {unit}"
 
 
 def _percentiles(

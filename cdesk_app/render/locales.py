@@ -36,12 +36,17 @@ class Formats:
 
         return str(format_date(value, "medium", locale=self.name))
 
-    def moment(self, value: datetime) -> str:
-        """Date and time to the minute; `value` is the person's clock."""
+    def clock(self, value: datetime) -> str:
+        """The time to the minute; `value` is the person's clock."""
+        if self.is_plain:
+            return value.strftime("%H:%M")
         from babel.dates import format_time
 
-        time = format_time(value.replace(tzinfo=None), "short", locale=self.name)
-        return f"{self.day(value)}, {time}"
+        return str(format_time(value.replace(tzinfo=None), "short", locale=self.name))
+
+    def moment(self, value: datetime) -> str:
+        """Date and time to the minute; `value` is the person's clock."""
+        return f"{self.day(value)}, {self.clock(value)}"
 
     def chart(self) -> dict[str, Any]:
         """Number and time formats of axes, as d3 takes them (vl-convert's `format_locale` and

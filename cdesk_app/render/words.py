@@ -143,6 +143,14 @@ def moment(value: datetime | date | str, zone: tzinfo) -> str:
     return local.strftime("%Y-%m-%d %H:%M").rjust(16, "0")
 
 
+def lately(text: str, zone: tzinfo, now: datetime) -> str:
+    """When it was, in short: the time of a moment of today, else its day."""
+    local = in_zone(datetime.fromisoformat(text), zone)
+    if local.date() == now.astimezone(zone).date():
+        return _formats.clock(local)
+    return moment(local.date(), zone)
+
+
 def in_zone(value: datetime, zone: tzinfo) -> datetime:
     """The same instant on the person's clock (a naive one is UTC); at the calendar's ends as it
     is.

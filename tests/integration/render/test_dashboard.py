@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import math
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.facts import Fact, KillSwitch, write_status
-from cdesk.state.status import BreakerState, LastBuild, Pressure, Quarantined, Spent
+from cdesk.state.status import BreakerState, LastBuild, LastLanding, Pressure, Quarantined, Spent
 from cdesk_app.render.app import make_app
 from cdesk_app.render.board_pages import board_routes
 from cdesk_app.render.server import make_renderer, make_source
@@ -105,6 +107,21 @@ def figures(
             [day, "get_context_p95_ms", reached_ms, 25.0, "ms", "at_most", reached_ms <= 25],
             [day, "provenance_coverage", 0.991, 0.98, "ratio", "at_least", True],
         ]
+    insights: list[list[Any]] = [
+        ["activity", "most_frequent", "cdesk.user_asked", True, "ab12cd34ef56ab78"],
+        ["<img src=x onerror=alert(1)>", "x", "\u202ey", False, None],
+    ]
+    export(home, metrics, levels, insights, as_of=as_of)
+
+
+def export(
+    home: StateDirectory,
+    metrics: list[list[Any]],
+    levels: list[list[Any]],
+    insights: list[list[Any]],
+    *,
+    as_of: float | None = None,
+) -> None:
     document = {
         "as_of": format_ts(int((as_of or time.time()) * 1e9)),
         "metrics": {"columns": ["day", "metric", "of_what", "metric_value"], "rows": metrics},
@@ -114,13 +131,73 @@ def figures(
         },
         "insights": {
             "columns": ["subject", "metric", "value", "verified", "provenance_query_hash"],
-            "rows": [
-                ["activity", "most_frequent", "cdesk.user_asked", True, "ab12cd34ef56ab78"],
-                ["<img src=x onerror=alert(1)>", "x", "\u202ey", False, None],
-            ],
+            "rows": insights,
         },
     }
     home.dashboard.write_bytes(orjson.dumps(document))
+
+
+def a_good_year(home: StateDirectory) -> None:
+    """Figures as of a team that works on weekdays, every target met; the same ones each time."""
+    chance, today = random.Random(15), datetime.now(UTC).date()
+    metrics: list[list[Any]] = []
+    reached: dict[str, float] = {}
+    for n in range(300, -1, -1):
+        at = today - timedelta(days=n)
+        day = at.isoformat()
+        busy = 0.25 if at.weekday() > 4 else 1.0
+        load = busy * (1 + 0.5 * math.sin(n / 35)) * chance.uniform(0.75, 1.25)
+        for series, of, unit, level, low in (
+            ("turn_latency.latency", "", "ms", "first_token_path_p95_ms", 46.0),
+            ("tool_latency.latency", "get_context", "ms", "get_context_p95_ms", 4.1),
+            ("ingestion_lag.lag", "", "seconds", "ingestion_lag_p95_s", 0.9),
+            ("card_ready.ready", "", "seconds", "card_ready_p95_s", 0.8),
+        ):
+            median = low * (0.8 + 0.3 * load) * chance.uniform(0.95, 1.05)
+            ends = (median, median * chance.uniform(1.9, 2.2), median * chance.uniform(2.8, 3.4))
+            for name, value in zip(("p50", "p95", "p99"), ends, strict=True):
+                metrics.append([day, f"{series}_{name}_{unit}", of, value])
+            reached[level] = ends[1]
+        for metric, of, most in (
+            ("adoption.activity_count", "", 160),
+            ("tool_latency.call_count", "submit_query", 24),
+            ("tool_latency.call_count", "get_result", 31),
+            ("tool_latency.call_count", "get_context", 18),
+            ("tool_latency.call_count", "log_insight", 7),
+            ("models.call_count", "claude-opus-4-8", 40),
+            ("models.call_count", "claude-sonnet-5", 22),
+            ("projects.question_count", "atlas", 14),
+            ("projects.question_count", "birch", 9),
+            ("projects.question_count", "cedar", 4),
+            ("query_costs.elapsed_seconds", "", 55),
+        ):
+            metrics.append([day, metric, of, round(most * load)])
+        if chance.random() < 0.1:
+            metrics.append([day, "errors.error_count", chance.choice(("build", "get_result")), 1])
+    day = today.isoformat()
+    targets = {
+        "first_token_path_p95_ms": (300.0, "ms"),
+        "get_context_p95_ms": (25.0, "ms"),
+        "ingestion_lag_p95_s": (5.0, "s"),
+        "card_ready_p95_s": (8.0, "s"),
+    }
+    levels: list[list[Any]] = [
+        [day, name, reached[name], target, unit, "at_most", True]
+        for name, (target, unit) in targets.items()
+    ]
+    levels += [
+        [day, "error_rate", 0.0021, 0.01, "ratio", "at_most", True],
+        [day, "provenance_coverage", 0.994, 0.98, "ratio", "at_least", True],
+        [day, "quarantine_rate", 0.0, 0.001, "ratio", "at_most", True],
+    ]
+    insights: list[list[Any]] = [
+        ["questions", "change_in_30_days", 0.197, True, "7dd9f799093d94f2"],
+        ["atlas", "most_used_tool", "submit_query", True, "ab12cd34ef56ab78"],
+        ["birch", "median_session_minutes", 23.5, False, None],
+    ]
+    export(home, metrics, levels, insights)
+    at = format_ts(time.time_ns() - 60 * 10**9)
+    keep(home, LastLanding(at=at, rows=12), LastBuild(at=at, status="succeeded"))
 
 
 def keep(home: StateDirectory, *facts: Fact) -> None:
@@ -217,7 +294,18 @@ def test_what_is_broken_is_said_with_since_when_and_what_to_do(
     assert "target 300 ms" in page, "the last figures stay"
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"metrics": {"rows": [[1]]}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[1]",
+        b"{",
+        b'{"metrics": {"rows": [[1]]}}',
+        b'{"metrics": {"columns": ["day"], "rows": [[1]]}}',
+        b'{"levels": {"columns": ["metric", "reached"], "rows": [["get_context_p95_ms", null], ["x", "y"]]}}',
+        b'{"insights": {"columns": 7}, "levels": [], "as_of": "no"}',
+    ],
+)
 def test_figures_that_make_no_sense_leave_the_page_whole(
     visitor: Visitor, site: Site, content: bytes
 ) -> None:
@@ -306,6 +394,19 @@ def test_the_board_is_live_from_empty_to_full_to_broken(site: Site, page: Page) 
     )
     picture(page, "dashboard-fault", whole=False)
     assert page.locator("main script, main img[src^='x']").count() == 0
+
+
+def test_the_board_of_a_good_year_says_that_all_is_well(site: Site, page: Page) -> None:
+    """The picture in the README."""
+    a_good_year(site.home)
+    page.emulate_media(color_scheme="dark")
+    see(page, site)
+    page.set_viewport_size({"width": 1000, "height": 1130})
+    assert page.inner_text("h1") == "All is well"
+    assert page.locator(".level .badge.good").count() == 4
+    assert page.locator(".badge.bad").count() == 0
+    page.wait_for_function("() => [...document.images].every((image) => image.naturalWidth > 100)")
+    picture(page, "readme-dashboard", whole=False)
 
 
 def test_the_board_fits_a_phone_in_the_dark(site: Site, page: Page) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdesk.state.catalog import write_catalog
+from cdesk.state.database import open_state
 from tests.browser import picture
+from tests.integration.render.conftest import BERLIN
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Response
@@ -58,6 +62,46 @@ def test_a_card_is_whole_and_says_that_it_was_painted(page: Page, site: Site) ->
     page.wait_for_timeout(300)
     assert [told for told, _, kind in site.painted if kind == "series"] == [id]
     picture(page, "card")
+
+
+def describe(site: Site, template: str, description: str) -> None:
+    """Enter a template into the catalog."""
+    entry = {
+        "name": template,
+        "description": description,
+        "scope": "customer",
+        "parameters": [],
+        "sql": "select 1",
+        "binds": [],
+        "example": {},
+        "hash": "0" * 16,
+        "reuse": True,
+        "evidence_columns": {},
+    }
+    now = "2026-02-04T07:00:00.000000Z"
+    document = {"v": 1, "dialect": "duckdb", "content_hash": "0" * 16, "generated_at": now}
+    with closing(open_state(site.home.state_db)) as state:
+        write_catalog(site.home, state, {**document, "templates": {template: entry}}, now=now)
+
+
+def test_a_card_of_a_month_says_what_was_asked_in_words(page: Page, site: Site) -> None:
+    """The picture in the README."""
+    said = "How often you did one activity in each hour, day, week or month, and how often before."
+    describe(site, "activity_by_period", said)
+    week = [14, 17, 18, 15, 13, 6, 7]
+    month = {
+        "period_start": [
+            datetime(2026, 1, 5, tzinfo=BERLIN) + timedelta(days=n) for n in range(30)
+        ],
+        "activity_count": [week[n % 7] + n // 9 + n * 5 % 3 for n in range(30)],
+        "session_count": [2 + n % 3 for n in range(30)],
+        "activity_count_before": [8 + n // 8 + n * 7 % 5 for n in range(30)],
+    }
+    page.set_viewport_size({"width": 1000, "height": 910})
+    show(page, site, site.put(month, {**PARAMS, "timezone": "Europe/Berlin"}))
+    assert page.inner_text("h1").replace("\xa0", " ").startswith("457 questions in 30 days, ")
+    assert said in page.inner_text(".asked")
+    picture(page, "readme-card", whole=False)
 
 
 def test_scrolling_loads_page_after_page_and_keeps_the_document_small(

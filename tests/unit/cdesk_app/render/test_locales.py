@@ -17,7 +17,7 @@ from cdesk_app.render.charts import chart_of
 from cdesk_app.render.locales import PLAIN, formats_of
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import Table
-from cdesk_app.render.words import cell, locale_formats, moment, number, percent, use_locale
+from cdesk_app.render.words import cell, lately, locale_formats, moment, number, percent, use_locale
 
 NOON = datetime(2026, 1, 31, 12, 5, tzinfo=UTC)
 
@@ -48,6 +48,9 @@ def test_numbers_and_moments_are_the_locales(name: str, said: list[str]) -> None
         moment(date(2026, 1, 31), berlin),
     ] == said
     assert cell(1_234, "integer", UTC) == number(1_234)
+    late = "2026-01-30T23:30:00.000000Z"  # the 31st there
+    assert lately(late, berlin, NOON) == "00:30"
+    assert lately(late, UTC, NOON) == moment(date(2026, 1, 30), UTC)
 
 
 def test_a_locale_that_nobody_knows_is_refused(tmp_path: Path) -> None:
