@@ -40,6 +40,7 @@ from cdesk.artifacts.records import Artifact, keep_artifact
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
+from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk_app.render.start import card_link, dashboard_link
 
@@ -88,9 +89,49 @@ def put(home: StateDirectory, rows: int, settings: Settings | None = None) -> st
         created_at=format_ts(now),
         expires_at=format_ts(now + 86_400 * 10**9),
     )
+    answer = {
+        "template": "activity_by_period",
+        "params": {"activity": "cdesk.user_asked", "period": "day"},
+        "columns": stored.columns,
+        "rows": stored.preview,
+        "row_count": stored.row_count,
+        "artifact": {"artifact_id": id, "uri": draft.uri},
+    }
     with closing(open_state(home.state_db)) as state:
         keep_artifact(state, artifact)
+        state.execute(
+            "insert into query_runs (customer, query_hash, ticket_id, template, values_complete, "
+            "finished_at, result) values (?, ?, ?, 'activity_by_period', 1, ?, ?)",
+            (ADA, artifact.query_hash, id, artifact.created_at, json.dumps(answer)),
+        )
     return id
+
+
+def catalog(home: StateDirectory) -> None:
+    """A catalog as large as the project's, so that a page costs what it does with one."""
+    entry = {
+        "scope": "customer",
+        "parameters": [],
+        "sql": "select 1 -- " + "x" * 5_000,
+        "binds": [],
+        "example": {},
+        "hash": "0" * 16,
+        "reuse": True,
+        "evidence_columns": {},
+    }
+    names = ("activity_by_period", *(f"template_{n}" for n in range(60)))
+    now = format_ts(time.time_ns())
+    document = {
+        "v": 1,
+        "dialect": "duckdb",
+        "content_hash": "0" * 16,
+        "generated_at": now,
+        "templates": {
+            name: {"name": name, "description": "How often, by day.", **entry} for name in names
+        },
+    }
+    with closing(open_state(home.state_db)) as state:
+        write_catalog(home, state, document, now=now)
 
 
 def year_of_figures(home: StateDirectory) -> None:
@@ -256,6 +297,7 @@ def main() -> int:
         many = [put(home, 5_000) for _ in range(100)]
         charts = [put(home, args.rows) for _ in range(3)]
         year_of_figures(home)
+        catalog(home)
         with serving(home) as server:
             facts = measure(server, args.rounds, large, deep, many, charts, args.deep_rows)
         facts |= from_a_bucket(Path(folder), args.rows, args.rounds, facts)

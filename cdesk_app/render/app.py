@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from http import HTTPStatus
@@ -32,7 +32,7 @@ from cdesk.core.identity import Caller, customer_key
 from cdesk_app.render.card import Card, Cards
 from cdesk_app.render.download import exported
 from cdesk_app.render.links import SESSION_SECONDS, Grant, LinkRefused, Links
-from cdesk_app.render.pages import STATIC, page, static
+from cdesk_app.render.pages import STATIC, page, page_parts, static
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import MAX_COLUMNS, OPERATORS, PAGE_ROWS, Filter, Operator, View
 from cdesk_app.render.vega import ThemeName
@@ -251,16 +251,17 @@ class _Pages:
         artifact, grant = await self._grant(request)
         begun = time.monotonic()
 
-        def html() -> str:  # in one go: each change of threads is a wait
+        def html() -> Iterator[str]:  # in one go: each change of threads is a wait
             return self._card_html(self._renderer.cards.open(artifact, grant), request)
 
-        made = await run_in_threadpool(html)
+        parts = await run_in_threadpool(html)
         self._asked.setdefault(artifact, begun)
         while len(self._asked) > 1_000:
             self._asked.pop(next(iter(self._asked)))
-        return Response(made, media_type="text/html")
+        return StreamingResponse(parts, media_type="text/html")
 
-    def _card_html(self, card: Card, request: Request) -> str:
+    def _card_html(self, card: Card, request: Request) -> Iterator[str]:
+        """The page: what stands above the rows at once, the preview after it."""
         zone = zone_asked(card.params, self._renderer.zone)
         chart = self._renderer.cards.known_chart(card)
         # An answer's words are written for a model, in English.
@@ -270,8 +271,11 @@ class _Pages:
         finding = chart.finding if chart else (words.get("finding", "") if words else "")
         columns = card.table.columns
         shown = columns[:MAX_COLUMNS]
-        preview = [row[:MAX_COLUMNS] for row in card.preview(zone)]
-        return page(
+
+        def preview() -> list[list[str | None]]:
+            return [row[:MAX_COLUMNS] for row in card.preview(zone)]
+
+        return page_parts(
             "card.html",
             card=card,
             base=f"/c/{card.artifact_id}",

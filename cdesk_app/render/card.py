@@ -29,7 +29,7 @@ from cdesk.core.errors import (
 )
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import customer_key
-from cdesk.state.catalog import sealed_catalog
+from cdesk.state.catalog import open_catalog
 from cdesk.state.database import open_state, require_known_version
 from cdesk_app.render.chart import Chart
 from cdesk_app.render.charts import chart_of
@@ -131,6 +131,7 @@ class Cards:
         now_ns: NowNs = time.time_ns,
     ) -> None:
         self._home = home
+        self._catalog = open_catalog(home)
         self._store = store
         self._zone = zone
         self._now_ns = now_ns
@@ -276,7 +277,7 @@ class Cards:
         if template is None:
             return None
         try:
-            found = sealed_catalog(self._home).templates.get(template)
+            found = self._catalog.get().templates.get(template)
         except CatalogError:
             return None
         return found.description if found else None

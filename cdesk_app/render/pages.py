@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -18,6 +19,8 @@ STATIC: Final = {
 }
 
 
+_PAUSE: Final = "\f"
+"""Where a page may be sent so far; no text of a page is that (words.shown_text)."""
 _UNIT: Final = re.compile(r"(?<=\d) (?=(?:%|ms|s|GiB|MiB|KiB|B)(?!\w))")
 
 
@@ -44,6 +47,19 @@ def tight(text: str) -> str:
 def page(name: str, **values: Any) -> str:
     """The HTML of a template."""
     return environment().get_template(name).render(asset=asset, **values)
+
+
+def page_parts(name: str, **values: Any) -> Iterator[str]:
+    """The HTML of a template, piece by piece: up to each `{{ pause }}`, and the rest."""
+    piece: list[str] = []
+    made = environment().get_template(name).generate(asset=asset, pause=_PAUSE, **values)
+    for text in made:
+        if text == _PAUSE:
+            yield "".join(piece)
+            piece.clear()
+        else:
+            piece.append(text)
+    yield "".join(piece)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import json
 import math
@@ -51,6 +52,20 @@ def test_a_card_says_what_was_asked_and_where_it_comes_from(site: Site) -> None:
     ):
         assert text in page.text
     assert "The first 10 of 30." in page.text
+
+
+def test_the_skeleton_comes_before_the_rows(site: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    try:
+        connection.request("GET", site.link(site.put(by_day(), ASKED)))
+        answer = connection.getresponse()
+        first, rest = answer.read1(1_000_000).decode(), answer.read().decode()
+    finally:
+        connection.close()
+    assert 'id="headline"' in first
+    assert "chart.svg" in first
+    assert "<table" not in first
+    assert rest.index("<table") < rest.index("The first 10 of 30.") < rest.index("</html>")
 
 
 def test_its_words_come_with_the_chart_and_then_with_the_page(site: Site) -> None:
