@@ -2,6 +2,7 @@
 its period. The loop (cdesk_app/worker/loop.py) drives it.
 
     version     every turn: a worker that does not belong here any more ends
+    begin       once: what was recorded before this worker lands before the first query is answered
     tickets     every turn: start what waits, end what has expired
     request     somebody asked for a whole cycle
     drain       every turn, but for the uploader's debounce and its pause after a failure
@@ -50,6 +51,8 @@ CATALOG_SECONDS: Final = 300.0
 DASHBOARD_SECONDS: Final = 60.0
 COUNTS_SECONDS: Final = 5.0
 COSTS_SECONDS: Final = 60.0
+BEGIN_RECORDS: Final = 10_000
+"""More than so many are not landed before the first query: it would wait for more than a moment."""
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
 other out.
@@ -169,6 +172,7 @@ class PipelineTasks:
         self._pipeline = pipeline
         self._others_live = others_live
         self._installed = installed
+        self._begun = False
         self._behind = False
         """Whether more waits in the backlog."""
         self._blocked = False
@@ -178,6 +182,7 @@ class PipelineTasks:
         pipeline = self._pipeline
         return [
             Task("version", _every_turn, self.version),
+            Task("begin", lambda _: None if self._begun else 0.0, self.begin, retry=AT_ONCE),
             Task("tickets", _every_turn, self.tickets, self.tickets_period),
             Task("request", self.request_due, self.request),
             Task("drain", self.drain_due, self.drain, self.drain_period),
@@ -197,6 +202,10 @@ class PipelineTasks:
         require_current(self._pipeline.state, self._pipeline.home)
         require_installed(self._installed())
         return False
+
+    def begin(self) -> bool:
+        self._begun = True
+        return self._pipeline.uploader.depth() <= BEGIN_RECORDS and self.drain()
 
     def tickets(self) -> bool:
         runner = self._pipeline.runner

@@ -423,6 +423,30 @@ def test_a_worker_ends_when_its_directory_is_removed_or_another_holds_it(built: 
     assert not other.stands
 
 
+def test_what_was_recorded_before_a_worker_lands_before_its_first_query(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built.record()
+    loop = Loop(
+        built.pipeline,
+        built.wait,
+        built.stop,
+        others_live=lambda: True,
+        monotonic=built.clock.monotonic,
+    )
+    waiting: list[int] = []
+
+    def poll() -> int:
+        waiting.append(built.pipeline.uploader.depth())
+        return 0
+
+    monkeypatch.setattr(built.pipeline.runner, "poll", poll)
+    loop.turn()
+    built.record()
+    loop.turn()
+    assert waiting == [0, 1], "later ones keep no query waiting"
+
+
 @pytest.mark.parametrize("how", ["another", "gone", "damaged", "another file's damage"])
 def test_a_worker_ends_when_its_state_is_no_longer_the_one_that_it_opened(
     built: Desk, how: str
