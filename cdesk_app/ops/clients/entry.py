@@ -11,6 +11,7 @@ from typing import Any
 
 from cdesk.core.config import SETTINGS, Settings, default_home, load_settings
 from cdesk.core.log import is_secret_name
+from uploader.sources.places import platform_places
 
 CONFIG_NAME = "claude_desktop_config.json"
 NAME = "cdesk"
@@ -22,19 +23,15 @@ _KEY_PATH = "PRIVATE_KEY_PATH"
 def config_path(
     settings: Settings, *, platform: str = sys.platform, user_home: Path | None = None
 ) -> Path:
-    """Where Claude Desktop keeps its configuration on this platform."""
-    base = user_home or Path.home()
-    if platform == "darwin":
-        return base / "Library" / "Application Support" / "Claude" / CONFIG_NAME
-    if platform == "win32":
-        return (
-            Path(settings.environ.get("APPDATA") or base / "AppData" / "Roaming")
-            / "Claude"
-            / CONFIG_NAME
-        )
-    return (
-        Path(settings.environ.get("XDG_CONFIG_HOME") or base / ".config") / "Claude" / CONFIG_NAME
-    )
+    """Where Claude Desktop keeps its configuration on this platform. On Windows the program from
+    the store has a folder of its own: of several files the one that was written last counts.
+    """
+    environ = {**settings.environ, "HOME": str(user_home or Path.home())}
+    folders = platform_places(environ, platform=platform).desktop
+    files = [file for folder in folders if (file := folder / CONFIG_NAME).exists()]
+    if files:
+        return max(files, key=lambda file: file.stat().st_mtime_ns)
+    return next((folder for folder in folders if folder.exists()), folders[0]) / CONFIG_NAME
 
 
 def server_command() -> list[str]:

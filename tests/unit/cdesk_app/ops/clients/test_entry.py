@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cdesk.core.config import Settings, default_home
-from cdesk_app.ops.clients.entry import config_path, entry, find_entry, server_command
+from cdesk_app.ops.clients.entry import CONFIG_NAME, config_path, entry, find_entry, server_command
 
 SETTINGS = Settings(home=default_home({}), customer="ada@example.com")
 
@@ -97,3 +99,23 @@ def test_an_entry_is_known_by_what_it_starts(server: object, ours: bool) -> None
 @pytest.mark.parametrize("configuration", [None, [], {}, {"mcpServers": []}])
 def test_other_configurations_have_no_entry(configuration: object) -> None:
     assert find_entry(configuration) is None
+
+
+def test_the_program_from_the_windows_store_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    environ = {"APPDATA": str(tmp_path / "Roaming"), "LOCALAPPDATA": str(tmp_path / "Local")}
+    settings = replace(SETTINGS, environ=environ)
+    plain = tmp_path / "Roaming" / "Claude" / CONFIG_NAME
+    store = tmp_path / "Local" / "Packages" / "Claude_x" / "LocalCache" / "Roaming" / "Claude"
+
+    def found() -> Path:
+        return config_path(settings, platform="win32", user_home=tmp_path)
+
+    assert found() == plain
+    store.mkdir(parents=True)
+    assert found() == store / CONFIG_NAME
+    plain.parent.mkdir(parents=True)
+    plain.write_text("{}", encoding="utf-8")
+    assert found() == plain
+    (store / CONFIG_NAME).write_text("{}", encoding="utf-8")
+    os.utime(plain, (1, 1))
+    assert found() == store / CONFIG_NAME
