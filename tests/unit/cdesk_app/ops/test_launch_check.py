@@ -9,6 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from bench.load import report as report_of_load
+from bench.load.client import Tally
+from bench.load.phases import Counted, People
+from bench.load.servers import Memory
 from cdesk.core.clock import format_ts
 from cdesk_app.ops.launch_check import Machine, Ran, Verdict, is_go, judge, report, run_check
 from cdesk_app.ops.launch_check_dependencies import NO_DATA, pins, read_audit
@@ -145,11 +149,38 @@ def test_results_of_an_earlier_run_are_refused(tmp_path: Path) -> None:
     assert len(turn_figures("", now - 10**9, tmp_path)[1]) == 2
 
 
-def test_figures_are_read_and_held_to_their_bounds() -> None:
-    output = "1,000 users, 60 s, 9 calls\nget_context  24.90 1 1\nerrors: 0; acknowledged 9\n"
-    assert load_figures(output, 0, ROOT)[1] == []
-    assert load_figures(output.replace("24.90", "25.10"), 0, ROOT)[1]
-    assert load_figures("", 0, ROOT)[1]
+def load_output(*, users: int = 1_000, lag: float = 1.0, **p95: float) -> str:
+    """What `python -m bench load` prints, by its own hand."""
+    ours, bare = Tally(), Tally()
+    for name, limit in report_of_load.LIMITS.items():
+        ours.times[name] = [p95.get(name, limit / 2)] * 20
+        bare.times[name] = [1.0] * 20
+    ours.turns, bare.turns = [p95.get("turn", 90.0)] * 20, [9.0] * 20
+    ours.times["get_result"], bare.times["get_result"] = [900.0] * 20, [1.0] * 20
+    counted = Counted(acknowledged=9)
+    people = People(users, 60.0, (2, 5), ours, bare, counted, lag, Memory({}), worked=True)
+    return "\n".join(report_of_load.people_lines(people))
+
+
+def test_what_the_load_benchmark_prints_is_held_to_its_limits() -> None:
+    evidence, problems = load_figures(load_output(), 0, ROOT)
+    assert problems == []
+    assert "get_context p95 12.5 ms" in evidence
+    assert "ingestion lag p95 1000.0 ms" in evidence
+    for told, output in (
+        ("get_context p95 is 25.0 ms, the limit 25", load_output(get_context=25.0)),
+        ("log_insight p95 is 10.5 ms, the limit 10", load_output(log_insight=10.5)),
+        ("first token path p95 is 300.0 ms, the limit 300", load_output(turn=300.0)),
+        ("ingestion lag p95 is 6000.0 ms, the limit 5000", load_output(lag=6.0)),
+        ("ingestion lag p95 is nan ms, the limit 5000", load_output(lag=float("nan"))),
+        ("999 users, at least 1,000", load_output(users=999)),
+    ):
+        assert load_figures(output, 0, ROOT)[1] == [told]
+    for output in ("", "\n".join(load_output().splitlines()[:4])):
+        assert "printed no figures" in load_figures(output, 0, ROOT)[1][0]
+
+
+def test_the_total_of_a_coverage_report_is_held_to_its_bound() -> None:
     assert coverage_figures("TOTAL  100 20 30 5 80%\n", 0, ROOT)[1] == []
     assert coverage_figures("TOTAL  100 20 30 5 79%\n", 0, ROOT)[1]
     assert coverage_figures("nothing", 0, ROOT)[1]
