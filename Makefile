@@ -77,7 +77,7 @@ observe: venv
 # Lines and branches, across all processes of `make test`.
 coverage: venv
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m coverage run -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --fail-under=80
 

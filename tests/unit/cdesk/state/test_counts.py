@@ -158,7 +158,8 @@ def test_no_label_holds_what_a_caller_chooses() -> None:
     """A customer, a session or a parameter in a label is a series for each of them."""
     allowed = {
         "basis", "code", "component", "credential", "file", "measure", "outcome", "part",
-        "priority", "reason", "state", "status", "step", "target", "tool", "transport", "version",
+        "priority", "reason", "shown_in", "state", "status", "step", "target", "tool", "transport",
+        "version",
     }  # fmt: skip
     assert {label for metric in METRICS for label in metric.labels} <= allowed
 
