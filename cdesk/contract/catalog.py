@@ -253,7 +253,8 @@ class Template:
     the columns whose values can prove an insight, each with whose word they are (`Basis`).
     `safe_columns`: text that an answer others look at shows as it is; all other text is redacted.
     `family`: a sentence on what all templates of this family do, the same in each of them, by which
-    a list shows them as one.
+    a list shows them as one. `listed`: whether a list for a model has it; cdesk asks the others for
+    itself.
     """
 
     name: str
@@ -268,6 +269,7 @@ class Template:
     evidence_columns: Mapping[str, Basis] = field(default_factory=dict)
     safe_columns: tuple[str, ...] = ()
     family: str | None = None
+    listed: bool = True
 
     def document(self) -> dict[str, Any]:
         """What a person or a model is told of it, as JSON."""
@@ -459,6 +461,7 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
                 evidence_columns=dict(item.get("evidence_columns") or {}),
                 safe_columns=tuple(item.get("safe_columns") or ()),
                 family=item.get("family"),
+                listed=bool(item.get("listed", True)),
             )
             for name, item in data["templates"].items()
         }

@@ -15,7 +15,7 @@ MAX_LIST: Final = 3_000
 """Characters of the whole list. What does not fit with parameters and a phrase for each is listed
 with shorter phrases, without any, or in the end by name.
 """
-PHRASES: Final = (60, 40)
+PHRASES: Final = (72, 64, 56, 48, 40, 32)
 """Characters of a phrase, in the order in which they are tried."""
 
 
@@ -33,6 +33,8 @@ def template_list(templates: Iterable[Template], *, is_analyst: bool) -> str:
     single: list[Template] = []
     families: dict[str, list[Template]] = {}
     for template in templates:
+        if not template.listed:
+            continue
         if template.family is None:
             single.append(template)
         else:
@@ -83,15 +85,17 @@ def _names(templates: Sequence[Template]) -> str:
 
 
 def phrase(description: str, length: int) -> str:
-    """How a description begins, up to `length` characters, cut where a part of it ends."""
+    """How a description begins, up to `length` characters, cut where a part of it ends (an item
+    of a list is none).
+    """
     text = description.removeprefix("For analysts: ").strip()
     if len(text) <= length:
         return text.rstrip(".")
     head = text[: length + 1]
-    ends = [match.start() for match in re.finditer(r"[.,;:](?= )| \(", head)]
+    ends = [match.start() for match in re.finditer(r"[.;](?= )| \(", head)]
     if ends and ends[-1] >= length // 3:
         return head[: ends[-1]]
-    return head[: head.rindex(" ") if " " in head else length] + "…"
+    return head[: head.rindex(" ") if " " in head else length].rstrip(",") + "…"
 
 
 def _family(text: str, members: Sequence[Template], is_analyst: bool) -> str:

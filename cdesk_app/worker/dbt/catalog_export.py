@@ -13,6 +13,7 @@ What a template declares, in `config.meta` of its YAML entry:
     safe_columns: [customer]  optional: text columns that scope caller and org show as they are; all
                               other text is redacted there
     family: For each a, one b       optional: what templates of one kind do, the same text in each
+    listed: false             optional: cdesk asks it for itself; a model's list leaves it out
 
 An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
 """
@@ -46,7 +47,16 @@ from cdesk.core.home import write_private
 
 FOLDER: Final = "analyses/safesql/"
 _META: Final = frozenset(
-    ("scope", "parameters", "example", "reuse", "evidence_columns", "safe_columns", "family")
+    (
+        "scope",
+        "parameters",
+        "example",
+        "reuse",
+        "evidence_columns",
+        "safe_columns",
+        "family",
+        "listed",
+    )
 )
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
 _BINDS_OF_SCOPE: Final[dict[str, frozenset[str]]] = {
@@ -147,8 +157,9 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
     _check_query(sql, rules, dialect)
     _check_binds(cast(Scope, scope), parameters, binds, rules)
     evidence_columns = _evidence_columns(meta.get("evidence_columns"), parameters, sql, rules)
-    if not isinstance(meta.get("reuse", True), bool):
-        rules.broken(f"reuse is {meta['reuse']!r:.30}; allowed: true, false")
+    for flag in ("reuse", "listed"):
+        if not isinstance(meta.get(flag, True), bool):
+            rules.broken(f"{flag} is {meta[flag]!r:.30}; allowed: true, false")
     example = meta.get("example") or {}
     template = Template(
         name=name,
@@ -163,6 +174,7 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         evidence_columns=evidence_columns,
         safe_columns=_safe_columns(meta.get("safe_columns"), rules),
         family=_family(meta.get("family"), rules),
+        listed=meta.get("listed", True),
     )
     try:
         template.check_params(example)
@@ -453,6 +465,7 @@ def _entry(template: Template) -> dict[str, Any]:
         "safe_columns": list(template.safe_columns),
         "family": template.family,
     }
+    entry |= {} if template.listed else {"listed": False}
     return entry | ({"hash": template.hash} if template.hash else {})
 
 

@@ -20,7 +20,7 @@ from cdesk.core.identity import ANALYST, Caller
 from mcp_shim.tools import TOOLS, tool_list
 from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
-from mcp_shim.tools.template_list import template_list
+from mcp_shim.tools.template_list import phrase, template_list
 from tests.snapshots import assert_kept
 
 USER = Caller("ada")
@@ -77,6 +77,28 @@ def test_submit_query_lists_the_templates_with_their_parameters(
     fixtures.catalog(state_home)
     shown = SUBMIT_QUERY.listed(load_catalog(state_home.catalog), USER)["description"]
     assert "- recent_activities(hours_back?, limit?): The latest" in shown
+
+
+def test_what_cdesk_asks_for_itself_is_in_no_list(state_home: StateDirectory) -> None:
+    catalog = with_templates(state_home, 2)
+    (kept, own) = catalog.templates.values()
+    templates = {kept.name: kept, own.name: dataclasses.replace(own, listed=False)}
+    shown = SUBMIT_QUERY.listed(dataclasses.replace(catalog, templates=templates), USER)
+    assert kept.name in shown["description"]
+    assert own.name not in shown["description"]
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        ("What this day, week and month have cost so far, against limits.", "What this day, week…"),
+        ("How often. And a count of it.", "How often"),
+        ("How often: a count of all of it.", "How often: a count of…"),
+        ("Short enough.", "Short enough"),
+    ],
+)
+def test_a_phrase_ends_where_a_part_of_the_description_does(description: str, said: str) -> None:
+    assert phrase(description, 22) == said
 
 
 @pytest.mark.parametrize("count", [1, 30, 60, 100])

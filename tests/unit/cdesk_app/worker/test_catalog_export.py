@@ -135,6 +135,16 @@ def test_a_template_that_binds_the_time_zone_has_it_as_a_parameter(tmp_path: Pat
         export_catalog(manifest(tmp_path, declared), target, dialect="duckdb", now=NOW)
 
 
+def test_a_template_that_cdesk_asks_for_itself_says_so(tmp_path: Path) -> None:
+    target = tmp_path / "catalog.json"
+    for options in ({}, {"listed": True}, {"listed": False}):
+        export_catalog(manifest(tmp_path, node(**options)), target, dialect="duckdb", now=NOW)
+        template = load_catalog(target).get("activity_counts")
+        assert template.listed is options.get("listed", True)
+    with pytest.raises(CatalogError, match="listed is 'no'; allowed: true, false"):
+        template_of(node(listed="no"), "duckdb")
+
+
 def test_only_analyses_of_the_safesql_folder_are_templates(tmp_path: Path) -> None:
     other = node(name="scratch") | {"original_file_path": "analyses/scratch.sql"}
     report = export_catalog(
