@@ -51,6 +51,6 @@ def test_the_page_of_contracts_says_how_long_things_are_kept() -> None:
         f"asked again | {RETENTION_DAYS} days, or as soon as",
         f"has expired ({RETENTION_DAYS} days after it was stored)",
         f"| {ABANDONED_SECONDS // 3600} hours after the last write |",
-        f"| a landed queue file in the archive | {archive_days:.0f} days |",
+        f"| a landed queue file in the archive | {archive_days:.0f} days;",
     ):
         assert row in page, row
