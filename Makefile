@@ -1,4 +1,8 @@
 # Everything works in a fresh clone: each target makes its own .venv first.
+# Tests start hundreds of processes, and pytest rewrites every test file: without compiled files all
+# of that is done anew, in every process and every run.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -29,6 +30,13 @@ UNITS = {
     "relationships": ("tests/unit/activity_schema/",),
 }
 """What one process runs, because what the tests share takes long to make; the longest first."""
+LONG = (
+    "tests/integration/test_installation.py",
+    "tests/integration/test_demo.py",
+    "tests/integration/worker/",
+    "tests/integration/shim_http/",
+)
+"""What waits for processes for long begins next, so that it doesn't end last."""
 
 
 hypothesis.settings.register_profile(
@@ -42,6 +50,31 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
     hypothesis.core.global_force_seed = int(config.option.hypothesis_seed)
+    gc.disable()  # nothing that collecting the tests makes is garbage
+    begin_elsewhere(config)
+
+
+def begin_elsewhere(config: pytest.Config) -> None:
+    """Each process of a run begins to collect at another file, so that it finds most of them
+    rewritten by the others (pytest keeps what it has rewritten, where Python may write).
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.option.ignore:
+        return
+    if [Path(argument).resolve() for argument in config.args] == [ROOT / "tests"]:
+        files = sorted(str(path) for path in (ROOT / "tests").rglob("test_*.py"))
+        number = int(worker["workerid"].removeprefix("gw"))
+        first = len(files) * number // worker["workercount"]
+        config.args = files[first:] + files[:first]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(
@@ -61,11 +94,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that two processes end at about the same time."""
     units = list(UNITS)
 
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        unit = unit_of(item.nodeid)
-        return units.index(unit) if unit in units else len(
-            units
-        ), "/integration/" not in item.nodeid
+    def place(item: pytest.Item) -> tuple[int, bool, bool, str]:
+        file = item.nodeid.partition("::")[0]
+        unit = unit_of(file)
+        rank = units.index(unit) if unit in units else len(units)
+        return rank, not file.startswith(LONG), "/integration/" not in file, file
 
     items.sort(key=place)
 

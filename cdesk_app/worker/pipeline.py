@@ -95,6 +95,8 @@ CLOSE_SECONDS: Final = 1.5
 MOST_CONFLICTS: Final = 1_000
 """So many records whose id was taken are counted, and no more: each is read."""
 _RETAINED: Final = re.compile(r'retained: \{"deleted": (\d+)\}')
+PREBUILT: Final = "prebuilt"
+"""The reason of a build that was none: the installation brought its result."""
 CHECK_BYTES: Final = 64 * 1024 * 1024
 """A snapshot up to this size is read through once at the start of a worker."""
 
@@ -279,7 +281,7 @@ class Pipeline:
         last = self.status.read(LastBuild)
         if last.at is not None and last.status in BUILT:
             with contextlib.suppress(ValueError):
-                self.schedule.resume(to_ns(parse_ts(last.at)))
+                self.schedule.resume(to_ns(parse_ts(last.at)), empty=last.reason == PREBUILT)
         self.check_snapshot()
 
     def _take_prebuilt(self) -> None:
@@ -302,7 +304,7 @@ class Pipeline:
             self._keep_project(
                 built=fingerprint, version=running_version(), tested=fingerprint, tested_at=now
             )
-            self.status.keep(LastBuild(at=now, status="succeeded", reason="prebuilt"))
+            self.status.keep(LastBuild(at=now, status="succeeded", reason=PREBUILT))
             self.has_prebuilt = self.refresh_due = True
             logger.info("prebuilt warehouse taken", extra={"facts": {"project": fingerprint}})
 

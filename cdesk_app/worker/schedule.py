@@ -66,11 +66,13 @@ class BuildSchedule:
         """The tables are missing or of another project."""
         self._stale = True
 
-    def resume(self, built_ns: int) -> None:
-        """An earlier worker built at `built_ns` (wall clock)."""
+    def resume(self, built_ns: int, *, empty: bool = False) -> None:
+        """An earlier worker built at `built_ns` (wall clock); `empty`: the tables came with the
+        installation, so that, as after the build that makes them, no gap has begun.
+        """
         now = self._now_ns()
         self._built_day = built_ns // _DAY_NS
-        self._built_at = self._monotonic() - max(now - built_ns, 0) / 1e9
+        self._built_at = None if empty else self._monotonic() - max(now - built_ns, 0) / 1e9
 
     @property
     def reason(self) -> str | None:

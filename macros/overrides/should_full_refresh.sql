@@ -10,8 +10,17 @@
     {{ return(wanted or cdesk._is_of_an_earlier_release()) }}
 {%- endmacro %}
 
+{# Each `is_incremental()` of a model asks again, so the answer is kept: the account isn't. #}
 {% macro _is_of_an_earlier_release() -%}
-    {%- if execute and (config.get('meta') or {}).get('rebuilt_from_landing') -%}
+    {%- set kept = 'cdesk_is_of_an_earlier_release' -%}
+    {%- if execute and kept not in model -%}
+        {%- do model.update({kept: cdesk._lacks_a_column()}) -%}
+    {%- endif -%}
+    {{ return(model.get(kept, false)) }}
+{%- endmacro %}
+
+{% macro _lacks_a_column() -%}
+    {%- if (config.get('meta') or {}).get('rebuilt_from_landing') -%}
         {%- set relation = load_relation(this) -%}
         {%- if relation is not none and relation.type == 'table' -%}
             {%- set there = [] -%}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import functools
 import json
 import os
 import secrets
@@ -24,9 +25,9 @@ import urllib.request
 import venv
 import zipfile
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, distributions
 from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
@@ -37,13 +38,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cdesk import __version__
-from cdesk.core.config import SETTINGS
+from cdesk.core.config import SETTINGS, Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.runtime import Runtime, SetUp, moment, wanted_in
 from cdesk_app.cli.extras import EXTRAS
+from cdesk_app.worker.dbt.project import locate_project
 from mcp_shim.tools import TOOLS
 from tests.needs import need_program
+from tests.prebuilt_files import make_prebuilt
 from tests.s3_service import s3_service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,10 +82,14 @@ def closure(requirements: list[str], extras: frozenset[str] = frozenset()) -> se
             continue
         found.add(key)
         inner = frozenset(requirement.extras) | {""}
-        waiting += [
-            (Requirement(text), inner) for text in distribution(requirement.name).requires or []
-        ]
+        waiting += [(needed, inner) for needed in requirements_of(requirement.name)]
     return {name for name, _ in found}
+
+
+@functools.cache
+def requirements_of(name: str) -> tuple[Requirement, ...]:
+    """What an installed distribution declares, of all extras."""
+    return tuple(map(Requirement, distribution(name).requires or []))
 
 
 def environment(folder: Path, wheel: Path, extra: str | None) -> Path:
@@ -97,22 +104,38 @@ def environment(folder: Path, wheel: Path, extra: str | None) -> Path:
     declared = [
         line.partition(":")[2].strip() for line in lines if line.startswith("Requires-Dist:")
     ]
-    for name in closure(declared, frozenset({extra} if extra else {""})):
-        link(name, site)
+    link(closure(declared, frozenset({extra} if extra else {""})), site)
     return Path(paths["scripts"]) / ("python.exe" if os.name == "nt" else "python")
 
 
-def link(name: str, site: Path) -> None:
-    """Put the files of an installed distribution into `site`, without copying their bytes; compiled
-    ones too, which stand for as long as their source has its time and size.
+@functools.cache
+def owners() -> dict[PurePath, set[str]]:
+    """Folder of the running installation → the distributions that have files in it."""
+    found: dict[PurePath, set[str]] = {}
+    for one in distributions():
+        for folder in {parent for file in one.files or () for parent in file.parents}:
+            found.setdefault(PurePath(folder), set()).add(canonicalize_name(one.name))
+    return found
+
+
+def link(names: set[str], site: Path) -> None:
+    """Put the files of installed distributions into `site`, without copying their bytes; compiled
+    ones too, which stand for as long as their source has its time and size. A folder in which no
+    other distribution has anything is one link.
     """
-    for file in distribution(name).files or []:
-        source = Path(str(file.locate()))
-        if ".." in file.parts or not source.is_file():
-            continue
-        target = site / Path(*file.parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
+    linked: set[PurePath] = set()
+    for name in names:
+        for file in distribution(name).files or ():
+            if ".." in file.parts:
+                continue
+            _, *folders = (PurePath(one) for one in reversed(file.parents))
+            place = next((one for one in folders if owners()[one] <= names), PurePath(file))
+            source = Path(str(distribution(name).locate_file(place)))
+            if place in linked or not source.exists():
+                continue
+            linked.add(place)
+            target = site / place
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(source)
 
 
@@ -288,10 +311,11 @@ def end_worker(python: Path, folder: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(os.name == "nt", reason="the environments here are made of links")
 def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
-    wheel: Path, bundle: Path, tmp_path: Path
+    wheel: Path, bundle: Path, first_round: Path, tmp_path: Path
 ) -> None:
     """From the light part alone, over the worker that arrives later, to a verified insight. The
-    worker's environment holds the extra `worker` and nothing else.
+    worker's environment holds the extra `worker` and nothing else, and what a release's wheel
+    brings for its first round.
     """
     python = environment(tmp_path / "light", wheel, None)
     home = StateDirectory(tmp_path / "state").ensure()
@@ -329,6 +353,10 @@ def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
             context = await call(client, "get_context")
             assert "setting up, 1 of about 3 minutes" in context["stale_reason"]
             environment(runtime.environment, wheel, "worker")
+            (worker_rooms,) = runtime.environment.rglob("site-packages/cdesk_app/worker/dbt")
+            checkout = Settings(home=tmp_path / "checkout", customer="ada@example.com")
+            project = locate_project(checkout, StateDirectory(checkout.home).ensure())
+            make_prebuilt(worker_rooms / "_prebuilt", first_round, project)
             runtime.mark_ready()
             installing.release()
             asked = {"template": "activity_by_period"}
@@ -358,6 +386,7 @@ def test_a_person_installs_the_bundle_asks_and_learns_a_first_fact(
         asyncio.run(scenario())
     finally:
         end_worker(runtime.python, tmp_path)
+    assert "prebuilt warehouse taken" in home.worker_log.read_text(encoding="utf-8")
 
 
 def test_the_public_tool_validates_and_packs_the_bundle(bundle: Path, tmp_path: Path) -> None:

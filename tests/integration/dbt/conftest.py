@@ -18,6 +18,7 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from cdesk.contract.records import proof_hash
+from tests.integration.dbt.in_step import run_in_step, scenarios_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 FIRST_LANDING = datetime(2026, 3, 1)  # noqa: DTZ001  (the warehouse holds UTC without zone)
@@ -254,3 +255,11 @@ def warehouse(shared_warehouse: DbtWarehouse) -> DbtWarehouse:
     """The shared warehouse, empty."""
     shared_warehouse.empty()
     return shared_warehouse
+
+
+@pytest.fixture(scope="session")
+def scenarios_in_step(
+    shared_warehouse: DbtWarehouse, request: pytest.FixtureRequest
+) -> dict[str, Exception | None]:
+    """What each scenario of the tests that run here came to (tests/integration/dbt/in_step.py)."""
+    return run_in_step(shared_warehouse, scenarios_of(request.session.items))

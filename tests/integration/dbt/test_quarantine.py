@@ -19,6 +19,7 @@ from tests.integration.dbt.conftest import (
     insight,
     query_run,
 )
+from tests.integration.dbt.in_step import BUILD, BUILD_ANEW, Own, Steps, in_step
 
 ARTIFACT = {
     "uri": "s3://bucket/key",
@@ -129,23 +130,25 @@ def test_what_the_warehouse_refuses_the_reader_of_lines_refuses(record: dict[str
         parse_line(json.dumps(record).encode())
 
 
-def test_a_corrected_record_is_accepted_under_the_same_id(warehouse: DbtWarehouse) -> None:
-    warehouse.land([event(1, revenue_impact="much")])
-    warehouse.build()
-    warehouse.land([event(1, revenue_impact=2)])
-    warehouse.build()
-    assert warehouse.query("select revenue_impact from events") == [(2.0,)]
-    assert warehouse.query("select count(*) from quarantined_events") == [(1,)]
+@in_step
+def test_a_corrected_record_is_accepted_under_the_same_id(own: Own) -> Steps:
+    own.land([event(1, revenue_impact="much")])
+    yield BUILD
+    own.land([event(1, revenue_impact=2)])
+    yield BUILD
+    assert own.query("select revenue_impact from events") == [(2.0,)]
+    assert own.query("select count(*) from quarantined_events") == [(1,)]
 
 
-def test_a_line_landed_twice_at_one_place_counts_once(warehouse: DbtWarehouse) -> None:
+@in_step
+def test_a_line_landed_twice_at_one_place_counts_once(own: Own) -> Steps:
     lines = [event(1), insight(2), event(3, revenue_impact="much")]
-    instant = warehouse.land(lines, source_file="same")
-    warehouse.land(lines, source_file="same", landed_at=instant)
-    warehouse.build()
-    warehouse.land(lines, source_file="same")
-    assert warehouse.query("select count(*) from events_live") == [(1,)]
-    warehouse.build()
+    instant = own.land(lines, source_file="same")
+    own.land(lines, source_file="same", landed_at=instant)
+    yield BUILD
+    own.land(lines, source_file="same")
+    assert own.query("select count(*) from events_live") == [(1,)]
+    yield BUILD
     for relation in (
         "events",
         "events_live",
@@ -153,19 +156,20 @@ def test_a_line_landed_twice_at_one_place_counts_once(warehouse: DbtWarehouse) -
         "quarantined_events",
         "context_cache",
     ):
-        assert warehouse.query(f"select count(*) from {relation}") == [(1,)], relation
+        assert own.query(f"select count(*) from {relation}") == [(1,)], relation
 
 
-def refused(warehouse: DbtWarehouse) -> list[Row]:
-    return warehouse.query(
+def refused(own: Own) -> list[Row]:
+    return own.query(
         "select kind, record_id, reason, detail, customer, source_offset from "
         "quarantined_events order by landed_at, source_offset"
     )
 
 
+@in_step
 def test_the_same_id_with_other_content_is_quarantined_and_the_first_stays(
-    warehouse: DbtWarehouse,
-) -> None:
+    own: Own,
+) -> Steps:
     """Of every kind; in one batch, in a later one, and again: nothing is lost in silence,
     nothing twice.
     """
@@ -177,11 +181,11 @@ def test_the_same_id_with_other_content_is_quarantined_and_the_first_stays(
         query_run(3, status="failed"),
         {**artifact, "legal_hold": True},
     ]
-    warehouse.land([*first, others[0], first[1]], source_file="one")
-    warehouse.build()
-    warehouse.land([*others, *first], source_file="two")
-    warehouse.build()
-    found = refused(warehouse)
+    own.land([*first, others[0], first[1]], source_file="one")
+    yield BUILD
+    own.land([*others, *first], source_file="two")
+    yield BUILD
+    found = refused(own)
     assert [(kind, id_, reason) for kind, id_, reason, *_ in found] == [
         ("event", event(1)["id"], "id_conflict"),
         *((record["kind"], record["id"], "id_conflict") for record in others),
@@ -189,84 +193,90 @@ def test_the_same_id_with_other_content_is_quarantined_and_the_first_stays(
     assert [row[3] for row in found] == [
         f"first landed as one:{at * 500}" for at in (0, 0, 1, 2, 3)
     ]
-    assert warehouse.query("select revenue_impact from events") == [(None,)]
-    assert warehouse.query("select value_text from insight_atoms") == [("42",)]
-    assert warehouse.query("select status from provenance_chain") == [("succeeded",)]
-    assert warehouse.query("select has_legal_hold from artifacts") == [(False,)]
-    warehouse.build()
-    assert refused(warehouse) == found
+    assert own.query("select revenue_impact from events") == [(None,)]
+    assert own.query("select value_text from insight_atoms") == [("42",)]
+    assert own.query("select status from provenance_chain") == [("succeeded",)]
+    assert own.query("select has_legal_hold from artifacts") == [(False,)]
+    yield BUILD
+    assert refused(own) == found
     ids = "select * from _ingest_ids order by kind, id"
-    built = warehouse.query(ids)
-    warehouse.build(full=True)
-    assert refused(warehouse) == found
-    assert warehouse.query(ids) == built
+    built = own.query(ids)
+    yield BUILD_ANEW
+    assert refused(own) == found
+    assert own.query(ids) == built
 
 
+@in_step
 def test_the_same_content_again_is_a_repetition_whatever_its_keys_order_and_who_brings_it(
-    warehouse: DbtWarehouse,
-) -> None:
+    own: Own,
+) -> Steps:
     """An import stamps `source_system` anew: the record that it brings in once more is the same."""
     record = event(1, feature_json={"question": "Why?"})
-    warehouse.land([record])
-    warehouse.build()
+    own.land([record])
+    yield BUILD
     turned = dict(reversed(record.items()))
-    warehouse.land([turned, {**record, "source_system": "import"}, record])
-    warehouse.build()
-    assert refused(warehouse) == []
-    assert warehouse.query("select count(*), min(_source_system) from events") == [
-        (1, "claude_desktop")
-    ]
+    own.land([turned, {**record, "source_system": "import"}, record])
+    yield BUILD
+    assert refused(own) == []
+    assert own.query("select count(*), min(_source_system) from events") == [(1, "claude_desktop")]
 
 
 @pytest.mark.parametrize("noted", ["null", "uuid()"])
+@in_step
 def test_a_conflict_is_seen_whatever_a_version_before_noted_of_the_content(
-    warehouse: DbtWarehouse, noted: str
-) -> None:
+    own: Own, noted: str
+) -> Steps:
     """Nothing, or its content in another form: the line is read again."""
-    warehouse.land([event(1), event(2), insight(3)], source_file="one")
-    warehouse.build()
-    with warehouse.connect() as connection:
-        connection.execute(f"update _ingest_ids set content_key = {noted}")
-    warehouse.land([event(1, revenue_impact=7), event(2), insight(3, value=43)], source_file="two")
-    warehouse.build()
-    found = [(id_, reason) for _, id_, reason, *_ in refused(warehouse)]
+    own.land([event(1), event(2), insight(3)], source_file="one")
+    yield BUILD
+    with own.connect() as connection:
+        connection.execute(
+            f"update _ingest_ids set content_key = {noted} where starts_with(landing_id, ?)",
+            [own.ids],
+        )
+    own.land([event(1, revenue_impact=7), event(2), insight(3, value=43)], source_file="two")
+    yield BUILD
+    found = [(id_, reason) for _, id_, reason, *_ in refused(own)]
     assert found == [(event(1)["id"], "id_conflict"), (insight(3)["id"], "id_conflict")]
-    warehouse.build()
-    assert len(refused(warehouse)) == 2
-    assert warehouse.query("select count(*) from events where revenue_impact is null") == [(2,)]
+    yield BUILD
+    assert len(refused(own)) == 2
+    assert own.query("select count(*) from events where revenue_impact is null") == [(2,)]
 
 
-def test_an_id_is_one_of_its_kind(warehouse: DbtWarehouse) -> None:
-    warehouse.land([event(1), insight(1)])
-    warehouse.build()
-    assert refused(warehouse) == []
+@in_step
+def test_an_id_is_one_of_its_kind(own: Own) -> Steps:
+    own.land([event(1), insight(1)])
+    yield BUILD
+    assert refused(own) == []
 
 
-def test_an_id_claimed_before_the_genuine_record_came_is_shown(warehouse: DbtWarehouse) -> None:
+@in_step
+def test_an_id_claimed_before_the_genuine_record_came_is_shown(own: Own) -> Steps:
     """Who guesses the id of a record of an export (UUIDv5) keeps it out of the stream, and
     everybody sees it.
     """
     genuine = event(1, source_system="claude_export", feature_json={"question": "genuine"})
-    warehouse.land([{**genuine, "feature_json": {"question": "made up"}}])
-    warehouse.build()
-    warehouse.land([genuine])
-    warehouse.build()
-    ((kind, id_, reason, *_),) = refused(warehouse)
+    own.land([{**genuine, "feature_json": {"question": "made up"}}])
+    yield BUILD
+    own.land([genuine])
+    yield BUILD
+    ((kind, id_, reason, *_),) = refused(own)
     assert (kind, id_, reason) == ("event", genuine["id"], "id_conflict")
-    ((raw,),) = warehouse.query("select raw from quarantined_events")
+    ((raw,),) = own.query("select raw from quarantined_events")
     assert json.loads(raw) == genuine
 
 
+@in_step
 def test_a_place_that_was_landed_with_several_contents_is_quarantined_once(
-    warehouse: DbtWarehouse,
-) -> None:
+    own: Own,
+) -> Steps:
     """A file that was written anew under its name: a conflict and a refused line share a place."""
-    warehouse.land([event(1)], source_file="one")
-    warehouse.build()
-    warehouse.land([event(1, revenue_impact=2)], source_file="two")
-    warehouse.build()
-    warehouse.land([event(2, revenue_impact="much")], source_file="two")
-    warehouse.build()
-    assert [row[2] for row in refused(warehouse)] == ["id_conflict"]
-    warehouse.build(full=True)
-    assert [row[2] for row in refused(warehouse)] == ["id_conflict"]
+    own.land([event(1)], source_file="one")
+    yield BUILD
+    own.land([event(1, revenue_impact=2)], source_file="two")
+    yield BUILD
+    own.land([event(2, revenue_impact="much")], source_file="two")
+    yield BUILD
+    assert [row[2] for row in refused(own)] == ["id_conflict"]
+    yield BUILD_ANEW
+    assert [row[2] for row in refused(own)] == ["id_conflict"]

@@ -4,9 +4,11 @@ from a round that builds everything.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import duckdb
@@ -20,9 +22,12 @@ from cdesk.core.identity import Caller
 from cdesk.query.direct import run_now
 from cdesk.queue.writer import QueueWriter
 from cdesk_app.worker.dbt.build import Builder
-from cdesk_app.worker.dbt.prebuilt import ABOUT, PARSED, find_prebuilt, made_by
+from cdesk_app.worker.dbt.prebuilt import ABOUT, PARSED, find_prebuilt
 from cdesk_app.worker.dbt.project import DbtProject, locate_project
 from cdesk_app.worker.main import run_once
+from cdesk_app.worker.pipeline import open_pipeline
+from cdesk_app.worker.schedule import DEBOUNCE_SECONDS
+from tests.prebuilt_files import make_prebuilt
 
 ADA = "ada@example.com"
 
@@ -42,18 +47,7 @@ def project_of(root: Path, timezone: str = "UTC") -> DbtProject:
 def brought(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What scripts/prebuilt.py makes, of a first round that has been."""
     folder = tmp_path_factory.mktemp("prebuilt")
-    target = first_round / "dbt" / "target"
-    for path in (
-        first_round / "catalog.json",
-        first_round / "warehouse.duckdb",
-        *(target / name for name in PARSED),
-    ):
-        shutil.copy(path, folder / path.name)
-    about = {
-        "project": project_of(folder / "home").fingerprint(),
-        "made_by": dict(made_by()),
-    }
-    (folder / ABOUT).write_bytes(orjson.dumps(about))
+    make_prebuilt(folder, first_round, project_of(folder / "home"))
     return folder
 
 
@@ -98,6 +92,20 @@ def test_a_first_round_runs_no_dbt_and_the_next_builds_what_landed(
             "select activity, customer from activities.events where customer = ?", [ADA]
         ).fetchall()
     assert ("cdesk.user_asked", ADA) in found
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_lands_first_is_built_without_a_gap(tmp_path: Path) -> None:
+    """By the worker that took the prebuilt files, and by one that is started after it."""
+    settings = settings_of(tmp_path / "home")
+    home = StateDirectory(settings.home).ensure()
+    for _ in range(2):
+        with contextlib.closing(open_pipeline(settings, home, stop=threading.Event())) as pipeline:
+            pipeline.resume()
+            pipeline.schedule.landed(1, insights=False)
+            due = pipeline.schedule.due_in()
+        assert due is not None
+        assert due <= DEBOUNCE_SECONDS
 
 
 def test_what_is_of_another_project_or_version_is_not_taken(brought: Path, tmp_path: Path) -> None:
