@@ -15,6 +15,12 @@ A self-join's cost grows with the rows that one customer has of each activity, s
     dataset] [--all] [--patient]
                                   [--ranked] [--rows-a-customer 4000]
 
+With `--packages` the same questions are asked in the SQL of two dbt packages instead, of which the
+named folders hold checkouts (bench/_relationship_packages.py):
+
+    python -m bench relationships --packages DIR [DIR] [--rows 1000000] [--rows-a-customer 50 400
+    4000]
+
 Prints seconds and ratios; a run without arguments writes them to bench/results/relationships.json.
 """
 
@@ -23,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -30,6 +37,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+
+from bench import _relationship_packages as packages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,14 +152,14 @@ def macro(relationship: str, index: int) -> str:
             for value, name in zip(PICKED, outputs(relationship, index), strict=True)
         ]
     nth = ", nth=3" if relationship.startswith("nth_") else ""
-    return f"cdesk.{relationship}('activity_{index}', columns=[{', '.join(columns)}]{nth})"
+    return f"cdesk.{relationship}('activity{index}', columns=[{', '.join(columns)}]{nth})"
 
 
 def cohort_and_appended(indexes: tuple[int, ...]) -> str:
     cohort = "select _activity_id as id, customer, ts, activity_repeated_at as next_ts from events"
     appended = "select _activity_id as activity_id, customer, ts, link, revenue_impact from events"
-    return f"c as ({cohort} where activity = 'activity_0')" + "".join(
-        f", a{i} as ({appended} where activity = 'activity_{i}')" for i in indexes
+    return f"c as ({cohort} where activity = 'activity0')" + "".join(
+        f", a{i} as ({appended} where activity = 'activity{i}')" for i in indexes
     )
 
 
@@ -199,7 +208,7 @@ def listed(name: str, stream: str, cohort: str) -> Query:
     relationship = name.replace("list_", "aggregate_").replace(
         "aggregate_ever", "aggregate_all_ever"
     )
-    append = f"cdesk.{relationship}('activity_1', columns=cdesk.agg('list', 'link', as='links_1'))"
+    append = f"cdesk.{relationship}('activity1', columns=cdesk.agg('list', 'link', as='links_1'))"
     related = f"a1 as a on a.customer = c.customer {RELATED[name.rpartition('_')[2]]}"
     links = "list(a.link order by a.ts, a.activity_id) filter (where a.link is not null)"
     return Query(
@@ -232,7 +241,7 @@ def within(name: str, stream: str, cohort: str) -> Query:
 def queries(*, ranked: bool = False) -> list[Query]:
     stream = "stream=cdesk.events_stream('events')"
     cohort = (
-        "cdesk.activity('activity_0', columns=[cdesk.column('activity_id', as='id'), 'customer', "
+        "cdesk.activity('activity0', columns=[cdesk.column('activity_id', as='id'), 'customer', "
         "'ts'])"
     )
     found = [
@@ -330,7 +339,7 @@ def generate(path: Path, rows: int, skew: str, rows_a_customer: int) -> tuple[in
                 select
                     case when r_customer < {share} then 0
                     else 1 + floor({customers} * pow((r_customer - {share}) / {1 - share}, 1.1)) end as number,
-                    'activity_' || cast(case when r_activity < 0.5 then floor(r_activity * {2 * OFTEN})
+                    'activity' || cast(case when r_activity < 0.5 then floor(r_activity * {2 * OFTEN})
                     else {OFTEN} + floor((r_activity - 0.5) * {2 * SELDOM}) end as integer) as activity,
                     timestamp '2026-01-01' + to_seconds(cast(floor(r_ts * 86400 * 365) as bigint)) as ts,
                     md5(cast(i as varchar)) as _activity_id,
@@ -385,15 +394,64 @@ def compare(connection: Connection, query: Query, macros: str, *, self_join: boo
     return Figure(ours, theirs, same=answer == expected)
 
 
+def against_packages(given: argparse.Namespace) -> int:
+    """The table of ratios to each package, by length of history and skew."""
+    names = given.only or [*RELATIONSHIPS, *LISTS, *WITHIN]
+    nearest: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        found = packages.find(given.packages)
+        asked = [Query(name, (), packages.ours(name), "") for name in names if name != "dataset"]
+        own = render(asked, Path(folder) / "ours")
+        theirs = {
+            package.name: packages.render(package, checkout, names, Path(folder) / package.name)
+            for package, checkout in found.items()
+        }
+        path = Path(folder) / "bench.duckdb"
+        for rows in given.rows or [1_000_000]:
+            for length in given.rows_a_customer or [50, 400, ROWS_A_CUSTOMER]:
+                for skew in given.skew:
+                    generate(path, rows, skew, length)
+                    print(f"\n{rows:,} rows, {length:,} a customer, {skew} skew")
+                    heads = "".join(f"{name + ' s':>16}{'ratio':>9}" for name in theirs)
+                    print(f"  {'relationship':<22}{'ours s':>9}{heads}", flush=True)
+                    with connect(path) as connection:
+                        connection.execute(packages.VIEW)
+                        for name in own:
+                            told = {k: sql[name] for k, sql in theirs.items() if name in sql}
+                            if not told:
+                                continue
+                            ours, others = packages.race(connection, own[name], told)
+                            line = "".join(
+                                f"{'-':>16}{'':>9}"
+                                if name not in sql
+                                else f"{'>' if others[k].ended else '':>7}"
+                                f"{others[k].seconds:>9.3f}"
+                                f"{others[k].seconds / ours.seconds:>8.1f}x"
+                                for k, sql in theirs.items()
+                            )
+                            print(f"  {name:<22}{ours.seconds:>9.3f}{line}", flush=True)
+                            nearest.append(
+                                min(other.seconds for other in others.values()) / ours.seconds
+                            )
+    print(
+        f"\nagainst the faster of both: least {min(nearest):.1f}x, "
+        f"median {statistics.median(nearest):.1f}x"
+    )
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench relationships", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
-    parser.add_argument("--rows-a-customer", type=int, default=ROWS_A_CUSTOMER)
+    parser.add_argument("--rows", type=int, nargs="+", default=[])
+    parser.add_argument("--rows-a-customer", type=int, nargs="+", default=[])
+    parser.add_argument(
+        "--packages", type=Path, nargs="+", help="checkouts of dbt packages to compare with"
+    )
     parser.add_argument("--skew", nargs="+", choices=["mild", "heavy"], default=["mild", "heavy"])
     parser.add_argument(
-        "--only", nargs="+", choices=[*RELATIONSHIPS, "dataset", *LISTS, *WITHIN], default=DEFAULT
+        "--only", nargs="+", choices=[*RELATIONSHIPS, "dataset", *LISTS, *WITHIN], default=()
     )
     parser.add_argument("--all", action="store_true", help="every relationship")
     parser.add_argument("--patient", action="store_true", help="every self-join at every size")
@@ -401,9 +459,15 @@ def main() -> int:
         "--ranked", action="store_true", help="self-joins that rank instead of grouping"
     )
     given = parser.parse_args()
+    if given.packages:
+        return against_packages(given)
     asked = [
-        query for query in queries(ranked=given.ranked) if given.all or query.name in given.only
+        query
+        for query in queries(ranked=given.ranked)
+        if given.all or query.name in (given.only or DEFAULT)
     ]
+    sizes = sorted(given.rows or [1_000_000, 5_000_000])
+    length = next(iter(given.rows_a_customer), ROWS_A_CUSTOMER)
     streams: list[dict[str, object]] = []
     figures: dict[tuple[str, str, int], Figure] = {}
     slow: set[tuple[str, str]] = set()
@@ -411,8 +475,8 @@ def main() -> int:
         compiled = render(asked, Path(folder) / "project")
         path = Path(folder) / "bench.duckdb"
         for skew in given.skew:
-            for rows in sorted(given.rows):
-                customers, busiest = generate(path, rows, skew, given.rows_a_customer)
+            for rows in sizes:
+                customers, busiest = generate(path, rows, skew, length)
                 print(
                     f"\n{rows:,} rows, {skew} skew: {customers:,} customers, the busiest with "
                     f"{busiest:,} rows"
@@ -447,7 +511,7 @@ def main() -> int:
                         "relationships": measured,
                     }
                 )
-    small, large = min(given.rows), max(given.rows)
+    small, large = min(sizes), max(sizes)
     if small != large:
         print(f"\ncost at {large:,} rows as a multiple of that at {small:,}")
         for query in asked:

@@ -101,16 +101,20 @@
 {# The aggregates of a plan over grouped rows, as items of a select list. #}
 {% macro _as_aggregates_sql(plan) -%}
     {%- for value in plan['values'] if value.function != 'ratio' %},
-        {{ cdesk._as_aggregate_sql(value) }} as {{ value.name }}
+        {{ cdesk._as_aggregate_sql(value, cdesk._as_list_order(plan)) }} as {{ value.name }}
     {%- endfor -%}
 {%- endmacro %}
 
-{% macro _as_aggregate_sql(value) -%}
+{% macro _as_aggregate_sql(value, order) -%}
     {% set name = value.name %}
     {% if value.function == 'count_distinct' %}
         {{ return('count(distinct ' ~ name ~ ')') }}
-    {% elif value.function in ['list', 'text'] %}
-        {{ return(cdesk._as_list_end(value, cdesk._as_list(name))) }}
+    {% elif value.function == 'list' %}
+        {{ return(cdesk._as_list(name, order)) }}
+    {% elif value.function == 'text' %}
+        {{ return(
+            cdesk._as_joined(name, cdesk._as_string_literal(value.separator), order)
+        ) }}
     {% elif value.function == 'list_distinct' %}
         {{ return(cdesk._as_list_of_distinct(name)) }}
     {% elif value.function in ['median', 'percentile'] %}

@@ -114,24 +114,35 @@
         {% if given.near is not none %}
             {% do cdesk._as_raise(where, 'at_least', given.near, 'nothing for …_ever') %}
         {% endif %}
-        {% do bounds.append(cdesk._as_bound('low', -given.far.amount, given.far.unit)) %}
-        {% do bounds.append(cdesk._as_bound('high', given.far.amount, given.far.unit)) %}
+        {% do bounds.append(cdesk._as_bound('low', -1, given.far)) %}
+        {% do bounds.append(cdesk._as_bound('high', 1, given.far)) %}
         {{ return(bounds) }}
     {% endif %}
     {% set sign = -1 if backwards else 1 %}
     {% set sides = ['low', 'high'] if backwards else ['high', 'low'] %}
-    {% do bounds.append(cdesk._as_bound(sides[0], sign * given.far.amount, given.far.unit)) %}
+    {% do bounds.append(cdesk._as_bound(sides[0], sign, given.far)) %}
     {% if given.near is not none %}
-        {% do bounds.append(cdesk._as_bound(sides[1], sign * given.near.amount, given.near.unit)) %}
+        {% do bounds.append(cdesk._as_bound(sides[1], sign, given.near)) %}
     {% endif %}
     {{ return(bounds) }}
 {%- endmacro %}
 
-{# A limit at the cohort row's time, moved; the limit itself belongs to it. #}
-{% macro _as_bound(side, amount, unit) -%}
+{#
+    A limit at the cohort row's time, moved forwards or (sign -1) back; the limit itself belongs to
+    it. A distance that is SQL may be null: there is no limit then.
+#}
+{% macro _as_bound(side, sign, distance) -%}
+    {% if distance.sql %}
+        {% set amount = ('-' if sign < 0 else '') ~ distance.sql %}
+        {{ return({
+            'side': side, 'sql': cdesk._as_moved('c._ts', amount, distance.unit),
+            'inclusive': true, 'offset': none, 'open': true, 'seconds': distance.sql,
+        }) }}
+    {% endif %}
+    {% set amount = sign * distance.amount %}
     {{ return({
-        'side': side, 'sql': cdesk._as_moved('c._ts', amount, unit), 'inclusive': true,
-        'offset': [amount, unit],
+        'side': side, 'sql': cdesk._as_moved('c._ts', amount, distance.unit), 'inclusive': true,
+        'offset': [amount, distance.unit],
     }) }}
 {%- endmacro %}
 

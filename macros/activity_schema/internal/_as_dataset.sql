@@ -1,10 +1,11 @@
 {#
     `scope` is a condition on every row read (SafeSQL: the caller's rows), `cohort_where` one on
-    the numbered cohort rows, `order_by` closes the query. All three are SQL and stay inside the
-    package.
+    the numbered cohort rows, `order_by` closes the query, `instant` says whether a row of the same
+    instant is before and after (1 or 0). All four are SQL and stay inside the package.
 #}
 {% macro _as_dataset_sql(
-    cohort, appends, stream=none, dims=[], entity=none, scope=none, cohort_where=none, order_by=none
+    cohort, appends, stream=none, dims=[], entity=none, scope=none, cohort_where=none,
+    order_by=none, instant=none
 ) -%}
     {% set named = cohort is mapping and cohort.kind is defined %}
     {% set cohort = cohort if named else cdesk.activity(cohort) %}
@@ -16,7 +17,7 @@
     {% set stream = cdesk._as_stream_of(stream) %}
     {% set query = {
         'stream': stream, 'scope': scope, 'entity': entity, 'who': cdesk._as_who(stream, entity),
-        'spine': cohort.kind == 'time_spine',
+        'spine': cohort.kind == 'time_spine', 'instant': instant,
     } %}
     {% set plans = cdesk._as_plans(appends, query) %}
     {% set sorting = plans | selectattr('sorts') | list %}

@@ -1,19 +1,43 @@
-{# All values of a group that aren't null, in the order of time; null where there are none. #}
-{% macro _as_list(name) -%}
-    {{ return(adapter.dispatch('_as_list', 'cdesk')(name)) }}
+{#
+    All values of a group that aren't null, in the order of time, which `order` names; null where
+    there are none.
+#}
+{% macro _as_list(name, order='_ts, _activity_id') -%}
+    {{ return(adapter.dispatch('_as_list', 'cdesk')(name, order)) }}
 {%- endmacro %}
 
-{% macro default___as_list(name) -%}
+{% macro default___as_list(name, order) -%}
     {{ return(
-        'list(' ~ name ~ ' order by _ts, _activity_id) filter (where ' ~ name ~ ' is not null)'
+        'list(' ~ name ~ ' order by ' ~ order ~ ') filter (where ' ~ name ~ ' is not null)'
     ) }}
 {%- endmacro %}
 
 {# array_agg leaves nulls out: https://docs.snowflake.com/en/sql-reference/functions/array_agg #}
-{% macro snowflake___as_list(name) -%}
+{% macro snowflake___as_list(name, order) -%}
     {{ return(
         'case when count(' ~ name ~ ') > 0 then array_agg(' ~ name
-        ~ ') within group (order by _ts, _activity_id) end'
+        ~ ') within group (order by ' ~ order ~ ') end'
+    ) }}
+{%- endmacro %}
+
+{# What orders the rows of a plan by time: the stream's numbers, where it has them, are shorter. #}
+{% macro _as_list_order(plan) -%}
+    {{ return('_occurrence' if plan.stored else '_ts, _activity_id') }}
+{%- endmacro %}
+
+{# The values of a group as one text, in the order of time. #}
+{% macro _as_joined(name, separator, order) -%}
+    {{ return(adapter.dispatch('_as_joined', 'cdesk')(name, separator, order)) }}
+{%- endmacro %}
+
+{% macro default___as_joined(name, separator, order) -%}
+    {{ return('string_agg(' ~ name ~ ', ' ~ separator ~ ' order by ' ~ order ~ ')') }}
+{%- endmacro %}
+
+{# listagg would make an empty text where there is nothing. #}
+{% macro snowflake___as_joined(name, separator, order) -%}
+    {{ return(
+        'array_to_string(' ~ cdesk._as_list(name, order) ~ ', ' ~ separator ~ ')'
     ) }}
 {%- endmacro %}
 

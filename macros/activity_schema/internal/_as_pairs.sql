@@ -76,7 +76,12 @@ step_{{ i }} as (
 
 {# The seconds between the two limits at most, where both lie in a fixed distance; else none. #}
 {% macro _as_slice_seconds(plan) -%}
-    {% if not plan.low or not plan.high or not plan.low.offset or not plan.high.offset %}
+    {% set limits = [plan.low or {}, plan.high or {}] %}
+    {% set far = limits | selectattr('seconds', 'defined') | map(attribute='seconds') | list %}
+    {% if far and plan.low and plan.high %}
+        {#- A second more for a limit that is moved by less. -#}
+        {{ return('(1 + ' ~ far | join(' + ') ~ ')') }}
+    {% elif not plan.low or not plan.high or not plan.low.offset or not plan.high.offset %}
         {{ return(none) }}
     {% endif %}
     {% set units = cdesk._as_interval_units() %}
@@ -95,7 +100,8 @@ step_{{ i }} as (
 {%- endmacro %}
 
 {% macro default___as_slice(ts, seconds) -%}
-    {{ return('epoch_us(' ~ ts ~ ') // ' ~ seconds * 1000000) }}
+    {% set length = seconds * 1000000 if seconds is number else '(' ~ seconds ~ ' * 1000000)' %}
+    {{ return('epoch_us(' ~ ts ~ ') // ' ~ length) }}
 {%- endmacro %}
 
 {% macro snowflake___as_slice(ts, seconds) -%}

@@ -28,7 +28,7 @@
     {% set stored = not filters and cdesk._as_is_numbered(activity, query) %}
     {% set numbering = cdesk._as_numbering(query, activity, stored) %}
     {% set conditions = cdesk._as_plan_conditions(where, append, index, stream, numbering, span) %}
-    {% set limits = cdesk._as_span_bounds(span, query.spine) %}
+    {% set limits = cdesk._as_span_bounds(span, query.spine, query.instant) %}
     {% set windowed = span in ['in_between', 'between_before'] %}
     {% if windowed %}
         {% set joined = dict(limits, left=conditions.bounds) %}
@@ -36,10 +36,11 @@
         {% set joined = cdesk._as_join_bounds(limits, conditions.bounds) %}
     {% endif %}
     {% set checks = conditions.checks + joined.left %}
+    {% set scope = [query.scope, append.get('only_if')] | select | join('\n        and ') %}
     {% set values = cdesk._as_append_values(where, append, stream, numbering, aggregate) %}
     {% set plan = {
         'index': index, 'relationship': relationship, 'pick': pick, 'span': span,
-        'name': activity.name, 'nth': append.nth, 'stream': stream, 'scope': query.scope,
+        'name': activity.name, 'nth': append.nth, 'stream': stream, 'scope': scope,
         'filters': filters, 'who': query.who, 'numbering': numbering, 'values': values,
         'row_id': cdesk._as_row_id(stream, activity.name),
         'conditions': conditions, 'keys': ['_who'] + conditions['keys'],

@@ -15,12 +15,21 @@
     The limits of a span on the appended row's time, {'low', 'high'}; none where it has no end. An
     `open` limit is the cohort's next (or previous) row, which may not exist. The windows of a time
     spine hold their own start, those between activities don't.
+
+    `instant`, where it is given, is SQL for 1 or 0: whether `before` and `after` hold the cohort
+    row's own instant; the limit is then moved by a microsecond, the least that two times differ by.
 #}
-{% macro _as_span_bounds(span, spine) -%}
+{% macro _as_span_bounds(span, spine, instant=none) -%}
     {% set at = span.startswith('at_or_') %}
     {% set own = {'sql': 'c._ts', 'offset': [0, 'second'], 'inclusive': at} %}
     {% set low = dict(own, side='low') %}
     {% set high = dict(own, side='high') %}
+    {% if instant and span in ['before', 'after'] %}
+        {% set moved = cdesk._as_moved('c._ts', '-' ~ instant, 'microsecond') %}
+        {% set low = dict(low, sql=moved, offset=none) %}
+        {% set moved = cdesk._as_moved('c._ts', instant, 'microsecond') %}
+        {% set high = dict(high, sql=moved, offset=none) %}
+    {% endif %}
     {% set next = {'side': 'high', 'sql': 'c._next_ts', 'inclusive': false, 'open': true} %}
     {% set previous = {'side': 'low', 'sql': 'c._previous_ts', 'inclusive': spine, 'open': true} %}
     {{ return({

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from tests.unit.activity_schema.reference import (
     Append,
     Row,
     Value,
+    Within,
     in_order,
 )
 from tests.unit.activity_schema.rendering import Renderer
@@ -91,7 +93,9 @@ def newest_first(rows: list[Row]) -> list[Row]:
     occurrence=st.sampled_from(["all", "first", "last", "nth"]),
     nth=st.integers(1, 3),
     append_nth=st.one_of(st.none(), st.integers(1, 3)),
-    entity=st.sampled_from(["customer", "customer", "session", "source_system"]),
+    entity=st.sampled_from(["customer", "customer", "session", "project", "source_system"]),
+    within=st.one_of(st.none(), st.integers(0, 4)),
+    same_instant=st.booleans(),
     since=instants,
     until=instants,
     caller=callers,
@@ -107,15 +111,22 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
     nth: int,
     append_nth: int | None,
     entity: str,
+    within: int | None,
+    same_instant: bool,
     since: datetime | None,
     until: datetime | None,
     caller: tuple[str, bool],
 ) -> None:
+    stream = [
+        {**row, "feature_json": {**row["feature_json"], "project": row["feature_json"].get("s")}}
+        for row in stream
+    ]
     create_events(connection, stream)
     got = run(
         render, connection, relationship, caller,
         cohort_activity=cohort, append_activity=append, cohort_occurrence=occurrence, nth=nth, append_nth=append_nth,
-        entity=entity, since=since, until=until,
+        entity=entity, since=since, until=until, same_instant=same_instant,
+        within_days=None if within is None else within / 86_400,
     )  # fmt: skip
     aggregated = relationship.startswith("aggregate_")
     if not aggregated:
@@ -124,8 +135,17 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
         ]
     seen = [{**row, ONE.name: "claude_desktop"} for row in visible(stream, caller)]
     which = (append_nth or nth) if relationship.startswith("nth_") else None
-    by = {"session": Value("link"), "source_system": ONE}.get(entity)
-    asked = Append(relationship, Activity(append), AGGREGATED if aggregated else PICKED, which)
+    by = {
+        "session": Value("link"),
+        "project": Value("project", "string"),
+        "source_system": ONE,
+    }.get(entity)
+    meant = re.sub("_(before|after)$", r"_at_or_\1", relationship) if same_instant else relationship
+    if "between" in relationship:
+        meant = relationship
+    limits = () if within is None else (Within(within),)
+    columns = AGGREGATED if aggregated else PICKED
+    asked = Append(meant, Activity(append), columns, which, limits)
     chosen = [
         row
         for row in reference.cohort_rows(seen, Activity(cohort, occurrence, nth), by)

@@ -1,0 +1,25 @@
+{#- One row per day: what MetricFlow joins by, so that a day without activities counts 0. -#}
+{{ config(materialized='view') }}
+
+with
+
+numbers as (
+
+    {{ dbt.generate_series(16384) | indent }}
+
+),
+
+days as (
+
+    select
+        cast(
+            {{ dbt.dateadd(
+                'day', 'cast(generated_number as integer) - 1', "cast('2020-01-01' as date)"
+            ) }}
+            as date
+        ) as date_day
+    from numbers
+
+)
+
+select * from days
