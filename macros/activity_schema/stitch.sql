@@ -9,12 +9,8 @@
 #}
 {% macro stitch(stream=none) -%}
 {%- set stream = cdesk._as_stream_of(stream) -%}
-{%- set names = [] -%}
 {#- Numbers by customer don't hold once customers are filled in. -#}
-{%- set numbers = ['activity_occurrence', 'activity_repeated_at'] -%}
-{%- for name, found in stream.columns.items() if found.column and name not in numbers -%}
-    {%- do names.append(name) -%}
-{%- endfor -%}
+{%- set names = cdesk._as_stream_names(stream) -%}
 with
 
 activities as (

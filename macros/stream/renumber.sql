@@ -7,18 +7,20 @@
     is not before the first new one (or that have none): the row just before the first new one, and
     all from there on. They are a tail of the group's order, so the tail's smallest stored number
     says how many rows stand before it.
+
+    `customer` and `id` name the columns that a foreign stream has in place of ours.
 #}
-{% macro renumber(stored, new_events) -%}
+{% macro renumber(stored, new_events, customer='customer', id='_activity_id') -%}
     with
 
     touched as (
 
         select
-            customer,
+            {{ customer }},
             activity,
             min(ts) as first_ts
         from {{ new_events }}
-        group by customer, activity
+        group by {{ customer }}, activity
 
     ),
 
@@ -27,14 +29,16 @@
 
         {%- for condition in ['>= touched.first_ts', 'is null'] %}
         select
-            stored.customer,
+            stored.{{ customer }},
             stored.activity,
             stored.ts,
-            stored._activity_id,
+            stored.{{ id }},
             stored.activity_occurrence
         from {{ stored }} as stored
         inner join touched
-            on stored.customer = touched.customer and stored.activity = touched.activity
+            on
+                stored.{{ customer }} = touched.{{ customer }}
+                and stored.activity = touched.activity
         where stored.activity_repeated_at {{ condition }}
         {{ 'union all' if not loop.last }}
         {%- endfor %}
@@ -44,35 +48,35 @@
     moving as (
 
         select
-            customer,
+            {{ customer }},
             activity,
             ts,
-            _activity_id,
+            {{ id }},
             activity_occurrence
         from tails
         union all
         select
-            customer,
+            {{ customer }},
             activity,
             ts,
-            _activity_id,
+            {{ id }},
             cast(null as bigint) as activity_occurrence
         from {{ new_events }}
 
     )
 
     select
-        customer,
+        {{ customer }},
         activity,
         ts,
-        _activity_id,
+        {{ id }},
         activity_occurrence is null as is_new,
         lead(ts) over (
-            partition by customer, activity order by ts, _activity_id
+            partition by {{ customer }}, activity order by ts, {{ id }}
         ) as activity_repeated_at,
-        coalesce(min(activity_occurrence) over (partition by customer, activity) - 1, 0)
+        coalesce(min(activity_occurrence) over (partition by {{ customer }}, activity) - 1, 0)
         + row_number() over (
-            partition by customer, activity order by ts, _activity_id
+            partition by {{ customer }}, activity order by ts, {{ id }}
         ) as activity_occurrence
     from moving
 {%- endmacro %}

@@ -69,7 +69,7 @@
             where, 'name', name, "the name of an activity, a list of them, or '*'"
         ) %}
     {% endif %}
-    {% set known = cdesk._as_var('cdesk__activity_schema_activities', []) %}
+    {% set known = cdesk._as_registry().keys() | list %}
     {% for item in names %}
         {% if item is not string or not item %}
             {% do cdesk._as_raise(where, 'name', item, 'the name of an activity') %}

@@ -52,9 +52,9 @@
 {%- endmacro %}
 
 {% macro _as_feature_value(where, value, stream) -%}
-    {% do cdesk._as_check_one_of(
-        where, 'type of feature ' ~ value.key, value.type, cdesk._as_types()
-    ) %}
+    {% set given = value.type %}
+    {% set type = cdesk._as_registered_type(where, value.key) if given is none else given %}
+    {% do cdesk._as_check_one_of(where, 'type of feature ' ~ value.key, type, cdesk._as_types()) %}
     {% if value.key is not string or not value.key %}
         {% do cdesk._as_raise(where, 'feature', value.key, 'a key of feature_json') %}
     {% endif %}
@@ -65,7 +65,7 @@
         ) %}
     {% endif %}
     {{ return({
-        'sql': cdesk._as_feature_sql(column, value.key, value.type), 'type': value.type,
+        'sql': cdesk._as_feature_sql(column, value.key, type), 'type': type,
         'name': cdesk._as_slug(value.key), 'as': value['as'],
     }) }}
 {%- endmacro %}
