@@ -303,7 +303,7 @@ def _metrics(section: Any) -> Series:
 
 def _levels(board: Board, metrics: Series, levels: list[Json], today: date) -> None:
     """The four levels that matter most with their charts, the others in a line each."""
-    # They come by day, so that the latest stays.
+    levels = sorted(levels, key=lambda level: str(level.get("day")))  # so that the latest stays
     last: dict[str, Json | None] = {
         str(level.get("metric")): level for level in levels if _whole(level)
     }

@@ -1,9 +1,14 @@
-{# Every level of `slo_targets` by day, as it was and as it should be. #}
+{#
+    Every level of `slo_targets` by day, as it was and as it should be: of what this server did,
+    whatever histories of other programs tell.
+#}
 with
 
 tool_latency as (
 
-    select * from {{ ref('obs_tool_latency') }}
+    select *
+    from {{ ref('obs_tool_latency') }}
+    where is_own
 
 ),
 
@@ -11,9 +16,12 @@ log_calls as (
 
     select
         {{ cdesk.local_day('ts') }} as day,
-        latency_ms
-    from {{ ref('vw_tool_events') }}
-    where activity = 'cdesk.tool_called' and tool in ('log_event', 'log_insight')
+        {{ cdesk.json_number('_feature_json', 'latency_ms') }} as latency_ms
+    from {{ ref('events') }}
+    where
+        activity = 'cdesk.tool_called'
+        and {{ cdesk.json_string('_feature_json', 'tool') }} in ('log_event', 'log_insight')
+        and _source_system = 'claude_desktop'
 
 ),
 

@@ -18,6 +18,7 @@ events as (
     where
         activity in ('cdesk.user_asked', 'cdesk.tool_called')
         and _session_id is not null
+        and _source_system = 'claude_desktop'
 
 ),
 

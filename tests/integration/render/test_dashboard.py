@@ -107,6 +107,8 @@ def figures(
             [day, "get_context_p95_ms", reached_ms, 25.0, "ms", "at_most", reached_ms <= 25],
             [day, "provenance_coverage", 0.991, 0.98, "ratio", "at_least", True],
         ]
+    yesterday = (today - timedelta(days=1)).isoformat()
+    levels.append([yesterday, "get_context_p95_ms", 9_999.0, 25.0, "ms", "at_most", False])
     insights: list[list[Any]] = [
         ["activity", "most_frequent", "cdesk.user_asked", True, "ab12cd34ef56ab78"],
         ["<img src=x onerror=alert(1)>", "x", "\u202ey", False, None],
