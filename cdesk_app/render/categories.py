@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from cdesk_app.render import vega
 from cdesk_app.render.chart import MAX_CELLS, Chart, Json, counted_as, measure_of, measured
-from cdesk_app.render.shape import Shape
+from cdesk_app.render.shape import HOUR, WEEKDAY, Shape
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import (
     label,
@@ -91,8 +92,11 @@ def draw_heatmap(
         f"desc, y, x limit ?",
         [MAX_CELLS],
     )
+    of_y, of_x = (table.columns[place].name for place in shape.by)
     cells = [
-        (label(y), label(x), float(v)) for y, x, v in rows if math.isfinite(v) and abs(v) < 1e290
+        (_named(of_y, y), _named(of_x, x), float(v))
+        for y, x, v in rows
+        if math.isfinite(v) and abs(v) < 1e290
     ]
     if not cells:
         return None
@@ -106,7 +110,7 @@ def draw_heatmap(
             for (axis, name), _ in sorted(sums.items(), key=lambda item: -item[1])
             if axis == which
         ][:most]
-        for which, most in ((0, 20), (1, 16))
+        for which, most in ((0, 20), (1, 24))
     )
     ys, xs = _in_order(ys), _in_order(xs)
     what = counted_as(table.columns[measure_of(shape)].name, {})
@@ -131,15 +135,26 @@ def draw_heatmap(
     return Chart("heatmap", headline, finding, alt, spec)
 
 
-_WEEKDAYS: Final = {
-    name: n for n, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
-}
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WEEKDAYS: Final = {name.lower(): n for n, name in enumerate(_DAYS)}
+_CLOCK: Final = re.compile(r"[0-2][0-9]:00\Z")
+
+
+def _named(column: str, value: str) -> str:
+    """A category as an axis names it: days of the week and hours are numbers in a result."""
+    if column == WEEKDAY and value in "1234567" and len(value) == 1:
+        return _DAYS[int(value) - 1]
+    if column == HOUR and value.isdecimal() and int(value) < 24:
+        return f"{int(value):02}:00"
+    return label(value)
 
 
 def _in_order(names: list[str]) -> list[str]:
     """Days of the week and numbers in their own order; anything else as it is."""
     if all(name[:3].lower() in _WEEKDAYS for name in names):
         return sorted(names, key=lambda name: _WEEKDAYS[name[:3].lower()])
+    if all(_CLOCK.match(name) for name in names):
+        return sorted(names)
     if all(name.isdecimal() for name in names):
         return sorted(names, key=int)
     return names
@@ -156,7 +171,14 @@ def cells_of(
     across = {name: place for place, name in enumerate(xs)}
     known = {(y, x): v for y, x, v in cells}
     return [
-        {"x": x, "y": y, "v": known[y, x], "strong": known[y, x] > middle}
+        {
+            "x": x,
+            "y": y,
+            "across": across[x],
+            "down": order[y],
+            "v": known[y, x],
+            "strong": known[y, x] > middle,
+        }
         for y in order
         for x in across
         if (y, x) in known

@@ -13,7 +13,7 @@ from cdesk_app.render.categories import draw_bars, draw_boxes, draw_heatmap, dra
 from cdesk_app.render.chart import Chart, counted_as
 from cdesk_app.render.journeys import draw_funnel, draw_paths, draw_retention
 from cdesk_app.render.over_time import draw_series, trend_of
-from cdesk_app.render.shape import BEFORE, Shape, is_additive, shape_of
+from cdesk_app.render.shape import BEFORE, Shape, is_additive, main_measure, shape_of
 from cdesk_app.render.table import Table, View
 from cdesk_app.render.words import (
     change,
@@ -23,6 +23,8 @@ from cdesk_app.render.words import (
     plural,
     title,
 )
+
+_SHARES: Final = ("share", "rate", "coverage", "conversion", "retention")
 
 
 def chart_of(
@@ -68,6 +70,8 @@ def _figures(
     before = {name: found.pop(name) for name in list(found) if name.endswith(BEFORE)}
     if not found:
         return None
+    main = list(found)[main_measure(list(found))]
+    found = {main: found.pop(main), **found}
     texts = [(title(name), _figure(name, value)) for name, value in found.items()]
     name, value = next(iter(found.items()))
     is_count = isinstance(value, int) and is_additive(name) and name.endswith("_count")
@@ -93,7 +97,7 @@ def _figures(
 
 
 def _figure(name: str, value: float) -> str:
-    if isinstance(value, float) and name.endswith(("share", "rate", "coverage")):
+    if isinstance(value, float) and name.endswith(_SHARES):
         return percent(value)
     return number(value)
 

@@ -27,12 +27,15 @@ ChartKind = Literal[
 SAMPLE_ROWS: Final = 2_000
 MAX_SERIES: Final = 8
 MAX_CATEGORIES: Final = 40
-_KEY = re.compile(r"(^|_)(id|hash|tag|key|uuid|place|rank|nth|occurrence|version)$|^_", re.I)
+_KEY = re.compile(r"(^|_)(id|hash|tag|key|uuid|place|rank|nth|occurrence|version|basis)$|^_", re.I)
 _MEAN = re.compile(
     r"(avg|average|mean|median|min|max|rate|share|ratio|pct|percent|retention|convert|latency|duration|"
     r"seconds|coverage|score|price|temperature)|(^|_)p\d+(_|$)|_ms$",
     re.I,
 )
+WEEKDAY: Final = "weekday"
+"""The column of days of the week, from Monday, 1."""
+HOUR: Final = "hour_of_day"
 BEFORE: Final = "_before"
 """How the column of a count ends that is of as long a time before."""
 _LONG_TEXT: Final = 60
@@ -82,6 +85,8 @@ def _named(columns: Sequence[Column]) -> Shape | None:
     if {"step", "reached"} <= numeric:
         name = next((place[n] for n in ("activity", "name", "label") if n in place), place["step"])
         return Shape("funnel", measure=place["reached"], by=(name,))
+    if {WEEKDAY, HOUR} <= numeric and (counts := [c for c in columns if _is_count_of(c)]):
+        return Shape("heatmap", measure=counts[0].place, by=(place[WEEKDAY], place[HOUR]))
     steps = [place[f"step_{n}"] for n in range(1, 7) if f"step_{n}" in place]
     if steps and "start_activity" in place and "occurrences" in numeric:
         return Shape(
@@ -90,6 +95,15 @@ def _named(columns: Sequence[Column]) -> Shape | None:
             steps=(place["start_activity"], *steps),
         )
     return None
+
+
+def _is_count_of(column: Column) -> bool:
+    return column.type in ("integer", "number") and column.name not in (WEEKDAY, HOUR)
+
+
+def main_measure(names: Sequence[str]) -> int:
+    """Which of several measures a chart shows: the total, where there is one, else the first."""
+    return next((n for n, name in enumerate(names) if name.startswith("total_")), 0)
 
 
 def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Shape:
@@ -103,7 +117,9 @@ def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Sha
         and _drawable(rows, c)
     ]
     categories = [c for c in columns if c not in times and _is_category(c, rows)]
-    first = measures[0] if measures else None
+    if any(c.name == "unit" and _distinct(rows, c) > 1 for c in columns):
+        return Shape("none")  # no scale holds milliseconds and shares
+    first = measures[main_measure([c.name for c in measures])] if measures else None
     if count == 1:
         return Shape("figures") if measures else Shape("none")
     if times and all(times[0].place < c.place for c in (*categories[:1], *measures[:1])):
@@ -120,6 +136,7 @@ def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Sha
             len(both) == len(rows)
             and min(_distinct(rows, a), _distinct(rows, b)) >= 2
             and len(both) > max(_distinct(rows, a), _distinct(rows, b))
+            and 2 * len(both) >= _distinct(rows, a) * _distinct(rows, b)
         ):
             return Shape("heatmap", measure=first.place, by=(a.place, b.place), additive=additive)
     for category in categories[:3]:
@@ -127,7 +144,10 @@ def _choose(columns: Sequence[Column], rows: list[list[Any]], count: int) -> Sha
         if len(rows) >= 5 * distinct and distinct <= 12 and not _counts(first.name):
             return Shape("boxes", measure=first.place, by=(category.place,), additive=additive)
     if categories:
-        return Shape("bars", measure=first.place, by=(categories[0].place,), additive=additive)
+        # What each row is about, where a column says it; else what they have in common.
+        names_each = (c for c in categories if _distinct(rows, c) == len(rows))
+        category = next(names_each, categories[0])
+        return Shape("bars", measure=first.place, by=(category.place,), additive=additive)
     if count >= 20 and _distinct(rows, first) > 5:
         return Shape("histogram", measure=first.place, additive=additive)
     return Shape("none")
@@ -209,6 +229,8 @@ def _is_category(column: Column, rows: list[list[Any]]) -> bool:
     if not values or any(len(str(value)) > _LONG_TEXT for value in values[:200]):
         return False
     distinct = len(set(values))
+    if 2 * len(values) < len(rows):
+        return False
     if distinct == 1 and len(rows) > 1:  # the same everywhere, as whose rows they are
         return False
     return distinct <= MAX_CATEGORIES or distinct == len(rows)

@@ -100,7 +100,14 @@ def config(theme: Theme) -> Json:
         },
         "axisX": {"grid": False},
         "axisY": {"domain": False, "ticks": False},
-        "legend": {**label, **heading, "orient": "top", "symbolType": "circle", "offset": 8},
+        "legend": {
+            **label,
+            **heading,
+            "orient": "top",
+            "symbolType": "circle",
+            "offset": 8,
+            "columnPadding": 28,
+        },
         "text": {"color": theme.ink, "fontSize": 12},
         "range": {"category": list(theme.series), "heatmap": list(theme.ramp)},
         "mark": {"color": theme.accent},
@@ -134,6 +141,10 @@ def themed(spec: Json, name: ThemeName) -> Json:
 
 def _frame(values: list[Json], *, height: int, **rest: Any) -> Json:
     return {"data": {"values": values}, "width": WIDE, "height": height, **rest}
+
+
+_LABELS: Final[Json] = {"padding": {"left": 28, "right": 14, "top": 6, "bottom": 6}}
+"""Room for names of categories: a browser's font may be wider than the one that measured them."""
 
 
 def _marked(axis: str, at: float, text: str, **place: Any) -> list[Json]:
@@ -182,8 +193,13 @@ def series(
     }
     y = _quantity("v", title, axis={"tickCount": 5, "format": "~s"}, scale={"zero": True})
     if has_series:
-        color = {"field": "s", "type": "nominal", "title": None, "sort": None}
-        line = {"type": "line", "strokeWidth": 2.25, "strokeJoin": "round"}
+        longest = max(len(point["s"]) for point in points)
+        columns = max(2, min(8, int(WIDE / (longest * 7.5 + 40))))
+        legend = {"columns": columns}
+        color = {"field": "s", "type": "nominal", "title": None, "sort": None, "legend": legend}
+        line: Json = {"type": "line", "strokeWidth": 2.25, "strokeJoin": "round"}
+        if len(points) <= 160:  # a series of one moment is seen, too
+            line["point"] = {"filled": True, "size": 30}
         return _frame(
             list(points), height=300, mark=line, encoding={"x": x, "y": y, "color": color}
         )
@@ -245,12 +261,13 @@ def bars(points: Sequence[Json], *, title: str) -> Json:
         "type": "nominal",
         "title": None,
         "sort": None,
-        "axis": {"labelLimit": 190, "ticks": False, "domain": False},
+        "axis": {"labelLimit": 170, "ticks": False, "domain": False},
     }
     x = _quantity("v", title, axis=None, scale={"zero": True})
     return _frame(
         list(points),
         height=max(30 * len(points), 60),
+        **_LABELS,
         layer=[
             {
                 "mark": {"type": "bar", "cornerRadiusEnd": 4, "height": {"band": 0.68}},
@@ -277,6 +294,7 @@ def funnel(points: Sequence[Json], *, title: str) -> Json:
     return _frame(
         list(points),
         height=56 * len(points),
+        **_LABELS,
         layer=[
             {
                 "mark": {"type": "bar", "cornerRadius": 5, "height": {"band": 0.8}},
@@ -318,12 +336,14 @@ def heatmap(
     text_format: str,
     with_text: bool,
 ) -> Json:
-    """Cells by two categories. Points: x, y (labels in the order given), v, strong (bool)."""
+    """Cells by two categories. Points: x, y (labels), across, down (their places), v, strong
+    (bool).
+    """
     x = {
         "field": "x",
         "type": "ordinal",
         "title": x_title,
-        "sort": None,
+        "sort": {"field": "across", "op": "min"},
         "axis": {
             "labelAngle": 0,
             "ticks": False,
@@ -336,7 +356,7 @@ def heatmap(
         "field": "y",
         "type": "ordinal",
         "title": y_title,
-        "sort": None,
+        "sort": {"field": "down", "op": "min"},
         "axis": {"ticks": False, "domain": False},
     }
     color = {
@@ -349,7 +369,7 @@ def heatmap(
     }
     height = min(max(30 * rows, 60), 620)
     if not with_text:
-        return _frame(list(points), height=height, **cells)
+        return _frame(list(points), height=height, **cells, **_LABELS)
     words = {
         "mark": {"type": "text", "fontSize": 11},
         "encoding": {
@@ -362,7 +382,7 @@ def heatmap(
             },
         },
     }
-    return _frame(list(points), height=height, layer=[cells, words])
+    return _frame(list(points), height=height, layer=[cells, words], **_LABELS)
 
 
 def histogram(
@@ -397,6 +417,7 @@ def boxes(points: Sequence[Json], *, title: str) -> Json:
     return _frame(
         list(points),
         height=max(38 * len(points), 76),
+        **_LABELS,
         layer=[
             {
                 "mark": {"type": "rule", "color": "$soft"},
@@ -558,7 +579,10 @@ def sparkline(points: Sequence[Json], *, target: float | None, target_text: str)
         }
     ]
     if target is not None:
-        layers += _marked("y", target, target_text, align="left", x=4, baseline="top", dy=3)
+        highest = max((point["v"] for point in points), default=target)
+        # Below the line, unless that is where the axis is.
+        place = {"baseline": "top", "dy": 3} if highest < 5 * target else {}
+        layers += _marked("y", target, target_text, align="left", x=4, **place)
     return {**_frame(list(points), height=130, layer=layers), "width": SMALL}
 
 

@@ -226,6 +226,59 @@ def test_one_value_without_a_series_behind_it_has_no_line(
     assert "vconcat" not in made.spec
 
 
+def test_hours_of_a_week_are_a_heatmap_with_their_names(write: Write, painter: Painter) -> None:
+    rows = [(day, hour) for day in (1, 3, 7) for hour in (9, 10, 23)]
+    made = chart(
+        write(
+            {
+                "weekday": [day for day, _ in rows],
+                "hour_of_day": [hour for _, hour in rows],
+                "questions": [day * hour for day, hour in rows],
+                "active_days": [1] * 9,
+            }
+        )
+    )
+    assert made.kind == "heatmap"
+    assert made.headline == "Sun and 23:00 stand out with 161 in questions"
+    assert made.spec is not None
+    values = made.spec["data"]["values"]
+    assert list(dict.fromkeys(one["y"] for one in values)) == ["Mon", "Wed", "Sun"]
+    assert list(dict.fromkeys(one["x"] for one in values)) == ["09:00", "10:00", "23:00"]
+    assert painter.svg(made.spec, "dark")
+
+
+def test_bars_are_of_what_each_row_is_about(write: Write) -> None:
+    tools = {"server": ["x", "x", "x", "y"], "tool": ["a", "b", "c", "d"], "calls": [4, 3, 2, 1]}
+    assert chart(write(tools)).headline.startswith("a leads with 4")
+    scattered = {
+        "title": ["t", "t", "u", "v"],
+        "project": ["p", "q", "q", "r"],
+        "minutes": [9, 2, 3, 1],
+    }
+    assert chart(write(scattered)).kind == "bars", "a grid that is empty for the most part"
+
+
+def test_what_says_nothing_of_the_rows_is_no_category(write: Write) -> None:
+    days_and_links = {
+        "ts": days(20),
+        "link": ["a", "b", *[None] * 18],
+        "basis": ["system", "reported"] * 10,
+        "calls": list(range(20)),
+    }
+    assert chart(write(days_and_links)).headline.startswith("190 calls in 20 days")
+    levels = {"metric": ["a", "b", "c"], "reached": [30.0, 0.9, 5.0], "unit": ["ms", "ratio", "s"]}
+    assert chart(write(levels)).kind == "none"
+
+
+def test_a_total_comes_before_its_parts(write: Write) -> None:
+    parts = {"model": ["a", "b"], "input_tokens": [1, 9], "total_tokens": [60, 40]}
+    assert chart(write(parts)).headline == "a leads with 60: 60 % of 100 in total tokens"
+    one = {"input_tokens": [1], "total_tokens": [60], "conversion": [0.25]}
+    made = chart(write(one))
+    assert made.headline == "total tokens: 60"
+    assert made.finding == "input tokens 1; conversion 25 %."
+
+
 def test_days_and_hours_as_text_are_a_time(write: Write) -> None:
     """Of the person's clock already: no zone moves them."""
     by_day = {"period_start": [f"2026-01-{n:02}" for n in range(20, 0, -1)], "tokens": range(20)}
