@@ -9,7 +9,8 @@
 {% macro describe_activities(model=none, form='vars') -%}
     {% do cdesk._check_one_of('describe_activities', 'form', form, ['vars', 'models']) %}
     {% if execute %}
-        {% set stream = cdesk.default_stream() if model is none else cdesk._as_stream_of(ref(model)) %}
+        {% set given = none if model is none else ref(model) %}
+        {% set stream = cdesk._as_stream_of(given) %}
         {% set found = cdesk._as_found_activities(stream) %}
         {% set name = model or stream.relation.identifier %}
         {% do print(
@@ -176,7 +177,8 @@ where rows_given.{{ stream.columns.activity.column }} is not null
             {% do features.append('`' ~ key ~ '` (' ~ feature.type ~ ')' ~ about) %}
         {% endfor %}
         {% do lines.append(
-            '      | `' ~ activity ~ '` | ' ~ item.description ~ ' | ' ~ features | join('; ') ~ ' |'
+            '      | `' ~ activity ~ '` | ' ~ item.description ~ ' | '
+            ~ features | join('; ') ~ ' |'
         ) %}
     {% endfor %}
     {% do lines.append('    columns:') %}
@@ -184,7 +186,8 @@ where rows_given.{{ stream.columns.activity.column }} is not null
     {% for activity in found %}{% do values.append(cdesk._as_yaml(activity)) %}{% endfor %}
     {% set tests = {
         'activity_id': 'not_null', 'ts': 'not_null',
-        'activity': 'not_null, {accepted_values: {arguments: {values: [' ~ values | join(', ') ~ ']}}}',
+        'activity': 'not_null, {accepted_values: {arguments: {values: ['
+            ~ values | join(', ') ~ ']}}}',
     } %}
     {% for column, given in stream.columns.items() if given.column %}
         {% do lines.append('      - name: ' ~ given.column) %}

@@ -1,6 +1,6 @@
 {#
-    A top-level key of feature_json, read as a type; what isn't of that type reads as null. Without a
-    type it is the registered one, else text.
+    A top-level key of feature_json, read as a type; what isn't of that type reads as null. Without
+    a type it is the registered one, else text.
 #}
 {% macro feature(key, type=none, as=none) -%}
     {{ return({'kind': 'feature', 'key': key, 'type': type, 'as': as}) }}

@@ -46,12 +46,15 @@
     {% for name, item in registry.items() %}
         {% for feature, told in item.features.items() %}
             {% do known.append(feature) %}
-            {% if feature == key and told.type not in types %}{% do types.append(told.type) %}{% endif %}
+            {% if feature == key and told.type not in types %}
+                {% do types.append(told.type) %}
+            {% endif %}
         {% endfor %}
     {% endfor %}
     {% if types | length > 1 %}
         {% do cdesk._as_raise(
-            where, 'feature', key ~ ' without a type, as activities differ in it', types | join(', ')
+            where, 'feature', key ~ ' without a type, as activities differ in it',
+            types | join(', '),
         ) %}
     {% endif %}
     {% set all_tell = registry and registry.values() | rejectattr('told') | list | length == 0 %}
