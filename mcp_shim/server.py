@@ -216,6 +216,10 @@ class McpServer:
                 session, tool, params.arguments, _progress(ctx)
             )
             answer: Result = {"content": [], "isError": False, "resultType": "complete"}
+        except asyncio.CancelledError:
+            spent = (time.perf_counter_ns() - begun) / 1e6
+            session.called(tool, latency_ms=spent, error_code=None, cancelled=True)
+            raise
         except CdeskError as error:
             code = error.code
             answer = {

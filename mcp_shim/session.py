@@ -176,16 +176,19 @@ class Session:
         """Go on with a session whose beginning is recorded already, by another process perhaps."""
         self._started = time.monotonic()
 
-    def called(self, tool: str, *, latency_ms: float, error_code: str | None) -> None:
-        """Record a call that has been answered."""
+    def called(
+        self, tool: str, *, latency_ms: float, error_code: str | None, cancelled: bool = False
+    ) -> None:
+        """Record a call that has been answered, or that its caller has `cancelled`."""
         self.calls += 1
-        self._count(tool, latency_ms / 1000, error_code)
+        outcome = "error" if error_code else "cancelled" if cancelled else "ok"
+        self._count(tool, latency_ms / 1000, outcome, error_code)
         self.recorder.note(
             "cdesk.tool_called",
             {
                 "tool": tool,
                 "latency_ms": latency_ms,
-                "outcome": "error" if error_code else "ok",
+                "outcome": outcome,
                 "error_code": error_code,
             },
         )
@@ -209,10 +212,10 @@ class Session:
             },
         )
 
-    def _count(self, tool: str, seconds: float, error_code: str | None) -> None:
+    def _count(self, tool: str, seconds: float, outcome: str, error_code: str | None) -> None:
         counts, transport = self.app.counts, self.app.transport
         counts.observe(TOOL_CALL_SECONDS, seconds, tool, transport)
-        counts.add(TOOL_CALLS, tool, transport, "error" if error_code else "ok")
+        counts.add(TOOL_CALLS, tool, transport, outcome)
         if error_code:
             counts.add(ERRORS, tool, error_code)
         if tool == "get_context":

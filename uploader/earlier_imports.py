@@ -52,6 +52,8 @@ def waiting_records(home: StateDirectory) -> Iterator[tuple[str, Record]]:
     """The same of what still waits in the queue, revisions behind events."""
     revisions: list[tuple[str, Record]] = []
     for path in sorted(home.queue.glob(f"*{SEALED_SUFFIX}")):
+        if not path.is_file():  # a pipe would keep its reader waiting
+            continue
         try:
             lines = [line for line in path.read_bytes().splitlines() if _MARK in line]
         except OSError:  # the uploader has taken it away, or `cdesk status` names it

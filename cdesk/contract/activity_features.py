@@ -178,6 +178,7 @@ ACTIVITY_FEATURES: Final[dict[str, dict[str, FeatureType]]] = {
         "chart": "string",
         "rows": "integer",
         "elapsed_ms": "number",
+        "shown_in": "string",
     },
     "cdesk.insight_recorded": {
         "insight_id": "string",

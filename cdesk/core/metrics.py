@@ -59,7 +59,7 @@ TOOL_CALLS: Final = Metric(
     "cdesk_tool_calls_total",
     "counter",
     ("tool", "transport", "outcome"),
-    "Tool calls that were answered; outcome is ok or error.",
+    "Tool calls; outcome is ok, error, or cancelled by the caller.",
 )
 FIRST_TOKEN_SECONDS: Final = Metric(
     "cdesk_first_token_path_seconds",

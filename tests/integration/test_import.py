@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import zipfile
 from collections import Counter
@@ -875,6 +876,8 @@ def test_an_index_that_is_lost_is_made_anew_of_what_waits_and_what_has_landed(
         found = [(name, parse_line(line)) for name in waiting for line in lines_of(waiting[name])]
         return sorted(found, key=lambda one: one[1]["kind"])
 
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(state_home.queue / f"{'0' * 32}-000001.ndjson")  # `cdesk status` names it
     for options in ({}, {"landed": landed, "earlier": earlier}):
         state_home.import_index.unlink()
         for include_text in (True, False, True):

@@ -180,6 +180,9 @@ def test_a_cancelled_call_is_never_answered_and_the_connection_goes_on(
         fixtures.finish(state_home, ticket)
         answered = [wire.request("ping")["id"] for _ in range(5)]
         assert waiting not in answered
+    told = [one["feature_json"] for one in records(state_home) if "feature_json" in one]
+    assert [one["outcome"] for one in told if one.get("tool") == "get_result"] == ["cancelled"]
+    assert [one["calls"] for one in told if "calls" in one] == [2]
 
 
 def test_a_line_beyond_all_bounds_costs_only_itself(state_home: StateDirectory) -> None:
