@@ -84,6 +84,17 @@ OPS_SETTINGS = (
 )
 """Those of who runs it: metrics, traces, what may be spent, how long what is kept."""
 
+NUMBERS = frozenset(
+    (
+        "http_port",
+        "http_workers",
+        "http_calls_per_minute",
+        "http_tickets_per_minute",
+        "retention_days",
+        *(name for name in OPS_SETTINGS if name.startswith("cost_")),
+    )
+)
+"""Settings that config.toml may hold as a number, too."""
 LEAST_RETENTION_DAYS = 180
 
 RENDER_URL = "http://127.0.0.1:8377"
@@ -525,5 +536,14 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, dict[str, object]]
                 f"{path}: unknown setting {key!r}; allowed: {', '.join(known)}"
             )
         if not isinstance(item, str):
-            raise ConfigurationError(f"{path}: {key} is not a string")
+            values[key] = _plain(path, key, item)
     return values, tables
+
+
+def _plain(path: Path, key: str, item: object) -> str:
+    """A setting that TOML has as a number, or as a day, where the setting is one."""
+    if key in NUMBERS and isinstance(item, int | float) and not isinstance(item, bool):
+        return str(item)
+    if key == "snowflake_key_expires" and type(item) is date:
+        return item.isoformat()
+    raise ConfigurationError(f'{path}: {key} is not a string; write {key} = "…"')

@@ -167,9 +167,28 @@ def test_how_long_what_holds_is_refused_by_name_where_it_is_no_such_thing(
         load(tmp_path, **{f"CDESK_{name.upper()}": value})
 
 
-def test_how_long_what_holds_is_read_from_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        'retention_days = "365"\nsnowflake_key_expires = "2027-01-31"\ncost_usd_an_hour = "50.5"\n',
+        "retention_days = 365\nsnowflake_key_expires = 2027-01-31\ncost_usd_an_hour = 50.5\n",
+    ],
+    ids=["as text", "as TOML has them"],
+)
+def test_numbers_and_days_are_read_from_the_file(tmp_path: Path, text: str) -> None:
     assert load(tmp_path).retention_days == 0
-    text = 'retention_days = "365"\nsnowflake_key_expires = "2027-01-31"\n'
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
     settings = load(tmp_path)
     assert (settings.retention_days, settings.snowflake_key_expires) == (365, "2027-01-31")
+    assert settings.costs.usd_an_hour == 50.5
+
+
+@pytest.mark.parametrize(
+    "text", ["retention_days = true", "customer = 3", "snowflake_key_expires = 2027-01-31T00:00:00"]
+)
+def test_what_is_no_text_where_text_is_wanted_says_how_to_write_it(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="is not a string; write "):
+        load(tmp_path)
