@@ -86,6 +86,10 @@ COMMANDS: Final = {
         "cdesk_app.cli.erase",
         "take everything of one customer out of every file and table, with a report",
     ),
+    "hold": (
+        "cdesk_app.cli.hold",
+        "put a customer under legal hold, lift it, or list who is held",
+    ),
     "kill-switch": (
         "cdesk_app.cli.kill_switch",
         "refuse all queries, or allow them again; logging goes on",

@@ -1,13 +1,16 @@
 {#
     Places a customer under legal hold, or lifts it: from then on retention and `erase` leave alone
-    what is kept of them, and their stored results outlive their date. On Snowflake run it as the
-    admin role, which owns the list. It can be run again; the last reason stands.
+    what is kept of them, and their stored results outlive their date. Answers by a line of JSON who
+    is held now; without a customer that is all that it does. On Snowflake run it as the admin role,
+    which owns the list. It can be run again; the last reason stands.
 
     dbt run-operation legal_hold --args '{customer: ada@example.com, reason: case 4711}'
     dbt run-operation legal_hold --args '{customer: ada@example.com, lift: true}'
 #}
 {% macro legal_hold(customer=none, reason=none, lift=false) -%}
-    {%- if customer is not string or not customer or customer | length > 255 -%}
+    {%- if customer is not none and (
+        customer is not string or not customer or customer | length > 255
+    ) -%}
         {{ exceptions.raise_compiler_error("legal_hold: customer is " ~ (customer | string)[:60]
             ~ "; allowed: 1 to 255 characters of text") }}
     {%- endif -%}
@@ -19,14 +22,22 @@
         {%- do cdesk.create_legal_holds() -%}
         {%- set holds = cdesk._in_schema('legal_holds') -%}
         {%- set value = dbt.get_binding_char() -%}
-        {%- do cdesk._execute("delete from " ~ holds ~ " where lower(customer) = lower(" ~ value
-            ~ ")", [customer]) -%}
-        {%- if not lift -%}
+        {%- if customer is not none -%}
+            {%- do cdesk._execute("delete from " ~ holds ~ " where lower(customer) = lower("
+                ~ value ~ ")", [customer]) -%}
+        {%- endif -%}
+        {%- if customer is not none and not lift -%}
             {%- do cdesk._execute("insert into " ~ holds ~ " (customer, reason, placed_at) values ("
                 ~ value ~ ", " ~ value ~ ", " ~ cdesk.utc_now() ~ ")",
                 [customer, (reason or '') | string]) -%}
         {%- endif -%}
         {%- do adapter.commit() -%}
-        {%- do log('legal_hold: ' ~ ('lifted' if lift else 'placed'), info=true) -%}
+        {%- set held = [] -%}
+        {%- for row in cdesk._execute("select customer, reason, placed_at from " ~ holds
+            ~ " where customer is not null order by customer").fetchall() -%}
+            {%- do held.append({'customer': row[0], 'reason': row[1], 'placed_at': row[2] | string})
+            -%}
+        {%- endfor -%}
+        {%- do log('held: ' ~ tojson(held), info=true) -%}
     {%- endif -%}
 {%- endmacro %}

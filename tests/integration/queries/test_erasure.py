@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from cdesk.queue.writer import QueueWriter
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import SnapshotReader
+from cdesk_app.cli.main import main
 from cdesk_app.worker.erasure import erase_customer, finish_erasures, pending_erasures
 from tests.integration.queries.conftest import ADA, BOB, SECRET, Built, CallerRecorder, Living
 from uploader.backlog import BacklogWriter
@@ -165,3 +167,16 @@ def test_a_held_customer_is_refused_by_name_before_anything_is_touched(built: Bu
         erase_customer(built.settings, built.home, BOB.customer)
     assert files_with(built.home.root, *MARKS) == marks
     assert pending_erasures(built.home) == []
+
+
+def test_the_command_places_a_hold_and_says_who_is_held(
+    built: Built, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CDESK_HOME", str(built.home.root))
+    assert main(["hold", BOB.customer, "--reason", 'case "4711"']) == 0
+    assert re.search(r'bob@example\.com  since 20.*: case "4711"', capsys.readouterr().out)
+    with contextlib.closing(duckdb.connect(built.home.warehouse)) as engine:
+        assert engine.execute("delete from activities.legal_holds").fetchall() == [(1,)]
+    for words in (["hold", "--lift"], ["hold", "a\nb"]):
+        assert main(words) != 0
+        assert "customer" in capsys.readouterr().err
