@@ -536,7 +536,7 @@ _INNER_FORMULA = re.compile(
     r"(?=[=@＝＠]|[+\-＋－](?![\s\-]|[0-9][0-9.,]*+(?:[;\s]|\Z)))"
 )
 _SEPARATOR = re.compile(r"[;\t\r\n]")
-_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?%?\Z")
+_NUMBER = re.compile(r"([+-]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?%?|-Infinity)\Z")
 
 
 def _csv_cell(value: Any, *, raw: bool) -> Any:

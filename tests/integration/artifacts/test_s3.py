@@ -32,7 +32,10 @@ from cdesk.state.database import open_state
 from cdesk_app.render.card import Cards, Gone
 from cdesk_app.render.links import Grant
 from cdesk_app.render.table import Filter, Table, View
+from tests.query_desk import Desk, desk
 from tests.s3_service import Fault, S3Service, s3_service
+
+__all__ = ["desk"]
 
 ID = "0190a5f0-0000-7000-8000-000000000001"
 BUCKET = "results"
@@ -417,6 +420,7 @@ def test_a_card_opens_from_the_bucket_and_says_what_keeps_it_from_that(
     assert card.table.page(View(sort=0, descending=True), 0, 1).rows[0][0] == len(rows) - 1
     assert cards.chart(card).headline
     assert cards.open(ID, grant).table is card.table, "its footer is read once"
+    assert str(cards.download_url(card, "x.parquet")).startswith(service.url)
     assert not list((tmp_path / "elsewhere").rglob("*.parquet"))
     service.faults[:] = [Fault("403", status=403) for _ in range(20)]
     with pytest.raises(ArtifactStoreError, match="access is denied"):
@@ -425,6 +429,42 @@ def test_a_card_opens_from_the_bucket_and_says_what_keeps_it_from_that(
     other.remove(uri)
     with pytest.raises(Gone):
         cards.open(ID, grant)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("ExpiredToken", status=400), "credentials have expired; renew them"),
+        (Fault("RequestTimeTooSkewed", status=403), "this computer's clock is wrong; set it"),
+        (Fault("SlowDown", status=503), "asks to slow down; try again later"),
+        (Fault("x", status=200, seconds=0.7), "does not answer; try again later"),
+    ],
+    ids=["expired credentials", "clock skew", "slow down", "timeout"],
+)
+def test_a_ticket_says_what_keeps_its_result_from_being_stored(
+    client: Any, service: S3Service, tmp_path: Path, desk: Desk, fault: Fault, said: str
+) -> None:
+    artifacts = store(client, tmp_path)
+    runner = desk.runner(artifacts=artifacts)
+    ticket = desk.submit("numbers", {"rows": 9_000})
+    service.faults[:] = [fault] * 30
+    runner.poll()
+    assert runner.wait_idle(30)
+    failed = desk.ticket(ticket)
+    assert (failed.status, failed.error_code) == ("failed", "artifact_store_unavailable")
+    assert said in (failed.error_message or "")
+    service.faults.clear()
+    assert keys(client) == []
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    assert desk.records("artifact") == []
+    again = desk.submit("numbers", {"rows": 9_000})
+    runner.poll()
+    assert runner.wait_idle(30)
+    result = desk.ticket(again).result
+    runner.close()
+    assert result is not None
+    assert artifacts.is_whole(result["artifact"]["uri"])
+    assert len(keys(client)) == 1
 
 
 def test_a_link_downloads_under_a_name_and_for_a_time(client: Any, tmp_path: Path) -> None:

@@ -389,6 +389,39 @@ def test_hostile_cells_stay_cells(site: Site) -> None:
     assert [row[1] for row in rows[:5]] == ["NaN", "Infinity", "-Infinity", "1e+308", "-1e+308"]
     assert rows[0][2] == "9999-12-31 23:59"
     assert {site.get(site.part(link, part)).status for part in ("chart.svg", "chart.json")} == {200}
+    csv.field_size_limit(2**24)
+    rows = list(csv.reader(io.StringIO(site.get(site.part(link, "download/csv")).text, newline="")))
+    assert [row[0][:2] for row in rows[7:9]] == ["'=", "'@"], "no formula in a spreadsheet"
+    assert [row[1] for row in rows[1:6]] == ["NaN", "Infinity", "-Infinity", "1e+308", "-1e+308"]
+    document = site.get(site.part(link, "download/json")).json
+    assert document["rows"][10][0] == HOSTILE[10], "a download has it whole"
+    assert document["rows"][0][3] == {"a": ["<b>", None], "b": {"c": None}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"rows": [[1, 2, 3]], "columns": [{"name": "x"}]},
+        {"rows": None, "columns": None, "params": None, "artifact": {}},
+        {"columns": [{"name": "n", "basis": 7}], "headline": "<b>", "sampling_note": 5},
+        {"trend": {"period": "day", "query_hash": "0", "artifact_id": "x"}},
+    ],
+    ids=["other columns", "nothing", "other types", "a trend of nobody"],
+)
+def test_an_answer_of_another_schema_is_a_whole_page(site: Site, answer: dict[str, Any]) -> None:
+    """As an earlier or later version may have left it."""
+    id = site.put(by_day(), ASKED)
+    with closing(open_state(site.home.state_db)) as state:
+        state.execute(
+            "update query_runs set result = json_patch(result, ?) where ticket_id = ?",
+            (json.dumps({**answer, "artifact": {"artifact_id": id}}), id),
+        )
+    link = site.link(id)
+    page = site.get(link)
+    assert page.status == 200
+    assert page.text.rstrip().endswith("</html>")
+    parts = ("rows", "chart.json", "chart.svg", "download/csv", "download/json")
+    assert {site.get(site.part(link, part)).status for part in parts} == {200}
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,20 @@ def test_script_in_a_cell_does_not_run(page: Page, site: Site) -> None:
     assert page.evaluate("document.querySelectorAll('script').length") == 1
 
 
+def test_whatever_a_result_holds_the_layout_stays_whole(page: Page, site: Site) -> None:
+    wide: dict[str, Any] = {f"column_{n}_{'long' * 9}": [n, -n] for n in range(200)}
+    odd = {"text": ["W" * 1_000_000, "\u202e" + "\u0645" * 90], "n": [1e308, -1e308], **wide}
+    link = site.url(site.link(site.put(odd, {"path": "a" * 5_000})))
+    for width in (1100, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(link)
+        page.wait_for_selector("[data-ready=yes]")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#table thead th").count() == 201, "200 and their place"
+        height = page.locator("#table tbody tr").first.evaluate("row => row.offsetHeight")
+        assert height < 60
+
+
 def test_a_forged_link_is_a_page_that_says_so(page: Page, site: Site) -> None:
     id = site.put(by_day())
     answer = page.goto(site.url(site.link(id)[:-3] + "abc"))
