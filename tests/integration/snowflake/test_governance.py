@@ -394,6 +394,9 @@ def test_an_erased_customer_is_gone_and_stays_out(account: FakeAccount, built: D
     assert rows("events")
     assert rows("landing")
     assert rows("context_cache")
+    assert built.operation("legal_hold", customer=leaver.upper(), reason="case '1'").ok
+    assert not built.operation("erase", customer=leaver).ok
+    assert built.operation("legal_hold", customer=leaver, lift=True).ok
     erased("2026-01-31T12:00:05Z")
     for table in ("events", "landing", "context_cache", "erasures"):
         assert rows(table) == [], table
