@@ -91,7 +91,7 @@ def test_an_older_layout_is_brought_up_to_date_and_back(
 def old(tmp_path: Path) -> OldCode:
     code = old_code(tmp_path / "old_code")
     if code is None:
-        pytest.skip("this clone has no tag v0.1.0; the test above stands for it")
+        pytest.skip("this clone has no tag v0.1.0: git fetch origin tag v0.1.0")
     return code
 
 
