@@ -2,7 +2,7 @@
     The stream of all registered activities that name a model, as one query with the specification's
     columns, each of its declared type; features stand in feature_json as theirs.
 
-        -- models/our_stream.sql
+        -- our_stream.sql
         {{ cdesk.activities_stream() }}
 #}
 {% macro activities_stream() -%}

@@ -1,7 +1,7 @@
 {#
     One registered activity's rows with a column for each of its features, of the registered type.
 
-        -- models/purchases.sql
+        -- purchases.sql
         {{ cdesk.activity_rows('bought') }}
 #}
 {% macro activity_rows(name, stream=none) -%}

@@ -2,7 +2,7 @@
     A stream with activity_occurrence and activity_repeated_at, for an incremental model: exact in
     any order of arrival, as `events` is. By default of the registered activities.
 
-        -- models/our_stream.sql
+        -- our_stream.sql
         {{ config(materialized='incremental', unique_key=['activity', 'activity_id']) }}
         {{ cdesk.numbered_stream() }}
 
