@@ -106,12 +106,13 @@ class _Boards:
     async def chart(self, request: Request) -> Response:
         await self._require(request)
         name, theme = request.path_params["name"], theme_of(request)
+        narrow = request.query_params.get("narrow") == "1"
 
         def draw() -> str:
             spec = self._board().charts.get(name)
             if spec is None:
                 raise NotFound("there is no plot of that name")
-            return self._renderer.painter.svg(spec, theme)
+            return self._renderer.painter.svg(spec, theme, narrow=narrow)
 
         return Response(await run_in_threadpool(draw), media_type="image/svg+xml")
 

@@ -24,6 +24,8 @@ Json = dict[str, Any]
 
 DAYS_SHOWN: Final = 90
 RECENT_DAYS: Final = 30
+PHONE_WEEKS: Final = 24
+"""Weeks of activity that a phone has room for."""
 OLD_FIGURES_SECONDS: Final = 24 * 3600
 OLD_RECORD_SECONDS: Final = 600
 DEEP_QUEUE: Final = 10_000
@@ -397,6 +399,8 @@ def _activity(board: Board, metrics: Series, today: date) -> None:
             months.append({"week": n // 7, "text": day.strftime("%b")})
     total = sum(value for day, value in days.items() if day >= start)
     board.charts["calendar"] = vega.calendar(cells, title="activities", months=months)
+    last = [[one for one in part if one["week"] > 52 - PHONE_WEEKS] for part in (cells, months)]
+    board.charts["calendar_narrow"] = vega.calendar(last[0], title="activities", months=last[1])
     active = sum(1 for day in days if day >= start)
     board.alts["calendar"] = (
         f"{number(total)} activities on {plural(active, 'day')} of the last year"

@@ -416,5 +416,8 @@ def test_the_board_fits_a_phone_in_the_dark(site: Site, page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     see(page, site)
     page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(
+        "() => [...document.images].every((one) => one.complete && one.currentSrc.includes('narrow=1'))"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     picture(page, "dashboard-phone")
