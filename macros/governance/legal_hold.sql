@@ -31,13 +31,13 @@
                 ~ value ~ ", " ~ value ~ ", " ~ cdesk.utc_now() ~ ")",
                 [customer, (reason or '') | string]) -%}
         {%- endif -%}
-        {%- do adapter.commit() -%}
         {%- set held = [] -%}
         {%- for row in cdesk._execute("select customer, reason, placed_at from " ~ holds
             ~ " where customer is not null order by customer").fetchall() -%}
             {%- do held.append({'customer': row[0], 'reason': row[1], 'placed_at': row[2] | string})
             -%}
         {%- endfor -%}
+        {%- do adapter.commit() -%}
         {%- do log('held: ' ~ tojson(held), info=true) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -47,6 +47,22 @@ def test_rows_of_the_customer_and_results_that_name_them_leave_no_byte(
     assert held_artifacts(path, "bob") == 0
 
 
+def test_what_was_deleted_long_before_leaves_no_byte_either(state_home: StateDirectory) -> None:
+    """As the daily clean-up deletes: the row is gone, its page is only free."""
+    path = state_home.state_db
+    with contextlib.closing(open_state(path)) as state:
+        state.execute("pragma secure_delete = off")
+        state.executemany(
+            "insert into pending_insights (id, customer, ts, subject, metric, value) "
+            "values (?, 'bob', 't', 's', 'm', ?)",
+            [(str(number), SECRET * 20) for number in range(50)],
+        )
+        state.execute("delete from pending_insights")
+    assert SECRET.encode() in bytes_of(path)
+    erase_state(path, "bob", changed_files=[])
+    assert SECRET.encode() not in bytes_of(path)
+
+
 def test_a_reader_that_stays_is_told_and_it_can_be_done_again(
     state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
