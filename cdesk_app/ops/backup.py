@@ -103,11 +103,16 @@ def make_backup(
     """Write a backup of `home` to `file`.
 
     Raises:
-        BackupRefused: `file` is there already, or an erasure is under way.
+        BackupRefused: `file` is there already, or within `home`, or an erasure is under way.
         StateDirectoryError, WarehouseUnavailable: something cannot be read now; no file is left.
     """
     if file.exists():
         raise BackupRefused(f"{file} is there already; name a new file")
+    if file.absolute().resolve().is_relative_to(home.root.resolve()):
+        raise BackupRefused(
+            f"{file} is within the directory that it is to save, and would be lost with it; name a "
+            "file elsewhere"
+        )
     if home.erasing.exists():
         raise BackupRefused("an erasure has begun and not ended; 'cdesk worker --once' ends it")
     members: dict[str, Member] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -145,6 +146,17 @@ def test_a_file_that_is_there_is_not_replaced(full: StateDirectory, backup: Path
     with pytest.raises(BackupRefused, match="is there already"):
         make_backup(settings(full), full, backup)
     assert backup.read_bytes() == before
+
+
+def test_a_directory_is_not_backed_up_into_itself(full: StateDirectory, tmp_path: Path) -> None:
+    folders = [full.root, full.root / "new"]
+    if sys.platform != "win32":  # links need a privilege there
+        (tmp_path / "link").symlink_to(full.root)
+        folders.append(tmp_path / "link")
+    for folder in folders:
+        with pytest.raises(BackupRefused, match="within the directory"):
+            make_backup(settings(full), full, folder / "b.zip")
+    assert not (full.root / "new").exists()
 
 
 def _cut(file: Path) -> None:
