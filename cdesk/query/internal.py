@@ -62,6 +62,7 @@ def read_rows(
         template.bind(checked, customer=caller.customer, is_analyst=caller.is_analyst),
         query_tag=query_tag,
         timeout_seconds=timeout_seconds,
+        whole=True,
     ) as outcome:
         rows = [row for batch in outcome.batches for row in batch.to_pylist()]
         return Rows([field.name for field in outcome.schema], rows)

@@ -10,6 +10,7 @@ import random
 import re
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,9 @@ _CONTEXT: Final = (
 _MARK: Final = "select max(landed_at), count(*) from activities.landing"
 _EXPLAIN: Final = "explain "
 
+warnings.filterwarnings(
+    "ignore", "Arrow output on a DB-API result makes an extra copy", UserWarning
+)  # of a small one, which is quicker than to plan it twice
 _TAG = re.compile(TAG_PATTERN[:-1] + r"\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
@@ -202,8 +206,11 @@ class DuckDBWarehouse:
         query_tag: str,
         timeout_seconds: float,
         cancel: threading.Event | None = None,
+        whole: bool = False,
     ) -> AbstractContextManager[QueryOutcome]:
-        return self._run(template, binds, query_tag, timeout_seconds, cancel or threading.Event())
+        return self._run(
+            template, binds, query_tag, timeout_seconds, cancel or threading.Event(), whole
+        )
 
     @contextlib.contextmanager
     def _run(
@@ -213,6 +220,7 @@ class DuckDBWarehouse:
         query_tag: str,
         timeout_seconds: float,
         cancel: threading.Event,
+        whole: bool,
     ) -> Iterator[QueryOutcome]:
         deadline = time.monotonic() + timeout_seconds
         sql = _tagged(template, query_tag)
@@ -224,7 +232,13 @@ class DuckDBWarehouse:
                 cursor.execute("set variable query_tag = ?", [query_tag]).fetchall()
                 if as_of is None:
                     as_of = _utc(cursor.execute(_LAST_LANDED).fetchall()[0][0]) or _EPOCH
-                reader = cursor.sql(sql, params=list(binds)).to_arrow_reader(_BATCH_ROWS)
+                # A relation is planned for its schema, and again when it runs; only it streams.
+                asked = (
+                    cursor.execute(sql, list(binds))
+                    if whole
+                    else cursor.sql(sql, params=list(binds))
+                )
+                reader: pa.RecordBatchReader = asked.to_arrow_reader(_BATCH_ROWS)
             except (duckdb.Error, OSError, pa.ArrowException) as error:
                 watch.explain(error)
             try:

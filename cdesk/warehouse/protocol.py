@@ -113,8 +113,11 @@ class Warehouse(Protocol):
         query_tag: str,
         timeout_seconds: float,
         cancel: threading.Event | None = None,
+        whole: bool = False,
     ) -> AbstractContextManager[QueryOutcome]:
         """Run a cataloged template, read-only, with `binds` bound by position.
+
+        whole: the answer is small and read at once, so that it need not be streamed.
 
         `timeout_seconds` holds from the start to the last batch. A query that ran out of time
         raises QueryTimedOut, one whose `cancel` was set QueryCancelled: on entering or from the

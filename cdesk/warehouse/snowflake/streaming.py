@@ -315,9 +315,15 @@ class SnowpipeWarehouse:
         query_tag: str,
         timeout_seconds: float,
         cancel: threading.Event | None = None,
+        whole: bool = False,
     ) -> AbstractContextManager[QueryOutcome]:
         return self._plain.run_template(
-            template, binds, query_tag=query_tag, timeout_seconds=timeout_seconds, cancel=cancel
+            template,
+            binds,
+            query_tag=query_tag,
+            timeout_seconds=timeout_seconds,
+            cancel=cancel,
+            whole=whole,
         )
 
     def explain_template(

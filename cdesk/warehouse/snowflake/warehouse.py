@@ -102,7 +102,9 @@ class SnowflakeWarehouse:
         query_tag: str,
         timeout_seconds: float,
         cancel: threading.Event | None = None,
+        whole: bool = False,
     ) -> AbstractContextManager[QueryOutcome]:
+        del whole  # rows come in pages anyway
         return self._reader.run_template(
             template, binds, query_tag, timeout_seconds, cancel or threading.Event()
         )
