@@ -137,6 +137,8 @@ class McpServer:
                 "this connection serves the handshake protocol era; "
                 "requests carrying the 2026-07-28 envelope are not accepted on it",
             )
+        if ctx.method == "tools/call" and isinstance(ctx.params, dict):
+            tools.parse_arguments(ctx.params)
         try:
             result = await call_next(ctx)
         finally:

@@ -19,7 +19,7 @@ from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.log_event import LOG_EVENT
 from mcp_shim.tools.log_insight import LOG_INSIGHT
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
-from mcp_shim.tools.tool import Answer, Json, Progress, Tool, setting_up
+from mcp_shim.tools.tool import Answer, Json, Progress, Tool, closed, setting_up
 
 if TYPE_CHECKING:
     from mcp_shim.session import Session
@@ -44,6 +44,18 @@ def tool_list(catalog: Catalog | None, caller: Caller) -> list[Json]:
     what the caller may use of it, as far as there is one.
     """
     return [tool.listed(catalog, caller) for tool in TOOLS.values()]
+
+
+def parse_arguments(params: dict[str, Any]) -> None:
+    """Put the object in place of all arguments of a call that came as one text, as `as_sent` does
+    with each.
+    """
+    if isinstance(params.get("arguments"), str):
+        whole = as_sent(_CALL, {"arguments": params["arguments"]})
+        params["arguments"] = whole.get("arguments")
+
+
+_CALL: Final[Json] = closed({"arguments": {"type": "object"}})
 
 
 async def call(

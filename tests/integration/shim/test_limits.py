@@ -4,6 +4,7 @@ written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -184,6 +185,12 @@ def test_what_clients_send_as_text_is_taken_for_what_it_stands_for(
     assert wire.call("log_event", asked)["isError"] is False
     asked_all = [one for one in records(home) if one.get("activity") == "cdesk.user_asked"]
     assert {"topic": "text", "length": 12} in [one["feature_json"] for one in asked_all]
+    whole = json.dumps({"activity": "cdesk.sent_whole", "feature_json": {"a": 1}})
+    assert wire.request("tools/call", {"name": "log_event", "arguments": whole})["result"]
+    assert "cdesk.sent_whole" in [one.get("activity") for one in records(home)]
+    assert wire.request("tools/call", {"name": "get_context", "arguments": " "})["result"]
+    refused = wire.request("tools/call", {"name": "get_context", "arguments": "[1]"})
+    assert refused["error"]["code"] == -32602
     insight = {"subject": "atlas", "metric": "as text", "value": "5"}
     assert wire.call("log_insight", insight)["isError"] is False
     record = next(one for one in records(home) if one.get("metric") == "as text")
