@@ -22,10 +22,10 @@ from typing import BinaryIO, Final
 import orjson
 
 from cdesk.contract.events import make_revision
-from cdesk.contract.records import encode
+from cdesk.contract.records import Record, encode
 from cdesk.core.errors import InvalidField
-from uploader.capture_store import CaptureStore, Known, Place
-from uploader.sources.facts import AFTERTHOUGHT, Fact, Made, digest, made_of
+from uploader.capture_store import CaptureStore, Known, Place, told_content
+from uploader.sources.facts import AFTERTHOUGHT, Fact, Made, activity_id, made_of
 from uploader.sources.protocol import Findings, HistoryFile, Source
 from uploader.sources.transcript import TranscriptReader, project_of
 
@@ -63,7 +63,8 @@ class Look:
 
 class Capture:
     """Looks through `sources` for `customer`. `exclude`: projects by name, or folders by path or
-    pattern, of which nothing is taken in. Two looks never run at once.
+    pattern, of which nothing is taken in. `earlier`: what was told before, for a store that knows
+    nothing. Two looks never run at once.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class Capture:
         customer: str,
         include_text: bool = False,
         exclude: Sequence[str] = (),
+        earlier: Callable[[], Iterable[Record]] = tuple,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        store.restore(earlier)
         self._store = store
         self._sources = sources
         self._customer = customer
@@ -341,8 +344,12 @@ class Capture:
 
     def _line(self, known: Known, made: Made) -> bytes | None:
         """The line that tells of `made`: an event, a revision of it, or None where it is told."""
-        content = digest([made.session_id, made.features])
+        content = told_content(made.session_id, made.features)
         before = known.made.get(made.name)
+        if before is None:
+            id_ = activity_id(self._customer, made.name, known.fact.key)
+            if (before := self._store.told(id_)) is not None:
+                known.made[made.name] = before
         if before is None:
             record = made.record(customer=self._customer, key=known.fact.key)
             known.made[made.name] = [content, 0, made.ts, made.source_system]

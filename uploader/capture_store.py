@@ -1,22 +1,23 @@
 """What capture remembers between two looks: how far each file is read, and what is known of each
 activity. `capture.db` in the state directory; without it everything is read again, and comes to the
-same ids.
+same ids, of which what was told is noted anew (`restore`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from cdesk.contract.records import Record
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import make_private_file
-from uploader.sources.facts import Fact
+from uploader.sources.facts import Fact, digest
 
 _SCHEMA: Final = """
 create table if not exists files (
@@ -29,12 +30,24 @@ create table if not exists facts (
     primary key (activity, key)
 ) without rowid;
 create index if not exists facts_by_due on facts (due) where due is not null;
+create table if not exists told (
+    id text primary key, content text not null, revision integer not null, ts text not null,
+    source text not null
+) without rowid;
 create table if not exists requests (request text primary key, key text not null) without rowid;
 create table if not exists counts (
     kind text, name text, count integer not null, primary key (kind, name)
 ) without rowid;
 create table if not exists settings (name text primary key, value text not null) without rowid;
 """
+
+
+_RESTORED: Final = "restored"
+
+
+def told_content(session_id: str | None, features: Mapping[str, Any]) -> str:
+    """A short hash of what a record tells."""
+    return digest([session_id, features])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,8 @@ class CaptureStore:
                 "pragma journal_mode = wal; pragma synchronous = normal;"
             )
             self._connection.executescript(_SCHEMA)
+
+        self._knows_told = True
 
     def close(self) -> None:
         self._connection.close()
@@ -146,6 +161,49 @@ class CaptureStore:
                             _fact(activity, key, state), orjson.loads(made), due
                         )
         return found
+
+    def restore(self, earlier: Callable[[], Iterable[Record]]) -> None:
+        """In a store that knows nothing yet, note what was told before it: without that, an
+        activity that was revised would be told once more, under an id that has another content.
+
+        `earlier`: the records of histories, revisions behind events.
+        """
+        with self._guard():
+            knows = self._connection.execute("select 1 from facts limit 1").fetchone()
+        if not knows and self.setting(_RESTORED) is None:
+            self._restore(earlier())
+        with self._guard():
+            row = self._connection.execute("select 1 from told limit 1").fetchone()
+        self._knows_told = row is not None
+
+    def _restore(self, earlier: Iterable[Record]) -> None:
+        with self.transaction():
+            for record in earlier:
+                content = told_content(record["session_id"], record["feature_json"])
+                if record["kind"] == "event":
+                    self._connection.execute(
+                        "insert or ignore into told values (?, ?, 0, ?, ?)",
+                        (record["id"], content, record["ts"], record["source_system"]),
+                    )
+                elif record["kind"] == "revision":
+                    self._connection.execute(
+                        "update told set content = ?1, revision = ?2 "
+                        "where id = ?3 and revision < ?2",
+                        (content, record["revision"], record["replaces"]),
+                    )
+            self._connection.execute(
+                "insert or replace into settings values (?, 'yes')", (_RESTORED,)
+            )
+
+    def told(self, id: str) -> list[Any] | None:
+        """What `restore` noted of a record, as `Known.made` has it."""
+        if not self._knows_told:
+            return None
+        with self._guard():
+            row = self._connection.execute(
+                "select content, revision, ts, source from told where id = ?", (id,)
+            ).fetchone()
+        return None if row is None else list(row)
 
     def due(self, now: str, limit: int) -> list[tuple[str, str]]:
         """(activity, key) of what is to be looked at again."""

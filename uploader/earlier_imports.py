@@ -1,11 +1,11 @@
-"""What earlier imports of Claude data exports brought in, for an index that was lost: of the
-warehouse, and of the queue what has not landed yet.
+"""What exports and histories brought in before, for notes of it that were lost: of the warehouse,
+and of the queue what has not landed yet.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, Final
 
 import orjson
@@ -23,16 +23,17 @@ from cdesk.warehouse.protocol import Warehouse
 
 TEMPLATE: Final = "imported_records"
 TIMEOUT_SECONDS: Final = 600.0
-_MARK: Final = b'"source_system":"claude_export"'
+EXPORT: Final = frozenset(("claude_export",))
+HISTORIES: Final = frozenset(("claude_code", "cowork"))
 
 log = logging.getLogger("cdesk.import")
 
 
 def landed_records(
-    warehouse: Warehouse, catalog: CatalogReader, caller: Caller
+    warehouse: Warehouse, catalog: CatalogReader, caller: Caller, sources: Container[str]
 ) -> Iterator[tuple[str, Record]]:
-    """(logical queue file name, record) of what has landed; nothing where the warehouse cannot be
-    asked, as before the first build.
+    """(logical queue file name, record) of what has landed of these source systems, revisions
+    behind events; nothing where the warehouse cannot be asked, as before the first build.
     """
     try:
         for row in each_row(
@@ -43,19 +44,21 @@ def landed_records(
             query_tag=IdSource().query_tag(),
             timeout_seconds=TIMEOUT_SECONDS,
         ):
-            yield row["source_file"], _as_written(orjson.loads(row["payload"]))
+            record = _as_written(orjson.loads(row["payload"]))
+            if record["source_system"] in sources:
+                yield row["source_file"], record
     except CdeskError as error:
         log.info("earlier imports not asked", extra={"facts": {"reason": str(error)}})
 
 
-def waiting_records(home: StateDirectory) -> Iterator[tuple[str, Record]]:
-    """The same of what still waits in the queue, revisions behind events."""
+def waiting_records(home: StateDirectory, sources: Container[str]) -> Iterator[tuple[str, Record]]:
+    """The same of what still waits in the queue."""
     revisions: list[tuple[str, Record]] = []
     for path in sorted(home.queue.glob(f"*{SEALED_SUFFIX}")):
         if not path.is_file():  # a pipe would keep its reader waiting
             continue
         try:
-            lines = [line for line in path.read_bytes().splitlines() if _MARK in line]
+            lines = path.read_bytes().splitlines()
         except OSError:  # the uploader has taken it away, or `cdesk status` names it
             continue
         for line in lines:
@@ -63,13 +66,23 @@ def waiting_records(home: StateDirectory) -> Iterator[tuple[str, Record]]:
                 record = parse_line(line)
             except Drift:
                 continue
-            if record["source_system"] != "claude_export":
+            if record["source_system"] not in sources:
                 continue
             if record["kind"] == "revision":
                 revisions.append((path.name, record))
             else:
                 yield path.name, record
     yield from revisions
+
+
+def told_by_histories(
+    home: StateDirectory, warehouse: Warehouse, catalog: CatalogReader, caller: Caller
+) -> Iterator[Record]:
+    """The records of local histories that have landed or wait in the queue."""
+    for _, record in landed_records(warehouse, catalog, caller, HISTORIES):
+        yield record
+    for _, record in waiting_records(home, HISTORIES):
+        yield record
 
 
 def _as_written(record: Record) -> Record:

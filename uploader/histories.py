@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from cdesk.contract.records import Record
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
@@ -129,6 +130,7 @@ def import_histories(
     customer: str,
     include_text: bool = False,
     exclude: Sequence[str] = (),
+    earlier: Callable[[], Iterable[Record]] = tuple,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FolderReport:
     """Bring in what the files of `source` hold, through the backlog; nothing comes in twice,
@@ -160,6 +162,7 @@ def import_histories(
                 customer=customer,
                 include_text=include_text,
                 exclude=exclude,
+                earlier=earlier,
             )
             found = capture.discover()
             total = sum(_size(file.path) for file in found)

@@ -1,5 +1,6 @@
 {#
-    Each with its whole payload: what an import compares with before it writes a record again. By
+    Each with its whole payload: what an import compares with before it writes a record again, where
+    its own notes are lost. By
     kind, so that a revision comes behind the event that it is about.
 #}
 with
@@ -16,7 +17,8 @@ imported as (
     from {{ source('cdesk', 'landing') }}
     where
         kind in ('event', 'insight', 'revision')
-        and {{ cdesk.json_string('payload', 'source_system') }} = 'claude_export'
+        and {{ cdesk.json_string('payload', 'source_system') }}
+        in ('claude_export', 'claude_code', 'cowork')
         and {{ cdesk.json_string('payload', 'customer') }} = {{ cdesk.bind('customer') }}
 
 )

@@ -112,7 +112,7 @@ def _off(args: Namespace, settings: Settings, home: StateDirectory) -> int:
 def _now(args: Namespace, settings: Settings, home: StateDirectory) -> int:
     from dataclasses import asdict
 
-    from cdesk_app.cli.history import histories_told
+    from cdesk_app.cli.history import earlier_histories, histories_told
     from cdesk_app.cli.output import progress
     from uploader.histories import import_histories, local_histories
 
@@ -132,6 +132,7 @@ def _now(args: Namespace, settings: Settings, home: StateDirectory) -> int:
             customer=settings.customer,
             include_text=settings.capture.include_text,
             exclude=settings.capture.exclude,
+            earlier=lambda: earlier_histories(settings, home),
             progress=show,
         )
     running = _wake(home)

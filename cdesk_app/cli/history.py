@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from cdesk_app.cli.output import progress, table, terminal_width, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
+    from cdesk.contract.records import Record
     from cdesk.core.config import Settings
     from cdesk.core.home import StateDirectory
     from uploader.histories import FolderReport, Histories, OneFile
@@ -82,7 +84,7 @@ def _import_file(
     from cdesk.core.wake import WakeSender
     from cdesk.state.catalog import open_catalog
     from cdesk.warehouse.factory import open_warehouse
-    from uploader.earlier_imports import landed_records
+    from uploader.earlier_imports import EXPORT, landed_records
     from uploader.sources.history import import_file
 
     with (
@@ -99,7 +101,9 @@ def _import_file(
             home=home,
             customer=settings.customer,
             landed=warehouse.positions,
-            earlier=lambda: landed_records(warehouse, open_catalog(home), local_caller(settings)),
+            earlier=lambda: landed_records(
+                warehouse, open_catalog(home), local_caller(settings), EXPORT
+            ),
             include_text=args.include_text,
             skip_bad=args.skip_bad,
             progress=show,
@@ -136,12 +140,26 @@ def _import_histories(
             customer=settings.customer,
             include_text=args.include_text,
             exclude=settings.capture.exclude,
+            earlier=lambda: earlier_histories(settings, home),
             progress=show,
         )
     with closing(WakeSender(home)) as waker:
         running = waker.send()
     document = {**asdict(report), "format": "histories", "worker_told": running}
     return document, histories_told(report, running=running)
+
+
+def earlier_histories(settings: Settings, home: StateDirectory) -> Iterator[Record]:
+    """What histories brought in before, for a `capture.db` that knows nothing."""
+    from contextlib import closing
+
+    from cdesk.core.identity import local_caller
+    from cdesk.state.catalog import open_catalog
+    from cdesk.warehouse.factory import open_warehouse
+    from uploader.earlier_imports import told_by_histories
+
+    with closing(open_warehouse(settings, home)) as warehouse:
+        yield from told_by_histories(home, warehouse, open_catalog(home), local_caller(settings))
 
 
 def histories_told(report: FolderReport, *, running: bool) -> str:

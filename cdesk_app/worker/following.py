@@ -12,10 +12,11 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from cdesk.contract.records import Record
 from cdesk.core.backoff import Backoff
 from cdesk.core.config import CaptureSettings, Settings, load_settings
 from cdesk.core.errors import CdeskError
@@ -56,6 +57,7 @@ class Follower:
         *,
         depth: Callable[[], int],
         notify: Callable[[], None],
+        earlier: Callable[[], Iterable[Record]] = tuple,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -63,6 +65,7 @@ class Follower:
         self._queue = queue
         self._depth = depth
         self._notify = notify
+        self._earlier = earlier
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -174,6 +177,7 @@ class Follower:
             customer=self._settings.customer,
             include_text=wanted.include_text,
             exclude=wanted.exclude,
+            earlier=self._earlier,
         )
         self._following = wanted
         self._files, self._seen, self._folders = {}, {}, {}
@@ -233,7 +237,12 @@ def _changed_at(folder: Path) -> int:
 
 
 def capture_once(
-    settings: Settings, home: StateDirectory, queue: QueueWriter, *, most_records: int = 20_000
+    settings: Settings,
+    home: StateDirectory,
+    queue: QueueWriter,
+    *,
+    earlier: Callable[[], Iterable[Record]] = tuple,
+    most_records: int = 20_000,
 ) -> int:
     """Look through all histories once, for at most about `most_records`; how many were written. A
     running worker that looks just then is let be.
@@ -252,6 +261,7 @@ def capture_once(
                 customer=settings.customer,
                 include_text=settings.capture.include_text,
                 exclude=settings.capture.exclude,
+                earlier=earlier,
             )
 
             def write(lines: Sequence[bytes]) -> None:

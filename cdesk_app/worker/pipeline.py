@@ -20,6 +20,7 @@ from typing import Final
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.contract.catalog import CatalogReader
+from cdesk.contract.records import Record
 from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import Settings
 from cdesk.core.errors import (
@@ -80,6 +81,7 @@ from cdesk_app.worker.tickets import TicketRunner
 from cdesk_app.worker.traces import OtlpExport, Traces
 from cdesk_app.worker.version import require_current, running_version
 from uploader.backlog import HistoryBacklog
+from uploader.earlier_imports import told_by_histories
 from uploader.quarantine import TEMPLATE as QUARANTINED_LINES
 from uploader.quarantine import Quarantine
 from uploader.uploader import DrainReport, Uploader
@@ -592,7 +594,12 @@ class Pipeline:
     def follower(self, notify: Callable[[], None]) -> Follower:
         """What follows Claude's own histories while capture is on; not started yet."""
         return Follower(
-            self._settings, self.home, self.queue, depth=self.uploader.depth, notify=notify
+            self._settings,
+            self.home,
+            self.queue,
+            depth=self.uploader.depth,
+            notify=notify,
+            earlier=self._told_by_histories,
         )
 
     def capture(self) -> int:
@@ -603,7 +610,11 @@ class Pipeline:
         """
         if not self._settings.capture.enabled:
             return 0
-        return capture_once(self._settings, self.home, self.queue)
+        return capture_once(self._settings, self.home, self.queue, earlier=self._told_by_histories)
+
+    def _told_by_histories(self) -> Iterator[Record]:
+        caller = local_caller(self._settings)
+        return told_by_histories(self.home, self.warehouse, self.catalog, caller)
 
     # -- the rest
 

@@ -32,7 +32,7 @@ from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.errors import CdeskError, Drift, InvalidField, StateDirectoryError, WarehouseError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
-from uploader.earlier_imports import waiting_records
+from uploader.earlier_imports import EXPORT, waiting_records
 from uploader.import_index import ImportIndex, Standing
 from uploader.sources.claude_export import Tally, conversation_records, is_conversation
 from uploader.sources.export_extras import (
@@ -148,7 +148,7 @@ def import_file(
             ImportIndex(
                 home.import_index,
                 exists=partial(_existing, home.queue, landed),
-                earlier=lambda: chain(earlier(), waiting_records(home)),
+                earlier=lambda: chain(earlier(), waiting_records(home, EXPORT)),
             )
         ) as index,
         _emptied(folder),  # under the index's lock: one import at a time

@@ -220,6 +220,35 @@ def test_streamed_growth_is_one_answer_that_is_revised(tmp_path: Path) -> None:
     assert [parse_line(line)["kind"] for line in stream.lines].count("revision") == 1
 
 
+def test_what_was_told_is_noted_anew_where_capture_db_is_lost(tmp_path: Path) -> None:
+    """Else an answer that grew would be told once more, under an id that has another content."""
+    path = tmp_path / f"{SESSION}.jsonl"
+    source, stream = Lines(path, user("hello", 1), answer(2, output=3)), Stream()
+
+    def look() -> int:
+        earlier = [parse_line(line) for line in stream.lines]
+        earlier.sort(key=lambda record: record["kind"])
+        with closing(CaptureStore(tmp_path / "capture.db")) as store:
+            capture = Capture(
+                store, [source], customer="ada", now=lambda: NOW, earlier=lambda: earlier
+            )
+            return len(capture.look(capture.discover(), write=stream.write).lines)
+
+    assert look() > 0
+    source.append(answer(4, output=30, text="Hello and more"))
+    assert look() > 0
+    for _ in range(2):
+        (tmp_path / "capture.db").unlink()
+        before = len(stream.lines)
+        assert look() == 0, [orjson.loads(line) for line in stream.lines[before:]]
+        assert look() == 0
+    source.append(answer(6, output=300, text="and the end"))
+    assert look() > 0
+    [row] = stream.of("claude_responded")  # rows() refuses another content under one id
+    assert row["feature_json"]["output_tokens"] == 300
+    assert max(parse_line(line).get("revision", 0) for line in stream.lines) == 2
+
+
 def test_an_answer_without_an_id_is_one_of_its_own_only_where_its_request_is_not_known(
     tmp_path: Path,
 ) -> None:
