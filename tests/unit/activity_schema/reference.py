@@ -109,6 +109,43 @@ class Moved:
             return LATEST  # the amounts of the tests are positive
 
 
+def calculated(left: Any, sign: str, right: Any) -> Any:
+    """Arithmetic of two values; the difference of two instants in seconds."""
+    if left is None or right is None or (sign == "/" and right == 0):
+        return None
+    if isinstance(left, datetime):
+        return (left - right).total_seconds()
+    functions: dict[str, Callable[[Any, Any], Any]] = {
+        "+": operator.add,
+        "-": operator.sub,
+        "*": operator.mul,
+        "/": operator.truediv,
+    }
+    return functions[sign](left, right)
+
+
+@dataclass(frozen=True)
+class Calc:
+    """Two values of one row, or a value and a number."""
+
+    left: Value
+    operator: str
+    right: Value | float
+
+    def of(self, row: Row) -> Any:
+        right = self.right.of(row) if isinstance(self.right, Value) else self.right
+        return calculated(self.left.of(row), self.operator, right)
+
+
+@dataclass(frozen=True)
+class Derive:
+    """A column computed from two output columns, by their names."""
+
+    left: str
+    operator: str
+    right: str
+
+
 @dataclass(frozen=True)
 class Filter:
     value: Value
@@ -138,9 +175,9 @@ class Filter:
 
 @dataclass(frozen=True)
 class Condition:
-    append: Value | Moved
+    append: Value | Moved | Calc
     operator: str
-    cohort: Value | Moved
+    cohort: Value | Moved | Calc
 
     def holds(self, appended: Row, cohort: Row, span: str) -> bool:
         del span
@@ -206,6 +243,7 @@ class Aggregate:
     of: Any = None
     """A value, or for `count_if`, `any`, `all` a filter."""
     share: float | None = None
+    separator: str = ", "
 
 
 @dataclass(frozen=True)
@@ -369,7 +407,7 @@ def aggregate(asked: Aggregate | Ratio, rows: Sequence[Row]) -> Any:
     functions: dict[str, Callable[[list[Any]], Any]] = {
         "list": list,
         "list_distinct": lambda items: sorted(set(items)),
-        "text": ", ".join,
+        "text": asked.separator.join,
         "avg": lambda items: sum(items) / len(items),
         "median": statistics.median,
         "first_value": lambda items: items[0],
@@ -398,12 +436,21 @@ def dataset(
     stream: Sequence[Row],
     cohort: Activity,
     columns: Sequence[Value],
-    appends: Sequence[Append],
+    appends: Sequence[Append | Derive],
     entity: Value | None = None,
 ) -> list[list[Any]]:
-    """One list of values a cohort row."""
-    return [
-        [column.of(row) for column in columns]
-        + [value for append in appends for value in appended(stream, row, append, entity)]
-        for row in cohort_rows(stream, cohort, entity)
-    ]
+    """One list of values a cohort row. Columns are called cohort_<position>, out_<index>_<position>
+    and derived_<index>.
+    """
+    found = []
+    for row in cohort_rows(stream, cohort, entity):
+        outputs = {f"cohort_{index}": column.of(row) for index, column in enumerate(columns)}
+        for index, asked in enumerate(appends):
+            if isinstance(asked, Derive):
+                left, right = outputs[asked.left], outputs[asked.right]
+                outputs[f"derived_{index}"] = calculated(left, asked.operator, right)
+            else:
+                values = appended(stream, row, asked, entity)
+                outputs |= {f"out_{index}_{at}": value for at, value in enumerate(values)}
+        found.append(list(outputs.values()))
+    return found

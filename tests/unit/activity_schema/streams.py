@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
@@ -17,7 +17,9 @@ from tests.unit.activity_schema.reference import (
     Activity,
     Aggregate,
     Append,
+    Calc,
     Condition,
+    Derive,
     Filter,
     Group,
     Moved,
@@ -182,6 +184,15 @@ _ordered = st.one_of(
     st.sampled_from(_COMPARED).map(
         lambda word: Condition(_revenue, word, Moved(Value("n", "number"), 1.5))
     ),
+    st.builds(
+        lambda word, left, sign, right: Condition(
+            Calc(_revenue, sign, left), word, Calc(Value("n", "integer"), sign, right)
+        ),
+        st.sampled_from(_COMPARED),
+        st.sampled_from([Value("n", "number"), 0.5]),
+        st.sampled_from(["+", "-", "*", "/"]),
+        st.sampled_from([_revenue, 2.0]),
+    ),
     st.sampled_from(_COMPARED).map(
         lambda word: Condition(Value("ts"), word, Moved(Value("ts"), timedelta(seconds=2)))
     ),
@@ -223,7 +234,12 @@ _aggregates: st.SearchStrategy[Any] = st.one_of(
         st.sampled_from(NUMBERS),
         st.sampled_from([0.0, 0.25, 0.9]),
     ),
-    st.builds(Aggregate, st.just("text"), st.sampled_from(TEXTS)),
+    st.builds(
+        Aggregate,
+        st.just("text"),
+        st.sampled_from(TEXTS),
+        separator=st.sampled_from([", ", "", "it's\n"]),
+    ),
     st.builds(
         Aggregate,
         st.sampled_from(["any", "all", "count_if"]),
@@ -259,6 +275,33 @@ def appends(draw: st.DrawFn, relationship: str | None = None, conditions: bool =
     )
 
 
+_COUNTING = ("count", "count_distinct", "count_if", "sum", "avg")
+
+
+@st.composite
+def derivations(
+    draw: st.DrawFn, columns: Sequence[Value], asked: Sequence[Append]
+) -> list[Append | Derive]:
+    """The appends, and behind them columns computed from what all of them put out."""
+    outputs = {f"cohort_{index}": column for index, column in enumerate(columns)}
+    for index, append in enumerate(asked):
+        outputs |= {f"out_{index}_{at}": column for at, column in enumerate(append.columns)}
+    names: dict[str, list[str]] = {"number": [], "ts": []}
+    for name, column in outputs.items():
+        if column == Value("ts"):
+            names["ts"].append(name)
+        elif column in NUMBERS or getattr(column, "function", None) in _COUNTING:
+            names["number"].append(name)
+    derived: list[Append | Derive] = list(asked)
+    for _ in range(draw(st.integers(1, 2))):
+        kind = draw(st.sampled_from([kind for kind, found in names.items() if found]))
+        sign = "-" if kind == "ts" else draw(st.sampled_from(["+", "-", "*", "/"]))
+        left, right = (draw(st.sampled_from(names[kind])) for _ in range(2))
+        names["number"].append(f"derived_{len(derived)}")
+        derived.append(Derive(left, sign, right))
+    return derived
+
+
 def _jinja(value: Any) -> str:
     if value is None:
         return "none"
@@ -268,6 +311,9 @@ def _jinja(value: Any) -> str:
 
 
 def value_text(value: Any, name: str | None = None) -> str:
+    if isinstance(value, Calc):
+        right = value_text(value.right) if isinstance(value.right, Value) else repr(value.right)
+        return f"cdesk.calc({value_text(value.left)}, '{value.operator}', {right})"
     if isinstance(value, Moved):
         right = repr(value.amount)
         if isinstance(value.amount, timedelta):
@@ -316,11 +362,18 @@ def _aggregate(asked: Any, name: str | None) -> str:
     if asked.of is not None:
         of = value_text(asked.of) if isinstance(asked.of, Value) else item_text(asked.of)
     share = f", share={asked.share}" if asked.share is not None else ""
+    if asked.function == "text":
+        share += f", separator={_jinja(asked.separator)}"
     return f"cdesk.agg({_jinja(asked.function)}, {of}, as={_jinja(name)}{share})"
 
 
-def append_text(append: Append, index: int) -> str:
+def append_text(append: Append | Derive, index: int) -> str:
     """An append as a model would hold it, its columns named out_<index>_<position>."""
+    if isinstance(append, Derive):
+        value = (
+            f"cdesk.output('{append.left}'), '{append.operator}', cdesk.output('{append.right}')"
+        )
+        return f"cdesk.derive('derived_{index}', cdesk.calc({value}))"
     columns = []
     for position, column in enumerate(append.columns):
         name = f"out_{index}_{position}"
@@ -337,7 +390,7 @@ def append_text(append: Append, index: int) -> str:
 def macro_text(
     cohort: Activity,
     columns: Sequence[Value],
-    asked: Sequence[Append],
+    asked: Sequence[Append | Derive],
     *,
     stored: bool,
     relation: str = "stream",
@@ -416,7 +469,7 @@ def comparable(rows: Sequence[Sequence[Any]]) -> list[str]:
     def text(value: Any) -> Any:
         if isinstance(value, list):
             return [text(item) for item in value]
-        if value is None or isinstance(value, str | datetime):
+        if value is None or isinstance(value, str | date):
             return repr(value)
         return repr(round(float(value), 9) + 0.0)
 

@@ -4,13 +4,22 @@ reference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.activity_schema import reference
-from tests.unit.activity_schema.reference import RELATIONSHIPS, Activity, Append, Row, Value
+from tests.unit.activity_schema.reference import (
+    RELATIONSHIPS,
+    Activity,
+    Append,
+    Derive,
+    Row,
+    Value,
+)
 from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import (
     ENTITIES,
@@ -18,6 +27,7 @@ from tests.unit.activity_schema.streams import (
     cohorts,
     comparable,
     create_stream,
+    derivations,
     macro_text,
     streams,
 )
@@ -28,6 +38,7 @@ COHORT_COLUMNS = [
     Value("ts"),
     Value("activity_occurrence"),
     Value("n", "integer"),
+    Value("n", "date"),
 ]
 relaxed = settings(
     max_examples=12,
@@ -41,7 +52,7 @@ def check(
     connection: duckdb.DuckDBPyConnection,
     stream: list[Row],
     cohort: Activity,
-    asked: list[Append],
+    asked: Sequence[Append | Derive],
     stored: bool,
     entity: Value | None = None,
 ) -> None:
@@ -82,6 +93,27 @@ def test_many_appends_together_are_each_what_they_are_alone(
     stored: bool,
 ) -> None:
     check(render, connection, stream, cohort, asked, stored)
+
+
+@relaxed
+@given(
+    data=st.data(),
+    stream=streams(),
+    cohort=cohorts(),
+    asked=st.lists(appends(), max_size=3),
+    stored=st.booleans(),
+)
+def test_columns_may_be_derived_of_all_that_stands_before_them(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    data: st.DataObject,
+    stream: list[Row],
+    cohort: Activity,
+    asked: list[Append],
+    stored: bool,
+) -> None:
+    derived = data.draw(derivations(COHORT_COLUMNS, asked))
+    check(render, connection, stream, cohort, derived, stored)
 
 
 @relaxed
