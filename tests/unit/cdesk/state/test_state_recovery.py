@@ -35,6 +35,34 @@ def test_a_file_that_is_no_database_is_set_aside_and_made_anew(tmp_path: Path) -
     assert (tmp_path / "state.db.damaged-1").read_bytes().startswith(b"this is no")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are told by Linux")
+def test_nothing_has_the_file_open_when_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows renames no open file."""
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is no database" * 100)
+    original, opened = Path.rename, list[Path]()
+
+    def rename(self: Path, target: Path) -> Path:
+        files = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        opened.extend(file for file in files if file.name.startswith(path.name))
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    open_state(path).close()
+    assert opened == []
+    assert (tmp_path / "state.db.damaged-1").exists(), "it was renamed"
+
+
+def test_who_has_it_open_elsewhere_does_not_mend_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StateDirectoryError, match="cannot be used"):
+        open_state(path, mends=False)
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
 def test_a_sound_file_is_left_alone(tmp_path: Path) -> None:
     path = filled(tmp_path / "state.db")
     before = path.stat().st_ino
