@@ -65,13 +65,21 @@ def run(args: Namespace) -> int:
 def _files_of(path: Path) -> list[Path]:
     """What is imported of a path: all batches of an export that a folder holds, unpacked or as they
     were downloaded; else the path itself.
+
+    Raises:
+        ImportRefused: a folder holds nothing that could be brought in.
     """
-    from uploader.sources.history import is_batch
+    from uploader.sources.history import ImportRefused, is_batch
 
     if not path.is_dir() or _histories(path):
         return [path]
     unpacked = [file for file in sorted(path.rglob("*.json")) if is_batch(file)]
-    return unpacked or sorted(path.rglob("*.zip")) or [path]
+    if found := unpacked or sorted(path.rglob("*.zip")):
+        return found
+    raise ImportRefused(
+        f"{path} holds neither an export of Claude's data (conversations.json, or its zip) nor "
+        "histories of Claude Code, Claude Desktop or Cowork"
+    )
 
 
 def _import_file(

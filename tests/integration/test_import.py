@@ -400,6 +400,14 @@ def test_all_batches_of_a_folder_come_in(
     assert capsys.readouterr().out.count("Nothing new of 1 conversations") == 3
 
 
+def test_a_folder_without_any_history_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert main(["import", str(tmp_path)]) == 1
+    assert "holds neither an export of Claude's data" in capsys.readouterr().err
+
+
 def test_a_damaged_batch_refuses_all(run: Any, state_home: StateDirectory, tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     with zipfile.ZipFile(path, "w") as archive:
