@@ -1,11 +1,12 @@
-"""The dbt project on DuckDB: parsed once a session, each test with a warehouse of its own or a
-shared one that it empties.
+"""The dbt project on DuckDB, parsed and built by the first round that all tests of a run share: a
+warehouse that each test empties, or that scenarios use in step.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,13 +17,13 @@ from uuid import UUID
 import duckdb
 import pytest
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
 
 from cdesk.contract.records import proof_hash
 from tests.integration.dbt.in_step import run_in_step, scenarios_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 FIRST_LANDING = datetime(2026, 3, 1)  # noqa: DTZ001  (the warehouse holds UTC without zone)
-_NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 
 Row = tuple[Any, ...]
 
@@ -30,7 +31,7 @@ Row = tuple[Any, ...]
 class DbtWarehouse:
     """One warehouse file and the project that builds it."""
 
-    def __init__(self, home: Path, manifest: Any) -> None:
+    def __init__(self, home: Path, manifest: Manifest) -> None:
         self.home = home
         self._manifest = manifest
         self._landings = 0
@@ -62,9 +63,11 @@ class DbtWarehouse:
         chosen = ["--select", *select] if select else ["--selector", "refresh"]
         self.dbt("run", *chosen, *(["--full-refresh"] if full else []), variables=variables)
 
-    def set_up(self) -> None:
-        """All objects, empty. The SQL of `query_run` is one that its template has had."""
-        self.dbt("build", *_NO_TESTS)
+    def set_up(self, built: Path) -> None:
+        """All objects, from the file of a warehouse. The SQL of `query_run` is one that its
+        template has had.
+        """
+        shutil.copy(built, self.home / "warehouse.duckdb")
         with self.connect() as connection:
             connection.execute(
                 "insert into template_versions values ('activity_counts', sha256(?), now())", [SQL]
@@ -232,21 +235,21 @@ def query_run(number: int, *, asked: str = "all", **fields: Any) -> dict[str, An
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The parsed project."""
-    home = tmp_path_factory.mktemp("parse")
-    # Where it lies doesn't matter, but the name of the file is the database's name in the manifest.
-    os.environ["CDESK_TEST_WAREHOUSE"] = str(home / "warehouse.duckdb")
-    answer = dbtRunner().invoke(["parse", *places(home)])
-    assert answer.success, answer.exception
-    return answer.result
+def manifest(first_round: Path) -> Manifest:
+    """The parsed project. Its database has the same name: that of the file, without its folder."""
+    parsed = first_round / "dbt" / "target" / "partial_parse.msgpack"
+    manifest = Manifest.from_msgpack(parsed.read_bytes())
+    manifest.build_flat_graph()
+    return manifest
 
 
 @pytest.fixture(scope="session")
-def shared_warehouse(manifest: Any, tmp_path_factory: pytest.TempPathFactory) -> DbtWarehouse:
+def shared_warehouse(
+    manifest: Manifest, first_round: Path, tmp_path_factory: pytest.TempPathFactory
+) -> DbtWarehouse:
     """One set-up warehouse for all tests that empty it themselves."""
     warehouse = DbtWarehouse(tmp_path_factory.mktemp("warehouse"), manifest)
-    warehouse.set_up()
+    warehouse.set_up(first_round / "warehouse.duckdb")
     return warehouse
 
 

@@ -178,7 +178,13 @@ def test_updated_at_moves_only_with_the_version_and_the_day_moves_the_counts(
     warehouse: DbtWarehouse,
 ) -> None:
     def state(day: str) -> tuple[dict[str, Any], str, Any]:
-        warehouse.build(variables={"cdesk__now": f"{day}T12:00:00"})
+        warehouse.build(
+            "_ingest_ids",
+            "events",
+            "artifacts",
+            "context_cache",
+            variables={"cdesk__now": f"{day}T12:00:00"},
+        )
         ((text, version, updated_at),) = warehouse.query(
             "select context, version, updated_at from context_cache"
         )

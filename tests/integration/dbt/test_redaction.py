@@ -11,6 +11,7 @@ import pytest
 
 from cdesk.contract.redaction import redact_text
 from tests.integration.dbt.conftest import DbtWarehouse, event
+from tests.integration.dbt.in_step import BUILD, Own, Steps, in_step
 from tests.redaction.examples import counter_examples, examples, unseen
 
 EMAIL = "ada.lovelace@example.com"
@@ -27,7 +28,6 @@ VIEWS = ("vw_llm_events", "vw_sql_events", "vw_tool_events", "vw_file_events")
 
 
 def test_duckdb_answers_as_python_does(warehouse: DbtWarehouse) -> None:
-    warehouse.build()
     texts = sorted(
         {one.text for one in (*examples(), *counter_examples(), *unseen())} | {"", " ", "words"}
     )
@@ -46,18 +46,17 @@ def test_duckdb_answers_as_python_does(warehouse: DbtWarehouse) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_no_text_of_a_view_shows_personal_data_or_a_credential(
-    warehouse: DbtWarehouse, view: str
-) -> None:
+@in_step
+def test_no_text_of_a_view_shows_personal_data_or_a_credential(own: Own, view: str) -> Steps:
     written = json.dumps(dict.fromkeys(FEATURES, f"{EMAIL} {TOKEN}"))
-    warehouse.land(
+    own.land(
         [
             {**event(number), "activity": activity, "feature_json": json.loads(written)}
             for number, activity in enumerate(ACTIVITIES, 1)
         ]
     )
-    warehouse.build()
-    rows = warehouse.query(f"select * from {view}")
+    yield BUILD
+    rows = own.query(f"select * from {view}")
     assert rows
     for row in rows:
         shown = [value for value in row if isinstance(value, str) and value != "ada"]
