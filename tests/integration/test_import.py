@@ -356,6 +356,26 @@ def test_a_file_in_two_lists_comes_in_once(run: Any, state_home: StateDirectory)
     assert records[2]["feature_json"]["bytes"] == 5
 
 
+@pytest.mark.parametrize(
+    ("given", "name", "kind"),
+    [
+        ("C:\\Users\\ada.l\\plan.PDF", "plan.PDF", "pdf"),
+        ("/home/ada.l/notes", "notes", None),
+        ("a.b/c.tar.gz", "c.tar.gz", "gz"),
+        ("", "", None),
+    ],
+)
+def test_of_a_path_the_name_comes_in_wherever_it_is_from(
+    run: Any, state_home: StateDirectory, given: str, name: str, kind: str | None
+) -> None:
+    question = {**exported()["chat_messages"][0], "attachments": [], "files": []}
+    run(
+        [exported(chat_messages=[{**question, "files": [{"file_name": given}]}])], include_text=True
+    )
+    features = queued(state_home)[-1]["feature_json"]
+    assert (features["path"], features["kind"]) == (name, kind)
+
+
 def test_all_batches_of_a_zip_come_in(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     others = [exported(uuid=f"3f0c6a52-6a57-4f6a-9d5e-00000000000{number}") for number in range(4)]

@@ -25,7 +25,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
 import orjson
@@ -373,19 +373,24 @@ def fit_text(text: str, limit: int) -> str:
 
 
 def _file(item: Mapping[str, Any], include_text: bool) -> dict[str, Any]:
-    name, size = item.get("file_name"), item.get("file_size")
-    extension = (
-        PurePosixPath(name).suffix.removeprefix(".").lower()[:16] if isinstance(name, str) else ""
-    )
+    given, size = item.get("file_name"), item.get("file_size")
+    name = last_part(given) if isinstance(given, str) else None
+    extension = PurePosixPath(name or "").suffix.removeprefix(".").lower()[:16]
     features: dict[str, Any] = {
         "source": "claude_export",
         "kind": _label(item.get("file_type")) or extension or None,
         "bytes": size if _is_size(size) else None,
         "content_length": _length(item.get("extracted_content")),
     }
-    if include_text and isinstance(name, str):
+    if include_text and name is not None:
         features["path"] = fit_text(name, 4 * _MAX_LABEL)
     return features
+
+
+def last_part(path: str) -> str:
+    """The name at the end of a path, of Windows or another system; never where it lies."""
+    windows = "\\" in path or path[1:3] in (":/", ":\\")
+    return (PureWindowsPath(path) if windows else PurePosixPath(path)).name
 
 
 def _with_model(features: dict[str, Any], model: object) -> dict[str, Any]:

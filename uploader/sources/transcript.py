@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 import orjson
 
-from uploader.sources.claude_export import MAX_TEXT_BYTES, fit_text
+from uploader.sources.claude_export import MAX_TEXT_BYTES, fit_text, last_part
 from uploader.sources.facts import AFTERTHOUGHT, Fact, digest, milliseconds
 from uploader.sources.protocol import Findings, HistoryFile
 
@@ -569,12 +569,7 @@ def timestamp(value: object) -> str | None:
 
 def project_of(cwd: str) -> str:
     """The name of the folder that somebody works in; never where it lies."""
-    return _last_part(cwd)[:_MOST_LABEL] or "unknown"
-
-
-def _last_part(path: str) -> str:
-    windows = "\\" in path or path[1:3] in (":/", ":\\")
-    return (PureWindowsPath(path) if windows else PurePosixPath(path)).name
+    return last_part(cwd)[:_MOST_LABEL] or "unknown"
 
 
 def _file_said(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -582,7 +577,7 @@ def _file_said(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
     path = _text(given, "file_path") or _text(given, "notebook_path")
     if path is None:
         return {}
-    name = _last_part(path)[:_MOST_LABEL]
+    name = last_part(path)[:_MOST_LABEL]
     said: dict[str, Any] = {"file": name or "unknown"}
     suffix = PurePosixPath(name).suffix.lstrip(".").lower()
     said["kind"] = suffix if 0 < len(suffix) <= 16 else "none"
