@@ -175,7 +175,7 @@ def serve(
             _announce(settings, home, listener)
             threading.Thread(target=renderer.painter.warm, name="warm", daemon=True).start()
             if idle_seconds is not None:
-                _end_when_idle(server, watched, idle_seconds)
+                _end_when_idle(server, watched, home, idle_seconds)
             server.run(sockets=[listener])
     finally:
         home.render_json.unlink(missing_ok=True)
@@ -204,11 +204,16 @@ class _Watched:
             self.last = time.monotonic()
 
 
-def _end_when_idle(server: uvicorn.Server, watched: _Watched, seconds: float) -> None:
+def _end_when_idle(
+    server: uvicorn.Server, watched: _Watched, home: StateDirectory, seconds: float
+) -> None:
+    """End it when nobody has asked for so long, and when its state directory is gone."""
+
     def watch() -> None:
         while not server.should_exit:
             time.sleep(min(1.0, seconds))
-            if not watched.open and time.monotonic() - watched.last > seconds:
+            idle = not watched.open and time.monotonic() - watched.last > seconds
+            if idle or not home.render_lock.exists():
                 server.should_exit = True
 
     threading.Thread(target=watch, name="idle", daemon=True).start()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -117,6 +119,19 @@ def test_a_teams_service_is_linked_to_and_not_started(
 def test_a_renderer_that_nobody_asks_ends(site: Site) -> None:
     assert serve(site.settings, idle_seconds=0.2) == 0
     assert not site.home.render_json.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="what is open cannot be removed there")
+def test_a_renderer_ends_when_its_directory_is_gone(site: Site) -> None:
+    def remove() -> None:
+        while not site.home.render_json.exists():
+            time.sleep(0.02)
+        shutil.rmtree(site.home.root, ignore_errors=True)
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    assert serve(site.settings, idle_seconds=60) == 0
+    remover.join()
 
 
 def test_a_state_directory_that_cannot_be_listened_for_says_so(site: Site) -> None:
