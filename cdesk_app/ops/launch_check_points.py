@@ -171,7 +171,8 @@ POINTS: Final = (
             pytest_of(
                 "tests/chaos",
                 "-k",
-                "corrupt_bytes or copied_and_cut or corrupt_snapshot or backlog_of_a_million",
+                "(corrupt_bytes or copied_and_cut or corrupt_snapshot or backlog_of_a_million)"
+                " and not quick",
                 marked="chaos or not chaos",
             ),
         ),

@@ -111,12 +111,14 @@ def seen_at_the_end(home: StateDirectory, first: str, look: str, *calls: bytes) 
     `first` runs before all else.
     """
     code = f"import sys\n{first}\nfrom mcp_shim.main import run_as_module\nrun_as_module()\n{look}"
+    # Without what `make coverage` brings into each process.
+    env = {k: v for k, v in environment(home).items() if not k.startswith("COVERAGE_")}
     lines = [initialize(), INITIALIZED, request(2, "tools/list"), *calls]
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=b"\n".join(lines) + b"\n",
         capture_output=True,
-        env=environment(home),
+        env=env,
         cwd=ROOT,
         timeout=60,
         check=True,
