@@ -78,12 +78,14 @@ load: venv
 observe: venv
 	$(BIN)/python scripts/observe.py
 
-# Lines and branches, across all processes of `make test`.
+# Lines and branches, across all processes of `make test`. Reported where a test fails, too, which
+# fails it all the same.
 coverage: venv
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder
-	$(BIN)/python -m coverage combine --quiet
-	$(BIN)/python -m coverage report --skip-covered --fail-under=80
+	@failed=0; $(BIN)/python -m coverage run -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder || failed=$$?; \
+	$(BIN)/python -m coverage combine --quiet && \
+	$(BIN)/python -m coverage report --skip-covered --fail-under=80 && \
+	if [ $$failed != 0 ]; then echo "tests failed under coverage (exit $$failed)"; exit $$failed; fi
 
 # Go or no-go, with evidence: about 45 minutes of a machine that does nothing else. QUICK=1 runs what
 # takes seconds, ONLY=rollback one point; both say so, and are no GO.
