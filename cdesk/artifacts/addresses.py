@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ WHOLE_BYTES: Final = 16 * 1024 * 1024
 _ID_LENGTH: Final = 36
 _ID: Final = re.compile(rf"{ID_PATTERN}\Z")
 _REMEMBERED: Final = 4_096
+_TICK_NS: Final = 50_000_000
 
 
 def digest_of(owner: str, content: Path | bytes) -> str:
@@ -126,8 +128,10 @@ class Checks:
                 sound = digest_of(path.parent.name, path) == digest_in(path.stem)
         except OSError:
             sound = None
+        # Within a tick of the clock a file may change once more and keep its stamp.
+        is_settled = abs(time.time_ns() - version[0]) > _TICK_NS
         with self._lock:
-            if sound is None:
+            if sound is None or not is_settled:
                 self._known.pop(path, None)
             else:
                 self._known[path] = (version, sound)
