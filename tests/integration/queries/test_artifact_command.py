@@ -57,7 +57,7 @@ def test_a_sample_says_so(here: Built, capsys: pytest.CaptureFixture[str]) -> No
     assert result["sampling_note"] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("why", ["unknown", "somebody else's", "expired", "gone"])
+@pytest.mark.parametrize("why", ["unknown", "somebody else's", "expired", "gone", "damaged"])
 def test_what_cannot_be_opened_says_why(
     here: Built, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,11 +70,16 @@ def test_what_cannot_be_opened_says_why(
             state.execute("update artifacts set expires_at = '2026-01-01T00:00:00.000000Z'")
     elif why == "gone":
         assert LocalArtifacts(here.home.artifacts).remove(result["artifact"]["uri"])
+    elif why == "damaged":
+        for pack in here.home.artifacts.rglob("*.pack"):
+            pack.write_bytes(pack.read_bytes().replace(b"PAR1", b"PAR2"))
     assert main(["artifact", id]) == 1
     said = capsys.readouterr().err
-    expected = {"expired": "was kept until 2026-01-01", "gone": "is gone from"}.get(
-        why, "is not known here"
-    )
+    expected = {
+        "expired": "was kept until 2026-01-01",
+        "gone": "is gone from",
+        "damaged": "is damaged or half-written",
+    }.get(why, "is not known here")
     assert expected in said
     assert "run its query again" in said
 
