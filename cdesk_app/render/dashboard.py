@@ -388,7 +388,8 @@ def _activity(board: Board, metrics: Series, today: date) -> None:
     if not days:
         return
     start = today - timedelta(days=today.weekday() + 52 * 7)
-    cells, months = [], []
+    cells: list[Json] = []
+    months: list[Json] = []
     seen: set[tuple[int, int]] = set()
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     for n in range((today - start).days + 1):
