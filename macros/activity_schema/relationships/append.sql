@@ -1,4 +1,9 @@
-{# One append by the relationship's name, for callers that hold it as data. #}
+{#
+    One append by the relationship's name, for callers that hold it as data. The macros beside this
+    one are a line over it each: what is picked (`first`, `last`, `nth`, `aggregate`) and of which
+    rows. Fifteen of their names are the ActivitySchema 2.0 specification's; what each means, with a
+    drawing, is in docs/relationships.md.
+#}
 {% macro append(relationship, activity, columns=none, conditions=[], prefix=none, nth=none) -%}
     {% set allowed = cdesk._as_relationships() %}
     {% do cdesk._as_check_one_of('append', 'relationship', relationship, allowed) %}
