@@ -14,7 +14,7 @@ from cdesk.contract.activity_features import ACTIVITY_FEATURES
 from cdesk.contract.catalog import CatalogReader
 from cdesk.contract.records import Record, parse_line
 from cdesk.core.clock import IdSource
-from cdesk.core.errors import CdeskError, Drift
+from cdesk.core.errors import CdeskError, Drift, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import Caller
 from cdesk.query.internal import each_row
@@ -30,10 +30,18 @@ log = logging.getLogger("cdesk.import")
 
 
 def landed_records(
-    warehouse: Warehouse, catalog: CatalogReader, caller: Caller, sources: Container[str]
+    warehouse: Warehouse,
+    catalog: CatalogReader,
+    caller: Caller,
+    sources: Container[str],
+    *,
+    patient: bool = False,
 ) -> Iterator[tuple[str, Record]]:
     """(logical queue file name, record) of what has landed of these source systems, revisions
     behind events; nothing where the warehouse cannot be asked, as before the first build.
+
+    Raises:
+        WarehouseUnavailable: it can be asked later, and who is `patient` comes again then.
     """
     try:
         for row in each_row(
@@ -48,6 +56,8 @@ def landed_records(
             if record["source_system"] in sources:
                 yield row["source_file"], record
     except CdeskError as error:
+        if patient and isinstance(error, WarehouseUnavailable):
+            raise
         log.info("earlier imports not asked", extra={"facts": {"reason": str(error)}})
 
 
@@ -76,10 +86,17 @@ def waiting_records(home: StateDirectory, sources: Container[str]) -> Iterator[t
 
 
 def told_by_histories(
-    home: StateDirectory, warehouse: Warehouse, catalog: CatalogReader, caller: Caller
+    home: StateDirectory,
+    warehouse: Warehouse,
+    catalog: CatalogReader,
+    caller: Caller,
+    *,
+    patient: bool = False,
 ) -> Iterator[Record]:
-    """The records of local histories that have landed or wait in the queue."""
-    for _, record in landed_records(warehouse, catalog, caller, HISTORIES):
+    """The records of local histories that have landed or wait in the queue. `patient` and errors as
+    in `landed_records`.
+    """
+    for _, record in landed_records(warehouse, catalog, caller, HISTORIES, patient=patient):
         yield record
     for _, record in waiting_records(home, HISTORIES):
         yield record

@@ -614,7 +614,7 @@ class Pipeline:
 
     def _told_by_histories(self) -> Iterator[Record]:
         caller = local_caller(self._settings)
-        return told_by_histories(self.home, self.warehouse, self.catalog, caller)
+        return told_by_histories(self.home, self.warehouse, self.catalog, caller, patient=True)
 
     # -- the rest
 
