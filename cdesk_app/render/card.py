@@ -283,6 +283,38 @@ class Cards:
         return found.description if found else None
 
 
+_SHOWN: Final[Mapping[str, type]] = {
+    **dict.fromkeys(
+        (
+            *("template", "query_hash", "query_tag", "as_of", "sampling_note"),
+            *("headline", "finding", "alt"),
+        ),
+        str,
+    ),
+    "row_count": int,
+    "params": dict,
+    "trend": dict,
+    "columns": list,
+    "rows": list,
+}
+"""What a card shows of an answer, and what it is."""
+
+
+def _understood(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an answer that are what this version knows them as: another may have left it."""
+    known = {name: answer[name] for name, kind in _SHOWN.items() if type(answer.get(name)) is kind}
+    for name, kind in (("columns", dict), ("rows", list)):
+        if not all(isinstance(one, kind) for one in known.get(name, ())):
+            del known[name]
+    trend = known.get("trend")
+    if trend and not all(isinstance(trend.get(one), str) for one in _TREND):
+        del known["trend"]
+    return known
+
+
+_TREND: Final = ("period", "query_hash", "artifact_id")
+
+
 def _answer(
     state: sqlite3.Connection, artifact: Artifact
 ) -> tuple[dict[str, Any], dict[str, Any], str | None, str | None]:
@@ -298,10 +330,12 @@ def _answer(
         "and json_extract(result, '$.artifact.artifact_id') = ?",
         (artifact.customer, artifact.query_hash, artifact.artifact_id),
     ).fetchone()
-    answer = {
-        **(orjson.loads(kept[0]) if kept else {}),
-        **(orjson.loads(ticket[3]) if ticket else {}),
-    }
+    answer = _understood(
+        {
+            **(orjson.loads(kept[0]) if kept else {}),
+            **(orjson.loads(ticket[3]) if ticket else {}),
+        }
+    )
     params = answer.get("params") or (orjson.loads(ticket[0]) if ticket else {})
     return (
         answer,

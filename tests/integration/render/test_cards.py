@@ -405,8 +405,10 @@ def test_hostile_cells_stay_cells(site: Site) -> None:
         {"rows": None, "columns": None, "params": None, "artifact": {}},
         {"columns": [{"name": "n", "basis": 7}], "headline": "<b>", "sampling_note": 5},
         {"trend": {"period": "day", "query_hash": "0", "artifact_id": "x"}},
+        {"rows": [5], "columns": ["n"], "trend": {"period": 1}, "row_count": "many"},
+        {"rows": "abc", "params": [1], "as_of": 7, "template": {}, "headline": ["<b>"]},
     ],
-    ids=["other columns", "nothing", "other types", "a trend of nobody"],
+    ids=["other columns", "nothing", "other types", "a trend of nobody", "odd", "odder"],
 )
 def test_an_answer_of_another_schema_is_a_whole_page(site: Site, answer: dict[str, Any]) -> None:
     """As an earlier or later version may have left it."""
