@@ -8,15 +8,17 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from cdesk.core.clock import parse_ts
+from cdesk.core.clock import format_ts, parse_ts
 from cdesk.core.errors import SnapshotError, StateDirectoryError
 from cdesk.state.forgotten import hidden_insights
 from cdesk.state.snapshot import ContextRow
 from mcp_shim.readers import Readers
 
 Json = dict[str, Any]
-_Loaded: TypeAlias = tuple[list[tuple[Any, ...]], object, frozenset[str], str | None]
-"""Pending insights, the last landing's fact, the ids of what is forgotten, what is given up."""
+_Loaded: TypeAlias = tuple[list[tuple[Any, ...]], object, frozenset[str], str | None, object]
+"""Pending insights, the last landing's fact, the ids of what is forgotten, what is given up, the
+word on the budget.
+"""
 
 MIN_CONTEXT_BYTES: Final = 2_048
 WRITTEN_NOTE: Final = (
@@ -35,7 +37,9 @@ _PENDING: Final = """
 select id, ts, subject, metric, value, provenance_query_hash
 from pending_insights where customer = ? order by ts desc, id desc limit ?
 """
-_FACTS: Final = "select key, value from worker_status where key in ('last_landing', 'pressure')"
+_FACTS: Final = (
+    "select key, value from worker_status where key in ('last_landing', 'pressure', 'budget_word')"
+)
 _VERSION: Final = "pragma data_version"
 
 PRIORITY: Final = (
@@ -157,7 +161,7 @@ class CustomerContext:
         self._last: tuple[tuple[Any, ...], tuple[Json, bytes]] | None = None
         """What the last answer was made of, and the answer."""
         self._seen: tuple[object, int, int] | None = None
-        self._loaded: _Loaded = ([], None, frozenset(), None)
+        self._loaded: _Loaded = ([], None, frozenset(), None, None)
 
     def answer(self, max_bytes: int = DEFAULT_CONTEXT_BYTES) -> tuple[Json, bytes]:
         """What get_context answers, and the same as UTF-8 JSON of at most `max_bytes`.
@@ -173,9 +177,9 @@ class CustomerContext:
         except SnapshotError as error:
             reasons.append(str(error))
         try:
-            rows, landing, hidden, pressed = readers.state.read(self._load_pending)
+            rows, landing, hidden, pressed, budget = readers.state.read(self._load_pending)
         except StateDirectoryError:
-            rows, landing, hidden, pressed = [], None, frozenset(), None
+            rows, landing, hidden, pressed, budget = [], None, frozenset(), None, None
             reasons.append("insights on their way cannot be read")
         if late := self._late(as_of, landing, rows):
             reasons.append(late)
@@ -184,7 +188,8 @@ class CustomerContext:
         if reasons and (missing := readers.worker_missing()):
             reasons.append(missing)
         version = row.version if row else None
-        made_of = (version, as_of, rows, hidden, len(self.unsaved), reasons, max_bytes)
+        spent = self._spent(budget)
+        made_of = (version, as_of, rows, hidden, len(self.unsaved), reasons, spent, max_bytes)
         if self._last is not None and self._last[0] == made_of:
             return self._last[1]
         sections = empty_context()
@@ -204,7 +209,7 @@ class CustomerContext:
             "version": version,
             "stale": bool(reasons),
             "stale_reason": "; ".join(reasons)[:600] or None,
-            "note": WRITTEN_NOTE,
+            "note": f"{spent} {WRITTEN_NOTE}" if spent else WRITTEN_NOTE,
         }
         answer = trim(head, sections, self._pending(rows), max_bytes=max_bytes)
         self._last = (made_of, answer)
@@ -230,6 +235,7 @@ class CustomerContext:
                 facts.get("last_landing"),
                 hidden_insights(connection, self._customer),
                 None if pressure is None else _pressed(pressure),
+                facts.get("budget_word"),
             )
             self._seen = seen
         return self._loaded
@@ -269,6 +275,17 @@ class CustomerContext:
             if (item["ts"], item["insight_id"])
             > newest.get((item["subject"], item["metric"]), ("", ""))
         ]
+
+    def _spent(self, word: object) -> str | None:
+        """What the worker says of this customer's budget (`BudgetWord` of cdesk/state/status.py),
+        while it counts.
+        """
+        if not isinstance(word, dict) or word.get("customer") != self._customer:
+            return None
+        text, until = word.get("text"), word.get("until")
+        if not isinstance(text, str) or not isinstance(until, str):
+            return None
+        return text[:300] if format_ts(self._readers.now_ns()) < until else None
 
     def _late(
         self, as_of: str | None, landing: object, pending: list[tuple[Any, ...]]

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -47,6 +47,32 @@ def spellings(customer: str) -> tuple[bytes, ...]:
     return tuple(sorted(texts))
 
 
+Wanted = Callable[[bytes], bool]
+"""Whether a line is to go."""
+
+
+def of_customer(customer: str) -> Wanted:
+    """Lines of `customer` (`is_theirs`)."""
+    return lambda line: is_theirs(line, customer)
+
+
+def of_sources(customer: str, sources: Collection[str]) -> Wanted:
+    """Records of `customer` that came from one of `sources`."""
+
+    def is_wanted(line: bytes) -> bool:
+        try:
+            record = orjson.loads(line)
+        except ValueError:
+            return False
+        return (
+            isinstance(record, dict)
+            and record.get("customer") == customer
+            and record.get("source_system") in sources
+        )
+
+    return is_wanted
+
+
 def is_theirs(line: bytes, customer: str) -> bool:
     """Whether a line of the queue is of `customer`: by its field, and where it is no record because
     it names them.
@@ -61,9 +87,9 @@ def is_theirs(line: bytes, customer: str) -> bool:
     return any(text in line for text in spellings(customer))
 
 
-def erase_queue(queue: Path, customer: str) -> ErasedLines:
-    """Blank the customer's lines in every file of the queue and its archive; files of which nothing
-    is left go. Nobody may drain the queue meanwhile.
+def erase_queue(queue: Path, is_wanted: Wanted) -> ErasedLines:
+    """Blank the lines that `is_wanted` names in every file of the queue and its archive; files of
+    which nothing is left go. Nobody may drain the queue meanwhile.
 
     Raises:
         OSError: a file cannot be read or written; what was blanked stays so, and it can be done
@@ -73,7 +99,7 @@ def erase_queue(queue: Path, customer: str) -> ErasedLines:
     for path in _files(queue):
         match = FILE_NAME.match(path.name)
         name = path.name if match is None else f"{match['writer']}-{match['sequence']}"
-        count, last = _blank(path, customer)
+        count, last = _rewrite(path, is_wanted)
         if count:
             erased.lines += count
             erased.files.add(name if match is None else name + SEALED_SUFFIX)
@@ -81,7 +107,7 @@ def erase_queue(queue: Path, customer: str) -> ErasedLines:
             path.unlink()
     Archive(queue).take_over()
     for path in _files(queue / "archive"):
-        erased.lines += _erase_archived(path, customer)
+        erased.lines += _erase_archived(path, is_wanted)
     return erased
 
 
@@ -103,11 +129,7 @@ def _files(folder: Path) -> list[Path]:
     return []
 
 
-def _blank(path: Path, customer: str) -> tuple[int, int | None]:
-    return _rewrite(path, lambda line: is_theirs(line, customer))
-
-
-def _rewrite(path: Path, is_wanted: Callable[[bytes], bool]) -> tuple[int, int | None]:
+def _rewrite(path: Path, is_wanted: Wanted) -> tuple[int, int | None]:
     """Blank the lines that `is_wanted` names; how many, and where the last line that is not blank
     starts.
     """
@@ -150,12 +172,12 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         yield offset, rest
 
 
-def _erase_archived(path: Path, customer: str) -> int:
+def _erase_archived(path: Path, is_wanted: Wanted) -> int:
     match = _ARCHIVED.match(path.name)
     with path.open("rb") as file:
         zipped = file.read(2) == _ZIPPED_MAGIC
     if not zipped:
-        count, last = _blank(path, customer)
+        count, last = _rewrite(path, is_wanted)
         if count and last is None:
             path.unlink()
         elif count and match is not None:
@@ -172,7 +194,7 @@ def _erase_archived(path: Path, customer: str) -> int:
                 raise
             path.unlink()  # damaged: whose lines it held cannot be told, and it never lands again
             return 0
-        count, last = _blank(plain, customer)
+        count, last = _rewrite(plain, is_wanted)
         if count and last is not None:
             packed_again = path.with_name(f".{path.name}.partial")
             with (

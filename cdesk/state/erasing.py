@@ -60,6 +60,31 @@ def erase_state(path: Path, customer: str, *, changed_files: Sequence[str]) -> d
     return counts
 
 
+def erase_answers(path: Path, customer: str, *, changed_files: Sequence[str]) -> list[str]:
+    """Delete the customer's answers and the notes of their stored results from state.db, but for
+    those under legal hold; the URIs of these results. `changed_files` and errors as of
+    `erase_state`.
+    """
+    if not path.exists():
+        return []
+    with _opened(path) as connection:
+        held = "(select artifact_id from artifacts where legal_hold)"
+        rows = connection.execute(
+            "select uri from artifacts where customer = ? and not legal_hold", (customer,)
+        ).fetchall()
+        for sql in (
+            f"delete from result_pages where customer = ? and artifact_id not in {held}",
+            "delete from artifacts where customer = ? and not legal_hold",
+            "delete from query_runs where customer = ?",
+            "delete from tickets where customer = ? and status not in ('queued', 'running')",
+        ):
+            _deleted(connection, sql, customer)
+        connection.executemany(
+            "delete from checkpoints where source_file = ?", [(name,) for name in changed_files]
+        )
+    return [uri for (uri,) in rows]
+
+
 def erase_access(path: Path, customer: str) -> int:
     """Delete the customer's tokens and sessions from access.db; how many. Raises as erase_state."""
     if not path.exists():

@@ -179,6 +179,15 @@ class Pressure(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetWord(Fact):
+    """What get_context says of a customer's budget until then; nothing where no limit is near."""
+
+    customer: str | None = None
+    text: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LastBackup(Fact):
     """The last `cdesk backup`; `bytes` is the size of its file."""
 
@@ -221,6 +230,7 @@ KEYS.update(
         LastCatalog: "last_catalog",
         LastCleanUp: "last_clean_up",
         LastBackup: "last_backup",
+        BudgetWord: "budget_word",
         Insights: "insights",
         Spent: "spent",
         Pressure: "pressure",

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cdesk.core.home import StateDirectory
     from uploader.capture_status import CaptureStatus
 
+ELSEWHERE = (
+    "Where Claude Desktop's extension has 'follow local histories' switched on, switch it off "
+    "there as well: that switch comes before this one."
+)
 EXAMPLE = "cdesk capture on --exclude secret-project"
 
 
@@ -39,6 +43,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="with on: a project by name, or a folder by path or pattern, of which nothing is "
         "taken in; may be repeated",
     )
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="with off: also erase what came from these histories; insights and what was logged "
+        "stay",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --forget: do not ask")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -99,14 +110,59 @@ def _on(args: Namespace, settings: Settings, home: StateDirectory) -> int:
 
 
 def _off(args: Namespace, settings: Settings, home: StateDirectory) -> int:
+    from cdesk.core.errors import CdeskError
+
+    if args.forget and not args.yes and not _agreed():
+        raise CdeskError("nothing was changed; to forget without being asked, add --yes")
     old = settings.capture
     _write(home, enabled=False, include_text=old.include_text, exclude=list(old.exclude))
     running = _wake(home)
+    if args.forget:
+        return _forget(args, settings, home)
     if args.json:
         print(to_json({"enabled": False, "worker_told": running}))
     else:
-        print("Capture is off; what came in stays.")
+        print("Capture is off; what came in stays ('cdesk capture off --forget' erases it).")
+        print(ELSEWHERE)
     return 0
+
+
+def _forget(args: Namespace, settings: Settings, home: StateDirectory) -> int:
+    from dataclasses import asdict
+
+    from cdesk.core.errors import CdeskError
+    from cdesk.core.home import keep_private
+    from cdesk_app.cli.output import waiting
+    from cdesk_app.worker.alone import alone
+    from cdesk_app.worker.forgetting import forget_histories
+    from cdesk_app.worker.main import run_once
+
+    keep_private()
+    with waiting("forgetting") as say:
+        with alone(home):
+            report = forget_histories(settings, home, tell=say)
+        say("building")
+        run_once(settings)
+    if args.json:
+        print(to_json({"enabled": False, "forgotten": asdict(report)}))
+    else:
+        counts = [(name, count) for name, count in report.counts.items() if count]
+        print(f"Capture is off. Forgotten is what came from the histories of {report.customer}:")
+        print(pairs(counts, indent=2) if counts else "  there was nothing")
+        print(ELSEWHERE)
+        print("Beyond its reach:", *(f"  {one}" for one in report.beyond), sep="\n")
+    if report.left:
+        raise CdeskError(f"still there: {'; '.join(report.left)}")
+    return 0
+
+
+def _agreed() -> bool:
+    import sys
+
+    if not sys.stdin.isatty():
+        return False
+    answer = input("Erase what came from Claude's own histories? It cannot be taken back. [y/N] ")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _now(args: Namespace, settings: Settings, home: StateDirectory) -> int:

@@ -107,6 +107,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
             yield _clock(home)
             yield _logs(home)
         yield from _monitoring(settings, home)
+        yield from _capture(settings, home)
     yield _claude_desktop(settings)
     yield _roles(settings)
 
@@ -551,6 +552,39 @@ def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
         )
     else:
         yield _metrics(settings, home)
+
+
+def _capture(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
+    """Whether Claude's own histories come in, where they are to."""
+    if not settings.capture.enabled:
+        return
+    from cdesk_app.cli.status import capture_told
+    from uploader.capture_status import capture_status
+
+    try:
+        found = capture_status(settings, home)
+    except CdeskError as error:
+        yield Finding(
+            "capture",
+            "failed",
+            str(error),
+            f"remove {home.capture}: everything is read anew, and nothing comes in twice",
+        )
+        return
+    told = capture_told(found)
+    if not found.folders:
+        yield Finding(
+            "capture", "note", "on, and no history of Claude is on this computer", "cdesk capture"
+        )
+    elif found.unreadable:
+        path, why = next(iter(found.unreadable.items()))
+        yield Finding(
+            "capture", "failed", f"{path} cannot be read ({why})", f"chmod -R u+rX '{path}'"
+        )
+    elif found.unknown:
+        yield Finding("capture", "note", told, "pip install --upgrade cdesk; all else comes in")
+    else:
+        yield Finding("capture", "ok", told)
 
 
 def _certificate(path: str) -> Finding:

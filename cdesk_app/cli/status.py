@@ -12,9 +12,12 @@ from cdesk_app.cli.output import age, pairs, size, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
+    from cdesk.core.config import Settings
+    from cdesk.core.home import StateDirectory
     from cdesk.queue.overview import FeatureState, Overview, Queue, Worker
     from cdesk.state.facts import KillSwitch
     from cdesk.state.status import LastBuild, LastTest, Quarantined, Spent
+    from uploader.capture_status import CaptureStatus
 
 EXAMPLE = "cdesk status --json"
 
@@ -24,12 +27,50 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    from dataclasses import asdict
+
     from cdesk.queue.overview import gather
 
     settings, home = settings_and_home()
     found = gather(settings, home)
-    print(to_json(found) if args.json else pairs(list(_lines(found))))
+    captured, problem = _capture(settings, home)
+    if args.json:
+        told = asdict(captured) if captured else {"enabled": settings.capture.enabled}
+        print(to_json({**asdict(found), "capture": {**told, "problem": problem}}))
+    else:
+        print(pairs([*_lines(found), ("capture", problem or capture_told(captured))]))
     return 0
+
+
+def _capture(settings: Settings, home: StateDirectory) -> tuple[CaptureStatus | None, str | None]:
+    """How capture stands, None where it was never on; and why that cannot be told."""
+    from cdesk.core.errors import CdeskError
+    from uploader.capture_status import capture_status
+
+    if not settings.capture.enabled and not home.capture.exists():
+        return None, None
+    try:
+        return capture_status(settings, home), None
+    except CdeskError as error:
+        return None, str(error)
+
+
+def capture_told(found: CaptureStatus | None) -> str:
+    """Of Claude's own histories, how much was read and what was not."""
+    if found is None:
+        return "off; 'cdesk capture on' says what it would read"
+    parts = [f"{found.files:,} files, {size(found.read_bytes)} read"]
+    if waiting := found.behind_bytes + found.backlog_bytes:
+        parts.append(f"{size(waiting)} still to come")
+    for what, count in (
+        ("lines or fields of kinds that this version does not know", sum(found.unknown.values())),
+        ("bad lines left out", sum(found.bad_lines.values())),
+        ("beyond limits left out", sum(found.left_out.values())),
+        ("places that cannot be read", len(found.unreadable)),
+    ):
+        if count:
+            parts.append(f"{count:,} {what}")
+    return f"{'on' if found.enabled else 'off'}: {'; '.join(parts)}; see 'cdesk capture'"
 
 
 def _lines(found: Overview) -> Iterator[tuple[str, object]]:

@@ -50,9 +50,16 @@ from cdesk.state.erasing import (
     erase_state,
     held_artifacts,
 )
-from cdesk_app.worker.dbt.build import Builder
+from cdesk_app.worker.dbt.build import Builder, BuildReport
 from cdesk_app.worker.dbt.project import dbt_environment, locate_project
-from uploader.erasing import erase_log, erase_queue, spellings
+from uploader.erasing import (
+    ErasedLines,
+    Wanted,
+    erase_log,
+    erase_queue,
+    of_customer,
+    spellings,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +194,40 @@ def finish_erasures(
     return reports
 
 
+def erase_lines(home: StateDirectory, is_wanted: Wanted) -> tuple[ErasedLines, ErasedLines]:
+    """Blank lines in the queue with its archive, and in what waits to come into it.
+
+    Raises:
+        StateDirectoryError: a file cannot be cleaned, or another process drains the queue.
+    """
+    lock = FileLock(home.queue / "uploader.lock")
+    with lock as taken:
+        if not taken:
+            raise StateDirectoryError("another process drains the queue; end it and try again")
+        lock.claim(os.urandom(16))  # whoever drains next asks the warehouse what has landed
+        try:
+            return erase_queue(home.queue, is_wanted), erase_queue(home.backlog, is_wanted)
+        except OSError as error:
+            raise StateDirectoryError(
+                f"{error.filename} cannot be cleaned ({error.strerror}); mend its permissions"
+            ) from None
+
+
+def hold_of(error: BuildError) -> str | None:
+    """What an operation that erases says of a legal hold, where that is why it failed."""
+    match = _HOLD.search(str(error))
+    return match[1] if match else None
+
+
+def counts_told(report: BuildReport) -> dict[str, int]:
+    """What an operation that erases says that it took, by table."""
+    counts: dict[str, int] = {}
+    for line in report.told:
+        if match := _COUNTS.search(line):
+            counts.update(orjson.loads(match[1]))
+    return counts
+
+
 class _Erasure:
     """The steps of one erasure, in order: what refuses it comes first."""
 
@@ -221,19 +262,17 @@ class _Erasure:
         try:
             if self._settings.target == "duckdb":
                 builder.build(select=["erasures"])
-            told = builder.operate(
+            operated = builder.operate(
                 "erase", {"customer": self._customer, "erased_at": self._report.erased_at}
-            ).told
+            )
         except BuildError as error:
-            if match := _HOLD.search(str(error)):
-                raise LegalHold(match[1]) from None
+            if (held := hold_of(error)) is not None:
+                raise LegalHold(held) from None
             raise
         finally:
             builder.close()  # its log is cleaned below
-        for line in told:
-            if match := _COUNTS.search(line):
-                for table, count in orjson.loads(match[1]).items():
-                    self._report.count(table, count)
+        for table, count in counts_told(operated).items():
+            self._report.count(table, count)
         if self._settings.target == "duckdb":
             from cdesk.warehouse.duckdb import DuckDBWarehouse
 
@@ -241,18 +280,7 @@ class _Erasure:
 
     def _queue(self) -> None:
         shutil.rmtree(self._home.root / "importing", ignore_errors=True)
-        lock = FileLock(self._home.queue / "uploader.lock")
-        with lock as taken:
-            if not taken:
-                raise StateDirectoryError("another process drains the queue; end it and try again")
-            lock.claim(os.urandom(16))  # whoever drains next asks the warehouse what has landed
-            try:
-                erased = erase_queue(self._home.queue, self._customer)
-                waiting = erase_queue(self._home.backlog, self._customer)
-            except OSError as error:
-                raise StateDirectoryError(
-                    f"{error.filename} cannot be cleaned ({error.strerror}); mend its permissions"
-                ) from None
+        erased, waiting = erase_lines(self._home, of_customer(self._customer))
         self._changed = erased.files
         self._report.count("queue lines", erased.lines)
         self._report.count("lines of histories that wait", waiting.lines)

@@ -47,6 +47,7 @@ from cdesk.state.status import (
     BUILT,
     Backlog,
     BreakerState,
+    BudgetWord,
     BuiltProject,
     Insights,
     LastBuild,
@@ -60,6 +61,7 @@ from cdesk.state.tickets import count_open
 from cdesk.warehouse.factory import open_warehouse
 from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.bookkeeping import Bookkeeping
+from cdesk_app.worker.budget import budget_word
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.cost_guard import CostGuard, account_meter
 from cdesk_app.worker.dashboard import export_dashboard
@@ -499,9 +501,13 @@ class Pipeline:
         return report
 
     def export_dashboard(self) -> None:
-        """Renew what the dashboard shows; a failure is logged, and the last figures stay."""
+        """Renew what the dashboard shows, and the word on the budget; a failure is logged, and what
+        was there stays.
+        """
         self.dashboard_due = False
         try:
+            if self._settings.budget.is_set or self.status.read(BudgetWord).text:
+                self.status.show(self._budget_word())
             exported = export_dashboard(
                 self.warehouse,
                 self.catalog.get(),
@@ -516,6 +522,16 @@ class Pipeline:
             )
         except (CdeskError, OSError) as error:
             logger.warning("dashboard put off", extra={"facts": {"reason": str(error)}})
+
+    def _budget_word(self) -> BudgetWord:
+        return budget_word(
+            self.warehouse,
+            self.catalog.get(),
+            local_caller(self._settings),
+            self._settings.budget,
+            now_ns=self.now_ns,
+            timezone=self._settings.timezone,
+        )
 
     def check_warehouse(self) -> None:
         """Set a damaged log of the warehouse file aside: what it held lands again."""

@@ -28,14 +28,7 @@
 {%- endmacro %}
 
 {% macro _run_erasure(customer, erased_at) -%}
-    {%- do cdesk._execute("create or replace temporary table erasing as select cast(null as "
-        ~ dbt.type_string() ~ ") as customer, cast(null as "
-        ~ dbt.type_timestamp() ~ ") as erased_at where false") -%}
-    {%- set marks = "(" ~ dbt.get_binding_char() ~ ", cast(" ~ dbt.get_binding_char() ~ " as "
-        ~ dbt.type_timestamp() ~ "))" -%}
-    {%- set at = erased_at or modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
-    {%- do cdesk._execute("insert into erasing (customer, erased_at) values " ~ marks, [customer,
-        (at | string)[:26] | replace('T', ' ') | replace('Z', '')]) -%}
+    {%- do cdesk._name_the_erased(customer, erased_at) -%}
     {%- do cdesk._require_no_hold(customer) -%}
     {%- set counts = {} -%}
     {%- for table, sql in cdesk._erasure_sql(cdesk._found_tables_of_customers()) -%}
@@ -48,6 +41,18 @@
     {%- do adapter.commit() -%}
     {%- do counts.pop('erasures', none) -%}
     {%- do log('erased: ' ~ tojson(counts), info=true) -%}
+{%- endmacro %}
+
+{# The customer, bound once, into a temporary table that statements read. #}
+{% macro _name_the_erased(customer, erased_at) -%}
+    {%- do cdesk._execute("create or replace temporary table erasing as select cast(null as "
+        ~ dbt.type_string() ~ ") as customer, cast(null as "
+        ~ dbt.type_timestamp() ~ ") as erased_at where false") -%}
+    {%- set marks = "(" ~ dbt.get_binding_char() ~ ", cast(" ~ dbt.get_binding_char() ~ " as "
+        ~ dbt.type_timestamp() ~ "))" -%}
+    {%- set at = erased_at or modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
+    {%- do cdesk._execute("insert into erasing (customer, erased_at) values " ~ marks, [customer,
+        (at | string)[:26] | replace('T', ' ') | replace('Z', '')]) -%}
 {%- endmacro %}
 
 {% macro _execute(sql, bindings=none) -%}

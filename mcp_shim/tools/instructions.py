@@ -23,7 +23,8 @@ INSTRUCTIONS: Final = "\n\n".join(
         "then get_result with wait_seconds 10; repeat get_result while the status is queued or "
         "running. State `as_of` with the figures, and `sampling_note` when the result is "
         "sampled. What Claude used, cost or did on this computer: token_usage (by period, model "
-        "or project), usage_blocks (limits of five hours), conversations, tools and their like.",
+        "or project), usage_blocks (limits of five hours), conversations, tools and their like; "
+        "where something was said: search_history, topics.",
         "A finding worth remembering: log_insight with one subject, one metric, the value "
         "exactly as it stands in the result, and that result's query_hash as "
         "provenance_query_hash; only then can it become a verified fact. Where the person wants "

@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 import pytest
 from landing_table import event
 
+from cdesk.contract.records import encode, make_record
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.errors import LegalHold
-from cdesk.core.identity import customer_key
+from cdesk.core.identity import Caller, customer_key
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import SnapshotReader
 from cdesk_app.cli.main import main
 from cdesk_app.worker.erasure import erase_customer, finish_erasures, pending_erasures
+from cdesk_app.worker.forgetting import forget_histories
 from tests.integration.queries.conftest import ADA, BOB, SECRET, Built, CallerRecorder, Living
 from uploader.backlog import BacklogWriter
 
@@ -107,6 +110,94 @@ def scatter(built: Built) -> QueueWriter:
             (BOB.customer, f'"{SECRET}"'),
         )
     return writer
+
+
+CAPTURED = "sekrit-project-of-a-history"
+
+
+def captured(caller: Caller, number: int, **more: Any) -> bytes:
+    """A question as a followed history tells it."""
+    return encode(
+        make_record(
+            "event",
+            id=IdSource().uuid7(),
+            ts=format_ts(time.time_ns() - number * 60 * 10**9),
+            customer=caller.customer,
+            session_id=None,
+            query_tag="cdesk_0a1b2c3d",
+            source_system="claude_code",
+            fields={
+                "anonymous_customer_id": None,
+                "activity": "cdesk.user_asked",
+                "feature_json": {"question": CAPTURED, "project": CAPTURED, **more},
+                "link": None,
+                "revenue_impact": None,
+            },
+        )
+    )
+
+
+def test_histories_are_forgotten_and_what_was_logged_stays(living: Living) -> None:
+    home, builder = living.home, living.pipeline._builder
+    writer = QueueWriter(home.queue)
+    of_ada = CallerRecorder(writer, ADA.customer, IdSource())
+    first = captured(ADA, 1)
+    for line in (first, captured(ADA, 2), captured(BOB, 3), captured(ADA, 4)):
+        writer.append(line)
+        of_ada.event("user_asked", {"question": "own"})
+    bad = orjson.loads(captured(ADA, 5)) | {"ts": "yesterday"}
+    writer.append(orjson.dumps(bad) + b"\n")
+    writer.seal()
+    living.land_and_build()
+    living.query("recent_activities", {}, ADA, fresh=True)
+    writer.append(captured(ADA, 6))
+    writer.close()
+    waiting = BacklogWriter(home)
+    waiting.write([captured(ADA, 7)])
+    waiting.close()
+    home.capture.write_bytes(CAPTURED.encode())
+
+    def of(caller: Caller, sources: str) -> int:
+        with contextlib.closing(duckdb.connect(home.warehouse, read_only=True)) as engine:
+            row = engine.execute(
+                "select count(*) from activities.events where customer = ? "
+                f"and _source_system {sources}",
+                [caller.customer],
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    theirs = of(ADA, "= 'claude_code'")
+    assert theirs >= 3
+    logged = "<> 'claude_code' and activity = 'cdesk.user_asked'"
+    own, bobs = of(ADA, logged), of(BOB, "= 'claude_code'")
+    report = forget_histories(living.settings, home, builder=builder)
+    assert report.counts["events"] == theirs
+    assert report.counts["quarantined_events"] == 1
+    assert report.counts["queue lines"] >= 1
+    assert report.counts["lines of histories that wait"] == 1
+    living.land_and_build()
+    assert (of(ADA, "= 'claude_code'"), of(ADA, logged)) == (0, own)
+    assert of(BOB, "= 'claude_code'") == bobs > 0
+    with contextlib.closing(duckdb.connect(home.warehouse, read_only=True)) as engine:
+        assert engine.execute(
+            "select count(*) from (select *, row_number() over (partition by customer, activity "
+            "order by ts, _activity_id) as n, lead(ts) over (partition by customer, activity "
+            "order by ts, _activity_id) as next_ts from activities.events) "
+            "where n <> activity_occurrence or next_ts is distinct from activity_repeated_at"
+        ).fetchall() == [(0,)]
+        for table in ("landing", "context_cache", "quarantined_events"):
+            rows = engine.execute(f"select * from activities.{table}").fetchall()
+            assert not [row for row in rows if CAPTURED in str(row) and ADA.customer in str(row)]
+    answer = living.query("recent_activities", {}, ADA)
+    assert CAPTURED not in str(answer), "no earlier answer is given again"
+
+    with contextlib.closing(
+        QueueWriter(home.queue)
+    ) as again:  # capture that is turned on again brings it back, once
+        again.append(first)
+        again.append(first)
+    living.land_and_build()
+    assert of(ADA, "= 'claude_code'") == 1
 
 
 class Died(Exception):

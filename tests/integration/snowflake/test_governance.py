@@ -30,6 +30,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "apply_streams_tasks": {},
     "apply_semantic_view": {},
     "erase": {"customer": "ada@example.com"},
+    "forget_histories": {"customer": "ada@example.com"},
     "teardown": {"drop_data": True},
 }
 SCHEMA = "CLAUDE_LOGS.ACTIVITIES"

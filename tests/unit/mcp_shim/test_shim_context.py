@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -10,12 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
+from cdesk.state.facts import write_status
+from cdesk.state.status import BudgetWord
 from mcp_shim.context import (
     MIN_CONTEXT_BYTES,
     PRIORITY,
     SECTIONS,
+    WRITTEN_NOTE,
     CustomerContext,
     empty_context,
     read_sections,
@@ -136,3 +142,21 @@ def test_pending_insights_are_read_again_only_when_state_db_was_written(
         assert pending() == ["b", "a"]
         other.execute("delete from pending_insights where id = 'a'")
         assert pending() == ["b"]
+
+
+def test_a_word_on_the_budget_counts_for_its_customer_until_its_day_ends(
+    state_home: StateDirectory,
+) -> None:
+    now = to_ns(datetime(2026, 3, 1, 22, 59, tzinfo=UTC))
+    until = format_ts(now + 60 * 10**9)
+    word = BudgetWord(customer="ada", text="82 % is used.", until=until)
+    with closing(open_state(state_home.state_db)) as state:
+        write_status(state, word, now="2026-03-01T12:00:00Z")
+    readers = replace(Readers.of(state_home, lambda: None), now_ns=lambda: now)
+    with closing(readers):
+        ada, bob = (CustomerContext(readers, name) for name in ("ada", "bob"))
+        assert ada.answer()[0]["note"].startswith("82 % is used. Names, values")
+        assert bob.answer()[0]["note"] == WRITTEN_NOTE
+    readers = replace(Readers.of(state_home, lambda: None), now_ns=lambda: now + 60 * 10**9)
+    with closing(readers):
+        assert CustomerContext(readers, "ada").answer()[0]["note"] == WRITTEN_NOTE

@@ -13,7 +13,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from uploader.archive import Archive
-from uploader.erasing import erase_queue, is_theirs
+from uploader.erasing import erase_queue, is_theirs, of_customer
 from uploader.uploader import Uploader
 
 BOB = 'Bób "b" <bob@example.com>'
@@ -47,7 +47,7 @@ def test_an_archived_file_is_not_landed_again_for_what_was_erased(
     with duckdb.connect(state_home.warehouse) as connection:
         connection.execute("delete from activities.landing where payload ->> 'customer' <> 'ada'")
     (state_home.queue / "archive").rename(state_home.queue / folder)
-    assert erase_queue(state_home.queue, BOB).lines == 2
+    assert erase_queue(state_home.queue, of_customer(BOB)).lines == 2
     (file,) = (state_home.queue / "archive").iterdir()
     data = file.read_bytes()
     data = gzip.decompress(data) if packed else data
@@ -67,16 +67,16 @@ def test_a_file_that_is_still_written_keeps_its_neighbours_and_goes_on(
     writer = QueueWriter(state_home.queue)
     lines(writer, BOB, "ada", BOB, BOB)
     writer.append(b'{"customer": "' + b"bob" + b'", broken\n')
-    erased = erase_queue(state_home.queue, BOB)
+    erased = erase_queue(state_home.queue, of_customer(BOB))
     assert (erased.lines, len(erased.files)) == (3, 1)
     lines(writer, "ada", BOB, "ada")
-    assert erase_queue(state_home.queue, BOB).lines == 1
+    assert erase_queue(state_home.queue, of_customer(BOB)).lines == 1
     own = uploader(state_home)
     report = own.drain()
     assert (report.landed, report.reasons) == (4, {"not_json": 1})
     assert own.depth() == 0
     lines(writer, BOB)
-    erase_queue(state_home.queue, BOB)
+    erase_queue(state_home.queue, of_customer(BOB))
     writer.close()
     assert own.drain().landed == 0, "blank at the very end"
     assert own.depth() == 0
@@ -105,6 +105,6 @@ def test_files_of_nobody_else_go_whole(state_home: StateDirectory, tmp_path: Pat
     writer = QueueWriter(state_home.queue)
     lines(writer, BOB, BOB)
     writer.close()
-    assert erase_queue(state_home.queue, BOB).lines == 2
+    assert erase_queue(state_home.queue, of_customer(BOB)).lines == 2
     assert list(state_home.queue.glob("*.ndjson")) == []
-    assert erase_queue(tmp_path / "none", BOB).lines == 0
+    assert erase_queue(tmp_path / "none", of_customer(BOB)).lines == 0

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from cdesk.state.database import open_state
 from cdesk.state.facts import write_status
 from cdesk.state.status import Spent
 from cdesk_app.cli.doctor import Finding, _monitoring, examine
+from cdesk_app.cli.status import capture_told
+from uploader.capture_status import CaptureStatus
 
 NOW = format_ts(time.time_ns())
 
@@ -194,3 +197,28 @@ def test_a_cap_that_was_reached_says_how_to_go_on(state_home: StateDirectory) ->
     found = findings(state_home)["cost guard"]
     assert "5.35 credits" in found.found
     assert "cdesk kill-switch off" in str(found.todo)
+
+
+def test_capture_is_told_by_status_and_doctor(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = CaptureStatus(True, False, (), ("/h",), 412, 3 << 20, 0, 0)
+    assert capture_told(None).startswith("off;")
+    assert capture_told(base) == "on: 412 files, 3.0 MiB read; see 'cdesk capture'"
+    behind = replace(
+        base, behind_bytes=1 << 20, unknown={"a": 2, "b": 1}, unreadable={"/h/x": "denied"}
+    )
+    told = capture_told(behind)
+    assert "1.0 MiB still to come" in told
+    assert "3 lines or fields of kinds" in told
+    assert "1 places that cannot be read" in told
+
+    def said(status: CaptureStatus) -> Finding:
+        monkeypatch.setattr("uploader.capture_status.capture_status", lambda *_: status)
+        return findings(state_home, capture="on")["capture"]
+
+    assert said(base).level == "ok"
+    failed(said(behind), "/h/x", "denied", "chmod")
+    assert said(replace(base, folders=())).level == "note"
+    assert said(replace(base, unknown={"a": 1})).todo.startswith("pip install --upgrade")
+    assert "capture" not in findings(state_home), "off, and nothing is to be said"

@@ -1,0 +1,130 @@
+"""Forgetting Claude's own histories: what capture, or an import of the same histories, brought in
+of a customer. What the customer logged, and insights, stay.
+
+Each step can be done again, and the first ones keep out what has not landed yet: one that broke off
+is begun anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from cdesk.artifacts.factory import open_artifacts
+from cdesk.artifacts.local import erase_folder
+from cdesk.core.clock import NowNs, format_ts
+from cdesk.core.config import Settings
+from cdesk.core.errors import BuildError, LegalHold
+from cdesk.core.home import StateDirectory
+from cdesk.state.erasing import erase_answers, erase_snapshot
+from cdesk_app.worker.dbt.build import Builder
+from cdesk_app.worker.dbt.project import dbt_environment, locate_project
+from cdesk_app.worker.erasure import ErasureReport, Step, counts_told, erase_lines, hold_of
+from uploader.erasing import of_sources
+
+HISTORY_SOURCES: Final = ("claude_code", "cowork")
+"""What a record that came from a followed history bears as its source."""
+_BEYOND: Final = (
+    "Claude's own histories, which Claude keeps as before",
+    "insights, and queries that were asked: they are what was learnt, not what was read",
+    "backups, and blocks that the file system has freed and not yet overwritten",
+)
+_BEYOND_SNOWFLAKE: Final = (
+    "Time Travel (1 day, as set up) and Fail-safe (7 days) of the warehouse's tables",
+)
+
+
+def forget_histories(
+    settings: Settings,
+    home: StateDirectory,
+    *,
+    builder: Builder | None = None,
+    now_ns: NowNs = time.time_ns,
+    tell: Step = lambda _: None,
+) -> ErasureReport:
+    """Take out what came from this customer's histories. The caller holds the worker's lock, and
+    capture is off. A cycle afterwards builds what the turn path reads.
+
+    On Snowflake the warehouse is its transformer's (`dbt run-operation forget_histories`); the
+    report says so.
+
+    Raises:
+        LegalHold: it must be kept. Other CdeskErrors: begin again.
+    """
+    beyond = _BEYOND if settings.target == "duckdb" else (*_BEYOND_SNOWFLAKE, *_BEYOND)
+    report = ErasureReport(settings.customer, format_ts(now_ns()), beyond=beyond)
+    forgetting = _Forgetting(settings, home, report, builder)
+    for name, step in forgetting.steps():
+        tell(name)
+        step()
+    return report
+
+
+class _Forgetting:
+    def __init__(
+        self,
+        settings: Settings,
+        home: StateDirectory,
+        report: ErasureReport,
+        builder: Builder | None,
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._report = report
+        self._builder = builder
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """The warehouse first where it may refuse; but what waits must not land after it."""
+        yield "warehouse", self._warehouse
+        yield "queue", self._queue
+        yield "results", self._results
+
+    def _warehouse(self) -> None:
+        if self._settings.target != "duckdb":
+            self._report.left.append(
+                "the warehouse: dbt run-operation forget_histories takes it out there"
+            )
+            return
+        if not self._home.warehouse.exists():
+            return
+        builder = self._builder or Builder(
+            locate_project(self._settings, self._home), dbt_environment(self._settings.environ)
+        )
+        try:
+            operated = builder.operate("forget_histories", {"customer": self._report.customer})
+        except BuildError as error:
+            if (held := hold_of(error)) is not None:
+                raise LegalHold(held) from None
+            raise
+        finally:
+            builder.close()
+        for table, count in counts_told(operated).items():
+            self._report.count(table, count)
+        from cdesk.warehouse.duckdb import DuckDBWarehouse
+
+        DuckDBWarehouse(self._home.warehouse, land_wait=30.0).rewrite()
+
+    def _queue(self) -> None:
+        wanted = of_sources(self._report.customer, HISTORY_SOURCES)
+        erased, waiting = erase_lines(self._home, wanted)
+        self._report.count("queue lines", erased.lines)
+        self._report.count("lines of histories that wait", waiting.lines)
+        self._changed = erased.files
+        for path in self._home.root.glob(self._home.capture.name + "*"):
+            if path.name == self._home.capture.name:
+                self._report.count("reading positions", 1)
+            path.unlink(missing_ok=True)
+
+    def _results(self) -> None:
+        """Answers may show what is forgotten, and would be given again."""
+        home, customer = self._home, self._report.customer
+        store = open_artifacts(self._settings, home)
+        for uri in erase_answers(home.state_db, customer, changed_files=sorted(self._changed)):
+            self._report.count("stored results", int(store.purge(uri)))
+        for folder in (home.charts, home.artifacts_cache):
+            self._report.count("pages and charts", erase_folder(folder, customer))
+        shutil.rmtree(home.copies, ignore_errors=True)
+        erase_snapshot(home.context_db, customer)
+        home.dashboard.unlink(missing_ok=True)
