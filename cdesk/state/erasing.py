@@ -112,17 +112,22 @@ def erase_capture(path: Path) -> int:
         return 0
     with _opened(path) as connection:
         facts = _deleted(connection, "delete from facts")
-        _deleted(connection, "delete from requests")
+        for table in {"requests", "told"} & _tables(connection):  # an earlier version had fewer
+            _deleted(connection, f"delete from {table}")
         _deleted(connection, "update files set context = '{}' where context <> '{}'")
     return facts
 
 
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+    return {name for (name,) in rows}
+
+
 def _tables_of_customers(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """Tables with a column `customer`, and their columns."""
-    tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
     found = {
         name: [row[1] for row in connection.execute(f"pragma table_info({name})")]
-        for (name,) in tables
+        for name in sorted(_tables(connection))
     }
     return {name: columns for name, columns in found.items() if "customer" in columns}
 

@@ -89,8 +89,18 @@ def test_capture_forgets_activities_and_keeps_how_far_it_has_read(tmp_path: Path
     CaptureStore(path).close()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as store:
         store.execute("insert into facts values ('a', 'k', ?, '{}', null)", (SECRET,))
+        store.execute("insert into told values ('id', ?, 1, 'z', 'claude_code')", (SECRET,))
         store.execute("insert into files values ('f', 1, 2, 3, 4, 5, x'00', ?)", (SECRET,))
     assert erase_capture(path) == 1
     assert SECRET.encode() not in bytes_of(path)
     with contextlib.closing(sqlite3.connect(path)) as store:
         assert store.execute("select read_to, context from files").fetchall() == [(5, "{}")]
+
+
+def test_capture_of_an_earlier_version_forgets_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "capture.db"
+    CaptureStore(path).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as store:
+        store.execute("drop table told")
+        store.execute("insert into facts values ('a', 'k', ?, '{}', null)", (SECRET,))
+    assert erase_capture(path) == 1
