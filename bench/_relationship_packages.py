@@ -26,7 +26,7 @@ VIEW = (
 )
 PICKED = ("activity_id", "ts", "link", "revenue_impact")
 AT_MOST = 12.0
-"""A query of theirs that takes so many times as long as ours is ended."""
+"""A query of theirs that takes so many times as long as ours is ended; its ratio is then a least."""
 ROUNDS = 3
 """Of each query the best of so many counts, in turns, so that both see the same machine."""
 
@@ -209,7 +209,9 @@ def render(package: Package, checkout: Path, names: Sequence[str], folder: Path)
 
 @dataclass
 class Timed:
-    """The best of a query's runs in seconds, and its rows; whether it was ended."""
+    """The best of a query's runs in seconds, and its rows; whether it was ended, after so long or
+    for want of memory.
+    """
 
     sql: str
     seconds: float = float("inf")
@@ -227,7 +229,7 @@ class Timed:
             found = connection.execute(
                 f"select count(*), sum(hash({', '.join(columns)})) from ({self.sql}) as q"
             ).fetchone()
-        except duckdb.InterruptException:
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
             self.ended = True
             self.seconds = time.perf_counter() - started
             return

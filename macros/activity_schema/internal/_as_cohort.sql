@@ -60,11 +60,11 @@ cohort_rows as (
 ),
 {% endif %}
 {%- set picks = cdesk._as_cohort_conditions(plan) %}
-cohort as (
+cohort as {{ cdesk._as_once() if plan.needs_row }}(
     select
         *
         {%- if plan.needs_row %},
-        row_number() over (order by _who, _ts, _activity_id) as _row
+        {{ cdesk._as_row_number() }} as _row
         {%- endif %}
     from cohort_rows
     {%- if picks %}
@@ -108,4 +108,31 @@ cohort as (
 {# Only such rows relate to anything. #}
 {% macro _as_known(plan) -%}
     {{ return([plan.who ~ ' is not null', plan.stream.columns.ts.column ~ ' is not null']) }}
+{%- endmacro %}
+
+{# Some number for each row. #}
+{% macro _as_row_number() -%}
+    {{ return(adapter.dispatch('_as_row_number', 'cdesk')()) }}
+{%- endmacro %}
+
+{# Without an order nothing is sorted, and the rows have to be read once, see `_as_once`. #}
+{% macro default___as_row_number() -%}
+    {{ return('row_number() over ()') }}
+{%- endmacro %}
+
+{% macro snowflake___as_row_number() -%}
+    {{ return('row_number() over (order by _who, _ts, _activity_id)') }}
+{%- endmacro %}
+
+{# What has a CTE computed once, however often it is read. #}
+{% macro _as_once() -%}
+    {{ return(adapter.dispatch('_as_once', 'cdesk')()) }}
+{%- endmacro %}
+
+{% macro default___as_once() -%}
+    {{ return('materialized ') }}
+{%- endmacro %}
+
+{% macro snowflake___as_once() -%}
+    {{ return('') }}
 {%- endmacro %}

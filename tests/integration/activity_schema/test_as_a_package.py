@@ -68,7 +68,12 @@ COLUMNS = """
       revenue_impact: null
       store: {column: store, type: string}
     cdesk__activity_schema_stitch: true
-    cdesk__activity_schema_activities: [visited, login]
+    cdesk__activity_schema_activities:
+      visited: {description: Somebody opened a page.}
+      login:
+        model: logins
+        columns: {activity_id: number, ts: at_time, customer: who}
+        features: {device: string, tries: integer}
 """
 
 
@@ -175,6 +180,15 @@ def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop:
         "[cdesk.first_after('login', columns=['activity_id'])], stream=cdesk.stitched_stream()) }}",
         encoding="utf-8",
     )
+    models = {
+        "logins": "select 1 as number, timestamp '2026-01-01' as at_time, 7 as who, "
+        "'phone' as device, 2 as tries",
+        "numbered": "{{ config(materialized='incremental', unique_key=['activity', 'activity_id']) }}"
+        "{{ cdesk.numbered_stream() }}",
+        "typed": "{{ cdesk.activity_rows('login', cdesk.stream(ref('numbered'))) }}",
+    }
+    for name, text in models.items():
+        (shop / "models" / f"{name}.sql").write_text(text, encoding="utf-8")
     (shop / "models" / "first_purchases.yml").unlink()
     (shop / "models" / "first_purchases.sql").unlink()
     succeed(shop, "deps")
@@ -186,6 +200,9 @@ def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop:
         ("1", "2026-01-01 00:00:01", "ada", "visited", "c", "store-1"),
     ]
     assert rows(shop, "select * from visits") == [("1", "store-1", "2")]
+    assert rows(shop, "select customer, device, tries + 1, activity_occurrence from typed") == [
+        ("7", "phone", "3", "1")
+    ]
 
     (shop / "models" / "visits.sql").write_text(
         "{{ cdesk.dataset('visited', [cdesk.first_after('logni')]) }}", encoding="utf-8"
