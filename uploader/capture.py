@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import orjson
 
 from cdesk.contract.events import make_revision
+from cdesk.contract.plain import is_known_plain
 from cdesk.contract.records import Record, encode
 from cdesk.core.errors import InvalidField
-from uploader.capture_store import CaptureStore, Known, Place, told_content
+from uploader.capture_store import CaptureStore, Known, LastRead, Place, told_content
 from uploader.sources.facts import AFTERTHOUGHT, Fact, Made, activity_id, made_of
 from uploader.sources.protocol import Findings, HistoryFile, Source
 from uploader.sources.transcript import TranscriptReader, project_of
@@ -59,6 +61,8 @@ class Look:
     bad_lines: Counter[str] = field(default_factory=Counter)
     first_ts: str | None = None
     last_ts: str | None = None
+    failed: list[Path] = field(default_factory=list)
+    """Files that could not be read this time."""
 
 
 class Capture:
@@ -131,7 +135,11 @@ class Capture:
             place = self._read(file, found, most_records, deadline, told)
             if place is not None:
                 places[str(file.path)] = place
-        self._remember(found, places, write, patient=patient)
+        try:
+            self._remember(found, places, write, patient=patient)
+        finally:  # where it failed, all of it is read and counted again
+            self.findings.unknown.clear()
+            self.findings.bad_lines.clear()
         return found
 
     # -- reading
@@ -158,7 +166,7 @@ class Capture:
             known = self._known_place(file, status)
             if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
                 return None
-            with file.path.open("rb") as stream:
+            with file.path.open("rb", buffering=_CHUNK) as stream:
                 start = known.read_to if known and _is_same(stream, known) else 0
                 reader = TranscriptReader(
                     file,
@@ -184,6 +192,7 @@ class Capture:
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
                 self.findings.unreadable_entry(file.path, error)
+                found.failed.append(file.path)
             return None
         found.files += 1
         if not is_whole:  # the next look finds a file that has changed
@@ -281,14 +290,17 @@ class Capture:
             self._store.add_counts("bad_lines", self.findings.bad_lines)
             self._store.add_counts("left_out", found.left_out)
             self._store.add_counts("records", found.records)
+            self._store.put_seen(
+                LastRead(stamp, dict(self.findings.unreadable))
+                if places or found.lines or found.failed
+                else None
+            )
         self._places.update(places)
         self._moved.update(
             {(place.device, place.inode): path for path, place in places.items() if place.inode}
         )
         found.unknown.update(self.findings.unknown)
         found.bad_lines.update(self.findings.bad_lines)
-        self.findings.unknown.clear()
-        self.findings.bad_lines.clear()
 
     def _repeated(
         self,
@@ -353,7 +365,7 @@ class Capture:
         if before is None:
             record = made.record(customer=self._customer, key=known.fact.key)
             known.made[made.name] = [content, 0, made.ts, made.source_system]
-            return encode(record)
+            return encode(record, ours=is_known_plain(made.features))
         if before[0] == content:
             return None
         original = Made(
@@ -365,7 +377,10 @@ class Capture:
             made.features,
         ).record(customer=self._customer, key=known.fact.key)
         revision = int(before[1]) + 1
-        line = encode(make_revision(original, made.features, revision=revision))
+        line = encode(
+            make_revision(original, made.features, revision=revision),
+            ours=is_known_plain(made.features),
+        )
         known.made[made.name] = [content, revision, *before[2:]]
         return line
 
@@ -399,18 +414,20 @@ def _later(ts: str, seconds: float) -> datetime | None:
 
 def _lines(stream: BinaryIO, start: int, findings: Findings) -> Iterator[tuple[bytes, int, bool]]:
     """Lines from `start` on, each with the offset behind it and whether it has its line feed. One
-    that is too long is passed by and counted; memory holds one line.
+    that is too long is passed by and counted, as far as it is there: what follows of it later is
+    no JSON. Memory holds one line.
     """
     stream.seek(start)
     at = start
     while line := stream.readline(MOST_LINE_BYTES + 1):
         at += len(line)
         if len(line) > MOST_LINE_BYTES and not line.endswith(b"\n"):
-            while (rest := stream.readline(_CHUNK)) and not rest.endswith(b"\n"):
-                at += len(rest)
-            at += len(rest)
-            if not rest:
-                return
+            while rest := stream.read(_CHUNK):
+                end = rest.find(b"\n") + 1
+                at += end or len(rest)
+                if end:
+                    stream.seek(at)
+                    break
             findings.bad_lines[f"a line of more than {MOST_LINE_BYTES >> 20} MiB"] += 1
             yield b"", at, True
             continue

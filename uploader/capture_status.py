@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -9,15 +10,17 @@ from dataclasses import dataclass, field
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from uploader.backlog import HistoryBacklog
-from uploader.capture_store import CaptureStore, Place
+from uploader.capture_store import CaptureStore, LastRead, Place
 from uploader.histories import local_histories
 from uploader.sources.protocol import Findings
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureStatus:
-    """folders: those that exist here. behind_bytes: of files, not read yet; backlog_bytes: read,
-    and not in the queue yet. records: written by activity; the other counts say what was not.
+    """folders: those that exist here. sources: files by source; sessions: conversations known.
+    behind_bytes: of files, not read yet; backlog_bytes: read, and not in the queue yet. records:
+    written by activity; the other counts say what was not. last_read_at: when something new was
+    read; error: since when and why looking fails.
     """
 
     enabled: bool
@@ -33,6 +36,10 @@ class CaptureStatus:
     bad_lines: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
+    sessions: int = 0
+    last_read_at: str | None = None
+    error: str | None = None
 
 
 def capture_status(settings: Settings, home: StateDirectory) -> CaptureStatus:
@@ -46,10 +53,12 @@ def capture_status(settings: Settings, home: StateDirectory) -> CaptureStatus:
     files = list(source.discover(findings))
     counts: dict[str, dict[str, int]] = {}
     places: dict[str, Place] = {}
+    sessions, last = 0, LastRead()
     path = home.capture
     if path.exists():
         with closing(CaptureStore(path)) as store:
             places = store.places()
+            sessions, last = store.sessions(), store.last_read()
             kinds = ("records", "unknown", "bad_lines", "left_out")
             counts = {kind: store.counts(kind) for kind in kinds}
     behind = 0
@@ -65,10 +74,14 @@ def capture_status(settings: Settings, home: StateDirectory) -> CaptureStatus:
         include_text=settings.capture.include_text,
         exclude=settings.capture.exclude,
         folders=[str(folder) for folder in (*source.code, *source.desktop) if folder.exists()],
+        sources=dict(Counter(file.client for file in files)),
         files=len(files),
+        sessions=sessions,
+        last_read_at=last.at,
+        error=last.error,
         read_bytes=sum(place.read_to for place in places.values()),
         behind_bytes=behind,
         backlog_bytes=HistoryBacklog(home).waiting_bytes(),
-        unreadable=findings.unreadable,
+        unreadable={**last.unreadable, **findings.unreadable},
         **counts,
     )

@@ -76,6 +76,17 @@ class Known:
     due: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LastRead:
+    """When something new was read last, what could not be read then, and since when and why
+    looking fails, where it does.
+    """
+
+    at: str | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
 class CaptureStore:
     """One process at a time writes; each look is one transaction.
 
@@ -274,6 +285,28 @@ class CaptureStore:
     def put_setting(self, name: str, value: str) -> None:
         with self._guard():
             self._connection.execute("insert or replace into settings values (?, ?)", (name, value))
+
+    def last_read(self) -> LastRead:
+        read = self.setting("last_read")
+        at, unreadable = orjson.loads(read) if read else (None, {})
+        return LastRead(at, unreadable, self.setting("error") or None)
+
+    def put_seen(self, seen: LastRead | None) -> None:
+        """Keep when something was read, None where nothing was; looking works."""
+        if seen is not None:
+            said = orjson.dumps([seen.at, seen.unreadable]).decode()
+            self._connection.execute(
+                "insert or replace into settings values ('last_read', ?)", (said,)
+            )
+        self._connection.execute("delete from settings where name = 'error'")
+
+    def sessions(self) -> int:
+        """How many conversations are known."""
+        with self._guard():
+            row = self._connection.execute(
+                "select count(*) from facts where activity = 'session_started'"
+            ).fetchone()
+        return int(row[0])
 
     def forget_places(self) -> None:
         """Read all files again from their start; what is known of activities stays."""

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cdesk_app.cli.output import pairs, size, to_json
+from cdesk_app.cli.output import age, pairs, size, to_json
 from cdesk_app.cli.settings import settings_and_home
 
 if TYPE_CHECKING:
@@ -227,6 +227,13 @@ def _lines(found: CaptureStatus) -> list[tuple[str, object]]:
             "files",
             f"{found.files:,}; {size(found.read_bytes)} read, {size(found.behind_bytes)} not yet",
         ),
+        (
+            "sources",
+            ", ".join(f"{name}: {count:,} files" for name, count in found.sources.items())
+            or "none has written here yet",
+        ),
+        ("sessions", f"{found.sessions:,}"),
+        ("last read", age(found.last_read_at) if found.last_read_at else "never"),
         ("backlog", size(found.backlog_bytes)),
         ("records", _counted(found.records)),
         ("unknown", _counted(found.unknown)),
@@ -236,6 +243,7 @@ def _lines(found: CaptureStatus) -> list[tuple[str, object]]:
             ("cannot be read", f"{path} ({why})")
             for path, why in list(found.unreadable.items())[:5]
         ),
+        *([("looking fails", f"since {found.error}")] if found.error else []),
     ]
 
 

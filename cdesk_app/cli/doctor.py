@@ -572,7 +572,10 @@ def _capture(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
         )
         return
     told = capture_told(found)
-    if not found.folders:
+    if found.error:
+        todo = f"mend what it says; {home.worker_log} tells more"
+        yield Finding("capture", "failed", told, todo)
+    elif not found.folders:
         yield Finding(
             "capture", "note", "on, and no history of Claude is on this computer", "cdesk capture"
         )

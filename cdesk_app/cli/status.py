@@ -60,6 +60,11 @@ def capture_told(found: CaptureStatus | None) -> str:
     if found is None:
         return "off; 'cdesk capture on' says what it would read"
     parts = [f"{found.files:,} files, {size(found.read_bytes)} read"]
+    if found.sources:
+        by_source = ", ".join(f"{count:,} of {name}" for name, count in found.sources.items())
+        parts = [f"{found.files:,} files ({by_source}), {size(found.read_bytes)} read"]
+    if found.last_read_at:
+        parts.append(f"{found.sessions:,} sessions, last read {age(found.last_read_at)}")
     if waiting := found.behind_bytes + found.backlog_bytes:
         parts.append(f"{size(waiting)} still to come")
     for what, count in (
@@ -70,6 +75,8 @@ def capture_told(found: CaptureStatus | None) -> str:
     ):
         if count:
             parts.append(f"{count:,} {what}")
+    if found.error:
+        parts.append(f"looking fails since {found.error}")
     return f"{'on' if found.enabled else 'off'}: {'; '.join(parts)}; see 'cdesk capture'"
 
 

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,7 @@ class Follower:
         self._folders: dict[Path, int] = {}
         self._discovered_at = float("-inf")
         self._due_at = float("-inf")
+        self._failed: list[Path] = []
         self._turns = 0
         self._behind = True
 
@@ -108,12 +110,23 @@ class Follower:
                 pause = RETRY.pause(failures)
                 logger.warning("capture put off", extra={"facts": {"reason": str(error)}})
                 self._let_go()
+                self._keep_error(str(error))
             except Exception:  # the top of a thread: it must not end the worker
                 failures += 1
                 pause = RETRY.pause(failures)
                 logger.exception("capture failed")
                 self._let_go()
+                self._keep_error("see the worker's log")
             self._stop.wait(pause)
+
+    def _keep_error(self, reason: str) -> None:
+        """For the status; where even that cannot be written, the log says it."""
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with (
+            contextlib.suppress(CdeskError, sqlite3.Error),
+            contextlib.closing(CaptureStore(self._home.capture)) as store,
+        ):
+            store.put_setting("error", f"{at}: {reason}"[:500])
 
     def turn(self) -> float:
         """Look once; seconds until the next time."""
@@ -129,9 +142,13 @@ class Follower:
         if not self._lock.acquire():
             return POLL_SECONDS  # 'cdesk capture now', or an import
         try:
-            changed = self._changed(capture)
             now = self._monotonic()
             is_due = now - self._due_at >= DUE_SECONDS
+            if is_due:  # a drive that was away for a moment is back, and no file has changed
+                for path in self._failed:
+                    self._seen.pop(path, None)
+                self._failed = []
+            changed = self._changed(capture)
             if not (changed or is_due):
                 return POLL_SECONDS
             self._due_at = now
@@ -139,6 +156,7 @@ class Follower:
         finally:
             self._lock.release()
         self._behind = look.more
+        self._failed += look.failed
         if look.more:  # what was not read is looked at again
             for file in changed:
                 self._seen.pop(file.path, None)
@@ -181,6 +199,7 @@ class Follower:
         )
         self._following = wanted
         self._files, self._seen, self._folders = {}, {}, {}
+        self._failed = []
         self._discovered_at = float("-inf")
 
     def _let_go(self) -> None:

@@ -197,8 +197,9 @@ class TranscriptReader:
         be placed.
         """
         context = self.context
-        for name in line.keys() - _ENVELOPE:
-            self._findings.note(f"field {_label(name)} of {_label(line.get('type'))}")
+        if not line.keys() <= _ENVELOPE:
+            for name in line.keys() - _ENVELOPE:
+                self._findings.note(f"field {_label(name)} of {_label(line.get('type'))}")
         ts = timestamp(line.get("timestamp")) or timestamp(line.get("_audit_timestamp"))
         if ts is None:
             ts = context.get("ts") if self._file.audit else None

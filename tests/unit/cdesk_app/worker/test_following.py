@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from cdesk.core.config import load_settings
+from cdesk.core.errors import QueueWriteError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
-from cdesk_app.worker.following import OFF_POLL_SECONDS, POLL_SECONDS, Follower
+from cdesk_app.worker.following import (
+    DUE_SECONDS,
+    OFF_POLL_SECONDS,
+    POLL_SECONDS,
+    Follower,
+)
 from uploader.backlog import FILE_RECORDS, SHORT_QUEUE, BacklogWriter, HistoryBacklog
+from uploader.capture_status import capture_status
 from uploader.histories import histories_in, import_histories
 from uploader.sources.sample import write_history
 
@@ -136,3 +145,41 @@ def test_a_backlog_comes_in_a_part_at_a_time(desk: Desk) -> None:
     assert len(backlog.waiting()) == 5 - SHORT_QUEUE // FILE_RECORDS
     if os.name == "posix":
         assert {path.stat().st_mode & 0o77 for path in backlog.waiting()} == {0}
+
+
+def test_a_file_that_was_out_of_reach_is_tried_again_without_a_change(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network drive that was away for a moment."""
+    away = max((desk.user / ".claude").rglob("*.jsonl"))
+    real = Path.open
+
+    def open_(self: Path, *args: Any, **options: Any) -> Any:
+        if self == away:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return real(self, *args, **options)
+
+    desk.switch("enabled = true")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", open_)
+        desk.turns(3)
+    before = len(desk.activities())
+    desk.turns(3)
+    assert len(desk.activities()) == before, "not at each turn"
+    desk.now += DUE_SECONDS
+    desk.turns(1)
+    assert len(desk.activities()) > before
+
+
+def test_why_looking_fails_is_kept_for_the_status(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        desk.follower._stop.set()
+        raise QueueWriteError("No space left on device")
+
+    desk.switch("enabled = true")
+    monkeypatch.setattr(desk.queue, "append", full)
+    desk.follower._follow()
+    error = capture_status(desk.settings, desk.home).error
+    assert str(error).endswith("No space left on device")
