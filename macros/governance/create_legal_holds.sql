@@ -7,8 +7,10 @@
 {%- endmacro %}
 
 {% macro default__create_legal_holds() -%}
+    {% set holds = cdesk._in_schema('legal_holds') %}
+    {% do adapter.create_schema(holds) %}
     {% do run_query(
-        'create table if not exists ' ~ cdesk._in_schema('legal_holds')
+        'create table if not exists ' ~ holds
         ~ ' (customer varchar, reason varchar, placed_at timestamp)'
     ) %}
 {%- endmacro %}
