@@ -102,6 +102,22 @@ def test_the_typed_views_read_declared_keys_as_what_they_are() -> None:
     assert found > 15
 
 
+def test_models_macros_and_templates_read_declared_keys_and_no_others() -> None:
+    """Of some activity; a number is read of a key that is declared as one."""
+    declared: dict[str, set[str]] = {}
+    for row in features():
+        declared.setdefault(row["key"], set()).add(row["type"])
+    read = re.compile(r"json_(\w+)\(\s*(?:'[\w.]*_feature_json'|json)\s*,\s*'(\w+)'\s*\)")
+    found = 0
+    for folder in ("models", "macros", "analyses"):
+        for path in sorted((ROOT / folder).rglob("*.sql")):
+            for kind, key in read.findall(path.read_text(encoding="utf-8")):
+                found += 1
+                wanted = {"integer": {"integer"}, "number": {"integer", "number"}}.get(kind)
+                assert declared.get(key, set()) & (wanted or declared.get(key, set())), (path, key)
+    assert found > 40
+
+
 def test_the_tool_recommends_only_what_a_caller_may_record() -> None:
     (tool,) = [
         tool for tool in tool_list(None, Caller("ada@example.com")) if tool["name"] == "log_event"
