@@ -185,7 +185,8 @@ def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop:
         "'phone' as device, 2 as tries",
         "numbered": "{{ config(materialized='incremental', unique_key=['activity', 'activity_id']) }}"
         "{{ cdesk.numbered_stream() }}",
-        "typed": "{{ cdesk.activity_rows('login', cdesk.stream(ref('numbered'))) }}",
+        "typed": "{{ cdesk.activity_rows('login', cdesk.stream(ref('numbered'), "
+        "{'activity_occurrence': 'activity_occurrence'})) }}",
     }
     for name, text in models.items():
         (shop / "models" / f"{name}.sql").write_text(text, encoding="utf-8")
