@@ -33,7 +33,7 @@ class RateLimit:
     """A token bucket for each key. What has been full for long is forgotten, the oldest first."""
 
     def __init__(
-        self, what: str, *, per_minute: int, monotonic: Callable[[], float] = time.monotonic
+        self, what: str, *, per_minute: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._what = what
         self._rate = per_minute / 60

@@ -199,9 +199,10 @@ class Desk:
         params: dict[str, Any] | None = None,
         *,
         customer: str = CUSTOMER,
+        least_customers: int = 1,
         **options: Any,
     ) -> QueryRequest:
-        caller = Caller(customer, frozenset((ANALYST,)))
+        caller = Caller(customer, frozenset((ANALYST,)), least_customers)
         return make_request(
             self.catalog,
             caller,

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -38,6 +38,7 @@ from cdesk.core.errors import (
     NotFound,
     shown,
 )
+from cdesk.core.identity import ANALYST, Caller
 
 Scope = Literal["customer", "caller", "org"]
 Basis = Literal["system", "reported", "row"]
@@ -71,6 +72,10 @@ CATALOG_VERSION: Final = 1
 NEWER_CATALOG: Final = "catalog.json was written by a newer cdesk; upgrade this one"
 IDENTITY_BINDS: Final = ("customer", "is_analyst")
 """Binds that always come from the caller's identity, never from an argument."""
+LEAST_CUSTOMERS: Final = "least_customers"
+"""What an answer goes by from which rows of fewer customers are left out (not a bind)."""
+NO_CUSTOMERS: Final = "none"
+"""`customers_behind_row` of a template whose rows are figures of the system itself."""
 MAX_STRING: Final = 1_000
 MAX_LIST: Final = 100
 MAX_PARAMS_BYTES: Final = 64 * 1024
@@ -254,7 +259,8 @@ class Template:
     `safe_columns`: text that an answer others look at shows as it is; all other text is redacted.
     `family`: a sentence on what all templates of this family do, the same in each of them, by which
     a list shows them as one. `listed`: whether a list for a model has it; cdesk asks the others for
-    itself.
+    itself. `customers_behind_row`: the column that counts the customers behind a row; NO_CUSTOMERS
+    where rows are figures of the system itself; None where a row may be of one customer.
     """
 
     name: str
@@ -270,6 +276,20 @@ class Template:
     safe_columns: tuple[str, ...] = ()
     family: str | None = None
     listed: bool = True
+    customers_behind_row: str | None = None
+
+    def as_asked_by(self, caller: Caller) -> Caller:
+        """Who asks this template when `caller` does: without the analyst role, so that the engine
+        reads the own rows alone, where every row of others would be of too few customers.
+        """
+        rows_of_one = self.scope == "caller" and self.customers_behind_row is None
+        if rows_of_one and caller.is_analyst and caller.least_customers > 1:
+            return replace(caller, roles=caller.roles - {ANALYST})
+        return caller
+
+    def sees_everyone(self, *, is_analyst: bool) -> bool:
+        """Whether rows of all customers go into an answer."""
+        return self.scope == "org" or (self.scope == "caller" and is_analyst)
 
     def document(self) -> dict[str, Any]:
         """What a person or a model is told of it, as JSON."""
@@ -352,14 +372,39 @@ class Template:
         return [identity[name] if name in identity else params[name] for name in self.binds]
 
     def bound(
-        self, params: Mapping[str, Any], *, customer: str, is_analyst: bool
+        self,
+        params: Mapping[str, Any],
+        *,
+        customer: str,
+        is_analyst: bool,
+        least_customers: int = 1,
     ) -> dict[str, Any]:
-        """All that is bound, by name: the checked parameters and what the identity gives."""
-        identity = {"customer": customer, "is_analyst": is_analyst}
-        return {**params, **{name: identity[name] for name in self.binds if name in identity}}
+        """All that an answer goes by, by name: the checked parameters, what the identity gives, and
+        `least_customers` where rows are left out by it.
+        """
+        identity: dict[str, Any] = {"customer": customer, "is_analyst": is_analyst}
+        given = {name: identity[name] for name in self.binds if name in identity}
+        if least_customers > 1 and self.sees_everyone(is_analyst=is_analyst):
+            given[LEAST_CUSTOMERS] = least_customers
+        return {**params, **given}
 
-    def query_hash(self, params: Mapping[str, Any], *, customer: str, is_analyst: bool) -> str:
-        return query_hash(self.sql, self.bound(params, customer=customer, is_analyst=is_analyst))
+    def query_hash(
+        self,
+        params: Mapping[str, Any],
+        *,
+        customer: str,
+        is_analyst: bool,
+        least_customers: int = 1,
+    ) -> str:
+        return query_hash(
+            self.sql,
+            self.bound(
+                params,
+                customer=customer,
+                is_analyst=is_analyst,
+                least_customers=least_customers,
+            ),
+        )
 
 
 _TOKENS = re.compile(
@@ -462,6 +507,7 @@ def load_catalog(path: Path, *, seal: Callable[[], str | None] | None = None) ->
                 safe_columns=tuple(item.get("safe_columns") or ()),
                 family=item.get("family"),
                 listed=bool(item.get("listed", True)),
+                customers_behind_row=item.get("customers_behind_row"),
             )
             for name, item in data["templates"].items()
         }

@@ -62,6 +62,7 @@ HTTP_SETTINGS = (
     "http_proxies",
     "http_calls_per_minute",
     "http_tickets_per_minute",
+    "http_least_customers",
     "http_issuer",
     "http_jwks_url",
     "http_audience",
@@ -90,6 +91,7 @@ NUMBERS = frozenset(
         "http_workers",
         "http_calls_per_minute",
         "http_tickets_per_minute",
+        "http_least_customers",
         "retention_days",
         *(name for name in OPS_SETTINGS if name.startswith("cost_")),
     )
@@ -110,7 +112,10 @@ class HttpSettings:
     host, port: where it listens. workers: processes on that port. url: where clients reach it, when
         a proxy stands before it. hosts, origins: further values of the Host and Origin headers that
         are answered. proxies: addresses whose forwarded headers count.
-    calls_per_minute, tickets_per_minute: what one customer may ask of one process.
+    calls_per_minute, tickets_per_minute: what one customer may ask of the service; its processes
+        have equal parts of it.
+    least_customers: of how many customers a row has to be that is shown to an analyst who is no
+        admin; 1 shows every row.
     issuer, jwks_url: the OAuth authorization server whose tokens count, and where its keys are;
         audience: whom they must be for (the address of /mcp if empty); customer_claim: which claim
         names the customer.
@@ -125,10 +130,18 @@ class HttpSettings:
     proxies: tuple[str, ...] = ()
     calls_per_minute: int = 600
     tickets_per_minute: int = 60
+    least_customers: int = 5
     issuer: str = ""
     jwks_url: str = ""
     audience: str = ""
     customer_claim: str = "sub"
+
+    @property
+    def part_of_a_process(self) -> tuple[float, float]:
+        """How many calls and how many tickets a minute each process takes of one customer, so that
+        all of them together take what is set.
+        """
+        return self.calls_per_minute / self.workers, self.tickets_per_minute / self.workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +405,7 @@ def _http(value: Callable[[str, str], str]) -> HttpSettings:
         proxies=names("proxies"),
         calls_per_minute=number("calls_per_minute", 600, low=1, high=1_000_000),
         tickets_per_minute=number("tickets_per_minute", 60, low=1, high=1_000_000),
+        least_customers=number("least_customers", default.least_customers, low=1, high=1_000_000),
         issuer=issuer,
         jwks_url=jwks_url,
         audience=value("http_audience", ""),

@@ -26,6 +26,8 @@ class Caller:
 
     customer: str
     roles: frozenset[str] = frozenset()
+    least_customers: int = 1
+    """Of how many customers a row that isn't the caller's alone has to be; 1 shows every row."""
 
     @property
     def is_analyst(self) -> bool:

@@ -39,6 +39,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.query.dry_run import estimate
 from cdesk.query.evidence import Evidence, with_basis
 from cdesk.query.in_flight import InFlight
+from cdesk.query.least_customers import FewCustomers
 from cdesk.query.provenance import Provenance
 from cdesk.query.request import QueryRequest, make_request
 from cdesk.query.reuse import (
@@ -134,6 +135,9 @@ class Executor:
         if request.dry_run:
             return self._patiently(attempt, lambda: self._estimate(request, state))
         result = self._answer(request, state, attempt)
+        if request.own_rows_only:  # a kept answer is also what they are told who ask of no other
+            notes = (result["sampling_note"], FewCustomers(request).note)
+            result = {**result, "sampling_note": "; ".join(filter(None, notes))}
         if "trend" in result or (finer := finer_params(request, result)) is None:
             return result
         trend = self._trend(request, finer, state, attempt.cancel)
@@ -276,7 +280,10 @@ class Executor:
         ) as outcome:
             evidence = Evidence(outcome.schema, request.template.evidence_columns)
             summary = Summary(outcome.schema)
-            stored, uri = self._store(request, outcome, artifact_id, attempt, evidence, summary)
+            few = FewCustomers(request)
+            stored, uri = self._store(
+                request, outcome, few, artifact_id, attempt, evidence, summary
+            )
         evidence.put_first(stored.shown)
         as_of = None if outcome.as_of == _EPOCH else format_ts(to_ns(outcome.as_of))
         elapsed_ms = attempt.elapsed_ms
@@ -284,6 +291,9 @@ class Executor:
         result = _result(
             request, stored, artifact, summary.document(), as_of=as_of, elapsed_ms=elapsed_ms
         )
+        if few.left_out:
+            notes = (result["sampling_note"], few.note)
+            result["sampling_note"] = "; ".join(filter(None, notes))
         self.provenance.succeeded(
             request, stored, artifact, evidence, as_of=as_of, elapsed_ms=elapsed_ms
         )
@@ -303,6 +313,7 @@ class Executor:
         self,
         request: QueryRequest,
         outcome: QueryOutcome,
+        few: FewCustomers,
         artifact_id: str,
         attempt: _Attempt,
         evidence: Evidence,
@@ -315,7 +326,7 @@ class Executor:
             summary.add(batch)
 
         batches = redact_batches(
-            outcome.batches,
+            few.without(outcome.batches),
             personal=request.template.scope != "customer",
             safe=request.template.safe_columns,
         )

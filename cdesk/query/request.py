@@ -17,7 +17,8 @@ class QueryRequest:
 
     run_id: the ticket's id, where there is a ticket. params: checked, defaults filled in.
     byte_cap: None means the default. fresh: run even where an earlier answer would do.
-    dry_run: estimate only.
+    dry_run: estimate only. own_rows_only: the caller may ask of all customers, but each row of this
+    template would be of too few (`Template.as_asked_by`).
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class QueryRequest:
     byte_cap: int | None = None
     fresh: bool = False
     dry_run: bool = False
+    own_rows_only: bool = False
 
     @property
     def cap(self) -> int:
@@ -40,7 +42,10 @@ class QueryRequest:
     def bound(self) -> dict[str, Any]:
         """All that is bound, by name, the caller's identity included: what `query_hash` is over."""
         return self.template.bound(
-            self.params, customer=self.caller.customer, is_analyst=self.caller.is_analyst
+            self.params,
+            customer=self.caller.customer,
+            is_analyst=self.caller.is_analyst,
+            least_customers=self.caller.least_customers,
         )
 
     @property
@@ -53,8 +58,7 @@ class QueryRequest:
     @property
     def sees_everyone(self) -> bool:
         """Whether rows of all customers go into the answer."""
-        scope = self.template.scope
-        return scope == "org" or (scope == "caller" and self.caller.is_analyst)
+        return self.template.sees_everyone(is_analyst=self.caller.is_analyst)
 
     def named_activities(self) -> list[str]:
         """The activities that the request names, the system's own among them; sorted."""
@@ -90,17 +94,22 @@ def make_request(
     if found.scope == "org":
         caller.require_analyst(f"template {found.name}")
     checked = found.check_params(params, timezone=timezone)
+    asking = found.as_asked_by(caller)
     return QueryRequest(
         run_id=run_id,
-        caller=caller,
+        caller=asking,
         session_id=session_id,
         template=found,
         params=checked,
         query_hash=found.query_hash(
-            checked, customer=caller.customer, is_analyst=caller.is_analyst
+            checked,
+            customer=asking.customer,
+            is_analyst=asking.is_analyst,
+            least_customers=asking.least_customers,
         ),
         query_tag=query_tag,
         byte_cap=byte_cap,
         fresh=fresh,
         dry_run=dry_run,
+        own_rows_only=asking is not caller,
     )

@@ -11,7 +11,7 @@ from cdesk.core.errors import NewerVersion, StateDirectoryError
 from cdesk.core.home import make_private_file
 from cdesk.core.locks import FileLock
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 _SCHEMA: Final = """
 create table if not exists checkpoints (
@@ -28,6 +28,8 @@ create table if not exists tickets (
     ticket_id text primary key,
     customer text not null,
     is_analyst integer not null,
+    -- of how many customers a row has to be that is not the caller's alone (cdesk/core/identity.py)
+    least_customers integer not null default 1,
     session_id text,
     template text not null,
     -- JSON object: the caller's parameters, checked, defaults filled in
@@ -143,6 +145,7 @@ _MIGRATIONS: Final = {
     3: "alter table query_runs rename column data_mark to data_fingerprint;"
     + _RENAME_NOTE.format(table="query_runs")
     + _RENAME_NOTE.format(table="tickets"),
+    6: "alter table tickets add column least_customers integer not null default 1;",
 }
 """Schema version → what makes it of the one before."""
 

@@ -49,6 +49,7 @@ class Ticket:
     ticket_id: str
     customer: str
     is_analyst: bool
+    least_customers: int
     session_id: str | None
     template: str
     params: Mapping[str, Any]
@@ -70,8 +71,8 @@ class Ticket:
 
 
 _COLUMNS: Final = (
-    "ticket_id, customer, is_analyst, session_id, template, params, query_hash, query_tag, "
-    "byte_cap, dry_run, fresh, status, "
+    "ticket_id, customer, is_analyst, least_customers, session_id, template, params, query_hash, "
+    "query_tag, byte_cap, dry_run, fresh, status, "
     "attempts, submitted_at, started_at, finished_at, expires_at, progress, error_code, "
     "error_message, result"
 )
@@ -105,17 +106,19 @@ def submit_ticket(
     expires_at: str,
     dry_run: bool = False,
     fresh: bool = False,
+    least_customers: int = 1,
 ) -> None:
     """Write one queued ticket."""
     connection.execute(
-        "insert into tickets (ticket_id, customer, is_analyst, session_id, template, params, "
-        "query_hash, query_tag, byte_cap, "
-        "dry_run, fresh, status, submitted_at, expires_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "insert into tickets (ticket_id, customer, is_analyst, least_customers, session_id, "
+        "template, params, query_hash, query_tag, byte_cap, "
+        "dry_run, fresh, status, submitted_at, expires_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
         "?, ?, 'queued', ?, ?)",
         (
             ticket_id,
             customer,
             is_analyst,
+            least_customers,
             session_id,
             template,
             orjson.dumps(params).decode(),

@@ -92,9 +92,9 @@ class Card:
         return " and ".join(sorted(map(str, found))) or None
 
     def sampling_note(self) -> str | None:
-        if not self.artifact.sampled:
-            return None
         note = self.answer.get("sampling_note")
+        if not self.artifact.sampled and not note:
+            return None
         text = str(note) if note else f"a sample of {plural(self.artifact.rows, 'row')}"
         return text[:1].upper() + text[1:]
 

@@ -286,7 +286,11 @@ class TicketRunner:
     def _request(self, ticket: Ticket) -> QueryRequest:
         return make_request(
             self._executor.catalog(),
-            Caller(ticket.customer, frozenset((ANALYST,)) if ticket.is_analyst else frozenset()),
+            Caller(
+                ticket.customer,
+                frozenset((ANALYST,)) if ticket.is_analyst else frozenset(),
+                ticket.least_customers,
+            ),
             run_id=ticket.ticket_id,
             query_tag=ticket.query_tag,
             template=ticket.template,

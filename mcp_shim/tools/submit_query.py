@@ -41,8 +41,12 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
     if template.scope == "org":
         caller.require_analyst(f"template {template.name}")
     checked = template.check_params(params_as_sent(template, params), timezone=readers.timezone)
+    asking = template.as_asked_by(caller)
     query_hash = template.query_hash(
-        checked, customer=caller.customer, is_analyst=caller.is_analyst
+        checked,
+        customer=asking.customer,
+        is_analyst=asking.is_analyst,
+        least_customers=asking.least_customers,
     )
     ticket_id, submitted_at = recorder.stamp()
     query_tag = recorder.query_tag()
@@ -55,6 +59,7 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
             ticket_id=ticket_id,
             customer=caller.customer,
             is_analyst=caller.is_analyst,
+            least_customers=caller.least_customers,
             session_id=recorder.session_id,
             template=template.name,
             params=checked,
@@ -77,7 +82,7 @@ async def _submit_query(session: Session, given: Json, _: Progress | None) -> Js
         "expires_at": expires_at,
     }
     if dry_run:
-        binds = template.bind(checked, customer=caller.customer, is_analyst=caller.is_analyst)
+        binds = template.bind(checked, customer=asking.customer, is_analyst=asking.is_analyst)
         answer["dry_run"] = {"sql": template.sql, "binds": binds}
     if hints := template.hints(checked):
         answer["hints"] = hints
@@ -99,7 +104,7 @@ def _for_caller(tool: Tool, catalog: Catalog | None, caller: Caller) -> tuple[st
             f"{text}\n\nThe catalog is being built: its templates appear here within a minute.",
             tool.input,
         )
-    listed = template_list(allowed_templates(catalog, caller), is_analyst=caller.is_analyst)
+    listed = template_list(allowed_templates(catalog, caller), caller)
     return f"{text}\n\nTemplates (`?`: may be left out):\n{listed}", tool.input
 
 

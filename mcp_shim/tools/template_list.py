@@ -28,7 +28,7 @@ def allowed_templates(catalog: Catalog, caller: Caller) -> list[Template]:
     ]
 
 
-def template_list(templates: Iterable[Template], *, is_analyst: bool) -> str:
+def template_list(templates: Iterable[Template], caller: Caller) -> str:
     """One line for each template, or family of templates; the richest form within MAX_LIST."""
     single: list[Template] = []
     families: dict[str, list[Template]] = {}
@@ -40,14 +40,11 @@ def template_list(templates: Iterable[Template], *, is_analyst: bool) -> str:
         else:
             families.setdefault(template.family, []).append(template)
     forms = [
-        *(
-            [_with_phrase(template, length, is_analyst=is_analyst) for template in single]
-            for length in PHRASES
-        ),
+        *([_with_phrase(template, length, caller) for template in single] for length in PHRASES),
         [_signature(template) for template in single],
         [", ".join(template.name for template in single)],
     ]
-    tail = [_family(text, members, is_analyst) for text, members in families.items()]
+    tail = [_family(text, members, caller) for text, members in families.items()]
     for lines in forms:
         listed = "\n".join(f"- {line}" for line in (*lines, *tail) if line)
         if len(listed) <= MAX_LIST:
@@ -55,15 +52,16 @@ def template_list(templates: Iterable[Template], *, is_analyst: bool) -> str:
     return listed
 
 
-def _with_phrase(template: Template, length: int, *, is_analyst: bool) -> str:
+def _with_phrase(template: Template, length: int, caller: Caller) -> str:
     return (
-        f"{_signature(template)}{_scope(template, is_analyst=is_analyst)}: "
-        f"{phrase(template.description, length)}"
+        f"{_signature(template)}{_scope(template, caller)}: {phrase(template.description, length)}"
     )
 
 
-def _scope(template: Template, *, is_analyst: bool) -> str:
-    return " [all]" if template.scope != "customer" and is_analyst else ""
+def _scope(template: Template, caller: Caller) -> str:
+    asking = template.as_asked_by(caller)
+    sees_everyone = template.scope != "customer" and asking.is_analyst
+    return " [all]" if sees_everyone else ""
 
 
 def _signature(template: Template) -> str:
@@ -98,8 +96,8 @@ def phrase(description: str, length: int) -> str:
     return head[: head.rindex(" ") if " " in head else length].rstrip(",") + "…"
 
 
-def _family(text: str, members: Sequence[Template], is_analyst: bool) -> str:
-    scope = _scope(members[0], is_analyst=is_analyst)
+def _family(text: str, members: Sequence[Template], caller: Caller) -> str:
+    scope = _scope(members[0], caller)
     return f"{_folded([member.name for member in members])}({_names(members)}){scope}: {text}"
 
 

@@ -13,6 +13,9 @@ What a template declares, in `config.meta` of its YAML entry:
     safe_columns: [customer]  optional: text columns that scope caller and org show as they are; all
                               other text is redacted there
     family: For each a, one b       optional: what templates of one kind do, the same text in each
+    customers_behind_row: reached   optional, not in scope customer: the column that counts the
+                              customers behind a row, `none` where rows are of the system itself;
+                              left out, a row counts as one customer's (docs/safesql.md)
     listed: false             optional: cdesk asks it for itself; a model's list leaves it out
 
 An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
@@ -33,6 +36,7 @@ import orjson
 from cdesk.contract.catalog import (
     BASIS_COLUMN,
     IDENTITY_BINDS,
+    NO_CUSTOMERS,
     TIMEZONE,
     TYPES,
     Basis,
@@ -56,6 +60,7 @@ _META: Final = frozenset(
         "safe_columns",
         "family",
         "listed",
+        "customers_behind_row",
     )
 )
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}
@@ -175,6 +180,7 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
         safe_columns=_safe_columns(meta.get("safe_columns"), rules),
         family=_family(meta.get("family"), rules),
         listed=meta.get("listed", True),
+        customers_behind_row=_customers_behind_row(meta, sql, rules),
     )
     try:
         template.check_params(example)
@@ -283,6 +289,18 @@ def _safe_columns(declared: object, rules: _Rules) -> tuple[str, ...]:
     ):
         rules.broken("safe_columns is no list of column names; leave it out where there is none")
     return tuple(declared)
+
+
+def _customers_behind_row(meta: Mapping[str, Any], sql: str, rules: _Rules) -> str | None:
+    declared = meta.get("customers_behind_row")
+    if declared is None:
+        return None
+    if meta["scope"] == "customer":
+        rules.broken("customers_behind_row is declared, but scope customer has one customer's rows")
+    words = {match.group().lower() for match in _LEXEMES.finditer(sql) if match.group("word")}
+    if declared != NO_CUSTOMERS and declared not in words:
+        rules.broken(f"customers_behind_row is {declared!r:.60}, which does not stand in its SQL")
+    return str(declared)
 
 
 def _family(declared: object, rules: _Rules) -> str | None:
@@ -466,6 +484,8 @@ def _entry(template: Template) -> dict[str, Any]:
         "family": template.family,
     }
     entry |= {} if template.listed else {"listed": False}
+    if template.customers_behind_row is not None:
+        entry["customers_behind_row"] = template.customers_behind_row
     return entry | ({"hash": template.hash} if template.hash else {})
 
 

@@ -192,3 +192,10 @@ def test_what_is_no_text_where_text_is_wanted_says_how_to_write_it(
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="is not a string; write "):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("workers", [1, 4, 64])
+def test_processes_take_together_what_one_customer_may_ask(tmp_path: Path, workers: int) -> None:
+    http = load(tmp_path, CDESK_HTTP_WORKERS=str(workers)).http
+    calls, tickets = http.part_of_a_process
+    assert (calls * workers, tickets * workers) == (600, 60)

@@ -126,7 +126,7 @@ def test_a_family_of_templates_is_listed_once_with_what_its_members_take(
         )
         for name in ("first_ever", "nth_ever", "first_before", "nth_before", "sum_all_ever")
     ]
-    assert template_list(members, is_analyst=False) == (
+    assert template_list(members, Caller("ada")) == (
         "- (first|nth)_(ever|before), sum_all_ever(hours_back?, limit?): Relate two activities."
     )
 

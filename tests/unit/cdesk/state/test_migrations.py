@@ -23,6 +23,7 @@ def test_answers_of_version_2_are_read_under_their_new_names(tmp_path: Path) -> 
     path = tmp_path / "state.db"
     with closing(open_state(path)) as state:
         state.execute("alter table query_runs rename column data_fingerprint to data_mark")
+        state.execute("alter table tickets drop column least_customers")
         state.execute(
             "insert into query_runs (customer, query_hash, ticket_id, template, data_mark, "
             "values_complete, finished_at, result) values ('ada', 'h', 't', 'x', 'm', 1, 'z', ?)",

@@ -240,6 +240,7 @@ def test_snowflakes_own_lexemes_are_refused(sql: str, rule: str) -> None:
         ({"parameters": [{**HOURS, "colour": 1}]}, "parameter hours_back has 'colour'"),
         ({"example": {"hours_back": 0}}, "example does not hold: hours_back"),
         ({"example": {}}, "example does not hold: hours_back: missing"),
+        ({"customers_behind_row": "activity"}, "scope customer has one customer's rows"),
     ],
 )
 def test_a_declaration_that_breaks_a_rule_is_refused_with_the_rule(
@@ -247,6 +248,15 @@ def test_a_declaration_that_breaks_a_rule_is_refused_with_the_rule(
 ) -> None:
     with pytest.raises(CatalogError, match=rule):
         template_of(node(**meta), "duckdb")
+
+
+def test_the_column_that_counts_the_customers_of_a_row_stands_in_the_sql() -> None:
+    counted: dict[str, Any] = {"scope": "org", "parameters": [], "example": {}}
+    sql = "select count(distinct customer) as people from events"
+    found = template_of(node(sql, **counted, customers_behind_row="people"), "duckdb")
+    assert found.customers_behind_row == "people"
+    with pytest.raises(CatalogError, match="'elsewhere', which does not stand in its SQL"):
+        template_of(node(sql, **counted, customers_behind_row="elsewhere"), "duckdb")
 
 
 def test_an_analysis_without_a_declaration_is_refused() -> None:
