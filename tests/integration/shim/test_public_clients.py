@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -11,34 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platformdirs import user_cache_path
 
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
 from mcp_shim.prompts import PROMPTS
 from mcp_shim.tools import TOOLS
 from tests.integration.shim.harness import ROOT, activities, environment
-from tests.needs import need, need_program
+from tests.npm_packages import node_modules
 
-PACKAGES = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/inspector-cli@0.15.0")
+__all__ = ["node_modules"]
+
 SCRIPT = Path(__file__).with_name("typescript_client.mjs")
 INSPECTOR = "@modelcontextprotocol/inspector-cli/build/index.js"
-
-
-@pytest.fixture(scope="module")
-def node_modules() -> Path:
-    """Where the packages are installed: once for all runs on this computer."""
-    need_program("node", "Node.js (apt-get install nodejs)")
-    npm = need_program("npm", "npm (apt-get install npm)")
-    name = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:16]
-    folder = user_cache_path("cdesk-tests") / f"npm-{name}"
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", *PACKAGES]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-        need(ran.returncode == 0, f"the npm packages {', '.join(PACKAGES)}: {ran.stderr[-300:]}")
-        (folder / "done").touch()
-    return folder / "node_modules"
 
 
 def run(home: StateDirectory, *command: str) -> Any:
