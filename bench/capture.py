@@ -6,6 +6,9 @@ Cold: all histories read into lines of the queue, as a ratio to the floor: orjso
 nothing kept. Again: after one line more, the total of its day, by capture and the lines that came
 of it, against ccusage, which reads everything again (`npm install ccusage@15.9.7`, found on PATH or
 named by CCUSAGE; left out where it is not there). A build's time is measured by bench.incremental.
+Idle: what following 5,000 files that nobody writes to costs of a processor. Live: from a line's
+writing until its record stands in the queue, by the follower in its own thread (the worker lands it
+within half a second of being woken; bench.ingest has that part).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -24,6 +28,10 @@ from pathlib import Path
 
 import orjson
 
+from cdesk.core.config import load_settings
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk_app.worker.following import Follower
 from uploader.capture import Capture
 from uploader.capture_store import CaptureStore
 from uploader.histories import local_histories
@@ -91,6 +99,44 @@ def ccusage(root: Path) -> float | None:
     return time.perf_counter() - started
 
 
+IDLE_FILES = 5_000
+IDLE_SECONDS = 20.0
+LIVE_LINES = 20
+
+
+def following(folder: Path) -> tuple[float, list[float]]:
+    """Share of a processor while nothing happens, and seconds from line to queue."""
+    root, home = folder / "idle", StateDirectory(folder / "state").ensure()
+    project = root / ".claude" / "projects" / "p"
+    project.mkdir(parents=True)
+    old = time.time() - 86_400
+    for number in range(IDLE_FILES):
+        path = project / f"s{number}.jsonl"
+        path.write_bytes(b'{"type":"mode"}\n')
+        os.utime(path, (old, old))
+    environ = {"CDESK_HOME": str(home.root), "HOME": str(root), "USER": "ada"}
+    settings = load_settings({**environ, "CDESK_CAPTURE": "on"})
+    woken = threading.Event()
+    with closing(QueueWriter(home.queue)) as queue:
+        follower = Follower(settings, home, queue, depth=lambda: 0, notify=woken.set)
+        follower.start()
+        time.sleep(15.0)  # everything is read, and looked at again by all turns
+        started, spent = time.monotonic(), time.process_time()
+        time.sleep(IDLE_SECONDS)
+        idle = (time.process_time() - spent) / (time.monotonic() - started)
+        waits = []
+        for number in range(LIVE_LINES):
+            time.sleep(0.37 * (number % 4))
+            woken.clear()
+            began = time.monotonic()
+            one_line_more(root, number)
+            if not woken.wait(30.0):
+                raise RuntimeError("a line was not seen within 30 s")
+            waits.append(time.monotonic() - began)
+        follower.close()
+    return idle, sorted(waits)
+
+
 def main(share: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "home"
@@ -124,6 +170,9 @@ def main(share: float) -> None:
         if theirs is not None:
             told = f"ccusage {theirs:.2f} s, {theirs / ours:.0f} × as long"
         print(f"one more  {ours * 1000:8.1f} ms; {told}")
+        idle, waits = following(Path(folder))
+        print(f"idle      {idle:8.2%} of a processor, {IDLE_FILES:,} files")
+        print(f"live      {waits[int(len(waits) * 0.95)]:8.2f} s from line to queue, p95")
 
 
 if __name__ == "__main__":

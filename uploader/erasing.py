@@ -73,6 +73,24 @@ def of_sources(customer: str, sources: Collection[str]) -> Wanted:
     return is_wanted
 
 
+def of_queries(customer: str, queries: Collection[str]) -> Wanted:
+    """What `customer` recorded of `queries` (by hash): runs, results, insights drawn from them."""
+
+    def is_wanted(line: bytes) -> bool:
+        if not queries or b'"event"' in line[:40]:
+            return False
+        try:
+            record = orjson.loads(line)
+        except ValueError:
+            return False
+        if not isinstance(record, dict) or record.get("customer") != customer:
+            return False
+        name = "provenance_query_hash" if record.get("kind") == "insight" else "query_hash"
+        return record.get(name) in queries
+
+    return is_wanted
+
+
 def is_theirs(line: bytes, customer: str) -> bool:
     """Whether a line of the queue is of `customer`: by its field, and where it is no record because
     it names them.

@@ -60,10 +60,12 @@ def erase_state(path: Path, customer: str, *, changed_files: Sequence[str]) -> d
     return counts
 
 
-def erase_answers(path: Path, customer: str, *, changed_files: Sequence[str]) -> list[str]:
+def erase_answers(
+    path: Path, customer: str, *, changed_files: Sequence[str], rested: Sequence[str] = ()
+) -> list[str]:
     """Delete the customer's answers and the notes of their stored results from state.db, but for
-    those under legal hold; the URIs of these results. `changed_files` and errors as of
-    `erase_state`.
+    those under legal hold; the URIs of these results. Of insights on their way those that were
+    drawn from the queries `rested` go. `changed_files` and errors as of `erase_state`.
     """
     if not path.exists():
         return []
@@ -79,6 +81,13 @@ def erase_answers(path: Path, customer: str, *, changed_files: Sequence[str]) ->
             "delete from tickets where customer = ? and status not in ('queued', 'running')",
         ):
             _deleted(connection, sql, customer)
+        _deleted(
+            connection,
+            "delete from pending_insights where customer = ? "
+            "and provenance_query_hash in (select value from json_each(?))",
+            customer,
+            json.dumps(list(rested)),
+        )
         connection.executemany(
             "delete from checkpoints where source_file = ?", [(name,) for name in changed_files]
         )

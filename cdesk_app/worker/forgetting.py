@@ -1,5 +1,6 @@
 """Forgetting Claude's own histories: what capture, or an import of the same histories, brought in
-of a customer. What the customer logged, and insights, stay.
+of a customer, and what rests on it: answers, their results, insights drawn from them. What the
+customer logged, and insights of other queries, stay.
 
 Each step can be done again, and the first ones keep out what has not landed yet: one that broke off
 is begun anew.
@@ -7,10 +8,13 @@ is begun anew.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
+
+import orjson
 
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import erase_folder
@@ -22,15 +26,15 @@ from cdesk.state.erasing import erase_answers, erase_snapshot
 from cdesk_app.worker.dbt.build import Builder
 from cdesk_app.worker.dbt.project import dbt_environment, locate_project
 from cdesk_app.worker.erasure import ErasureReport, Step, counts_told, erase_lines, hold_of
-from uploader.erasing import of_sources
+from uploader.erasing import of_queries, of_sources
 
 HISTORY_SOURCES: Final = ("claude_code", "cowork")
 """What a record that came from a followed history bears as its source."""
 _BEYOND: Final = (
     "Claude's own histories, which Claude keeps as before",
-    "insights, and queries that were asked: they are what was learnt, not what was read",
     "backups, and blocks that the file system has freed and not yet overwritten",
 )
+_RESTED: Final = re.compile(r"rested: (\[.*\])")
 _BEYOND_SNOWFLAKE: Final = (
     "Time Travel (1 day, as set up) and Fail-safe (7 days) of the warehouse's tables",
 )
@@ -74,6 +78,7 @@ class _Forgetting:
         self._home = home
         self._report = report
         self._builder = builder
+        self._rested: frozenset[str] = frozenset()
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """The warehouse first where it may refuse; but what waits must not land after it."""
@@ -102,12 +107,21 @@ class _Forgetting:
             builder.close()
         for table, count in counts_told(operated).items():
             self._report.count(table, count)
+        for line in operated.told:
+            if match := _RESTED.search(line):
+                self._rested = frozenset(orjson.loads(match[1]))
         from cdesk.warehouse.duckdb import DuckDBWarehouse
 
         DuckDBWarehouse(self._home.warehouse, land_wait=30.0).rewrite()
 
     def _queue(self) -> None:
-        wanted = of_sources(self._report.customer, HISTORY_SOURCES)
+        customer = self._report.customer
+        captured = of_sources(customer, HISTORY_SOURCES)
+        resting = of_queries(customer, self._rested)
+
+        def wanted(line: bytes) -> bool:
+            return captured(line) or resting(line)
+
         erased, waiting = erase_lines(self._home, wanted)
         self._report.count("queue lines", erased.lines)
         self._report.count("lines of histories that wait", waiting.lines)
@@ -121,7 +135,12 @@ class _Forgetting:
         """Answers may show what is forgotten, and would be given again."""
         home, customer = self._home, self._report.customer
         store = open_artifacts(self._settings, home)
-        for uri in erase_answers(home.state_db, customer, changed_files=sorted(self._changed)):
+        for uri in erase_answers(
+            home.state_db,
+            customer,
+            changed_files=sorted(self._changed),
+            rested=sorted(self._rested),
+        ):
             self._report.count("stored results", int(store.purge(uri)))
         for folder in (home.charts, home.artifacts_cache):
             self._report.count("pages and charts", erase_folder(folder, customer))

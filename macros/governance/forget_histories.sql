@@ -1,10 +1,13 @@
 {#
     Takes what came of Claude's own histories out of the warehouse, of one customer, in one
-    transaction: whatever bears one of `sources`. What is left of the customer is numbered anew,
-    and what a context remembers goes with the next build. Answers by a line of JSON how many rows
-    went from each table; it can be run again. A legal hold refuses it. What is taken in again
-    later comes back. `cdesk capture off --forget` runs this and does the files; on Snowflake run
-    it as the transformer role.
+    transaction: whatever bears one of `sources`, and what rests on it: queries that ran after the
+    first of it had landed, unless they named activities of which none came from there, their
+    results, and the insights that were drawn from them. What is left of the customer is numbered
+    anew, and an insight that such a one had replaced is judged anew by the next build; what a
+    context remembers goes with it. Answers by a line of JSON how many rows went from each table,
+    and by another which queries; it can be run again. A legal hold refuses it. What is taken in
+    again later comes back. `cdesk capture off --forget` runs this and does the files; on Snowflake
+    run it as the transformer role.
 
     dbt run-operation forget_histories --args '{customer: ada@example.com, dry_run: true}'
 #}
@@ -30,10 +33,13 @@
             {%- set rows = cdesk._execute(sql).fetchall() -%}
             {%- set count = (rows[0][0] if rows else 0) | int -%}
             {%- if sql.startswith('delete') -%}
-                {%- do counts.update({table: count}) -%}
+                {%- do counts.update({table: counts.get(table, 0) + count}) -%}
             {%- endif -%}
         {%- endfor -%}
+        {%- set rested = cdesk._execute("select distinct query_hash from forgotten_runs").fetchall()
+            if counts else [] -%}
         {%- do adapter.commit() -%}
+        {%- do log('rested: ' ~ tojson(rested | map('first') | list), info=true) -%}
         {%- do log('erased: ' ~ tojson(counts), info=true) -%}
     {%- endif -%}
 {%- endmacro %}
@@ -47,7 +53,39 @@
     {%- set is_theirs = "landing.kind in ('event', 'revision', 'quarantine') and ("
         ~ cdesk.line_field('landing', 'customer') ~ ") = " ~ erased ~ "\n    and ("
         ~ cdesk.line_field('landing', 'source_system') ~ ") in " ~ named -%}
+    {%- set params = "cast(runs.params as " ~ dbt.type_string() ~ ")" -%}
+    {%- set captured = events ~ "\n    where customer = " ~ erased
+        ~ " and _source_system in " ~ named -%}
+    {%- set beginning = "(select min(_landed_at) from " ~ captured ~ ")" -%}
+    {%- set rests = [
+        "kind = 'query_run' and id in (select query_run_id from forgotten_runs)",
+        "kind = 'artifact' and id in (select artifact_id from forgotten_runs)",
+        "kind = 'insight' and id in (select insight_id from forgotten_insights)",
+    ] | join("\n    or ") -%}
     {{ return([
+        ('events', "create or replace temporary table forgotten_runs as\nselect"
+            ~ " runs.query_run_id, runs.query_hash, coalesce(runs.artifact_id, '') as artifact_id"
+            ~ "\nfrom " ~ cdesk._in_schema('provenance_chain') ~ " as runs\nwhere runs.customer = "
+            ~ erased ~ " and runs.executed_at >= " ~ beginning ~ "\n    and (not contains("
+            ~ params ~ ", 'cdesk.') or exists (\n        select 1 from (select distinct activity"
+            ~ " from " ~ captured ~ ") as captured\n        where contains(" ~ params
+            ~ ", captured.activity)))"),
+        ('events', "create or replace temporary table forgotten_insights as\nselect insight_id,"
+            ~ " subject, metric\nfrom " ~ cdesk._in_schema('insight_atoms') ~ "\nwhere customer = "
+            ~ erased ~ " and _landed_at >= " ~ beginning ~ "\n    and provenance_query_hash in"
+            ~ " (select query_hash from forgotten_runs)"),
+        ('_ingest_ids', "delete from " ~ cdesk._in_schema('_ingest_ids') ~ "\nwhere " ~ rests),
+        ('landing', "delete from " ~ landing ~ "\nwhere " ~ rests),
+        ('provenance_chain', "delete from " ~ cdesk._in_schema('provenance_chain')
+            ~ " where query_run_id in (select query_run_id from forgotten_runs)"),
+        ('artifacts', "delete from " ~ cdesk._in_schema('artifacts')
+            ~ " where artifact_id in (select artifact_id from forgotten_runs)"),
+        ('insight_atoms', "delete from " ~ cdesk._in_schema('insight_atoms')
+            ~ " where insight_id in (select insight_id from forgotten_insights)"),
+        ('insight_atoms', "update " ~ cdesk._in_schema('insight_atoms') ~ " set _judged_by = ''"
+            ~ "\nwhere customer = " ~ erased ~ " and exists (\n    select 1 from forgotten_insights"
+            ~ " as gone where gone.subject = insight_atoms.subject"
+            ~ " and gone.metric = insight_atoms.metric)"),
         ('context_cache', "update " ~ cdesk._in_schema('context_cache') ~ " set _as_of_day = "
             ~ (cdesk.retention_mark() | trim) ~ " where customer = " ~ erased),
         ('_ingest_ids', "delete from " ~ cdesk._in_schema('_ingest_ids')

@@ -293,6 +293,54 @@ def test_a_worker_is_stopped_by_command(
     assert capsys.readouterr().out == "No worker runs.\n"
 
 
+def test_a_line_more_in_a_history_is_in_the_next_answer(
+    home: StateDirectory, shim: Shim, tmp_path: Path
+) -> None:
+    """Capture in the running worker: no command, no import, no build is asked for."""
+    history = tmp_path / "claude" / "projects" / "-work-atlas" / "s1.jsonl"
+    history.parent.mkdir(parents=True)
+
+    def respond(number: int, output_tokens: int) -> None:
+        usage = {"input_tokens": 1, "output_tokens": output_tokens}
+        model = "claude-sonnet-4-5-20250929"
+        line = {
+            "type": "assistant",
+            "timestamp": format_ts(time.time_ns()),
+            "sessionId": "s1",
+            "cwd": "/work/atlas",
+            "message": {"id": f"msg_{number}", "model": model, "usage": usage, "content": []},
+        }
+        with history.open("ab") as file:
+            file.write(orjson.dumps(line) + b"\n")
+
+    def used() -> int:
+        ticket = shim.submit("token_usage", period="project")
+
+        def ended() -> bool:
+            return get_ticket(shim.state, ticket, customer=ADA).status == "succeeded"
+
+        wait_for(ended)
+        result = get_ticket(shim.state, ticket, customer=ADA).result
+        assert result is not None
+        place = [column["name"] for column in result["columns"]].index("output_tokens")
+        return sum(row[place] for row in result["rows"] if "atlas" in row)
+
+    respond(1, 7)
+    folders = {
+        "CLAUDE_CONFIG_DIR": str(tmp_path / "claude"),
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "HOME": str(tmp_path),
+    }
+    process = start(home, CDESK_CAPTURE="on", **folders)
+    try:
+        wait_for(lambda: used() == 7)
+        respond(2, 5)
+        wait_for(lambda: used() == 12)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX word")
 def test_a_killed_worker_leaves_nothing_that_the_next_round_does_not_mend(
     home: StateDirectory, worker: subprocess.Popen[bytes], shim: Shim, settings: Settings

@@ -1,3 +1,40 @@
+create or replace temporary table forgotten_runs as
+select runs.query_run_id, runs.query_hash, coalesce(runs.artifact_id, '') as artifact_id
+from CLAUDE_LOGS.ACTIVITIES.provenance_chain as runs
+where runs.customer = (select erasing.customer from erasing) and runs.executed_at >= (select min(_landed_at) from CLAUDE_LOGS.ACTIVITIES.events
+    where customer = (select erasing.customer from erasing) and _source_system in ('claude_code', 'cowork'))
+    and (not contains(cast(runs.params as TEXT), 'cdesk.') or exists (
+        select 1 from (select distinct activity from CLAUDE_LOGS.ACTIVITIES.events
+    where customer = (select erasing.customer from erasing) and _source_system in ('claude_code', 'cowork')) as captured
+        where contains(cast(runs.params as TEXT), captured.activity)));
+
+create or replace temporary table forgotten_insights as
+select insight_id, subject, metric
+from CLAUDE_LOGS.ACTIVITIES.insight_atoms
+where customer = (select erasing.customer from erasing) and _landed_at >= (select min(_landed_at) from CLAUDE_LOGS.ACTIVITIES.events
+    where customer = (select erasing.customer from erasing) and _source_system in ('claude_code', 'cowork'))
+    and provenance_query_hash in (select query_hash from forgotten_runs);
+
+delete from CLAUDE_LOGS.ACTIVITIES._ingest_ids
+where kind = 'query_run' and id in (select query_run_id from forgotten_runs)
+    or kind = 'artifact' and id in (select artifact_id from forgotten_runs)
+    or kind = 'insight' and id in (select insight_id from forgotten_insights);
+
+delete from CLAUDE_LOGS.ACTIVITIES.landing
+where kind = 'query_run' and id in (select query_run_id from forgotten_runs)
+    or kind = 'artifact' and id in (select artifact_id from forgotten_runs)
+    or kind = 'insight' and id in (select insight_id from forgotten_insights);
+
+delete from CLAUDE_LOGS.ACTIVITIES.provenance_chain where query_run_id in (select query_run_id from forgotten_runs);
+
+delete from CLAUDE_LOGS.ACTIVITIES.artifacts where artifact_id in (select artifact_id from forgotten_runs);
+
+delete from CLAUDE_LOGS.ACTIVITIES.insight_atoms where insight_id in (select insight_id from forgotten_insights);
+
+update CLAUDE_LOGS.ACTIVITIES.insight_atoms set _judged_by = ''
+where customer = (select erasing.customer from erasing) and exists (
+    select 1 from forgotten_insights as gone where gone.subject = insight_atoms.subject and gone.metric = insight_atoms.metric);
+
 update CLAUDE_LOGS.ACTIVITIES.context_cache set _as_of_day = cast('1000-01-01' as date) where customer = (select erasing.customer from erasing);
 
 delete from CLAUDE_LOGS.ACTIVITIES._ingest_ids where exists (
