@@ -34,13 +34,17 @@ BUILD_SECONDS: Final = 45.0
 DAILY_SECONDS: Final = 420.0
 """The nightly build with its tests, and retention."""
 QUERY_SECONDS: Final = 3.0
-SNAPSHOT_SECONDS: Final = 300.0
-"""How often a desktop in use asks for its context where builds happen elsewhere."""
+SNAPSHOT_SECONDS: Final = 600.0
+"""How often a desktop in use asks for its context where builds happen elsewhere, and a service."""
+IDLE_SNAPSHOT_SECONDS: Final = 3600.0
+"""And one from which nothing lands."""
 EVENT_BYTES: Final = 1_000.0
 """Of a landed line, uncompressed."""
 STORED_BYTES: Final = 120.0
 """Of an event, compressed."""
 WORK_HOURS: Final = 10.0
+IN_USE: Final = 0.3
+"""The share of those hours in which something lands from a desktop."""
 SCAN_BYTES_A_SECOND: Final = 0.5e9
 
 
@@ -89,8 +93,9 @@ def a_day(one: Installation) -> Day:
     landings = one.events_a_day / 25 / work
     build_rate = min(landings, 1 / 60.0)
     builds = share_up(build_rate, BUILD_SECONDS) * WORK_HOURS + DAILY_SECONDS / 3600
-    askers = one.people if one.refreshes_itself else 1
-    asked = one.queries_a_day / work + askers / SNAPSHOT_SECONDS
+    in_use = one.people * IN_USE if one.refreshes_itself else 1.0
+    idle = one.people * (1 - IN_USE) if one.refreshes_itself else 0.0
+    asked = one.queries_a_day / work + in_use / SNAPSHOT_SECONDS + idle / IDLE_SNAPSHOT_SECONDS
     queries = share_up(asked, QUERY_SECONDS) * WORK_HOURS
     landed = one.events_a_day * EVENT_BYTES / 1e9 * STREAMING_CREDITS_A_GB
     rewritten = one.events_a_day * STORED_BYTES * 40 / 1e9  # whole partitions for a few rows

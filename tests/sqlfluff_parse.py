@@ -13,6 +13,9 @@ NOT_IN_SQLFLUFF = (
     # CREATE ROW ACCESS POLICY, in form a CREATE MASKING POLICY:
     # https://docs.snowflake.com/en/sql-reference/sql/create-row-access-policy
     (re.compile(r"create row access policy", re.IGNORECASE), "create masking policy"),
+    # CREATE AUTHENTICATION POLICY … PAT_POLICY:
+    # https://docs.snowflake.com/en/sql-reference/sql/create-authentication-policy
+    (re.compile(r"\s+pat_policy = \([^()]*\)", re.IGNORECASE), ""),
     # ALTER TAG … SET MASKING POLICY <qualified name> [ FORCE ]:
     # https://docs.snowflake.com/en/sql-reference/sql/alter-tag
     (
@@ -26,6 +29,9 @@ looks, nothing else is.
 
 NO_GRAMMAR = {
     "create or replace semantic view": "https://docs.snowflake.com/en/sql-reference/sql/create-semantic-view",
+    "create or replace mcp server": "https://docs.snowflake.com/en/sql-reference/sql/create-mcp-server",
+    "alter network rule": "https://docs.snowflake.com/en/sql-reference/sql/alter-network-rule",
+    "grant usage on mcp server": "https://docs.snowflake.com/en/sql-reference/sql/grant-privilege",
 }
 """Statements that sqlfluff has no grammar for, with the page that each was read against."""
 

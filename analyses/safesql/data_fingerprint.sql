@@ -31,30 +31,16 @@ pending as (
 
     select
         count(*) as pending_count,
-        max(lines.landed_at) as last_pending_landed_at
-    from {{ source('cdesk', 'landing') }} as lines
+        max(landed_at) as last_pending_landed_at
+    from {{ ref('unstored_activities') }}
     where
-        lines.kind = 'event'
-        and lines.landed_at >= (
-            select
-                coalesce(
-                    max(newest._landed_at), cast('0001-01-01' as {{ dbt.type_timestamp() }})
-                )
-            from {{ ref('events') }} as newest
-        )
-        and (
-            {{ cdesk.json_string('lines.payload', 'customer') }} = {{ cdesk.bind('customer') }}
+        (
+            customer = {{ cdesk.bind('customer') }}
             or ({{ cdesk.bind('everyone') }} and {{ cdesk.bind('is_analyst') }})
         )
         and (
-            {{ cdesk.json_string('lines.payload', 'activity') }}
-            not in {{ cdesk.system_activities() }}
-            or {{ cdesk.named_in(cdesk.json_string('lines.payload', 'activity'), 'named') }}
-        )
-        and not exists (
-            select 1
-            from {{ ref('events') }} as stored
-            where stored._landed_at = lines.landed_at and stored._activity_id = lines.id
+            activity not in {{ cdesk.system_activities() }}
+            or {{ cdesk.named_in('activity', 'named') }}
         )
 
 ),

@@ -525,7 +525,8 @@ def _make_relations(connection: DuckDBPyConnection) -> tuple[str | None, dict[st
         connection.execute(_EVENTS_LIVE).fetchall()
     elif "events_live" in views:
         statements["events_live"] = views["events_live"]
-    for view in _above(views, "events_live"):
+    # what is to tell of lines that landed since the copy was made
+    for view in _above(views, "events_live") | ({"unstored_activities"} & views.keys()):
         statements[view] = views[view]
     return changes, statements
 

@@ -8,8 +8,9 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     drain       every turn, but for the uploader's debounce and its pause after a failure
     build       as the build schedule says; not where builds happen elsewhere
     tests       after the first build of a project and once a day, when no build is due
-    catalog     where builds happen elsewhere: every five minutes while a shim is there;
-                everywhere where it is not what was compiled
+    catalog     where builds happen elsewhere: while a shim is there, ten minutes after something
+                landed from here, more and more rarely after that; everywhere where it is not what
+                was compiled
     refresh     the snapshot is behind the last build, or behind its period
     dashboard   after a refresh, once a minute at most
     clean up    once a day, whichever worker of the directory runs then
@@ -47,7 +48,9 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS: Final = 30.0
 """The longest pause between two turns: what a wake-up that got lost costs."""
 BUSY_POLL_SECONDS: Final = 1.0
-CATALOG_SECONDS: Final = 300.0
+CATALOG_SECONDS: Final = 600.0
+"""Below what makes a snapshot stale (mcp_shim/context.py, LATE_SECONDS)."""
+QUIET_SECONDS: Final = 3600.0
 DASHBOARD_SECONDS: Final = 60.0
 COUNTS_SECONDS: Final = 5.0
 COSTS_SECONDS: Final = 60.0
@@ -83,6 +86,27 @@ class Task:
     run: Callable[[], bool]
     period: Callable[[], float] = _at_the_next_poll
     retry: Backoff = RETRY
+
+
+class AskingElsewhere:
+    """How often a desktop asks for what is built elsewhere. Each question wakes a warehouse, and
+    the context of somebody who does nothing stays as it is: two questions after a landing, since
+    the first may come before the build, then ever fewer.
+    """
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def landed(self) -> None:
+        self._asked = 0
+
+    def asked(self) -> None:
+        self._asked += 1
+
+    @property
+    def seconds(self) -> float:
+        """From one question to the next."""
+        return min(CATALOG_SECONDS * 2.0 ** min(max(self._asked - 1, 0), 16), QUIET_SECONDS)
 
 
 class TaskTable:
@@ -173,6 +197,7 @@ class PipelineTasks:
         self._others_live = others_live
         self._installed = installed
         self._begun = False
+        self._asking = AskingElsewhere()
         self._behind = False
         """Whether more waits in the backlog."""
         self._blocked = False
@@ -248,6 +273,8 @@ class PipelineTasks:
         report = self._pipeline.drain()
         self._behind = report.blocked is None and bool(self._pipeline.backlog.waiting())
         self._blocked = report.blocked not in (None, "warehouse_not_built", "stopped")
+        if report.landed:
+            self._asking.landed()
         return report.landed > 0
 
     def drain_period(self) -> float:
@@ -284,10 +311,11 @@ class PipelineTasks:
             return 0.0  # somebody changed it, or it is of another version
         if pipeline.builds or (since < math.inf and not self._others_live()):
             return None
-        return max(CATALOG_SECONDS - since, 0.0)
+        return max(self._asking.seconds - since, 0.0)
 
     def catalog(self) -> bool:
         self._pipeline.refresh_due = self._pipeline.refresh_due or not self._pipeline.builds
+        self._asking.asked()
         self._pipeline.export()
         return False
 

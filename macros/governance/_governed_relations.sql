@@ -5,7 +5,6 @@
 {% macro _governed_relations(dry_run) -%}
     {%- set relations = [] -%}
     {%- if execute -%}
-        {%- set schema = target.database ~ '.' ~ target.schema -%}
         {%- set nodes = cdesk._nodes_by_relation() -%}
         {%- for name, relation in (cdesk._described_relations() if dry_run
             else cdesk._existing_relations()).items() -%}
@@ -17,7 +16,7 @@
             } -%}
             {%- do relations.append({
                 'name': name,
-                'full_name': schema ~ '.' ~ name,
+                'full_name': target.database ~ '.' ~ cdesk._schema_of(name) ~ '.' ~ name,
                 'kind': relation.kind,
                 'protection': cdesk._protection(name, relation.columns, meta),
             }) -%}
@@ -42,7 +41,12 @@
     from {{ target.database }}.information_schema.columns as columns
     inner join {{ target.database }}.information_schema.tables as tables
         on columns.table_schema = tables.table_schema and columns.table_name = tables.table_name
-    where upper(columns.table_schema) = upper('{{ target.schema }}')
+    where
+        upper(columns.table_schema) = upper('{{ target.schema }}')
+        or (
+            upper(columns.table_schema) = upper('{{ cdesk._schema_of('customer_access') }}')
+            and upper(columns.table_name) = 'CUSTOMER_ACCESS'
+        )
     order by columns.table_name, columns.ordinal_position
     {%- endset -%}
     {%- for row in run_query(sql).rows -%}

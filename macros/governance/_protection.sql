@@ -33,7 +33,7 @@
         {%- if policy -%}{%- do masks.update({name: names[policy]}) -%}{%- endif -%}
     {%- endfor -%}
     {%- set relation = names.schema ~ '.' ~ identifier | lower -%}
-    {%- if relation == names.access -%}
+    {%- if identifier | lower == 'customer_access' -%}
         {%- set row_access = names.access_rows ~ ' on (principal_kind, principal)' -%}
     {%- elif relation == names.landing -%}
         {%- set row_access = names.landing_rows ~ ' on (id)' -%}

@@ -28,22 +28,12 @@
     {%- set user = user | upper -%}
     {%- set role = names.pipe_role_prefix ~ user -%}
     {%- set pipe = names.pipe ~ '_' ~ user -%}
-    {%- set entry = "select 'user' as principal_kind, '" ~ user ~ "' as principal, '" ~ customer
-        ~ "' as customer" -%}
     {%- set statements = [
         "grant role " ~ names.loader ~ " to user " ~ user,
         "grant role " ~ names.reader ~ " to user " ~ user,
         "use role " ~ names.transformer,
     ] -%}
-    {%- for table in [names.people, names.access] -%}
-        {%- do statements.append(
-            "insert into " ~ table ~ " (principal_kind, principal, customer)\nselect entry.* from ("
-                ~ entry ~ ") as entry\nwhere not exists ("
-            ~ "select 1 from " ~ table
-            ~ " as known where known.principal_kind = entry.principal_kind "
-            ~ "and known.principal = entry.principal "
-            ~ "and known.customer = entry.customer)") -%}
-    {%- endfor -%}
+    {%- do statements.extend(cdesk._access_entry_sql('user', user, customer)) -%}
     {%- if streaming -%}
         {%- do cdesk._check_pipes(pipe, dry_run) -%}
         {%- do statements.extend([
@@ -62,6 +52,24 @@
         {%- do log("add_person: on their desktop: CDESK_SNOWFLAKE_PIPE=" ~ pipe.split('.')[-1]
             ~ " CDESK_SNOWFLAKE_PIPE_ROLE=" ~ role, info=true) -%}
     {%- endif -%}
+{%- endmacro %}
+
+{# In the list that stays, and in the one that the seed fills anew. #}
+{% macro _access_entry_sql(kind, principal, customer) -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set entry = "select '" ~ kind ~ "' as principal_kind, '" ~ principal
+        ~ "' as principal, '" ~ customer ~ "' as customer" -%}
+    {%- set statements = [] -%}
+    {%- for table in [names.people, names.access] -%}
+        {%- do statements.append(
+            "insert into " ~ table ~ " (principal_kind, principal, customer)\nselect entry.* from ("
+                ~ entry ~ ") as entry\nwhere not exists ("
+            ~ "select 1 from " ~ table
+            ~ " as known where known.principal_kind = entry.principal_kind "
+            ~ "and known.principal = entry.principal "
+            ~ "and known.customer = entry.customer)") -%}
+    {%- endfor -%}
+    {{ return(statements) }}
 {%- endmacro %}
 
 {#

@@ -46,8 +46,7 @@
         (names.mask_document, 'variant', names.redact ~ '(value)'),
         (names.mask_landing, 'variant', "iff(invoker_role() = '" ~ names.transformer
             ~ "', value, null)"),
-        (names.mask_json_text, 'varchar', 'to_json(' ~ names.redact
-            ~ "(coalesce(try_parse_json(value), to_variant('[unreadable]'))))"),
+        (names.mask_json_text, 'varchar', names.redact_json_text ~ '(value)'),
         (names.mask_text, 'varchar', names.redact_text ~ '(value)'),
         (names.mask_link, 'varchar', names.redact_text ~ "(regexp_substr(value, '[^?#]*'))"),
     ] -%}

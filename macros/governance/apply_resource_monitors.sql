@@ -21,14 +21,17 @@
     dry_run) -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set monitors = [
-        (var('cdesk__snowflake_prefix', 'CDESK') ~ '_DAILY', daily_credits, 'daily', 'warehouse '
-            ~ names.query_warehouse),
-        (var('cdesk__snowflake_prefix', 'CDESK') ~ '_MONTHLY', monthly_credits, 'monthly',
-            'warehouse ' ~ names.build_warehouse),
+        (names.daily_monitor, daily_credits, 'daily', 'warehouse ' ~ names.query_warehouse),
+        (names.monthly_monitor, monthly_credits, 'monthly', 'warehouse ' ~ names.build_warehouse),
     ] -%}
+    {%- if names.query_warehouse == names.build_warehouse -%}
+        {{ exceptions.raise_compiler_error("apply_resource_monitors: " ~ names.query_warehouse
+            ~ " serves queries and builds, and a warehouse has one monitor; allowed: two "
+            ~ "warehouses, or a monitor of the account's own") }}
+    {%- endif -%}
     {%- if account_monthly_credits is not none -%}
-        {%- do monitors.append((var('cdesk__snowflake_prefix', 'CDESK') ~ '_ACCOUNT',
-            account_monthly_credits, 'monthly', 'account')) -%}
+        {%- do monitors.append((names.account_monitor, account_monthly_credits, 'monthly',
+            'account')) -%}
     {%- endif -%}
     {%- set statements = [] -%}
     {%- for name, credits, frequency, guarded in monitors -%}

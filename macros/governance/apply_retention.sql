@@ -8,9 +8,12 @@
     deleted question goes with the next build. On Snowflake run it as the transformer or the
     administrator role.
 
+    `clones`: copies of the schema in the same database, as one is made before an upgrade
+    (Snowflake): the same goes from them, for as long as they are there.
+
     dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
 #}
-{% macro apply_retention(events_days=180, artifacts_days=90, dry_run=false) -%}
+{% macro apply_retention(events_days=180, artifacts_days=90, dry_run=false, clones=[]) -%}
     {%- for what, days, least in [
         ('events_days', events_days, 180), ('artifacts_days', artifacts_days, 90),
     ] -%}
@@ -19,11 +22,17 @@
                 ~ "; allowed: a whole number of at least " ~ least) }}
         {%- endif -%}
     {%- endfor -%}
-    {{ return(adapter.dispatch('apply_retention', 'cdesk')(events_days, artifacts_days, dry_run)) }}
+    {%- for clone in clones
+        if not modules.re.match('^[A-Za-z_][A-Za-z0-9_$]{0,99}$', clone | string) -%}
+        {{ exceptions.raise_compiler_error("apply_retention: clones has " ~ clone
+            ~ "; allowed: names of schemas") }}
+    {%- endfor -%}
+    {{ return(adapter.dispatch('apply_retention', 'cdesk')(events_days, artifacts_days, dry_run,
+        clones)) }}
 {%- endmacro %}
 
 {# In one transaction; answers by a line of JSON how many rows went. #}
-{% macro default__apply_retention(events_days, artifacts_days, dry_run) -%}
+{% macro default__apply_retention(events_days, artifacts_days, dry_run, clones) -%}
     {%- set schema = '"' ~ target.database ~ '"."' ~ target.schema ~ '"' -%}
     {%- set deletes = cdesk._retention_sql(schema, events_days, artifacts_days) -%}
     {%- if dry_run -%}
@@ -41,11 +50,19 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro snowflake__apply_retention(events_days, artifacts_days, dry_run) -%}
+{% macro snowflake__apply_retention(events_days, artifacts_days, dry_run, clones) -%}
     {%- set names = cdesk._snowflake_names() -%}
     {%- set deletes = cdesk._retention_sql(names.schema, events_days, artifacts_days) -%}
+    {# one that is gone, or of an older form, keeps nothing else from its turn #}
+    {%- set of_clones = [] -%}
+    {%- for clone in clones -%}
+        {%- set theirs = cdesk._retention_sql(names.database ~ '.' ~ clone | upper, events_days,
+            artifacts_days) -%}
+        {%- do of_clones.append("\n    begin\n        " ~ (theirs | join(';\n        '))
+            ~ ";\n    exception\n        when other then null;\n    end;") -%}
+    {%- endfor -%}
     {%- set body = "execute immediate $$\nbegin\n    " ~ (deletes | join(';\n    '))
-        ~ ";\nend\n$$" -%}
+        ~ ";" ~ of_clones | join('') ~ "\nend\n$$" -%}
     {{ cdesk._needs_setup(dry_run) }}
     {%- if execute and not dry_run and adapter.get_relation(target.database, target.schema,
         'events') is none -%}

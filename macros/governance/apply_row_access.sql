@@ -15,8 +15,12 @@
 
 {% macro snowflake__apply_row_access(dry_run) -%}
     {{ cdesk._needs_setup(dry_run) }}
+    {%- set names = cdesk._snowflake_names() -%}
     {%- set policies = cdesk._row_access_sql() -%}
     {%- set statements = policies + cdesk._row_access_attachments_sql(dry_run) -%}
+    {%- if execute and not dry_run and cdesk._has_earlier_access() -%}
+        {%- do statements.append("drop table if exists " ~ names.old_access) -%}
+    {%- endif -%}
     {{ cdesk._run_statements('apply_row_access',
         statements + cdesk._record_step_sql('apply_row_access', policies), dry_run) }}
 {%- endmacro %}
@@ -29,7 +33,8 @@
     view that reads it, so our own views work for readers. landing_rows: as internal_rows, and the
     rows, not their payload, for the loader, which asks what has landed already. access_rows:
     customer_access itself shows everybody what is said of them, and no more. customer_rows reads it
-    on their behalf, and its policy applies there, too. Our own views read all of it: whether a line
+    on their behalf, with the rights of its owner, and its policy applies there, too
+    (https://docs.snowflake.com/en/user-guide/security-row-intro). Our own views read all of it: whether a line
     is foreign is not for its reader to decide. current_role and not is_role_in_session decides who
     sees more: a user's other roles, in force beside the one asked for, add nothing.
     https://docs.snowflake.com/en/user-guide/security-row-using

@@ -26,7 +26,8 @@
 
 {#
     alias → model, its key, its dimensions, and its metrics: name → expression and comment. A
-    dimension's comment is its column's description.
+    dimension's comment is its column's description; one that is `forgettable` says nothing of an
+    insight that is forgotten, which no metric counts.
 #}
 {% macro _semantic_tables() -%}
     {{ return({
@@ -42,7 +43,7 @@
         },
         'model_calls': {
             'model': 'vw_llm_events', 'key': 'activity_id',
-            'dimensions': ['model', 'customer', 'ts', 'session_id'],
+            'dimensions': ['activity', 'model', 'customer', 'ts', 'session_id'],
             'metrics': {
                 'input_token_count': ['sum(input_tokens)', 'Tokens that went in.'],
                 'output_token_count': ['sum(output_tokens)', 'Tokens that came out.'],
@@ -51,35 +52,32 @@
         },
         'insights': {
             'model': 'insight_atoms', 'key': 'insight_id',
-            'dimensions': ['subject', 'metric', 'customer', 'ts', 'verified'],
+            'dimensions': ['subject', 'metric', 'customer', 'ts', 'verified', 'is_current'],
+            'forgettable': ['subject', 'metric', 'ts', 'verified'],
             'metrics': {
-                'insight_count': ['count(insight_id)', 'How many insights.'],
-                'verified_count': ['count_if(verified)',
+                'insight_count': ['count_if(not is_forgotten)', 'How many insights.'],
+                'verified_count': ['count_if(verified and not is_forgotten)',
                     'How many of them a query of this system proves.'],
             },
         },
     }) }}
 {%- endmacro %}
 
-{# question → the query that answers it, over the names of the view #}
+{#
+    template → question, and the query that answers it over the names of the view: what the YAML of
+    a template says as `semantic_query`. A test holds its rows to the template's.
+    https://docs.snowflake.com/en/user-guide/snowflake-cortex/cortex-analyst/verified-query-repository
+#}
 {% macro _verified_queries() -%}
-    {{ return({
-        'activities_by_kind': [
-            'Which activities happen most often?',
-            'select activity, count(_activity_id) as activity_count from activities '
-                ~ 'group by activity order by activity_count desc limit 10',
-        ],
-        'tokens_by_model': [
-            'How many tokens does each model use?',
-            'select model, sum(input_tokens) as tokens_in, '
-                ~ 'sum(output_tokens) as tokens_out from model_calls '
-                ~ 'group by model order by tokens_out desc',
-        ],
-        'verified_insights': [
-            'What do we know for sure?',
-            'select subject, metric, ts from insights where verified order by ts desc limit 10',
-        ],
-    }) }}
+    {%- set found = {} -%}
+    {%- for node in graph.nodes.values() | sort(attribute='name')
+        if node.resource_type == 'analysis' -%}
+        {%- set said = node.config.get('meta', {}).get('semantic_query') -%}
+        {%- if said -%}
+            {%- do found.update({node.name: [said.question, said.sql.split() | join(' ')]}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
 
 {% macro _semantic_view_sql() -%}
@@ -93,7 +91,9 @@
                 {{ exceptions.raise_compiler_error("apply_semantic_view: " ~ table.model
                     ~ " describes no column " ~ column) }}
             {%- endif -%}
-            {%- do dimensions.append(alias ~ "." ~ column ~ " as " ~ column ~ " comment = '"
+            {%- set shown = "case when not is_forgotten then " ~ column ~ " end"
+                if column in table.get('forgettable', []) else column -%}
+            {%- do dimensions.append(alias ~ "." ~ column ~ " as " ~ shown ~ " comment = '"
                 ~ described[column] ~ "'") -%}
         {%- endfor -%}
         {%- for metric, said in table.metrics.items() -%}
@@ -118,8 +118,8 @@ create or replace semantic view {{ names.semantic_view }}
     ai_verified_queries (
         {%- for name, said in cdesk._verified_queries().items() %}
         {{ name }} as (
-            question '{{ said[0] }}'
-            sql '{{ said[1] }}'
+            question '{{ said[0] | replace("'", "''") }}'
+            sql '{{ said[1] | replace("'", "''") }}'
         ){{ ',' if not loop.last }}
         {%- endfor %}
     )

@@ -61,7 +61,7 @@
 {%- endmacro %}
 
 {% macro _in_schema(name) -%}
-    {{ return(api.Relation.create(database=target.database, schema=target.schema,
+    {{ return(api.Relation.create(database=target.database, schema=cdesk._schema_of(name),
         identifier=name)) }}
 {%- endmacro %}
 

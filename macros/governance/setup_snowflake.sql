@@ -15,7 +15,8 @@
 {% macro snowflake__setup_snowflake(dry_run) -%}
     {%- set statements = cdesk._setup_sql() -%}
     {{ cdesk._run_statements('setup_snowflake',
-        statements + cdesk._record_step_sql('setup_snowflake', statements), dry_run) }}
+        statements + cdesk._earlier_access_sql(dry_run)
+        + cdesk._record_step_sql('setup_snowflake', statements), dry_run) }}
 {%- endmacro %}
 
 {% macro _setup_sql() -%}
@@ -37,14 +38,19 @@
     {%- do statements.append("create schema if not exists " ~ names.schema
         ~ " with managed access") -%}
     {%- do statements.append("alter schema " ~ names.schema ~ " enable managed access") -%}
-    {%- for warehouse, seconds in [(names.query_warehouse, 30), (names.build_warehouse, 1800)] -%}
-        {%- do statements.append("create warehouse if not exists " ~ warehouse
+    {%- do statements.append("create schema if not exists " ~ names.access_schema
+        ~ " with managed access") -%}
+    {%- for key, seconds in [('query_warehouse', 30), ('build_warehouse', 1800)] -%}
+        {%- do statements.append("create warehouse if not exists " ~ names[key]
             ~ " with warehouse_size = 'XSMALL' initially_suspended = true") -%}
-        {%- do statements.append(
-            "alter warehouse " ~ warehouse
-                ~ " set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = "
-                ~ seconds
-            ~ ", statement_queued_timeout_in_seconds = " ~ seconds) -%}
+        {# one that the account names is used by others, too #}
+        {%- if key not in names.given -%}
+            {%- do statements.append(
+                "alter warehouse " ~ names[key]
+                    ~ " set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = "
+                    ~ seconds
+                ~ ", statement_queued_timeout_in_seconds = " ~ seconds) -%}
+        {%- endif -%}
     {%- endfor -%}
     {# it did not exist when this session began #}
     {%- do statements.append("use warehouse " ~ names.build_warehouse) -%}
@@ -92,6 +98,33 @@
         {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {{ return(statements) }}
+{%- endmacro %}
+
+{#
+    An earlier version had `customer_access` beside the other tables: its entries are taken over,
+    and apply_row_access drops it, once no policy looks it up.
+#}
+{% macro _earlier_access_sql(dry_run) -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set statements = [] -%}
+    {%- if execute and not dry_run and cdesk._has_earlier_access() -%}
+        {%- do statements.append("use role " ~ names.transformer) -%}
+        {%- do statements.append(
+            "insert into " ~ names.access ~ " (principal_kind, principal, customer)\n"
+            ~ "select old.principal_kind, old.principal, old.customer from " ~ names.old_access
+            ~ " as old\nwhere not exists (select 1 from " ~ names.access ~ ")") -%}
+    {%- endif -%}
+    {{ return(statements) }}
+{%- endmacro %}
+
+{% macro _has_earlier_access() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set sql -%}
+    select table_name
+    from {{ names.database }}.information_schema.tables
+    where upper(table_schema) = upper('{{ target.schema }}') and upper(table_name) = 'CUSTOMER_ACCESS'
+    {%- endset -%}
+    {{ return(run_query(sql).rows | length > 0) }}
 {%- endmacro %}
 
 {#

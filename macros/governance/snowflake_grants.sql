@@ -14,6 +14,10 @@
             'why': 'to name anything in it'}) -%}
     {%- endfor -%}
     {%- do grants.extend([
+        {'privilege': 'usage', 'on': 'schema ' ~ names.access_schema, 'role': names.transformer,
+            'why': 'to fill customer_access; no reader may use the schema, not even to name it'},
+        {'privilege': 'ownership', 'on': 'schema ' ~ names.access_schema, 'role': names.admin,
+            'why': 'the policies look up customer_access with their owner\'s rights'},
         {'privilege': 'usage', 'on': 'warehouse ' ~ names.query_warehouse, 'role': names.loader,
             'why': 'to land batches'},
         {'privilege': 'usage', 'on': 'warehouse ' ~ names.query_warehouse, 'role': names.reader,
@@ -45,8 +49,6 @@
         {'privilege': 'select', 'on': 'table ' ~ names.landing, 'role': names.reader,
          'why': 'its size and time of change (as_of) stand in the information schema for who '
                 ~ 'may read it; its policy shows readers no row'},
-        {'privilege': 'select', 'on': 'table ' ~ names.access, 'role': names.reader,
-         'why': 'to see what it says of them; its policy shows readers no other entry'},
         {'privilege': 'create stream, create task, create dbt project', 'on': 'schema '
             ~ names.schema, 'role': names.transformer,
          'why': 'to build when something has landed'},

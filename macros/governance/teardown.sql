@@ -30,12 +30,13 @@
     {%- if drop_data -%}
         {%- do statements.append("drop database if exists " ~ names.database) -%}
     {%- endif -%}
-    {%- for warehouse in [names.query_warehouse, names.build_warehouse] -%}
-        {%- do statements.append("drop warehouse if exists " ~ warehouse) -%}
+    {# what the account has named is the account's #}
+    {%- for key in ['query_warehouse', 'build_warehouse'] if key not in names.given -%}
+        {%- do statements.append("drop warehouse if exists " ~ names[key]) -%}
     {%- endfor -%}
-    {%- for monitor in ['DAILY', 'MONTHLY', 'ACCOUNT'] -%}
-        {%- do statements.append("drop resource monitor if exists " ~ var('cdesk__snowflake_prefix',
-            'CDESK') ~ '_' ~ monitor) -%}
+    {%- for key in ['daily_monitor', 'monthly_monitor', 'account_monitor']
+        if key not in names.given -%}
+        {%- do statements.append("drop resource monitor if exists " ~ names[key]) -%}
     {%- endfor -%}
     {%- if execute and not dry_run -%}
         {%- for row in run_query("show roles like '" ~ names.pipe_role_prefix ~ "%'").rows -%}
@@ -43,8 +44,9 @@
         {%- endfor -%}
     {%- endif -%}
     {# the roles that can read go first; policies stay with the data that they guard #}
-    {%- for role in [names.service, names.reader, names.loader, names.transformer, names.admin] -%}
-        {%- do statements.append("drop role if exists " ~ role) -%}
+    {%- for key in ['service', 'reader', 'loader', 'transformer', 'admin']
+        if key not in names.given -%}
+        {%- do statements.append("drop role if exists " ~ names[key]) -%}
     {%- endfor -%}
     {{ cdesk._run_statements('teardown', statements, dry_run) }}
 {%- endmacro %}

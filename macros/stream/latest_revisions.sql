@@ -7,8 +7,10 @@
     (`is_revised_by`): a revision changes what is known of an activity, never whose or when it was.
     One that says otherwise stands in nobody's way and has no effect, nor has one whose event is not
     there yet.
+
+    since: no line of a revision is older; given where a view looks into landing (oldest_revision).
 #}
-{% macro latest_revisions(ids) -%}
+{% macro latest_revisions(ids, since=none) -%}
     with
 
     places as (
@@ -32,7 +34,11 @@
             on
                 {{ cdesk.same_line('landing', 'places') }}
                 and landing.id = places.id
-        where landing.kind = 'revision'
+        where
+            landing.kind = 'revision'
+            {%- if since %}
+            and landing.landed_at >= {{ since }}
+            {%- endif %}
         qualify
             row_number() over (
                 partition by landing.id

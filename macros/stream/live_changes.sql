@@ -120,7 +120,7 @@
 
     known_revisions as (
 
-        {{ cdesk.latest_revisions('revisable') }}
+        {{ cdesk.latest_revisions('revisable', cdesk.oldest_revision()) }}
 
     ),
 

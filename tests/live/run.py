@@ -21,6 +21,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cdesk.warehouse.snowflake.login import Login
 from tests.integration.snowflake.dbt_process import Dbt, running_dbt
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ STEPS: tuple[tuple[str, dict[str, object]], ...] = (
     ("apply_semantic_view", {}),
     ("teardown", {"confirm": DATABASE, "drop_data": True}),
 )
+SUITE = ("-m", "pytest", "-q", "-m", "live", "tests/live")
 _PROFILE = f"""cdesk:
   target: snowflake
   outputs:
@@ -73,8 +75,10 @@ def dry_run(parsed: Dbt | None = None) -> int:
     return 0
 
 
-def run(report: Path) -> int:
-    """Run the suite, with an end after MINUTES; the teardown stands in its fixture's end."""
+def run(
+    report: Path, *, suite: tuple[str, ...] = SUITE, seconds: float = MINUTES * 60 - 120
+) -> int:
+    """Run the suite, with an end after `seconds`; the teardown stands in its fixture's end."""
     missing = [
         name
         for name in ("SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER", "SNOWFLAKE_PRIVATE_KEY_PATH")
@@ -86,37 +90,23 @@ def run(report: Path) -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         results = Path(name) / "results.xml"
-        suite = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-m",
-                "live",
-                "tests/live",
-                f"--junitxml={results}",
-            ],
-            cwd=ROOT,
-        )
+        running = subprocess.Popen([sys.executable, *suite, f"--junitxml={results}"], cwd=ROOT)
         try:
-            code = suite.wait(timeout=MINUTES * 60 - 120)
+            code = running.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            suite.send_signal(signal.SIGINT)  # pytest then runs the fixture's teardown
-            code = suite.wait(timeout=120)
-        seconds = time.monotonic() - started
+            running.send_signal(signal.SIGINT)  # pytest then runs the fixture's teardown
+            code = running.wait(timeout=120)
+        took = time.monotonic() - started
         if not results.exists():
             sys.stderr.write("the suite came to no result; look for what it left behind\n")
             return code or 1
-        report.write_text(page(results, seconds, left_behind()), encoding="utf-8")
+        report.write_text(page(results, took, left_behind()), encoding="utf-8")
     sys.stdout.write(f"report: {report}\n")
     return code
 
 
 def left_behind() -> list[str]:
     """Objects of this run that are still in the account."""
-    from cdesk.warehouse.snowflake.login import Login
-
     connection = Login(os.environ).open(role="ACCOUNTADMIN", warehouse="", session_parameters={})
     try:
         cursor = connection.cursor()

@@ -30,12 +30,14 @@ pytestmark = [
         not os.environ.get("SNOWFLAKE_ACCOUNT"), reason="no Snowflake account: see scripts/live.sh"
     ),
 ]
+ACCESS = "activities_access.customer_access"
 VARIABLES: dict[str, object] = {"cdesk__snowflake_prefix": PREFIX}
 
 
 class Installation:
-    def __init__(self, dbt: Dbt) -> None:
+    def __init__(self, dbt: Dbt, administrator: Dbt) -> None:
         self.dbt = dbt
+        self.administrator = administrator
         self.environ = {**os.environ, "SNOWFLAKE_DATABASE": DATABASE}
         self.login = Login(self.environ)
 
@@ -94,7 +96,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     ) as dbt:
         administrator = replace(dbt, profiles=admin)
         guardian = replace(dbt, profiles=profile(work / "policies", f"{PREFIX}_ADMIN"))
-        made = Installation(dbt)
+        made = Installation(dbt, administrator)
         found = made.run("ACCOUNTADMIN", f"show databases like '{DATABASE}'")
         assert found == [], f"database {DATABASE} is there; drop it if it is of an earlier run"
         try:
@@ -166,7 +168,7 @@ def test_a_reader_without_an_entry_sees_nothing_and_setting_the_variable_is_no_u
     assert installation.run(role, *forged) == [(0,)]
     for relation in (
         "landing",
-        "customer_access",
+        "unstored_activities",
         "quarantined_events",
         "stg_events",
         "events_live",
@@ -180,11 +182,15 @@ def test_a_person_with_an_entry_sees_their_own_rows_through_the_guarded_mapping_
 ) -> None:
     user = os.environ["SNOWFLAKE_USER"].upper()
     builder, role = f"{PREFIX}_TRANSFORMER", f"{PREFIX}_READER"
-    installation.run(
-        builder, f"insert into customer_access select 'user', '{user}', '{CUSTOMERS[0]}'"
+    result = installation.administrator.operation(
+        "add_person", user=user, customer=CUSTOMERS[0], streaming=True
     )
+    assert result.ok, result.printed
+    assert f"CDESK_SNOWFLAKE_PIPE_ROLE={PREFIX}_PIPE_{user}" in result.printed
+    found = installation.run(f"{PREFIX}_PIPE_{user}", "show pipes like 'LANDING_PIPE_%'")
+    assert len(found) == 1, "the role of a person's pipe sees that one alone"
     installation.run(
-        builder, f"insert into customer_access select 'user', 'SOMEBODY_ELSE', '{CUSTOMERS[1]}'"
+        builder, f"insert into {ACCESS} select 'user', 'SOMEBODY_ELSE', '{CUSTOMERS[1]}'"
     )
     try:
         for secondary in (
@@ -195,10 +201,33 @@ def test_a_person_with_an_entry_sees_their_own_rows_through_the_guarded_mapping_
                 role, f"use secondary roles {secondary}", "select distinct customer from events"
             )
             assert seen == [(CUSTOMERS[0],)], secondary
-        seen = installation.run(role, "select principal from customer_access")
-        assert seen == [(user,)]
+        # the policy looks it up on their behalf; they can't so much as name it, nor put a
+        # temporary table in front of it
+        for statement in (
+            f"select principal from {ACCESS}",
+            f"create temporary table {ACCESS} as select 'user' as principal_kind, "
+            f"'{user}' as principal, '*' as customer",
+        ):
+            with pytest.raises(Exception, match=r"(?i)insufficient privileges|not authorized"):
+                installation.run(role, statement)
     finally:
-        installation.run(builder, "delete from customer_access where principal_kind = 'user'")
+        installation.run(builder, f"delete from {ACCESS} where principal_kind = 'user'")
+        installation.run(builder, "delete from added_people where principal_kind = 'user'")
+
+
+def test_a_line_for_somebody_elses_customer_is_quarantined(installation: Installation) -> None:
+    builder = f"{PREFIX}_TRANSFORMER"
+    line = lines([{**first()[0], "id": "01940000-0000-7000-8000-00000000fffe"}], "f-000001.ndjson")
+    installation.warehouse("SERVICE").land(line[:1])
+    installation.run(
+        builder, "update landing set landed_by = 'MALLORY' where source_file = 'f-000001.ndjson'"
+    )
+    result = installation.dbt("run", "--select", "_ingest_ids", "quarantined_events", "events")
+    assert result.ok, result.failures
+    found = installation.run(
+        builder, "select reason from quarantined_events where source_file = 'f-000001.ndjson'"
+    )
+    assert found == [("foreign_customer",)]
 
 
 def test_the_loader_sees_that_a_line_has_landed_and_not_what_it_says(
@@ -231,6 +260,14 @@ def test_tasks_and_retention_are_taken_as_they_are(installation: Installation) -
         for _ in range(2):
             result = installation.dbt.operation(operation)
             assert result.ok, result.printed
+    admin = replace(installation.dbt, profiles=installation.dbt.profiles.parent / "policies")
+    result = admin.operation("apply_mcp_server")
+    assert result.ok, result.printed
+    hosted = "select count(*) > 0 from table(ask_activity_counts(?, 36500))".replace(
+        "?", f"'{CUSTOMERS[0]}'"
+    )
+    assert installation.run(f"{PREFIX}_TRANSFORMER", hosted) == [(True,)]
+    assert installation.run(f"{PREFIX}_READER", hosted) == [(False,)]
     result = installation.dbt.operation("apply_streams_tasks", suspend=True)
     assert result.ok, result.printed
 

@@ -17,6 +17,8 @@ What a template declares, in `config.meta` of its YAML entry:
                               customers behind a row, `none` where rows are of the system itself;
                               left out, a row counts as one customer's (docs/safesql.md)
     listed: false             optional: cdesk asks it for itself; a model's list leaves it out
+    semantic_query: {question, sql} optional: the same over the semantic view on Snowflake
+                                    (macro apply_semantic_view)
 
 An invalid template keeps the catalog that is there: a wrong one must never replace it in part.
 """
@@ -61,6 +63,7 @@ _META: Final = frozenset(
         "family",
         "listed",
         "customers_behind_row",
+        "semantic_query",
     )
 )
 _PARAMETER: Final = {field.name: field for field in dataclasses.fields(Parameter)}

@@ -16,6 +16,8 @@ them, one row access
 - types that only DuckDB has (`json`, `uuid`) are refused as Snowflake would;
 - session parameters (`QUERY_TAG`, …) are kept by session, and every statement is written to
   `query_history` with its tag;
+- a session of a reader's or a loader's role has to put the user's other roles out of force first;
+  a statement that changes rows waits for its table's lock, and the 21st that would is refused;
 - logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks
   for it through `/cdesk/fail`.
 
@@ -58,7 +60,7 @@ NOTHING_TO_DO = re.compile(
         (grant|revoke)\s
       |
       (create|alter|drop)\s+(or\s+replace\s+)?
-        (role|warehouse|resource\s+monitor|user|procedure|network\s+policy|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
+        (role|warehouse|resource\s+monitor|user|procedure|network\s+(policy|rule)|authentication\s+policy|mcp\s+server|account|tag|task|stream|pipe|function|schema\s+\S+\s+set)\b
       | (create|alter|drop)\s+database\s+(if\s+(not\s+)?exists\s+)?\S+\s+set\b
       | create\s+or\s+replace\s+semantic\s+view\b
       | alter\s+(database|schema)\b
@@ -80,8 +82,14 @@ WRITES_LANDING = re.compile(
     r"\s*(insert\s+into|merge\s+into|delete\s+from|update|truncate\s+table)\s+([\w$\"]+\.)*landing\b",
     re.IGNORECASE,
 )
+NO_SECONDARY = re.compile(r"\s*use\s+secondary\s+roles\s+none\b", re.IGNORECASE)
+BEGINS, ENDS = (
+    re.compile(rf"\s*({words})\b", re.IGNORECASE)
+    for words in (r"begin|start\s+transaction", "commit|rollback")
+)
 SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
 NAME = r'(?P<name>[\w$."]+)'
+LOCKS = re.compile(rf"\s*(?:merge\s+into|delete\s+from|update)\s+{NAME}", re.IGNORECASE)
 POLICY = re.compile(
     rf"\s*(?P<verb>create|alter|drop)\s+(or\s+replace\s+)?(?P<kind>masking|row\s+access)\s+policy\s+(if\s+(not\s+)?exists\s+)?{NAME}",
     re.IGNORECASE,
@@ -112,7 +120,16 @@ STREAM = re.compile(
 SHOW_STREAMS = re.compile(
     r"\s*show\s+streams\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)", re.IGNORECASE
 )
-SHOW_NAMES = re.compile(r"\s*show\s+(pipes|roles)\s+like\b", re.IGNORECASE)
+SHOW_NAMES = re.compile(
+    r"\s*show\s+(?P<kind>databases|pipes|roles|warehouses|resource\s+monitors)\s+like\s+"
+    r"'(?P<begin>[^'%]*)%'",
+    re.IGNORECASE,
+)
+OBJECT = re.compile(
+    r"\s*(?P<verb>create|drop)\s+(?P<kind>role|warehouse|resource\s+monitor)\s+"
+    rf"(if\s+(not\s+)?exists\s+)?{NAME}",
+    re.IGNORECASE,
+)
 KINDS = {"text": "varchar", "string": "varchar", "character": "varchar"}
 SHOW_POLICIES = re.compile(
     r"\s*show\s+(masking|row\s+access)\s+policies\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)",
@@ -146,12 +163,18 @@ class Account:
     """(relation, column) → policy"""
     statements: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    objects: set[tuple[str, str]] = field(default_factory=set)
+    """(kind, name) of roles, warehouses and resource monitors"""
     pipes: set[str] = field(default_factory=set)
     """All of them load landing."""
     stale: set[str] = field(default_factory=set)
     """Streams that can't be read any more."""
     procedures: dict[str, procedures.Procedure] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    unlocked: threading.Condition = field(default_factory=threading.Condition)
+    locked: dict[str, Any] = field(default_factory=dict)
+    """table → the session whose transaction holds its lock"""
+    waiting: dict[str, int] = field(default_factory=dict)
 
     def attach_masking(self, relation: str, column: str, policy: str, *, force: bool) -> None:
         key = (relation, column.strip('"').upper())
@@ -182,6 +205,59 @@ def refused(
     message: str, errno: int, sqlstate: str = "42601"
 ) -> snowflake.connector.errors.ProgrammingError:
     return snowflake.connector.errors.ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate)
+
+
+def require_one_role(conn: Any) -> None:
+    """All roles of a user are in force beside the one asked for, unless a session says otherwise.
+    Snowflake lets it go on; a session that is to have a reader's or a loader's rights alone has to
+    say so first: https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles
+    """
+    role = conn.__dict__.get("cdesk_role", "")
+    if role.endswith(("_READER", "_LOADER", "_SERVICE")) and "cdesk_one_role" not in conn.__dict__:
+        raise refused(
+            f"the secondary roles of the user are in force beside {role}; first: use secondary "
+            "roles none [https://docs.snowflake.com/en/sql-reference/sql/use-secondary-roles]",
+            3001,
+            "42501",
+        )
+
+
+MOST_WAITERS = 20
+"""Of a table's lock: https://docs.snowflake.com/en/sql-reference/transactions#resource-locking"""
+
+
+def wait_for_lock(conn: Any, bare: str) -> None:
+    """A statement that changes rows takes its table's lock until its transaction ends; an insert
+    takes none. The 21st that would wait is refused.
+    """
+    if found := LOCKS.match(bare):
+        table = name_of(found["name"], conn)
+        with ACCOUNT.unlocked:
+            if ACCOUNT.waiting.get(table, 0) >= MOST_WAITERS and table in ACCOUNT.locked:
+                raise refused(
+                    "Statement aborted because the number of waiters for this lock exceeds the "
+                    f"{MOST_WAITERS} statement limit [https://docs.snowflake.com/en/sql-reference/"
+                    "transactions#resource-locking]",
+                    625,
+                    "57014",
+                )
+            ACCOUNT.waiting[table] = ACCOUNT.waiting.get(table, 0) + 1
+            try:
+                ACCOUNT.unlocked.wait_for(
+                    lambda: ACCOUNT.locked.get(table, conn) is conn, timeout=20
+                )
+            finally:
+                ACCOUNT.waiting[table] -= 1
+            if conn.__dict__.get("cdesk_begun"):
+                ACCOUNT.locked[table] = conn
+    elif ENDS.match(bare):
+        conn.__dict__["cdesk_begun"] = False
+        with ACCOUNT.unlocked:
+            for table in [t for t, holder in ACCOUNT.locked.items() if holder is conn]:
+                del ACCOUNT.locked[table]
+            ACCOUNT.unlocked.notify_all()
+    elif BEGINS.match(bare):
+        conn.__dict__["cdesk_begun"] = True
 
 
 def require_policy(name: str) -> None:
@@ -453,6 +529,7 @@ def dispatch(
         command,
         flags=re.DOTALL,
     )
+    wait_for_lock(conn, bare)
     if found := PIPE.match(bare):
         name = name_of(found["name"], conn)
         if found["verb"].lower() == "drop":
@@ -474,8 +551,18 @@ def dispatch(
         name = name_of(f"{found[2]}.{found[1]}", conn)
         is_stale = str(name in ACCOUNT.stale).lower()
         return answer(self, f"select '{found[1]}' as \"name\", '{is_stale}' as \"stale\"")
+    if found := OBJECT.match(bare):
+        one = (" ".join(found["kind"].lower().split()), found["name"].upper())
+        (ACCOUNT.objects.add if found["verb"].lower() == "create" else ACCOUNT.objects.discard)(one)
+        return nothing(self)
     if found := SHOW_NAMES.match(bare):
-        names = [name.rsplit(".", 1)[-1] for name in ACCOUNT.pipes if found[1].lower() == "pipes"]
+        kind = " ".join(found["kind"].lower().split()).removesuffix("s")
+        known = {("pipe", name.rsplit(".", 1)[-1]) for name in ACCOUNT.pipes} | ACCOUNT.objects
+        begin = found["begin"].upper()
+        if kind == "database":
+            made = "select database_name from duckdb_databases() where not internal"
+            known = {(kind, row[0].upper()) for row in conn._duck_conn.execute(made).fetchall()}
+        names = sorted(name for of, name in known if of == kind and name.startswith(begin))
         rows = ", ".join(f"('{name}')" for name in names) or "(null)"
         return answer(
             self, f'select "name" from (values {rows}) as r ("name") where "name" is not null'
@@ -485,6 +572,10 @@ def dispatch(
         return nothing(self)
     if (name := procedures.called(bare)) is not None:
         return call(self, name_of(name, conn), kwargs["binding_params"])
+    if NO_SECONDARY.match(bare):
+        conn.__dict__["cdesk_one_role"] = True
+        return nothing(self)
+    require_one_role(conn)
     if WRITES_LANDING.match(bare) and conn.__dict__.get("cdesk_role", "").endswith("_LOADER"):
         raise refused(
             "SQL access control error: Insufficient privileges to operate on table 'LANDING' "

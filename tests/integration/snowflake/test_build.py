@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.snowflake.account import ROOT, FakeAccount
+from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
+from tests.integration.snowflake.scans import unbounded
 from tests.integration.snowflake.statement_forms import (
     form_of,
     forms,
@@ -17,6 +20,15 @@ from tests.integration.snowflake.statement_forms import (
     without_form,
 )
 from tests.sqlfluff_parse import unparsable
+
+
+def views_in(statements: list[str]) -> Iterator[tuple[str, str]]:
+    """The name and the query of each view that was made, in the order of the statements."""
+    for sql in statements:
+        bare = re.sub(r"/\*.*?\*/", "", sql, flags=re.DOTALL)
+        if found := re.match(r"\s*create or replace view \S*\.(\w+)\s", bare, re.IGNORECASE):
+            _, _, query = bare.partition("as (")
+            yield found[1].lower(), query[: query.rindex(")")]
 
 
 def _without(found: re.Match[str]) -> str:
@@ -85,28 +97,56 @@ def test_sql_events_carry_what_the_warehouse_says_of_their_query(
     assert all(row[2] >= 3000 and row[3] > 0 and row[1] >= 0 for row in completed)
 
 
-@pytest.mark.usefixtures("built")
-def test_no_live_question_reads_all_of_landing(account: FakeAccount) -> None:
-    """A predicate with a subquery skips no partition; a literal does:
-    https://docs.snowflake.com/en/user-guide/tables-clustering-micropartitions#query-pruning
-    """
-    views = [
-        s["sql"]
-        for s in account.statements()
-        if re.search(r"create or replace view \S*events_live\b", s["sql"])
+READS_HISTORY = {"imported_records"}
+"""Asked once, after an import's index was lost, about all that ever landed."""
+
+
+def test_no_live_question_reads_all_of_landing(account: FakeAccount, compiled: Dbt) -> None:
+    """By the newest build's literal, in each view and template as it was compiled."""
+    made = list(views_in([s["sql"] for s in account.statements()]))
+    bounds = [
+        re.findall(r"landed_at >=\s*cast\('([\d :.-]+)' as timestamp\)", sql)
+        for name, sql in made
+        if name == "events_live"
     ]
-    assert len(views) >= 2
-    bound = re.compile(r"landing\.landed_at >=\s*cast\('([\d :.-]+)' as timestamp\)")
-    bounds = [found[1] for sql in views if (found := bound.search(sql))]
-    assert len(bounds) == len(views), views
+    assert len(bounds) >= 2
     assert bounds[0] < bounds[-1]  # renewed by a build
-    reads_landing = {
-        template.stem
-        for template in (ROOT / "analyses" / "safesql").glob("*.sql")
-        if "source('cdesk', 'landing')" in template.read_text(encoding="utf-8")
+    views = dict(made)
+    assert {"events_live", "unstored_activities", "stg_events"} <= views.keys()
+    nodes = json.loads(compiled.manifest().read_text(encoding="utf-8"))["nodes"].values()
+    templates = {
+        node["name"]: re.sub(r"\?/\*\w+\*/", "?", node["compiled_code"])
+        for node in nodes
+        if node["resource_type"] == "analysis"
     }
-    # which a catalogue can give no literal: its text stands longer than a build
-    assert reads_landing == {"data_fingerprint"}
+    assert len(templates) > 40
+    live = [name for name, sql in templates.items() if "events_live" in sql]
+    assert "data_fingerprint" not in live
+    assert len(live) > 5
+    found = {
+        name: paths
+        for name, sql in templates.items()
+        if (paths := unbounded(sql, "landing", "landed_at", views))
+    }
+    assert found.keys() == READS_HISTORY, found
+
+
+@pytest.mark.parametrize(
+    ("where", "is_whole"),
+    [
+        ("l.landed_at >= cast('2026-01-01 00:00:00' as timestamp)", False),
+        ("l.landed_at >= (select max(e._landed_at) from events as e)", True),
+        ("l.landed_at >= cast('2026-01-01 00:00:00' as timestamp) or l.kind = 'x'", True),
+        ("l.kind = 'event'", True),
+    ],
+)
+def test_a_bound_by_a_subquery_is_a_scan_of_everything(where: str, is_whole: bool) -> None:
+    views = {"lines": "select * from (select * from a.b.landing) as l where " + where}
+    paths = unbounded(
+        "with x as (select * from lines) select * from x", "landing", "landed_at", views
+    )
+    assert bool(paths) == is_whole
+    assert set(paths) <= {"lines > landing"}
 
 
 @pytest.mark.usefixtures("built")

@@ -5,7 +5,11 @@ sqlfluff's snowflake dialect.
 from __future__ import annotations
 
 import re
+import types
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,12 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "apply_retention": {},
     "apply_streams_tasks": {},
     "apply_semantic_view": {},
+    "apply_mcp_server": {"templates": ["activity_counts", "insights"]},
+    "add_service": {
+        "user": "CDESK_SERVICE_USER",
+        "addresses": ["203.0.113.0/24"],
+        "workload_identity": "type = aws arn = 'arn:aws:iam::123456789012:role/cdesk'",
+    },
     "erase": {"customer": "ada@example.com"},
     "forget_histories": {"customer": "ada@example.com"},
     "teardown": {"drop_data": True},
@@ -39,7 +49,7 @@ SCHEMA = "CLAUDE_LOGS.ACTIVITIES"
 def without_module(sql: str) -> str:
     """The statements without the module of patterns, which has a file and tests of its own."""
     return re.sub(
-        r"(as \$\$\n).*?(\n\ndef redact\(value\))",
+        r"(as \$\$\n).*?(\n\n(?:def redact\(value\)|class Digits\(float\)))",
         r"\1# cdesk/contract/redaction\2",
         sql,
         flags=re.DOTALL,
@@ -100,7 +110,8 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
     state = account.state()
     connection = account.connect()
     columns = connection.cursor().execute(
-        "select table_name, column_name from information_schema.columns where table_schema = 'ACTIVITIES'"
+        "select table_name, column_name from information_schema.columns "
+        "where table_schema in ('ACTIVITIES', 'ACTIVITIES_ACCESS')"
     )
     by_table: dict[str, set[str]] = {}
     for table, column in columns.fetchall():
@@ -116,7 +127,8 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
         "TEMPLATE_VERSIONS",
     }
     for table, names in by_table.items():
-        policy, column = state["row_access"].get(f"{SCHEMA}.{table}", (None, None))
+        schema = f"{SCHEMA}_ACCESS" if table == "CUSTOMER_ACCESS" else SCHEMA
+        policy, column = state["row_access"].get(f"{schema}.{table}", (None, None))
         if table in ("CUSTOMER_ACCESS", "LANDING"):
             assert (
                 policy == f"{SCHEMA}.{'ACCESS' if table == 'CUSTOMER_ACCESS' else 'LANDING'}_ROWS"
@@ -233,9 +245,143 @@ def test_a_full_refresh_outside_development_is_refused(built: Dbt) -> None:
     assert "cdesk__allow_full_refresh" in " ".join(result.failures)
 
 
+def test_what_the_policies_look_up_stands_where_no_reader_can_put_a_table_before_it(
+    built: Dbt,
+) -> None:
+    """A temporary table needs USAGE alone:
+    https://docs.snowflake.com/en/sql-reference/sql/create-table#access-control-requirements
+    """
+    looked_up = {
+        name.rpartition(".")[0]
+        for policy in ("customer_rows", "access_rows", "landing_rows", "internal_rows")
+        for name in re.findall(r"(?:from|join)\s+([\w.]+)", body_of(policy))
+    }
+    assert looked_up == {f"{SCHEMA}_ACCESS"}
+    reach: dict[str, set[str]] = {}
+    for _, on, role in granted():
+        reach.setdefault(on.removeprefix("schema "), set()).add(role)
+    assert reach[f"{SCHEMA}_ACCESS"] == {"CDESK_TRANSFORMER", "CDESK_ADMIN"}
+    on_tables = {grant[2] for grant in granted() if f"{SCHEMA}_ACCESS." in grant[1]}
+    assert on_tables <= {"CDESK_TRANSFORMER", "CDESK_ADMIN"}
+    assert built.operation("apply_row_access").ok
+
+
+def test_entries_of_an_earlier_version_are_taken_over_before_their_table_goes(
+    account: FakeAccount, built: Dbt
+) -> None:
+    connection = account.connect()
+    cursor = connection.cursor()
+    kept = cursor.execute(f"select * from {SCHEMA}_ACCESS.customer_access").fetchall()
+    cursor.execute(f"delete from {SCHEMA}_ACCESS.customer_access")
+    cursor.execute(
+        "create table customer_access (principal_kind varchar, principal varchar, customer varchar)"
+    )
+    cursor.execute("insert into customer_access values ('user', 'OLD', 'old@example.com')")
+    assert built.operation("setup_snowflake").ok
+    moved = cursor.execute(f"select principal from {SCHEMA}_ACCESS.customer_access").fetchall()
+    assert moved == [("OLD",)]
+    assert built.operation("apply_row_access").ok
+    tables = cursor.execute(
+        "select table_schema from information_schema.tables where table_name = 'CUSTOMER_ACCESS'"
+    ).fetchall()
+    assert tables == [("ACTIVITIES_ACCESS",)]
+    cursor.execute(f"delete from {SCHEMA}_ACCESS.customer_access")
+    for entry in kept:
+        cursor.execute(f"insert into {SCHEMA}_ACCESS.customer_access values (?, ?, ?)", entry)
+    connection.close()
+
+
+OWN_NAMES = {
+    "reader": "CLAUDE_DESKTOP_ROLE",
+    "query_warehouse": "COMPUTE_WH",
+    "daily_monitor": "finance_daily",
+}
+
+
+def test_roles_warehouses_and_monitors_may_have_the_accounts_own_names(dbt: Dbt) -> None:
+    own = replace(dbt, variables={**dbt.variables, "cdesk__snowflake_names": OWN_NAMES})
+    printed = "\n".join(
+        own.operation(operation, dry_run=True, **arguments).printed
+        for operation, arguments in OPERATIONS.items()
+        if operation in ("setup_snowflake", "apply_row_access", "apply_resource_monitors")
+    )
+    assert not re.search(r"\bCDESK_(READER|WH|DAILY)\b", printed)
+    for name in OWN_NAMES.values():
+        assert name.upper() in printed
+    # what others use as well keeps its size, its timeouts and its life
+    assert "alter warehouse COMPUTE_WH set auto_suspend" not in printed
+    assert "alter warehouse CDESK_BUILD_WH set auto_suspend" in printed
+    dropped = own.operation("teardown", dry_run=True, drop_data=True).printed
+    assert not [name for name in OWN_NAMES.values() if name.upper() in dropped]
+    assert "drop role if exists CDESK_LOADER" in dropped
+    for wrong, says in (
+        ({"reeder": "A"}, "reeder; allowed: query_warehouse"),
+        ({"reader": "a; drop"}, "reader is a; drop; allowed: a name"),
+    ):
+        result = replace(
+            dbt, variables={**dbt.variables, "cdesk__snowflake_names": wrong}
+        ).operation("setup_snowflake", dry_run=True)
+        assert not result.ok
+        assert says in result.printed
+    one = {"query_warehouse": "COMPUTE_WH", "build_warehouse": "COMPUTE_WH"}
+    result = replace(dbt, variables={**dbt.variables, "cdesk__snowflake_names": one}).operation(
+        "apply_resource_monitors", dry_run=True
+    )
+    assert "a warehouse has one monitor" in result.printed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"z":1,"a":{"y":[1.10,12345678901234567890123456789012345678901234567890,1e400],"b":"ß \\" /"}}',
+        '{"z":0.1,"token":"%s","a":[true,null,-0.0,1E5]}' % ("ghp_" + "a1B2" * 9),
+        "no json at all",
+        "null",
+    ],
+)
+def test_masked_text_keeps_its_order_and_its_digits(text: str) -> None:
+    """The very Python of the function behind `mask_json_text`."""
+    body = body_of("mask_json_text", "apply_masking")
+    assert "redact_json_text(value)" in body
+    masked = redact_json_text()(text)
+    if "ghp_" in text:
+        assert masked == '{"z":0.1,"token":"[secret:github_token]","a":[true,null,-0.0,1E5]}'
+    elif text.startswith("no"):
+        assert masked == '"[unreadable]"'
+    else:
+        assert masked == text
+
+
+@cache
+def redact_json_text() -> Callable[[str], str]:
+    """What `handler` names, made of the statement's text as Snowflake makes it."""
+    printed = (SNAPSHOTS / "apply_masking.sql").read_text(encoding="utf-8")
+    own = printed.split("redact_json_text(text varchar)", 1)[1].split("$$")[1]
+    module = types.ModuleType("redact_json_text")
+    source = own.replace(
+        "# cdesk/contract/redaction\n",
+        "import json\nfrom cdesk.contract.redaction.document import redact_value\n",
+    )
+    exec(source, module.__dict__)  # as Snowflake does
+    return module.redact_json  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("operation", "arguments", "problem"),
     [
+        ("apply_mcp_server", {"templates": ["no_such"]}, "templates names no_such; allowed: "),
+        ("add_service", {"user": "x; y", "addresses": ["203.0.113.1"]}, "user is x; y; allowed"),
+        (
+            "add_service",
+            {"user": "X", "addresses": ["anywhere"]},
+            "addresses has anywhere; allowed",
+        ),
+        ("add_service", {"user": "X", "addresses": []}, "addresses has none; allowed"),
+        (
+            "add_service",
+            {"user": "X", "addresses": ["203.0.113.1"], "workload_identity": "type = aws) --"},
+            "workload_identity is type = aws) --; allowed",
+        ),
         (
             "apply_retention",
             {"events_days": 179},
@@ -246,6 +392,7 @@ def test_a_full_refresh_outside_development_is_refused(built: Dbt) -> None:
             {"artifacts_days": 30},
             "artifacts_days is 30; allowed: a whole number of at least 90",
         ),
+        ("apply_retention", {"clones": ["x; y"]}, "clones has x; y; allowed: names of schemas"),
         ("apply_resource_monitors", {"daily_credits": 0}, "daily credits are 0; allowed"),
         ("apply_streams_tasks", {"every_seconds": 1}, "every_seconds is 1; allowed"),
         ("erase", {}, "customer is None; allowed: 1 to 255 characters"),
@@ -310,6 +457,18 @@ def test_a_stale_stream_is_made_anew_and_a_sound_one_kept(account: FakeAccount, 
     with account.failing({"on": "stale", "name": f"{SCHEMA}.LANDING_STREAM"}):
         assert any("create or replace stream" in sql for sql in made())
     assert [sql for sql in made() if "or replace stream" in sql] == []
+
+
+def test_what_goes_goes_from_clones_as_well(dbt: Dbt) -> None:
+    """A clone that is gone keeps the rest of the task from nothing."""
+    printed = dbt.operation("apply_retention", dry_run=True, clones=["activities_before"])
+    task = next(s for s in printed.statements if s.startswith("create or replace task"))
+    own, _, theirs = task.partition("\n    begin\n")
+    assert "ACTIVITIES_BEFORE" not in own
+    assert (
+        own.count("delete from") == theirs.count("delete from CLAUDE_LOGS.ACTIVITIES_BEFORE.") == 8
+    )
+    assert "exception\n        when other then null;" in theirs
 
 
 def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> None:
@@ -506,7 +665,7 @@ def test_a_session_sees_the_customers_that_it_has_an_entry_for(
         access_rows = access_rows.replace(argument, column)
     entries = f"(select * from (values {ENTRIES}) as e (principal_kind, principal, customer) where {access_rows})"
     customer_rows = in_session(body_of("customer_rows"), role, **session)
-    customer_rows = customer_rows.replace(f"{SCHEMA}.customer_access", entries)
+    customer_rows = customer_rows.replace(f"{SCHEMA}_ACCESS.customer_access", entries)
     connection = account.connect(database="POLICIES")
     found = connection.cursor().execute(
         f"select row_customer from (values ('ada@example.com'), ('bob@example.com'), (null)) as r (row_customer) where {customer_rows}"
@@ -605,7 +764,11 @@ def test_the_documentation_lists_every_privilege_and_operation() -> None:
                 for on in re.findall("`([^`]+)`", cells[2])
                 for role in roles
             }
-    objects = {"database CLAUDE_LOGS": "database", f"schema {SCHEMA}": "schema"}
+    objects = {
+        "database CLAUDE_LOGS": "database",
+        f"schema {SCHEMA}": "schema",
+        f"schema {SCHEMA}_ACCESS": "access schema",
+    }
     wanted = set()
     for privilege, on, role in granted():
         name = objects.get(on, on.replace(f" in schema {SCHEMA}", ""))
@@ -614,9 +777,9 @@ def test_the_documentation_lists_every_privilege_and_operation() -> None:
         wanted.add(
             (
                 privilege,
-                re.sub(rf"^(table|pipe|warehouse|procedure) |{SCHEMA}\.", "", name).replace(
-                    f"{SCHEMA}.", ""
-                ),
+                re.sub(
+                    rf"^(table|pipe|warehouse|procedure) |{SCHEMA}(_ACCESS)?\.", "", name
+                ).replace(f"{SCHEMA}.", ""),
                 role,
             )
         )

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.snowflake.account import ROOT
+from cdesk.warehouse.snowflake.login import Login
+from tests.integration.snowflake.account import ROOT, FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.statement_forms import without_form
-from tests.live.run import DATABASE, PREFIX, dry_run, page
+from tests.live.run import DATABASE, PREFIX, dry_run, page, run
 
 
 def test_the_command_is_one_that_a_shell_runs() -> None:
@@ -77,3 +78,52 @@ def test_the_report_says_of_each_test_how_it_went(tmp_path: Path) -> None:
     assert "| it is masked | failure |" in text
     assert "| a key | skipped |" in text
     assert "Left behind: roles: CDESK_LIVE_ADMIN" in text
+
+
+SUITE = """
+import signal, sys, time
+def written(outcome):
+    with open(sys.argv[-1].removeprefix("--junitxml="), "w") as file:
+        file.write(f"<testsuites><testsuite><testcase name='test_it_lands'>{outcome}"
+                   "</testcase></testsuite></testsuites>")
+if sys.argv[1] == "hangs":
+    def torn_down(*_):
+        written("<error/>")
+        sys.exit(2)
+    signal.signal(signal.SIGINT, torn_down)
+    time.sleep(60)
+written("")
+"""
+"""In place of the tests that need an account: what pytest writes, at its end or when it is told to
+end."""
+
+
+def test_a_run_reports_how_it_went_and_what_it_left_behind(
+    account: FakeAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in account.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_PATH", "")
+    report = tmp_path / "report.md"
+    assert run(report) == 2  # it says what to set, and makes nothing
+    monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_PATH", str(tmp_path / "key.p8"))
+    monkeypatch.setattr(
+        "tests.live.run.Login", lambda environ: Login({**environ, "SNOWFLAKE_PRIVATE_KEY_PATH": ""})
+    )
+    with account.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("create role if not exists cdesk_live_reader")
+        cursor.execute(
+            "create warehouse if not exists cdesk_live_wh with warehouse_size = 'XSMALL'"
+        )
+        cursor.execute("create role if not exists somebody_elses")
+        assert run(report, suite=("-c", SUITE, "ends")) == 0
+        text = report.read_text(encoding="utf-8")
+        assert "| it lands | passed |" in text
+        assert "Left behind: roles: CDESK_LIVE_READER, warehouses: CDESK_LIVE_WH." in text
+        cursor.execute("drop role if exists cdesk_live_reader")
+        cursor.execute("drop warehouse if exists cdesk_live_wh")
+        cursor.execute("drop role somebody_elses")
+    assert run(report, suite=("-c", SUITE, "hangs"), seconds=0.5) == 2
+    text = report.read_text(encoding="utf-8")
+    assert "| it lands | error |" in text
+    assert "Left behind: nothing." in text

@@ -71,11 +71,11 @@ def rows(columns: list[str], found: list[tuple[Any, ...]]) -> list[dict[str, Any
 
 def test_every_model_holds_the_same_rows(account: FakeAccount, both_built: Dbt) -> None:
     manifest = json.loads(both_built.manifest().read_text(encoding="utf-8"))
-    models = [
-        node["alias"]
+    models = {
+        node["alias"]: node["schema"]
         for node in manifest["nodes"].values()
         if node["resource_type"] in ("model", "seed")
-    ]
+    }
     assert len(models) > 15
     filled = 0
     connection = account.connect()
@@ -83,8 +83,8 @@ def test_every_model_holds_the_same_rows(account: FakeAccount, both_built: Dbt) 
         duckdb.connect(both_built.work / "warehouse.duckdb", read_only=True) as local,
         connection.cursor() as cursor,
     ):
-        for model in models:
-            cursor.execute(f"select * from {model}")
+        for model, schema in models.items():
+            cursor.execute(f"select * from {schema}.{model}")
             theirs = rows([column[0] for column in cursor.description], cursor.fetchall())
             ours = local.execute(f"select * from activities.{model}")
             assert theirs == rows([column[0] for column in ours.description], ours.fetchall()), (

@@ -8,9 +8,9 @@ insert into CLAUDE_LOGS.ACTIVITIES.added_people (principal_kind, principal, cust
 select entry.* from (select 'user' as principal_kind, 'ADA' as principal, 'ada@example.com' as customer) as entry
 where not exists (select 1 from CLAUDE_LOGS.ACTIVITIES.added_people as known where known.principal_kind = entry.principal_kind and known.principal = entry.principal and known.customer = entry.customer);
 
-insert into CLAUDE_LOGS.ACTIVITIES.customer_access (principal_kind, principal, customer)
+insert into CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access (principal_kind, principal, customer)
 select entry.* from (select 'user' as principal_kind, 'ADA' as principal, 'ada@example.com' as customer) as entry
-where not exists (select 1 from CLAUDE_LOGS.ACTIVITIES.customer_access as known where known.principal_kind = entry.principal_kind and known.principal = entry.principal and known.customer = entry.customer);
+where not exists (select 1 from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as known where known.principal_kind = entry.principal_kind and known.principal = entry.principal and known.customer = entry.customer);
 
 use role CDESK_ADMIN;
 

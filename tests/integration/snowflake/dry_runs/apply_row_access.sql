@@ -5,7 +5,7 @@ case
             then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
         else exists (
             select 1
-            from CLAUDE_LOGS.ACTIVITIES.customer_access as access
+            from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
             where
                 (access.customer = row_customer or access.customer = '*')
                 and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
@@ -19,7 +19,7 @@ case
             then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
         else exists (
             select 1
-            from CLAUDE_LOGS.ACTIVITIES.customer_access as access
+            from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
             where
                 (access.customer = row_customer or access.customer = '*')
                 and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
@@ -54,7 +54,7 @@ grant apply on row access policy CLAUDE_LOGS.ACTIVITIES.access_rows to role CDES
 
 alter table CLAUDE_LOGS.ACTIVITIES.landing add row access policy CLAUDE_LOGS.ACTIVITIES.landing_rows on (id);
 
-alter table CLAUDE_LOGS.ACTIVITIES.customer_access add row access policy CLAUDE_LOGS.ACTIVITIES.access_rows on (principal_kind, principal);
+alter table CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access add row access policy CLAUDE_LOGS.ACTIVITIES.access_rows on (principal_kind, principal);
 
 alter table CLAUDE_LOGS.ACTIVITIES.added_people add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (principal_kind);
 
@@ -86,6 +86,8 @@ alter table CLAUDE_LOGS.ACTIVITIES._ingest_ids add row access policy CLAUDE_LOGS
 
 alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
+alter view CLAUDE_LOGS.ACTIVITIES.unstored_activities add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
 alter table CLAUDE_LOGS.ACTIVITIES.events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
 alter view CLAUDE_LOGS.ACTIVITIES.customer_stream add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
@@ -102,5 +104,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts add row access policy CLAUDE_LOGS.A
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_row_access';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '1189acbbd19b1c3be73a52a818d4293f', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '40429f27e5e9b0471d6a5e020a9c0d59', sysdate();
 

@@ -15,11 +15,12 @@ create or replace semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity
         model_calls.customer as customer comment = 'Who did it: the identity that the server knows the caller by, never an argument of a call.',
         model_calls.ts as ts comment = 'When it happened: UTC, without zone, microseconds.',
         model_calls.session_id as session_id comment = 'The Claude Desktop session, or null.',
-        insights.subject as subject comment = 'What the insight is about.',
-        insights.metric as metric comment = 'Which property of the subject.',
+        insights.subject as case when not is_forgotten then subject end comment = 'What the insight is about.',
+        insights.metric as case when not is_forgotten then metric end comment = 'Which property of the subject.',
         insights.customer as customer comment = 'Who did it: the identity that the server knows the caller by, never an argument of a call.',
-        insights.ts as ts comment = 'When it happened: UTC, without zone, microseconds.',
-        insights.verified as verified comment = 'Whether `provenance_query_hash` is a query that succeeded for this customer and one of its evidence columns holds the value. Numbers without a fraction, text (as it was shown) and booleans are equal; two numbers with a fraction within 1e-9 of the larger.'
+        insights.ts as case when not is_forgotten then ts end comment = 'When it happened: UTC, without zone, microseconds.',
+        insights.verified as case when not is_forgotten then verified end comment = 'Whether `provenance_query_hash` is a query that succeeded for this customer and one of its evidence columns holds the value. Numbers without a fraction, text (as it was shown) and booleans are equal; two numbers with a fraction within 1e-9 of the larger.',
+        insights.is_current as is_current comment = 'Whether it is the one to go by for its customer, subject and metric; the latest verified one by (recorded_at, insight_id), or the latest where none is verified.'
     )
     metrics (
         activities.activity_count as count(_activity_id) comment = 'How many activities.',
@@ -28,22 +29,22 @@ create or replace semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity
         model_calls.input_token_count as sum(input_tokens) comment = 'Tokens that went in.',
         model_calls.output_token_count as sum(output_tokens) comment = 'Tokens that came out.',
         model_calls.average_latency_ms as avg(latency_ms) comment = 'Milliseconds to an answer, on average.',
-        insights.insight_count as count(insight_id) comment = 'How many insights.',
-        insights.verified_count as count_if(verified) comment = 'How many of them a query of this system proves.'
+        insights.insight_count as count_if(not is_forgotten) comment = 'How many insights.',
+        insights.verified_count as count_if(verified and not is_forgotten) comment = 'How many of them a query of this system proves.'
     )
     comment = 'What people do with Claude, what it costs, and what was learned'
     ai_verified_queries (
-        activities_by_kind as (
+        activity_counts as (
             question 'Which activities happen most often?'
-            sql 'select activity, count(_activity_id) as activity_count from activities group by activity order by activity_count desc limit 10'
+            sql 'select activity, count(_activity_id) as activity_count from activities group by activity order by activity_count desc, activity'
         ),
-        tokens_by_model as (
-            question 'How many tokens does each model use?'
-            sql 'select model, sum(input_tokens) as tokens_in, sum(output_tokens) as tokens_out from model_calls group by model order by tokens_out desc'
+        insights as (
+            question 'What do we know of each subject, and what of it is proven?'
+            sql 'select subject, metric, ts, verified from insights where is_current order by verified desc, ts desc'
         ),
-        verified_insights as (
-            question 'What do we know for sure?'
-            sql 'select subject, metric, ts from insights where verified order by ts desc limit 10'
+        llm_usage as (
+            question 'How many tokens does each model use a day?'
+            sql 'select date_trunc(''day'', ts) as period_start, coalesce(model, ''unknown'') as model, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens from model_calls group by 1, 2 order by period_start desc, model'
         )
     );
 

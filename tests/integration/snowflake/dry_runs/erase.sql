@@ -26,7 +26,7 @@ delete from CLAUDE_LOGS.ACTIVITIES._ingest_ids where kind = 'query_run' and id i
 
 delete from CLAUDE_LOGS.ACTIVITIES._ingest_ids where kind = 'artifact' and id in (select theirs.artifact_id from CLAUDE_LOGS.ACTIVITIES.artifacts as theirs where theirs.customer = (select erasing.customer from erasing));
 
-delete from CLAUDE_LOGS.ACTIVITIES.customer_access where customer = (select erasing.customer from erasing);
+delete from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access where customer = (select erasing.customer from erasing);
 
 delete from CLAUDE_LOGS.ACTIVITIES.added_people where customer = (select erasing.customer from erasing);
 

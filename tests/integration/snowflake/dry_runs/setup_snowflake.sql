@@ -24,6 +24,8 @@ create schema if not exists CLAUDE_LOGS.ACTIVITIES with managed access;
 
 alter schema CLAUDE_LOGS.ACTIVITIES enable managed access;
 
+create schema if not exists CLAUDE_LOGS.ACTIVITIES_ACCESS with managed access;
+
 create warehouse if not exists CDESK_WH with warehouse_size = 'XSMALL' initially_suspended = true;
 
 alter warehouse CDESK_WH set auto_suspend = 60, auto_resume = true, statement_timeout_in_seconds = 30, statement_queued_timeout_in_seconds = 30;
@@ -47,7 +49,7 @@ create table if not exists CLAUDE_LOGS.ACTIVITIES.landing (
 
 alter table CLAUDE_LOGS.ACTIVITIES.landing add column if not exists landed_by varchar;
 
-create table if not exists CLAUDE_LOGS.ACTIVITIES.customer_access (principal_kind varchar, principal varchar, customer varchar);
+create table if not exists CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access (principal_kind varchar, principal varchar, customer varchar);
 
 create table if not exists CLAUDE_LOGS.ACTIVITIES.applied_setup (step varchar, fingerprint varchar, applied_at timestamp_ntz);
 
@@ -57,7 +59,7 @@ create table if not exists CLAUDE_LOGS.ACTIVITIES.added_people (principal_kind v
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_TRANSFORMER copy current grants;
 
-grant ownership on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_TRANSFORMER copy current grants;
+grant ownership on table CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access to role CDESK_TRANSFORMER copy current grants;
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.added_people to role CDESK_TRANSFORMER copy current grants;
 
@@ -80,6 +82,10 @@ grant usage on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 grant usage on database CLAUDE_LOGS to role CDESK_READER;
 
 grant usage on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_READER;
+
+grant usage on schema CLAUDE_LOGS.ACTIVITIES_ACCESS to role CDESK_TRANSFORMER;
+
+grant ownership on schema CLAUDE_LOGS.ACTIVITIES_ACCESS to role CDESK_ADMIN copy current grants;
 
 grant usage on warehouse CDESK_WH to role CDESK_LOADER;
 
@@ -104,8 +110,6 @@ grant select on future tables in schema CLAUDE_LOGS.ACTIVITIES to role CDESK_REA
 grant select on future views in schema CLAUDE_LOGS.ACTIVITIES to role CDESK_READER;
 
 grant select on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_READER;
-
-grant select on table CLAUDE_LOGS.ACTIVITIES.customer_access to role CDESK_READER;
 
 grant create stream, create task, create dbt project on schema CLAUDE_LOGS.ACTIVITIES to role CDESK_TRANSFORMER;
 
@@ -194,5 +198,5 @@ grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'setup_snowflake';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '0acf78dbcf483c6d60037e446e1f5c74', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '4131269658893d91a4821b78732d7e91', sysdate();
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import orjson
@@ -50,8 +52,15 @@ from cdesk_app.worker.loop import Loop
 from cdesk_app.worker.pipeline import Pipeline
 from cdesk_app.worker.presentation import PlainPresenter
 from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
-from cdesk_app.worker.tasks import POLL_SECONDS
+from cdesk_app.worker.tasks import (
+    CATALOG_SECONDS,
+    POLL_SECONDS,
+    QUIET_SECONDS,
+    AskingElsewhere,
+    PipelineTasks,
+)
 from cdesk_app.worker.version import release, running_version
+from mcp_shim.context import LATE_SECONDS
 from uploader.uploader import Uploader
 
 NOON = 1_769_860_800_000_000_000
@@ -818,3 +827,38 @@ def test_a_catalog_edited_together_with_its_seal_lasts_no_longer_than_a_day(buil
     built.spend(60)
     assert built.dbt.calls.count("compile") == 1
     assert orjson.loads(built.home.catalog.read_bytes())["dialect"] == "duckdb"
+
+
+def test_a_desktop_that_builds_elsewhere_asks_often_only_after_a_landing() -> None:
+    asking = AskingElsewhere()
+    pauses = []
+    for _ in range(8):
+        asking.asked()
+        pauses.append(asking.seconds)
+    assert (
+        pauses[:5]
+        == [CATALOG_SECONDS] + [CATALOG_SECONDS * 2**n for n in (1, 2)] + [QUIET_SECONDS] * 2
+    )
+    assert pauses[-1] == QUIET_SECONDS
+    asking.landed()
+    assert asking.seconds == CATALOG_SECONDS
+    assert CATALOG_SECONDS < LATE_SECONDS  # what landed shows before the context is called stale
+
+
+@pytest.mark.parametrize(("landed", "seconds"), [(3, CATALOG_SECONDS), (0, QUIET_SECONDS)])
+def test_a_landing_is_what_makes_it_ask_again(landed: int, seconds: float) -> None:
+    report = SimpleNamespace(landed=landed, blocked=None)
+    pipeline: Any = SimpleNamespace(
+        drain=lambda: report,
+        backlog=SimpleNamespace(waiting=lambda: []),
+        builds=False,
+        refresh_due=False,
+        export=lambda: None,
+        home=SimpleNamespace(catalog=SimpleNamespace(exists=lambda: False)),
+    )
+    tasks = PipelineTasks(pipeline, others_live=lambda: True)
+    for _ in range(9):
+        tasks.catalog()
+    assert pipeline.refresh_due
+    tasks.drain()
+    assert tasks.catalog_due(0.0) == seconds
