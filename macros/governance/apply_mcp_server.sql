@@ -86,7 +86,9 @@
             json=one.type if one.type in ('integer', 'number', 'boolean') else 'string'
         ) -%}
         {%- if one.type.startswith('list[') -%}
-            {%- do parameter.update({'description': one.description ~ ' A JSON array, as text.'}) -%}
+            {%- do parameter.update(
+                {'description': one.description ~ ' A JSON array, as text.'}
+            ) -%}
         {%- endif -%}
         {%- do (needed if one.get('required', true) else optional).append(parameter) -%}
     {%- endfor -%}

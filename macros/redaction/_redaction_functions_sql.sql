@@ -59,8 +59,7 @@ def number(text):
 
 def written(value):
     if isinstance(value, dict):
-        parts = (json.dumps(key, ensure_ascii=False) + ":" + written(one) for key, one in value.items())
-        return "{" + ",".join(parts) + "}"
+        return "{" + ",".join(written(key) + ":" + written(value[key]) for key in value) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(written, value)) + "]"
     if isinstance(value, Digits):

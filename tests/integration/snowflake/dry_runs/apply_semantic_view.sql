@@ -11,6 +11,7 @@ create or replace semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity
         activities.activity_occurrence as activity_occurrence comment = 'How many times the customer had done this activity, this time included, by (ts, _activity_id).',
         activities._session_id as _session_id comment = 'The Claude Desktop session, or null.',
         activities._source_system as _source_system comment = 'What the record came from: `claude_desktop`.',
+        model_calls.activity as activity comment = 'What happened: a name as `cdesk.user_asked`. `activity_vocabulary` lists those that the system itself uses.',
         model_calls.model as model comment = 'Which model.',
         model_calls.customer as customer comment = 'Who did it: the identity that the server knows the caller by, never an argument of a call.',
         model_calls.ts as ts comment = 'When it happened: UTC, without zone, microseconds.',
@@ -44,7 +45,7 @@ create or replace semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity
         ),
         llm_usage as (
             question 'How many tokens does each model use a day?'
-            sql 'select date_trunc(''day'', ts) as period_start, coalesce(model, ''unknown'') as model, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens from model_calls group by 1, 2 order by period_start desc, model'
+            sql 'select date_trunc(''day'', ts) as period_start, coalesce(model, ''unknown'') as model, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens from model_calls where activity in (''cdesk.claude_responded'', ''cdesk.llm_called'') group by 1, 2 order by period_start desc, model'
         )
     );
 
