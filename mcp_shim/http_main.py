@@ -25,6 +25,7 @@ from cdesk.core.features import HTTP
 from cdesk.core.home import StateDirectory
 from cdesk.core.log import set_up_logging
 from cdesk.state.access import AccessStore
+from cdesk.state.http_service import registered
 from mcp_shim.transports.http_connection import GuardedConnection
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def main(
     set_up_logging(None, settings.environ, credentials=redact_value, only_ours=True)
     require_authentication(settings, home)
     listener = listen(http.host, http.port)
-    facts = {"url": _url_of(listener), "workers": http.workers}
+    url = _url_of(listener)
+    facts = {"url": url, "workers": http.workers}
     logger.info("listening", extra={"facts": facts})
     config = uvicorn.Config(
         functools.partial(create, settings),
@@ -90,7 +92,7 @@ def main(
         backlog=BACKLOG,
         h11_max_incomplete_event_size=16 * 1024,
     )
-    with closing(listener):
+    with closing(listener), registered(home, url, http):
         if http.workers > 1:
             Multiprocess(config, [listener]).run()
             return 0

@@ -39,6 +39,15 @@ class StateDirectory:
         return self.root / "access.db"
 
     @property
+    def http_json(self) -> Path:
+        """Where the running HTTP service listens (cdesk/state/http_service.py)."""
+        return self.root / "http.json"
+
+    @property
+    def http_lock(self) -> Path:
+        return self.root / "http.lock"
+
+    @property
     def context_db(self) -> Path:
         return self.root / "context.db"
 

@@ -23,6 +23,7 @@ from cdesk.queue.depth import Delivered, DepthCounter, read_delivered
 from cdesk.queue.files import QueueFile, list_queue
 from cdesk.state.database import open_state
 from cdesk.state.facts import KillSwitch, read_status
+from cdesk.state.http_service import HttpService, look_at_service
 from cdesk.state.kill_switch import read_switch
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
@@ -112,6 +113,7 @@ class Overview:
     spent: Spent
     pressure: Pressure
     features: list[FeatureState]
+    http: HttpService
 
 
 def gather(settings: Settings, home: StateDirectory) -> Overview:
@@ -149,6 +151,7 @@ def gather(settings: Settings, home: StateDirectory) -> Overview:
                     )
                     for one in FEATURES
                 ],
+                http=look_at_service(home),
             )
     except sqlite3.Error as error:
         raise StateDirectoryError(

@@ -236,6 +236,11 @@ class AccessStore:
             ).fetchall()
         return [SessionRow(*row) for row in rows]
 
+    def count_sessions(self) -> int:
+        """How many are under way."""
+        with self._use() as connection:
+            return int(connection.execute("select count(*) from sessions").fetchone()[0])
+
     # -- secrets of the service itself
 
     def secret(self, name: str) -> bytes:

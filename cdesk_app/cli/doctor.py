@@ -304,6 +304,7 @@ def _quarantine(overview: Overview) -> Finding:
 def _overview(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
     """What `cdesk status` shows, judged."""
     from cdesk.queue.overview import gather
+    from cdesk_app.cli.http_service import examine_service
 
     try:
         overview = gather(settings, home)
@@ -318,6 +319,7 @@ def _overview(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
     yield _queue(overview, home)
     yield _quarantine(overview)
     yield _costs(overview)
+    yield from examine_service(settings, overview.http)
 
 
 def _costs(overview: Overview) -> Finding:

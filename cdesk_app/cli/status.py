@@ -81,6 +81,8 @@ def capture_told(found: CaptureStatus | None) -> str:
 
 
 def _lines(found: Overview) -> Iterator[tuple[str, object]]:
+    from cdesk_app.cli.http_service import service_told
+
     tickets = found.tickets
     yield "state directory", found.home
     yield "customer", found.customer
@@ -103,6 +105,7 @@ def _lines(found: Overview) -> Iterator[tuple[str, object]]:
     yield "pressure", found.pressure.reason or "none"
     yield "used today", used_told(found.spent)
     yield "kill switch", _switch(found.kill_switch)
+    yield "HTTP service", service_told(found.http)
     yield from _features(found.features)
 
 

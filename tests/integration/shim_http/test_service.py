@@ -20,6 +20,7 @@ from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
 from cdesk.core.metrics import TOOL_CALLS
 from cdesk.state.counts import read_counts
+from cdesk.state.http_service import look_at_service
 from mcp_shim.tools import TOOLS
 from tests.integration.shim.harness import ERAS, EVENT, environment, records
 from tests.integration.shim_http.harness import (
@@ -356,7 +357,12 @@ def test_processes_share_sessions_and_one_that_dies_is_replaced(tmp_path: Path) 
         os.kill(int(victim), signal.SIGKILL)
         for _ in range(12):
             assert not service.call(own, "log_event", EVENT).result["isError"]
+        said = look_at_service(home).registration
+        assert said is not None
+        assert (said.url, said.pid, said.processes) == (service.url, service.process.pid, 2)
         assert service.stop() == 0
+        assert look_at_service(home).registration is None
+        assert not home.http_json.exists()
     asked = [one for one in records(home) if one["activity"] == "cdesk.user_asked"]
     assert len(asked) == 24
     assert len({one["session_id"] for one in asked}) == 1
