@@ -104,7 +104,7 @@ IDLE_SECONDS = 20.0
 LIVE_LINES = 20
 
 
-def following(folder: Path) -> tuple[float, list[float]]:
+def idle_and_live(folder: Path) -> tuple[float, list[float]]:
     """Share of a processor while nothing happens, and seconds from line to queue."""
     root, home = folder / "idle", StateDirectory(folder / "state").ensure()
     project = root / ".claude" / "projects" / "p"
@@ -170,7 +170,7 @@ def main(share: float) -> None:
         if theirs is not None:
             told = f"ccusage {theirs:.2f} s, {theirs / ours:.0f} × as long"
         print(f"one more  {ours * 1000:8.1f} ms; {told}")
-        idle, waits = following(Path(folder))
+        idle, waits = idle_and_live(Path(folder))
         print(f"idle      {idle:8.2%} of a processor, {IDLE_FILES:,} files")
         print(f"live      {waits[int(len(waits) * 0.95)]:8.2f} s from line to queue, p95")
 

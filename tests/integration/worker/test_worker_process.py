@@ -307,7 +307,7 @@ def test_a_line_more_in_a_history_is_in_the_next_answer(
             "type": "assistant",
             "timestamp": format_ts(time.time_ns()),
             "sessionId": "s1",
-            "cwd": "/work/atlas",
+            "cwd": str(tmp_path / "atlas"),
             "message": {"id": f"msg_{number}", "model": model, "usage": usage, "content": []},
         }
         with history.open("ab") as file:
