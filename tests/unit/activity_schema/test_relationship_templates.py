@@ -27,7 +27,7 @@ from tests.unit.activity_schema.reference import (
     in_order,
 )
 from tests.unit.activity_schema.rendering import Renderer
-from tests.unit.activity_schema.streams import START, comparable, create_events, streams
+from tests.unit.activity_schema.streams import COLUMNS, START, comparable, create_events, streams
 
 relaxed = settings(
     max_examples=10,
@@ -162,6 +162,50 @@ def test_a_relationship_template_answers_as_defined_and_in_order(
         ]
     assert [row[:3] for row in got] == [row[:3] for row in expected]
     assert comparable(got) == comparable(expected)
+
+
+@pytest.mark.parametrize(
+    ("relationship", "same_instant", "days", "found"),
+    [
+        ("aggregate_after", False, None, 2),
+        ("aggregate_after", True, None, 3),
+        ("aggregate_after", False, 1.0, 1),
+        ("aggregate_after", True, 0.5, 1),
+        ("aggregate_before", False, None, 1),
+        ("aggregate_before", True, None, 2),
+        ("aggregate_before", True, 1.5, 1),
+        ("aggregate_all_ever", False, 2.0, 3),
+        ("first_after", False, None, START + timedelta(days=1)),
+        ("first_after", True, None, START),
+        ("last_after", False, 1.0, START + timedelta(days=1)),
+        ("first_before", False, 1.0, None),
+        ("last_before", False, 2.0, START - timedelta(days=2)),
+        ("last_before", True, 0.0, START),
+    ],
+)
+def test_a_distance_holds_its_limit_and_the_same_instant_counts_where_asked(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    relationship: str,
+    same_instant: bool,
+    days: float | None,
+    found: Any,
+) -> None:
+    """Asked of one row, with others two days before, at its instant, and one and three days after."""
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= {"customer": "ada", "feature_json": {}}
+    rows = [{**row, "activity": "a", "ts": START, "activity_id": "0"}]
+    rows += [
+        {**row, "activity": "b", "ts": START + timedelta(days=day), "activity_id": f"{day}"}
+        for day in (-2, 0, 1, 3)
+    ]
+    create_events(connection, rows)
+    [answer] = run(
+        render, connection, relationship, ("ada", False), cohort_activity="a",
+        append_activity="b", cohort_occurrence="all", nth=1, append_nth=None, entity="customer",
+        same_instant=same_instant, within_days=days,
+    )  # fmt: skip
+    assert answer[4 if relationship.startswith("aggregate") else 5] == found
 
 
 @relaxed
