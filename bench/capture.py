@@ -109,8 +109,8 @@ def idle_and_live(folder: Path) -> tuple[float, list[float]]:
     root, home = folder / "idle", StateDirectory(folder / "state").ensure()
     project = root / ".claude" / "projects" / "p"
     project.mkdir(parents=True)
-    old = time.time() - 86_400
-    for number in range(IDLE_FILES):
+    for number in range(IDLE_FILES):  # one for each hour of the last 30 weeks
+        old = time.time() - 3_600 * (number + 1)
         path = project / f"s{number}.jsonl"
         path.write_bytes(b'{"type":"mode"}\n')
         os.utime(path, (old, old))
@@ -120,7 +120,7 @@ def idle_and_live(folder: Path) -> tuple[float, list[float]]:
     with closing(QueueWriter(home.queue)) as queue:
         follower = Follower(settings, home, queue, depth=lambda: 0, notify=woken.set)
         follower.start()
-        time.sleep(15.0)  # everything is read, and looked at again by all turns
+        time.sleep(30.0)  # everything is read, and looked at again by all turns
         started, spent = time.monotonic(), time.process_time()
         time.sleep(IDLE_SECONDS)
         idle = (time.process_time() - spent) / (time.monotonic() - started)

@@ -2,7 +2,8 @@
 on, and wakes the loop when something is new.
 
 Looking costs next to nothing: files that changed within the last hour are looked at each time, of
-all others a third; folders tell by their times when a file was added.
+others a third, of those that nobody has written to for a week a twelfth; folders tell by their
+times when a file was added.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ POLL_SECONDS: Final = 1.5
 OFF_POLL_SECONDS: Final = 10.0
 """How often a worker looks whether capture was turned on."""
 HOT_SECONDS: Final = 3_600.0
+COLD_SECONDS: Final = 7 * 86_400.0
 DISCOVER_SECONDS: Final = 60.0
 DUE_SECONDS: Final = 30.0
 """How often what was held back (a call without its result) is looked at."""
@@ -43,6 +45,7 @@ FULL_QUEUE: Final = 4_000
 """A queue with more in it than this is not added to."""
 RETRY: Final = Backoff(5.0, 300.0)
 _PARTS: Final = 3
+_COLD_PARTS: Final = 12
 
 
 class Follower:
@@ -218,12 +221,15 @@ class Follower:
             self._discover(capture)
             self._discovered_at = now
         self._turns += 1
-        hot = time.time_ns() - int(HOT_SECONDS * 1e9)
+        now_ns = time.time_ns()
+        hot, cold = (now_ns - int(age * 1e9) for age in (HOT_SECONDS, COLD_SECONDS))
         found: list[HistoryFile] = []
         for place, (path, file) in enumerate(self._files.items()):
             seen = self._seen.get(path)
-            if seen is not None and seen[1] < hot and place % _PARTS != self._turns % _PARTS:
-                continue
+            if seen is not None and seen[1] < hot:
+                parts = _PARTS if seen[1] >= cold else _COLD_PARTS
+                if place % parts != self._turns % parts:
+                    continue
             try:
                 status = path.stat()
             except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -183,3 +184,20 @@ def test_why_looking_fails_is_kept_for_the_status(
     desk.follower._follow()
     error = capture_status(desk.settings, desk.home).error
     assert str(error).endswith("No space left on device")
+
+
+def test_a_file_that_was_quiet_for_weeks_is_looked_at_within_twelve_turns(desk: Desk) -> None:
+    files = sorted((desk.user / ".claude").rglob("*.jsonl"))
+    month_ago = time.time() - 30 * 86_400
+    for file in files:
+        os.utime(file, (month_ago, month_ago))
+    desk.switch("enabled = true")
+    desk.turns(3)
+    before = len(desk.activities())
+    line = {"type": "user", "timestamp": "2026-02-01T00:00:00Z", "sessionId": "s", "cwd": "/w/x"}
+    line["message"] = {"role": "user", "content": "again"}  # type: ignore[assignment]
+    with files[-1].open("ab") as stream:
+        stream.write(orjson.dumps(line) + b"\n")
+    os.utime(files[-1], (month_ago + 60, month_ago + 60))
+    desk.turns(12)
+    assert len(desk.activities()) > before
