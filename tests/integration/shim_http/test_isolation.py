@@ -327,6 +327,28 @@ def test_anothers_context_is_forbidden_as_that_of_nobody(
         assert theirs.body == none.body
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Customer",
+        "X-Customer-Id",
+        "Customer",
+        "From",
+        "X-Forwarded-User",
+        "X-Remote-User",
+        "Cookie",
+    ],
+)
+def test_no_header_names_another_customer(
+    service: Service, people: tuple[Person, Person], name: str
+) -> None:
+    me, other = people
+    for value in (other.customer, f"customer={other.customer}", other.token):
+        answer = service.call(me.token, "get_context", headers={name: value})
+        assert json.loads(answer.text)["customer"] == me.customer
+        assert other.secret not in said(answer)
+
+
 def test_two_at_the_same_time_get_their_own(
     service: Service, people: tuple[Person, Person]
 ) -> None:

@@ -213,3 +213,29 @@ def test_a_session_serves_one_customer_for_its_whole_life(
     ran = [s["sql"] for s in account.statements(mark)]
     assert ran.count("login") == 2
     assert len([sql for sql in ran if sql.startswith("set (")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("scope", "binds", "values", "seen"),
+    [
+        ("customer", ("customer",), ["ada"], ("customer", "ada")),
+        ("caller", ("customer", "is_analyst"), ["bob", False], ("customer", "bob")),
+        ("caller", ("customer", "is_analyst"), ["bob", True], ("org", "")),
+    ],
+)
+def test_the_session_names_its_customer_to_a_template_that_filters_nothing(
+    warehouse: SnowflakeWarehouse,
+    scope: Any,
+    binds: tuple[str, ...],
+    values: list[object],
+    seen: tuple[str, str],
+) -> None:
+    """What the row access policy reads: it shows that customer's rows, however wrong the SQL is."""
+    conditions = " and ".join("? is not null" for _ in binds)
+    sql = f"select $cdesk_scope as scope, $cdesk_customer as who where {conditions}"
+    wrong = Template("wrong", "", scope, (), sql, binds, {}, "0" * 16)
+    with warehouse.run_template(
+        wrong, values, query_tag="cdesk_0000cafe", timeout_seconds=20
+    ) as outcome:
+        rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+    assert [tuple(row.values()) for row in rows] == [seen]
