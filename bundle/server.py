@@ -19,8 +19,9 @@ def prepare(environ: dict[str, str], folder: Path) -> dict[str, str]:
         if not name.startswith(("CDESK_", "SNOWFLAKE_"))
         or (value.strip() and not value.startswith("${user_config."))
     }
-    if (follow := kept.pop(FOLLOW, None)) is not None:
-        kept["CDESK_CAPTURE"] = "on" if follow.lower() == "true" else "off"
+    # Either switch turns capture on: this one left off says nothing against 'cdesk capture on'.
+    if kept.pop(FOLLOW, "").lower() == "true":
+        kept["CDESK_CAPTURE"] = "on"
     kept["CDESK_RUNTIME"] = str(folder)
     return kept
 

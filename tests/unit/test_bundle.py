@@ -23,12 +23,13 @@ def loaded(name: str, path: Path) -> Any:
     return module
 
 
-@pytest.mark.parametrize(
-    ("switch", "is_on"), [("true", True), ("false", False), ("", False), (None, False)]
-)
-def test_the_switch_of_the_extension_turns_capture_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str | None, is_on: bool
+@pytest.mark.parametrize("by_command", [False, True])
+@pytest.mark.parametrize("switch", ["true", "false", "", None])
+def test_the_switch_of_the_extension_or_the_command_turns_capture_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str | None, by_command: bool
 ) -> None:
+    if by_command:
+        (tmp_path / "config.toml").write_text("[capture]\nenabled = true\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(ROOT))
     manifest = loaded("bundle_script", ROOT / "scripts" / "bundle.py").manifest()
     asked = manifest["user_config"]["follow_histories"]
@@ -41,7 +42,7 @@ def test_the_switch_of_the_extension_turns_capture_on(
         environ[name] = value if filled is None else filled  # as Claude Desktop leaves it
     prepared = loaded("bundle_server", ROOT / "bundle" / "server.py").prepare(environ, tmp_path)
     settings = load_settings(prepared)
-    assert settings.capture.enabled is is_on
+    assert settings.capture.enabled is (by_command or switch == "true")
     assert not settings.capture.include_text
     assert settings.customer == "ada"
     sys.modules.pop("bundle_script", None)
