@@ -45,12 +45,15 @@ def run(args: Namespace) -> int:
 def _capture(settings: Settings, home: StateDirectory) -> tuple[CaptureStatus | None, str | None]:
     """How capture stands, None where it was never on; and why that cannot be told."""
     from cdesk.core.errors import CdeskError
-    from uploader.capture_status import capture_status
 
     if not settings.capture.enabled and not home.capture.exists():
         return None, None
     try:
+        from uploader.capture_status import capture_status
+
         return capture_status(settings, home), None
+    except ModuleNotFoundError:
+        return None, "on; what reads the histories is not installed: pip install 'cdesk[worker]'"
     except CdeskError as error:
         return None, str(error)
 
