@@ -52,6 +52,8 @@ def _count(text: str) -> int:
 
 
 def run(args: Namespace) -> int:
+    import pyarrow  # noqa: F401 - first, so that what is missing is the extra of this command
+
     from cdesk.core.errors import CdeskError
     from cdesk.core.identity import local_caller
     from cdesk.state.catalog import sealed_catalog
