@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from cdesk.core.home import open_private
 
 WORKER_MODULE: Final = "cdesk_app.cli.main"
 """What `python -m` runs for a worker, with the word `worker`."""
+NICENESS: Final = 10
+"""Of the worker and what it starts, where the system has such a thing."""
 SET_UP_MODULE: Final = "cdesk_app.ops.runtime"
 """What `python -m` runs to set up the worker's own environment."""
 
@@ -51,3 +54,17 @@ def start_detached(
         )
     finally:
         os.close(output)
+
+
+def give_way() -> None:
+    """Let this process, and those that it starts, run when others leave the processor: what waits
+    for an answer comes before what works in the background.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), subprocess.BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        with contextlib.suppress(OSError):  # not allowed in some sandboxes
+            os.nice(NICENESS)

@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 import orjson
+import psutil
 import pytest
 
 from cdesk.contract.catalog import load_catalog
@@ -26,6 +27,7 @@ from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.core.processes import NICENESS
 from cdesk.core.wake import WakeSender, read_worker
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import SCHEMA_VERSION, open_state
@@ -163,6 +165,14 @@ def worker(home: StateDirectory, shim: Shim) -> Iterator[subprocess.Popen[bytes]
     yield process
     process.kill()
     process.communicate()
+
+
+def test_it_leaves_the_processor_to_who_is_waited_for(worker: subprocess.Popen[bytes]) -> None:
+    priority = psutil.Process(worker.pid).nice()
+    if sys.platform == "win32":
+        assert priority == psutil.BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        assert priority == min(psutil.Process().nice() + NICENESS, 19)
 
 
 def start(home: StateDirectory, **environ: str) -> subprocess.Popen[bytes]:
