@@ -202,28 +202,40 @@ def lines_of(found: Results) -> dict[str, list[str]]:
     return {name: make(part) for name, (part, make) in makers.items() if part is not None}  # type: ignore[operator]
 
 
+HEAD: Final = """# Under load
+
+Written by `make load`, section by section: one that a run left out (`--only`) stays as it was. Load
+generator, service, worker and bare server share the processors. Figures are milliseconds as the
+caller sees them; the bare server is one of the same SDK that answers a constant, asked by the same
+people in the same run, by turns. A first token path is a person's latest get_context, log_event and
+submit_query together.
+"""
+
+
 def write_page(found: Results, path: Path, command: str) -> None:
     """The page, and its plots beside it under `img/`."""
     plots = draw(found, path.parent / "img")
-    text = [
-        "# Under load",
-        "",
-        f"Written by `{command}` on {found.at[:10]}: load generator, service, worker and bare server "
-        f"on the same {machine()}. Figures are milliseconds as the caller sees them; the bare server "
-        "is one of the same SDK that answers a constant, asked by the same people in the same run, "
-        "by turns. A first token path is a person's latest get_context, log_event and submit_query "
-        "together.",
-        "",
-    ]
+    sections = _kept_sections(path)
     for name, lines in lines_of(found).items():
-        text += [f"## {SECTIONS[name]}", ""]
+        text = [f"Run on {found.at[:10]} by `{command}`, {machine()}.", ""]
         if name in plots:
             text += [f"![{SECTIONS[name]}](img/{plots[name]})", ""]
-        text += ["```text", *lines, "```", ""]
-    over = missed(found)
-    text += ["## Not reached in this run", ""]
-    text += [*(f"- {one}" for one in over)] if over else ["Nothing: every target was reached."]
-    path.write_text("\n".join([*text, ""]), encoding="utf-8")
+        text += ["```text", *lines, "```"]
+        if over := missed(Results(found.at, **{name: getattr(found, name)})):
+            text += ["", "Not reached:", "", *(f"- {one}" for one in over)]
+        sections[SECTIONS[name]] = "\n".join(text)
+    ordered = [
+        f"## {title}\n\n{sections[title]}\n" for title in SECTIONS.values() if title in sections
+    ]
+    path.write_text("\n".join([HEAD, *ordered]), encoding="utf-8")
+
+
+def _kept_sections(path: Path) -> dict[str, str]:
+    """Title → text, of a page that an earlier run wrote."""
+    if not path.exists():
+        return {}
+    parts = path.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {title: text.strip() for title, _, text in (part.partition("\n") for part in parts)}
 
 
 def draw(found: Results, folder: Path) -> dict[str, str]:
