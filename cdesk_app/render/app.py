@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import orjson
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -215,6 +215,13 @@ def problem(request: Request, status: int, heading: str, error: CdeskError | Non
     return Response(html, status, media_type="text/html", headers=headers)
 
 
+async def _streamed(first: str, rest: Iterator[str]) -> AsyncIterator[str]:
+    """A page whose first piece is made; the others are made in a thread."""
+    yield first
+    async for part in iterate_in_threadpool(rest):
+        yield part
+
+
 class _Pages:
     """The endpoints of cards."""
 
@@ -251,14 +258,15 @@ class _Pages:
         artifact, grant = await self._grant(request)
         begun = time.monotonic()
 
-        def html() -> Iterator[str]:  # in one go: each change of threads is a wait
-            return self._card_html(self._renderer.cards.open(artifact, grant), request)
+        def html() -> tuple[str, Iterator[str]]:  # in one go: each change of threads is a wait
+            parts = self._card_html(self._renderer.cards.open(artifact, grant), request)
+            return next(parts), parts
 
-        parts = await run_in_threadpool(html)
+        first, rest = await run_in_threadpool(html)
         self._asked.setdefault(artifact, begun)
         while len(self._asked) > 1_000:
             self._asked.pop(next(iter(self._asked)))
-        return StreamingResponse(parts, media_type="text/html")
+        return StreamingResponse(_streamed(first, rest), media_type="text/html")
 
     def _card_html(self, card: Card, request: Request) -> Iterator[str]:
         """The page: what stands above the rows at once, the preview after it."""
