@@ -88,7 +88,11 @@ def bare() -> Iterator[int]:
 @contextlib.contextmanager
 def worker(home: StateDirectory) -> Iterator[subprocess.Popen[bytes]]:
     """`cdesk worker`, once it has taken the state directory."""
-    environ = {"CDESK_HOME": str(home.root), "CDESK_CUSTOMER": "bench@example.com"}
+    environ = {
+        "CDESK_HOME": str(home.root),
+        "CDESK_CUSTOMER": "bench@example.com",
+        "CDESK_RENDER": "off",
+    }
     with running(["-m", "cdesk_app.cli", "worker", "--stay"], environ) as process:
         until = time.monotonic() + 60
         while read_worker(home) is None or not is_held(home.worker_lock):
