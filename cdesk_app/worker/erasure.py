@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -213,19 +213,42 @@ def erase_lines(home: StateDirectory, is_wanted: Wanted) -> tuple[ErasedLines, E
             ) from None
 
 
-def hold_of(error: BuildError) -> str | None:
-    """What an operation that erases says of a legal hold, where that is why it failed."""
-    match = _HOLD.search(str(error))
-    return match[1] if match else None
+def erase_in_warehouse(
+    settings: Settings,
+    home: StateDirectory,
+    report: ErasureReport,
+    operation: str,
+    arguments: Mapping[str, object],
+    *,
+    build_first: Sequence[str] = (),
+    builder: Builder | None = None,
+) -> BuildReport:
+    """Run an operation that takes rows out of the warehouse, count into `report` what went, and
+    rewrite a DuckDB file so that no freed page keeps it; what the operation said.
 
-
-def counts_told(report: BuildReport) -> dict[str, int]:
-    """What an operation that erases says that it took, by table."""
-    counts: dict[str, int] = {}
-    for line in report.told:
+    Raises:
+        LegalHold: the operation refused. BuildError: it failed.
+    """
+    builder = builder or Builder(locate_project(settings, home), dbt_environment(settings.environ))
+    try:
+        if build_first:
+            builder.build(select=build_first)
+        operated = builder.operate(operation, arguments)
+    except BuildError as error:
+        if match := _HOLD.search(str(error)):
+            raise LegalHold(match[1]) from None
+        raise
+    finally:
+        builder.close()  # its log is cleaned afterwards
+    for line in operated.told:
         if match := _COUNTS.search(line):
-            counts.update(orjson.loads(match[1]))
-    return counts
+            for table, count in orjson.loads(match[1]).items():
+                report.count(table, count)
+    if settings.target == "duckdb":
+        from cdesk.warehouse.duckdb import DuckDBWarehouse
+
+        DuckDBWarehouse(home.warehouse, land_wait=30.0).rewrite()
+    return operated
 
 
 class _Erasure:
@@ -256,27 +279,16 @@ class _Erasure:
         yield "logs", self._logs
 
     def _warehouse(self) -> None:
-        builder = self._builder or Builder(
-            locate_project(self._settings, self._home), dbt_environment(self._settings.environ)
+        erase_in_warehouse(
+            self._settings,
+            self._home,
+            self._report,
+            "erase",
+            {"customer": self._customer, "erased_at": self._report.erased_at},
+            # before the operation: the table in which it notes whom it keeps out
+            build_first=("erasures",) if self._settings.target == "duckdb" else (),
+            builder=self._builder,
         )
-        try:
-            if self._settings.target == "duckdb":
-                builder.build(select=["erasures"])
-            operated = builder.operate(
-                "erase", {"customer": self._customer, "erased_at": self._report.erased_at}
-            )
-        except BuildError as error:
-            if (held := hold_of(error)) is not None:
-                raise LegalHold(held) from None
-            raise
-        finally:
-            builder.close()  # its log is cleaned below
-        for table, count in counts_told(operated).items():
-            self._report.count(table, count)
-        if self._settings.target == "duckdb":
-            from cdesk.warehouse.duckdb import DuckDBWarehouse
-
-            DuckDBWarehouse(self._home.warehouse, land_wait=30.0).rewrite()
 
     def _queue(self) -> None:
         shutil.rmtree(self._home.root / "importing", ignore_errors=True)

@@ -20,12 +20,10 @@ from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import erase_folder
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
-from cdesk.core.errors import BuildError, LegalHold
 from cdesk.core.home import StateDirectory
 from cdesk.state.erasing import erase_answers, erase_snapshot
 from cdesk_app.worker.dbt.build import Builder
-from cdesk_app.worker.dbt.project import dbt_environment, locate_project
-from cdesk_app.worker.erasure import ErasureReport, Step, counts_told, erase_lines, hold_of
+from cdesk_app.worker.erasure import ErasureReport, Step, erase_in_warehouse, erase_lines
 from uploader.erasing import of_queries, of_sources
 
 HISTORY_SOURCES: Final = ("claude_code", "cowork")
@@ -94,25 +92,17 @@ class _Forgetting:
             return
         if not self._home.warehouse.exists():
             return
-        builder = self._builder or Builder(
-            locate_project(self._settings, self._home), dbt_environment(self._settings.environ)
+        operated = erase_in_warehouse(
+            self._settings,
+            self._home,
+            self._report,
+            "forget_histories",
+            {"customer": self._report.customer},
+            builder=self._builder,
         )
-        try:
-            operated = builder.operate("forget_histories", {"customer": self._report.customer})
-        except BuildError as error:
-            if (held := hold_of(error)) is not None:
-                raise LegalHold(held) from None
-            raise
-        finally:
-            builder.close()
-        for table, count in counts_told(operated).items():
-            self._report.count(table, count)
         for line in operated.told:
             if match := _RESTED.search(line):
                 self._rested = frozenset(orjson.loads(match[1]))
-        from cdesk.warehouse.duckdb import DuckDBWarehouse
-
-        DuckDBWarehouse(self._home.warehouse, land_wait=30.0).rewrite()
 
     def _queue(self) -> None:
         customer = self._report.customer
