@@ -12,7 +12,7 @@ import orjson
 from cdesk.contract.vocabulary import SYSTEM_ACTIVITIES
 from cdesk.warehouse.batch import LineBatch
 
-LOOKED_AT: Final = 256
+LOOKED_AT: Final = 2_000
 """A batch of more lines counts as news to everybody; to read them would cost more than it saves."""
 
 

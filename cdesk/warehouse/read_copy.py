@@ -8,8 +8,10 @@ read-only in an instance of its own, under relations of the same names:
                 this process has landed since, `events_live` with what follows from them
 
 What `events_live` shows beyond `events` is worked out once after a landing, by the project's own
-query (macro `live_changes`), and not by every question. The copy is disposable: it is made anew
-after a build, where another process has written to the file, and where too much has landed since.
+query (macro `live_changes`), and not by every question; and only for the customers who have landed
+something, since nobody else's activities are numbered anew by it. The copy is disposable: it is
+made anew after a build, where another process has written to the file, and where too much has
+landed since.
 """
 
 from __future__ import annotations
@@ -74,18 +76,68 @@ _LANDING: Final = (
     "create view activities.landing as select * from store.activities.landing "
     "union all select * from activities.landed_since"
 )
+# What one landing brought, and what the relations of this copy take from it.
+_JUST_LANDED: Final = (
+    "create or replace table activities.just_landed as "
+    "select * from activities.landed_since limit 0"
+)
 _INSERT: Final = (
-    "insert into activities.landed_since (id, kind, payload, source_file, source_offset, "
+    "insert into activities.just_landed (id, kind, payload, source_file, source_offset, "
     "landed_at) select id, kind, payload, source_file, source_offset, ? from landing_batch"
 )
+_KEEP_LANDED: Final = "insert into activities.landed_since select * from activities.just_landed"
 _CHANGED: Final = "create table activities.changed as select * from store.activities.events limit 0"
+# Of each line that may count: whose it is.
+_WHOSE: Final = (
+    "select id, json_extract_string(payload, '$.customer') as customer from {lines} "
+    "where kind in ('event', 'revision')"
+)
+_RECENT: Final = (
+    f"create table activities.recent as {_WHOSE.format(lines='store.activities.landing')} "
+    "and landed_at >= ?"
+)
+_KEEP_RECENT: Final = (
+    f"insert into activities.recent {_WHOSE.format(lines='activities.just_landed')}"
+)
+_NEWEST_STORED: Final = (
+    "select coalesce(max(_landed_at), '0001-01-01'::timestamp) from store.activities.events "
+    "where _landed_at <= timezone('UTC', now())"
+)
+_TOUCHED: Final = (
+    "create or replace table activities.touched as "
+    f"select distinct customer from ({_WHOSE.format(lines='activities.just_landed')})"
+)
+# What landed before the newest stored activity is looked up by what the build knows of it; lines
+# of others with the same id say who had it first.
+_LANDING_OF_TOUCHED: Final = (
+    "create view activities.landing_of_touched as select * from activities.landing "
+    "where landed_at < '{since}'::timestamp or id in (select id from activities.recent "
+    "where customer in (select customer from activities.touched))"
+)
+# Made anew each time: what is deleted from a table in memory goes on to take its place there.
+_CHANGE_ALL: Final = (
+    "create or replace table activities.changed as "
+    "(select * from activities.changed limit 0) union all by name ({changes})"
+)
+_CHANGE_TOUCHED: Final = (
+    "create or replace table activities.changed as "
+    "select * from activities.changed as old where not exists "
+    "(select 1 from activities.touched where touched.customer = old.customer) "
+    "union all by name select * from ({changes}) as new "
+    "where new.customer in (select customer from activities.touched)"
+)
 _EVENTS_LIVE: Final = (
     "create view activities.events_live as select stored.* from store.activities.events as stored "
     "where not exists (select 1 from activities.changed "
     "where changed._activity_id = stored._activity_id) "
     "union all select * from activities.changed"
 )
+_UNSTORED: Final = "unstored_activities"
+_KEEP_UNSTORED: Final = (
+    f"insert into activities.{_UNSTORED} select * from activities.{_UNSTORED}_just_landed"
+)
 _RELATION: Final = re.compile(r'\bactivities"?\."?(\w+)')
+_LANDING_NAMED: Final = re.compile(r'\bactivities"?\."?landing\b"?')
 _LAST_LANDED: Final = "select max(landed_at) from activities.landing"
 
 
@@ -111,6 +163,32 @@ class _Held:
     unmade: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """The project's query of what events_live shows beyond events."""
+
+    query: str
+
+    def of(self, *, whole: bool) -> str:
+        """The statement that renews `changed`: of everybody, or of those in `touched` alone."""
+        own = _LANDING_NAMED.sub("activities.landing_of_touched", self.query)
+        statement = _CHANGE_ALL if whole else _CHANGE_TOUCHED
+        return statement.format(changes=self.query if whole else own)
+
+
+@dataclass(frozen=True, slots=True)
+class _Relations:
+    """What a copy shows. changes: None where the project has none.
+
+    statements: of each relation that waits until it is asked for, how it is made here: to make a
+    view is to bind it. followers: what takes in a landing from `just_landed`.
+    """
+
+    changes: _Changes | None
+    statements: dict[str, str]
+    followers: tuple[str, ...]
+
+
 class _Instance:
     """One copy, opened. `holds`: the number of the last landing that it shows."""
 
@@ -118,8 +196,7 @@ class _Instance:
         self,
         connection: DuckDBPyConnection,
         path: Path,
-        changes: str | None,
-        statements: dict[str, str],
+        relations: _Relations,
         holds: int,
     ) -> None:
         self.connection = connection
@@ -127,11 +204,12 @@ class _Instance:
         self.holds = holds
         self.users = 0
         self.retired = False
-        self._changes = changes
-        self._statements = statements
+        self._changes = relations.changes
+        self._statements = relations.statements
+        self._followers = relations.followers
         self._fresh = False
-        if changes is not None:
-            self.make(_named(changes))
+        if self._changes is not None:
+            self.make(_named(self._changes.query))
 
     @property
     def unmade(self) -> set[str]:
@@ -156,16 +234,17 @@ class _Instance:
         if self._fresh and not new:
             return
         with contextlib.closing(self.cursor()) as cursor, transaction(cursor):
+            if self._followers:
+                cursor.execute(_JUST_LANDED).fetchall()
             for landing in new:
                 cursor.register("landing_batch", landing.lines)
                 stamp = landing.landed_at.replace(tzinfo=None)
                 cursor.execute(_INSERT, [stamp]).fetchall()
                 cursor.unregister("landing_batch")
+            for statement in self._followers:
+                cursor.execute(statement).fetchall()
             if self._changes is not None:
-                cursor.execute("delete from activities.changed").fetchall()
-                cursor.execute(
-                    f"insert into activities.changed by name ({self._changes})"
-                ).fetchall()
+                cursor.execute(self._changes.of(whole=not self._fresh)).fetchall()
         self.holds = new[-1].number if new else self.holds
         self._fresh = True
 
@@ -489,7 +568,7 @@ def _opened(path: Path, memory: str, threads: int, holds: int) -> _Instance:
         connection.execute(f"attach ':memory:' as {name}").fetchall()
         connection.execute(f"use {name}").fetchall()
         connection.execute("create schema activities").fetchall()
-        changes, statements = _make_relations(connection)
+        relations = _make_relations(connection)
         for setting in (
             "set global TimeZone = 'UTC'",
             "set global enable_external_access = false",
@@ -499,36 +578,56 @@ def _opened(path: Path, memory: str, threads: int, holds: int) -> _Instance:
     except BaseException:
         connection.close()
         raise
-    return _Instance(connection, path, changes, statements, holds)
+    return _Instance(connection, path, relations, holds)
 
 
-def _make_relations(connection: DuckDBPyConnection) -> tuple[str | None, dict[str, str]]:
-    """`landing` and `events_live` here. Returns the query of what events_live shows beyond events
-    (None where the project has none), and for each other relation of the copy the statement that
-    makes it here: to make a view is to bind it, so that each waits until it is asked for.
-    """
+def _make_relations(connection: DuckDBPyConnection) -> _Relations:
+    """`landing`, `events_live` and `unstored_activities` here, and what the rest is made by."""
     tables = {str(row[0]) for row in connection.execute(_TABLES).fetchall()}
     views = {str(row[0]): str(row[1]) for row in connection.execute(_VIEWS).fetchall()}
     found = connection.execute(_CHANGES).fetchall()
     relations = tables | views.keys()
-    changes = str(found[0][0]) if found and {"events", "events_live"} <= relations else None
+    changes = None
+    followers: list[str] = []
+    made = {"landing", "events_live"}
     statements = {
         relation: f"create view activities.{_quoted(relation)} as "
         f"select * from store.activities.{_quoted(relation)}"
-        for relation in relations - {"landing", "events_live"}
+        for relation in relations - made
     }
     if "landing" in relations:
-        connection.execute(_LANDED_SINCE).fetchall()
-        connection.execute(_LANDING).fetchall()
-    if changes is not None:
-        connection.execute(_CHANGED).fetchall()
+        for statement in (_LANDED_SINCE, _LANDING, _JUST_LANDED):
+            connection.execute(statement).fetchall()
+        followers.append(_KEEP_LANDED)
+    if found and {"landing", "events", "events_live"} <= relations:
+        changes = _Changes(str(found[0][0]))
+        followers += [_KEEP_RECENT, _TOUCHED]
+        (since,) = connection.execute(_NEWEST_STORED).fetchall()[0]
+        connection.execute(_RECENT, [since]).fetchall()
+        for statement in (_TOUCHED, _LANDING_OF_TOUCHED.format(since=since), _CHANGED):
+            connection.execute(statement).fetchall()
         connection.execute(_EVENTS_LIVE).fetchall()
     elif "events_live" in views:
         statements["events_live"] = views["events_live"]
     # what is to tell of lines that landed since the copy was made
-    for view in _above(views, "events_live") | ({"unstored_activities"} & views.keys()):
+    for view in _above(views, "events_live"):
         statements[view] = views[view]
-    return changes, statements
+    if changes is not None and _UNSTORED in views:
+        connection.execute(statements.pop("events")).fetchall()
+        for statement in _followed(_UNSTORED, views[_UNSTORED]):
+            connection.execute(statement).fetchall()
+        del statements[_UNSTORED]
+        followers.append(_KEEP_UNSTORED)
+    return _Relations(changes, statements, tuple(followers))
+
+
+def _followed(name: str, view: str) -> Iterator[str]:
+    """What makes a table of a view that shows landing line by line, and beside it the view on what
+    has just landed: a question need not read all that waits.
+    """
+    yield view.replace(name, f"{name}_all", 1)
+    yield f"create table activities.{name} as select * from activities.{name}_all"
+    yield _LANDING_NAMED.sub("activities.just_landed", view).replace(name, f"{name}_just_landed", 1)
 
 
 def _named(text: str) -> set[str]:

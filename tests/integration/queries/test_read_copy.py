@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 import pytest
 from landing_table import event
 
 from cdesk.contract.catalog import Template
+from cdesk.core.clock import IdSource
 from cdesk.core.errors import WarehouseError
 from cdesk.core.identity import Caller
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.protocol import LandedLine
+from cdesk.warehouse.read_copy import _Instance
 from tests.integration.queries.conftest import ADA, BOB, Built
 
 HOLD = (
@@ -58,6 +61,28 @@ class Two:
 
     def both(self, template: Template, binds: list[Any]) -> tuple[list[Any], list[Any]]:
         return ask(self.by_copy, template, binds), ask(self.directly, template, binds)
+
+    def ask_both(self) -> list[Any]:
+        """The stream by the copy, which is what the file shows."""
+        by_copy, directly = self.both(WHOLE_STREAM, [])
+        assert by_copy == directly
+        assert self.instance is not None  # else the file itself was asked
+        return by_copy
+
+    @property
+    def instance(self) -> _Instance | None:
+        assert self.by_copy._copy is not None
+        return self.by_copy._copy._instance
+
+    def revision(self, of: str | bytes, number: int) -> LandedLine:
+        """A line that says more about an activity."""
+        record = orjson.loads(of)
+        id = IdSource().uuid7()
+        more = {"kind": "revision", "replaces": record["id"], "revision": number, "id": id}
+        feature_json = {"question": f"as of {number}"}
+        return self.line(
+            id, orjson.dumps({**record, **more, "feature_json": feature_json}), "revision"
+        )
 
     def line(self, id: str, payload: bytes, kind: str = "event") -> LandedLine:
         self._offset += len(payload) + 1
@@ -108,7 +133,11 @@ def test_every_template_of_the_stream_answers_from_the_copy_as_from_the_file(
 
 def test_what_lands_is_in_the_stream_at_once_numbered_as_a_build_would(two: Two) -> None:
     """Late, repeated, broken and other customers' lines, in several landings."""
-    assert len(set(map(str, two.both(WHOLE_STREAM, [])))) == 1
+    with duckdb.connect(two.path, read_only=True) as connection:
+        stored = connection.execute(
+            "select payload::varchar from activities.landing where kind = 'event' "
+            "and payload ->> 'source_system' = 'claude_desktop' order by id limit 1"
+        ).fetchall()[0][0]
     day = 86_400 * 10**9
     late = [event(customer="ada@example.com", ts_ns=time.time_ns() - n * day) for n in range(12)]
     ids = [id for id, _ in late]
@@ -117,12 +146,37 @@ def test_what_lands_is_in_the_stream_at_once_numbered_as_a_build_would(two: Two)
         [two.line(*late[0]), two.line(ids[1], b'{"v":1}'), two.line(*late[1])],
         [two.line(id, line) for id, line in late],
         [two.line(*event(customer="new@example.com", ts_ns=time.time_ns()))],
+        # an id that somebody else had first, beside one of one's own
+        [
+            two.line(*event(id=ids[5], customer=BOB.customer)),
+            two.line(*event(customer=BOB.customer)),
+        ],
+        [two.revision(late[3][1], 1), two.line(*event(customer="new@example.com"))],
+        [two.revision(late[3][1], 3), two.revision(late[3][1], 2), two.revision(stored, 1)],
+        [two.revision(stored, 2)],
+        [two.line(*event(customer="new@example.com"))],
     ]
     for lines in landings:
         two.by_copy.land(lines)
-        by_copy, directly = two.both(WHOLE_STREAM, [])
-        assert by_copy == directly
-    assert {row[12] for row in by_copy[2:]} >= set(ids)
+        shown = two.ask_both()
+    assert {row[12] for row in shown[2:]} >= set(ids)
+    assert {"as of 3", "as of 2"} <= {orjson.loads(row[7]).get("question") for row in shown[2:]}
+
+
+def test_a_copy_grows_with_what_landed_and_not_with_how_often_it_was_asked(two: Two) -> None:
+    """What is deleted from a table in memory goes on to take its place there."""
+    for number in range(4):
+        two.by_copy.land([two.line(*event(customer=f"{number % 2}@example.com")) for _ in range(5)])
+        two.ask_both()
+    assert two.instance is not None
+    with closing(two.instance.cursor()) as cursor:
+        for table, rows in (("changed", 20), ("landed_since", 15), ("just_landed", 5)):
+            stored = cursor.execute(
+                "select sum(count) from pragma_storage_info(?) "
+                "where column_id = 0 and segment_type != 'VALIDITY'",
+                [f"activities.{table}"],
+            ).fetchall()
+            assert stored == [(rows,)], table
 
 
 def test_a_question_does_not_wait_for_a_build_that_holds_the_file(two: Two) -> None:
