@@ -82,12 +82,14 @@ observe: venv
 # fails it all the same.
 coverage: venv
 	rm -f .coverage .coverage.*
-	@failed=0; $(BIN)/python -m coverage run -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder || failed=$$?; \
+	@failed=0; $(BIN)/python -m coverage run -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder \
+		$(if $(RESULTS),--junitxml='$(RESULTS)') || failed=$$?; \
+	echo "tests ended with exit $$failed"; \
 	$(BIN)/python -m coverage combine --quiet && \
 	$(BIN)/python -m coverage report --skip-covered --fail-under=80 && \
 	if [ $$failed != 0 ]; then echo "tests failed under coverage (exit $$failed)"; exit $$failed; fi
 
-# Go or no-go, with evidence: about 45 minutes of a machine that does nothing else. QUICK=1 runs what
+# Go or no-go, with evidence: about 35 minutes of a machine that does nothing else. QUICK=1 runs what
 # takes seconds, ONLY=rollback one point; both say so, and are no GO.
 launch-check: venv
 	$(BIN)/python -m cdesk_app.ops.launch_check $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)') $(if $(OUT),--out $(OUT))

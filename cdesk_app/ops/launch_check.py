@@ -26,7 +26,7 @@ from typing import Final
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import ConfigurationError
 from cdesk.core.home import make_private_folder, open_private, write_private
-from cdesk_app.ops.launch_check_points import LIVE, POINTS, Check, Point
+from cdesk_app.ops.launch_check_points import LIVE, POINTS, SUITE, Check, Point
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -81,36 +81,47 @@ def judge(
     keep: Callable[[list[Verdict]], None] = lambda _: None,
 ) -> list[Verdict]:
     """Run the checks of each point; what came of them. A command that several points name is run
-    once. `folder` is empty. keep: is given the verdicts so far after each point; of those to come
-    they say that they were not run.
+    once, and the suite, which takes longest, last: points whose tests are among its own have their
+    evidence from it. `folder` is empty. keep: is given the verdicts so far after each command; of
+    those to come they say that they were not run.
     """
+    chosen = [point for point in points if not only or point.name in only]
+    wanted = [check for point in chosen for check in point.checks if check.quick or not quick]
+    has_suite = SUITE in wanted
+    commands = {check.argv: check for check in wanted if not (has_suite and check.in_suite)}
     done: dict[tuple[str, ...], Ran] = {}
-    verdicts = [_not_run(point) for point in points]
-    for number, point in enumerate(points):
-        if only and point.name not in only:
-            continue
-        verdict = verdicts[number] = Verdict(point)
-        for check in point.checks:
-            if quick and not check.quick:
-                _leave_out(check, verdict)
-                continue
-            if check.argv not in done:
-                tell(f"{point.name}: {check.shown}")
-                place = folder / f"{len(done):02d}"
-                make_private_folder(place)
-                done[check.argv] = run(check, place)
-            ran = done[check.argv]
+
+    def verdicts() -> list[Verdict]:
+        return [_verdict(point, done if point in chosen else {}, quick=quick) for point in points]
+
+    for argv in sorted(commands, key=lambda argv: argv == SUITE.argv):
+        tell(commands[argv].shown)
+        place = folder / f"{len(done):02d}"
+        make_private_folder(place)
+        done[argv] = run(commands[argv], place)
+        keep(verdicts())
+    return verdicts()
+
+
+def _verdict(point: Point, done: Mapping[tuple[str, ...], Ran], *, quick: bool) -> Verdict:
+    """What came of a point, by the commands that are `done`."""
+    verdict = Verdict(point)
+    for check in point.checks:
+        ran = done.get(check.argv)
+        if quick and not check.quick:
+            ran = None
+        if ran is not None:
             verdict.commands.append((check.shown, ran.seconds))
             _judge_check(check, ran, verdict)
-        keep(verdicts)
-    return verdicts
+        elif check.in_suite and SUITE.argv in done:
+            _judge_part(check, done[SUITE.argv], verdict)
+        else:
+            _leave_out(check, verdict)
+    return verdict
 
 
 def _not_run(point: Point) -> Verdict:
-    verdict = Verdict(point)
-    for check in point.checks:
-        _leave_out(check, verdict)
-    return verdict
+    return _verdict(point, {}, quick=False)
 
 
 def _leave_out(check: Check, verdict: Verdict) -> None:
@@ -118,25 +129,54 @@ def _leave_out(check: Check, verdict: Verdict) -> None:
     verdict.problems.append(f"not run: {check.shown}")
 
 
+_ENDED: Final = re.compile(r"^tests ended with exit [01]$", re.MULTILINE)
+"""What `make coverage` says where pytest came to its end, tests failed or not. Without it the file
+of results may lack tests.
+"""
+
+
+def _judge_part(check: Check, suite: Ran, verdict: Verdict) -> None:
+    """By what the suite left of the tests that a check names."""
+    if not _ENDED.search(suite.output):
+        verdict.commands.append((check.shown, None))
+        verdict.problems.append(f"{check.shown}: {SUITE.shown} came to no end")
+        return
+    places = [word.removesuffix(".py").replace("/", ".") for word in check.argv[4:]]
+    cases = [
+        case
+        for case in _cases(suite)
+        if any(f"{_place_of(case)}.".startswith(f"{place}.") for place in places)
+    ]
+    seconds = round(sum(float(case.get("time") or 0) for case in cases), 1)
+    verdict.commands.append((f"{check.shown}, by {SUITE.argv[0]} {SUITE.argv[1]}", seconds))
+    _judge_cases(check, cases, verdict)
+
+
+def _place_of(case: ElementTree.Element) -> str:
+    """The module of a test; of one that could not be collected its name is the module."""
+    return case.get("classname") or case.get("name") or ""
+
+
+def _cases(ran: Ran) -> list[ElementTree.Element]:
+    """The tests in the file of results that pytest wrote in this run; none where there is none."""
+    try:
+        return list(ElementTree.parse(ran.folder / "results.xml").iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return []
+
+
 def _judge_check(check: Check, ran: Ran, verdict: Verdict) -> None:
     if ran.code:
         verdict.problems.append(f"{check.shown}: exit {ran.code}: {_last_line(ran.output)}")
     if check.is_pytest:
-        _judge_tests(check, ran, verdict)
+        _judge_cases(check, _cases(ran), verdict)
     if check.figures is not None:
         figures, problems = check.figures(ran.output, ran.started, ROOT)
         verdict.evidence += figures
         verdict.problems += problems
 
 
-def _judge_tests(check: Check, ran: Ran, verdict: Verdict) -> None:
-    """By the file of results that pytest wrote in this run."""
-    file = ran.folder / "results.xml"
-    try:
-        cases = list(ElementTree.parse(file).iter("testcase"))
-    except (OSError, ElementTree.ParseError):
-        verdict.problems.append(f"{check.shown}: pytest left no results")
-        return
+def _judge_cases(check: Check, cases: list[ElementTree.Element], verdict: Verdict) -> None:
     wrong = {
         kind: {
             f"{case.get('classname')}::{case.get('name')}": found.get("message") or ""
@@ -148,7 +188,7 @@ def _judge_tests(check: Check, ran: Ran, verdict: Verdict) -> None:
     passed = len(cases) - len({name for names in wrong.values() for name in names})
     verdict.evidence.append(f"{passed:,} tests passed")
     if not cases:
-        verdict.problems.append(f"{check.shown}: no test was run")
+        verdict.problems.append(f"{check.shown}: pytest left no results of a test")
     for kind, names in wrong.items():
         if names:
             told = "skipped, which proves nothing" if kind == "skipped" else kind
@@ -174,7 +214,10 @@ _OURS: Final = re.compile(r"CDESK_|COVERAGE_|PYTEST_|UPDATE_SNAPSHOT\Z")
 
 def run_check(check: Check, folder: Path) -> Ran:
     """Run a command of the list at the root of the checkout; its output is `folder`/output.txt."""
-    argv = [sys.executable if word == "python" else word for word in check.argv]
+    argv = [
+        sys.executable if word == "python" else word.replace("{folder}", str(folder))
+        for word in check.argv
+    ]
     if check.is_pytest:
         argv += [f"--junitxml={folder / 'results.xml'}", "-p", "no:cacheprovider"]
     environ = {name: value for name, value in os.environ.items() if not _OURS.match(name)}

@@ -20,6 +20,7 @@ from cdesk_app.ops.launch_check_dependencies import NO_DATA, pins, read_audit
 from cdesk_app.ops.launch_check_points import (
     LIVE,
     POINTS,
+    SUITE,
     Check,
     Point,
     coverage_figures,
@@ -70,7 +71,8 @@ def test_it_is_go_where_every_point_ran_and_passed(tmp_path: Path) -> None:
         (SKIPPED, 0, "skipped, which proves nothing: a::one (no tag v0.1.0)"),
         (FAILED, 1, "failure: a::one"),
         (None, 0, "pytest left no results"),
-        ("<testsuite/>", 0, "no test was run"),
+        ("<testsuite/>", 0, "pytest left no results of a test"),
+        ("<testsuite", 0, "pytest left no results"),
         (GOOD, 2, "exit 2: last line"),
     ],
 )
@@ -132,6 +134,87 @@ def test_a_command_of_two_points_runs_once(tmp_path: Path) -> None:
 
     judge((QUICK, Point("again", QUICK.checks)), run, quick=False, folder=tmp_path)
     assert len(ran) == 1
+
+
+def suite(results: str, *, ended: int | None = 0, code: int = 0) -> Callable[[Check, Path], Ran]:
+    """Runs the suite, and nothing beside it."""
+
+    def run(check: Check, folder: Path) -> Ran:
+        assert check is SUITE
+        (folder / "results.xml").write_text(results, encoding="utf-8")
+        said = "" if ended is None else f"tests ended with exit {ended}\n"
+        return Ran(code, f"{said}TOTAL 100 20 30 5 85%\n", 9.0, time.time_ns(), folder)
+
+    return run
+
+
+def part(*cases: str) -> str:
+    return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
+
+
+A = '<testcase classname="tests.a" name="one" time="1.5"/>'
+B = '<testcase classname="tests.b.TestIt" name="two" time="0.5"/>'
+BEYOND = '<testcase classname="tests.bb" name="three"><failure/></testcase>'
+B_FAILED = '<testcase classname="tests.b" name="two"><failure/></testcase>'
+B_SKIPPED = '<testcase classname="tests.b" name="two"><skipped message="no"/></testcase>'
+B_LOST = '<testcase classname="" name="tests.b"><error message="cannot import"/></testcase>'
+
+
+@pytest.mark.parametrize(
+    ("results", "ended", "code", "passed", "says"),
+    [
+        (part(A, B), 0, 0, [True, True, True], "1 tests passed"),
+        (part(A, B, BEYOND), 1, 2, [True, True, False], "exit 2"),
+        (part(A, B_FAILED), 1, 2, [True, False, False], "failure: tests.b::two"),
+        (part(A, B_SKIPPED), 0, 0, [True, False, True], "skipped, which proves nothing"),
+        (part(A, B_LOST), 1, 2, [True, False, False], "error: ::tests.b (cannot import)"),
+        (part(A), 0, 0, [True, False, True], "pytest left no results of a test"),
+        (part(A, B), 2, 2, [False, False, False], "came to no end"),
+        (part(A, B), None, 124, [False, False, False], "came to no end"),
+    ],
+)
+def test_a_point_whose_tests_are_in_the_suite_is_judged_by_them(
+    tmp_path: Path, results: str, ended: int | None, code: int, passed: list[bool], says: str
+) -> None:
+    points = (QUICK, SLOW, Point("coverage", (SUITE,)))
+    run = suite(results, ended=ended, code=code)
+    found = judge(points, run, quick=False, folder=tmp_path)
+    assert [verdict.passed for verdict in found] == passed
+    text = report(found, MACHINE, at="now", seconds=1, quick=False)
+    assert says in text
+    assert ("**GO**" in text) == all(passed)
+
+
+def test_without_the_suite_a_point_runs_its_own_tests(tmp_path: Path) -> None:
+    ran: list[Check] = []
+
+    def run(check: Check, folder: Path) -> Ran:
+        ran.append(check)
+        return leaving(GOOD)(check, folder)
+
+    points = (QUICK, SLOW, Point("coverage", (SUITE,)))
+    judge(points, run, quick=False, only=["slow"], folder=tmp_path / "1")
+    judge(points, run, quick=True, folder=tmp_path / "2")
+    assert ran == [*SLOW.checks, *QUICK.checks]
+
+
+def test_the_suite_comes_last_and_what_it_is_to_show_is_not_run_until_then(tmp_path: Path) -> None:
+    alone = Point("alone", (Check(("python", "-c", "")),))
+    kept: list[list[bool]] = []
+
+    def run(check: Check, folder: Path) -> Ran:
+        if check is SUITE:
+            return suite(part(A, B))(check, folder)
+        return Ran(0, "", 1.0, time.time_ns(), folder)
+
+    judge(
+        (Point("coverage", (SUITE,)), SLOW, alone),
+        run,
+        quick=False,
+        folder=tmp_path,
+        keep=lambda verdicts: kept.append([one.passed for one in verdicts]),
+    )
+    assert kept == [[False, False, True], [True, True, True]]
 
 
 def test_results_of_an_earlier_run_are_refused(tmp_path: Path) -> None:
