@@ -19,6 +19,8 @@ log = logging.getLogger("cdesk.backlog")
 
 FILE_RECORDS: Final = 2_000
 """Records of one file: what a live event may have to wait for."""
+_AT_ONCE: Final = 256
+"""Lines that are written at once."""
 SHORT_QUEUE: Final = 4_000
 """The queue is let fill up to here."""
 
@@ -84,9 +86,12 @@ class BacklogWriter:
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Raises QueueWriteError."""
-        for line in lines:
-            self._writer.append(line)
-            self._lines += 1
+        done = 0
+        while done < len(lines):
+            part = lines[done : done + min(FILE_RECORDS - self._lines, _AT_ONCE)]
+            self._writer.append(b"".join(part))
+            done += len(part)
+            self._lines += len(part)
             if self._lines >= FILE_RECORDS:
                 self._writer.seal()
                 self._lines = 0

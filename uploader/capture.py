@@ -20,15 +20,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import orjson
-
-from cdesk.contract.events import make_revision
-from cdesk.contract.plain import is_known_plain
-from cdesk.contract.records import Record, encode
+from cdesk.contract.records import Record
 from cdesk.core.errors import InvalidField
-from uploader.capture_store import CaptureStore, Known, LastRead, Place, told_content
-from uploader.sources.facts import AFTERTHOUGHT, Fact, Made, activity_id, made_of
-from uploader.sources.protocol import Findings, HistoryFile, Source
+from uploader.capture_records import Telling
+from uploader.capture_store import CaptureStore, Known, LastRead, Place
+from uploader.sources.facts import AFTERTHOUGHT, Facts, made_of
+from uploader.sources.protocol import Findings, HistoryFile, Source, path_text
 from uploader.sources.transcript import TranscriptReader, project_of
 
 MOST_LINE_BYTES: Final = 64 * 1024 * 1024
@@ -40,7 +37,8 @@ ENDED_SECONDS: Final = 3_600.0
 LOOK_RECORDS: Final = 2_000
 """A look stops after about so many records."""
 _TAIL_BYTES: Final = 256
-_CHUNK: Final = 1024 * 1024
+_CHUNK: Final = 256 * 1024
+_MOST_CHUNK: Final = 8 * 1024 * 1024
 _MOST_DUE: Final = 2_000
 
 
@@ -86,7 +84,7 @@ class Capture:
         store.restore(earlier)
         self._store = store
         self._sources = sources
-        self._customer = customer
+        self._telling = Telling(customer, store)
         self._include_text = include_text
         self._excluded = excluder(exclude)
         self._excluded_sessions: set[str] = set()
@@ -99,7 +97,7 @@ class Capture:
         self._moved = {
             (place.device, place.inode): path for path, place in self._places.items() if place.inode
         }
-        self._pending: dict[tuple[str, str], Fact] = {}
+        self._facts = Facts()
         self.findings = Findings()
 
     def discover(self) -> list[HistoryFile]:
@@ -134,7 +132,7 @@ class Capture:
                 continue
             place = self._read(file, found, most_records, deadline, told)
             if place is not None:
-                places[str(file.path)] = place
+                places[path_text(file.path)] = place
         try:
             self._remember(found, places, write, patient=patient)
         finally:  # where it failed, all of it is read and counted again
@@ -145,7 +143,7 @@ class Capture:
     # -- reading
 
     def _behind(self, file: HistoryFile) -> int:
-        place = self._places.get(str(file.path))
+        place = self._places.get(path_text(file.path))
         try:
             size = file.path.stat().st_size
         except OSError:
@@ -166,28 +164,29 @@ class Capture:
             known = self._known_place(file, status)
             if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
                 return None
-            with file.path.open("rb", buffering=_CHUNK) as stream:
+            with file.path.open("rb") as stream:
                 start = known.read_to if known and _is_same(stream, known) else 0
                 reader = TranscriptReader(
                     file,
+                    self._facts,
                     self.findings,
                     include_text=self._include_text,
                     excluded=self._excluded,
                     excluded_sessions=self._excluded_sessions,
-                    context=dict(known.context) if known and start else {},
+                    context=known.context if known and start else None,
                 )
                 end, is_whole = start, True
-                for line, after, is_ended in _lines(stream, start, self.findings):
-                    self._take(line, reader, is_ended=is_ended)
-                    if is_ended:
-                        told(after - end)
-                        found.read_bytes += after - end
-                        end = after
-                    if len(self._pending) >= most_records or self._monotonic() > deadline:
+                for lines, after, is_ended in _blocks(stream, start, self.findings):
+                    for line in lines:
+                        reader.read(line, is_ended=is_ended)
+                    told(after - end)
+                    found.read_bytes += after - end
+                    end = after
+                    if len(self._facts) >= most_records or self._monotonic() > deadline:
                         is_whole = False
                         break
-                for fact in reader.last():
-                    self._note(fact)
+                if is_whole:  # else the end of what was read is no end of a conversation
+                    reader.last()
                 tail = _tail(stream, end)
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
@@ -211,42 +210,11 @@ class Capture:
 
     def _known_place(self, file: HistoryFile, status: os.stat_result) -> Place | None:
         """How far a file was read, under this name or, where it was moved, under another."""
-        place = self._places.get(str(file.path))
+        place = self._places.get(path_text(file.path))
         if place is None and status.st_ino:
             moved = self._moved.get((status.st_dev, status.st_ino))
             return self._places.get(moved) if moved else None
         return place
-
-    def _take(self, line: bytes, reader: TranscriptReader, *, is_ended: bool) -> None:
-        """Note what one line says. A last line without its end may still be written: it is taken
-        where it is whole, and read again later all the same.
-        """
-        if not line.strip(b" \t\r\n\0"):
-            return
-        try:
-            value = orjson.loads(line)
-        except ValueError:
-            if is_ended:
-                try:
-                    value = orjson.loads(line.decode("utf-8", "replace"))
-                except ValueError:
-                    self.findings.bad_lines["a line that is no JSON"] += 1
-                    return
-                self.findings.bad_lines["a line that is no UTF-8, read all the same"] += 1
-            else:
-                return
-        if not isinstance(value, dict):
-            self.findings.bad_lines["a line that is no JSON object"] += 1
-            return
-        for fact in reader.facts(value):
-            self._note(fact)
-
-    def _note(self, fact: Fact) -> None:
-        known = self._pending.get((fact.activity, fact.key))
-        if known is None:
-            self._pending[fact.activity, fact.key] = fact
-        else:
-            known.join(fact)
 
     # -- remembering
 
@@ -260,7 +228,7 @@ class Capture:
     ) -> None:
         now = self._now()
         stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        pending, self._pending = self._pending, {}
+        pending = self._facts.take()
         keys = set(pending) | set(self._store.due(stamp, _MOST_DUE))
         stored = self._store.load(sorted(keys))
         changed: list[Known] = []
@@ -343,7 +311,7 @@ class Capture:
                     known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
                     continue
             try:
-                line = self._line(known, made)
+                line = self._telling.line(known, made)
             except InvalidField as error:
                 found.left_out[f"{made.activity}: {error}"[:200]] += 1
                 continue
@@ -353,36 +321,6 @@ class Capture:
                 ts = made.ts
                 found.first_ts = ts if found.first_ts is None else min(ts, found.first_ts)
                 found.last_ts = ts if found.last_ts is None else max(ts, found.last_ts)
-
-    def _line(self, known: Known, made: Made) -> bytes | None:
-        """The line that tells of `made`: an event, a revision of it, or None where it is told."""
-        content = told_content(made.session_id, made.features)
-        before = known.made.get(made.name)
-        if before is None:
-            id_ = activity_id(self._customer, made.name, known.fact.key)
-            if (before := self._store.told(id_)) is not None:
-                known.made[made.name] = before
-        if before is None:
-            record = made.record(customer=self._customer, key=known.fact.key)
-            known.made[made.name] = [content, 0, made.ts, made.source_system]
-            return encode(record, ours=is_known_plain(made.features))
-        if before[0] == content:
-            return None
-        original = Made(
-            made.name,
-            made.activity,
-            before[2],
-            made.session_id,
-            before[3],  # a revision counts for an activity of its own source alone
-            made.features,
-        ).record(customer=self._customer, key=known.fact.key)
-        revision = int(before[1]) + 1
-        line = encode(
-            make_revision(original, made.features, revision=revision),
-            ours=is_known_plain(made.features),
-        )
-        known.made[made.name] = [content, revision, *before[2:]]
-        return line
 
 
 def excluder(patterns: Sequence[str]) -> Callable[[str], bool]:
@@ -412,26 +350,52 @@ def _later(ts: str, seconds: float) -> datetime | None:
         return None
 
 
-def _lines(stream: BinaryIO, start: int, findings: Findings) -> Iterator[tuple[bytes, int, bool]]:
-    """Lines from `start` on, each with the offset behind it and whether it has its line feed. One
-    that is too long is passed by and counted, as far as it is there: what follows of it later is
-    no JSON. Memory holds one line.
+def _blocks(
+    stream: BinaryIO, start: int, findings: Findings
+) -> Iterator[tuple[list[bytes], int, bool]]:
+    """Lines from `start` on without their line feeds, some at a time, each with the offset behind
+    them and whether they are ended; what is not ended comes last and moves no offset. A line that
+    is too long is passed by and counted, as far as it is there: what follows of it later is no
+    JSON. Memory holds one line.
     """
     stream.seek(start)
     at = start
-    while line := stream.readline(MOST_LINE_BYTES + 1):
-        at += len(line)
-        if len(line) > MOST_LINE_BYTES and not line.endswith(b"\n"):
-            while rest := stream.read(_CHUNK):
-                end = rest.find(b"\n") + 1
-                at += end or len(rest)
-                if end:
-                    stream.seek(at)
-                    break
-            findings.bad_lines[f"a line of more than {MOST_LINE_BYTES >> 20} MiB"] += 1
-            yield b"", at, True
-            continue
-        yield line, at, line.endswith(b"\n")
+    begun = b""
+    while data := stream.read(min(max(_CHUNK, len(begun)), _MOST_CHUNK)):
+        data = begun + data if begun else data
+        cut = data.rfind(b"\n") + 1
+        begun = data[cut:]
+        if cut:
+            at += cut
+            yield _not_too_long(data[: cut - 1].split(b"\n"), findings), at, True
+        if len(begun) > MOST_LINE_BYTES:
+            at = _behind_line(stream, at + len(begun))
+            begun = b""
+            findings.bad_lines[_too_long()] += 1
+            yield [], at, True
+    if begun:
+        yield [begun], at, False
+
+
+def _too_long() -> str:
+    return f"a line of more than {MOST_LINE_BYTES >> 20} MiB"
+
+
+def _not_too_long(lines: list[bytes], findings: Findings) -> list[bytes]:
+    if max(map(len, lines)) <= MOST_LINE_BYTES:
+        return lines
+    kept = [line for line in lines if len(line) <= MOST_LINE_BYTES]
+    findings.bad_lines[_too_long()] += len(lines) - len(kept)
+    return kept
+
+
+def _behind_line(stream: BinaryIO, at: int) -> int:
+    """Pass by the rest of a line; the offset behind it."""
+    while rest := stream.read(_CHUNK):
+        if end := rest.find(b"\n") + 1:
+            return stream.seek(at + end)
+        at += len(rest)
+    return at
 
 
 def _tail(stream: BinaryIO, end: int) -> bytes:

@@ -12,7 +12,7 @@ from cdesk.core.home import StateDirectory
 from uploader.backlog import HistoryBacklog
 from uploader.capture_store import CaptureStore, LastRead, Place
 from uploader.histories import local_histories
-from uploader.sources.protocol import Findings
+from uploader.sources.protocol import Findings, path_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def capture_status(settings: Settings, home: StateDirectory) -> CaptureStatus:
             length = file.path.stat().st_size
         except OSError:
             continue
-        known = places.get(str(file.path))
+        known = places.get(path_text(file.path))
         behind += max(length - (known.read_to if known else 0), 0)
     return CaptureStatus(
         enabled=settings.capture.enabled,

@@ -231,7 +231,7 @@ class CaptureStore:
                     one.fact.activity,
                     one.fact.key,
                     _state(one.fact),
-                    orjson.dumps(one.made).decode(),
+                    orjson.dumps(one.made),
                     one.due,
                 )
                 for one in known
@@ -324,11 +324,11 @@ class CaptureStore:
             ) from None
 
 
-def _state(fact: Fact) -> str:
+def _state(fact: Fact) -> bytes:
     blocks = fact.blocks or None
-    return orjson.dumps([fact.ts, fact.session, fact.features, blocks, fact.request]).decode()
+    return orjson.dumps([fact.ts, fact.session, fact.features, blocks, fact.request])
 
 
-def _fact(activity: str, key: str, state: str) -> Fact:
+def _fact(activity: str, key: str, state: str | bytes) -> Fact:
     ts, session, features, blocks, request = orjson.loads(state)
     return Fact(activity, key, ts, (bool(session[0]), session[1]), features, blocks or {}, request)

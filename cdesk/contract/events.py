@@ -91,6 +91,7 @@ def event_record(
     query_tag: str,
     link: str | None = None,
     revenue_impact: float | None = None,
+    source_system: SourceSystem = SOURCE_SYSTEM,
 ) -> Record:
     """A whole event record of values that are known to be good: nothing is checked (the turn path
     checks what a caller gave with `check_event`, and makes the rest itself).
@@ -108,7 +109,7 @@ def event_record(
         "link": link,
         "revenue_impact": revenue_impact,
         "query_tag": query_tag,
-        "source_system": SOURCE_SYSTEM,
+        "source_system": source_system,
         "source_version": SOURCE_VERSION,
     }
 

@@ -12,6 +12,8 @@ from cdesk.contract.redaction.document import redact_value
 from cdesk.contract.redaction.keys import key_label
 
 _SHORT: Final = 200
+_A_SECRET: Final = "password"
+"""A name whose value is a credential."""
 _LEAST_CARD: Final = 1e12
 """Numbers below have fewer digits than any card's."""
 
@@ -20,25 +22,28 @@ def is_known_plain(document: Mapping[str, Any]) -> bool:
     """Whether `redact_fields` leaves a flat document as it is. False where it holds what has to be
     looked at each time: long texts, large numbers, other documents.
     """
-    shape: list[tuple[str, str | None]] = []
-    for key, item in document.items():
-        if isinstance(item, str):
-            if len(item) > _SHORT:
+    for item in document.values():
+        kind = type(item)
+        if kind is str:
+            if len(item) > _SHORT or not _is_plain_text(item):
                 return False
-            shape.append((key, item))
-        elif isinstance(item, int | float) and item < _LEAST_CARD:
-            shape.append((key, None))
-        else:
+        elif not (kind is int or kind is float or kind is bool) or item >= _LEAST_CARD:
             return False
-    return _is_plain(tuple(shape))
+    return _are_plain_keys(tuple(document))
 
 
-@lru_cache(maxsize=16_384)
-def _is_plain(shape: tuple[tuple[str, str | None], ...]) -> bool:
-    """A number is of no account where nothing names it: neither its own key, which is looked at
-    with a text that any label would replace, nor the name in a pair of name and value.
+@lru_cache(maxsize=65_536)
+def _is_plain_text(text: str) -> bool:
+    return redact_value(text) is text
+
+
+@lru_cache(maxsize=4_096)
+def _are_plain_keys(keys: tuple[str, ...]) -> bool:
+    """Whether nothing is redacted for its key's sake: not for what it is called, and not for what
+    the name in a pair of name and value says, whatever that is. Then each text stands for itself,
+    and a number is of no account.
     """
-    if any(key_label(key) for key, _ in shape):
+    if any(key_label(key) for key in keys):
         return False
-    document = {key: "-" if text is None else text for key, text in shape}
-    return redact_value(document) is document
+    documents = ({key: _A_SECRET if key == name else "-" for key in keys} for name in keys)
+    return all(redact_value(document) is document for document in documents)

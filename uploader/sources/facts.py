@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
 import orjson
 
-from cdesk.contract.events import make_event
-from cdesk.contract.records import Record, SourceSystem
+from cdesk.contract.records import SourceSystem
 
 NAMESPACE: Final = uuid.UUID("5b0c8b52-0a6e-5c5d-9a52-1f6f4f8c2d13")
 """The namespace of captured ids; changing it would make every history come in again."""
@@ -39,7 +38,8 @@ Block = list[Any]
 class Fact:
     """What is known of one activity. `ts` is when it was, as the contract writes it; `session` is
     (whether the line says that it was copied, session id). `blocks`: parts of an answer by the hash
-    of their content. `request`: the API's request that an answer belongs to.
+    of their content. `request`: the API's request that an answer belongs to. `about`: what it has
+    taken in already.
     """
 
     activity: str
@@ -49,29 +49,86 @@ class Fact:
     features: dict[str, Any]
     blocks: dict[str, Block] = field(default_factory=dict)
     request: str | None = None
+    about: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def join(self, other: Fact) -> None:
         """Take in what another fact of the same key says."""
-        self.ts = min(self.ts, other.ts)
-        self.session = min(self.session, other.session)
+        self.take(other.ts, other.session, other.features, other.blocks, other.request)
+
+    def take(
+        self,
+        ts: str,
+        session: tuple[bool, str],
+        features: Mapping[str, Any],
+        blocks: Mapping[str, Block] | None,
+        request: str | None,
+    ) -> None:
+        """Take in what is said of the same activity elsewhere."""
+        if ts < self.ts:
+            self.ts = ts
+        if session < self.session:
+            self.session = session
         mine = self.features
-        for name, value in other.features.items():
+        for name, value in features.items():
             known = mine.get(name)
             if known is None:
                 mine[name] = value
             elif known != value:
                 mine[name] = _joined(name, known, value)
-        for name, block in other.blocks.items():
-            mine_block = self.blocks.get(name)
-            self.blocks[name] = block if mine_block is None else _joined_block(mine_block, block)
-        if other.request is not None:
-            self.request = max(self.request or "", other.request)
+        if blocks:
+            for name, block in blocks.items():
+                mine_block = self.blocks.get(name)
+                self.blocks[name] = (
+                    block if mine_block is None else _joined_block(mine_block, block)
+                )
+        if request is not None and (self.request is None or request > self.request):
+            self.request = request
+
+
+class Facts:
+    """What lines say, joined by activity and key."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], Fact] = {}
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def note(
+        self,
+        activity: str,
+        key: str,
+        ts: str,
+        session: tuple[bool, str],
+        about: dict[str, Any],
+        said: dict[str, Any] | None = None,
+        blocks: dict[str, Block] | None = None,
+        request: str | None = None,
+    ) -> None:
+        """Take in what a line says: `about`, which lines have in common and nobody changes, and
+        `said`, its own. Later ones go before earlier ones of the same name.
+        """
+        known = self.known.get((activity, key))
+        if known is None:
+            features = {**about, **said} if said else dict(about)
+            self.known[activity, key] = Fact(
+                activity, key, ts, session, features, blocks or {}, request, about
+            )
+            return
+        if known.about is not about:
+            known.take(ts, session, about, None, None)
+        known.take(ts, session, said or {}, blocks, request)
+
+    def take(self) -> dict[tuple[str, str], Fact]:
+        """All of them, which begin anew."""
+        known, self.known = self.known, {}
+        return known
 
 
 def _joined(name: str, one: Any, other: Any) -> Any:
-    if type(one) is not type(other) and not (
-        isinstance(one, int | float) and isinstance(other, int | float)
-    ):
+    if type(one) is type(other):
+        return min(one, other) if name in SMALLER else max(one, other)
+    if not (isinstance(one, int | float) and isinstance(other, int | float)):
         one, other = sorted((one, other), key=lambda value: type(value).__name__)
         return other
     return min(one, other) if name in SMALLER else max(one, other)
@@ -83,9 +140,22 @@ def _joined_block(one: Block, other: Block) -> Block:
     return [first[0], max(one[1], other[1]), min(one[2], other[2]), *max(first[3:], second[3:])]
 
 
-def activity_id(customer: str, activity: str, key: str) -> str:
-    """The id of an activity, whichever source it comes from."""
-    return str(uuid.uuid5(NAMESPACE, orjson.dumps([customer, activity, key]).decode()))
+class Ids:
+    """Ids of a customer's activities, whichever source they come from: UUIDs of version 5."""
+
+    def __init__(self, customer: str) -> None:
+        begin = orjson.dumps([customer])[:-1] + b","
+        self._begin = hashlib.sha1(NAMESPACE.bytes + begin, usedforsecurity=False)
+
+    def of(self, activity: str, key: str) -> str:
+        """The id of an activity."""
+        whole = self._begin.copy()
+        whole.update(orjson.dumps([activity, key])[1:])
+        digits = whole.hexdigest()
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return (
+            f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+        )
 
 
 def digest(value: object) -> str:
@@ -93,7 +163,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Made:
     """One record's own values; `name` tells it from the others of its fact."""
 
@@ -103,23 +173,6 @@ class Made:
     session_id: str
     source_system: SourceSystem
     features: dict[str, Any]
-
-    def record(self, *, customer: str, key: str) -> Record:
-        """The record as it was first made: a revision is made of it.
-
-        Raises:
-            InvalidField: a value beyond the contract.
-        """
-        return make_event(
-            f"cdesk.{self.activity}",
-            self.features,
-            id=activity_id(customer, self.name, key),
-            ts=self.ts,
-            customer=customer,
-            session_id=self.session_id,
-            query_tag="cdesk_" + digest([self.session_id])[:8],
-            source_system=self.source_system,
-        )
 
 
 _OWN: Final = frozenset(("source", "called", "answered", "model_at", "last_at", "logged"))
@@ -132,50 +185,50 @@ _FILE_ACTIVITIES: Final = {
     "MultiEdit": "file_written",
     "NotebookEdit": "file_written",
 }
-_FILE_FEATURES: Final = ("file", "kind", "lines_added", "lines_removed")
+_OF_FILES: Final = (
+    "file", "kind", "lines_added", "lines_removed", "project", "client", "agent"
+)  # fmt: skip
 _TITLES: Final = ("title_custom", "title_generated", "title_given", "title_summary")
 """What names a conversation, the person's own name first."""
 
 
-def made_of(fact: Fact) -> Iterator[Made]:
+def made_of(fact: Fact) -> Iterable[Made]:
     """The records that a fact makes; none while it is not known what it is about."""
-    features = {name: value for name, value in fact.features.items() if name not in _OWN}
+    features = dict(fact.features)
+    for name in _OWN:
+        features.pop(name, None)
     at = fact.ts.lstrip(AFTERTHOUGHT)
     source = cast(SourceSystem, fact.features.get("source") or "claude_code")
     session_id = fact.session[1]
-
-    def made(activity: str, ts: str, of: Mapping[str, Any], name: str | None = None) -> Made:
-        return Made(name or activity, activity, ts, session_id, source, dict(of))
-
-    if fact.activity == "claude_responded":
-        if fact.features.get("is_repeated"):
+    activity = fact.activity
+    if activity == "claude_responded":
+        if features.get("is_repeated"):
             features = {
                 name: features[name] for name in ("model", "is_repeated") if name in features
             }
-        yield made("claude_responded", at, {**features, **_of_blocks(fact.blocks)})
-    elif fact.activity == "tool_called":
-        if "tool" not in features:
-            return
-        yield from _of_call(fact, features, made)
-    elif fact.activity == "session_started":
-        titles = {name: features.pop(name, None) for name in _TITLES}
-        title = next((titles[name] for name in _TITLES if titles[name]), None)
-        if title:
-            features["title"] = title
-        if model := fact.features.get("model_at"):
-            features["model"] = model[1]
-        if last := fact.features.get("last_at"):
-            yield Made(
-                f"session_ended:{last}",
-                "session_ended",
-                max(last, at),
-                session_id,
-                source,
-                {**features, "duration_ms": milliseconds(at, max(last, at))},
-            )
-        yield made("session_started", at, features)
-    else:
-        yield made(fact.activity, at, features)
+        features |= _of_blocks(fact.blocks)
+    elif activity == "tool_called":
+        return _of_call(fact, features, session_id, source) if "tool" in features else ()
+    elif activity == "session_started":
+        return _of_session(fact, features, at, source)
+    return (Made(activity, activity, at, session_id, source, features),)
+
+
+def _of_session(
+    fact: Fact, features: dict[str, Any], at: str, source: SourceSystem
+) -> Iterator[Made]:
+    session_id = fact.session[1]
+    titles = {name: features.pop(name, None) for name in _TITLES}
+    title = next((titles[name] for name in _TITLES if titles[name]), None)
+    if title:
+        features["title"] = title
+    if model := fact.features.get("model_at"):
+        features["model"] = model[1]
+    if last := fact.features.get("last_at"):
+        end = max(last, at)
+        ended = {**features, "duration_ms": milliseconds(at, end)}
+        yield Made(f"session_ended:{last}", "session_ended", end, session_id, source, ended)
+    yield Made("session_started", "session_started", at, session_id, source, features)
 
 
 def _of_blocks(blocks: Mapping[str, Block]) -> dict[str, Any]:
@@ -191,7 +244,9 @@ def _of_blocks(blocks: Mapping[str, Block]) -> dict[str, Any]:
     return found
 
 
-def _of_call(fact: Fact, features: dict[str, Any], made: Any) -> Iterator[Made]:
+def _of_call(
+    fact: Fact, features: dict[str, Any], session_id: str, source: SourceSystem
+) -> Iterator[Made]:
     called, answered = (
         str(fact.features.get(name) or "").lstrip(AFTERTHOUGHT) for name in ("called", "answered")
     )
@@ -203,14 +258,12 @@ def _of_call(fact: Fact, features: dict[str, Any], made: Any) -> Iterator[Made]:
             features[name] = patched
     if features["tool"] == "log_event" and (logged := fact.features.get("logged")):
         features["logged_activity_id"] = logged
+    at = called or fact.ts.lstrip(AFTERTHOUGHT)
+    yield Made("tool_called", "tool_called", at, session_id, source, features)
     activity = _FILE_ACTIVITIES.get(features["tool"])
-    yield made("tool_called", called or fact.ts.lstrip(AFTERTHOUGHT), features)
     if activity and features.get("outcome") == "ok" and "file" in features:
-        kept = {name: features[name] for name in _FILE_FEATURES if name in features}
-        about = {
-            name: features[name] for name in ("project", "client", "agent") if name in features
-        }
-        yield made(activity, called or fact.ts.lstrip(AFTERTHOUGHT), {**kept, **about})
+        kept = {name: features[name] for name in _OF_FILES if name in features}
+        yield Made(activity, activity, at, session_id, source, kept)
 
 
 def milliseconds(start: str, end: str) -> float:

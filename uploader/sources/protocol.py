@@ -14,6 +14,11 @@ MOST_NAMED: Final = 200
 """Different kinds of problem that are told apart; the rest is counted as `other`."""
 
 
+def path_text(path: Path) -> str:
+    """A path as text that can be stored; names of files may hold what is no UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryFile:
     """One file of a history: newline-separated JSON objects, appended to while it is alive.
@@ -49,7 +54,7 @@ class Findings:
 
     def unreadable_entry(self, path: Path, error: OSError) -> None:
         if len(self.unreadable) < MOST_NAMED:
-            self.unreadable[str(path)] = error.strerror or type(error).__name__
+            self.unreadable[path_text(path)] = error.strerror or type(error).__name__
 
 
 class Source(Protocol):

@@ -7,79 +7,34 @@ one is counted, and no line stops the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
 from uploader.sources.claude_export import MAX_TEXT_BYTES, fit_text, last_part
-from uploader.sources.facts import AFTERTHOUGHT, Fact, digest, milliseconds
+from uploader.sources.facts import AFTERTHOUGHT, Facts, digest, milliseconds
+from uploader.sources.lines import (
+    UNREADABLE,
+    Block,
+    Detail,
+    Hunk,
+    Line,
+    Message,
+    Other,
+    Part,
+    Usage,
+    is_of_known_fields,
+    mend,
+    read_document,
+    read_line,
+    unknown_fields,
+)
 from uploader.sources.protocol import Findings, HistoryFile
 
-_ENVELOPE: Final = frozenset(
-    [
-        "type",
-        "uuid",
-        "parentUuid",
-        "timestamp",
-        "sessionId",
-        "session_id",
-        "cwd",
-        "gitBranch",
-        "version",
-        "isSidechain",
-        "userType",
-        "entrypoint",
-        "requestId",
-        "request_id",
-        "agentId",
-        "isMeta",
-        "isApiErrorMessage",
-        "message",
-        "toolUseResult",
-        "tool_use_result",
-        "sourceToolAssistantUUID",
-        "logicalParentUuid",
-        "subtype",
-        "level",
-        "forkedFrom",
-        "isCompactSummary",
-        "isVisibleInTranscriptOnly",
-        "thinkingMetadata",
-        "todos",
-        "slug",
-        "teamName",
-        "costUSD",
-        "durationMs",
-        "permissionMode",
-        "imagePasteIds",
-        "sourceToolUseID",
-        "promptId",
-        "error",
-        "parent_tool_use_id",
-        "_audit_timestamp",
-        "_audit_hmac",
-        "origin",
-        "apiError",
-        "plan",
-        "isReplay",
-        "isSynthetic",
-        "attributionAgent",
-        "attributionSkill",
-        "attributionPlugin",
-        "attributionMcpServer",
-        "attributionMcpTool",
-        "agentName",
-        "agentColor",
-        "agentSetting",
-        "planContent",
-        "mcpMeta",
-        "errorDetails",
-        "apiErrorStatus",
-    ]
-)
 _BOOKKEEPING: Final = frozenset(
     [
         "attachment",
@@ -152,418 +107,437 @@ _TITLES: Final = {
 _MOST_LABEL: Final = 200
 
 
+@dataclass(slots=True)
+class _Place:
+    """When a line was written (`ts`), in which conversation (whether it was copied into it, its
+    id), and the features of all that stands there. told: what was said of the conversation from
+    here → when first.
+    """
+
+    ts: str
+    session: tuple[bool, str]
+    about: dict[str, Any]
+    told: dict[tuple[str | None, ...], str] = field(default_factory=dict)
+
+
 class TranscriptReader:
-    """Reads the lines of one file in order. `context` is what it remembers from line to line, plain
-    JSON, so that a later reader goes on where this one stopped.
+    """Reads the lines of one file in order, and puts what they say into `facts`. `context` is what
+    a reader remembered from line to line, plain JSON, so that a later one goes on where it stopped.
     """
 
     def __init__(
         self,
         file: HistoryFile,
+        facts: Facts,
         findings: Findings,
         *,
         include_text: bool = False,
         excluded: Callable[[str], bool] = lambda _cwd: False,
         excluded_sessions: set[str] | None = None,
-        context: dict[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         self._file = file
+        self._note = facts.note
         self._findings = findings
         self._include_text = include_text
-        self._excluded = excluded
+        self._excludes = excluded
         self._excluded_sessions = excluded_sessions if excluded_sessions is not None else set()
-        self.context: dict[str, Any] = context if context is not None else {}
+        known = context or {}
+        self._ts: str | None = known.get("ts")
+        self._session: str | None = known.get("session")
+        self._cwd: str | None = known.get("cwd")
+        self._project: str | None = known.get("project")
+        self._is_excluded = bool(known.get("excluded"))
+        self._own_ts: str | None = known.get("own_ts")
+        self._own_first: str | None = known.get("own_first")
+        self._model_at: str | None = known.get("model_at")
+        self._asked: str | None = known.get("asked")
+        self._about = self._about_file()
+        self._last: _Place | None = None
+        self._last_said: tuple[Any, ...] | None = None
 
-    def facts(self, line: Mapping[str, Any]) -> Iterator[Fact]:
-        """What one line says."""
-        kind = line.get("type")
-        if kind == "user" or kind == "assistant":
-            yield from self._message(kind, line)
+    @property
+    def context(self) -> dict[str, Any]:
+        """What the next reader of this file needs to know."""
+        known = {
+            "ts": self._ts,
+            "session": self._session,
+            "cwd": self._cwd,
+            "project": self._project,
+            "excluded": self._is_excluded or None,
+            "own_ts": self._own_ts,
+            "own_first": self._own_first,
+            "model_at": self._model_at,
+            "asked": self._asked,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def _about_file(self) -> dict[str, Any]:
+        """The features that every fact has."""
+        about = {"source": self._file.source_system, "client": self._file.client}
+        return {**about, "project": self._project} if self._project else about
+
+    def read(self, raw: bytes, *, is_ended: bool = True) -> None:
+        """Note what one line says. A last line that has not `is_ended` may still be written: it is
+        taken where it is whole, and may be read again.
+        """
+        try:
+            line = read_line(raw)
+        except UNREADABLE:
+            mended = mend(raw, is_ended=is_ended)
+            if mended.problem is not None:
+                self._findings.bad_lines[mended.problem] += 1
+            if mended.line is None:
+                return
+            line, raw = mended.line, mended.raw
+        kind = line.type
+        if kind == "assistant" or kind == "user":
+            self._message(kind, line, raw)
         elif kind == "system":
-            yield from self._system(line)
+            self._system(line, raw)
         elif isinstance(kind, str) and kind in _TITLES:
-            yield from self._title(kind, line)
+            self._title(kind, raw)
         elif kind == "rate_limit_event":
-            yield from self._rate_limit(line)
+            self._rate_limit(line, raw)
         elif not (isinstance(kind, str) and kind in _BOOKKEEPING):
             self._findings.note(f"line type {_label(kind) or type(kind).__name__}")
 
     # -- the envelope
 
-    def _common(
-        self, line: Mapping[str, Any]
-    ) -> tuple[str, tuple[bool, str], dict[str, Any]] | None:
-        """Time, session and the features that every fact of a line has; None where the line cannot
-        be placed.
-        """
-        context = self.context
-        if not line.keys() <= _ENVELOPE:
-            for name in line.keys() - _ENVELOPE:
-                self._findings.note(f"field {_label(name)} of {_label(line.get('type'))}")
-        ts = timestamp(line.get("timestamp")) or timestamp(line.get("_audit_timestamp"))
+    def _place(self, line: Line) -> _Place | None:
+        """Where a line belongs; None where it cannot be placed, or is excluded."""
+        ts = timestamp(line.timestamp) or timestamp(line.audit_timestamp)
+        is_audit = self._file.audit
         if ts is None:
-            ts = context.get("ts") if self._file.audit else None
+            ts = self._ts if is_audit else None
             if ts is None:
                 self._findings.bad_lines["a line without a time"] += 1
                 return None
-        context["ts"] = ts
-        if self._file.audit:
+        self._ts = ts
+        copied = line.forked_from is not None
+        if not copied and (self._own_ts is None or ts > self._own_ts):
+            self._own_ts = ts
+        if is_audit:
             ts = AFTERTHOUGHT + ts
-        session = _text(line, "sessionId") or _text(line, "session_id") or self._file.session_id
-        session = session or context.get("session") or self._file.path.stem
-        session = context["session"] = str(session)[:255]
-        copied = line.get("forkedFrom") is not None
-        if not copied:
-            context["own_ts"] = max(context.get("own_ts") or "", context["ts"])
-            context["own_first"] = min(context.get("own_first") or ts, ts)
-        if (cwd := _text(line, "cwd")) and context.get("cwd") != cwd:
-            context["cwd"], context["project"] = cwd, project_of(cwd)
-            context["excluded"] = self._excluded(cwd)
-        if context.get("excluded"):
+        if not copied and (self._own_first is None or ts < self._own_first):
+            self._own_first = ts
+        said = (
+            line.session, line.session_snake, line.cwd, line.agent, line.is_sidechain, copied,
+            bool(line.parent_call),
+        )  # fmt: skip
+        place = self._last
+        if said != self._last_said:
+            place = self._last = self._placed(line, copied=copied)
+            self._last_said = said
+        if place is not None:
+            place.ts = ts
+        return place
+
+    def _placed(self, line: Line, *, copied: bool) -> _Place | None:
+        """The place of a line that says of itself what the one before did not."""
+        session = line.session or line.session_snake or self._file.session_id
+        session = session or self._session or _stem(self._file.path)
+        session = self._session = session[:255]
+        cwd = line.cwd
+        if cwd and cwd != self._cwd:
+            self._cwd, self._project = cwd, project_of(cwd)
+            self._is_excluded = self._excludes(cwd)
+            self._about = self._about_file()
+        if self._is_excluded:
             self._excluded_sessions.add(session)
             return None
-        if "cwd" not in context and session in self._excluded_sessions:
+        if self._cwd is None and session in self._excluded_sessions:
             return None  # the stream of the SDK does not say where a conversation took place
-        features: dict[str, Any] = {
-            "source": self._file.source_system,
-            "client": self._file.client,
-        }
-        if project := context.get("project"):
-            features["project"] = project
-        if agent := _text(line, "agentId"):
-            features["agent"] = agent[:_MOST_LABEL]
-        if line.get("isSidechain") is True or line.get("parent_tool_use_id"):
-            features["is_sidechain"] = True
-        return ts, (copied, session), features
+        about = self._about
+        if line.agent:
+            about = {**about, "agent": line.agent[:_MOST_LABEL]}
+        if line.is_sidechain or line.parent_call:
+            about = {**about, "is_sidechain": True}
+        return _Place("", (copied, session), about)
 
-    def _session(
-        self,
-        line: Mapping[str, Any],
-        ts: str,
-        session: tuple[bool, str],
-        features: Mapping[str, Any],
-        model: str | None = None,
-    ) -> Iterator[Fact]:
-        """What a line says of its conversation, where that is more than the one before said."""
-        said: dict[str, Any] = {
-            name: features[name] for name in ("source", "client", "project") if name in features
-        }
-        if entry := _label(line.get("entrypoint")):
-            said["entry_point"] = entry
-        if version := _label(line.get("version")):
-            said["client_version"] = version
+    def _conversation(self, line: Line, place: _Place, model: str | None = None) -> None:
+        """Note what a line says of its conversation, where no earlier one said it."""
+        copied, name = place.session
+        ts = place.ts
+        at = self._own_first or AFTERTHOUGHT + AFTERTHOUGHT + ts if copied else ts
+        mark = (line.entry_point, line.version, model)
+        told = place.told.get(mark)
+        if told is not None and told <= at:
+            return
+        place.told[mark] = at
+        said = dict(self._about)
+        if entry := line.entry_point:
+            said["entry_point"] = entry[:_MOST_LABEL]
+        if version := line.version:
+            said["client_version"] = version[:_MOST_LABEL]
         if self._file.title:
             said["title_given"] = self._file.title[:_MOST_LABEL]
         if model:
-            said["model_at"] = [self.context.setdefault("model_at", ts), model]
-        copied, name = session
+            self._model_at = self._model_at or ts
+            said["model_at"] = [self._model_at, model]
         if copied:
             said["is_forked"] = True
-            ts = self.context.get("own_first") or AFTERTHOUGHT + AFTERTHOUGHT + ts
-        mark = digest([name, said])
-        if self.context.get("said") != mark:
-            self.context["said"] = mark
-            yield Fact("session_started", name, ts, (False, name), said)
-        agent = features.get("agent")
-        if agent and self.context.get("agent") != [name, agent]:
-            self.context["agent"] = [name, agent]
-            about = {**features, "is_sidechain": True}
-            yield Fact("agent_started", f"{agent}", ts, session, about)
+        self._note("session_started", name, at, (False, name), said)
+        if agent := place.about.get("agent"):
+            self._note(
+                "agent_started", agent, ts, place.session, place.about, {"is_sidechain": True}
+            )
 
     # -- messages
 
-    def _message(self, kind: str, line: Mapping[str, Any]) -> Iterator[Fact]:
-        common = self._common(line)
-        if common is None:
+    def _message(self, kind: str, line: Line, raw: bytes) -> None:
+        if not is_of_known_fields(line):
+            for name in unknown_fields(raw):
+                self._findings.note(f"field {_label(name)} of {kind}")
+        place = self._place(line)
+        if place is None:
             return
-        ts, session, features = common
-        message = line.get("message")
-        if not isinstance(message, Mapping):
+        message = line.message
+        if message is None:
             self._findings.bad_lines[f"a line of type {kind} without a message"] += 1
             return
-        model = _label(message.get("model")) if kind == "assistant" else None
-        real = model if model != "<synthetic>" else None
-        yield from self._session(line, ts, session, features, real)
         if kind == "user":
-            yield from self._user(line, message, ts, session, features)
-            self.context["asked"] = ts
-        elif model == "<synthetic>" or line.get("isApiErrorMessage") is True:
-            yield from self._api_error(line, message, ts, session, features)
+            self._conversation(line, place)
+            self._user(line, message, place)
+            self._asked = place.ts
+            return
+        model = message.model[:_MOST_LABEL] if message.model else None
+        is_synthetic = model == "<synthetic>"
+        self._conversation(line, place, None if is_synthetic else model)
+        if is_synthetic or line.is_error:
+            self._api_error(line, message, place)
         else:
-            yield from self._assistant(line, message, ts, session, features)
+            self._assistant(line, message, model, place)
 
-    def _user(
-        self,
-        line: Mapping[str, Any],
-        message: Mapping[str, Any],
-        ts: str,
-        session: tuple[bool, str],
-        features: dict[str, Any],
-    ) -> Iterator[Fact]:
+    def _user(self, line: Line, message: Message, place: _Place) -> None:
         texts: list[str] = []
         attached = results = 0
-        for block in self._blocks(message.get("content")):
-            kind = block.get("type")
-            if kind == "tool_result":
-                results += 1
-                yield from self._result(line, block, ts, session, features)
-            elif kind == "text" and isinstance(block.get("text"), str):
-                texts.append(block["text"])
-            elif kind in ("image", "document"):
-                attached += 1
+        content = message.content
+        if isinstance(content, str):
+            texts.append(content)
+        else:
+            for block in self._blocks(content):
+                kind = block.type
+                if kind == "tool_result":
+                    results += 1
+                    self._result(line, block, place)
+                elif kind == "text" and block.text is not None:
+                    texts.append(block.text)
+                elif kind in ("image", "document"):
+                    attached += 1
+            if results and not texts:
+                return
         text = "\n".join(texts)
-        if text.lstrip().startswith(_INTERRUPTED):
+        start = text.lstrip()
+        ts = place.ts
+        if start.startswith(_INTERRUPTED):
             key = digest([ts, "interrupted", text])
-            about = {**features, "where": "conversation", "error_code": "interrupted"}
-            yield Fact("error_encountered", key, ts, session, about)
+            said = {"where": "conversation", "error_code": "interrupted"}
+            self._note("error_encountered", key, ts, place.session, place.about, said)
             return
-        injected = line.get("isMeta") is True or line.get("isCompactSummary") is True
-        if results or injected or (self._file.audit and line.get("isSynthetic") is True):
+        injected = line.is_meta or line.is_summary
+        if results or injected or (self._file.audit and line.is_synthetic):
             return
         command = _COMMAND.search(text) if "<command-name>" in text else None
-        if command is None and (text.lstrip().startswith(_INJECTED) or not (text or attached)):
+        if command is None and (start.startswith(_INJECTED) or not (text or attached)):
             return
-        if features.get("is_sidechain"):
+        if "is_sidechain" in place.about:
             return  # what an agent was given to do is no question of a person
-        said: dict[str, Any] = {**features, "length": len(text), "attachments": attached}
-        if command:
-            said["slash_command"] = command[1]
-        if self._include_text and text:
-            said["question"] = fit_text(text, MAX_TEXT_BYTES)
         if self._file.audit and not self._file.alone:
             return  # it stands in the transcript, with another time
-        yield Fact("user_asked", digest([ts, text, attached]), ts, session, said)
+        asked: dict[str, Any] = {"length": len(text), "attachments": attached}
+        if command:
+            asked["slash_command"] = command[1]
+        if self._include_text and text:
+            asked["question"] = fit_text(text, MAX_TEXT_BYTES)
+        key = digest([ts, text, attached])
+        self._note("user_asked", key, ts, place.session, place.about, asked)
 
-    def _result(
-        self,
-        line: Mapping[str, Any],
-        block: Mapping[str, Any],
-        ts: str,
-        session: tuple[bool, str],
-        features: dict[str, Any],
-    ) -> Iterator[Fact]:
-        call = _text(block, "tool_use_id")
-        if call is None:
+    def _result(self, line: Line, block: Block, place: _Place) -> None:
+        call = block.tool_use_id
+        if not call:
             self._findings.note("tool_result without tool_use_id")
             return
-        text = _content_text(block.get("content"))
+        text = _content_text(block.content)
         said: dict[str, Any] = {
-            **features,
-            "answered": ts,
-            "outcome": "error" if block.get("is_error") is True else "ok",
+            "answered": place.ts,
+            "outcome": "error" if block.is_error else "ok",
             "output_length": len(text),
         }
         if "activity_id" in text and (logged := _LOGGED.search(text)):
             said["logged"] = logged[1]
-        detail = line.get("toolUseResult")
-        if isinstance(detail, Mapping):
-            added, removed = _patched(detail.get("structuredPatch"))
+        if isinstance(line.detail, Detail) and line.detail.patch:
+            added, removed = _patched(line.detail.patch)
             if added or removed:
                 said["patch_lines_added"], said["patch_lines_removed"] = added, removed
-        yield Fact("tool_called", call, ts, session, said)
+        self._note("tool_called", call, place.ts, place.session, place.about, said)
 
-    def _assistant(
-        self,
-        line: Mapping[str, Any],
-        message: Mapping[str, Any],
-        ts: str,
-        session: tuple[bool, str],
-        features: dict[str, Any],
-    ) -> Iterator[Fact]:
+    def _assistant(self, line: Line, message: Message, model: str | None, place: _Place) -> None:
+        ts = place.ts
         blocks: dict[str, list[Any]] = {}
-        for block in self._blocks(message.get("content")):
-            kind = block.get("type")
-            if kind in ("text", "thinking", "redacted_thinking"):
-                text = block.get("text" if kind == "text" else "thinking")
-                text = text if isinstance(text, str) else ""
+        for block in self._blocks(message.content):
+            kind = block.type
+            if kind == "text" or kind == "thinking" or kind == "redacted_thinking":
+                text = (block.text if kind == "text" else block.thinking) or ""
                 said = ["text" if kind == "text" else "thinking", len(text), ts]
                 if kind == "text" and self._include_text and text:
                     said.append(fit_text(text, MAX_TEXT_BYTES // 4))
                 blocks[digest([kind, text])] = said
             elif kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
-                call = _text(block, "id")
-                if call is None:
+                call = block.id
+                if not call:
                     self._findings.note("tool_use without id")
                     continue
                 blocks[digest([kind, call])] = ["tool", 0, ts]
-                yield Fact(
-                    "tool_called",
-                    call,
-                    ts,
-                    session,
-                    {**features, **self._call(block), "called": ts},
-                )
-        usage = message.get("usage")
-        usage = usage if isinstance(usage, Mapping) else {}
-        message_id, request = _text(message, "id"), _text(line, "requestId")
-        request = request or _text(line, "request_id")
-        if message_id is None and not usage:
+                about = _call(block)
+                about["called"] = ts
+                self._note("tool_called", call, ts, place.session, place.about, about)
+        usage, message_id = message.usage, message.id
+        request = line.request or line.request_snake or None
+        counted = tokens(usage) if usage is not None else {}
+        if not (message_id or counted):
             self._findings.note("answer without id and usage")
             return
-        counted = tokens(usage)
-        if model := _label(message.get("model")):
+        if model:
             counted["model"] = model
-        if stop := _label(message.get("stop_reason")):
-            counted["stop_reason"] = stop
-        asked = self.context.get("asked")
-        if asked and asked <= ts:
-            counted["latency_ms"] = milliseconds(asked, ts)
-        self.context["asked"] = None
-        key = f"m:{message_id}" if message_id else f"r:{request}" if request else None
-        key = key or f"l:{digest([ts, counted])}"
-        yield Fact(
-            "claude_responded", key, ts, session, {**features, **counted}, blocks, request=request
+        if message.stop_reason:
+            counted["stop_reason"] = message.stop_reason[:_MOST_LABEL]
+        asked = self._asked
+        if asked is not None:
+            if asked <= ts:
+                counted["latency_ms"] = milliseconds(asked, ts)
+            self._asked = None
+        if message_id:
+            key = f"m:{message_id}"
+        else:
+            key = f"r:{request}" if request else f"l:{digest([ts, counted])}"
+        self._note(
+            "claude_responded", key, ts, place.session, place.about, counted, blocks, request
         )
 
-    def _call(self, block: Mapping[str, Any]) -> dict[str, Any]:
-        name = _label(block.get("name")) or "unknown"
-        given = block.get("input")
-        said: dict[str, Any] = {"tool": name, "input_length": len(_compact(given))}
-        if name.startswith("mcp__"):
-            _, server, tool = [*name.split("__", 2), "", ""][:3]
-            if server and tool:
-                said["tool"], said["server"] = tool, server
-        if isinstance(given, Mapping):
-            said |= _file_said(said["tool"], given)
-        return said
-
-    def _blocks(self, content: object) -> Iterator[Mapping[str, Any]]:
+    def _blocks(self, content: list[Block | Other] | str | None) -> list[Block]:
+        """The blocks of a message that are known."""
         if isinstance(content, str):
-            if content:
-                yield {"type": "text", "text": content}
-            return
-        for block in content if isinstance(content, list) else ():
-            kind = block.get("type") if isinstance(block, Mapping) else None
-            if isinstance(block, Mapping) and kind in _BLOCKS:
-                yield block
+            return [Block(type="text", text=content)] if content else []
+        blocks: list[Block] = []
+        for block in content or ():
+            kind = block.type if isinstance(block, Block) else None
+            if isinstance(block, Block) and isinstance(kind, str) and kind in _BLOCKS:
+                blocks.append(block)
             else:
-                self._findings.note(f"block type {_label(kind) or type(block).__name__}")
+                name = "dict" if isinstance(block, Block) else type(block).__name__
+                self._findings.note(f"block type {_label(kind) or name}")
+        return blocks
 
     # -- what is no message
 
-    def _api_error(
-        self,
-        line: Mapping[str, Any],
-        message: Mapping[str, Any],
-        ts: str,
-        session: tuple[bool, str],
-        features: dict[str, Any],
-    ) -> Iterator[Fact]:
-        text = _content_text(message.get("content"))
-        code = _label(line.get("error")) or _error_code(text)
+    def _api_error(self, line: Line, message: Message, place: _Place) -> None:
+        text = _content_text(message.content)
+        code = _label(line.error) or _error_code(text)
         if code is None:
             return  # a synthetic line such as "No response requested."
-        about = {**features, "where": "api", "error_code": code}
-        yield Fact("error_encountered", digest([ts, code, text]), ts, session, about)
+        key = digest([place.ts, code, text])
+        said = {"where": "api", "error_code": code}
+        self._note("error_encountered", key, place.ts, place.session, place.about, said)
 
-    def _system(self, line: Mapping[str, Any]) -> Iterator[Fact]:
-        subtype = line.get("subtype")
+    def _system(self, line: Line, raw: bytes) -> None:
+        subtype = line.subtype
         if subtype not in ("compact_boundary", "microcompact_boundary", "api_error"):
             return
-        common = self._common({name: line[name] for name in line.keys() & _ENVELOPE})
-        if common is None:
+        place = self._place(line)
+        if place is None:
             return
-        ts, session, features = common
+        said: dict[str, Any] = {}
         if subtype == "api_error":
-            error = line.get("error")
-            text = str(error)[:2_000] if error is not None else ""
-            about = {**features, "where": "api", "error_code": _error_code(text) or "api_error"}
-            yield Fact("error_encountered", digest([ts, text]), ts, session, about)
+            text = str(line.error)[:2_000] if line.error is not None else ""
+            said = {"where": "api", "error_code": _error_code(text) or "api_error"}
+            key = digest([place.ts, text])
+            self._note("error_encountered", key, place.ts, place.session, place.about, said)
             return
-        about = dict(features)
-        details = line.get("compactMetadata") or line.get("compact_metadata")
+        document = read_document(raw)
+        details = document.get("compactMetadata") or document.get("compact_metadata")
         if isinstance(details, Mapping):
             if trigger := _label(details.get("trigger")):
-                about["trigger"] = trigger
+                said["trigger"] = trigger
             before = details.get("preTokens", details.get("pre_tokens"))
-            if _is_count(before):
-                about["tokens_before"] = before
-        yield Fact("context_compacted", digest([ts, subtype]), ts, session, about)
+            if type(before) is int and 0 <= before < 2**53:
+                said["tokens_before"] = before
+        key = digest([place.ts, subtype])
+        self._note("context_compacted", key, place.ts, place.session, place.about, said)
 
-    def _title(self, kind: str, line: Mapping[str, Any]) -> Iterator[Fact]:
+    def _title(self, kind: str, raw: bytes) -> None:
         name, field = _TITLES[kind]
-        title = _text(line, field)
-        session = _text(line, "sessionId") or self.context.get("session")
+        line = read_document(raw)
+        title = _text(line.get(field))
+        session = _text(line.get("sessionId")) or self._session
         if kind == "summary" and line.get("leafUuid") is not None and session is None:
             return  # it may be about another file's conversation
-        ts = self.context.get("ts")
-        if title is None or session is None or ts is None:
+        if title is None or session is None or self._ts is None or self._is_excluded:
             return
         said = {"source": self._file.source_system, "client": self._file.client}
-        if not self.context.get("excluded"):
-            about = {**said, name: title[:_MOST_LABEL]}
-            yield Fact("session_started", session, ts, (False, session), about)
+        said[name] = title[:_MOST_LABEL]
+        self._note("session_started", session, self._ts, (False, session), said)
 
-    def last(self) -> Iterator[Fact]:
-        """When the conversation was last written to, as far as the lines read say."""
-        context = self.context
-        if "cwd" not in context and context.get("session") in self._excluded_sessions:
+    def last(self) -> None:
+        """Note when the conversation was last written to, as far as the lines read say."""
+        session, ts = self._session, self._own_ts
+        if session is None or ts is None or self._is_excluded:
             return
-        if "session" in context and not context.get("excluded") and context.get("own_ts"):
-            session, ts = context["session"], context["own_ts"]
-            said = {"source": self._file.source_system, "last_at": ts}
-            yield Fact(
-                "session_started", session, context.get("own_first", ts), (False, session), said
-            )
+        if self._cwd is None and session in self._excluded_sessions:
+            return
+        said = {"source": self._file.source_system, "last_at": ts}
+        self._note("session_started", session, self._own_first or ts, (False, session), said)
 
-    def _rate_limit(self, line: Mapping[str, Any]) -> Iterator[Fact]:
-        common = self._common({name: line[name] for name in line.keys() & _ENVELOPE})
-        details = line.get("rate_limit_info")
+    def _rate_limit(self, line: Line, raw: bytes) -> None:
+        place = self._place(line)
+        details = read_document(raw).get("rate_limit_info")
         status = _label(details.get("status")) if isinstance(details, Mapping) else None
-        if common is None or status in (None, "allowed"):
+        if place is None or status in (None, "allowed"):
             return
-        ts, session, features = common
-        about = {**features, "where": "api", "error_code": "rate_limit", "outcome": status}
-        yield Fact("error_encountered", digest([ts, "rate_limit", status]), ts, session, about)
+        said = {"where": "api", "error_code": "rate_limit", "outcome": status}
+        key = digest([place.ts, "rate_limit", status])
+        self._note("error_encountered", key, place.ts, place.session, place.about, said)
 
 
 # -- parts of a line
 
 
-def tokens(usage: Mapping[str, Any]) -> dict[str, Any]:
+def tokens(usage: Usage) -> dict[str, Any]:
     """The counts of a `usage`, by the names of docs/feature_json.md; what it lacks is left out."""
     found: dict[str, Any] = {}
-
-    def count(name: str, value: object) -> None:
-        if _is_count(value):
-            found[name] = value
-
-    count("input_tokens", usage.get("input_tokens"))
-    count("output_tokens", usage.get("output_tokens"))
-    count("cache_read_tokens", usage.get("cache_read_input_tokens"))
-    count("cache_creation_tokens", usage.get("cache_creation_input_tokens"))
-    parts = usage.get("cache_creation")
-    if isinstance(parts, Mapping):
-        count("cache_creation_5m_tokens", parts.get("ephemeral_5m_input_tokens"))
-        count("cache_creation_1h_tokens", parts.get("ephemeral_1h_input_tokens"))
-    server = usage.get("server_tool_use")
-    if isinstance(server, Mapping):
-        count("web_searches", server.get("web_search_requests"))
-    for name in ("service_tier", "speed"):
-        if tier := _label(usage.get(name)):
-            found[name] = tier
+    if usage.input_tokens is not None:
+        found["input_tokens"] = usage.input_tokens
+    if usage.output_tokens is not None:
+        found["output_tokens"] = usage.output_tokens
+    if usage.cache_read_input_tokens is not None:
+        found["cache_read_tokens"] = usage.cache_read_input_tokens
+    if usage.cache_creation_input_tokens is not None:
+        found["cache_creation_tokens"] = usage.cache_creation_input_tokens
+    if (parts := usage.cache_creation) is not None:
+        if parts.five_minutes is not None:
+            found["cache_creation_5m_tokens"] = parts.five_minutes
+        if parts.one_hour is not None:
+            found["cache_creation_1h_tokens"] = parts.one_hour
+    served = usage.server_tool_use
+    if served is not None and served.web_search_requests is not None:
+        found["web_searches"] = served.web_search_requests
+    if usage.service_tier:
+        found["service_tier"] = usage.service_tier[:_MOST_LABEL]
+    if usage.speed:
+        found["speed"] = usage.speed[:_MOST_LABEL]
     return found
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-
-
-def timestamp(value: object) -> str | None:
+def timestamp(value: str | None) -> str | None:
     """An ISO timestamp as the contract writes it; None where it is none."""
-    if not isinstance(value, str) or not 10 <= len(value) <= 40:
+    if value is None or not 10 <= len(value) <= 40:
         return None
-    if len(value) == 24 and value[-1] == "Z" and value[19] == ".":
-        text = f"{value[:23]}000Z"
-        try:
-            datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        return text
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
+    if len(value) == 24 and value[-1] == "Z" and value[19] == ".":
+        return f"{value[:23]}000Z"
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment.year >= 1000 else None
 
@@ -573,14 +547,34 @@ def project_of(cwd: str) -> str:
     return last_part(cwd)[:_MOST_LABEL] or "unknown"
 
 
+def _stem(path: Path) -> str:
+    """A session's name where no line says it; names of files may hold what is no UTF-8."""
+    return path.stem.encode("utf-8", "replace").decode("utf-8")
+
+
+def _call(block: Block) -> dict[str, Any]:
+    """What a tool call says by itself."""
+    name = block.name[:_MOST_LABEL] if block.name else "unknown"
+    given = block.input
+    said: dict[str, Any] = {"tool": name, "input_length": len(_compact(given))}
+    if name.startswith("mcp__"):
+        _, server, tool = [*name.split("__", 2), "", ""][:3]
+        if server and tool:
+            said["tool"], said["server"] = tool, server
+    if isinstance(given, dict):
+        said |= _file_said(said["tool"], given)
+    return said
+
+
 def _file_said(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Name, kind and changed lines of the file that a call names."""
-    path = _text(given, "file_path") or _text(given, "notebook_path")
+    path = _text(given.get("file_path")) or _text(given.get("notebook_path"))
     if path is None:
         return {}
     name = last_part(path)[:_MOST_LABEL]
     said: dict[str, Any] = {"file": name or "unknown"}
-    suffix = PurePosixPath(name).suffix.lstrip(".").lower()
+    dot = name.rfind(".")
+    suffix = name[dot + 1 :].lower() if dot > 0 else ""
     said["kind"] = suffix if 0 < len(suffix) <= 16 else "none"
     changes = given.get("edits") if tool == "MultiEdit" else [given]
     added = removed = 0
@@ -600,27 +594,26 @@ def _lines(text: object) -> int:
     return text.count("\n") + (not text.endswith("\n"))
 
 
-def _patched(patch: object) -> tuple[int, int]:
+def _patched(patch: list[Hunk | Other]) -> tuple[int, int]:
     """Lines that a patch adds and removes."""
     added = removed = 0
-    for hunk in patch if isinstance(patch, list) else ():
-        lines = hunk.get("lines") if isinstance(hunk, Mapping) else None
-        for line in lines if isinstance(lines, list) else ():
+    for hunk in patch:
+        for line in (hunk.lines if isinstance(hunk, Hunk) else None) or ():
             if isinstance(line, str):
                 added += line.startswith("+")
                 removed += line.startswith("-")
     return added, removed
 
 
-def _content_text(content: object) -> str:
+def _content_text(content: list[Block | Other] | list[Part | Other] | str | None) -> str:
     if isinstance(content, str):
         return content
     parts = [
-        block["text"]
-        for block in (content if isinstance(content, list) else ())
-        if isinstance(block, Mapping) and isinstance(block.get("text"), str)
+        part.text
+        for part in content or ()
+        if isinstance(part, Part | Block) and part.text is not None
     ]
-    return "\n".join(parts)
+    return parts[0] if len(parts) == 1 else "\n".join(parts)
 
 
 _ERRORS: Final = (
@@ -650,8 +643,7 @@ def _compact(value: object) -> bytes:
         return b""
 
 
-def _text(line: Mapping[str, Any], name: str) -> str | None:
-    value = line.get(name)
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 

@@ -461,6 +461,51 @@ def test_whatever_stands_in_a_field_what_comes_in_is_of_the_declared_types(
     assert not look.left_out
 
 
+def test_what_no_encoder_writes_stops_no_line(tmp_path: Path) -> None:
+    """Halves of a surrogate pair, as a text that was cut in JavaScript ends with; kinds that are no
+    names; bytes that are no UTF-8 in a field that nobody reads.
+    """
+    half = orjson.dumps(user("cut offXY", 1)).replace(b"XY", b"\\ud83d") + b"\n"
+    said = answer(2, output=3)
+    said["message"]["content"] += [{"type": ["text"]}, {"type": {}}]
+    deep = orjson.dumps(user("deep", 3)).replace(b'"deep"', b"[" * 5_000 + b"]" * 5_000)
+    unread = orjson.dumps(user("fine", 4, gitBranch="abc")).replace(b"abc", b"a\xefc") + b"\n"
+    source = Lines(tmp_path / f"{SESSION}.jsonl", half, said, deep, b"\n", unread)
+    stream, look = look_at(tmp_path, source)
+    assert [row["feature_json"]["length"] for row in stream.of("user_asked")] == [8, 4]
+    assert len(stream.of("claude_responded")) == 1
+    assert look.unknown == {"block type dict": 2}
+    assert look.bad_lines == {
+        "a line that is no UTF-8, read all the same": 1,
+        "a line that is no JSON": 1,  # nothing reads what is nested so deep
+    }
+
+
+def test_a_file_whose_name_is_no_utf8_names_its_session_all_the_same(tmp_path: Path) -> None:
+    lines = {name: value for name, value in user("hello", 1).items() if name != "sessionId"}
+    try:
+        source = Lines(tmp_path / "a\udcff.jsonl", lines)
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    stream, look = look_at(tmp_path, source)
+    assert [row["session_id"] for row in stream.of("user_asked")] == ["a?"]
+    assert not look.left_out
+
+
+def test_a_look_that_stops_in_the_middle_of_a_file_ends_no_conversation(tmp_path: Path) -> None:
+    lines = [user("x" * 30_000, second) for second in range(20)]
+    source, stream = Lines(tmp_path / f"{SESSION}.jsonl", *lines), Stream()
+    looks = 1
+    with closing(CaptureStore(tmp_path / "capture.db")) as store:
+        capture = Capture(store, [source], customer="ada", now=lambda: NOW)
+        while capture.look(capture.discover(), write=stream.write, most_records=1).more:
+            looks += 1
+    assert looks > 1
+    [ended] = stream.of("session_ended")
+    assert ended["feature_json"]["duration_ms"] == 19_000
+    assert len(stream.of("user_asked")) == 20
+
+
 def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
     class Refused(OSError):
         pass
