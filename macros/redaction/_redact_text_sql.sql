@@ -75,18 +75,22 @@
     {{ return(sql) }}
 {%- endmacro %}
 
-{# The branch of a rule: `when` the match is one of its kind `then` what stands for it. #}
+{#
+    The branch of a rule: `when` the match is one of its kind `then` what stands for it. Whether it
+    is one is asked with `regexp_replace`, whose pattern is compiled once something is to be
+    compared: `regexp_full_match` compiles it wherever a statement is planned.
+#}
 {% macro _redaction_rule_sql(rule) -%}
+    {%- set whole = cdesk._quoted('^(?:' ~ rule.pattern ~ ')$') -%}
     {%- if not rule.label -%}
         {%- set stands = 'found' -%}
     {%- elif rule.becomes -%}
-        {%- set whole = cdesk._quoted('^(?:' ~ rule.pattern ~ ')$') -%}
         {%- set becomes = cdesk._quoted(rule.becomes) -%}
         {%- set stands = 'regexp_replace(found, ' ~ whole ~ ', ' ~ becomes ~ ')' -%}
     {%- else -%}
         {%- set stands = cdesk._quoted('[' ~ rule.label ~ ']') -%}
     {%- endif -%}
-    {%- set fits = 'regexp_full_match(found, ' ~ cdesk._quoted(rule.pattern) ~ ')' -%}
+    {%- set fits = 'regexp_replace(found, ' ~ whole ~ ", '') = ''" -%}
     {%- if rule.check -%}
         {%- set fits = fits ~ ' and ' ~ cdesk._redaction_check_sql(rule.check, 'found') -%}
     {%- endif -%}
