@@ -4,6 +4,7 @@ which belong together is written in `access.db`.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import time
@@ -24,6 +25,8 @@ IDLE_NS: Final = 30 * 60 * 1_000_000_000
 """A session ends when it has been idle for this long."""
 GRACE_NS: Final = 60 * 1_000_000_000
 """What another process may have seen of it and not yet written down."""
+WRITTEN_AT_ONCE: Final = 100
+"""Sessions in one transaction, which nobody is answered during."""
 MAX_KEPT: Final = 5_000
 """Sessions that a process keeps in memory. Those beyond go on from `access.db`."""
 
@@ -77,9 +80,16 @@ class SessionPool:
         if (row := self._store.end_session(key)) is not None:
             self._record_end(row, "client")
 
-    def tick(self) -> None:
-        """Write down what has happened, and record the end of sessions that have been idle."""
-        self._write(list(self._entries))
+    async def tick(self) -> None:
+        """Write down what has happened, and record the end of sessions that have been idle. Calls
+        are answered in between.
+        """
+        keys = list(self._entries)
+        for start in range(0, len(keys), WRITTEN_AT_ONCE):
+            self._write(
+                [key for key in keys[start : start + WRITTEN_AT_ONCE] if key in self._entries]
+            )
+            await asyncio.sleep(0)
         now = self._now_ns()
         for key, entry in list(self._entries.items()):
             if now - entry.last_used > IDLE_NS and not entry.session.context.unsaved:

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import StateDirectoryError
+from cdesk.state.checkpointer import Checkpointer
 from cdesk.state.database import open_state
 
 T = TypeVar("T")
@@ -27,11 +28,12 @@ class SharedState:
     damage).
 
     The connection never checkpoints (that would sync on the loop, inside somebody's call): the
-    worker's does, and `tick` where no worker runs.
+    worker's does, and `tick` in a thread.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._checkpointer = Checkpointer(path)
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._waiters: dict[asyncio.Future[None], int] = {}
@@ -157,23 +159,11 @@ class SharedState:
             self._poller = None
 
     def tick(self) -> None:
-        """Checkpoint the write-ahead log while nobody waits for an answer, if it has grown large
-        because no worker does.
-        """
-        wal = self._path.with_name(self._path.name + "-wal")
-        if self._connection is not None and _size(wal) > 4 * 1024 * 1024:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("pragma wal_checkpoint(passive)")
+        """Have the write-ahead log checkpointed if it has grown large."""
+        self._checkpointer.tick()
 
     def close(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

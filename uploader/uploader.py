@@ -74,6 +74,9 @@ SLOW_SECONDS: Final = 2.0
 """A landing quicker than the first doubles the next batch, one slower than the second halves it."""
 DEBOUNCE_SECONDS: Final = 0.5
 """At least this long between two small landings, so that a steady trickle is landed in batches."""
+MOST_DEBOUNCE_SECONDS: Final = 2.0
+DRAIN_SHARE: Final = 0.2
+"""Small landings take no more of the time than this: where they are slow, they are fewer."""
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
 CLEAN_UP_SECONDS: Final = 600.0
@@ -157,6 +160,7 @@ class Uploader:
         self._look_again = False
         self._last_landed_at: datetime | None = None
         self._last_drain = -DEBOUNCE_SECONDS
+        self._debounce = DEBOUNCE_SECONDS
         self._last_batch = 0
         self._last_clean_up = monotonic()
 
@@ -170,6 +174,7 @@ class Uploader:
             OSError: the queue folder itself cannot be read.
         """
         report = DrainReport()
+        begun = self._monotonic()
         with self._turn:
             try:
                 taken = self._lock.acquire()
@@ -185,6 +190,8 @@ class Uploader:
             finally:
                 self._lock.release()
             self._last_drain = self._monotonic()
+            pause = (self._last_drain - begun) / DRAIN_SHARE if report.landed else 0.0
+            self._debounce = min(max(pause, DEBOUNCE_SECONDS), MOST_DEBOUNCE_SECONDS)
             report.waiting = self.measure().lines
         if report.reasons:
             log.warning("lines quarantined: %s", dict(report.reasons))
@@ -216,7 +223,7 @@ class Uploader:
             return self.breaker.wait
         if self._last_batch >= self._rows:
             return 0.0
-        return max(0.0, self._last_drain + DEBOUNCE_SECONDS - self._monotonic())
+        return max(0.0, self._last_drain + self._debounce - self._monotonic())
 
     def close(self) -> None:
         self._checkpoints.close()

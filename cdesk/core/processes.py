@@ -65,6 +65,30 @@ def give_way() -> None:
 
         kernel = ctypes.windll.kernel32
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), subprocess.BELOW_NORMAL_PRIORITY_CLASS)
-    else:
-        with contextlib.suppress(OSError):  # not allowed in some sandboxes
-            os.nice(NICENESS)
+        return
+    with contextlib.suppress(OSError):  # not allowed in some sandboxes
+        os.nice(NICENESS)
+    be_nice_among_sessions()
+
+
+def give_way_to_all() -> None:
+    """Let this thread, and those that it starts, run only when nobody else wants the processor,
+    where the system knows such a thing (Linux). For good: the way back needs a privilege.
+    """
+    if not hasattr(os, "SCHED_IDLE"):
+        return
+    # Who is nice still runs out its slice before one who has just woken up; this one does not.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def be_nice_among_sessions() -> None:
+    """Give the session that this process began the niceness of the process: Linux shares the
+    processor out between sessions first, and niceness counts within one alone. Nothing where it
+    began none, or elsewhere.
+    https://man7.org/linux/man-pages/man7/sched.7.html (autogroup)
+    """
+    if sys.platform == "win32" or os.getsid(0) != os.getpid():
+        return
+    with contextlib.suppress(OSError):  # no Linux, or switched off
+        Path("/proc/self/autogroup").write_text(str(os.nice(0)), encoding="ascii")

@@ -103,10 +103,14 @@ class SessionRow:
 class AccessStore:
     """One connection to `access.db`, opened (and the file made) at first use. All methods raise
     StateDirectoryError where the file cannot be used; then nobody is let in.
+
+    checkpoints: whether its commits may checkpoint, which syncs; else somebody else has to
+    (cdesk/state/checkpointer.py).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, checkpoints: bool = True) -> None:
         self._path = path
+        self._checkpoints = checkpoints
         self._connection: sqlite3.Connection | None = None
 
     # -- tokens
@@ -264,6 +268,8 @@ class AccessStore:
         try:
             if self._connection is None:
                 self._connection = _open(self._path)
+                if not self._checkpoints:
+                    self._connection.execute("pragma wal_autocheckpoint = 0")
             yield self._connection
         except (sqlite3.Error, OSError) as error:
             self.close()

@@ -77,6 +77,11 @@ def registered(home: StateDirectory, url: str, http: HttpSettings) -> Iterator[N
         lock.release()
 
 
+def is_running(home: StateDirectory) -> bool:
+    """Whether a service runs. One that begins is not disturbed: it says so once it has the lock."""
+    return home.http_json.exists() and is_held(home.http_lock)
+
+
 def look_at_service(home: StateDirectory) -> HttpService:
     """Raises StateDirectoryError: access.db cannot be used."""
     tokens = dict.fromkeys(("valid", "expired", "revoked"), 0)
@@ -99,7 +104,7 @@ def look_at_service(home: StateDirectory) -> HttpService:
 
 def _registration(home: StateDirectory) -> Registration | None:
     """None where the one that wrote it has died, too: then nobody holds the lock."""
-    if not is_held(home.http_lock):
+    if not is_running(home):
         return None
     try:
         said: dict[str, Any] = orjson.loads(home.http_json.read_bytes())

@@ -294,6 +294,7 @@ class ReadCopy:
         self._news = LandedNews()
         self._building = 0
         self._used_at = 0.0
+        self._asked = False
         self._failed_at: float | None = None
         self._resting: threading.Thread | None = None
         self._closed = threading.Event()
@@ -340,7 +341,9 @@ class ReadCopy:
     # -- following the file
 
     def landed(self, batch: LineBatch, lines: pa.Table, landed_at: datetime) -> None:
-        """Take in what this process has just landed in the file: `batch`, as columns in `lines`."""
+        """Take in what this process has just landed in the file: `batch`, as columns in `lines`;
+        at once where somebody has asked since the last landing, so that the next one need not wait.
+        """
         with self._told:
             self._landed += 1
             self._news.add(batch)
@@ -350,6 +353,17 @@ class ReadCopy:
             self._landed_bytes += lines.nbytes
             if self._landed_bytes > TAIL_BYTES:
                 self._forget()
+        # Who has the turn may wait for the file, which whoever lands may keep.
+        if self._asked and self._turn.acquire(blocking=False):
+            try:
+                self._asked = False
+                if self._instance is not None and self._stands():
+                    self._bring_up_to_date(self._instance)
+            except (duckdb.Error, WarehouseError) as error:
+                self._retire()
+                self._failed(error)
+            finally:
+                self._turn.release()
 
     def opened(self, stamp: FileStamp) -> None:
         """This process begins to write to the file; somebody else may have before."""
@@ -426,6 +440,7 @@ class ReadCopy:
                 self._retire()
                 raise self._failed(error) from None
             instance.users += 1
+            self._asked = True
             return instance, cursor, last
 
     def _stands(self) -> bool:

@@ -312,6 +312,15 @@ class Pipeline:
             self.has_prebuilt = self.refresh_due = True
             logger.info("prebuilt warehouse taken", extra={"facts": {"project": fingerprint}})
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether what builds is there already."""
+        return self._builder.pid is not None
+
+    def warm(self) -> None:
+        """Get ready for a build, without waiting."""
+        self._builder.warm()
+
     def build(self, *, full: bool = False, progress: Progress | None = None) -> BuildReport:
         """dbt build, seeds included where the project is another than last time; then the catalog,
         the snapshot, the insights.

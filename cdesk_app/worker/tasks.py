@@ -5,7 +5,10 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     begin       once: what was recorded before this worker lands before the first query is answered
     tickets     every turn: start what waits, end what has expired
     request     somebody asked for a whole cycle
+    way         once an HTTP service runs here, for whose answers many wait: queries leave it the
+                processor wholly; landing and builds, which the next ones wait for, do not
     drain       every turn, but for the uploader's debounce and its pause after a failure
+    warm        a few seconds before a build: what builds is started, and landing goes on meanwhile
     build       as the build schedule says; not where builds happen elsewhere
     tests       after the first build of a project and once a day, when no build is due
     catalog     where builds happen elsewhere: while a shim is there, ten minutes after something
@@ -33,6 +36,7 @@ from cdesk.core.backoff import Backoff
 from cdesk.core.errors import CdeskError, NewerVersion
 from cdesk.core.metrics import ERRORS
 from cdesk.state.counts import Counts
+from cdesk.state.http_service import is_running
 from cdesk_app.worker.cycle import run_cycle
 from cdesk_app.worker.cycle_requests import answer_request, take_request
 from cdesk_app.worker.pipeline import Pipeline
@@ -54,6 +58,9 @@ QUIET_SECONDS: Final = 3600.0
 DASHBOARD_SECONDS: Final = 60.0
 COUNTS_SECONDS: Final = 5.0
 COSTS_SECONDS: Final = 60.0
+WAY_SECONDS: Final = 2.0
+WARM_UP_SECONDS: Final = 10.0
+"""What it takes to start dbt and parse the project, on a slow computer."""
 BEGIN_RECORDS: Final = 10_000
 """More than so many are not landed before the first query: it would wait for more than a moment."""
 QUERY_SECONDS: Final = 0.2
@@ -210,7 +217,9 @@ class PipelineTasks:
             Task("begin", lambda _: None if self._begun else 0.0, self.begin, retry=AT_ONCE),
             Task("tickets", _every_turn, self.tickets, self.tickets_period),
             Task("request", self.request_due, self.request),
+            Task("way", self.way_due, self.give_way),
             Task("drain", self.drain_due, self.drain, self.drain_period),
+            Task("warm", self.warm_due, self.warm),
             Task("build", self.build_due, self.build, self.build_period, retry=AT_ONCE),
             Task("tests", self.tests_due, self.tests, retry=TEST_RETRY),
             Task("catalog", self.catalog_due, self.catalog),
@@ -284,6 +293,18 @@ class PipelineTasks:
             return POLL_SECONDS
         return max(self._pipeline.uploader.debounce_seconds, BUSY_POLL_SECONDS)
 
+    def warm_due(self, _: float) -> float | None:
+        pipeline = self._pipeline
+        due = pipeline.schedule.due_in() if pipeline.builds else None
+        # What is due now starts it itself.
+        if due is None or due == 0 or pipeline.is_warm:
+            return None
+        return max(due - WARM_UP_SECONDS, 0.0)
+
+    def warm(self) -> bool:
+        self._pipeline.warm()
+        return False
+
     def build_due(self, _: float) -> float | None:
         return self._pipeline.schedule.due_in() if self._pipeline.builds else None
 
@@ -332,6 +353,15 @@ class PipelineTasks:
 
     def clean_up(self) -> bool:
         self._pipeline.clean_up.run()
+        return False
+
+    def way_due(self, since: float) -> float | None:
+        return 0.0 if since >= WAY_SECONDS and not self._pipeline.runner.gives_way else None
+
+    def give_way(self) -> bool:
+        if is_running(self._pipeline.home):
+            self._pipeline.runner.gives_way = True
+            logger.info("queries give way to the HTTP service")
         return False
 
     def costs_due(self, since: float) -> float | None:

@@ -26,6 +26,7 @@ from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from cdesk.core.metrics import QUERIES, QUERY_SECONDS, RETRIES
+from cdesk.core.processes import give_way_to_all
 from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
 from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest, make_request
@@ -92,6 +93,8 @@ class TicketRunner:
         counts: Counts | None = None,
     ) -> None:
         self._counts = counts or Counts()
+        self.gives_way = False
+        """Whether queries run only when nobody else wants the processor."""
         self.degradation: Degradation | None = None
         """What is given up under pressure."""
         self._settings = settings
@@ -185,6 +188,8 @@ class TicketRunner:
 
     def _work(self) -> None:
         ended = False
+        if self.gives_way:
+            give_way_to_all()
         try:
             with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
                 while not ended:

@@ -50,6 +50,7 @@ from cdesk.core.identity import ADMIN
 from cdesk.core.metrics import AUTH_REFUSALS, ERRORS, HTTP_REQUESTS, RATE_LIMITED
 from cdesk.core.wake import WakeSender
 from cdesk.state.access import AccessStore
+from cdesk.state.checkpointer import Checkpointer
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import turn_off, turn_on
 from mcp_shim.app import App
@@ -132,7 +133,8 @@ class Service:
     def __init__(self, settings: Settings, home: StateDirectory) -> None:
         self._settings = settings
         self._home = home
-        self._store = AccessStore(home.access_db)
+        self._store = AccessStore(home.access_db, checkpoints=False)
+        self._checkpointer = Checkpointer(home.access_db)
         self._verifier = verifier_of(settings.http, self._store)
         self._metadata_url = ""
         routes = []
@@ -194,7 +196,12 @@ class Service:
         async def tick() -> None:
             while True:
                 await asyncio.sleep(TICK_SECONDS)
-                for step in (self._app.tick, self._pool.tick, server.announce):
+                for step in (
+                    self._app.tick,
+                    self._pool.tick,
+                    self._checkpointer.tick,
+                    server.announce,
+                ):
                     try:
                         if (waiting := step()) is not None:
                             await waiting
@@ -213,6 +220,7 @@ class Service:
         with contextlib.ExitStack() as end:  # each step runs, whatever another does
             end.callback(self._requests.flush)
             end.callback(self._store.close)
+            end.callback(self._checkpointer.close)
             end.callback(self._app.close)
             end.callback(self._pool.close)
             for task in tasks:

@@ -156,6 +156,14 @@ class Builder:
         """The warm child's process id, None where none runs."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
+    def warm(self) -> None:
+        """Start the child where none runs, without waiting for it: the project is parsed by the
+        time that a build is due.
+        """
+        if self._child is None or not self._child.alive:
+            self.close()
+            self._child = _Child(self._project, self._environ, self._idle_seconds)
+
     def close(self) -> None:
         """End the child, at once."""
         if self._child is not None:
@@ -205,9 +213,8 @@ class Builder:
         """One request; a child that died of itself (idle, killed) before it was asked is replaced,
         one that dies over it is not.
         """
-        if self._child is None or not self._child.alive:
-            self.close()
-            self._child = _Child(self._project, self._environ, self._idle_seconds)
+        self.warm()
+        assert self._child is not None
         try:
             return self._child.ask(argv, stop, progress)
         except BuildError:

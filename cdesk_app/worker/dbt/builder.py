@@ -31,6 +31,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import orjson
 
 from cdesk.core.home import keep_private, write_private
+from cdesk.core.processes import be_nice_among_sessions
 from cdesk_app.worker.dbt.project import DbtProject
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class WarmDbt:
         self._project = project
         self._manifest: Manifest | None = None
         self._fingerprint = ""
+
+    def warm(self) -> None:
+        """Parse the project before anybody asks. What is wrong with it, the first command says."""
+        try:
+            self._parse()
+        finally:
+            _release_warehouse()
 
     def run(self, argv: list[str], progress: Callable[[int, int, str], None]) -> dict[str, Any]:
         """Run one dbt command. What came of it, as in the module's docstring (without `id`); never
@@ -207,6 +215,7 @@ def serve(project: DbtProject, *, idle_seconds: float) -> int:
     requests: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     dbt = WarmDbt(project)
+    dbt.warm()
     while True:
         try:
             line = requests.get(timeout=idle_seconds)
@@ -224,6 +233,7 @@ def serve(project: DbtProject, *, idle_seconds: float) -> int:
 def main() -> int:
     """Arguments: one JSON object with the project's paths and target, and `idle_seconds`."""
     keep_private()
+    be_nice_among_sessions()
     given = orjson.loads(sys.argv[1])
     project = DbtProject(
         home_dir=Path(given["home_dir"]),

@@ -23,7 +23,7 @@ import pytest
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.contract.records import encode, make_record
 from cdesk.core.clock import IdSource, format_ts
-from cdesk.core.config import Settings
+from cdesk.core.config import HttpSettings, Settings
 from cdesk.core.errors import BuildError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
@@ -32,6 +32,7 @@ from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk.state.facts import BuildUnderWay, read_status, write_status
+from cdesk.state.http_service import registered
 from cdesk.state.pending import pending_insights
 from cdesk.state.snapshot import SnapshotReader
 from cdesk.state.status import (
@@ -113,6 +114,9 @@ class SmallDbt:
     said: list[BuildUnderWay] = field(default_factory=list)
     """What stood in state.db meanwhile, for whoever waits for a query."""
     error: BuildError | None = None
+    pid: int | None = None
+    warmed: list[float] = field(default_factory=list)
+    """When it was told to get ready."""
     schema_mismatch: str | None = None
     failures: tuple[NodeFailure, ...] = ()
 
@@ -158,6 +162,10 @@ class SmallDbt:
         self._listen()
         return replace(self._report(), told=('retained: {"deleted": 3}',))
 
+    def warm(self) -> None:
+        self.pid = 1
+        self.warmed.append(self.clock.seconds)
+
     def close(self) -> None:
         self.calls.append("close")
 
@@ -181,6 +189,7 @@ class NoTickets:
 
     busy = False
     polls = 0
+    gives_way = False
 
     def poll(self) -> int:
         self.polls += 1
@@ -843,6 +852,32 @@ def test_a_desktop_that_builds_elsewhere_asks_often_only_after_a_landing() -> No
     asking.landed()
     assert asking.seconds == CATALOG_SECONDS
     assert CATALOG_SECONDS < LATE_SECONDS  # what landed shows before the context is called stale
+
+
+def test_what_builds_is_started_a_little_before_a_build_is_due(built: Desk) -> None:
+    built.record()
+    built.spend(5)
+    assert built.builds() == ["build"]
+    assert len(built.dbt.warmed) == 1
+    built.dbt.pid = None  # it has ended for want of work
+    built.record()
+    built.spend(GAP_SECONDS - 75)
+    assert len(built.dbt.warmed) == 1  # it would end again
+    built.spend(75)
+    assert built.builds() == ["build"] * 2
+    assert len(built.dbt.warmed) == 2
+    built.record("insight")
+    built.spend(INSIGHT_GAP_SECONDS + 5)
+    assert built.builds() == ["build"] * 3
+    assert len(built.dbt.warmed) == 2  # it was still there
+
+
+def test_queries_give_way_once_an_http_service_runs(desk: Desk) -> None:
+    desk.spend(60)
+    assert not desk.tickets.gives_way
+    with registered(desk.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
+        desk.spend(60)
+    assert desk.tickets.gives_way
 
 
 @pytest.mark.parametrize(("landed", "seconds"), [(3, CATALOG_SECONDS), (0, QUIET_SECONDS)])

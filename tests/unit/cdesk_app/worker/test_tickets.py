@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cdesk.core.clock import format_ts
+from cdesk.query.request import QueryRequest
 from cdesk.state.kill_switch import turn_on
 from cdesk.state.tickets import cancel_ticket, claim_ticket, count_open
+from cdesk_app.worker.presentation import PlainPresenter, Presented
 from cdesk_app.worker.tickets import TicketRunner
 
 if TYPE_CHECKING:
@@ -61,6 +65,25 @@ def test_a_queued_ticket_ends_with_its_result(desk: Desk) -> None:
     assert ticket.result["query_hash"] == ticket.query_hash
     assert ticket.result["query_tag"] == ticket.query_tag
     assert ticket.progress is None
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
+@pytest.mark.parametrize("gives_way", [False, True])
+def test_its_threads_leave_the_processor_where_they_are_to(desk: Desk, gives_way: bool) -> None:
+    found: list[int] = []
+
+    class Looks(PlainPresenter):
+        def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+            found.append(os.sched_getscheduler(0))
+            return super().present(request, answer)
+
+    desk.submit("numbers", {"rows": 1})
+    runner = desk.runner(presenter=Looks())
+    runner.gives_way = gives_way
+    runner.poll()
+    assert runner.wait_idle(PATIENCE)
+    runner.close()
+    assert found == [os.SCHED_IDLE if gives_way else os.SCHED_OTHER]
 
 
 def test_a_ticket_that_the_engine_refuses_fails_with_its_words(desk: Desk) -> None:
