@@ -10,11 +10,13 @@
 {%- set columns = plan.stream.columns -%}
 {%- set conditions = cdesk._as_row_conditions(cohort.name, plan) -%}
 {%- set known = cdesk._as_known(plan) -%}
+{#- By the stream's own numbers each customer is named by one row. -#}
+{%- if plan.stored %}{% do known.append(plan.numbering.activity_occurrence ~ ' = 1') %}{% endif -%}
 {% if plan.numbered -%}
-cohort_customers as (
+cohort_customers as {{ cdesk._as_once() }}(
     select
         _as_name,
-        row_number() over (order by _as_name) as _as_number
+        {{ cdesk._as_customer_number() }} as _as_number
     from (
         select distinct {{ plan.who }} as _as_name
         from {{ plan.stream.relation }}
@@ -107,7 +109,7 @@ cohort as {{ cdesk._as_once() if plan.needs_row }}(
 
 {# Only such rows relate to anything. #}
 {% macro _as_known(plan) -%}
-    {{ return([plan.who ~ ' is not null', plan.stream.columns.ts.column ~ ' is not null']) }}
+    {{ return([plan.somebody, plan.stream.columns.ts.column ~ ' is not null']) }}
 {%- endmacro %}
 
 {# Some number for each row. #}

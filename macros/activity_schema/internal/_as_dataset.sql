@@ -15,8 +15,10 @@
         ) %}
     {% endif %}
     {% set stream = cdesk._as_stream_of(stream) %}
+    {% set who = cdesk._as_who(stream, entity) %}
     {% set query = {
-        'stream': stream, 'scope': scope, 'entity': entity, 'who': cdesk._as_who(stream, entity),
+        'stream': stream, 'scope': scope, 'entity': entity, 'who': who,
+        'somebody': cdesk._as_somebody(stream, who, entity),
         'spine': cohort.kind == 'time_spine', 'instant': instant,
     } %}
     {% set plans = cdesk._as_plans(appends, query) %}

@@ -41,7 +41,8 @@
     {% set plan = {
         'index': index, 'relationship': relationship, 'pick': pick, 'span': span,
         'name': activity.name, 'nth': append.nth, 'stream': stream, 'scope': scope,
-        'filters': filters, 'who': query.who, 'numbering': numbering, 'values': values,
+        'filters': filters, 'who': query.who, 'somebody': query.somebody,
+        'numbering': numbering, 'values': values,
         'row_id': cdesk._as_row_id(stream, activity.name),
         'conditions': conditions, 'keys': ['_who'] + conditions['keys'],
         'low': joined.get('low'), 'high': joined.get('high'), 'checks': checks,

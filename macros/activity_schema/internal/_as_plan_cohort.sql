@@ -10,6 +10,7 @@
     {% set stream = cdesk._as_spine_stream() if spine else query.stream %}
     {% if spine %}
         {% set numbering = {'activity_repeated_at': '_next_ts'} %}
+        {% set stored = false %}
         {% set default = ['activity_id', 'customer', 'ts'] %}
     {% else %}
         {% set stored = not filters and cdesk._as_is_numbered(cohort, query) %}
@@ -43,7 +44,8 @@
     {% set picks = cohort.get('occurrence', 'all') != 'all' or cohort_where %}
     {{ return({
         'cohort': cohort, 'query': query, 'stream': query.stream, 'scope': query.scope,
-        'who': query.who, 'filters': filters, 'numbering': numbering, 'numbered': numbered,
+        'who': query.who, 'somebody': query.somebody, 'filters': filters,
+        'stored': stored, 'numbering': numbering, 'numbered': numbered,
         'row_id': none if spine else cdesk._as_row_id(query.stream, cohort.name),
         'values': values, 'outputs': outputs, 'cohort_where': cohort_where, 'chosen': chosen,
         'needs_occurrence': picks,

@@ -32,10 +32,10 @@ named_customers as (
     group by 1
 ),
 
-cohort_customers as (
+cohort_customers as {{ cdesk._as_once() }}(
     select
         *,
-        row_number() over (order by _as_name) as _as_number
+        {{ cdesk._as_customer_number() }} as _as_number
     from named_customers
 ),
 

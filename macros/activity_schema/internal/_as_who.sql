@@ -21,6 +21,14 @@
     ) }}
 {%- endmacro %}
 
+{# The condition that a row has somebody; not asked of `who`, which costs a text for each row. #}
+{% macro _as_somebody(stream, who, entity=none) -%}
+    {% set customer = stream.columns.customer.column %}
+    {% set anonymous = stream.columns.anonymous_customer_id.column %}
+    {% if entity is not none or not anonymous %}{{ return(who ~ ' is not null') }}{% endif %}
+    {{ return('(' ~ customer ~ ' is not null or ' ~ anonymous ~ ' is not null)') }}
+{%- endmacro %}
+
 {#
     Whether `_who`, by which rows are related, is a number given to each of the cohort's customers
     instead of the customer itself. On DuckDB an ASOF join by numbers takes about two thirds of the
@@ -36,4 +44,21 @@
 
 {% macro snowflake___as_numbers_customers() -%}
     {{ return(false) }}
+{%- endmacro %}
+
+{#
+    A number for each row of names. A narrow one: a sort by four bytes and a time takes three
+    quarters of the time of one by eight. Without an order nothing is sorted, and the rows have to
+    be read once, see `_as_once`.
+#}
+{% macro _as_customer_number() -%}
+    {{ return(adapter.dispatch('_as_customer_number', 'cdesk')()) }}
+{%- endmacro %}
+
+{% macro default___as_customer_number() -%}
+    {{ return('cast(row_number() over () as uinteger)') }}
+{%- endmacro %}
+
+{% macro snowflake___as_customer_number() -%}
+    {{ return('row_number() over (order by _as_name)') }}
 {%- endmacro %}

@@ -78,7 +78,8 @@ def streams(
 ) -> list[Row]:
     """Rows in no order, with ids that differ within an activity except where a row stands twice.
 
-    `events` requires a customer and a time: not `anonymous`, not `timeless`.
+    `events` requires a customer, a time and ids that differ across activities, too: not
+    `anonymous`, not `timeless`.
     """
     rows: list[Row] = draw(st.lists(_rows, max_size=max_size))
     if not anonymous:
@@ -87,7 +88,8 @@ def streams(
         rows = [
             {**row, "ts": START if row["ts"] in (None, LAST_DAY) else row["ts"]} for row in rows
         ]
-    ids = draw(st.permutations([f"id{index // 2:02}" for index in range(len(rows))]))
+    shared = 2 if timeless else 1
+    ids = draw(st.permutations([f"id{index // shared:02}" for index in range(len(rows))]))
     rows = [{**row, "activity_id": name} for row, name in zip(rows, ids, strict=True)]
     unique = {(row["activity"], row["activity_id"]): row for row in rows}
     rows = list(unique.values())
