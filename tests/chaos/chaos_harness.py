@@ -4,12 +4,14 @@ acknowledged, and the account at the end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -25,6 +27,8 @@ from cdesk.core.home import StateDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTORS = Path(__file__).with_name("actors.py")
+STALLED_SECONDS = 120.0
+"""How long a drain may write nothing at all: a landing of 25,000 lines is a second's work."""
 
 
 @dataclass
@@ -151,17 +155,47 @@ class Round:
     # -- the account
 
     def drain(self) -> dict[str, Any]:
-        """A clean uploader, to the end."""
-        done = subprocess.run(
-            [sys.executable, str(ACTORS), "drain", str(self.home.root)],
-            capture_output=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        found: dict[str, Any] = json.loads(done.stdout)
+        """A clean uploader, to the end. A million lines take as long as the machine needs; what
+        writes nothing for STALLED_SECONDS hangs.
+        """
+        command = [sys.executable, str(ACTORS), "drain", str(self.home.root)]
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=said,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            seen, since = self._written(), time.monotonic()
+            while True:
+                try:
+                    code = process.wait(timeout=1)
+                    break
+                except subprocess.TimeoutExpired:
+                    now = self._written()
+                    if now != seen:
+                        seen, since = now, time.monotonic()
+                    elif time.monotonic() - since > STALLED_SECONDS:
+                        process.kill()
+                        process.wait()
+                        raise AssertionError(
+                            f"{self.scenario} seed {self.seed}: the drain stands still"
+                        ) from None
+            said.seek(0)
+            assert code == 0, said.read().decode()
+            out.seek(0)
+            found: dict[str, Any] = json.load(out)
+            return found
+
+    def _written(self) -> list[tuple[str, int, int]]:
+        """What changes while lines land: the warehouse, the checkpoints, the queue."""
+        found = []
+        for folder in (self.home.root, self.home.queue):
+            for path in sorted(folder.iterdir()):
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    found.append((str(path), status.st_size, status.st_mtime_ns))
         return found
 
     def finish(self, *, doubles_allowed: bool = False) -> Outcome:

@@ -479,6 +479,7 @@ def test_a_corrupt_snapshot_is_answered_around_and_made_anew(
 
 
 @LONG
+@pytest.mark.timeout(2_400)  # of a slow machine; one that hangs is told by its drain
 def test_a_backlog_of_a_million_drained_under_kills(
     chaos: Chaos, outcomes: list[Outcome], rounds: int
 ) -> None:
