@@ -101,6 +101,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
         yield directory
         if directory.level != "failed":
             yield _state(settings, home)
+            yield from _erasures(home)
             yield from _overview(settings, home)
             for check in (_warehouse, _catalog, _snapshot):
                 yield check(settings, home)
@@ -231,6 +232,32 @@ def _state(settings: Settings, home: StateDirectory) -> Finding:
             "cdesk kill-switch off",
         )
     return Finding("state.db", "ok", "can be read and written")
+
+
+def _erasures(home: StateDirectory) -> Iterator[Finding]:
+    """Those that have begun and not ended; nothing lands before they have."""
+    if not home.erasing.exists():
+        return
+    try:
+        from cdesk_app.worker.erasure import pending_erasures
+
+        pending = pending_erasures(home)
+    except ModuleNotFoundError as error:
+        found = f"one has not ended, and cannot be looked at without {error.name}"
+        yield Finding("erasure", "failed", found, "pip install 'cdesk[worker]'")
+        return
+    except CdeskError as error:
+        yield Finding("erasure", "failed", str(error), f"cat {home.erasing}")
+        return
+    for one in pending:
+        yield Finding(
+            "erasure",
+            "failed",
+            f"of {one.customer}, begun {age(one.erased_at)}, has not ended: nothing lands "
+            "before it has",
+            "cdesk worker --once goes on with it, and so does whatever worker starts next; if it "
+            f"fails, the reason stands in {home.worker_log}",
+        )
 
 
 def _worker(overview: Overview, settings: Settings) -> Finding:

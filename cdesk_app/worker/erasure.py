@@ -107,10 +107,12 @@ class ErasureReport:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An erasure that has begun."""
+    """An erasure that has begun. counts: what had gone when its last step ended."""
 
     customer: str
     erased_at: str
+    local_only: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def pending_erasures(home: StateDirectory) -> list[Pending]:
@@ -156,16 +158,20 @@ def erase_customer(
     others = [one for one in pending_erasures(home) if one.customer != customer]
     own = [one for one in pending_erasures(home) if one.customer == customer]
     one = own[0] if own else Pending(customer, format_ts(now_ns()))
+    one = dataclasses.replace(one, local_only=local_only)
     held = held_artifacts(home.state_db, customer)
     if held:
         raise LegalHold(f"{customer} is under legal hold ({held} stored results); lift it first")
     _note(home, [*others, one])
-    report = ErasureReport(customer, one.erased_at, beyond=_BEYOND[settings.target])
+    report = ErasureReport(
+        customer, one.erased_at, dict(one.counts), beyond=_BEYOND[settings.target]
+    )
     erasure = _Erasure(settings, home, report, local_only, builder)
     try:
         for name, step in erasure.steps():
             tell(name)
             step()
+            _note(home, [*others, dataclasses.replace(one, counts=report.counts)])
     except LegalHold:
         _note(home, others)
         raise
@@ -188,7 +194,11 @@ def finish_erasures(
     for one in pending_erasures(home):
         logger.warning("erasure goes on", extra={"facts": {"since": one.erased_at}})
         try:
-            reports.append(erase_customer(settings, home, one.customer, builder=builder))
+            reports.append(
+                erase_customer(
+                    settings, home, one.customer, local_only=one.local_only, builder=builder
+                )
+            )
         except LegalHold as error:
             logger.error("erasure given up", extra={"facts": {"code": error.code}})
     return reports

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.clock import format_ts
-from cdesk.core.config import Settings
+from cdesk.core.config import Settings, load_settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.state.access import AccessStore
@@ -26,6 +26,7 @@ from cdesk.state.facts import write_status
 from cdesk.state.status import Spent
 from cdesk_app.cli.doctor import Finding, _monitoring, examine
 from cdesk_app.cli.status import capture_told
+from cdesk_app.worker.erasure import erase_customer, finish_erasures
 from uploader.capture_status import CaptureStatus
 
 NOW = format_ts(time.time_ns())
@@ -88,6 +89,29 @@ def test_a_log_without_permission_is_named(state_home: StateDirectory) -> None:
     state_home.worker_log.write_text("", encoding="utf-8")
     state_home.worker_log.chmod(0o400)
     failed(findings(state_home)["log"], "cannot be written", "chmod 600")
+
+
+def test_an_erasure_that_died_half_way_is_named_until_it_has_ended(
+    state_home: StateDirectory,
+) -> None:
+    assert "erasure" not in findings(state_home)
+    settings = load_settings({"CDESK_HOME": str(state_home.root), "CDESK_CUSTOMER": "ada"})
+    step = ""
+
+    def die(name: str) -> None:
+        nonlocal step
+        step = step or name
+        if name != step:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        erase_customer(settings, state_home, "bob@example.com", local_only=True, tell=die)
+    failed(findings(state_home)["erasure"], "bob@example.com", "has not ended", "worker --once")
+    (report,) = finish_erasures(settings, state_home)  # of this computer alone, as it was begun
+    assert any("dbt run-operation erase" in left for left in report.left)
+    assert "erasure" not in findings(state_home)
+    state_home.erasing.write_text("{", encoding="utf-8")
+    failed(findings(state_home)["erasure"], "cannot be read", "cdesk erase CUSTOMER")
 
 
 @pytest.mark.usefixtures("worker")
