@@ -2,7 +2,8 @@
 
 Advisories by pip-audit, where it is installed and its data can be had. Otherwise, and beside it,
 what needs nobody: every pin is exact and is the version that is installed, and every licence is one
-that the project may be shipped with.
+that the project may be shipped with. A pin that is not installed is no evidence of either, but for
+one that the lock keeps for other platforms.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Final
 import orjson
 
 LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
-_PIN: Final = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)(?:\s*;.*)?\Z")
+_PIN: Final = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)(?:\s*;(.*))?\Z")
 _AUDIT_SECONDS: Final = 300
 NO_DATA: Final = "no advisories: their data could not be had"
 _FREE: Final = re.compile(
@@ -29,8 +31,16 @@ _FREE: Final = re.compile(
 _NOT_FREE: Final = re.compile(r"(?<!l)gpl|affero|proprietary|commercial", re.IGNORECASE)
 
 
-def pins(text: str) -> tuple[dict[str, str], list[str]]:
-    """Package → version of a lock file, and its lines that are no exact pin."""
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A version. is_conditional: of some platforms alone."""
+
+    version: str
+    is_conditional: bool = False
+
+
+def pins(text: str) -> tuple[dict[str, Pin], list[str]]:
+    """Package → pin of a lock file, and its lines that are no exact pin."""
     found, loose = {}, []
     for line in text.splitlines():
         bare = line.partition("#")[0].strip()
@@ -40,7 +50,7 @@ def pins(text: str) -> tuple[dict[str, str], list[str]]:
         if match is None:
             loose.append(bare)
         else:
-            found[match[1]] = match[2]
+            found[match[1]] = Pin(match[2], match[3] is not None)
     return found, loose
 
 
@@ -54,21 +64,28 @@ def licence(about: metadata.PackageMetadata) -> str:
     return ""
 
 
-def problems_of(pinned: dict[str, str]) -> list[str]:
+def problems_of(pinned: dict[str, Pin]) -> list[str]:
     """Pins that are not what is installed, and licences that are not free or not said."""
-    problems = []
-    for name, version in pinned.items():
+    problems, missing = [], []
+    for name, pin in pinned.items():
         try:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # of another platform
-        if found.version != version:
-            problems.append(f"{name} is {found.version} here and {version} in the lock")
+            if not pin.is_conditional:
+                missing.append(name)
+            continue
+        if found.version != pin.version:
+            problems.append(f"{name} is {found.version} here and {pin.version} in the lock")
         told = licence(found.metadata)
         if not told:
             problems.append(f"{name} says nothing of its licence")
         elif _NOT_FREE.search(told) and not _FREE.search(told):
             problems.append(f"{name} is under {told}")
+    if missing:
+        problems.append(
+            f"{len(missing):,} pins are not installed here, so nobody looked at them: "
+            f"{', '.join(missing)}; pip install -r requirements.lock"
+        )
     return problems
 
 

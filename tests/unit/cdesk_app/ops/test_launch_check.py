@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import orjson
@@ -16,7 +17,7 @@ from bench.load.phases import Counted, People
 from bench.load.servers import Memory
 from cdesk.core.clock import format_ts
 from cdesk_app.ops.launch_check import Machine, Ran, Verdict, is_go, judge, report, run_check
-from cdesk_app.ops.launch_check_dependencies import NO_DATA, pins, read_audit
+from cdesk_app.ops.launch_check_dependencies import NO_DATA, Pin, pins, problems_of, read_audit
 from cdesk_app.ops.launch_check_points import (
     LIVE,
     POINTS,
@@ -299,8 +300,16 @@ def test_a_command_that_cannot_be_run_or_takes_too_long_is_told(tmp_path: Path) 
 
 def test_a_lock_with_a_loose_pin_is_told() -> None:
     found, loose = pins("a==1.0\n# b\nc==2; sys_platform == 'win32'\nd>=3\n")
-    assert found == {"a": "1.0", "c": "2"}
+    assert found == {"a": Pin("1.0"), "c": Pin("2", is_conditional=True)}
     assert loose == ["d>=3"]
+
+
+def test_a_pin_that_nobody_could_look_at_is_told() -> None:
+    version = metadata.version("pytest")
+    assert problems_of({"pytest": Pin(version), "no-such-a": Pin("1", is_conditional=True)}) == []
+    told = problems_of({"no-such-b": Pin("1"), "pytest": Pin("0.1")})
+    assert f"pytest is {version} here and 0.1 in the lock" in told
+    assert any("1 pins are not installed here" in one and "no-such-b" in one for one in told)
 
 
 def test_an_audit_that_could_ask_about_nothing_is_no_evidence() -> None:
