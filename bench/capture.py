@@ -1,11 +1,15 @@
 """Capture against a bare pass of orjson over the same bytes, and against ccusage.
 
-    python -m bench.capture [SHARE]       SHARE of 200,000 responses: 1 (default), 10 or 100 (percent)
+    python -m bench capture [SHARE]       SHARE of 200,000 responses: 1 (default), 10 or 100 (percent)
 
-Cold: all histories read into lines of the queue, as a ratio to the floor: orjson over each line,
-nothing kept. Again: after one line more, the total of its day, by capture and the lines that came
-of it, against ccusage, which reads everything again (`npm install ccusage@15.9.7`, found on PATH or
-named by CCUSAGE; left out where it is not there). A build's time is measured by bench.incremental.
+Floor: orjson over each line, nothing kept, before and after all else; the lesser counts. Cold: all
+histories brought in as `cdesk import` does it, into files of the backlog, by the clock and in
+processor time of all processes, each as a ratio to the same of the floor. One process: the same
+with one that reads. Landed: those files brought into DuckDB by the uploader (bench.ingest has more
+on that). A build's time is measured by bench.incremental.
+Again: after one line more, the total of its day, by capture and the lines that came of it, against
+ccusage, which reads everything again (`npm install ccusage@15.9.7`, found on PATH or named by
+CCUSAGE; left out where it is not there).
 Idle: what following 5,000 files that nobody writes to costs of a processor. Live: from a line's
 writing until its record stands in the queue, by the follower in its own thread (the worker lands it
 within half a second of being woken; bench.ingest has that part).
@@ -21,41 +25,101 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import orjson
 
 from cdesk.core.config import load_settings
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
-from cdesk_app.worker.following import Follower
 from uploader.capture import Capture
+from uploader.capture_pool import processors
 from uploader.capture_store import CaptureStore
-from uploader.histories import local_histories
+from uploader.histories import import_histories, local_histories
 from uploader.sources.sample import Truth, write_history
+
+# Each reading process imports this module: what one part alone needs is imported by it.
 
 RESPONSES = 200_000
 
 
-def floor(root: Path) -> float:
-    """Seconds of processor time for a bare pass."""
-    started = time.process_time()
-    for path in root.rglob("*.jsonl"):
-        with path.open("rb") as file:
-            for line in file:
-                orjson.loads(line)
-    return time.process_time() - started
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by the clock, and of processor time in this process and those it has ended."""
+
+    clock: float
+    processor: float
+
+    def over(self, floor: Spent) -> str:
+        clock, processor = self.clock / floor.clock, self.processor / floor.processor
+        return (
+            f"{self.clock:8.2f} s, {clock:5.1f} × the floor; "
+            f"processor {self.processor:8.2f} s, {processor:5.1f} ×"
+        )
+
+
+@contextmanager
+def measured() -> Iterator[Callable[[], Spent]]:
+    began, spent = time.perf_counter(), os.times()
+
+    def so_far() -> Spent:
+        now = os.times()
+        return Spent(time.perf_counter() - began, sum(now[:4]) - sum(spent[:4]))
+
+    yield so_far
+
+
+def floor(root: Path) -> Spent:
+    """A bare pass."""
+    with measured() as spent:
+        for path in root.rglob("*.jsonl"):
+            with path.open("rb") as file:
+                for line in file:
+                    orjson.loads(line)
+        return spent()
+
+
+def cold(root: Path, home: StateDirectory) -> Spent:
+    """Bring in all histories of a home."""
+    source = local_histories({"HOME": str(root)})
+    with measured() as spent:
+        import_histories(source, home=home, customer="ada")
+        return spent()
+
+
+def by_one_process(root: Path, home: StateDirectory) -> Spent:
+    """The same without other processes."""
+    with patch("uploader.histories.processors", lambda: 1):
+        return cold(root, home)
+
+
+def landed(home: StateDirectory) -> Spent:
+    """Bring the backlog into DuckDB."""
+    from bench.ingest import make_landing
+    from cdesk.warehouse.duckdb import DuckDBWarehouse
+    from uploader.uploader import Uploader
+
+    make_landing(home.warehouse)
+    for path in home.backlog.glob("*.ndjson"):
+        path.rename(home.queue / path.name)
+    with measured() as spent:
+        Uploader(home, DuckDBWarehouse(home.warehouse)).drain()
+        return spent()
 
 
 class Following:
-    """Capture with what it wrote, and a day's total of it."""
+    """Capture that has read everything, with a day's total of what it wrote."""
 
-    def __init__(self, root: Path, store: CaptureStore) -> None:
+    def __init__(self, root: Path, home: StateDirectory, store: CaptureStore) -> None:
         self.capture = Capture(store, [local_histories({"HOME": str(root)})], customer="ada")
         self.outputs: dict[str, tuple[str, int]] = {}
+        for path in home.backlog.glob("*.ndjson"):
+            self.write(path.read_bytes().splitlines())
 
     def write(self, lines: Sequence[bytes]) -> None:
         for line in lines:
@@ -106,6 +170,8 @@ LIVE_LINES = 20
 
 def idle_and_live(folder: Path) -> tuple[float, list[float]]:
     """Share of a processor while nothing happens, and seconds from line to queue."""
+    from cdesk_app.worker.following import Follower
+
     root, home = folder / "idle", StateDirectory(folder / "state").ensure()
     project = root / ".claude" / "projects" / "p"
     project.mkdir(parents=True)
@@ -142,21 +208,21 @@ def main(share: float) -> None:
         root = Path(folder) / "home"
         truth: Truth = write_history(root, responses=int(RESPONSES * share / 100), days=300)
         print(
-            f"{truth.responses:,} responses in {truth.lines:,} lines, {truth.bytes / 2**20:.0f} MiB"
+            f"{truth.responses:,} responses in {truth.lines:,} lines, "
+            f"{truth.bytes / 2**20:.0f} MiB, {processors()} processors"
         )
         bare = floor(root)
-        with closing(CaptureStore(Path(folder) / "capture.db")) as store:
-            following = Following(root, store)
-            started = time.process_time()
+        home, other = (StateDirectory(Path(folder) / name).ensure() for name in ("one", "other"))
+        read, alone = cold(root, home), by_one_process(root, other)
+        into = landed(other)
+        bare = min(bare, floor(root), key=lambda spent: spent.processor)
+        print(f"floor     {bare.clock:8.2f} s; processor {bare.processor:.2f} s")
+        print(f"cold      {read.over(bare)}")
+        print(f"one proc. {alone.over(bare)}")
+        print(f"landed    {into.over(bare)}")
+        with closing(CaptureStore(home.capture)) as store:
+            following = Following(root, home, store)
             files = following.capture.discover()
-            while following.capture.look(
-                files, write=following.write, most_records=20_000, patient=False
-            ).more:
-                pass
-            cold = time.process_time() - started
-            print(
-                f"cold      {cold:8.2f} s processor, {cold / bare:6.1f} × the floor ({bare:.2f} s)"
-            )
             again = []
             for number in range(5):
                 _, day = one_line_more(root, number)
@@ -170,6 +236,8 @@ def main(share: float) -> None:
         if theirs is not None:
             told = f"ccusage {theirs:.2f} s, {theirs / ours:.0f} × as long"
         print(f"one more  {ours * 1000:8.1f} ms; {told}")
+        if share > 1:
+            return  # the rest does not depend on the size of a history
         idle, waits = idle_and_live(Path(folder))
         print(f"idle      {idle:8.2%} of a processor, {IDLE_FILES:,} files")
         print(f"live      {waits[int(len(waits) * 0.95)]:8.2f} s from line to queue, p95")

@@ -9,36 +9,25 @@ activity.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from cdesk.contract.records import Record
-from cdesk.core.errors import InvalidField
-from uploader.capture_records import Telling
+from uploader.capture_pool import Batch, BatchRead, ReadingPool, in_parts
+from uploader.capture_reading import HistoryReader, Wanted
+from uploader.capture_records import Finished, Telling, Told, named_request
 from uploader.capture_store import CaptureStore, Known, LastRead, Place
-from uploader.sources.facts import AFTERTHOUGHT, Facts, made_of
+from uploader.sources.facts import Facts
 from uploader.sources.protocol import Findings, HistoryFile, Source, path_text
-from uploader.sources.transcript import TranscriptReader, project_of
 
-MOST_LINE_BYTES: Final = 64 * 1024 * 1024
-"""A longer line is passed by and counted; images of 50 MB stand in lines."""
-HELD_SECONDS: Final = 60.0
-"""How long a tool call waits for its result before it is told without."""
-ENDED_SECONDS: Final = 3_600.0
-"""A conversation has ended when it has been quiet for so long; it may go on all the same."""
 LOOK_RECORDS: Final = 2_000
 """A look stops after about so many records."""
-_TAIL_BYTES: Final = 256
-_CHUNK: Final = 256 * 1024
-_MOST_CHUNK: Final = 8 * 1024 * 1024
 _MOST_DUE: Final = 2_000
 
 
@@ -62,6 +51,18 @@ class Look:
     failed: list[Path] = field(default_factory=list)
     """Files that could not be read this time."""
 
+    def add(self, told: Told) -> None:
+        """Count what is told of one activity."""
+        if told.left_out:
+            self.left_out.update(told.left_out)
+        for activity, ts, line in told.lines:
+            self.lines.append(line)
+            self.records[activity] += 1
+            if self.first_ts is None or ts < self.first_ts:
+                self.first_ts = ts
+            if self.last_ts is None or ts > self.last_ts:
+                self.last_ts = ts
+
 
 class Capture:
     """Looks through `sources` for `customer`. `exclude`: projects by name, or folders by path or
@@ -84,9 +85,9 @@ class Capture:
         store.restore(earlier)
         self._store = store
         self._sources = sources
-        self._telling = Telling(customer, store)
-        self._include_text = include_text
-        self._excluded = excluder(exclude)
+        self._telling = Telling(customer, store.told)
+        self._customer = customer
+        self._wanted = Wanted(include_text, tuple(exclude))
         self._excluded_sessions: set[str] = set()
         self._now = now
         self._monotonic = monotonic
@@ -98,7 +99,11 @@ class Capture:
             (place.device, place.inode): path for path, place in self._places.items() if place.inode
         }
         self._facts = Facts()
+        self._told: dict[tuple[str, str], Finished] = {}
         self.findings = Findings()
+        self._reader = HistoryReader(
+            self._wanted, self._facts, self.findings, self._excluded_sessions
+        )
 
     def discover(self) -> list[HistoryFile]:
         """All files that are there now."""
@@ -126,21 +131,106 @@ class Capture:
         found = Look()
         deadline = self._monotonic() + seconds
         places: dict[str, Place] = {}
+
+        def stop() -> bool:
+            return len(self._facts) >= most_records or self._monotonic() > deadline
+
         for file in files:
             if found.more:
                 found.behind_bytes += self._behind(file)
                 continue
-            place = self._read(file, found, most_records, deadline, told)
+            place = self._read(file, found, stop, told)
             if place is not None:
                 places[path_text(file.path)] = place
+        self._keep(found, places, write, patient=patient)
+        return found
+
+    def look_with(
+        self,
+        pool: ReadingPool,
+        files: Iterable[HistoryFile],
+        *,
+        write: Callable[[Sequence[bytes]], None],
+        most_records: int = LOOK_RECORDS,
+        told: Callable[[int], None] = lambda _bytes: None,
+    ) -> Iterator[Look]:
+        """Look as `look` does, with other processes that read; nothing is waited for, as where that
+        is not `patient`. What they leave (large files, and all where they cannot run) `look` finds.
+
+        Raises: as `look`.
+        """
+        found, places = Look(), dict[str, Place]()
+        for read in pool.read(self._batches(files)):
+            self._take(read, found, places)
+            told(read.read_bytes)
+            if len(self._told) + len(self._facts) >= most_records:
+                self._keep(found, places, write, patient=False)
+                yield found
+                found, places = Look(), {}
+        self._keep(found, places, write, patient=False)
+        yield found
+
+    def _batches(self, files: Iterable[HistoryFile]) -> Iterator[Batch]:
+        """What has changed of the files, as far as it is small enough, in parts. Files of one
+        folder stay together: what one says of its conversation another may rest on.
+        """
+        now = self._now()
+        for part in in_parts(files):
+            known: list[tuple[HistoryFile, Place | None]] = []
+            for file in part:
+                with suppress(OSError):  # it is gone, or away for a moment
+                    known.append((file, self._known_place(file)))
+            yield Batch(
+                known,
+                self._customer,
+                self._wanted,
+                now,
+                set(self._excluded_sessions),
+            )
+
+    def _take(self, read: BatchRead, found: Look, places: dict[str, Place]) -> None:
+        """Take in what another process has read."""
+        known = self._facts.known
+        for one in read.finished():
+            key = (one.activity, one.key)
+            if key in known:
+                known[key].join(one.fact())
+            elif (other := self._told.pop(key, None)) is not None:
+                fact = other.fact()
+                fact.join(one.fact())
+                known[key] = fact
+            elif self._store.knows_told or one.is_nameless:
+                known[key] = one.fact()
+            else:
+                self._told[key] = one
+        self._excluded_sessions |= read.excluded_sessions
+        self.findings.unknown.update(read.findings.unknown)
+        self.findings.bad_lines.update(read.findings.bad_lines)
+        self.findings.unreadable.update(read.findings.unreadable)
+        places.update(read.places)
+        found.files += len(read.places)
+        found.read_bytes += read.read_bytes
+        found.failed += read.failed
+
+    def _keep(
+        self,
+        found: Look,
+        places: dict[str, Place],
+        write: Callable[[Sequence[bytes]], None],
+        *,
+        patient: bool,
+    ) -> None:
         try:
             self._remember(found, places, write, patient=patient)
         finally:  # where it failed, all of it is read and counted again
             self.findings.unknown.clear()
             self.findings.bad_lines.clear()
-        return found
 
     # -- reading
+
+    def behind(self, files: Iterable[HistoryFile]) -> int:
+        """Bytes of the files that were not read yet."""
+        return sum(map(self._behind, files))
 
     def _behind(self, file: HistoryFile) -> int:
         place = self._places.get(path_text(file.path))
@@ -154,64 +244,31 @@ class Capture:
         self,
         file: HistoryFile,
         found: Look,
-        most_records: int,
-        deadline: float,
+        stop: Callable[[], bool],
         told: Callable[[int], None],
     ) -> Place | None:
         """Read on in one file; where it stands then, None where nothing has changed."""
         try:
-            status = file.path.stat()
-            known = self._known_place(file, status)
-            if known and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
-                return None
-            with file.path.open("rb") as stream:
-                start = known.read_to if known and _is_same(stream, known) else 0
-                reader = TranscriptReader(
-                    file,
-                    self._facts,
-                    self.findings,
-                    include_text=self._include_text,
-                    excluded=self._excluded,
-                    excluded_sessions=self._excluded_sessions,
-                    context=known.context if known and start else None,
-                )
-                end, is_whole = start, True
-                for lines, after, is_ended in _blocks(stream, start, self.findings):
-                    for line in lines:
-                        reader.read(line, is_ended=is_ended)
-                    told(after - end)
-                    found.read_bytes += after - end
-                    end = after
-                    if len(self._facts) >= most_records or self._monotonic() > deadline:
-                        is_whole = False
-                        break
-                if is_whole:  # else the end of what was read is no end of a conversation
-                    reader.last()
-                tail = _tail(stream, end)
+            read = self._reader.read(file, self._known_place(file), stop=stop, told=told)
+        except FileNotFoundError:
+            return None
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                self.findings.unreadable_entry(file.path, error)
-                found.failed.append(file.path)
+            self.findings.unreadable_entry(file.path, error)
+            found.failed.append(file.path)
+            return None
+        if read is None:
             return None
         found.files += 1
-        if not is_whole:  # the next look finds a file that has changed
+        found.read_bytes += read.read_bytes
+        if read.behind_bytes is not None:
             found.more = True
-            found.behind_bytes += max(status.st_size - end, 0)
-            return Place(status.st_dev, status.st_ino, -1, 0, end, tail, reader.context)
-        return Place(
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            end,
-            tail,
-            reader.context,
-        )
+            found.behind_bytes += read.behind_bytes
+        return read.place
 
-    def _known_place(self, file: HistoryFile, status: os.stat_result) -> Place | None:
+    def _known_place(self, file: HistoryFile) -> Place | None:
         """How far a file was read, under this name or, where it was moved, under another."""
         place = self._places.get(path_text(file.path))
-        if place is None and status.st_ino:
+        if place is None and self._moved and (status := file.path.stat()).st_ino:
             moved = self._moved.get((status.st_dev, status.st_ino))
             return self._places.get(moved) if moved else None
         return place
@@ -229,12 +286,21 @@ class Capture:
         now = self._now()
         stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         pending = self._facts.take()
-        keys = set(pending) | set(self._store.due(stamp, _MOST_DUE))
+        told, self._told = self._told, {}
+        keys = {*pending, *told, *self._store.due(stamp, _MOST_DUE)}
         stored = self._store.load(sorted(keys))
         changed: list[Known] = []
         requests: list[tuple[str, str]] = []
+        finished: list[Finished] = []
         for key in sorted(keys):
-            known, fact = stored.get(key), pending.get(key)
+            known, fact, one = stored.get(key), pending.get(key), told.get(key)
+            if one is not None and known is None:
+                finished.append(one)
+                if one.request:
+                    requests.append((one.request, key[1]))
+                continue
+            if one is not None:
+                fact = one.fact()
             if known is None:
                 if fact is None:
                     continue
@@ -242,16 +308,19 @@ class Capture:
             elif fact is not None:
                 known.fact.join(fact)
             changed.append(known)
-            if known.fact.request and known.fact.key.startswith("m:"):
-                requests.append((known.fact.request, known.fact.key))
+            if request := named_request(known.fact):
+                requests.append((request, known.fact.key))
         with self._store.transaction():
             self._store.put_requests(requests)
             changed += self._repeated(changed, requests, keys)
             for known in changed:
-                self._tell(known, found, now=now, patient=patient)
+                found.add(self._telling.tell(known, now=now, patient=patient))
+            for one in finished:
+                found.add(one.told)
             if found.lines:
                 write(found.lines)
-            self._store.put(changed)
+            self._store.put([known.row() for known in changed])
+            self._store.put([one.row for one in finished])
             for path, place in places.items():
                 self._store.put_place(path, place)
             self._store.add_counts("unknown", self.findings.unknown)
@@ -294,118 +363,3 @@ class Capture:
         for one in late:
             one.fact.features["is_repeated"] = True
         return late
-
-    def _tell(self, known: Known, found: Look, *, now: datetime, patient: bool) -> None:
-        """Put into `found` what is new of a fact, and set when it is looked at again."""
-        fact = known.fact
-        known.due = None
-        if fact.activity == "tool_called" and "answered" not in fact.features and patient:
-            until = _later(fact.ts.lstrip(AFTERTHOUGHT), HELD_SECONDS)
-            if until is not None and until > now:
-                known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                return
-        for made in made_of(fact):
-            if made.activity == "session_ended":
-                until = _later(made.ts, ENDED_SECONDS)
-                if until is not None and until > now:
-                    known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                    continue
-            try:
-                line = self._telling.line(known, made)
-            except InvalidField as error:
-                found.left_out[f"{made.activity}: {error}"[:200]] += 1
-                continue
-            if line is not None:
-                found.lines.append(line)
-                found.records[made.activity] += 1
-                ts = made.ts
-                found.first_ts = ts if found.first_ts is None else min(ts, found.first_ts)
-                found.last_ts = ts if found.last_ts is None else max(ts, found.last_ts)
-
-
-def excluder(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a working directory is excluded: by its project's name, by a folder that it is or
-    lies in, or by a pattern (`*`, `?`) of either.
-    """
-    wanted = [os.path.expanduser(pattern).rstrip("/\\") for pattern in patterns if pattern]  # noqa: PTH111
-
-    def excluded(cwd: str) -> bool:
-        if not wanted:
-            return False
-        project = project_of(cwd)
-        return any(
-            fnmatchcase(project, pattern)
-            or fnmatchcase(cwd, pattern)
-            or cwd.startswith((f"{pattern}/", f"{pattern}\\"))
-            for pattern in wanted
-        )
-
-    return excluded
-
-
-def _later(ts: str, seconds: float) -> datetime | None:
-    try:
-        return datetime.fromisoformat(ts) + timedelta(seconds=seconds)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _blocks(
-    stream: BinaryIO, start: int, findings: Findings
-) -> Iterator[tuple[list[bytes], int, bool]]:
-    """Lines from `start` on without their line feeds, some at a time, each with the offset behind
-    them and whether they are ended; what is not ended comes last and moves no offset. A line that
-    is too long is passed by and counted, as far as it is there: what follows of it later is no
-    JSON. Memory holds one line.
-    """
-    stream.seek(start)
-    at = start
-    begun = b""
-    while data := stream.read(min(max(_CHUNK, len(begun)), _MOST_CHUNK)):
-        data = begun + data if begun else data
-        cut = data.rfind(b"\n") + 1
-        begun = data[cut:]
-        if cut:
-            at += cut
-            yield _not_too_long(data[: cut - 1].split(b"\n"), findings), at, True
-        if len(begun) > MOST_LINE_BYTES:
-            at = _behind_line(stream, at + len(begun))
-            begun = b""
-            findings.bad_lines[_too_long()] += 1
-            yield [], at, True
-    if begun:
-        yield [begun], at, False
-
-
-def _too_long() -> str:
-    return f"a line of more than {MOST_LINE_BYTES >> 20} MiB"
-
-
-def _not_too_long(lines: list[bytes], findings: Findings) -> list[bytes]:
-    if max(map(len, lines)) <= MOST_LINE_BYTES:
-        return lines
-    kept = [line for line in lines if len(line) <= MOST_LINE_BYTES]
-    findings.bad_lines[_too_long()] += len(lines) - len(kept)
-    return kept
-
-
-def _behind_line(stream: BinaryIO, at: int) -> int:
-    """Pass by the rest of a line; the offset behind it."""
-    while rest := stream.read(_CHUNK):
-        if end := rest.find(b"\n") + 1:
-            return stream.seek(at + end)
-        at += len(rest)
-    return at
-
-
-def _tail(stream: BinaryIO, end: int) -> bytes:
-    """A hash of the bytes before `end`."""
-    start = max(end - _TAIL_BYTES, 0)
-    stream.seek(start)
-    return hashlib.sha256(stream.read(end - start)).digest()[:16]
-
-
-def _is_same(stream: BinaryIO, known: Place) -> bool:
-    """Whether a file still holds what was read of it; one that was rewritten is read anew."""
-    stream.seek(0, os.SEEK_END)
-    return stream.tell() >= known.read_to and _tail(stream, known.read_to) == known.tail

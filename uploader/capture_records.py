@@ -2,28 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import Struct, field
 
 from cdesk.contract.events import event_record, make_event, make_revision
 from cdesk.contract.plain import is_known_plain
 from cdesk.contract.records import encode
 from cdesk.core.checks import check_customer
 from cdesk.core.errors import InvalidField
-from uploader.capture_store import CaptureStore, Known, told_content
-from uploader.sources.facts import Ids, Made, digest
+from uploader.capture_store import Known, Row, fact_of, told_content
+from uploader.sources.facts import AFTERTHOUGHT, Fact, Ids, Made, digest, made_of
+
+HELD_SECONDS: Final = 60.0
+"""How long a tool call waits for its result before it is told without."""
+ENDED_SECONDS: Final = 3_600.0
+"""A conversation has ended when it has been quiet for so long; it may go on all the same."""
+
+
+class Told(Struct, array_like=True, gc=False):
+    """What is told of one activity: lines, each with its activity and time, and what cannot be."""
+
+    lines: list[tuple[str, str, bytes]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+class Finished(Struct, array_like=True, gc=False):
+    """An activity told by who read of it first, ready to be stored where nothing else is known of
+    it.
+    """
+
+    row: Row
+    told: Told
+    request: str | None
+
+    @property
+    def activity(self) -> str:
+        return self.row[0]
+
+    @property
+    def key(self) -> str:
+        return self.row[1]
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether it may be told by another as well, which is to be seen first."""
+        return self.row[1].startswith("r:")
+
+    def fact(self) -> Fact:
+        """What is known of it."""
+        return fact_of(*self.row[:3])
+
+
+def named_request(fact: Fact) -> str | None:
+    """The request of an answer that has an id of its own."""
+    return fact.request if fact.key.startswith("m:") else None
 
 
 class Telling:
-    """Makes lines of `customer`'s records, and notes in what is known what they told."""
+    """Makes lines of `customer`'s records, and notes in what is known what they told. `told`: what
+    was noted of an id elsewhere (`CaptureStore.told`).
+    """
 
-    def __init__(self, customer: str, store: CaptureStore) -> None:
+    def __init__(
+        self, customer: str, told: Callable[[str], list[Any] | None] = lambda _id: None
+    ) -> None:
         try:
             check_customer(customer)
         except ValueError as error:
             raise InvalidField("customer", *error.args) from None
         self._customer = customer
-        self._store = store
+        self._told = told
         self._ids = Ids(customer)
+
+    def finished(self, fact: Fact, *, now: datetime) -> Finished:
+        """All that is told of an activity of which nothing else is known; nothing is waited for."""
+        known = Known(fact)
+        told = self.tell(known, now=now, patient=False)
+        return Finished(known.row(), told, named_request(fact))
+
+    def tell(self, known: Known, *, now: datetime, patient: bool) -> Told:
+        """What is new of a fact, and when it is to be looked at again."""
+        fact, found = known.fact, Told()
+        known.due = None
+        if fact.activity == "tool_called" and "answered" not in fact.features and patient:
+            until = _later(fact.ts.lstrip(AFTERTHOUGHT), HELD_SECONDS)
+            if until is not None and until > now:
+                known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                return found
+        for made in made_of(fact):
+            if made.activity == "session_ended":
+                until = _later(made.ts, ENDED_SECONDS)
+                if until is not None and until > now:
+                    known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                    continue
+            try:
+                line = self.line(known, made)
+            except InvalidField as error:
+                found.left_out.append(f"{made.activity}: {error}"[:200])
+                continue
+            if line is not None:
+                found.lines.append((made.activity, made.ts, line))
+        return found
 
     def line(self, known: Known, made: Made) -> bytes | None:
         """The line that tells of `made`: an event, a revision of it, or None where it is told.
@@ -33,7 +116,7 @@ class Telling:
         """
         content = told_content(made.session_id, made.features)
         id_ = self._ids.of(made.name, known.fact.key)
-        before = known.made.get(made.name) or self._store.told(id_)
+        before = known.made.get(made.name) or self._told(id_)
         if before is None:
             line = self._event(id_, made)
             known.made[made.name] = [content, 0, made.ts, made.source_system]
@@ -83,3 +166,10 @@ def _query_tag(session_id: str) -> str:
 
 def _is_sound(session_id: str) -> bool:
     return 0 < len(session_id) <= 255
+
+
+def _later(ts: str, seconds: float) -> datetime | None:
+    try:
+        return datetime.fromisoformat(ts) + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -50,6 +50,10 @@ def told_content(session_id: str | None, features: Mapping[str, Any]) -> str:
     return digest([session_id, features])
 
 
+Row: TypeAlias = tuple[str, str, bytes, bytes, str | None]
+"""Activity, key, state, what was told (JSON both), and when it is due."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far a file is read. `tail` is a hash of the bytes just before that, which tells whether
@@ -74,6 +78,14 @@ class Known:
     fact: Fact
     made: dict[str, list[Any]] = field(default_factory=dict)
     due: str | None = None
+
+    def row(self) -> Row:
+        """As the store keeps it."""
+        fact = self.fact
+        state = orjson.dumps(
+            [fact.ts, fact.session, fact.features, fact.blocks or None, fact.request]
+        )
+        return fact.activity, fact.key, state, orjson.dumps(self.made), self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,8 @@ class CaptureStore:
             )
             self._connection.executescript(_SCHEMA)
 
-        self._knows_told = True
+        self.knows_told = True
+        """Whether there is anything of which `told` may know."""
 
     def close(self) -> None:
         self._connection.close()
@@ -169,7 +182,7 @@ class CaptureStore:
                     ).fetchall()
                     for key, state, made, due in rows:
                         found[activity, key] = Known(
-                            _fact(activity, key, state), orjson.loads(made), due
+                            fact_of(activity, key, state), orjson.loads(made), due
                         )
         return found
 
@@ -185,7 +198,7 @@ class CaptureStore:
             self._restore(earlier())
         with self._guard():
             row = self._connection.execute("select 1 from told limit 1").fetchone()
-        self._knows_told = row is not None
+        self.knows_told = row is not None
 
     def _restore(self, earlier: Iterable[Record]) -> None:
         with self.transaction():
@@ -208,7 +221,7 @@ class CaptureStore:
 
     def told(self, id: str) -> list[Any] | None:
         """What `restore` noted of a record, as `Known.made` has it."""
-        if not self._knows_told:
+        if not self.knows_told:
             return None
         with self._guard():
             row = self._connection.execute(
@@ -223,20 +236,8 @@ class CaptureStore:
                 "select activity, key from facts where due <= ? order by due limit ?", (now, limit)
             ).fetchall()
 
-    def put(self, known: Sequence[Known]) -> None:
-        self._connection.executemany(
-            "insert or replace into facts values (?, ?, ?, ?, ?)",
-            [
-                (
-                    one.fact.activity,
-                    one.fact.key,
-                    _state(one.fact),
-                    orjson.dumps(one.made),
-                    one.due,
-                )
-                for one in known
-            ],
-        )
+    def put(self, rows: Sequence[Row]) -> None:
+        self._connection.executemany("insert or replace into facts values (?, ?, ?, ?, ?)", rows)
 
     def put_requests(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._connection.executemany("insert or ignore into requests values (?, ?)", pairs)
@@ -324,11 +325,7 @@ class CaptureStore:
             ) from None
 
 
-def _state(fact: Fact) -> bytes:
-    blocks = fact.blocks or None
-    return orjson.dumps([fact.ts, fact.session, fact.features, blocks, fact.request])
-
-
-def _fact(activity: str, key: str, state: str | bytes) -> Fact:
+def fact_of(activity: str, key: str, state: str | bytes) -> Fact:
+    """What a row says of an activity."""
     ts, session, features, blocks, request = orjson.loads(state)
     return Fact(activity, key, ts, (bool(session[0]), session[1]), features, blocks or {}, request)

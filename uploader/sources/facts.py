@@ -268,6 +268,9 @@ def _of_call(
 
 def milliseconds(start: str, end: str) -> float:
     """Between two timestamps of the contract."""
-    first, last = (datetime.fromisoformat(ts.lstrip(AFTERTHOUGHT)) for ts in (start, end))
-    spent = last - first
+    spent = _moment(end) - _moment(start)
     return round(spent.total_seconds() * 1000, 3)
+
+
+def _moment(ts: str) -> datetime:
+    return datetime.fromisoformat(ts[1:] if ts[0] == AFTERTHOUGHT else ts)

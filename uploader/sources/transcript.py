@@ -421,10 +421,10 @@ class TranscriptReader:
             return [Block(type="text", text=content)] if content else []
         blocks: list[Block] = []
         for block in content or ():
-            kind = block.type if isinstance(block, Block) else None
-            if isinstance(block, Block) and isinstance(kind, str) and kind in _BLOCKS:
+            if isinstance(block, Block) and isinstance(kind := block.type, str) and kind in _BLOCKS:
                 blocks.append(block)
             else:
+                kind = block.type if isinstance(block, Block) else None
                 name = "dict" if isinstance(block, Block) else type(block).__name__
                 self._findings.note(f"block type {_label(kind) or name}")
         return blocks

@@ -5,9 +5,11 @@ whatever order they come.
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +22,9 @@ from hypothesis import strategies as st
 
 from cdesk.contract.records import parse_line
 from tests.declared import assert_declared
-from uploader.capture import Capture, Look, excluder
+from uploader.capture import Capture, Look
+from uploader.capture_pool import Batch, BatchRead, ReadingPool, read_batch
+from uploader.capture_reading import excluder
 from uploader.capture_store import CaptureStore
 from uploader.histories import Histories, histories_in
 from uploader.sources.places import platform_places
@@ -202,6 +206,73 @@ def test_it_comes_to_the_same_in_any_order_of_arrival(
     assert counted(stream) == truth.by_day
     assert len(stream.of("user_asked")) == truth.questions
     stream.rows()
+
+
+class Pickled(ReadingPool):
+    """The other processes' work done here, with all that passes between them pickled."""
+
+    def read(self, batches: Iterable[Batch]) -> Iterator[BatchRead]:
+        for batch in batches:
+            given: Batch = pickle.loads(pickle.dumps(batch))
+            read: BatchRead = pickle.loads(pickle.dumps(read_batch(given)))
+            yield read
+
+
+def rows_by(
+    folder: Path, root: Path, pool: ReadingPool | None, *, most_records: int, exclude: Sequence[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """The stream by id with one reader or with a pool's, and the problems counted."""
+    stream = Stream()
+    source = sources_of(root)
+    with closing(CaptureStore(folder / f"{pool is None}.db")) as store:
+        capture = Capture(store, [source], customer="ada", now=lambda: NOW, exclude=exclude)
+        files = capture.discover()
+        if pool is not None:
+            looks = capture.look_with(pool, files, write=stream.write, most_records=most_records)
+            assert sum(look.read_bytes for look in looks) == truth_bytes(files)
+        look = capture.look(files, write=stream.write, most_records=10**9, patient=False)
+        assert pool is None or look.lines == []
+        counts = store.counts("bad_lines") | store.counts("unknown")
+    return stream.rows(), counts
+
+
+def truth_bytes(files: Sequence[HistoryFile]) -> int:
+    return sum(file.path.stat().st_size for file in files)
+
+
+@pytest.mark.parametrize(
+    ("exclude", "most_records"), [([], 300), (["atlas", "notes"], 10**9)], ids=["all", "some"]
+)
+def test_several_readers_come_to_what_one_comes_to(
+    sample: tuple[Path, Truth],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exclude: Sequence[str],
+    most_records: int,
+) -> None:
+    root, _ = sample
+    monkeypatch.setattr("uploader.capture_pool._BATCH_BYTES", 20_000)
+    options: dict[str, Any] = {"most_records": most_records, "exclude": exclude}
+    several = rows_by(tmp_path, root, Pickled(), **options)
+    assert several == rows_by(tmp_path, root, None, **options)
+
+
+def test_readers_are_processes_and_their_death_leaves_the_work_to_this_one(
+    sample: tuple[Path, Truth], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, truth = sample
+    stream = Stream()
+    with closing(CaptureStore(tmp_path / "capture.db")) as store:
+        capture = Capture(store, [sources_of(root)], customer="ada", now=lambda: NOW)
+        files = capture.discover()
+        half, pool = files[: len(files) // 2], ReadingPool(1)
+        [look] = capture.look_with(pool, half, write=stream.write, most_records=10**9)
+        assert look.files == len(half)
+        monkeypatch.setattr("uploader.capture_pool._begin", os.abort)
+        [look] = capture.look_with(pool, files, write=stream.write, most_records=10**9)
+        assert look.files == 0
+        capture.look(files, write=stream.write, most_records=10**9)
+    assert counted(stream) == truth.by_day
 
 
 def test_streamed_growth_is_one_answer_that_is_revised(tmp_path: Path) -> None:
@@ -518,7 +589,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
 def test_a_line_beyond_all_measure_is_passed_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader.capture.MOST_LINE_BYTES", 1_000)
+    monkeypatch.setattr("uploader.capture_reading.MOST_LINE_BYTES", 1_000)
     source = Lines(tmp_path / f"{SESSION}.jsonl", user("a", 1), user("x" * 5_000, 2), user("b", 3))
     stream, look = look_at(tmp_path, source)
     assert [row["feature_json"]["length"] for row in stream.of("user_asked")] == [1, 1]

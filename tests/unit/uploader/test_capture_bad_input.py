@@ -116,7 +116,7 @@ def test_what_cannot_be_read_now_is_named_and_comes_in_as_soon_as_it_can(
 def test_a_file_of_a_gigabyte_is_read_within_little_memory(
     computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader.capture.MOST_LINE_BYTES", 1024 * 1024)
+    monkeypatch.setattr("uploader.capture_reading.MOST_LINE_BYTES", 1024 * 1024)
     path = computer.history("big/a.jsonl", user("before", 1))
     with path.open("r+b") as file:
         file.truncate(1 << 30)  # sparse: one line of NULs
@@ -135,7 +135,7 @@ def test_a_file_of_a_gigabyte_is_read_within_little_memory(
 def test_an_endless_line_that_grows_is_not_read_again_from_its_start(
     computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uploader.capture.MOST_LINE_BYTES", 1_000)
+    monkeypatch.setattr("uploader.capture_reading.MOST_LINE_BYTES", 1_000)
     path = computer.history("big/a.jsonl", user("before", 1), b"x" * 5_000)
     computer.look()
     assert computer.status().behind_bytes == 0

@@ -1,0 +1,165 @@
+"""Histories read by several processes, where there is much to read: each takes some files, and
+gives back what they say with the lines that tell of it ready to be written. What several of them
+say of one activity is joined by who gave the work out, as copies always are.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from uploader.capture_reading import HistoryReader, Wanted
+from uploader.capture_records import Finished, Telling
+from uploader.capture_store import Place
+from uploader.sources.facts import Facts
+from uploader.sources.protocol import Findings, HistoryFile, path_text
+
+logger = logging.getLogger(__name__)
+
+LEAST_BYTES: Final = 64 * 1024 * 1024
+"""Less than this is read before other processes have started."""
+_MOST_PROCESSES: Final = 8
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+_LARGE_BYTES: Final = 32 * 1024 * 1024
+"""A larger file is read in pieces by who gives the work out, within bounded memory."""
+_AHEAD: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files with how far each was read, and all else that their reader needs."""
+
+    files: list[tuple[HistoryFile, Place | None]]
+    customer: str
+    wanted: Wanted
+    now: datetime
+    excluded_sessions: set[str]
+
+
+@dataclass(slots=True)
+class BatchRead:
+    """What a batch said. `packed` is a list of `Finished`."""
+
+    packed: bytes = b""
+    places: dict[str, Place] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+    read_bytes: int = 0
+    failed: list[Path] = field(default_factory=list)
+    excluded_sessions: set[str] = field(default_factory=set)
+
+    def finished(self) -> list[Finished]:
+        """All that it said."""
+        return _unpack(self.packed)
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
+_unpack: Final = msgspec.msgpack.Decoder(list[Finished]).decode
+
+
+def read_batch(batch: Batch) -> BatchRead:
+    """Read a batch to its end."""
+    facts, read = Facts(), BatchRead(excluded_sessions=set(batch.excluded_sessions))
+    reader = HistoryReader(batch.wanted, facts, read.findings, read.excluded_sessions)
+    for file, known in batch.files:
+        try:
+            done = reader.read(file, known)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            read.findings.unreadable_entry(file.path, error)
+            read.failed.append(file.path)
+            continue
+        if done is not None:
+            read.places[path_text(file.path)] = done.place
+            read.read_bytes += done.read_bytes
+    telling = Telling(batch.customer)
+    finished = [telling.finished(fact, now=batch.now) for fact in facts.take().values()]
+    read.packed = _pack(finished)
+    return read
+
+
+def in_parts(files: Iterable[HistoryFile]) -> Iterator[list[HistoryFile]]:
+    """Files of some megabytes together; those of one session's folder are never parted, and those
+    that are too large are left out.
+    """
+    part: list[HistoryFile] = []
+    size, home = 0, None
+    for file in files:
+        try:
+            length = file.path.stat().st_size
+        except OSError:
+            continue
+        if length > _LARGE_BYTES:
+            continue
+        session = _session_folder(file)
+        if part and size >= _BATCH_BYTES and (session is None or session != home):
+            yield part
+            part, size = [], 0
+        part.append(file)
+        size += length
+        home = session
+    if part:
+        yield part
+
+
+def _session_folder(file: HistoryFile) -> Path | None:
+    """The folder of a Cowork session, whose second stream does not say where it took place."""
+    if file.source_system != "cowork":
+        return None
+    return next((folder for folder in file.path.parents if folder.name.startswith("local_")), None)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class ReadingPool:
+    """Processes that read; they are new ones on every system, so that nothing of this process is
+    theirs.
+    """
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._processes = processes or min(processors(), _MOST_PROCESSES)
+
+    def read(self, batches: Iterable[Batch]) -> Iterator[BatchRead]:
+        """What the batches say, in their order. Where processes cannot run or die, it ends early
+        and the log says so.
+        """
+        waiting: deque[Future[BatchRead]] = deque()
+        try:
+            with ProcessPoolExecutor(
+                self._processes, multiprocessing.get_context("spawn"), initializer=_begin
+            ) as executor:
+                try:
+                    for batch in batches:
+                        waiting.append(executor.submit(read_batch, batch))
+                        if len(waiting) > self._processes * _AHEAD:
+                            yield waiting.popleft().result()
+                    while waiting:
+                        yield waiting.popleft().result()
+                finally:  # also where nobody asks for more
+                    executor.shutdown(wait=True, cancel_futures=True)
+        except (BrokenProcessPool, OSError, NotImplementedError, ImportError) as error:
+            logger.warning("histories are read by one process (%s)", error or type(error).__name__)
+
+
+def _begin() -> None:
+    """A reader makes nothing that refers to itself, and ends when who gave the work out does."""
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
