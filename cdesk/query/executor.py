@@ -18,7 +18,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -297,16 +297,17 @@ class Executor:
         self.provenance.succeeded(
             request, stored, artifact, evidence, as_of=as_of, elapsed_ms=elapsed_ms
         )
-        with _transaction(state):
-            keep_artifact(state, artifact)
-            keep_answer(
-                state,
-                request,
-                result,
-                fingerprint=fingerprint,
-                values_complete=evidence.complete,
-                finished_at=artifact.created_at,
-            )
+        # No transaction around both: others would wait for state.db while this thread is kept from
+        # going on. An artifact whose answer is missing expires like any other.
+        keep_artifact(state, artifact)
+        keep_answer(
+            state,
+            request,
+            result,
+            fingerprint=fingerprint,
+            values_complete=evidence.complete,
+            finished_at=artifact.created_at,
+        )
         return result
 
     def _store(
@@ -431,14 +432,3 @@ def _result(
         "reused": False,
         "elapsed_ms": elapsed_ms,
     }
-
-
-@contextlib.contextmanager
-def _transaction(state: sqlite3.Connection) -> Iterator[None]:
-    state.execute("begin immediate")
-    try:
-        yield
-    except BaseException:
-        state.execute("rollback")
-        raise
-    state.execute("commit")

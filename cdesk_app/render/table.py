@@ -3,11 +3,13 @@ file.
 
 DuckDB reads that one file and nothing else: every other path is closed to it, the configuration is
 locked, identifiers are quoted and values bound. Columns are named by their place, since a result
-may have two of one name.
+may have two of one name. Results that are in memory share an instance, to which all paths are
+closed: each is seen by its own connection alone.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -104,6 +106,7 @@ class Table:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._is_in_memory = isinstance(source, bytes)
         if isinstance(source, bytes):
             self._literal = ""
         else:
@@ -203,15 +206,7 @@ class Table:
     @contextlib.contextmanager
     def _connect(self) -> Iterator[_Query]:
         """To run statements over `source`, the file's rows with columns c0, c1, …"""
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "memory_limit": MEMORY,
-                "threads": _THREADS,
-            },
-        )
+        connection = _in_memory.connection() if self._is_in_memory else _instance()
         remote = self._attach(connection)
         late = threading.Event()
 
@@ -222,11 +217,9 @@ class Table:
         timer = threading.Timer(QUERY_SECONDS, stop)
         timer.daemon = True
         try:
-            if self._literal:
+            if not self._is_in_memory:
                 connection.execute(f"set allowed_paths = ['{self._literal}']")
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("set enable_external_access = false")
-            connection.execute("set lock_configuration = true")
+                _close(connection)
             timer.start()
             with _failures_of(remote), _readable():
                 self._name_columns(connection)
@@ -261,12 +254,64 @@ class Table:
             places = [f"c{column.place}" for column in self.columns]
             named = pa.table([*rows.columns, numbers], names=[*places, "file_row_number"])
             connection.register("source", named)
+            connection.execute("begin transaction read only")
             return
         names = ", ".join(f"c{column.place}" for column in self.columns)
         connection.execute(
             f"create temp view source({names}{', ' if names else ''}file_row_number) as "
             f"select * from read_parquet('{self._literal}', file_row_number = true)"
         )
+
+
+def _instance() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": MEMORY,
+            "threads": _THREADS,
+        },
+    )
+
+
+def _close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close an instance to everything but what it was allowed."""
+    for setting in (
+        "set global TimeZone = 'UTC'",
+        "set global enable_external_access = false",
+        "set global lock_configuration = true",
+    ):
+        connection.execute(setting)
+
+
+class _InMemory:
+    """The instance for results in memory, made at first use: a new one for each question took
+    longer than the question.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._instance: duckdb.DuckDBPyConnection | None = None
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """What is registered with it, no other connection sees."""
+        with self._turn:
+            if self._instance is None:
+                self._instance = _instance()
+                _close(self._instance)
+                # DuckDB complains of what the process's end finds open.
+                atexit.register(self.close)
+            return self._instance.cursor()
+
+    def close(self) -> None:
+        with self._turn:
+            if self._instance is not None:
+                self._instance.close()
+            self._instance = None
+
+
+_in_memory: Final = _InMemory()
 
 
 class _Query:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,6 +36,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     pq.write_table(rows, file, row_group_size=300)
     return file
+
+
+def in_parquet(rows: pa.Table) -> bytes:
+    pq.write_table(rows, file := io.BytesIO())
+    return file.getvalue()
 
 
 def numbers(table: Table, view: View, offset: int = 0, limit: int = 100) -> list[Any]:
@@ -101,9 +108,28 @@ def test_a_column_that_is_not_there_is_refused(path: Path) -> None:
         "set enable_external_access = true",
     ],
 )
-def test_nothing_but_the_file_can_be_reached(path: Path, statement: str) -> None:
-    with pytest.raises(Exception, match=r"(?i)permission|disabled|locked|cannot"):
-        Table(path).aggregate(statement)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_nothing_but_the_file_can_be_reached(path: Path, statement: str, in_memory: bool) -> None:
+    table = Table(path.read_bytes() if in_memory else path)
+    refusals = r"(?i)permission|disabled|locked|cannot" + ("|damaged" if in_memory else "")
+    with pytest.raises(Exception, match=refusals):
+        table.aggregate(statement)
+
+
+def test_results_in_memory_share_an_instance_and_nothing_in_it() -> None:
+    one, other = (Table(in_parquet(pa.table({"n": [number]}))) for number in (1, 2))
+    with one._connect() as first, other._connect() as second:
+        assert (first.rows("select c0 from source"), second.rows("select c0 from source")) == (
+            [(1,)],
+            [(2,)],
+        )
+        with pytest.raises(duckdb.Error, match="read-only"):
+            first.rows("create table kept as select * from source")
+    assert (
+        one.aggregate("from duckdb_tables()")
+        == one.aggregate("from duckdb_views() where not internal and view_name != 'source'")
+        == []
+    )
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "scrambled", "not parquet", "a folder"])
