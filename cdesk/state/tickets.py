@@ -186,31 +186,33 @@ def cancel_ticket(
 # -- the running side
 
 # Round robin: the customer whose last claim lies furthest back (or who never had one) comes next,
-# with the oldest ticket.
+# with the oldest ticket. Read before the claim, which then holds the write lock for one row's time:
+# whoever submits a query or records an insight waits for it.
+_NEXT: Final = """
+with waiting as (select distinct customer from tickets where status = 'queued'),
+next_customer as (
+    select waiting.customer
+    from waiting
+    order by coalesce(
+        (
+            select max(served.turn) from tickets as served
+            where served.customer = waiting.customer and served.turn is not null
+        ), 0
+    ), waiting.customer
+    limit 1
+)
+select ticket_id from tickets
+where status = 'queued' and customer = (select customer from next_customer)
+order by submitted_at, ticket_id
+limit 1
+"""
 _CLAIM: Final = f"""
 update tickets
 set
     status = 'running', runner = :runner, attempts = attempts + 1, started_at = :now,
     progress = 'running',
     turn = (select coalesce(max(turn), 0) + 1 from tickets where turn is not null)
-where status = 'queued' and ticket_id = (
-    with waiting as (select distinct customer from tickets where status = 'queued'),
-    next_customer as (
-        select waiting.customer
-        from waiting
-        order by coalesce(
-            (
-                select max(served.turn) from tickets as served
-                where served.customer = waiting.customer and served.turn is not null
-            ), 0
-        ), waiting.customer
-        limit 1
-    )
-    select ticket_id from tickets
-    where status = 'queued' and customer = (select customer from next_customer)
-    order by submitted_at, ticket_id
-    limit 1
-)
+where ticket_id = :ticket_id and status = 'queued'
 returning {_COLUMNS}
 """
 
@@ -219,8 +221,12 @@ def claim_ticket(connection: sqlite3.Connection, *, runner: str, now: str) -> Ti
     """Take the next waiting ticket for `runner`, in fair order between customers; None where none
     waits.
     """
-    row = connection.execute(_CLAIM, {"runner": runner, "now": now}).fetchone()
-    return ticket_from_row(row) if row else None
+    while (found := connection.execute(_NEXT).fetchone()) is not None:
+        claim = {"runner": runner, "now": now, "ticket_id": found[0]}
+        row = connection.execute(_CLAIM, claim).fetchone()
+        if row is not None:  # else it was cancelled, or taken by another, just now
+            return ticket_from_row(row)
+    return None
 
 
 def set_progress(
@@ -276,6 +282,9 @@ def cancel_requests(connection: sqlite3.Connection, *, runner: str) -> list[str]
 
 def expire_tickets(connection: sqlite3.Connection, *, now: str) -> list[Ticket]:
     """End what has waited past its time; the tickets that ended by this call."""
+    late = "select 1 from tickets where status = 'queued' and expires_at <= ? limit 1"
+    if connection.execute(late, (now,)).fetchone() is None:
+        return []  # without the write lock, which others wait for
     rows = connection.execute(
         "update tickets set status = 'expired', finished_at = :now, error_code = 'expired', "
         "error_message = 'no worker started it in time; see ''cdesk status'', then submit the "

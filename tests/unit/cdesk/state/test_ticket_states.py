@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,6 +92,20 @@ def test_a_ticket_is_claimed_by_one_of_many(tmp_path: Path, state: sqlite3.Conne
     for thread in threads:
         thread.join()
     assert sorted(claimed) == [f"t{number:02}" for number in range(60)]
+
+
+def test_looking_for_something_to_do_takes_nobodys_turn_to_write(
+    home: StateDirectory, state: sqlite3.Connection
+) -> None:
+    with closing(open_state(home.state_db, timeout_seconds=0.0)) as runner:
+        state.execute("begin immediate")
+        assert tickets.claim_ticket(runner, runner="w", now=NOW) is None
+        submit(state, "t1")
+        state.execute("commit")
+        state.execute("begin immediate")
+        assert tickets.expire_tickets(runner, now=NOW) == []
+        state.execute("commit")
+        assert [one.ticket_id for one in tickets.expire_tickets(runner, now=LATER)] == ["t1"]
 
 
 def test_no_customer_waits_for_more_than_one_round(state: sqlite3.Connection) -> None:
