@@ -245,9 +245,13 @@ def test_a_conflict_is_seen_whatever_a_version_before_noted_of_the_content(
 
 @in_step
 def test_an_id_is_one_of_its_kind(own: Own) -> Steps:
-    own.land([event(1), insight(1)])
+    own.land([event(1), insight(1), insight(2)])
+    yield BUILD
+    own.land([event(2), insight(2)])
     yield BUILD
     assert refused(own) == []
+    assert own.query("select count(*) from events") == [(2,)]
+    assert own.query("select count(*) from insight_atoms") == [(2,)], "one of each kind stays"
 
 
 @in_step

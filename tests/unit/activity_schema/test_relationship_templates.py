@@ -289,6 +289,30 @@ def test_the_funnel_follows_each_customer_step_by_step(
     assert comparable([row[2:] for row in got]) == comparable([row[2:] for row in expected])
 
 
+@pytest.mark.parametrize(("days", "reached"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1])])
+def test_the_funnels_window_runs_from_the_first_step(
+    render: Renderer, connection: duckdb.DuckDBPyConnection, days: int, reached: list[int]
+) -> None:
+    """A step a day and a half: the third is within two days of the second, and too late."""
+    row: Row = {
+        "customer": "ada",
+        "anonymous_customer_id": None,
+        "revenue_impact": None,
+        "link": None,
+        "feature_json": {},
+        "activity_occurrence": 1,
+        "activity_repeated_at": None,
+    }
+    rows = [
+        {**row, "activity": name, "activity_id": name, "ts": START + timedelta(hours=36 * number)}
+        for number, name in enumerate("abc")
+    ]
+    create_events(connection, rows)
+    steps = list("abc")
+    got = run(render, connection, "funnel", ("ada", False), steps=steps, within_days=days)
+    assert [one[2] for one in got] == reached
+
+
 @relaxed
 @given(
     stream=streams(anonymous=False, timeless=False),

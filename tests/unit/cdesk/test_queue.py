@@ -263,6 +263,23 @@ def test_a_dead_writers_pending_line_is_taken_in_and_a_living_ones_is_left(tmp_p
     assert len(finish_leftovers(tmp_path).files) == 2
 
 
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_an_open_copy_beside_its_sealed_file_takes_nothing_from_it(
+    tmp_path: Path, is_sealed: bool
+) -> None:
+    """Somebody put a copy of an open file back: both hold records, and both stay."""
+    stem = tmp_path / f"{'a' * 32}-000001"
+    stem.with_name(stem.name + ".open.ndjson").write_bytes(b"open\n")
+    if is_sealed:
+        stem.with_name(stem.name + ".ndjson").write_bytes(b"sealed\n")
+    listing = finish_leftovers(tmp_path)
+    assert all(file.sealed for file in listing.files)
+    content = {file.path.read_bytes(): file.path for file in listing.files}
+    assert set(content) == ({b"open\n", b"sealed\n"} if is_sealed else {b"open\n"})
+    own = content[b"sealed\n" if is_sealed else b"open\n"]
+    assert own.name == stem.name + ".ndjson", "what has landed by this name keeps it"
+
+
 def test_lines_of_many_threads_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "SEAL_BYTES", 500)
     writer = QueueWriter(tmp_path, durability="disk")
@@ -315,6 +332,32 @@ class TestDiskDurability:
             with pytest.raises(QueueWriteError, match="Input/output"):
                 writer.append(LINE)
         writer.append(LINE)
+        writer.close()
+
+    @pytest.mark.parametrize("is_on_disk", [True, False])
+    def test_a_line_whose_file_was_sealed_meanwhile_counts_as_its_last_sync_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_on_disk: bool
+    ) -> None:
+        """Another thread seals the file between a line's write and its sync."""
+        writer = QueueWriter(tmp_path, durability="disk")
+        sync = writer._sync
+
+        def sealed_first(place: tuple[int, int]) -> None:
+            writer.seal()
+            sync(place)
+
+        def refuse(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "_sync", sealed_first)
+            if is_on_disk:
+                writer.append(LINE)
+            else:
+                patch.setattr(queue.os, "fsync", refuse)
+                with pytest.raises(QueueWriteError, match="Input/output"):
+                    writer.append(LINE)
+        writer.append(LINE)  # of the next file, which is another matter
         writer.close()
 
     def test_one_sync_serves_all_who_wait(

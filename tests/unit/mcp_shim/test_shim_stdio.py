@@ -215,6 +215,27 @@ def test_a_full_pipe_holds_the_writer_and_loses_nothing(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_what_is_written_while_a_line_waits_for_room_comes_after_it(mode: Mode) -> None:
+    """The client makes room between the two: the second must not go where the first is not done."""
+
+    async def test(pipes: Pipes) -> None:
+        answer = pipes.transport.reader.answer
+        lines = [letter * 300_000 + b"\n" for letter in (b"a", b"b")] + [b"c\n"]
+        received = b""
+        for line in lines:
+            answer(line)
+            received += os.read(pipes.from_server, 1 << 14)  # at once: nothing fills it meanwhile
+            answer(b"between\n")
+        while received.count(b"\n") < 6:
+            received += await asyncio.to_thread(os.read, pipes.from_server, 1 << 20)
+        assert received.splitlines(True) == [
+            part for line in lines for part in (line, b"between\n")
+        ]
+
+    with_pipes(mode, test)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_flood_stops_the_reading_until_the_server_catches_up(mode: Mode) -> None:
     async def test(pipes: Pipes) -> None:
         line = b'{"jsonrpc":"2.0","method":"notifications/x"}\n'

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +63,7 @@ from cdesk_app.worker.tasks import (
 )
 from cdesk_app.worker.version import release, running_version
 from mcp_shim.context import LATE_SECONDS
-from uploader.uploader import Uploader
+from uploader.uploader import DrainReport, Uploader
 
 NOON = 1_769_860_800_000_000_000
 _TABLES = """
@@ -531,6 +532,54 @@ def test_a_refresh_that_fails_is_made_up_for_without_another_build(
     assert built.builds() == ["build"]
     assert pending_insights(built.state) == frozenset()
     assert id.encode() in (built.context() or b"")
+
+
+def test_an_insight_that_is_logged_while_a_drain_runs_is_pending_until_it_has_landed(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drain has read the queue when the insight comes: the build after it is not the
+    insight's.
+    """
+    uploader = built.pipeline.uploader
+    drain = uploader.drain
+    late: list[str] = []
+
+    def with_a_late_one(stop: threading.Event | None = None) -> DrainReport:
+        report = drain(stop)
+        late.append(built.record("insight"))
+        return report
+
+    first = built.record("insight")
+    with monkeypatch.context() as patch:
+        patch.setattr(uploader, "drain", with_a_late_one)
+        built.pipeline.drain()
+    built.pipeline.build()
+    assert pending_insights(built.state) == {*late}
+    assert first.encode() in (built.context() or b"")
+    built.pipeline.drain()
+    built.pipeline.build()
+    assert pending_insights(built.state) == frozenset()
+
+
+def test_where_builds_happen_elsewhere_an_idle_desktop_asks_a_handful_of_times_an_hour(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question wakes a warehouse that costs by the second."""
+    monkeypatch.setattr(Pipeline, "builds", property(lambda _: False))
+    asked: list[float] = []
+    real = built.warehouse.export_context
+
+    def export_context(*arguments: Any, **options: Any) -> Any:
+        asked.append(built.clock.seconds)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(built.warehouse, "export_context", export_context)
+    built.pipeline.refresh()
+    asked.clear()
+    built.spend(2 * CATALOG_SECONDS)
+    assert 1 <= len(asked) <= 2
+    assert min(b - a for a, b in pairwise(asked)) >= CATALOG_SECONDS
+    assert built.builds() == []
 
 
 def test_an_insight_that_landed_under_an_earlier_worker_is_built_by_the_next(desk: Desk) -> None:

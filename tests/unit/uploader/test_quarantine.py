@@ -1,0 +1,115 @@
+"""What becomes of refused lines: put back into the queue first, marked then."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from landing_table import event
+
+from cdesk.core.errors import QueueWriteError
+from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
+from cdesk.state.database import open_state
+from uploader.quarantine import Quarantine, QuarantinedLine
+
+NOW = "2026-01-31T12:00:00.000000Z"
+
+
+def line(number: int, **changes: Any) -> QuarantinedLine:
+    own: dict[str, Any] = {
+        "quarantine_id": f"q{number}",
+        "kind": "event",
+        "reason": "unknown_version",
+        "detail": "",
+        "raw": event()[1].decode().rstrip("\n"),
+        "source_file": f"{'a' * 32}-000001.ndjson",
+        "source_offset": number,
+        "landed_at": NOW,
+        "action": None,
+    }
+    return QuarantinedLine(**{**own, **changes})
+
+
+@pytest.fixture
+def state(state_home: StateDirectory) -> Iterator[sqlite3.Connection]:
+    with closing(open_state(state_home.state_db)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def quarantine(state: sqlite3.Connection) -> Quarantine:
+    nobody: Any = None  # neither the warehouse nor its template is asked
+    return Quarantine(nobody, nobody, state, customer="ada@example.com")
+
+
+def marks(state: sqlite3.Connection) -> dict[str, str]:
+    return dict(state.execute("select quarantine_id, action from quarantine_marks").fetchall())
+
+
+def test_a_line_that_could_not_be_queued_is_not_marked(
+    quarantine: Quarantine, state: sqlite3.Connection, tmp_path: Path
+) -> None:
+    """A mark says that the line is on its way: nobody would replay it again."""
+    away = QueueWriter(tmp_path / "gone")
+    with pytest.raises(QueueWriteError):
+        quarantine.replay([line(1)], away, now=NOW)
+    assert marks(state) == {}
+
+
+def test_what_came_before_a_line_that_could_not_be_queued_is_back_and_marked(
+    quarantine: Quarantine, state: sqlite3.Connection, tmp_path: Path
+) -> None:
+    lines = [line(1), line(2), line(3)]
+
+    class FullAfterOne(QueueWriter):
+        def append(self, line: bytes) -> None:
+            if self.records:
+                raise QueueWriteError("the record could not be stored")
+            super().append(line)
+
+    queue = FullAfterOne(tmp_path)
+    with pytest.raises(QueueWriteError):
+        quarantine.replay(lines, queue, now=NOW)
+    queue.close()
+    assert marks(state) == {"q1": "replayed"}
+    (file,) = tmp_path.glob("*.ndjson")
+    assert file.read_text(encoding="utf-8") == lines[0].raw + "\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, "replayed"),
+        ({"action": "discarded"}, "replayed"),
+        ({"action": "replayed"}, "already"),
+        ({"reason": "too_long"}, "not_whole"),
+        ({"reason": "not_utf8"}, "not_whole"),
+        ({"reason": "id_conflict"}, "still_refused"),
+        ({"raw": '{"v":9}'}, "still_refused"),
+    ],
+)
+def test_a_replay_says_what_became_of_a_line_and_marks_what_is_queued(
+    quarantine: Quarantine,
+    state: sqlite3.Connection,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    outcome: str,
+) -> None:
+    queue = QueueWriter(tmp_path)
+    (replay,) = quarantine.replay([line(1, **changes)], queue, now=NOW)
+    assert (replay.quarantine_id, replay.verdict) == ("q1", outcome)
+    assert queue.records == (outcome == "replayed")
+    assert marks(state) == ({"q1": "replayed"} if outcome == "replayed" else {})
+    queue.close()
+
+
+def test_only_what_was_not_marked_is_discarded(
+    quarantine: Quarantine, state: sqlite3.Connection
+) -> None:
+    assert quarantine.discard([line(1), line(2, action="replayed")], now=NOW) == 1
+    assert marks(state) == {"q1": "discarded"}
