@@ -4,9 +4,10 @@
     python scripts/model_prices.py /tmp/prices/litellm-*.whl
 
 Only the JSON in the wheel is read; nothing of it runs. A model that the seed doesn't have yet is
-added from its beginning on; where a price has changed, a row is added that is valid from today.
-Rows that stand are never changed: what a response cost stays what it cost. What this table does not
-have (earlier prices) is written into the seed by hand, with its source.
+added from its beginning on; where a price has changed since this table was read last, a row is
+added that is valid from today. Rows that stand are never changed: what a response cost stays what
+it cost. What this table does not have (earlier prices) or has wrong is written into the seed by
+hand, with its source.
 """
 
 from __future__ import annotations
@@ -106,7 +107,12 @@ def main(wheel: str) -> int:
             rows = list(csv.DictReader(file))
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     for model, prices in sorted(models(table).items()):
-        known = [row for row in rows if row["model_pattern"] == model]
+        # Not by what was written by hand: that is better known, and no change of this table.
+        known = [
+            row
+            for row in rows
+            if row["model_pattern"] == model and row["source"].startswith("litellm")
+        ]
         latest = max(known, key=lambda row: row["valid_from"], default=None)
         if latest and all(latest[name] == value for name, value in prices.items()):
             continue
