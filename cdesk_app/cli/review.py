@@ -47,6 +47,7 @@ def run(args: Namespace) -> int:
             local_caller(settings),
             period,
             timezone=settings.timezone,
+            now=datetime.now(settings.zone),
         )
     made = make_review(figures, zone=settings.timezone, projects=not args.hide_projects)
     paths = {kind: args.out / f"claude-{period.name}.{kind}" for kind in ("html", "svg", "png")}

@@ -108,8 +108,11 @@ def _favourite(figures: Figures) -> str | None:
         by_hour[hour] = by_hour.get(hour, 0) + count
     hour = max(by_hour, key=lambda one: (by_hour[one], -one))
     weekend = sum(count for (weekday, _), count in figures.by_hour.items() if weekday > 4)
-    share = weekend / max(sum(by_hour.values()), 1)
-    return f"Most of it between {hour:02}:00 and {(hour + 1) % 24:02}:00; {share:.0%} on weekends."
+    total = max(sum(by_hour.values()), 1)
+    return (
+        f"The busiest hour is {hour:02}:00 to {(hour + 1) % 24:02}:00, with "
+        f"{by_hour[hour] / total:.0%} of all responses; {weekend / total:.0%} are of weekends."
+    )
 
 
 def _records(figures: Figures, streak: Any, projects: bool) -> list[tuple[str, str, str]]:
@@ -140,11 +143,10 @@ def _records(figures: Figures, streak: Any, projects: bool) -> list[tuple[str, s
 def _unknown(figures: Figures) -> list[str]:
     """What these figures do not know, so that nobody takes them for more than they are."""
     said = []
-    first = min(figures.by_day, default=None)
-    if first and (first - figures.period.first).days > 3:
+    if figures.known_from > figures.period.first:
         said.append(
-            f"Nothing before {_day(first)} is on record: Claude's programs delete histories after "
-            "some weeks, and what was gone before it was read is not counted."
+            f"Nothing before {_day(figures.known_from)} is on record: Claude's programs delete "
+            "histories after some weeks, and what was gone before it was read is not counted."
         )
     if figures.unpriced:
         said.append(

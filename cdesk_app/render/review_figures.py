@@ -19,6 +19,8 @@ from cdesk.warehouse.protocol import Warehouse
 TIMEOUT_SECONDS: Final = 60.0
 Kind = Literal["year", "month", "week"]
 _PERIOD = re.compile(r"(?P<year>20\d\d)(?:-(?:(?P<month>0[1-9]|1[0-2])|W(?P<week>\d\d)))?\Z")
+FEW_DAYS: Final = 3
+"""What a person may be away for without a word about it."""
 ALLOWED: Final = "a year as 2026, a month as 2026-03, or a week as 2026-W12"
 
 
@@ -106,6 +108,20 @@ class Figures:
     as_of: datetime | None = None
 
     @property
+    def known_from(self) -> date:
+        """The first day of which it is known how much there was: histories of before the first that
+        is on record may have been deleted, but for a few quiet days.
+        """
+        first = min(self.by_day, default=self.period.first)
+        return first if (first - self.period.first).days > FEW_DAYS else self.period.first
+
+    @property
+    def known_to(self) -> date:
+        """The last day of which it is known."""
+        last = self.period.last if self.as_of is None else self.as_of.date()
+        return min(max(last, max(self.by_day, default=last)), self.period.last)
+
+    @property
     def responses(self) -> int:
         return sum(day.responses for day in self.by_day.values())
 
@@ -147,9 +163,15 @@ class Figures:
 
 
 def gather(
-    warehouse: Warehouse, catalog: Catalog, caller: Caller, period: Period, *, timezone: str
+    warehouse: Warehouse,
+    catalog: Catalog,
+    caller: Caller,
+    period: Period,
+    *,
+    timezone: str,
+    now: datetime,
 ) -> Figures:
-    """Ask for all of it.
+    """Ask for all of it. `now` is the person's time: what comes later is not known.
 
     Raises:
         NotFound: a template is missing (the catalog is of an older project). CdeskError: the
@@ -201,6 +223,7 @@ def gather(
         saved_usd=caching.get("saved_usd"),
         hit_rate=caching.get("hit_rate"),
         insights=_insights(ask("insights", limit=100), period),
+        as_of=now,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from html import escape
+from itertools import zip_longest
 from typing import Final
 
-from cdesk_app.render.review_figures import Figures, Period, Usage
+from cdesk_app.render.review_figures import Figures
 
 STEPS: Final = ("#262a33", "#5b3a2e", "#93492f", "#cf6238", "#f59a6c", "#ffd9c2")
 """No use, then little to much."""
@@ -17,6 +20,7 @@ MUTED: Final = "#a39d94"
 ACCENT: Final = "#f08a5d"
 COOL: Final = "#7cc4b8"
 LINE: Final = "#34373f"
+OUTLINE: Final = "#4b4f59"
 FONT: Final = "Inter, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -57,6 +61,44 @@ def text(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What the colours of days stand for: from which number of responses on each holds. As many
+    days have the one as the other, but for the brightest: one great day does not dim the rest.
+    """
+
+    bounds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, counts: Iterable[int]) -> Levels:
+        known = sorted(count for count in counts if count > 0)
+        shares = (0.0, 0.25, 0.5, 0.75, 0.94)
+        return cls(tuple(sorted({known[int(share * len(known))] for share in shares if known})))
+
+    def fill(self, count: int) -> str:
+        place = bisect_right(self.bounds, count)
+        return self._fills[place] if count > 0 and place else STEPS[0]
+
+    @property
+    def _fills(self) -> list[str]:
+        """None, then one for each bound, from the whole range of brightness."""
+        number, brightest = len(self.bounds), len(STEPS) - 1
+        if number == 1:
+            return [STEPS[0], STEPS[3]]
+        steps = [1 + round(place * (brightest - 1) / (number - 1)) for place in range(number)]
+        return [STEPS[0], *(STEPS[step] for step in steps)]
+
+    def legend(self) -> list[tuple[str, str]]:
+        """Colour and what it says."""
+        said = ["none"]
+        for low, following in zip_longest(self.bounds, self.bounds[1:]):
+            if following is None:
+                said.append(f"{low:,} or more" if low > 1 else "1 or more")
+            else:
+                said.append(f"{low:,}" if following == low + 1 else f"{low:,} to {following - 1:,}")
+        return list(zip(self._fills, said, strict=True))
+
+
 def _step(value: float, most: float) -> str:
     if value <= 0 or most <= 0:
         return STEPS[0]
@@ -72,60 +114,96 @@ def svg(width: float, height: float, label: str, *parts: str) -> str:
     )
 
 
-def _cell(x: float, y: float, size: float, fill: str, told: str) -> str:
+def _cell(x: float, y: float, size: float, fill: str | None, told: str) -> str:
+    """A day's square; an outline where nothing is known of the day."""
+    look = f'fill="{fill}"' if fill else f'fill="none" stroke="{OUTLINE}"'
+    inset = 0.0 if fill else 0.5
     return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{size:.1f}" '
-        f'rx="{size / 5:.1f}" fill="{fill}"><title>{escape(told)}</title></rect>'
+        f'<rect x="{x + inset:.1f}" y="{y + inset:.1f}" width="{size - 2 * inset:.1f}" '
+        f'height="{size - 2 * inset:.1f}" rx="{size / 5:.1f}" {look}>'
+        f"<title>{escape(told)}</title></rect>"
     )
 
 
 def calendar_cells(
-    period: Period, by_day: Mapping[date, Usage], *, x: float, y: float, size: float, gap: float
+    figures: Figures, *, x: float, y: float, size: float, gap: float, numbered: bool = False
 ) -> tuple[list[str], float]:
-    """A square a day, a column a week; and how wide it is."""
-    most = max((usage.responses for usage in by_day.values()), default=0)
+    """A square a day, a column a week, with the day's number where it is `numbered`; and how wide
+    it is.
+    """
+    period = figures.period
+    levels = _levels(figures)
     start = period.first - timedelta(days=period.first.weekday())
     parts: list[str] = []
     column = 0
     for day in period.days:
         column = (day - start).days // 7
-        usage = by_day.get(day)
+        usage = figures.by_day.get(day)
         count = usage.responses if usage else 0
-        told = f"{day:%a} {day.day} {MONTHS[day.month - 1]} {day.year}: {count:,} responses"
-        place = (x + column * (size + gap), y + day.weekday() * (size + gap))
-        parts.append(_cell(*place, size, _step(count, most), told))
+        is_known = figures.known_from <= day <= figures.known_to
+        fill = levels.fill(count) if is_known else None
+        named = f"{day:%a} {day.day} {MONTHS[day.month - 1]} {day.year}"
+        told = f"{named}: {count:,} responses" if is_known else f"{named}: not on record"
+        left, top = x + column * (size + gap), y + day.weekday() * (size + gap)
+        parts.append(_cell(left, top, size, fill, told))
+        if numbered:
+            ink = "#2a1a13" if fill in STEPS[4:] else INK if count else MUTED
+            middle = (left + size / 2, top + size / 2 + size * 0.12)
+            parts.append(text(*middle, f"{day.day}", size=size * 0.33, fill=ink, anchor="middle"))
     return parts, (column + 1) * (size + gap)
 
 
+def _levels(figures: Figures) -> Levels:
+    return Levels.of(usage.responses for usage in figures.by_day.values())
+
+
+def _is_whole(figures: Figures) -> bool:
+    """Whether every day of the time is on record."""
+    period = figures.period
+    return (figures.known_from, figures.known_to) == (period.first, period.last)
+
+
+def _legend(figures: Figures, *, x: float, y: float, width: float) -> tuple[list[str], float]:
+    """What the colours stand for, in lines of `width`; and how high it is."""
+    entries: list[tuple[str | None, str]] = [*_levels(figures).legend()]
+    if not _is_whole(figures):
+        entries.append((None, "not on record"))
+    parts = [text(x, y, "responses a day", size=11)]
+    left, top = x + 104.0, y
+    for fill, said in entries:
+        wide = 17 + 6.3 * len(said) + 16
+        if left + wide > x + width:
+            left, top = x, top + 20
+        parts.append(_cell(left, top - 9.5, 11, fill, said))
+        parts.append(text(left + 16, top, said, size=11))
+        left += wide
+    return parts, top - y + 14
+
+
 def calendar(figures: Figures) -> str:
-    """Every day of the time, the brighter the more responses."""
+    """Every day of the time, the brighter the more responses, and what the colours stand for."""
     period = figures.period
     weeks = ((period.last - period.first).days + period.first.weekday()) // 7 + 1
-    size, gap = (14.0, 3.4) if weeks > 8 else (40.0, 7.0)
+    is_long = weeks > 8
+    size, gap = (14.0, 3.4) if is_long else (46.0, 7.0)
     left, top = 38.0, 24.0
-    cells, _ = calendar_cells(period, figures.by_day, x=left, y=top, size=size, gap=gap)
+    cells, _ = calendar_cells(figures, x=left, y=top, size=size, gap=gap, numbered=not is_long)
     parts = [
         text(left - 10, top + row * (size + gap) + size * 0.72, _DAYS[row], size=10, anchor="end")
-        for row in (range(0, 7, 2) if weeks > 8 else range(7))
+        for row in (range(0, 7, 2) if is_long else range(7))
     ]
     start = period.first - timedelta(days=period.first.weekday())
     for day in period.days:
         if day.day == 1:
-            column = (day - start).days // 7 + (1 if day.weekday() > 2 and weeks > 8 else 0)
+            column = (day - start).days // 7 + (1 if day.weekday() > 2 and is_long else 0)
             parts.append(text(left + column * (size + gap), 13, MONTHS[day.month - 1], size=11))
-    width = left + weeks * (size + gap) + 4
-    height = top + 7 * (size + gap) + 24
-    legend_x = width - 6 * 16 - 78
-    if weeks > 8:
-        parts.append(text(legend_x, height - 6, "less", size=10, anchor="end"))
-        for place, fill in enumerate(STEPS):
-            at = legend_x + 6 + place * 15
-            parts.append(
-                f'<rect x="{at}" y="{height - 15}" width="11" height="11" rx="2.5" fill="{fill}"/>'
-            )
-        parts.append(text(legend_x + 6 + 6 * 15 + 2, height - 6, "more", size=10))
+    width = max(left + weeks * (size + gap) + 4, 380.0)
+    bottom = top + 7 * (size + gap)
+    legend, high = _legend(figures, x=left if is_long else 2.0, y=bottom + 22, width=width - left)
     active = len(figures.by_day)
-    return svg(max(width, 320), height, f"A calendar: {active} active days", *cells, *parts)
+    return svg(
+        width, bottom + 22 + high, f"A calendar: {active} active days", *cells, *parts, *legend
+    )
 
 
 def hours(figures: Figures) -> str:
@@ -177,35 +255,40 @@ def bars(
 
 
 def pulse(figures: Figures) -> str:
-    """Tokens by day, as an area."""
+    """Tokens by day, a bar each, with the height of the highest named."""
     days = figures.period.days
-    known = [day for day in days if day <= max(figures.by_day, default=days[0])]
-    values = [
-        float(usage.total_tokens) if (usage := figures.by_day.get(day)) else 0.0 for day in known
-    ]
-    width, height, base = 900.0, 150.0, 130.0
-    top = max(values, default=0) or 1
-    step = (width - 8) / max(len(days) - 1, 1)
-    points = [
-        (4 + place * step, base - 112 * value / top) for place, value in enumerate(values)
-    ] or [(4.0, base)]
-    line = " L".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    area = f"M{points[0][0]:.1f},{base} L{line} L{points[-1][0]:.1f},{base} Z"
+    values = [usage.total_tokens if (usage := figures.by_day.get(day)) else 0 for day in days]
+    width, height, base, high = 900.0, 170.0, 148.0, 124.0
+    top = max(values, default=0)
+    step = (width - 8) / max(len(days), 1)
+    wide = min(max(step * 0.72, 1.4), 46.0)
     parts = [
-        '<defs><linearGradient id="glow" x1="0" x2="0" y1="0" y2="1">'
-        f'<stop offset="0" stop-color="{ACCENT}" stop-opacity=".75"/>'
-        f'<stop offset="1" stop-color="{ACCENT}" stop-opacity=".04"/></linearGradient></defs>',
-        f'<path d="{area}" fill="url(#glow)"/>',
-        f'<path d="M{line}" fill="none" stroke="{ACCENT}" stroke-width="1.8" '
-        'stroke-linejoin="round"/>',
         f'<path d="M4,{base} H{width - 4}" stroke="{LINE}"/>',
     ]
-    for place, day in enumerate(days):
+    if top:
+        when = days[values.index(top)]
+        said = f"{short(top)} on {when.day} {MONTHS[when.month - 1]}"
+        parts.append(
+            f'<path d="M4,{base - high} H{width - 4}" stroke="{LINE}" stroke-dasharray="2 5"/>'
+        )
+        parts.append(text(4, base - high - 7, said, size=11))
+    for place, (day, value) in enumerate(zip(days, values, strict=True)):
+        at = 4 + place * step + step / 2
+        if value:
+            tall = max(high * value / top, 1.5)
+            told = f"{day.day} {MONTHS[day.month - 1]}: {value:,} tokens"
+            parts.append(
+                f'<rect x="{at - wide / 2:.1f}" y="{base - tall:.1f}" width="{wide:.1f}" '
+                f'height="{tall:.1f}" rx="{min(wide / 3, 4):.1f}" fill="{ACCENT}">'
+                f"<title>{told}</title></rect>"
+            )
         marked = day.day == 1 if len(days) > 62 else day.weekday() == 0 or len(days) < 10
         if marked:
             said = MONTHS[day.month - 1] if len(days) > 62 else f"{day.day} {MONTHS[day.month - 1]}"
-            anchor = "end" if place * step > width - 60 else "start"
-            parts.append(text(4 + place * step, height - 4, said, size=11, anchor=anchor))
+            is_long = len(days) > 62
+            begin = at - step / 2 if is_long else at
+            anchor = "start" if is_long else "middle"
+            parts.append(text(begin, height - 4, said, size=11, anchor=anchor))
     return svg(width, height, "Tokens by day", *parts)
 
 
@@ -220,15 +303,14 @@ def share_card(figures: Figures, zone: str) -> str:
         (f"{streak:,}", "days in a row, at best"),
     )
     width, height = 1200.0, 630.0
+    # Rings, each of one tone: a wash of colour over so much dark shows bands in eight bits.
+    rings = [
+        f'<circle cx="{width - 24}" cy="-18" r="{radius}" fill="{ACCENT}" fill-opacity=".075"/>'
+        for radius in range(300, 60, -40)
+    ]
     parts = [
-        '<defs><linearGradient id="sky" x1="0" y1="0" x2="1" y2="1">'
-        '<stop offset="0" stop-color="#1d1f26"/><stop offset=".55" stop-color="#17181d"/>'
-        '<stop offset="1" stop-color="#33211b"/></linearGradient>'
-        '<radialGradient id="sun" cx="1" cy="0" r="1">'
-        f'<stop offset="0" stop-color="{ACCENT}" stop-opacity=".42"/>'
-        f'<stop offset=".6" stop-color="{ACCENT}" stop-opacity="0"/></radialGradient></defs>',
-        f'<rect width="{width}" height="{height}" fill="url(#sky)"/>',
-        f'<rect width="{width}" height="{height}" fill="url(#sun)"/>',
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#17181d"/>',
+        *rings,
         text(72, 98, f"{period.title} with Claude", size=54, fill=INK, weight=700),
     ]
     for place, (value, name) in enumerate(cards):
@@ -238,7 +320,7 @@ def share_card(figures: Figures, zone: str) -> str:
     weeks = ((period.last - period.first).days + period.first.weekday()) // 7 + 1
     size, gap = (16.4, 3.6) if weeks > 8 else (28.0, 5.0)
     y = 318.0 if weeks > 8 else 296.0
-    cells, wide = calendar_cells(period, figures.by_day, x=72, y=y, size=size, gap=gap)
+    cells, wide = calendar_cells(figures, x=72, y=y, size=size, gap=gap)
     parts += cells
     facts = _facts(figures)
     if weeks > 8:
@@ -247,7 +329,10 @@ def share_card(figures: Figures, zone: str) -> str:
         for place, fact in enumerate(facts[:5]):
             parts.append(text(72 + wide + 60, 330 + place * 44, fact, size=24, fill=INK))
     parts.append(f'<path d="M72,556 H1128" stroke="{LINE}"/>')
-    parts.append(text(72, 592, "counted on this computer by cdesk", size=18))
+    counted = "counted on this computer by cdesk"
+    if not _is_whole(figures):
+        counted += "; outlined days are not on record"
+    parts.append(text(72, 592, counted, size=18))
     parts.append(text(1128, 592, zone, size=18, anchor="end"))
     return svg(width, height, f"{period.title} with Claude", *parts).replace(
         "<svg ", f'<svg width="{width:.0f}" height="{height:.0f}" ', 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -11,7 +11,15 @@ import pytest
 from cdesk.core.errors import InvalidField
 from cdesk_app.render.review import make_review
 from cdesk_app.render.review_figures import Figures, Period, Usage, period_named
-from cdesk_app.render.review_plots import calendar, dollars, model_title, share_card, short
+from cdesk_app.render.review_plots import (
+    STEPS,
+    Levels,
+    calendar,
+    dollars,
+    model_title,
+    share_card,
+    short,
+)
 
 SECRET = "<plan> & 'b'"
 
@@ -99,9 +107,37 @@ def test_every_day_of_the_time_has_its_cell() -> None:
     period: Period = period_named("2026-02")
     root = ET.fromstring(calendar(figures("2026-02")))
     titles = [node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}title")]
+    titles = titles[:28]  # the legend stands behind
     assert len(titles) == len(period.days) == 28
     assert titles[0] == "Sun 1 Feb 2026: 3 responses"
     assert share_card(figures("2026-02"), "UTC").count("<title>") == 28
+
+
+def test_days_that_nothing_is_known_of_are_told_from_those_without_use() -> None:
+    """Before the first day on record, and after today."""
+    days = {
+        date(2026, 2, 9): Usage("d", 1, 2, 3, 0.1, 0),
+        date(2026, 2, 11): Usage("d", 1, 2, 9, 0.1, 0),
+    }
+    found = figures("2026-02", by_day=days, as_of=datetime(2026, 2, 20, tzinfo=UTC))
+    root = ET.fromstring(calendar(found))
+    titles = [node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}title")]
+    told = {title.partition(": ")[0].split()[1]: title.partition(": ")[2] for title in titles[:28]}
+    assert [day for day, said in told.items() if said == "not on record"] == [
+        str(day) for day in (*range(1, 9), *range(21, 29))
+    ]
+    assert (told["9"], told["10"], told["20"]) == ("3 responses", "0 responses", "0 responses")
+    assert titles[28:] == ["none", "3 to 8", "9 or more", "not on record"], "the legend"
+    assert "outlined days are not on record" in share_card(found, "UTC")
+    assert "outlined" not in share_card(figures("2026-02", every=1), "UTC")
+
+
+def test_one_great_day_does_not_dim_the_others() -> None:
+    levels = Levels.of([*range(1, 41), 5_000])
+    assert len({levels.fill(count) for count in (0, 1, 15, 25, 35, 5_000)}) == 6
+    assert Levels.of([]).legend() == [(STEPS[0], "none")]
+    assert Levels.of([7, 7]).legend() == [(STEPS[0], "none"), (STEPS[3], "7 or more")]
+    assert Levels.of([7, 7]).fill(7) == STEPS[3]
 
 
 def test_figures_are_short_and_models_have_their_names() -> None:
