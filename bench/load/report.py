@@ -246,6 +246,7 @@ def draw(found: Results, folder: Path) -> dict[str, str]:
     mpl.rcParams["svg.hashsalt"] = "cdesk"  # the same figures draw the same file
     from matplotlib import pyplot as plt
 
+    folder.mkdir(parents=True, exist_ok=True)
     made = {}
     if (people := found.people) is not None:
         figure, (left, right) = plt.subplots(

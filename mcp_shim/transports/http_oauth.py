@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import time
+import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
+from http.client import HTTPException
 from typing import Any, Final
 
 import jwt
@@ -40,6 +44,7 @@ SKEW_SECONDS: Final = 60
 """How far the clocks of issuer and service may differ."""
 MAX_TOKEN: Final = 8_192
 FETCH_SECONDS: Final = 5.0
+MAX_KEYS_BYTES: Final = 1024 * 1024
 KEYS_SECONDS: Final = 300.0
 """The issuer's keys are fetched again after this time."""
 KEYS_LAST_SECONDS: Final = 3600.0
@@ -57,6 +62,26 @@ class IssuerUnavailable(CdeskError):
     code = "issuer_unavailable"
 
 
+def fetch_keys(url: str) -> Any:
+    """The JSON document at `url`.
+
+    Raises:
+        OSError, HTTPException: it cannot be had, or takes longer than FETCH_SECONDS. ValueError: it
+        is no JSON, or too large.
+    """
+    until = time.monotonic() + FETCH_SECONDS
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})
+    document = bytearray()
+    with urllib.request.urlopen(request, timeout=FETCH_SECONDS) as answer:
+        while part := answer.read1(MAX_KEYS_BYTES):
+            document += part
+            if len(document) > MAX_KEYS_BYTES:
+                raise ValueError("more than a set of keys")
+            if time.monotonic() > until:  # a byte now and then is no answer
+                raise TimeoutError("the keys do not come")
+    return json.loads(document)
+
+
 class OAuthTokens:
     """Access tokens as JWT, by issuer, audience, expiry and the issuer's keys (JWKS). Used on the
     event loop; keys are fetched in a thread, once for all that wait.
@@ -69,14 +94,15 @@ class OAuthTokens:
         audience: str,
         jwks_url: str,
         customer_claim: str,
-        fetch: Callable[[], dict[str, Any]] | None = None,
+        fetch: Callable[[], Any] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._claim = customer_claim
-        client = jwt.PyJWKClient(jwks_url, cache_jwk_set=False, timeout=FETCH_SECONDS)
-        self._fetch: Callable[[], Any] = fetch or client.fetch_data
+        self._fetch: Callable[[], Any] = fetch or partial(fetch_keys, jwks_url)
+        self._thread: asyncio.Future[Any] | None = None
+        """The fetch that runs, or could not be waited for any longer."""
         self._monotonic = monotonic
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = self._tried = float("-inf")
@@ -179,8 +205,13 @@ class OAuthTokens:
 
     async def _fetch_keys(self) -> None:
         try:
+            if self._thread is None:  # else an issuer that never ends keeps one thread, not all
+                self._thread = asyncio.ensure_future(asyncio.to_thread(self._fetch))
+            fetching = self._thread
             async with asyncio.timeout(2 * FETCH_SECONDS):
-                document = await asyncio.to_thread(self._fetch)
+                await asyncio.wait([fetching])
+            self._thread = None
+            document = fetching.result()
             keys = jwt.PyJWKSet.from_dict(document).keys
             self._keys = {
                 key.key_id: key
@@ -190,7 +221,14 @@ class OAuthTokens:
                 and key.public_key_use in (None, "sig")
             }
             self._fetched = self._monotonic()
-        except (jwt.PyJWTError, TimeoutError, AttributeError, TypeError, ValueError) as error:
+        except (
+            jwt.PyJWTError,
+            OSError,
+            HTTPException,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:
             facts = {"issuer": self._issuer, "error": type(error).__name__}
             logger.warning("keys not fetched", extra={"facts": facts})
         finally:

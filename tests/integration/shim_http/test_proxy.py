@@ -1,8 +1,9 @@
-"""The nginx configuration of docs/http.md, in a real nginx before real services."""
+"""The configurations of docs/http.md, in a real nginx and a real Caddy before real services."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -10,11 +11,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -80,9 +82,41 @@ def nginx(program: str, folder: Path, ports: list[int]) -> Iterator[int]:
         f"http {{\naccess_log off;\n{paths}\n{upstream}{server}}}\n",
         encoding="utf-8",
     )
-    process = subprocess.Popen(
-        [program, "-p", str(folder), "-c", str(configuration)], stderr=subprocess.PIPE, text=True
+    command = [program, "-p", str(folder), "-c", str(configuration)]
+    with listening(command, port, folder):
+        yield port
+
+
+@contextmanager
+def caddy(program: str, folder: Path, ports: list[int]) -> Iterator[int]:
+    """As `nginx`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    certificate(folder)
+    several = documented("reverse_proxy 10.0.0.1:8378 10.0.0.2:8378")
+    for number, inner in enumerate(ports, start=1):
+        several = several.replace(f"10.0.0.{number}:8378", f"127.0.0.1:{inner}")
+    site = documented(NAME).replace(f"{NAME} {{", f"{NAME}:{port} {{\n        bind 127.0.0.1")
+    site = site.replace(
+        "        reverse_proxy 127.0.0.1:8378\n",
+        f"        tls {folder}/cdesk.pem {folder}/cdesk.key\n{several}",
     )
+    assert "lb_policy" in site
+    configuration = folder / "Caddyfile"
+    # A client that names an address and no host, as ours does, is shown the one certificate.
+    options = f"admin off\nauto_https off\ndefault_sni {NAME}"
+    text = f"{{\n{options}\n}}\n{site}"
+    configuration.write_text(text, encoding="utf-8")
+    command = [program, "run", "--adapter", "caddyfile", "--config", str(configuration)]
+    with listening(command, port, folder):
+        yield port
+
+
+@contextmanager
+def listening(command: list[str], port: int, folder: Path) -> Iterator[None]:
+    """A proxy that runs meanwhile, its own files in `folder`."""
+    environ = {**os.environ, "HOME": str(folder)}
+    process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
     try:
         for _ in range(100):
             assert process.poll() is None, process.communicate()
@@ -91,7 +125,7 @@ def nginx(program: str, folder: Path, ports: list[int]) -> Iterator[int]:
                 break
             except OSError:
                 time.sleep(0.05)
-        yield port
+        yield
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -122,25 +156,47 @@ def customer_through(port: int, bearer: str) -> str | None:
             raise AssertionError(error.read()) from None
 
 
-def test_hosts_behind_nginx_have_a_customer_each_for_good(tmp_path: Path) -> None:
-    program = need_program("nginx", "nginx (apt-get install nginx-light)")
+@pytest.fixture(scope="module")
+def hosts(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[StateDirectory, list[int]]]:
+    """Two hosts of a service: the state directory of the first, and where they listen."""
     settings = {"CDESK_HTTP_URL": f"https://{NAME}", "CDESK_HTTP_PROXIES": "127.0.0.1"}
     with ExitStack() as stack:
         homes, ports = [], []
         for number in (1, 2):
-            home = StateDirectory(tmp_path / f"host{number}").ensure()
+            home = StateDirectory(tmp_path_factory.mktemp("host") / f"{number}").ensure()
             fixtures.catalog(home)
             token(home, "somebody")  # so that it may be reached
             service = stack.enter_context(serving(home, **settings))
             homes.append(home)
             ports.append(service.address[1])
-        port = stack.enter_context(nginx(program, tmp_path, ports))
-        hosts = []
+        yield homes[0], ports
+
+
+@pytest.mark.parametrize(
+    ("proxy", "name", "package"),
+    [
+        (nginx, "nginx", "nginx (apt-get install nginx-light)"),
+        (caddy, "caddy", "Caddy (apt-get install caddy)"),
+    ],
+    ids=["nginx", "caddy"],
+)
+def test_hosts_behind_a_proxy_have_a_customer_each_for_good(
+    hosts: tuple[StateDirectory, list[int]],
+    tmp_path: Path,
+    proxy: Callable[[str, Path, list[int]], AbstractContextManager[int]],
+    name: str,
+    package: str,
+) -> None:
+    home, ports = hosts
+    with proxy(need_program(name, package), tmp_path, ports) as port:
+        there = []
         for number in range(12):
             # Known to one host alone: it gets in where the proxy takes it there, and then always.
             customer = f"c{number}@example.com"
-            bearer = token(homes[0], customer).token
+            bearer = token(home, customer).token
             seen = {customer_through(port, bearer) for _ in range(3)}
             assert seen in ({customer}, {None}), "one host, each time"
-            hosts.append(seen == {customer})
-        assert set(hosts) == {True, False}, "both hosts serve"
+            there.append(seen == {customer})
+        assert set(there) == {True, False}, "both hosts serve"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -216,6 +219,69 @@ def test_an_issuer_that_is_down_or_lies_lets_nobody_in_and_none_out(lie: Any) ->
 
     asyncio.run(from_the_start())
     asyncio.run(later())
+
+
+class Dishonest(BaseHTTPRequestHandler):
+    """Keys that never come to an end, one way or another."""
+
+    def do_GET(self) -> None:
+        self.server.asked += 1  # type: ignore[attr-defined]
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n" + (b"" if "head" in self.path else b"\r\n"))
+        part = b" " * 65_536 if "endless" in self.path else b"x"
+        with contextlib.suppress(OSError):
+            while not self.server.ended.wait(0.0 if "endless" in self.path else 0.02):  # type: ignore[attr-defined]
+                self.wfile.write(part)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def dishonest() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dishonest) as server:
+        server.asked, server.ended = 0, threading.Event()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.ended.set()  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("path", "threads"), [("slow", 3), ("endless", 3), ("slow head", 1)])
+def test_keys_that_do_not_come_to_an_end_keep_nobody_else_waiting(
+    dishonest: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, path: str, threads: int
+) -> None:
+    """Each try ends, and where a thread cannot be ended there is one, however often it is tried."""
+    monkeypatch.setattr("mcp_shim.transports.http_oauth.FETCH_SECONDS", 0.1)
+    clock = Clock()
+    tokens = OAuthTokens(
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        jwks_url=f"http://127.0.0.1:{dishonest.server_port}/{path.replace(' ', '-')}",
+        customer_claim="sub",
+        monotonic=clock,
+    )
+
+    async def scenario() -> int:
+        beats = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            while True:
+                await asyncio.sleep(0.01)
+                beats += 1
+
+        beating = asyncio.create_task(beat())
+        for _ in range(3):
+            with pytest.raises(IssuerUnavailable):
+                await tokens.identify(signed())
+            clock.now += PAUSE_SECONDS + 1
+        beating.cancel()
+        dishonest.ended.set()  # type: ignore[attr-defined]
+        return beats
+
+    beats = asyncio.run(scenario())
+    assert beats > 3 or path == "endless"  # the loop went on meanwhile; endless is refused at once
+    assert dishonest.asked == threads  # type: ignore[attr-defined]
 
 
 def test_a_checked_token_counts_until_its_expiry_only(monkeypatch: pytest.MonkeyPatch) -> None:
