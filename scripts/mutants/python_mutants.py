@@ -18,7 +18,7 @@ from mutmut.mutation import mutators
 from scripts.mutants.mutant import Mutant
 
 LARGEST_NUMBER = 3
-_QUIET = ("log", "_log", "logger", "_logger", "warnings")
+_QUIET = ("TypeVar", "cast", "log", "_log", "logger", "_logger", "warnings")
 """Receivers of calls that tell people something, and change nothing else."""
 _UNSEEN_DECORATORS = ("dataclass", "override", "overload", "final")
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from cdesk.contract.catalog import (
     MAX_PARAMS_BYTES,
+    MAX_STRING,
     TIMEZONE,
     Catalog,
+    CatalogReader,
     Parameter,
     Template,
     load_catalog,
@@ -353,3 +355,40 @@ def test_nested_parameters_go_into_the_hash_at_every_depth() -> None:
     assert one == query_hash("select  ? -- said twice", {"d": 1, "a": {"b": [1, {"c": 2}]}})
     assert one != query_hash(sql, {"a": {"b": [1, {"c": 3}]}, "d": 1})
     assert one != query_hash(sql, {"a": {"b": [1, {"x": 2}]}, "d": 1})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        (Parameter("p", "string", max_length=20), "string of at most 20 characters"),
+        (Parameter("p", "string"), f"string of at most {MAX_STRING} characters"),
+        (Parameter("p", "list[string]"), f"list[string] of at most {MAX_STRING} characters"),
+        (Parameter("p", "integer", min=1, max=10), "integer from 1 to 10"),
+        (Parameter("p", "number", min=0.5), "number of at least 0.5"),
+        (Parameter("p", "enum", values=("hour", "day")), "one of hour, day"),
+        (Parameter("p", "list[integer]", min=2, max=3), "list[integer] from 2 to 3 items"),
+        (Parameter("p", "boolean"), "boolean"),
+    ],
+)
+def test_a_parameter_is_told_in_a_few_words(parameter: Parameter, told: str) -> None:
+    assert parameter.brief == told
+
+
+def test_a_catalog_is_read_again_when_its_file_has_changed_and_not_before(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.json"
+    document = {"v": 1, "dialect": "duckdb", "content_hash": "0", "generated_at": "-"}
+    seals: list[str] = []
+
+    def seal() -> str | None:
+        seals.append("asked")
+        return None
+
+    reader = CatalogReader(path, seal=seal)
+    assert reader.look() is None
+    path.write_text(json.dumps({**document, "templates": {}}), encoding="utf-8")
+    asked = len(seals)
+    assert reader.look() is None, "without a seal it is not used"
+    assert len(seals) > asked
+    asked = len(seals)
+    assert reader.look() is None
+    assert len(seals) > asked, "and is looked at again: the seal may follow the file"

@@ -73,6 +73,25 @@ def test_files_are_sealed_by_size_and_by_age(
     writer.close()
 
 
+def test_a_sealed_file_is_closed(tmp_path: Path) -> None:
+    writer = QueueWriter(tmp_path)
+    writer.append(LINE)
+    fd = writer._fd
+    assert fd is not None
+    writer.seal()
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(fd)
+    writer.close()
+
+
+def test_a_lock_that_is_no_writers_stays(tmp_path: Path) -> None:
+    """The uploader's own: who removed it would let a second one in."""
+    (tmp_path / "uploader.lock").touch()
+    (tmp_path / f"{'a' * 32}.lock").touch()
+    finish_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["uploader.lock"]
+
+
 def test_the_lock_is_held_while_the_writer_lives(tmp_path: Path) -> None:
     writer = QueueWriter(tmp_path)
     writer.append(LINE)

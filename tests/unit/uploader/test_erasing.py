@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from uploader.archive import Archive
-from uploader.erasing import erase_queue, is_theirs, of_customer
+from uploader.erasing import erase_queue, is_theirs, of_customer, spellings
 from uploader.uploader import Uploader
 
 BOB = 'Bób "b" <bob@example.com>'
@@ -108,3 +109,11 @@ def test_files_of_nobody_else_go_whole(state_home: StateDirectory, tmp_path: Pat
     assert erase_queue(state_home.queue, of_customer(BOB)).lines == 2
     assert list(state_home.queue.glob("*.ndjson")) == []
     assert erase_queue(tmp_path / "none", of_customer(BOB)).lines == 0
+
+
+@pytest.mark.parametrize("ascii_alone", [False, True])
+@pytest.mark.parametrize("customer", ["ada", BOB, "名前", "smile \U0001f600"])
+def test_a_customer_is_found_however_json_writes_the_name(customer: str, ascii_alone: bool) -> None:
+    text = json.dumps({"customer": customer}, ensure_ascii=ascii_alone)
+    written = text.removeprefix('{"customer": "').removesuffix('"}').encode()
+    assert written in spellings(customer)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from landing_table import event
 
-from cdesk.core.errors import QueueWriteError
+from cdesk.core.errors import NotFound, QueueWriteError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
@@ -113,3 +115,68 @@ def test_only_what_was_not_marked_is_discarded(
 ) -> None:
     assert quarantine.discard([line(1), line(2, action="replayed")], now=NOW) == 1
     assert marks(state) == {"q1": "discarded"}
+
+
+ROW: dict[str, Any] = {
+    "quarantine_id": "q1",
+    "kind": None,
+    "reason": "not_json",
+    "detail": "at 1",
+    "raw": None,
+    "source_file": f"{'a' * 32}-000001.ndjson",
+    "source_offset": "17",
+    "landed_at": datetime(2026, 1, 31, 12),  # noqa: DTZ001  (the warehouse holds UTC without zone)
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the warehouse is asked, which has four lines, q1 to q4."""
+    seen: list[dict[str, Any]] = []
+
+    def read_rows(
+        _warehouse: Any, _template: Any, params: dict[str, Any], *_: Any, **__: Any
+    ) -> Any:
+        seen.append(params)
+        rows = [{**ROW, "quarantine_id": f"q{number}"} for number in range(1, 5)]
+        if (wanted := params.get("quarantine_id")) is not None:
+            rows = [row for row in rows if row["quarantine_id"] == wanted]
+        return SimpleNamespace(rows=rows[: params["limit"]])
+
+    monkeypatch.setattr("uploader.quarantine.read_rows", read_rows)
+    return seen
+
+
+def test_a_line_is_told_with_its_place_and_what_was_made_of_it(
+    quarantine: Quarantine, asked: list[dict[str, Any]]
+) -> None:
+    quarantine.discard([line(1)], now=NOW)
+    assert quarantine.line("q1") == QuarantinedLine(
+        quarantine_id="q1",
+        kind=None,
+        reason="not_json",
+        detail="at 1",
+        raw="",
+        source_file=ROW["source_file"],
+        source_offset=17,
+        landed_at=NOW,
+        action="discarded",
+    )
+    assert asked == [{"quarantine_id": "q1", "limit": 1}]
+    with pytest.raises(NotFound, match="q9"):
+        quarantine.line("q9")
+
+
+def test_lines_that_were_dealt_with_are_asked_for_and_left_out(
+    quarantine: Quarantine, asked: list[dict[str, Any]]
+) -> None:
+    quarantine.discard([line(1), line(2)], now=NOW)
+    assert [one.quarantine_id for one in quarantine.lines(limit=2)] == ["q3", "q4"]
+    assert [one.quarantine_id for one in quarantine.lines(limit=1)] == ["q3"]
+    told = quarantine.lines(limit=3, done_too=True, reason="not_json")
+    assert [(one.quarantine_id, one.action) for one in told] == [
+        ("q1", "discarded"),
+        ("q2", "discarded"),
+        ("q3", None),
+    ]
+    assert asked == [{"limit": 4}, {"limit": 3}, {"reason": "not_json", "limit": 3}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from pathlib import Path
 
@@ -45,6 +46,27 @@ def test_rows_of_the_customer_and_results_that_name_them_leave_no_byte(
     with contextlib.closing(open_state(path)) as state:
         assert state.execute("select query_hash from query_runs").fetchall() == [("of ada",)]
     assert held_artifacts(path, "bob") == 0
+
+
+def test_a_name_of_other_letters_is_known_as_the_files_hold_it(
+    state_home: StateDirectory,
+) -> None:
+    customer = 'Bób "b"'
+    path = state_home.state_db
+    with contextlib.closing(open_state(path)) as state:
+        text = json.dumps({"message": f"of {customer}"}, ensure_ascii=False)
+        state.execute("insert into worker_status values ('last_build', ?, 'now')", (text,))
+        state.execute("insert into worker_status values ('last_test', '{}', 'now')")
+        for name in ("gone.ndjson", "kept.ndjson"):
+            state.execute(
+                "insert into checkpoints (source_file, next_offset, last_offset, records, "
+                "tail_crc, updated_at) values (?, 1, 0, 1, 0, 'now')",
+                (name,),
+            )
+    erase_state(path, customer, changed_files=["gone.ndjson"])
+    with contextlib.closing(open_state(path)) as state:
+        assert state.execute("select key from worker_status").fetchall() == [("last_test",)]
+        assert state.execute("select source_file from checkpoints").fetchall() == [("kept.ndjson",)]
 
 
 def test_what_was_deleted_long_before_leaves_no_byte_either(state_home: StateDirectory) -> None:

@@ -188,7 +188,8 @@ def test_the_switch_tells_why_and_what_to_do(
         read_switch(state, home.kill_switch).require_off()
     assert tickets.get_ticket(state, "waits", customer="ada").error_code == "kill_switch_active"
     turn_off(state, home, now=LATER)
-    assert not read_switch(state, home.kill_switch).on
+    switch = read_switch(state, home.kill_switch)
+    assert (switch.on, switch.since) == (False, LATER)
     assert not home.kill_switch.exists()
 
 
