@@ -131,6 +131,19 @@ def test_a_family_of_templates_is_listed_once_with_what_its_members_take(
     )
 
 
+def test_a_parameter_that_has_to_be_given_stands_without_a_question_mark(
+    state_home: StateDirectory,
+) -> None:
+    (one,) = with_templates(state_home, 1).templates.values()
+    parameters = (
+        Parameter("asked", "integer", required=True),
+        Parameter("free", "integer", required=False),
+        Parameter("timezone", "timezone", required=False),
+    )
+    listed = template_list([dataclasses.replace(one, parameters=parameters)], Caller("ada"))
+    assert listed.startswith(f"- {one.name}(asked, free?): ")
+
+
 @pytest.mark.parametrize("scope", ["customer", "caller", "org"])
 def test_what_submit_query_says_of_whose_data_it_shows_is_true_for_the_caller(
     state_home: StateDirectory, scope: str
