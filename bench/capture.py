@@ -65,13 +65,12 @@ class Spent:
 
 @contextmanager
 def measured() -> Iterator[Callable[[], Spent]]:
-    began, spent = time.perf_counter(), os.times()
+    def processor() -> float:
+        ended = os.times()
+        return time.process_time() + ended.children_user + ended.children_system
 
-    def so_far() -> Spent:
-        now = os.times()
-        return Spent(time.perf_counter() - began, sum(now[:4]) - sum(spent[:4]))
-
-    yield so_far
+    began, spent = time.perf_counter(), processor()
+    yield lambda: Spent(time.perf_counter() - began, processor() - spent)
 
 
 def floor(root: Path) -> Spent:

@@ -142,55 +142,66 @@ def import_histories(
         StateDirectoryError: another look is under way, or what is known can't be kept.
         QueueWriteError: a line could not be stored; what was stored before stays.
     """
-    lock = FileLock(home.root / "capture.lock")
-    deadline = time.monotonic() + _PATIENCE
-    while not lock.acquire():
-        if time.monotonic() > deadline:
-            raise StateDirectoryError("histories are being read just now; try again in a moment")
-        time.sleep(0.1)
     unknown: Counter[str] = Counter()
     bad: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     records: Counter[str] = Counter()
     files, first, last = 0, None, None
-    try:
-        with (
-            closing(CaptureStore(home.capture)) as store,
-            closing(BacklogWriter(home)) as writer,
-            _without_looking_for_cycles(),
-        ):
-            capture = Capture(
-                store,
-                [source],
-                customer=customer,
-                include_text=include_text,
-                exclude=exclude,
-                earlier=earlier,
-            )
-            found = capture.discover()
-            total = sum(_size(file.path) for file in found)
-            done = 0
+    with (
+        reading_alone(home),
+        closing(CaptureStore(home.capture)) as store,
+        closing(BacklogWriter(home)) as writer,
+        _without_looking_for_cycles(),
+    ):
+        capture = Capture(
+            store,
+            [source],
+            customer=customer,
+            include_text=include_text,
+            exclude=exclude,
+            earlier=earlier,
+        )
+        found = capture.discover()
+        total = sum(_size(file.path) for file in found)
+        done = 0
 
-            def told(size: int) -> None:
-                nonlocal done
-                done += size
-                progress(min(done, total), total)
+        def told(size: int) -> None:
+            nonlocal done
+            done += size
+            progress(min(done, total), total)
 
-            for look in _looks(capture, found, writer.write, told):
-                files += look.files
-                records.update(look.records)
-                left_out.update(look.left_out)
-                unknown.update(look.unknown)
-                bad.update(look.bad_lines)
-                first = min(filter(None, (first, look.first_ts)), default=None)
-                last = max(filter(None, (last, look.last_ts)), default=None)
-            unreadable = dict(capture.findings.unreadable)
-    finally:
-        lock.release()
+        for look in _looks(capture, found, writer.write, told):
+            files += look.files
+            records.update(look.records)
+            left_out.update(look.left_out)
+            unknown.update(look.unknown)
+            bad.update(look.bad_lines)
+            first = min(filter(None, (first, look.first_ts)), default=None)
+            last = max(filter(None, (last, look.last_ts)), default=None)
+        unreadable = dict(capture.findings.unreadable)
     return FolderReport(
         files, dict(records.most_common()), first, last, dict(unknown), dict(bad), dict(left_out),
         unreadable,
     )  # fmt: skip
+
+
+@contextmanager
+def reading_alone(home: StateDirectory, *, patience: float = _PATIENCE) -> Iterator[None]:
+    """Nobody else reads histories during the block: no follower, and no import.
+
+    Raises:
+        StateDirectoryError: somebody still does after `patience` seconds.
+    """
+    lock = FileLock(home.root / "capture.lock")
+    deadline = time.monotonic() + patience
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            raise StateDirectoryError("histories are being read just now; try again in a moment")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

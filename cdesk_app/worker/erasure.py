@@ -60,6 +60,7 @@ from uploader.erasing import (
     of_customer,
     spellings,
 )
+from uploader.histories import reading_alone
 
 logger = logging.getLogger(__name__)
 
@@ -168,10 +169,11 @@ def erase_customer(
     )
     erasure = _Erasure(settings, home, report, local_only, builder)
     try:
-        for name, step in erasure.steps():
-            tell(name)
-            step()
-            _note(home, [*others, dataclasses.replace(one, counts=report.counts)])
+        with reading_alone(home):  # an import would write what this has passed by
+            for name, step in erasure.steps():
+                tell(name)
+                step()
+                _note(home, [*others, dataclasses.replace(one, counts=report.counts)])
     except LegalHold:
         _note(home, others)
         raise

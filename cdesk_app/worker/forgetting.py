@@ -20,11 +20,14 @@ from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.local import erase_folder
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
+from cdesk.core.errors import WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.state.erasing import erase_answers, erase_snapshot
 from cdesk_app.worker.dbt.build import Builder
 from cdesk_app.worker.erasure import ErasureReport, Step, erase_in_warehouse, erase_lines
 from uploader.erasing import of_queries, of_sources
+from uploader.histories import reading_alone
+from uploader.uploader import Uploader
 
 HISTORY_SOURCES: Final = ("claude_code", "cowork")
 """What a record that came from a followed history bears as its source."""
@@ -32,6 +35,8 @@ _BEYOND: Final = (
     "Claude's own histories, which Claude keeps as before",
     "backups, and blocks that the file system has freed and not yet overwritten",
 )
+_TABLES: Final = ("config.materialized:incremental",)
+"""What has to know all that has landed, so that the operation sees what rests on histories."""
 _RESTED: Final = re.compile(r"rested: (\[.*\])")
 _BEYOND_SNOWFLAKE: Final = (
     "Time Travel (1 day, as set up) and Fail-safe (7 days) of the warehouse's tables",
@@ -47,20 +52,23 @@ def forget_histories(
     tell: Step = lambda _: None,
 ) -> ErasureReport:
     """Take out what came from this customer's histories. The caller holds the worker's lock, and
-    capture is off. A cycle afterwards builds what the turn path reads.
+    capture is off; nobody imports histories meanwhile. A cycle afterwards builds what the turn path
+    reads.
 
     On Snowflake the warehouse is its transformer's (`dbt run-operation forget_histories`); the
     report says so.
 
     Raises:
-        LegalHold: it must be kept. Other CdeskErrors: begin again.
+        LegalHold: it must be kept. StateDirectoryError: an import does not end. Other CdeskErrors:
+        begin again.
     """
     beyond = _BEYOND if settings.target == "duckdb" else (*_BEYOND_SNOWFLAKE, *_BEYOND)
     report = ErasureReport(settings.customer, format_ts(now_ns()), beyond=beyond)
     forgetting = _Forgetting(settings, home, report, builder)
-    for name, step in forgetting.steps():
-        tell(name)
-        step()
+    with reading_alone(home):
+        for name, step in forgetting.steps():
+            tell(name)
+            step()
     return report
 
 
@@ -77,12 +85,26 @@ class _Forgetting:
         self._report = report
         self._builder = builder
         self._rested: frozenset[str] = frozenset()
+        self._is_here = settings.target == "duckdb" and home.warehouse.exists()
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
-        """The warehouse first where it may refuse; but what waits must not land after it."""
+        """The warehouse first where it may refuse; but what waits must not land after it. What
+        waits is landed before, since only the warehouse can tell what of it rests on histories.
+        """
+        if self._is_here:
+            yield "landing", self._land
         yield "warehouse", self._warehouse
         yield "queue", self._queue
         yield "results", self._results
+
+    def _land(self) -> None:
+        from cdesk.warehouse.duckdb import DuckDBWarehouse
+
+        drained = Uploader(self._home, DuckDBWarehouse(self._home.warehouse)).drain()
+        if drained.blocked not in (None, "warehouse_not_built"):
+            raise WarehouseUnavailable(
+                f"what waits in the queue cannot land ({drained.blocked}); try again in a moment"
+            )
 
     def _warehouse(self) -> None:
         if self._settings.target != "duckdb":
@@ -90,7 +112,7 @@ class _Forgetting:
                 "the warehouse: dbt run-operation forget_histories takes it out there"
             )
             return
-        if not self._home.warehouse.exists():
+        if not self._is_here:
             return
         operated = erase_in_warehouse(
             self._settings,
@@ -98,6 +120,7 @@ class _Forgetting:
             self._report,
             "forget_histories",
             {"customer": self._report.customer},
+            build_first=_TABLES,
             builder=self._builder,
         )
         for line in operated.told:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from cdesk.core.identity import customer_key
+from cdesk.core.locks import FileLock
 from cdesk_app.worker.forgetting import forget_histories
 from tests.integration.queries.conftest import ADA, Living
 from tests.integration.queries.test_erasure import files_with
@@ -59,17 +60,29 @@ def test_what_was_captured_goes_with_all_that_rests_on_it(living: Living, tmp_pa
     living.land_and_build()
     with living.recorder_of() as recorder:
         recorder.insight("tokens", "waiting", total, usage["query_hash"])
+    late = living.query("token_usage", {"period": "day"})
+    total = late["rows"][0][[one["name"] for one in late["columns"]].index("total_tokens")]
+    with living.recorder_of() as recorder:  # the run itself has not landed yet
+        recorder.insight("tokens", "late", total, late["query_hash"])
     write_history(user, responses=10, days=3, end=end, seed=8)
     assert import_histories(source, home=home, customer=ADA.customer).added, "it waits"
 
     result = usage["artifact"]["artifact_id"]
-    done = forget_histories(living.settings, home, builder=living.pipeline._builder)
+    reading: set[bool] = set()
+
+    def tell(_step: str) -> None:
+        with FileLock(home.root / "capture.lock") as is_free:
+            reading.add(is_free)
+
+    builder = living.pipeline._builder
+    done = forget_histories(living.settings, home, builder=builder, tell=tell)
+    assert reading == {False}, "no import begins meanwhile"
     living.land_and_build()
     assert done.counts["events"] == sum(
         count for activity, count in report.records.items() if activity != "revision"
     )
     assert done.counts["lines of histories that wait"] > 0
-    assert (done.counts["insight_atoms"], done.left) == (2, [])
+    assert (done.counts["insight_atoms"], done.left) == (4, [])
     assert standing(living) == before
     assert files_with(home.root, *marks) == []
     assert list(home.root.glob("capture.db*")) == []
