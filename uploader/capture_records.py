@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from cdesk.contract.events import event_record, make_event, make_revision
 from cdesk.contract.plain import is_known_plain
 from cdesk.contract.records import encode
+from cdesk.contract.redaction.document import redact_fields, redact_value
 from cdesk.core.checks import check_customer
 from cdesk.core.errors import InvalidField
 from uploader.capture_store import Known, Row, fact_of, told_content
@@ -116,13 +117,19 @@ class Telling:
         """
         content = told_content(made.session_id, made.features)
         id_ = self._ids.of(made.name, known.fact.key)
-        before = known.made.get(made.name) or self._told(id_)
+        before = known.made.get(made.name)
+        is_noted_anew = before is None
+        if before is None:
+            before = self._told(id_)
         if before is None:
             line = self._event(id_, made)
             known.made[made.name] = [content, 0, made.ts, made.source_system]
             return line
         known.made[made.name] = before
         if before[0] == content:
+            return None
+        if is_noted_anew and before[0] in _shown_contents(made):
+            before[0] = content
             return None
         revision = int(before[1]) + 1
         original = make_event(
@@ -157,6 +164,13 @@ class Telling:
             source_system=made.source_system,
         )
         return encode(record, ours=is_plain)
+
+
+def _shown_contents(made: Made) -> set[str]:
+    """`told_content` of what was written of a record, and of what Snowflake shows its readers."""
+    written = redact_fields([made.session_id, made.features])
+    shown = redact_value(written, personal=True)
+    return {told_content(*written), told_content(*shown)}
 
 
 @lru_cache(maxsize=4_096)

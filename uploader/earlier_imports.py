@@ -13,6 +13,7 @@ import orjson
 from cdesk.contract.activity_features import ACTIVITY_FEATURES
 from cdesk.contract.catalog import CatalogReader
 from cdesk.contract.records import Record, parse_line
+from cdesk.contract.redaction.document import redact_value
 from cdesk.core.clock import IdSource
 from cdesk.core.errors import CdeskError, Drift, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
@@ -38,7 +39,8 @@ def landed_records(
     patient: bool = False,
 ) -> Iterator[tuple[str, Record]]:
     """(logical queue file name, record) of what has landed of these source systems, revisions
-    behind events; nothing where the warehouse cannot be asked, as before the first build.
+    behind events; nothing where the warehouse cannot be asked, as before the first build. On
+    Snowflake each is as its readers see it (`as_readers_see`).
 
     Raises:
         WarehouseUnavailable: it can be asked later, and who is `patient` comes again then.
@@ -53,6 +55,7 @@ def landed_records(
             timeout_seconds=TIMEOUT_SECONDS,
         ):
             record = _as_written(orjson.loads(row["payload"]))
+            record |= {"id": row["id"], "customer": caller.customer}  # readers see it redacted
             if record["source_system"] in sources:
                 yield row["source_file"], record
     except CdeskError as error:
@@ -100,6 +103,12 @@ def told_by_histories(
         yield record
     for _, record in waiting_records(home, HISTORIES):
         yield record
+
+
+def as_readers_see(record: Record) -> Record:
+    """The record as Snowflake's masking shows it; the same object where it shows all of it."""
+    seen: Record = redact_value(record, personal=True)
+    return seen if seen is record else {**seen, "customer": record["customer"]}
 
 
 def _as_written(record: Record) -> Record:

@@ -22,6 +22,7 @@ import orjson
 from cdesk.contract.records import Record, without_credentials
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import make_private_file
+from uploader.earlier_imports import as_readers_see
 
 Exists = Callable[[Sequence[str]], Iterable[str]]
 """Logical queue file names → those of them that wait in the queue or have landed."""
@@ -107,11 +108,13 @@ class ImportIndex:
             ).fetchall()
             first = next((row[1] for row in noted if row[2]), None)
             of_export = source == first == "claude_export"
-            if noted and content not in {row[0] for row in noted}:
-                # The index may have been made anew of what was written.
-                written = content_hash(dict(without_credentials(record["kind"], record)))
-                content = written if written in {row[0] for row in noted} else content
-            if any(known == content for known, _, _ in noted):
+            known = {row[0] for row in noted}
+            if noted and content not in known:
+                # The index may have been made anew of what was written, or of what is shown of it.
+                written = dict(without_credentials(record["kind"], record))
+                found = map(content_hash, (written, as_readers_see(written)))
+                content = next((one for one in found if one in known), content)
+            if content in known:
                 is_first = (content, 1) in {(row[0], row[2]) for row in noted}
                 return "known" if is_first or of_export else "noted"
             self._connection.execute(

@@ -1,7 +1,7 @@
 {#
-    Each with its whole payload: what an import compares with before it writes a record again, where
-    its own notes are lost. By
-    kind, so that a revision comes behind the event that it is about.
+    Each as it came: what an import compares with before it writes a record again, where its own
+    notes are lost. On Snowflake a reader gets them redacted, and compares accordingly. By kind, so
+    that a revision comes behind the event that it is about.
 #}
 with
 
@@ -13,13 +13,9 @@ imported as (
         source_file,
         source_offset,
         landed_at,
-        payload
-    from {{ source('cdesk', 'landing') }}
-    where
-        kind in ('event', 'insight', 'revision')
-        and {{ cdesk.json_string('payload', 'source_system') }}
-        in ('claude_export', 'claude_code', 'cowork')
-        and {{ cdesk.json_string('payload', 'customer') }} = {{ cdesk.bind('customer') }}
+        record as payload
+    from {{ ref('landed_imports') }}
+    where customer = {{ cdesk.bind('customer') }}
 
 )
 

@@ -625,7 +625,7 @@ def _make_relations(connection: DuckDBPyConnection) -> _Relations:
     elif "events_live" in views:
         statements["events_live"] = views["events_live"]
     # what is to tell of lines that landed since the copy was made
-    for view in _above(views, "events_live"):
+    for view in _above(views, "events_live") | ({"landed_imports"} & views.keys()):
         statements[view] = views[view]
     if changes is not None and _UNSTORED in views:
         connection.execute(statements.pop("events")).fetchall()

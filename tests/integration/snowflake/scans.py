@@ -30,6 +30,13 @@ def unbounded(sql: str, table: str, column: str, views: Mapping[str, str]) -> li
     return found
 
 
+def relations(sql: str) -> set[str]:
+    """The relations that a query names itself, in lower case."""
+    tree = sqlglot.parse_one(sql, read="snowflake")
+    named = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    return {scan.name.lower() for scan in tree.find_all(exp.Table)} - named
+
+
 def _is_bounded(scan: exp.Expression, column: str) -> bool:
     """Whether a select around the scan keeps `column >= literal` of what the scan stands in."""
     source: exp.Expression = scan

@@ -9,7 +9,7 @@ import os
 import pickle
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,12 +20,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdesk.contract.records import parse_line
+from cdesk.contract.records import Record, parse_line
 from tests.declared import assert_declared
 from uploader.capture import Capture, Look
 from uploader.capture_pool import Batch, BatchRead, ReadingPool, read_batch
 from uploader.capture_reading import excluder
 from uploader.capture_store import CaptureStore
+from uploader.earlier_imports import as_readers_see
 from uploader.histories import Histories, histories_in
 from uploader.sources.places import platform_places
 from uploader.sources.protocol import Findings, HistoryFile
@@ -291,21 +292,34 @@ def test_streamed_growth_is_one_answer_that_is_revised(tmp_path: Path) -> None:
     assert [parse_line(line)["kind"] for line in stream.lines].count("revision") == 1
 
 
-def test_what_was_told_is_noted_anew_where_capture_db_is_lost(tmp_path: Path) -> None:
-    """Else an answer that grew would be told once more, under an id that has another content."""
+@pytest.mark.parametrize("shown", [lambda record: record, as_readers_see])
+def test_what_was_told_is_noted_anew_where_capture_db_is_lost(
+    tmp_path: Path, shown: Callable[[Record], Record]
+) -> None:
+    """Else an answer that grew would be told once more, under an id that has another content. On
+    Snowflake what was told comes back redacted.
+    """
     path = tmp_path / f"{SESSION}.jsonl"
-    source, stream = Lines(path, user("hello", 1), answer(2, output=3)), Stream()
+    token = "ghp_" + "a1B2" * 9
+    asked = user(f"mail bob@example.org of {token}", 1)
+    source, stream = Lines(path, asked, answer(2, output=3)), Stream()
 
     def look() -> int:
-        earlier = [parse_line(line) for line in stream.lines]
+        earlier = [shown(parse_line(line)) for line in stream.lines]
         earlier.sort(key=lambda record: record["kind"])
         with closing(CaptureStore(tmp_path / "capture.db")) as store:
             capture = Capture(
-                store, [source], customer="ada", now=lambda: NOW, earlier=lambda: earlier
+                store,
+                [source],
+                customer="ada",
+                include_text=True,
+                now=lambda: NOW,
+                earlier=lambda: earlier,
             )
             return len(capture.look(capture.discover(), write=stream.write).lines)
 
     assert look() > 0
+    assert token.encode() not in b"".join(stream.lines)
     source.append(answer(4, output=30, text="Hello and more"))
     assert look() > 0
     for _ in range(2):
