@@ -9,7 +9,9 @@
     administrator role.
 
     `clones`: copies of the schema in the same database, as one is made before an upgrade
-    (Snowflake): the same goes from them, for as long as they are there.
+    (Snowflake): the same goes from them, for as long as they are there. Their tables keep their
+    owner, the schema itself has to be granted to the transformer role.
+    https://docs.snowflake.com/en/user-guide/object-clone#access-control-privileges-for-cloned-objects
 
     dbt run-operation apply_retention --target snowflake --args '{events_days: 365, dry_run: true}'
 #}
@@ -69,6 +71,13 @@
         {{ exceptions.raise_compiler_error(
             "apply_retention: nothing is built yet; first run: dbt build --target snowflake") }}
     {%- endif -%}
+    {%- for clone in clones if execute and not dry_run
+        and adapter.get_relation(target.database, clone | upper, 'events') is none -%}
+        {{ exceptions.raise_compiler_error("apply_retention: clones has " ~ clone
+            ~ ", which isn't there, or which this role may not use: a clone has the privileges of "
+            ~ "what is in it and none of its own. As its owner: grant usage on schema "
+            ~ names.database ~ "." ~ clone | upper ~ " to role " ~ names.transformer) }}
+    {%- endfor -%}
     {{ cdesk._run_statements('apply_retention', [
         "alter task if exists " ~ names.retention_task ~ " suspend",
         "create or replace task " ~ names.retention_task ~ "\n    warehouse = "

@@ -28,6 +28,7 @@
         "drop stream if exists " ~ names.stream,
     ] -%}
     {%- if drop_data -%}
+        {%- do statements.extend(cdesk._release_services_sql(dry_run)) -%}
         {%- do statements.append("drop database if exists " ~ names.database) -%}
     {%- endif -%}
     {# what the account has named is the account's #}
@@ -49,4 +50,46 @@
         {%- do statements.append("drop role if exists " ~ names[key]) -%}
     {%- endfor -%}
     {{ cdesk._run_statements('teardown', statements, dry_run) }}
+{%- endmacro %}
+
+{#
+    A database isn't dropped while one of its authentication policies is set on a user, nor a
+    network policy while it is: https://docs.snowflake.com/en/sql-reference/sql/drop-network-policy.
+    The users are the account's and stay; without their policies and roles they are of no use and
+    open to more than they were, so they are disabled.
+#}
+{% macro _release_services_sql(dry_run) -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set statements = [] -%}
+    {# a dry run asks nothing: it names none #}
+    {%- set users = cdesk._services() if execute and not dry_run else [] -%}
+    {%- for user in users -%}
+        {%- do statements.extend([
+            'alter user "' ~ user ~ '" set disabled = true',
+            'alter user "' ~ user ~ '" unset authentication policy',
+            'alter user "' ~ user ~ '" unset network_policy',
+        ]) -%}
+    {%- endfor -%}
+    {%- do statements.append("drop network policy if exists " ~ names.network_policy) -%}
+    {{ return(statements) }}
+{%- endmacro %}
+
+{# The users that add_service has made, by the policy that it gave them. #}
+{% macro _services() -%}
+    {%- set names = cdesk._snowflake_names() -%}
+    {%- set found = [] -%}
+    {%- set policy = names.login_policy.split('.')[-1] -%}
+    {%- for row in run_query("show authentication policies like '" ~ policy ~ "' in account").rows
+        if (row['database_name'] ~ '.' ~ row['schema_name']) | upper == names.schema | upper -%}
+        {%- set sql -%}
+        select ref_entity_name
+        from table({{ target.database }}.information_schema.policy_references(
+            policy_name => '{{ names.login_policy }}'))
+        where ref_entity_domain = 'USER'
+        {%- endset -%}
+        {%- for reference in run_query(sql).rows -%}
+            {%- do found.append(reference[0]) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}

@@ -20,6 +20,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cdesk.warehouse.snowflake.login import Login
 from tests.integration.snowflake.dbt_process import Dbt, running_dbt
@@ -38,6 +39,10 @@ STEPS: tuple[tuple[str, dict[str, object]], ...] = (
     ("apply_streams_tasks", {}),
     ("apply_retention", {}),
     ("apply_semantic_view", {}),
+    ("apply_mcp_server", {}),
+    ("add_service", {"user": f"{PREFIX}_SERVICE_USER", "addresses": ["203.0.113.0/24"]}),
+    ("forget_histories", {"customer": "ada@example.com"}),
+    ("erase", {"customer": "ada@example.com"}),
     ("teardown", {"confirm": DATABASE, "drop_data": True}),
 )
 SUITE = ("-m", "pytest", "-q", "-m", "live", "tests/live")
@@ -111,13 +116,19 @@ def left_behind() -> list[str]:
     try:
         cursor = connection.cursor()
         found = []
-        for kind in ("databases", "roles", "warehouses", "resource monitors"):
+        for kind in ("databases", "roles", "users", "warehouses", "resource monitors"):
             cursor.execute(f"show {kind} like '{PREFIX}%'")
-            names = [column.name for column in cursor.description].index("name")
-            found += [f"{kind}: {row[names]}" for row in cursor.fetchall()]
+            found += [f"{kind}: {name}" for name in _names(cursor)]
+        cursor.execute("show network policies")  # which takes no pattern
+        found += [f"network policies: {one}" for one in _names(cursor) if one.startswith(PREFIX)]
         return found
     finally:
         connection.close()
+
+
+def _names(cursor: Any) -> list[str]:
+    name = [column.name for column in cursor.description].index("name")
+    return [str(row[name]) for row in cursor.fetchall()]
 
 
 def page(results: Path, seconds: float, left: list[str]) -> str:

@@ -31,13 +31,15 @@ pytestmark = [
     ),
 ]
 ACCESS = "activities_access.customer_access"
+SERVICE_USER = f"{PREFIX}_SERVICE_USER"
 VARIABLES: dict[str, object] = {"cdesk__snowflake_prefix": PREFIX}
 
 
 class Installation:
-    def __init__(self, dbt: Dbt, administrator: Dbt) -> None:
+    def __init__(self, dbt: Dbt, administrator: Dbt, guardian: Dbt) -> None:
         self.dbt = dbt
         self.administrator = administrator
+        self.guardian = guardian
         self.environ = {**os.environ, "SNOWFLAKE_DATABASE": DATABASE}
         self.login = Login(self.environ)
 
@@ -96,7 +98,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     ) as dbt:
         administrator = replace(dbt, profiles=admin)
         guardian = replace(dbt, profiles=profile(work / "policies", f"{PREFIX}_ADMIN"))
-        made = Installation(dbt, administrator)
+        made = Installation(dbt, administrator, guardian)
         found = made.run("ACCOUNTADMIN", f"show databases like '{DATABASE}'")
         assert found == [], f"database {DATABASE} is there; drop it if it is of an earlier run"
         try:
@@ -131,6 +133,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             yield made
         finally:
             administrator.operation("teardown", confirm=DATABASE, drop_data=True)
+            made.run("ACCOUNTADMIN", f"drop user if exists {SERVICE_USER}")
 
 
 def template(sql: str, *binds: str, scope: str = "customer") -> Template:
@@ -153,6 +156,8 @@ def test_the_service_sees_the_customer_of_the_query_and_no_other(
     everybody = template("select distinct customer from events where ? is not null", "customer")
     assert ask(warehouse, everybody, [CUSTOMERS[0]]) == [{"customer": CUSTOMERS[0]}]
     assert ask(warehouse, everybody, ["nobody@example.com"]) == []
+    plan = warehouse.explain_template(everybody, [CUSTOMERS[0]], query_tag="cdesk_11fe11fe")
+    assert "GlobalStats" in plan
     all_of_them = template("select distinct customer from events", scope="org")
     assert len(ask(warehouse, all_of_them, [])) == len(CUSTOMERS)
 
@@ -260,8 +265,7 @@ def test_tasks_and_retention_are_taken_as_they_are(installation: Installation) -
         for _ in range(2):
             result = installation.dbt.operation(operation)
             assert result.ok, result.printed
-    admin = replace(installation.dbt, profiles=installation.dbt.profiles.parent / "policies")
-    result = admin.operation("apply_mcp_server")
+    result = installation.guardian.operation("apply_mcp_server")
     assert result.ok, result.printed
     hosted = "select count(*) > 0 from table(ask_activity_counts(?, 36500))".replace(
         "?", f"'{CUSTOMERS[0]}'"
@@ -270,6 +274,39 @@ def test_tasks_and_retention_are_taken_as_they_are(installation: Installation) -
     assert installation.run(f"{PREFIX}_READER", hosted) == [(False,)]
     result = installation.dbt.operation("apply_streams_tasks", suspend=True)
     assert result.ok, result.printed
+
+
+def test_retention_reaches_a_clone_that_its_role_may_use(installation: Installation) -> None:
+    installation.run("ACCOUNTADMIN", "create schema activities_before clone activities")
+    clone = {"clones": ["ACTIVITIES_BEFORE"]}
+    refused = installation.dbt.operation("apply_retention", **clone)
+    assert not refused.ok
+    grant = f"grant usage on schema {DATABASE}.ACTIVITIES_BEFORE to role {PREFIX}_TRANSFORMER"
+    assert grant in refused.printed
+    installation.run("ACCOUNTADMIN", grant)
+    result = installation.dbt.operation("apply_retention", **clone)
+    assert result.ok, result.printed
+    # its tables are still the transformer's
+    installation.run(f"{PREFIX}_TRANSFORMER", "delete from activities_before.landing")
+
+
+def test_the_service_has_a_user_of_its_own_that_logs_in_by_key_alone(
+    installation: Installation,
+) -> None:
+    for _ in range(2):
+        result = installation.administrator.operation(
+            "add_service", user=SERVICE_USER, addresses=["203.0.113.0/24"]
+        )
+        assert result.ok, result.printed
+    found = installation.run("ACCOUNTADMIN", f"show users like '{SERVICE_USER}'")
+    assert len(found) == 1
+    policy = f"{DATABASE}.activities.service_login"
+    set_on = installation.run(
+        "ACCOUNTADMIN",
+        "select ref_entity_name from table(information_schema.policy_references("
+        f"policy_name => '{policy}'))",
+    )
+    assert set_on == [(SERVICE_USER,)]
 
 
 def test_a_landing_writes_whole_payloads_for_a_loader_that_reads_none(
@@ -401,3 +438,20 @@ def test_streaming_lands_and_resumes(installation: Installation) -> None:
     assert opened().positions(["d-000001.ndjson"]) == {"d-000001.ndjson": last}
     opened().land(batch[3:])
     rows_are(len(batch))
+
+
+def test_who_is_erased_is_gone_and_a_hold_refuses_it(installation: Installation) -> None:
+    """The last test: others count these rows."""
+    builder, (ada, _, leaver) = f"{PREFIX}_TRANSFORMER", CUSTOMERS
+    count = "select count_if(customer != '{0}') > 0, count_if(customer = '{0}') from events"
+    of_leaver = count.format(leaver.replace("'", "''"))
+    assert installation.guardian.operation("legal_hold", customer=leaver).ok
+    assert not installation.dbt.operation("erase", customer=leaver).ok
+    assert installation.guardian.operation("legal_hold", customer=leaver, lift=True).ok
+    result = installation.dbt.operation("erase", customer=leaver)
+    assert result.ok, result.printed
+    assert installation.run(builder, of_leaver) == [(True, 0)]
+    result = installation.dbt.operation("forget_histories", customer=ada)
+    assert result.ok, result.printed
+    captured = "select count_if(_source_system in ('claude_code', 'cowork')) from events"
+    assert installation.run(builder, captured) == [(0,)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,11 @@ class FakeAccount:
         return folder
 
 
+def unmeasured(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that runs none of our code: coverage would only slow it down."""
+    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
+
+
 @contextlib.contextmanager
 def running_account() -> Iterator[FakeAccount]:
     """The account, for as long as the context lasts; it also ends when this process does."""
@@ -103,6 +109,7 @@ def running_account() -> Iterator[FakeAccount]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
+        env=unmeasured(os.environ),
     )
     assert process.stdin is not None
     assert process.stdout is not None

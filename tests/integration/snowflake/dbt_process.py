@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tests.integration.snowflake.account import ROOT
+from tests.integration.snowflake.account import ROOT, unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def running_dbt(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
-        env=environ,
+        env=unmeasured(environ),
         text=True,
         encoding="utf-8",
     )

@@ -53,6 +53,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.integration.snowflake import dialect_gaps, procedures, speed
+from tests.integration.snowflake.logins import Logins, Refused
 from tests.integration.snowflake.refused_forms import refusal_of
 
 NOTHING_TO_DO = re.compile(
@@ -89,6 +90,7 @@ BEGINS, ENDS = (
 )
 SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
 NAME = r'(?P<name>[\w$."]+)'
+DROP_DATABASE = re.compile(rf"\s*drop\s+database\s+(?:if\s+exists\s+)?{NAME}", re.IGNORECASE)
 LOCKS = re.compile(rf"\s*(?:merge\s+into|delete\s+from|update)\s+{NAME}", re.IGNORECASE)
 POLICY = re.compile(
     rf"\s*(?P<verb>create|alter|drop)\s+(or\s+replace\s+)?(?P<kind>masking|row\s+access)\s+policy\s+(if\s+(not\s+)?exists\s+)?{NAME}",
@@ -121,8 +123,8 @@ SHOW_STREAMS = re.compile(
     r"\s*show\s+streams\s+like\s+'([^']+)'\s+in\s+schema\s+([\w.\"]+)", re.IGNORECASE
 )
 SHOW_NAMES = re.compile(
-    r"\s*show\s+(?P<kind>databases|pipes|roles|warehouses|resource\s+monitors)\s+like\s+"
-    r"'(?P<begin>[^'%]*)%'",
+    r"\s*show\s+(?P<kind>databases|pipes|roles|users|warehouses|resource\s+monitors|"
+    r"network\s+policies)(\s+like\s+'(?P<begin>[^'%]*)%')?",
     re.IGNORECASE,
 )
 OBJECT = re.compile(
@@ -167,6 +169,7 @@ class Account:
     """(kind, name) of roles, warehouses and resource monitors"""
     pipes: set[str] = field(default_factory=set)
     """All of them load landing."""
+    logins: Logins = field(default_factory=Logins)
     stale: set[str] = field(default_factory=set)
     """Streams that can't be read any more."""
     procedures: dict[str, procedures.Procedure] = field(default_factory=dict)
@@ -196,6 +199,17 @@ class Account:
         self.row_access.pop(relation, None)
         for key in [key for key in self.masking if key[0] == relation]:
             del self.masking[key]
+
+    def forget_database(self, name: str) -> None:
+        """What stood in a database goes with it."""
+        prefix = name + "."
+        for kept in (self.policies, self.row_access, self.procedures, self.altered):
+            for key in [key for key in kept if key.startswith(prefix)]:
+                del kept[key]  # type: ignore[attr-defined]
+        for relation, column in [key for key in self.masking if key[0].startswith(prefix)]:
+            del self.masking[relation, column]
+        for names in (self.pipes, self.stale):
+            names -= {one for one in names if one.startswith(prefix)}
 
 
 ACCOUNT = Account()
@@ -551,6 +565,18 @@ def dispatch(
         name = name_of(f"{found[2]}.{found[1]}", conn)
         is_stale = str(name in ACCOUNT.stale).lower()
         return answer(self, f"select '{found[1]}' as \"name\", '{is_stale}' as \"stale\"")
+    try:
+        said = ACCOUNT.logins.answer(bare, lambda name: name_of(name, conn))
+    except Refused as error:
+        raise refused(str(error), 3541) from None
+    if said is not None:
+        return answer(self, said) if said else nothing(self)
+    if found := DROP_DATABASE.match(bare):
+        name = found["name"].strip('"').upper()
+        ACCOUNT.forget_database(name)
+        self._conn._duck_conn.execute("use memory")
+        self._conn._duck_conn.execute(f'detach database if exists "{name}"')
+        return nothing(self)
     if found := OBJECT.match(bare):
         one = (" ".join(found["kind"].lower().split()), found["name"].upper())
         (ACCOUNT.objects.add if found["verb"].lower() == "create" else ACCOUNT.objects.discard)(one)
@@ -558,7 +584,9 @@ def dispatch(
     if found := SHOW_NAMES.match(bare):
         kind = " ".join(found["kind"].lower().split()).removesuffix("s")
         known = {("pipe", name.rsplit(".", 1)[-1]) for name in ACCOUNT.pipes} | ACCOUNT.objects
-        begin = found["begin"].upper()
+        known |= {("user", name) for name in ACCOUNT.logins.users}
+        known |= {("network policie", name) for name in ACCOUNT.logins.policies["network"]}
+        begin = (found["begin"] or "").upper()
         if kind == "database":
             made = "select database_name from duckdb_databases() where not internal"
             known = {(kind, row[0].upper()) for row in conn._duck_conn.execute(made).fetchall()}
@@ -838,6 +866,8 @@ async def state(_: Request) -> Response:
     return JSONResponse(
         {
             "policies": ACCOUNT.policies,
+            "users": ACCOUNT.logins.users,
+            "network_policies": sorted(ACCOUNT.logins.policies["network"]),
             "row_access": ACCOUNT.row_access,
             "masking": {
                 f"{relation}.{column}": policy

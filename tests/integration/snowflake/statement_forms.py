@@ -93,5 +93,29 @@ def without_form(statements: Iterable[str]) -> list[str]:
     return sorted({normal(one)[:160] for one in statements if form_of(one) is None})
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A claim that rests on reading alone: the forms and the live tests that it names."""
+
+    text: str
+
+    @property
+    def quoted(self) -> set[str]:
+        return set(re.findall(r"`([^`]+)`", self.text))
+
+    @property
+    def forms(self) -> set[str]:
+        return self.quoted & {form.text for form in forms()}
+
+    @property
+    def tests(self) -> set[str]:
+        return {one for one in self.quoted if one.startswith("test_")}
+
+
+def readings() -> list[Reading]:
+    _, _, section = PAGE.read_text(encoding="utf-8").partition("## What rests on reading alone")
+    return [Reading(" ".join(one.split())) for one in re.split(r"(?m)^- ", section)[1:]]
+
+
 def is_checked(form: Form) -> bool:
     return any(form.how.startswith(check) for check in _CHECKS)

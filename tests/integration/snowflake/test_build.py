@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.snowflake.account import FakeAccount
+from tests.integration.snowflake.account import ROOT, FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.scans import unbounded
 from tests.integration.snowflake.statement_forms import (
@@ -17,6 +17,7 @@ from tests.integration.snowflake.statement_forms import (
     in_python,
     is_checked,
     printed,
+    readings,
     without_form,
 )
 from tests.sqlfluff_parse import unparsable
@@ -97,6 +98,28 @@ def test_sql_events_carry_what_the_warehouse_says_of_their_query(
     assert all(row[2] >= 3000 and row[3] > 0 and row[1] >= 0 for row in completed)
 
 
+_WHOLE = re.compile(
+    r"coalesce\(\s*typeof\((?P<value>(?:[^()]|\([^()]*\))*)\) = 'INTEGER'.*?,\s*false\s*\)",
+    re.DOTALL,
+)
+
+
+@pytest.mark.usefixtures("built")
+def test_an_integer_that_snowflake_calls_decimal_is_one(account: FakeAccount) -> None:
+    """https://docs.snowflake.com/en/sql-reference/functions/typeof"""
+    checked = next(
+        found
+        for s in account.statements()
+        if "_ingest_ids" in s["sql"] and (found := _WHOLE.search(s["sql"]))
+    )
+    sql = checked[0].replace(f"typeof({checked['value']})", "'DECIMAL'")
+    sql = sql.replace(checked["value"], "said")
+    with account.connect() as connection:
+        for said, is_whole in (("5", True), ("-12", True), ("5.0", False), ("1e3", False)):
+            found = connection.cursor().execute(f"select {sql} from (select '{said}' as said)")
+            assert found.fetchall() == [(is_whole,)], said
+
+
 READS_HISTORY = {"imported_records"}
 """Asked once, after an import's index was lost, about all that ever landed."""
 
@@ -162,12 +185,30 @@ def test_every_statement_that_was_sent_has_a_form_with_its_page(account: FakeAcc
         "create or replace temporary table … as …",
         "drop table if exists …",
         "insert into … values …",
+        "alter user … unset …",
+        "show authentication policies like … in account",
         "show parameters like … in …",
+        "show … like …",
         "show streams like … in schema …",
         "truncate table …",
         "with … select …",
     }
     assert [form.text for form in forms() if not is_checked(form)] == []
+
+
+def test_what_rests_on_reading_alone_is_listed_with_what_shows_it_on_an_account() -> None:
+    listed = {form for claim in readings() for form in claim.forms}
+    resting = {form.text for form in forms() if re.search(r"\b(accepted|read)\b", form.how)}
+    assert resting == listed
+    live = set(
+        re.findall(r"(?m)^def (test_\w+)", (ROOT / "tests/live/test_account.py").read_text("utf-8"))
+    )
+    for claim in readings():
+        assert claim.tests <= live, claim.text
+        assert claim.tests or "By hand." in claim.text, claim.text
+    said = " ".join(claim.text for claim in readings())
+    for operation in ("service user", "GENERIC", "cloned schema"):
+        assert operation in said
 
 
 def test_a_statement_of_no_form_is_told() -> None:

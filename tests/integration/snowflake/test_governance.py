@@ -4,6 +4,7 @@ sqlfluff's snowflake dialect.
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tests.integration.snowflake.account import FakeAccount
 from tests.integration.snowflake.conftest import SECOND_LANDING, land_on_snowflake
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.records import event, lines
+from tests.integration.snowflake.scans import relations
 from tests.snapshots import assert_kept
 from tests.sqlfluff_parse import unparsable
 
@@ -147,6 +149,19 @@ def test_every_relation_with_customer_has_its_policy_from_its_first_moment(
     ]
     assert made
     assert all("with row access policy" in sql for sql in made)
+    # what dbt makes meanwhile is guarded as well, or no other session's to see
+    meanwhile = [
+        " ".join(re.sub(r"/\*.*?\*/", " ", s["sql"], flags=re.DOTALL).split()).lower()
+        for s in account.statements()
+        if re.search(r"create or replace [^(]*__dbt_tmp", s["sql"], re.IGNORECASE)
+    ]
+    assert meanwhile
+    assert [
+        sql[:120]
+        for sql in meanwhile
+        if not sql.startswith("create or replace temporary ")
+        and "row access policy" not in sql.partition(" as (")[0]
+    ] == []
 
 
 @pytest.mark.usefixtures("built")
@@ -473,6 +488,13 @@ def test_what_goes_goes_from_clones_as_well(dbt: Dbt) -> None:
     assert "exception\n        when other then null;" in theirs
 
 
+def test_a_clone_that_the_task_could_not_use_is_refused_with_the_grant(built: Dbt) -> None:
+    """Nightly it would be passed by without a word."""
+    result = built.operation("apply_retention", clones=["not_there"])
+    assert not result.ok
+    assert "grant usage on schema CLAUDE_LOGS.NOT_THERE to role CDESK_TRANSFORMER" in result.printed
+
+
 def test_a_legal_hold_wins_over_retention(account: FakeAccount, built: Dbt) -> None:
     """The deletes that the macro prints, on tables of their own with old rows."""
     printed = built.operation("apply_retention", dry_run=True).statements
@@ -675,6 +697,55 @@ def test_a_session_sees_the_customers_that_it_has_an_entry_for(
     seen = sorted(str(row[0]) for row in found.fetchall() if row[0] is not None)
     connection.close()
     assert seen == sees
+
+
+def templates_of(compiled: Dbt) -> dict[str, str]:
+    nodes = json.loads(compiled.manifest().read_text(encoding="utf-8"))["nodes"].values()
+    return {
+        node["name"]: node["compiled_code"] for node in nodes if node["resource_type"] == "analysis"
+    }
+
+
+def test_no_template_asks_for_what_shows_readers_nothing(
+    account: FakeAccount, compiled: Dbt
+) -> None:
+    """A view of ours may read it on their behalf; a template runs with its reader's rights."""
+    policies = {
+        relation.rpartition(".")[2].lower(): policy.rpartition(".")[2]
+        for relation, (policy, _) in account.state()["row_access"].items()
+    }
+    assert policies["landing"] == "LANDING_ROWS"
+    assert policies["_ingest_ids"] == "INTERNAL_ROWS"
+    asked = {
+        name: relations(re.sub(r"\?/\*\w+\*/", "?", sql))
+        for name, sql in templates_of(compiled).items()
+    }
+    assert len(asked) > 40
+    for name, found in asked.items():
+        assert {policies.get(one, "CUSTOMER_ROWS") for one in found} <= {"CUSTOMER_ROWS"}, name
+
+
+def test_a_reader_finds_what_was_imported_before_with_its_details_masked(
+    account: FakeAccount, compiled: Dbt
+) -> None:
+    """Else an import that lost its notes would send again what was revised, as another content."""
+    customer = "ada@example.com"
+    sql = templates_of(compiled)["imported_records"].replace("?/*customer*/", f"'{customer}'")
+    (relation,) = re.findall(r"from (\S*landed_imports)", sql)
+    entries = f"(select * from (values {ENTRIES}) as e (principal_kind, principal, customer))"
+    rows: dict[str, int] = {}
+    with account.connect() as connection, connection.cursor() as cursor:
+        rows["BUILDER"] = len(cursor.execute(sql).fetchall())
+        for user in ("ADA", "BOB"):
+            shown = in_session(body_of("customer_rows"), READER, user=user)
+            shown = shown.replace(f"{SCHEMA}_ACCESS.customer_access", entries)
+            shown = re.sub(r"\brow_customer\b", "landed.customer", shown)
+            seen = f"(select landed.* from {relation} as landed where {shown})"
+            rows[user] = len(cursor.execute(sql.replace(relation, seen)).fetchall())
+    assert rows == {"BUILDER": 3, "ADA": 3, "BOB": 0}
+    assert (
+        account.state()["masking"][f"{SCHEMA}.LANDED_IMPORTS.RECORD"] == f"{SCHEMA}.MASK_DOCUMENT"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from cdesk.warehouse.snowflake.login import Login
 from tests.integration.snowflake.account import ROOT, FakeAccount
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.statement_forms import without_form
-from tests.live.run import DATABASE, PREFIX, dry_run, page, run
+from tests.integration.snowflake.test_governance import OPERATIONS
+from tests.live.run import DATABASE, PREFIX, STEPS, dry_run, page, run
 
 
 def test_the_command_is_one_that_a_shell_runs() -> None:
@@ -40,15 +42,69 @@ def test_the_dry_run_names_nothing_that_is_not_its_own(
     ]
     assert len(statements) > 100
     assert without_form(statements) == []
-    assert "CLAUDE_LOGS" not in printed
+    # a template's tables stand where the project was parsed for, which is another database here
+    asked = r"(create or replace function \S+\.ask_\w+\(.*?\$\$).*?\$\$"
+    assert "CLAUDE_LOGS" not in re.sub(asked, r"\1", printed, flags=re.DOTALL)
     variables = {"CDESK_SCOPE", "CDESK_CUSTOMER"}  # of a session
     assert set(re.findall(r"\bCDESK_[A-Z]+", printed)) - variables == {PREFIX}
     # what is made is taken away
-    made = set(re.findall(r"create (role|warehouse|resource monitor) if not exists (\w+)", printed))
-    dropped = set(re.findall(r"drop (role|warehouse|resource monitor) if exists (\w+)", printed))
-    assert made - dropped == {("role", f"{PREFIX}_PIPE_CDESK_LIVE_USER")}  # found by its name then
+    kinds = "role|warehouse|resource monitor|network policy|user"
+    made = set(re.findall(rf"create ({kinds}) if not exists (\w+)", printed))
+    dropped = set(re.findall(rf"drop ({kinds}) if exists (\w+)", printed))
+    assert made - dropped == {
+        ("role", f"{PREFIX}_PIPE_CDESK_LIVE_USER"),  # found by its name then
+        ("user", f"{PREFIX}_SERVICE_USER"),  # the account's own; the suite drops it
+    }
     assert f"drop database if exists {DATABASE}" in printed
     assert "test_streaming_lands_and_resumes" in printed
+
+
+def test_it_prints_every_operation_that_can_be_looked_at() -> None:
+    macros = (ROOT / "macros" / "governance").glob("*.sql")
+    known = {
+        found[1]
+        for file in macros
+        if (found := re.search(r"macro (\w+)\([^)]*\bdry_run=", file.read_text(encoding="utf-8")))
+    }
+    assert len(known) > 10
+    assert {step for step, _ in STEPS} == known == OPERATIONS.keys()
+
+
+def test_a_teardown_takes_away_what_was_made_and_leaves_what_is_the_accounts(
+    account: FakeAccount, dbt: Dbt, tmp_path: Path
+) -> None:
+    """A database is not dropped while its policy is set on a user."""
+    own = replace(
+        dbt,
+        profiles=account.profile(tmp_path, database=DATABASE),
+        variables={**dbt.variables, "cdesk__snowflake_prefix": PREFIX},
+    )
+    user = f"{PREFIX}_SERVICE_USER"
+    with account.failing({"on": "role", "name": "ACCOUNTADMIN"}):
+        for operation, arguments in (
+            ("setup_snowflake", {}),
+            ("apply_resource_monitors", {}),
+            ("add_service", {"user": user, "addresses": ["203.0.113.0/24"]}),
+        ):
+            result = own.operation(operation, **arguments)
+            assert result.ok, result.failures
+        assert account.state()["users"][user]["network"] == f"{PREFIX}_SERVICE_HOSTS"
+        with account.connect(database=DATABASE) as connection, connection.cursor() as cursor:
+            for statement, says in (
+                (f"drop database if exists {DATABASE}", "is set on user"),
+                (f"drop network policy if exists {PREFIX}_SERVICE_HOSTS", "drop-network-policy"),
+            ):
+                with pytest.raises(Exception, match=says):
+                    cursor.execute(statement)
+        for _ in range(2):  # the second time of what is gone
+            result = own.operation("teardown", confirm=DATABASE, drop_data=True)
+            assert result.ok, result.failures
+    assert account.state()["users"] == {user: {"disabled": "TRUE"}}
+    with account.connect() as connection, connection.cursor() as cursor:
+        for kind in ("databases", "roles", "warehouses", "resource monitors", "network policies"):
+            cursor.execute(f"show {kind} like '{PREFIX}%'")
+            assert cursor.fetchall() == [], kind
+        cursor.execute(f"drop user if exists {user}")
 
 
 def test_without_an_account_it_says_what_to_set(tmp_path: Path) -> None:

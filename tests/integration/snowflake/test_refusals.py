@@ -6,6 +6,7 @@ And no more logins than an account bears.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from cdesk.warehouse.protocol import LandedLine
 from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from tests.integration.snowflake.account import FakeAccount
-from tests.integration.snowflake.dbt_process import Dbt
+from tests.integration.snowflake.dbt_process import Dbt, DbtResult
 
 PROBE = Template("probe", "", "customer", (), "select 7 as probe_value", (), {}, "0" * 16)
 LINE = LandedLine("id", "event", "{}", "f-000001.ndjson", 0)
@@ -239,3 +240,61 @@ def test_the_session_names_its_customer_to_a_template_that_filters_nothing(
     ) as outcome:
         rows = [row for batch in outcome.batches for row in batch.to_pylist()]
     assert [tuple(row.values()) for row in rows] == [seen]
+
+
+def test_a_clustered_table_made_of_a_query_needs_its_columns(account: FakeAccount) -> None:
+    """As `_ingest_ids` was once made, and as it is."""
+    query = "as select 'ada' as customer, 1 as place"
+    head = "create or replace transient table REFUSALS.PUBLIC.clustered"
+    with account.connect(database="REFUSALS", schema="PUBLIC") as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema if not exists REFUSALS.PUBLIC")
+        with pytest.raises(Exception, match="create-table-as-select"):
+            cursor.execute(f"{head} cluster by (customer, place) {query}")
+        columns = "(customer varchar, place number(38, 0))"
+        cursor.execute(f"{head} {columns} cluster by (customer, place) {query}")
+        assert cursor.execute("select customer from clustered").fetchall() == [("ada",)]
+        cursor.execute(f"{head} {query}")
+
+
+def test_a_result_scan_has_an_order_of_its_own_and_the_querys_result_has_the_querys(
+    account: FakeAccount,
+) -> None:
+    """Rows were once fetched by the one, and are by the other."""
+    with account.connect(database="REFUSALS") as connection:
+        cursor = connection.cursor()
+        numbers = "select column1 as n from values " + ", ".join(f"({n})" for n in range(10))
+        cursor.execute(f"{numbers} order by n")
+        query_id = cursor.sfqid
+        scanned = cursor.execute(f"select * from table(result_scan('{query_id}'))").fetchall()
+        assert scanned != sorted(scanned)
+        assert sorted(scanned) == [(n,) for n in range(10)]
+        again = connection.cursor()
+        again.query_result(query_id)
+        assert again.fetchall() == sorted(scanned)
+
+
+def test_a_masking_policy_of_another_type_than_its_column_is_refused(account: FakeAccount) -> None:
+    with account.connect(database="REFUSALS", schema="PUBLIC") as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema if not exists REFUSALS.PUBLIC")
+        cursor.execute(
+            "create masking policy if not exists REFUSALS.PUBLIC.of_text as (value varchar) "
+            "returns varchar -> value"
+        )
+        table = "create or replace table REFUSALS.PUBLIC.typed (said {} masking policy of_text)"
+        with pytest.raises(Exception, match="security-column-intro"):
+            cursor.execute(table.format("variant"))
+        cursor.execute(table.format("varchar"))
+
+
+@pytest.mark.parametrize("type_", ["ARRAY", "OBJECT", "MAP(VARCHAR, VARCHAR)"])
+def test_a_column_that_no_policy_covers_is_refused_by_name(dbt: Dbt, type_: str) -> None:
+    def policy(data_type: str) -> DbtResult:
+        arguments = json.dumps({"name": "parts", "data_type": data_type})
+        return dbt("run-operation", "_masking_policy", "--args", arguments)
+
+    result = policy(type_)
+    assert not result.ok
+    assert f"column parts is of type {type_}" in result.printed
+    assert policy("VARIANT").ok

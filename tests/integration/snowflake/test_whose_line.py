@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_a_line_for_somebody_elses_customer_is_quarantined(cursor: Any, built: D
     assert cursor.fetchall() == [
         (event(number).id, "foreign_customer", "customer", VICTIM) for number in (0, 4)
     ]
+
+
+def test_an_import_knows_by_no_line_that_another_landed(cursor: Any) -> None:
+    """It would leave out what it takes to be there already."""
+    cursor.execute(
+        f"insert into activities_access.customer_access values ('user', 'VICTIM', '{VICTIM}')"
+    )
+    for number, loader in enumerate(("MALLORY", "VICTIM", None)):
+        line = event(number)
+        record = json.dumps({**json.loads(line.payload), "source_system": "claude_code"})
+        land_as(cursor, replace(line, payload=record), loader)
+    cursor.execute(f"select id from landed_imports where customer = '{VICTIM}' order by 1")
+    assert [row[0] for row in cursor.fetchall()] == [event(number).id for number in (1, 2)]
 
 
 def test_a_session_cannot_say_that_it_is_another(account: FakeAccount, cursor: Any) -> None:

@@ -86,6 +86,8 @@ alter table CLAUDE_LOGS.ACTIVITIES._ingest_ids add row access policy CLAUDE_LOGS
 
 alter table CLAUDE_LOGS.ACTIVITIES.quarantined_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
+alter view CLAUDE_LOGS.ACTIVITIES.landed_imports add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
+
 alter view CLAUDE_LOGS.ACTIVITIES.unstored_activities add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
 alter table CLAUDE_LOGS.ACTIVITIES.events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);

@@ -6,6 +6,8 @@ drop task if exists CLAUDE_LOGS.ACTIVITIES.apply_retention;
 
 drop stream if exists CLAUDE_LOGS.ACTIVITIES.landing_stream;
 
+drop network policy if exists CDESK_SERVICE_HOSTS;
+
 drop database if exists CLAUDE_LOGS;
 
 drop warehouse if exists CDESK_WH;

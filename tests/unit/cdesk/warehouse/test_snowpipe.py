@@ -259,6 +259,20 @@ def test_a_client_that_hangs_is_given_up(bench: Bench, when: str) -> None:
         assert bench.service.closed == 1  # the client that came too late
 
 
+def test_the_client_itself_has_no_end_without_a_network(bench: Bench) -> None:
+    """It was called by the thread that holds the landing's lock; now with a deadline."""
+    network = threading.Event()
+    bench.service.hangs = network
+    client = threading.Thread(target=bench.service.client, daemon=True)
+    client.start()
+    with pytest.raises(WarehouseUnavailable, match="has not answered"):
+        bench.warehouse(call_seconds=0.1).land([line(0)])
+    assert client.is_alive()
+    network.set()
+    client.join(timeout=20)
+    assert not client.is_alive()
+
+
 def test_a_landing_that_was_put_back_is_filled_again(bench: Bench) -> None:
     """The table is of an older state, the pipe's channel still has its token: by the same process,
     and by the next.
