@@ -37,6 +37,8 @@ def dbt(account: FakeAccount, tmp_path_factory: pytest.TempPathFactory) -> Itera
             f"    duckdb: {{type: duckdb, path: '{(work / 'warehouse.duckdb').as_posix()}', schema: activities, threads: 1}}\n"
         )
     with running_dbt(profiles, work, environ, {"cdesk__now": NOW}) as running:
+        # parsed for this database, whichever test with a profile of its own comes first
+        succeeded(running.operation("teardown", dry_run=True))
         yield running
 
 
