@@ -6,11 +6,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from query_desk import desk
 
+from cdesk.artifacts.factory import open_artifacts
+from cdesk.core.identity import customer_key
+from cdesk_app.render.links import LinkRefused, Links
+from cdesk_app.render.presentation import CardPresenter
+from cdesk_app.worker.presentation import Presenter
 from tests.integration.shim_http.harness import ADA, BOB, Service, serving, token
 
 if TYPE_CHECKING:
@@ -37,11 +44,19 @@ def answering(desk: Desk) -> Iterator[tuple[Desk, Service]]:
         yield desk, service
 
 
-def ask(desk: Desk, service: Service, bearer: str, template: str, **params: Any) -> dict[str, Any]:
+def ask(
+    desk: Desk,
+    service: Service,
+    bearer: str,
+    template: str,
+    *,
+    presenter: Presenter | None = None,
+    **params: Any,
+) -> dict[str, Any]:
     """What get_result answers once the runner is through."""
     given = {"template": template, "params": params}
     submitted = json.loads(service.call(bearer, "submit_query", given).text)
-    runner = desk.runner()
+    runner = desk.runner(presenter=presenter)
     try:
         runner.poll()
         assert runner.wait_idle(30)
@@ -51,6 +66,12 @@ def ask(desk: Desk, service: Service, bearer: str, template: str, **params: Any)
     result: dict[str, Any] = answer["structuredContent"]
     assert result["status"] == "succeeded", result
     return {**result["result"], "submitted": submitted}
+
+
+def linked(result: dict[str, Any]) -> str:
+    """What the link to a result's card is signed with."""
+    (signed,) = parse_qs(urlsplit(result["card"]["url"]).query)["t"]
+    return signed
 
 
 def test_an_analyst_sees_no_row_of_few_customers_and_an_admin_does(
@@ -69,9 +90,21 @@ def test_an_analyst_sees_no_row_of_few_customers_and_an_admin_does(
 def test_nothing_of_anothers_finished_ticket_comes_back(
     answering: tuple[Desk, Service],
 ) -> None:
+    """Neither rows nor the link to the card, which opens it for whoever has it."""
     desk, service = answering
     ada, bob = token(desk.home, ADA).token, token(desk.home, BOB).token
-    result = ask(desk, service, ada, "echo", text="zx-ada")
+    settings = replace(desk.settings, render="auto")
+    store = open_artifacts(settings, desk.home)
+    presenter = CardPresenter(settings, desk.home, store, starts=False)
+    result = ask(desk, service, ada, "echo", presenter=presenter, text="zx-ada")
+    own = ask(desk, service, bob, "echo", presenter=presenter, text="zx-bob")
+    links = Links(desk.home)
+    for opened, foreign, customer in ((result, own, ADA), (own, result, BOB)):
+        artifact_id = opened["artifact"]["artifact_id"]
+        link = linked(opened)
+        assert links.check(link, "card", subject=artifact_id).customer_key == customer_key(customer)
+        with pytest.raises(LinkRefused):
+            links.check(link, "card", subject=foreign["artifact"]["artifact_id"])
     artifact = result["artifact"]["artifact_id"]
     assert result["rows"] == [["zx-ada"]]
     ticket_id = result["submitted"]["ticket_id"]
@@ -83,6 +116,7 @@ def test_nothing_of_anothers_finished_ticket_comes_back(
         )
         assert answer.body.replace(ticket_id.encode(), unknown.encode()) == other.body
         assert b"zx-ada" not in answer.body
+        assert linked(result).encode() not in answer.body
     listed = service.rpc(bob, "resources/list").body + service.rpc(ada, "resources/list").body
     uris = {found["uri"] for found in service.rpc(ada, "resources/list").result["resources"]}
     patterns = service.rpc(ada, "resources/templates/list").result["resourceTemplates"]
@@ -92,5 +126,7 @@ def test_nothing_of_anothers_finished_ticket_comes_back(
     }
     assert any(artifact in uri for uri in uris), listed
     for uri in uris:
-        assert b"zx-ada" not in service.rpc(bob, "resources/read", {"uri": uri}).body
+        body = service.rpc(bob, "resources/read", {"uri": uri}).body
+        assert b"zx-ada" not in body
+        assert linked(result).encode() not in body
     assert any(b"zx-ada" in service.rpc(ada, "resources/read", {"uri": uri}).body for uri in uris)

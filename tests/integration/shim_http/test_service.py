@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,35 @@ def test_a_session_is_the_protocols_else_the_tokens(home: StateDirectory, servic
 
     wait_until(lambda: bool(ends()))
     assert ends() == [2]
+
+
+def test_an_id_that_comes_again_is_a_call_of_its_own(
+    service: Service, home: StateDirectory
+) -> None:
+    """Ids of messages are each client's to count: a replayed one is another call, and nobody's
+    cancellation reaches the call of somebody else that has the same.
+    """
+    ada, bob = token(home, ADA).token, token(home, BOB).token
+    told = [json.loads(service.call(ada, "log_event", EVENT).text) for _ in range(2)]
+    assert len({one["activity_id"] for one in told}) == 2
+    submitted = json.loads(
+        service.call(ada, "submit_query", {"template": "recent_activities"}).text
+    )
+    waits = {"ticket_id": submitted["ticket_id"], "wait_seconds": 1}
+    with ThreadPoolExecutor(1) as threads:
+        begun = time.monotonic()
+        waiting = threads.submit(service.call, ada, "get_result", waits)
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+        while not waiting.done():
+            headers = {**JSON_HEADERS, "Authorization": f"Bearer {bob}"}
+            cancelled = service.send(body=json.dumps(cancel).encode(), headers=headers)
+            assert cancelled.status == 202
+            assert json.loads(service.call(bob, "get_context").text)["customer"] == BOB
+            time.sleep(0.1)
+        answer = waiting.result().result["structuredContent"]
+    assert answer["ticket_id"] == submitted["ticket_id"]
+    assert answer["status"] == "queued"
+    assert time.monotonic() - begun >= 1
 
 
 def test_somebody_elses_session_id_is_no_session(
