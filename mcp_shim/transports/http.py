@@ -157,16 +157,20 @@ class Service:
         self._draining = False
         self._requests = RequestLog(__name__)
         self._key = b""
-        self.asgi: ASGIApp = Starlette(
-            routes=[
-                Route("/healthz", self._healthz, methods=["GET"]),
-                Route("/readyz", self._readyz, methods=["GET"]),
-                Route("/metrics", _Endpoint(self, self._metrics)),
-                Route("/mcp", _Endpoint(self, self._mcp)),
-                Route("/admin/kill-switch", _Endpoint(self, self._kill_switch)),
-                *routes,
-            ],
-            lifespan=self._lifespan,
+        mcp = _Endpoint(self, self._mcp)
+        self.asgi: ASGIApp = _Front(
+            mcp,
+            Starlette(
+                routes=[
+                    Route("/healthz", self._healthz, methods=["GET"]),
+                    Route("/readyz", self._readyz, methods=["GET"]),
+                    Route("/metrics", _Endpoint(self, self._metrics)),
+                    Route("/mcp", mcp),
+                    Route("/admin/kill-switch", _Endpoint(self, self._kill_switch)),
+                    *routes,
+                ],
+                lifespan=self._lifespan,
+            ),
         )
 
     # -- the process
@@ -188,6 +192,8 @@ class Service:
             json_response=True,
             stateless=True,
             max_request_body_size=MAX_BODY_BYTES,
+            # Hosts and origins are checked before; without settings each request makes its own.
+            security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
         self._protocol: ASGIApp = manager.handle_request
         gc.freeze()
@@ -520,6 +526,20 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._service.serve(self._handler, Request(scope, receive), send)
+
+
+class _Front:
+    """The service's routes. The one that is asked all day is gone to straight, past what Starlette
+    puts around a handler, which is a part of each call.
+    """
+
+    def __init__(self, mcp: _Endpoint, rest: ASGIApp) -> None:
+        self._mcp = mcp
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_mcp = scope["type"] == "http" and scope["path"] == "/mcp"
+        await (self._mcp if is_mcp else self._rest)(scope, receive, send)
 
 
 _METHODS: Final = frozenset(
