@@ -1,4 +1,7 @@
-{#- One row per day: what MetricFlow joins by, so that a day without activities counts 0. -#}
+{#-
+    One row per day: what MetricFlow joins by, so that a day without activities counts 0. A day that
+    hasn't come would count 0, too, and hold what has been counted so far.
+-#}
 {{ config(materialized='view') }}
 
 with
@@ -23,3 +26,4 @@ days as (
 )
 
 select * from days
+where date_day <= cast({{ cdesk.cdesk_now() }} as date)

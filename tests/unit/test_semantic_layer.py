@@ -49,6 +49,25 @@ def test_every_metric_is_described() -> None:
     assert all(item["description"] and item["label"] for item in SEMANTIC["metrics"])
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [metric for metric in SEMANTIC["metrics"] if metric["type"] == "conversion"],
+    ids=lambda metric: metric["name"],
+)
+def test_a_conversion_is_a_share(metric: dict[str, Any]) -> None:
+    """MetricFlow takes every row for a base, and counts every conversion, unless it is told."""
+    given = metric["type_params"]["conversion_type_params"]
+    measures = {
+        measure["name"]: measure
+        for model in SEMANTIC["semantic_models"]
+        for measure in model["measures"]
+    }
+    base = measures[given["base_measure"]["name"]]
+    activity = given["base_measure"]["filter"].partition(" = ")[2]
+    assert base["expr"] == f"case when activity = {activity} then 1 end"
+    assert measures[given["conversion_measure"]]["agg"] == "count_distinct"
+
+
 @pytest.fixture
 def connection() -> Any:
     with duckdb.connect() as opened:

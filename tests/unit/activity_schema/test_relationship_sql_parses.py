@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -21,11 +22,39 @@ AGGREGATES = (
     "cdesk.agg('any', cdesk.filter('link', 'like', 'h%')), cdesk.agg('median', 'revenue_impact'), "
     "cdesk.ratio(cdesk.agg('sum', 'revenue_impact'), cdesk.agg('count'))]"
 )
+REGISTRY = {
+    "a": {
+        "model": "events",
+        "where": "not is_robot",
+        "columns": {"activity_id": "id", "ts": "visited_at", "customer": "user_id"},
+    },
+    "b": {
+        "model": "events",
+        "features": {
+            "n": "integer",
+            "at": {"type": "timestamp", "column": "bought_at"},
+            "day": "date",
+            "tags": "json",
+            "it's/a key": {"type": "boolean", "column": "is_it"},
+        },
+    },
+}
+REGISTERED = {
+    "activities_stream": "cdesk.activities_stream()",
+    "activity_rows": "cdesk.activity_rows('b')",
+    "numbered_stream": "cdesk._as_numbered_sql(cdesk.stream('(' ~ cdesk.activities_stream() "
+    "~ ') as activities'), none)",
+    "numbered_stream, built before": "cdesk._as_numbered_sql(cdesk.stream('stream'), 'held')",
+    "describe_activities": "cdesk._as_activities_sql(cdesk.stream('stream'))",
+    "describe_activities, features": "cdesk._as_found_features_sql(cdesk.stream('stream'))",
+}
 
 
 @pytest.fixture(scope="module")
 def render_snowflake(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
-    return Renderer(tmp_path_factory.mktemp("render") / "snowflake", "snowflake")
+    folder = tmp_path_factory.mktemp("render") / "snowflake"
+    registry = {"cdesk__activity_schema_activities": REGISTRY}
+    return Renderer(folder, "snowflake", json.dumps(registry))
 
 
 def violations(sql: str) -> list[str]:
@@ -39,6 +68,11 @@ def violations(sql: str) -> list[str]:
 def test_a_template_parses(render_snowflake: Renderer, template: str) -> None:
     sql, _ = render_snowflake.template(template)
     assert violations(sql) == []
+
+
+@pytest.mark.parametrize("registered", REGISTERED.values(), ids=REGISTERED)
+def test_what_the_registry_makes_parses(render_snowflake: Renderer, registered: str) -> None:
+    assert violations(render_snowflake(f"{{{{ {registered} }}}}")) == []
 
 
 @pytest.mark.parametrize("relationship", RELATIONSHIPS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.activity_schema import reference
 from tests.unit.activity_schema.reference import RELATIONSHIPS, Append, Row, who
-from tests.unit.activity_schema.rendering import Renderer
+from tests.unit.activity_schema.rendering import ROOT, Renderer
 from tests.unit.activity_schema.streams import (
     LAST_DAY,
     START,
@@ -202,3 +202,19 @@ def test_dimensions_add_columns_and_never_rows(
         ("2", "bob", None, None, None, None),
         ("3", None, None, None, None, None),
     ]
+
+
+def test_metricflows_spine_has_each_day_from_2020_to_today(
+    render: Renderer, connection: duckdb.DuckDBPyConnection
+) -> None:
+    model = ROOT / "models" / "semantic" / "metricflow_time_spine.sql"
+    before = datetime.now(UTC).date()
+    found = connection.execute(
+        "select min(date_day), max(date_day), count(distinct date_day) - count(*), "
+        f"count(*) from ({render(model.read_text(encoding='utf-8'))})"
+    ).fetchone()
+    assert found
+    first, last, repeated, days = found
+    assert first == date(2020, 1, 1)
+    assert before <= last <= datetime.now(UTC).date()
+    assert (repeated, days) == (0, (last - first).days + 1)
