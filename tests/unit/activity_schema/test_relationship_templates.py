@@ -289,11 +289,8 @@ def test_the_funnel_follows_each_customer_step_by_step(
     assert comparable([row[2:] for row in got]) == comparable([row[2:] for row in expected])
 
 
-@pytest.mark.parametrize(("days", "reached"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1])])
-def test_the_funnels_window_runs_from_the_first_step(
-    render: Renderer, connection: duckdb.DuckDBPyConnection, days: int, reached: list[int]
-) -> None:
-    """A step a day and a half: the third is within two days of the second, and too late."""
+def one_after_the_other(activities: str, *, hours: int) -> list[Row]:
+    """One customer's stream: each letter an activity, so many hours after the one before."""
     row: Row = {
         "customer": "ada",
         "anonymous_customer_id": None,
@@ -303,14 +300,38 @@ def test_the_funnels_window_runs_from_the_first_step(
         "activity_occurrence": 1,
         "activity_repeated_at": None,
     }
-    rows = [
-        {**row, "activity": name, "activity_id": name, "ts": START + timedelta(hours=36 * number)}
-        for number, name in enumerate("abc")
+    return [
+        {
+            **row,
+            "activity": name,
+            "activity_id": name,
+            "ts": START + timedelta(hours=hours * number),
+        }
+        for number, name in enumerate(activities)
     ]
-    create_events(connection, rows)
+
+
+@pytest.mark.parametrize(("days", "reached"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1])])
+def test_the_funnels_window_runs_from_the_first_step(
+    render: Renderer, connection: duckdb.DuckDBPyConnection, days: int, reached: list[int]
+) -> None:
+    """A step a day and a half: the third is within two days of the second, and too late."""
+    create_events(connection, one_after_the_other("abc", hours=36))
     steps = list("abc")
     got = run(render, connection, "funnel", ("ada", False), steps=steps, within_days=days)
     assert [one[2] for one in got] == reached
+
+
+@pytest.mark.parametrize("depth", [1, 2, 6])
+def test_a_path_is_as_long_as_its_depth(
+    render: Renderer, connection: duckdb.DuckDBPyConnection, depth: int
+) -> None:
+    create_events(connection, one_after_the_other("abcdefgh", hours=1))
+    ((start, *steps, count, customers, share),) = run(
+        render, connection, "paths", ("ada", False), start_activity="a", depth=depth, limit=5
+    )
+    assert (start, count, customers, share) == ("a", 1, 1, 1.0)
+    assert steps == [*"bcdefg"[:depth], *[None] * (6 - depth)]
 
 
 @relaxed
