@@ -159,7 +159,9 @@ def ids_in_queue(home: StateDirectory) -> list[str]:
 
 @dataclass
 class Memory:
-    """Resident memory of processes and their children, once a second, in MiB by seconds run."""
+    """Resident memory of processes, once a second, in MiB by seconds run; that of children beside
+    it, as those of the worker (dbt) come and go.
+    """
 
     processes: dict[str, int]
     seen: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
@@ -181,7 +183,10 @@ class Memory:
         while not self._ended.wait(1.0):
             at = time.monotonic() - self._begun
             for name, pid in self.processes.items():
-                self.seen.setdefault(name, []).append((at, resident(pid)))
+                own, children = resident(pid)
+                self.seen.setdefault(name, []).append((at, own))
+                if children:
+                    self.seen.setdefault(f"{name}'s children", []).append((at, children))
 
     def slope(self, name: str) -> float:
         """MiB a minute over the second half, by least squares."""
@@ -197,17 +202,18 @@ class Memory:
         return max((value for _, value in self.seen.get(name, [])), default=float("nan"))
 
 
-def resident(pid: int) -> float:
+def resident(pid: int) -> tuple[float, float]:
+    """MiB of a process, and of all that it started."""
     try:
         own = psutil.Process(pid)
         family = [own, *own.children(recursive=True)]
     except psutil.Error:
-        return 0.0
-    total = 0
-    for one in family:
+        return 0.0, 0.0
+    sizes = [0] * len(family)
+    for place, one in enumerate(family):
         with contextlib.suppress(psutil.Error):
-            total += one.memory_info().rss
-    return total / MIB
+            sizes[place] = one.memory_info().rss
+    return sizes[0] / MIB, sum(sizes[1:]) / MIB
 
 
 def children(pid: int) -> list[int]:

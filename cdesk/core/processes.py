@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -90,5 +91,12 @@ def be_nice_among_sessions() -> None:
     """
     if sys.platform == "win32" or os.getsid(0) != os.getpid():
         return
-    with contextlib.suppress(OSError):  # no Linux, or switched off
-        Path("/proc/self/autogroup").write_text(str(os.nice(0)), encoding="ascii")
+    for _ in range(5):
+        try:
+            Path("/proc/self/autogroup").write_text(str(os.nice(0)), encoding="ascii")
+        except BlockingIOError:  # the system takes ten changes a second
+            time.sleep(0.1)
+        except OSError:  # no Linux, or switched off
+            return
+        else:
+            return
