@@ -181,6 +181,13 @@ def memory(rng: random.Random) -> Iterator[dict[str, Any]]:
             },
             source_system="claude_code",
         )
+    yield event(  # a window of use that begins with its first response, to the second
+        6_005,
+        activity="cdesk.claude_responded",
+        ts=(NOW - timedelta(hours=20)).replace(minute=0).isoformat(timespec="microseconds") + "Z",
+        feature_json={"output_tokens": 77, "model": "claude-opus-4-1"},
+        source_system="claude_code",
+    )
     for number in range(4_001, 4_013):
         yield envelope(
             "artifact",

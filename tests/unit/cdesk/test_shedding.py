@@ -148,6 +148,12 @@ class TestDepth:
         delivered = {first: Delivered(next_offset=10, records=1)}
         assert counter.measure(delivered) == DepthCounter(tmp_path).measure(delivered)
         assert counter.measure(delivered).lines == 3
+        assert counter.undelivered_bytes(delivered) == 30
+        all_of_it = {
+            f"{writer._writer}-000001.ndjson": Delivered(next_offset=99, records=9)
+            for writer in writers
+        }
+        assert counter.undelivered_bytes(all_of_it) == 0, "and never less than nothing"
         for writer in writers:
             writer.close()
 
