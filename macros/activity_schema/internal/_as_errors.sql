@@ -2,6 +2,7 @@
 {% macro _as_raise(where, argument, given, allowed) -%}
     {% set known = model is defined and model %}
     {% set unit = ' in ' ~ model.resource_type ~ ' ' ~ model.name if known else '' %}
+    {% set given = cdesk._as_missing_macros() or 'nothing' if given is undefined else given %}
     {{ exceptions.raise_compiler_error(
         'cdesk' ~ unit ~ ': ' ~ where ~ ': ' ~ argument ~ ' was given ' ~ given ~ '; allowed: '
         ~ allowed
@@ -18,16 +19,19 @@
     While dbt parses, a macro that doesn't exist is a value that is undefined, and has forgotten its
     name by the time it was called; the model's text still has it.
 #}
+{% macro _as_missing_macros() -%}
+    {% set text = model.raw_code if model is defined and model else '' %}
+    {% set missing = [] %}
+    {% for name in modules.re.findall('cdesk[.]([a-zA-Z0-9_]+)', text) %}
+        {% if cdesk[name] is undefined %}{% do missing.append('cdesk.' ~ name) %}{% endif %}
+    {% endfor %}
+    {{ return(missing | join(', ') ~ ', which does not exist' if missing else none) }}
+{%- endmacro %}
+
 {% macro _as_check_macro_exists(where, given) -%}
     {% if given is undefined %}
-        {% set text = model.raw_code if model is defined and model else '' %}
-        {% set missing = [] %}
-        {% for name in modules.re.findall('cdesk[.]([a-zA-Z0-9_]+)', text) %}
-            {% if cdesk[name] is undefined %}{% do missing.append('cdesk.' ~ name) %}{% endif %}
-        {% endfor %}
         {% do cdesk._as_raise(
-            where, 'appends', (missing | join(', ') or 'a macro') ~ ', which does not exist',
-            cdesk._as_relationships() | join(', ') ~ ', derive',
+            where, 'appends', given, cdesk._as_relationships() | join(', ') ~ ', derive'
         ) %}
     {% endif %}
 {%- endmacro %}

@@ -163,12 +163,13 @@ def test_a_newcomer_builds_everything_and_gets_nothing_but_the_own_models(shop: 
     ]
 
     (shop / "models" / "visits.sql").write_text(
-        "{{ cdesk.dataset('visited', [cdesk.first_aftre('bought')]) }}", encoding="utf-8"
+        "{{ cdesk.dataset('visited', [cdesk.first_aftre('bought', cdesk.whitin(7, 'day'))]) }}",
+        encoding="utf-8",
     )
     refused = dbt(shop, "compile", "--select", "visits")
     assert refused.returncode != 0
     assert "in model visits" in refused.stdout
-    assert "cdesk.first_aftre" in refused.stdout
+    assert "cdesk.first_aftre, cdesk.whitin, which does not exist" in refused.stdout
     assert "first_after, " in refused.stdout
 
 

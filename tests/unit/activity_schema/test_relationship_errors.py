@@ -54,6 +54,10 @@ CASES = {
     ),
     "appends that are text": (dataset("'a'", "'b'"), ["dataset", "appends", "given b", "a list"]),
     "no appends at all": (dataset("'a'", "none"), ["dataset", "appends", "None", "a list"]),
+    "nothing where something is needed": (
+        dataset("'a'", "[cdesk.nth_after('b')]"),
+        ["nth_after", "nth was given nothing", "an integer of at least 1"],
+    ),
     "filters that are text": (
         dataset("cdesk.activity('a', filters='link')"),
         ["filters", "given link", "a list of cdesk.filter"],
