@@ -70,6 +70,7 @@ _UNAVAILABLE: Final = Backoff(0.1, 5.0, jitter=FULL_JITTER)
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PROGRESS_SECONDS: Final = 0.5
+_SHORT_ROWS: Final = 1_000
 
 T = TypeVar("T")
 
@@ -257,6 +258,7 @@ class Executor:
             query_tag=request.query_tag,
             timeout_seconds=self._timeout,
             cancel=attempt.cancel,
+            whole=True,
         ) as outcome:
             rows = [row for batch in outcome.batches for row in batch.to_pylist()]
         fingerprint = orjson.dumps([redaction_version(), rows], default=str).decode()
@@ -277,6 +279,7 @@ class Executor:
             query_tag=request.query_tag,
             timeout_seconds=self._timeout,
             cancel=attempt.cancel,
+            whole=_is_short(request),
         ) as outcome:
             evidence = Evidence(outcome.schema, request.template.evidence_columns)
             summary = Summary(outcome.schema)
@@ -391,6 +394,12 @@ class _Attempt:
     def elapsed_ms(self) -> float:
         """Of the try that runs or was the last."""
         return round((time.monotonic() - self.started) * 1000, 3)
+
+
+def _is_short(request: QueryRequest) -> bool:
+    """Whether the answer fits into memory whole, which spares the engine a second plan."""
+    limit = request.params.get("limit")
+    return isinstance(limit, int) and limit <= _SHORT_ROWS
 
 
 def _say_nothing(_: str) -> None:

@@ -54,6 +54,8 @@ COPY_BYTES: Final = 4 * 1024 * 1024 * 1024
 """A larger file is copied only where the file system can share its blocks."""
 RETRY_SECONDS: Final = 60.0
 """After a copy that could not be made questions read the file itself for so long."""
+_IDLE_CURSORS: Final = 8
+"""So many cursors wait for the next reader; a new one has to be told its database first."""
 _LOCK_POLL: Final = 0.05
 _FICLONE: Final = 0x40049409  # linux/fs.h; shares blocks on Btrfs, XFS, bcachefs
 
@@ -204,6 +206,9 @@ class _Instance:
         self.holds = holds
         self.users = 0
         self.retired = False
+        self.last: datetime | None = None
+        """The latest landing that it shows."""
+        self._idle: list[DuckDBPyConnection] = []
         self._changes = relations.changes
         self._statements = relations.statements
         self._followers = relations.followers
@@ -245,6 +250,7 @@ class _Instance:
                 cursor.execute(statement).fetchall()
             if self._changes is not None:
                 cursor.execute(self._changes.of(whole=not self._fresh)).fetchall()
+            self.last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
         self.holds = new[-1].number if new else self.holds
         self._fresh = True
 
@@ -253,7 +259,22 @@ class _Instance:
         cursor.execute(f"use {_quoted(self.path.stem)}").fetchall()
         return cursor
 
+    def begin(self) -> DuckDBPyConnection:
+        """A cursor in a read-only transaction; an earlier reader's where one rests."""
+        cursor = self._idle.pop() if self._idle else self.cursor()
+        cursor.execute("begin transaction read only").fetchall()
+        return cursor
+
+    def rest(self, cursor: DuckDBPyConnection) -> None:
+        """Keep a cursor for the next reader; `end` has ended its transaction."""
+        if self.retired or len(self._idle) >= _IDLE_CURSORS:
+            cursor.close()
+        else:
+            self._idle.append(cursor)
+
     def close(self) -> None:
+        for cursor in self._idle:
+            cursor.close()
         self.connection.close()
         _remove(self.path.parent)
 
@@ -322,8 +343,7 @@ class ReadCopy:
         try:
             yield cursor, last
         finally:
-            cursor.close()
-            self._leave(instance)
+            self._leave(instance, _ended(cursor))
 
     @contextlib.contextmanager
     def kept(
@@ -433,15 +453,13 @@ class ReadCopy:
                 raise CopyFailed(str(error)) from None
             try:
                 self._bring_up_to_date(instance)
-                cursor = instance.cursor()
-                cursor.execute("begin transaction read only").fetchall()
-                last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
+                cursor = instance.begin()
             except (duckdb.Error, WarehouseError) as error:
                 self._retire()
                 raise self._failed(error) from None
             instance.users += 1
             self._asked = True
-            return instance, cursor, last
+            return instance, cursor, instance.last
 
     def _stands(self) -> bool:
         """Whether the copy shows what the file holds, or held when a build of ours began."""
@@ -459,9 +477,11 @@ class ReadCopy:
                     break
                 self._landings.popleft()
 
-    def _leave(self, instance: _Instance) -> None:
+    def _leave(self, instance: _Instance, cursor: DuckDBPyConnection | None) -> None:
         with self._turn:
             instance.users -= 1
+            if cursor is not None:
+                instance.rest(cursor)
             if instance.retired and not instance.users:
                 instance.close()
             self._used_at = time.monotonic()
@@ -494,8 +514,10 @@ class ReadCopy:
             made = self._open(None, None)
             try:
                 self._bring_up_to_date(made)
-            except WarehouseError:
+            except BaseException as error:
                 made.close()
+                if isinstance(error, duckdb.Error):
+                    raise self._failed(error) from None
                 raise
             with self._turn:
                 self._retire()
@@ -643,6 +665,16 @@ def _followed(name: str, view: str) -> Iterator[str]:
     yield view.replace(name, f"{name}_all", 1)
     yield f"create table activities.{name} as select * from activities.{name}_all"
     yield _LANDING_NAMED.sub("activities.just_landed", view).replace(name, f"{name}_just_landed", 1)
+
+
+def _ended(cursor: DuckDBPyConnection) -> DuckDBPyConnection | None:
+    """The cursor after its transaction; None, and closed, where that could not be ended."""
+    try:
+        cursor.execute("rollback").fetchall()
+    except duckdb.Error:
+        cursor.close()
+        return None
+    return cursor
 
 
 def _named(text: str) -> set[str]:

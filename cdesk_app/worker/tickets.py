@@ -13,6 +13,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -56,6 +57,7 @@ from cdesk_app.worker.pressure import PREVIEWS, SUMMARIES, Degradation, Step
 
 MAX_RUNNING: Final = 4
 _LOOK_SECONDS: Final = 0.1
+_UNPAGED: Final = 32
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,8 @@ class TicketRunner:
             card_url=settings.card_url,
         )
         self._pages = PageWriter(self._executor.artifacts, now_ns)
+        self._unpaged: deque[tuple[str, str]] = deque(maxlen=_UNPAGED)
+        """Artifact and customer of answers whose pages are written once nobody waits."""
         self._presenter = presenter or PlainPresenter()
         self._name = self._executor.new_id()
         self._state = open_state(home.state_db, mends=False)
@@ -197,6 +201,7 @@ class TicketRunner:
                     while (claimed := self._claim(state)) is not None:
                         self._run(state, *claimed)
                         self._notify()
+                    self._write_pages_ahead(state)
                     self._pages.write_waited_for(state)
                     ended = self._leave(seen)
         except Exception:
@@ -253,14 +258,20 @@ class TicketRunner:
             self._notify()
             if not self._gives_up(PREVIEWS):
                 presented.paint()
-            self._write_pages_ahead(state, ticket, presented.answer)
+            if presented.answer.get("pages", 1) > 1:
+                artifact_id = presented.answer["artifact"]["artifact_id"]
+                self._unpaged.append((artifact_id, ticket.customer))
 
-    def _write_pages_ahead(
-        self, state: sqlite3.Connection, ticket: Ticket, answer: dict[str, Any]
-    ) -> None:
-        if answer.get("pages", 1) > 1:
-            artifact_id = answer["artifact"]["artifact_id"]
-            self._pages.write_ahead(state, artifact_id, customer=ticket.customer)
+    def _write_pages_ahead(self, state: sqlite3.Connection) -> None:
+        """Write the first pages of the latest answers, as nobody waits. Of an answer so far back
+        that it fell out of the list a page is written when somebody turns to it.
+        """
+        while not self._closing.is_set() and not count_open(state)["queued"]:
+            try:
+                artifact_id, customer = self._unpaged.pop()
+            except IndexError:
+                return
+            self._pages.write_ahead(state, artifact_id, customer=customer)
 
     def _answer(
         self, state: sqlite3.Connection, ticket: Ticket, cancel: threading.Event

@@ -226,6 +226,27 @@ def test_questions_of_one_block_see_one_state(two: Two) -> None:
     assert ask(two.by_copy, LANDING, [])[2] == (before[2][0] + 1,)
 
 
+def test_one_cursor_serves_question_after_question_and_sees_what_lands(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(two.by_copy, LANDING, [])
+    made: list[None] = []
+    as_before = _Instance.cursor
+    monkeypatch.setattr(_Instance, "cursor", lambda self: made.append(None) or as_before(self))
+    for _ in range(3):
+        by_copy, directly = two.both(LANDING, [])
+        assert by_copy == directly
+    assert not made
+    two.by_copy.land([two.line(*event())])
+    by_copy, directly = two.both(LANDING, [])
+    assert by_copy == directly
+    assert len(made) == 1  # what takes in the landing
+    with pytest.raises(WarehouseError):
+        ask(two.by_copy, LANDING, [1])
+    by_copy, directly = two.both(LANDING, [])
+    assert by_copy == directly
+
+
 def test_a_landing_under_way_keeps_no_question_waiting(two: Two) -> None:
     ask(two.by_copy, LANDING, [])
     with two.by_copy.bulk():

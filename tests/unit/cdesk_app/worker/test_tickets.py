@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cdesk.core.clock import format_ts
+from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest
 from cdesk.state.kill_switch import turn_on
 from cdesk.state.tickets import cancel_ticket, claim_ticket, count_open
@@ -17,6 +18,8 @@ from cdesk_app.worker.presentation import PlainPresenter, Presented
 from cdesk_app.worker.tickets import TicketRunner
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from query_desk import Desk
 
 PATIENCE = 30.0
@@ -132,6 +135,30 @@ def test_no_more_than_n_run_at_once(desk: Desk) -> None:
     time.sleep(0.2)
     assert count_open(desk.state) == {"queued": 2, "running": 2}
     runner.close()
+
+
+def test_pages_are_written_ahead_once_nobody_waits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tickets = [desk.submit("numbers", {"rows": 20 + number}) for number in range(3)]
+    waiting: list[int] = []
+
+    def write_ahead(self: PageWriter, state: Connection, *args: str, **options: str) -> None:
+        waiting.append(count_open(desk.state)["queued"])
+        as_before(self, state, *args, **options)
+
+    as_before = PageWriter.write_ahead
+    monkeypatch.setattr(PageWriter, "write_ahead", write_ahead)
+    run_all(desk, max_running=1)
+    assert waiting == [0, 0, 0]
+    for ticket_id in tickets:
+        result = desk.ticket(ticket_id).result
+        assert result is not None
+        pages = desk.state.execute(
+            "select count(*) from result_pages where artifact_id = ?",
+            (result["artifact"]["artifact_id"],),
+        )
+        assert pages.fetchone()[0] == result["pages"]
 
 
 def test_a_ticket_submitted_while_threads_end_is_not_forgotten(desk: Desk) -> None:
