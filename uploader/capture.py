@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from cdesk.contract.records import Record
+from cdesk.core.clock import format_ts, to_ns
 from uploader.capture_pool import Batch, BatchRead, ReadingPool, in_parts
-from uploader.capture_reading import HistoryReader, Wanted
+from uploader.capture_reading import FileRead, HistoryReader, Wanted, noting_unreadable
 from uploader.capture_records import Finished, Telling, Told, named_request
 from uploader.capture_store import CaptureStore, Known, LastRead, Place
 from uploader.sources.facts import Facts
@@ -248,14 +249,9 @@ class Capture:
         told: Callable[[int], None],
     ) -> Place | None:
         """Read on in one file; where it stands then, None where nothing has changed."""
-        try:
+        read: FileRead | None = None
+        with noting_unreadable(file, self.findings, found.failed):
             read = self._reader.read(file, self._known_place(file), stop=stop, told=told)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self.findings.unreadable_entry(file.path, error)
-            found.failed.append(file.path)
-            return None
         if read is None:
             return None
         found.files += 1
@@ -284,7 +280,7 @@ class Capture:
         patient: bool,
     ) -> None:
         now = self._now()
-        stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        stamp = format_ts(to_ns(now))
         pending = self._facts.take()
         told, self._told = self._told, {}
         keys = {*pending, *told, *self._store.due(stamp, _MOST_DUE)}

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from uploader.capture_reading import HistoryReader, Wanted
+from uploader.capture_reading import FileRead, HistoryReader, Wanted, noting_unreadable
 from uploader.capture_records import Finished, Telling
 from uploader.capture_store import Place
 from uploader.sources.facts import Facts
@@ -74,14 +74,9 @@ def read_batch(batch: Batch) -> BatchRead:
     facts, read = Facts(), BatchRead(excluded_sessions=set(batch.excluded_sessions))
     reader = HistoryReader(batch.wanted, facts, read.findings, read.excluded_sessions)
     for file, known in batch.files:
-        try:
+        done: FileRead | None = None
+        with noting_unreadable(file, read.findings, read.failed):
             done = reader.read(file, known)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            read.findings.unreadable_entry(file.path, error)
-            read.failed.append(file.path)
-            continue
         if done is not None:
             read.places[path_text(file.path)] = done.place
             read.read_bytes += done.read_bytes

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from uploader.capture_store import Place
@@ -99,6 +101,20 @@ class HistoryReader:
         place = Place(status.st_dev, status.st_ino, size, changed, end, tail, reader.context)
         behind = None if is_whole else max(status.st_size - end, 0)
         return FileRead(place, end - start, behind)
+
+
+@contextmanager
+def noting_unreadable(file: HistoryFile, findings: Findings, failed: list[Path]) -> Iterator[None]:
+    """Where the file cannot be read in the block, note that and go on; one that is gone by now is
+    nothing to note.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        findings.unreadable_entry(file.path, error)
+        failed.append(file.path)
 
 
 def excluder(patterns: Sequence[str]) -> Callable[[str], bool]:

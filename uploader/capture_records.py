@@ -14,6 +14,7 @@ from cdesk.contract.plain import is_known_plain
 from cdesk.contract.records import encode
 from cdesk.contract.redaction.document import redact_fields, redact_value
 from cdesk.core.checks import check_customer
+from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.errors import InvalidField
 from uploader.capture_store import Known, Row, fact_of, told_content
 from uploader.sources.facts import AFTERTHOUGHT, Fact, Ids, Made, digest, made_of
@@ -92,13 +93,13 @@ class Telling:
         if fact.activity == "tool_called" and "answered" not in fact.features and patient:
             until = _later(fact.ts.lstrip(AFTERTHOUGHT), HELD_SECONDS)
             if until is not None and until > now:
-                known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                known.due = format_ts(to_ns(until))
                 return found
         for made in made_of(fact):
             if made.activity == "session_ended":
                 until = _later(made.ts, ENDED_SECONDS)
                 if until is not None and until > now:
-                    known.due = until.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                    known.due = format_ts(to_ns(until))
                     continue
             try:
                 line = self.line(known, made)

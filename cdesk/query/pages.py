@@ -1,5 +1,5 @@
-"""Writes pages of stored results for `get_result`: the first ones with the answer, the others when
-somebody asks (cdesk/state/pages.py).
+"""Writes pages of stored results for `get_result`: the first ones once no query waits, the others
+when somebody asks (cdesk/state/pages.py).
 """
 
 from __future__ import annotations

@@ -49,6 +49,18 @@ READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
+def seal(connection: DuckDBPyConnection) -> None:
+    """Close an instance, for all of its connections, to everything but what it was opened with:
+    UTC, no path beyond what was attached or allowed, no setting changed any more.
+    """
+    for setting in (
+        "set global TimeZone = 'UTC'",
+        "set global enable_external_access = false",
+        "set global lock_configuration = true",
+    ):
+        connection.execute(setting).fetchall()
+
+
 FileStamp: TypeAlias = tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]
 """What tells one state of a file, and of its write-ahead log, from the next."""
 
@@ -319,8 +331,7 @@ class DuckDBFile:
                 cancel=cancel,
             )
             try:
-                connection.execute("set global TimeZone = 'UTC'").fetchall()
-                connection.execute("set global lock_configuration = true").fetchall()
+                seal(connection)
             except duckdb.Error as error:
                 connection.close()
                 connection = None

@@ -38,7 +38,7 @@ import pyarrow as pa
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
 from cdesk.core.home import make_private_folder, open_private
 from cdesk.warehouse.batch import LineBatch
-from cdesk.warehouse.duckdb_file import READ_CONFIG, DuckDBFile, FileStamp, transaction
+from cdesk.warehouse.duckdb_file import READ_CONFIG, DuckDBFile, FileStamp, seal, transaction
 from cdesk.warehouse.landed_news import LandedNews
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class _Instance:
         return cursor
 
     def rest(self, cursor: DuckDBPyConnection) -> None:
-        """Keep a cursor for the next reader; `end` has ended its transaction."""
+        """Keep a cursor for the next reader; its transaction has ended (`_ended`)."""
         if self.retired or len(self._idle) >= _IDLE_CURSORS:
             cursor.close()
         else:
@@ -606,12 +606,7 @@ def _opened(path: Path, memory: str, threads: int, holds: int) -> _Instance:
         connection.execute(f"use {name}").fetchall()
         connection.execute("create schema activities").fetchall()
         relations = _make_relations(connection)
-        for setting in (
-            "set global TimeZone = 'UTC'",
-            "set global enable_external_access = false",
-            "set global lock_configuration = true",
-        ):
-            connection.execute(setting).fetchall()
+        seal(connection)
     except BaseException:
         connection.close()
         raise

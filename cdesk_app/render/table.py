@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from cdesk.artifacts.formats import column_type, json_value, readable, rows_at
 from cdesk.artifacts.ranges import REMOTE_SCHEME, Source, opened
 from cdesk.core.errors import ArtifactUnreadable, CdeskError, InvalidField, QueryTimedOut
+from cdesk.warehouse.duckdb_file import seal
 
 if TYPE_CHECKING:
     from cdesk_app.render.remote import OneFile
@@ -219,7 +220,7 @@ class Table:
         try:
             if not self._is_in_memory:
                 connection.execute(f"set allowed_paths = ['{self._literal}']")
-                _close(connection)
+                seal(connection)
             timer.start()
             with _failures_of(remote), _readable():
                 self._name_columns(connection)
@@ -275,16 +276,6 @@ def _instance() -> duckdb.DuckDBPyConnection:
     )
 
 
-def _close(connection: duckdb.DuckDBPyConnection) -> None:
-    """Close an instance to everything but what it was allowed."""
-    for setting in (
-        "set global TimeZone = 'UTC'",
-        "set global enable_external_access = false",
-        "set global lock_configuration = true",
-    ):
-        connection.execute(setting)
-
-
 class _InMemory:
     """The instance for results in memory, made at first use: a new one for each question took
     longer than the question.
@@ -299,7 +290,7 @@ class _InMemory:
         with self._turn:
             if self._instance is None:
                 self._instance = _instance()
-                _close(self._instance)
+                seal(self._instance)
                 # DuckDB complains of what the process's end finds open.
                 atexit.register(self.close)
             return self._instance.cursor()
