@@ -93,7 +93,8 @@ def be_nice_among_sessions() -> None:
         return
     for _ in range(5):
         try:
-            Path("/proc/self/autogroup").write_text(str(os.nice(0)), encoding="ascii")
+            with Path("/proc/self/autogroup").open("r+b", buffering=0) as autogroup:
+                autogroup.write(str(os.nice(0)).encode())
         except BlockingIOError:  # the system takes ten changes a second
             time.sleep(0.1)
         except OSError:  # no Linux, or switched off

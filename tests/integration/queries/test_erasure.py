@@ -171,7 +171,7 @@ def test_histories_are_forgotten_and_what_was_logged_stays(living: Living) -> No
     logged = "<> 'claude_code' and activity = 'cdesk.user_asked'"
     own, bobs = of(ADA, logged), of(BOB, "= 'claude_code'")
     report = forget_histories(living.settings, home, builder=builder)
-    assert report.counts["events"] == theirs
+    assert report.counts["events"] == theirs + 1  # what waited in the queue is landed first
     assert report.counts["quarantined_events"] == 1
     assert report.counts["queue lines"] >= 1
     assert report.counts["lines of histories that wait"] == 1
