@@ -32,6 +32,7 @@ import orjson
 
 from cdesk.core.home import keep_private, write_private
 from cdesk.core.processes import be_nice_among_sessions
+from cdesk_app.worker.dbt import economy
 from cdesk_app.worker.dbt.project import DbtProject
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class WarmDbt:
         """Run one dbt command. What came of it, as in the module's docstring (without `id`); never
         raises for a failed command.
         """
+        economy.save(self._project.target_dir / "schemas.json")
         from dbt.cli.main import dbtRunner
 
         started = time.monotonic()
@@ -106,15 +108,20 @@ class WarmDbt:
         known = mark.read_text("utf-8") if mark.exists() else None
         again = [] if known == fingerprint else ["--no-partial-parse"]
         mark.unlink(missing_ok=True)
-        outcome = dbtRunner().invoke(["parse", "--no-write-json", *again, *self._project.options()])
-        if not isinstance(outcome.result, Manifest):
-            return str(outcome.exception or "the project cannot be parsed")
-        write_private(mark, fingerprint.encode())
-        self._manifest = outcome.result
-        gc.collect()
-        # tens of thousands of objects that live as long as this process: no collection walks them
-        # again
-        gc.freeze()
+        gc.disable()  # nothing that a parse makes is garbage
+        try:
+            command = ["parse", "--no-write-json", *again, *self._project.options()]
+            outcome = dbtRunner().invoke(command)
+            if not isinstance(outcome.result, Manifest):
+                return str(outcome.exception or "the project cannot be parsed")
+            write_private(mark, fingerprint.encode())
+            self._manifest = outcome.result
+            gc.collect()
+            # tens of thousands of objects that live as long as this process: no collection walks
+            # them again
+            gc.freeze()
+        finally:
+            gc.enable()
         return True
 
 
@@ -244,6 +251,8 @@ def main() -> int:
         target=given["target"],
     )
     os.chdir(project.home_dir)
+    gc.disable()  # until dbt is imported and the project parsed
+    gc.set_threshold(10_000, 20, 20)
     return serve(project, idle_seconds=float(given["idle_seconds"]))
 
 

@@ -20,6 +20,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from cdesk.contract.records import proof_hash
+from cdesk_app.worker.dbt import economy
 from tests.integration.dbt.in_step import run_in_step, scenarios_of
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -237,7 +238,9 @@ def query_run(number: int, *, asked: str = "all", **fields: Any) -> dict[str, An
 @pytest.fixture(scope="session")
 def manifest(first_round: Path) -> Manifest:
     """The parsed project. Its database has the same name: that of the file, without its folder."""
-    parsed = first_round / "dbt" / "target" / "partial_parse.msgpack"
+    target = first_round / "dbt" / "target"
+    economy.save(target / "schemas.json")
+    parsed = target / "partial_parse.msgpack"
     manifest = Manifest.from_msgpack(parsed.read_bytes())
     manifest.build_flat_graph()
     return manifest

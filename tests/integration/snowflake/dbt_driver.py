@@ -7,36 +7,21 @@ Run as `python -m tests.integration.snowflake.dbt_driver`; ends when its standar
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import sys
 import warnings
 from typing import Any
 
-import jinja2
-
-
-def compile_once() -> None:
-    """Jinja compiles a text to the same code each time; dbt asks for it at the parse and at each
-    build.
-    """
-    compiled: dict[tuple[object, ...], Any] = {}
-    original = jinja2.Environment.compile
-
-    def compile_(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
-        key = (type(self), tuple(self.extensions), source, args, tuple(sorted(kwargs.items())))
-        if not isinstance(source, str):
-            return original(self, source, *args, **kwargs)
-        if key not in compiled:
-            compiled[key] = original(self, source, *args, **kwargs)
-        return compiled[key]
-
-    jinja2.Environment.compile = compile_  # type: ignore[method-assign,assignment]
+from cdesk_app.worker.dbt import economy
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    compile_once()
+    gc.disable()  # until dbt is imported and a project parsed
+    gc.set_threshold(50_000, 20, 50)
+    economy.save()
     from dbt.cli.main import dbtRunner
 
     answers = sys.stdout
@@ -48,7 +33,10 @@ def main() -> None:
         target = arguments[arguments.index("--target") + 1]
         with contextlib.redirect_stdout(printed):
             if target not in manifests:
+                gc.disable()
                 manifests[target] = dbtRunner().invoke(["parse", *options]).result
+                gc.freeze()
+                gc.enable()
             result = dbtRunner(manifest=manifests[target]).invoke(arguments)
         failures = [
             f"{getattr(getattr(item, 'node', item), 'unique_id', '?')}: {item.status} {item.message}"

@@ -30,6 +30,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import gzip
 import json
 import re
@@ -881,6 +882,8 @@ def main() -> None:
     fakesnow.cursor.FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
     dialect_gaps.install()
     speed.install()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)  # trees of statements: most are kept, none is in a cycle
     # Tables of a few rows: a second thread only waits for its turn.
     fakesnow.server.shared_fs.duck_conn.execute("set threads = 1")
     routes = [

@@ -19,6 +19,8 @@ from dbt.config.runtime import RuntimeConfig
 from dbt.context.providers import generate_runtime_model_context
 from dbt.flags import get_flags
 
+from cdesk_app.worker.dbt import economy
+
 Engine = Literal["duckdb", "snowflake"]
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,6 +66,7 @@ class Renderer:
                 # The connector warns of the versions of what it ships with, on its first import.
                 warnings.simplefilter("ignore")
                 importlib.import_module("snowflake.connector")
+        economy.save()
         result = dbtRunner().invoke(
             [
                 *("parse", "--project-dir", str(folder), "--profiles-dir", str(folder)),
