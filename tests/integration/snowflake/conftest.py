@@ -116,7 +116,7 @@ def compiled(built: Dbt) -> Dbt:
 
 
 @pytest.fixture(scope="session")
-def both_built(built: Dbt) -> Dbt:
+def both_built(built: Dbt, first_round: Path) -> Dbt:
     """The same landings through DuckDB, in one full build by a process of its own: dbt holds the
     file for as long as it lives.
     """
@@ -134,7 +134,10 @@ def both_built(built: Dbt) -> Dbt:
         )
     land_on_duckdb(file, lines(first(), "a-000001.ndjson"), FIRST_LANDING)
     land_on_duckdb(file, lines(second(), "b-000001.ndjson"), SECOND_LANDING)
-    with running_dbt(built.profiles, built.work, dict(os.environ), built.variables) as local:
+    # The parsed project of a first round: its database has the same name, that of the file.
+    parsed = first_round / "dbt" / "target" / "partial_parse.msgpack"
+    environ = dict(os.environ)
+    with running_dbt(built.profiles, built.work, environ, built.variables, parsed=parsed) as local:
         succeeded(local("build", "--exclude-resource-type", "test", "unit_test", target="duckdb"))
         succeeded(local("compile", "--select", "resource_type:analysis", target="duckdb"))
     return built

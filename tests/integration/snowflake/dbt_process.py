@@ -77,11 +77,22 @@ class Dbt:
 
 @contextlib.contextmanager
 def running_dbt(
-    profiles: Path, work: Path, environ: dict[str, str], variables: dict[str, object]
+    profiles: Path,
+    work: Path,
+    environ: dict[str, str],
+    variables: dict[str, object],
+    *,
+    parsed: Path | None = None,
 ) -> Iterator[Dbt]:
+    """dbt, for as long as the context lasts. `parsed`: what a parse with the same target left in
+    `partial_parse.msgpack`; it serves for all variables that stand in SQL alone.
+    """
     work.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tests.integration.snowflake.dbt_driver"],
+        [
+            *(sys.executable, "-W", "ignore", "-m", "tests.integration.snowflake.dbt_driver"),
+            *([] if parsed is None else [str(parsed)]),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
