@@ -42,13 +42,14 @@ def estimate(request: QueryRequest, plan: str, state: sqlite3.Connection) -> dic
 def estimates(plan: str) -> tuple[int | None, int | None]:
     """Rows and bytes that an engine's plan expects, None where it says nothing of them.
 
-    DuckDB's plan names rows (`~12 rows`) operator by operator from the top: the first is the
-    answer's. Snowflake's names `bytesAssigned`, the bytes of the partitions that would be read.
+    DuckDB's plan names rows (`"Estimated Cardinality": "12"`) operator by operator from the top:
+    the first is the answer's. Snowflake's names `bytesAssigned`, the bytes of the partitions that
+    would be read.
     """
-    rows = re.search(r"~\s*([\d,]+)\s+rows?\b", plan, re.IGNORECASE)
+    rows = re.search(r'"Estimated Cardinality": "(\d+)"', plan)
     size = re.search(r'bytesAssigned"?\s*[:=]\s*(\d+)', plan)
     return (
-        int(rows.group(1).replace(",", "")) if rows else None,
+        int(rows.group(1)) if rows else None,
         int(size.group(1)) if size else None,
     )
 

@@ -53,7 +53,8 @@ _CONTEXT: Final = (
     "where ?::timestamp is null or updated_at > ?::timestamp"
 )
 _MARK: Final = "select max(landed_at), count(*) from activities.landing"
-_EXPLAIN: Final = "explain "
+_EXPLAIN: Final = "explain (format yaml) "
+"""To draw boxes around a wide plan takes several times as long as to make it."""
 
 warnings.filterwarnings(
     "ignore", "Arrow output on a DB-API result makes an extra copy", UserWarning

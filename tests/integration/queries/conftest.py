@@ -166,6 +166,14 @@ def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Bui
     return built
 
 
+@pytest.fixture(scope="module")
+def asked(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A state directory in which nothing lands: each test of the module asks for what none of the
+    others does.
+    """
+    return copy(original, tmp_path_factory.mktemp("asked") / "home", without=("dbt",))
+
+
 @pytest.fixture
 def built(original: Built, tmp_path: Path) -> Built:
     """A state directory of the test's own, queue and results included."""
@@ -193,13 +201,21 @@ class Living(Built):
         self.pipeline.build()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def living(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
-    """One for a module: its tests each ask questions of their own."""
-    built = copy(original, tmp_path_factory.mktemp("living") / "home")
-    pipeline = open_pipeline(built.settings, built.home, stop=threading.Event())
-    yield Living(built.home, built.settings, pipeline)
-    pipeline.close()
+    """One for all modules: their tests each ask questions of their own, and take nothing out."""
+    with alive(original, tmp_path_factory.mktemp("living") / "home") as living:
+        yield living
+
+
+@contextlib.contextmanager
+def alive(original: Built, root: Path) -> Iterator[Living]:
+    """A copy at `root` with its worker's work at hand."""
+    built = copy(original, root)
+    with contextlib.closing(
+        open_pipeline(built.settings, built.home, stop=threading.Event())
+    ) as pipeline:
+        yield Living(built.home, built.settings, pipeline)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

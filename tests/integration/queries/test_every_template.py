@@ -69,11 +69,11 @@ def by_ticket(built: Built, template_name: str, params: dict[str, Any], caller: 
 
 
 def test_every_template_runs_by_ticket_and_by_command_with_one_hash(
-    built: Built, template_name: str
+    asked: Built, template_name: str
 ) -> None:
-    template = built.catalog.get(template_name)
-    result = built.query(template_name, example(template))
-    ticket = by_ticket(built, template_name, example(template), ADA)
+    template = asked.catalog.get(template_name)
+    result = asked.query(template_name, example(template))
+    ticket = by_ticket(asked, template_name, example(template), ADA)
     assert ticket.status == "succeeded", ticket
     assert ticket.result is not None
     assert ticket.result["query_hash"] == result["query_hash"]
@@ -86,33 +86,33 @@ def test_every_template_runs_by_ticket_and_by_command_with_one_hash(
     assert len(names) == len(set(names)), "two columns of one name cannot be told apart"
 
 
-def test_no_template_shows_a_user_another_customers_rows(built: Built, template_name: str) -> None:
-    template = built.catalog.get(template_name)
+def test_no_template_shows_a_user_another_customers_rows(asked: Built, template_name: str) -> None:
+    template = asked.catalog.get(template_name)
     eve = Caller(ADA.customer)
     if template.scope == "org":
         with pytest.raises(Forbidden):
-            built.query(template_name, example(template), eve)
+            asked.query(template_name, example(template), eve)
         return
-    result = built.query(template_name, example(template), eve)
-    rows = list(read_rows(LocalArtifacts(built.home.artifacts).path(result["artifact"]["uri"])))
+    result = asked.query(template_name, example(template), eve)
+    rows = list(read_rows(LocalArtifacts(asked.home.artifacts).path(result["artifact"]["uri"])))
     assert SECRET not in str(rows)
     assert BOB.customer not in str(rows)
 
 
-def test_every_template_explains_itself(built: Built, template_name: str) -> None:
+def test_every_template_explains_itself(asked: Built, template_name: str) -> None:
     """A dry run gives the estimate and the SQL with its binds, and leaves no trace."""
-    before = sorted(built.home.artifacts.rglob("*"))
-    result = built.query(template_name, example(built.catalog.get(template_name)), dry_run=True)
+    before = sorted(asked.home.artifacts.rglob("*"))
+    result = asked.query(template_name, example(asked.catalog.get(template_name)), dry_run=True)
     assert result["dry_run"] is True
     assert result["plan"]
     assert [bind["name"] for bind in result["binds"]] == list(
-        built.catalog.get(template_name).binds
+        asked.catalog.get(template_name).binds
     )
-    assert sorted(built.home.artifacts.rglob("*")) == before
+    assert sorted(asked.home.artifacts.rglob("*")) == before
 
 
-def test_every_parameter_has_its_bounds_enforced(built: Built, template_name: str) -> None:
-    template = built.catalog.get(template_name)
+def test_every_parameter_has_its_bounds_enforced(original: Built, template_name: str) -> None:
+    template = original.catalog.get(template_name)
     for parameter in template.parameters:
         wrong: list[Any] = [{"a": 1}, [[1]], "\x00"]
         if parameter.min is not None and not parameter.type.startswith("list["):

@@ -27,7 +27,8 @@ def test_a_dry_run_shows_sql_binds_and_estimate_and_runs_nothing(desk: Desk) -> 
 
 
 def test_estimates_are_read_from_either_engines_plan() -> None:
-    assert estimates("│ ~1,000 rows │\n│ ~5 rows │") == (1000, None)
+    above, below = (f'  "Estimated Cardinality": "{rows}"\n' for rows in (1000, 5))
+    assert estimates(f"{above}  children:\n  {below}") == (1000, None)
     assert estimates('{"GlobalStats":{"partitionsTotal":3,"bytesAssigned":4096}}') == (None, 4096)
     assert estimates("GlobalStats:\n\tpartitionsTotal=3\n\tbytesAssigned=4096") == (None, 4096)
     assert estimates("nothing of the kind") == (None, None)
