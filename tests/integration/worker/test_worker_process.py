@@ -156,23 +156,48 @@ def shim(home: StateDirectory, settings: Settings) -> Iterator[Shim]:
     shim.close()
 
 
-@pytest.fixture
-def worker(home: StateDirectory, shim: Shim) -> Iterator[subprocess.Popen[bytes]]:
-    """A running worker that has announced itself."""
+class Running:
+    """The worker of the tests in a row that leave it running; another once it has ended."""
+
+    def __init__(self, home: StateDirectory) -> None:
+        self._home = home
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def get(self) -> subprocess.Popen[bytes]:
+        """One that has announced itself."""
+        if self._process is None or self._process.poll() is not None:
+            self.end()
+            process = self._process = start(self._home)
+            wait_for(
+                lambda: (said := read_worker(self._home)) is not None and said.pid == process.pid
+            )
+        return self._process
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def running(home: StateDirectory, shim: Shim) -> Iterator[Running]:
     del shim
-    process = start(home)
-    wait_for(lambda: (said := read_worker(home)) is not None and said.pid == process.pid)
-    yield process
-    process.kill()
-    process.communicate()
+    running = Running(home)
+    yield running
+    running.end()
 
 
-def test_it_leaves_the_processor_to_who_is_waited_for(worker: subprocess.Popen[bytes]) -> None:
-    priority = psutil.Process(worker.pid).nice()
-    if sys.platform == "win32":
-        assert priority == psutil.BELOW_NORMAL_PRIORITY_CLASS
-    else:
-        assert priority == min(psutil.Process().nice() + NICENESS, 19)
+@pytest.fixture
+def worker(running: Running) -> subprocess.Popen[bytes]:
+    """A running worker, which other tests may have asked for something."""
+    return running.get()
+
+
+@pytest.fixture
+def no_worker(running: Running) -> None:
+    """None runs that a test before has left."""
+    running.end()
 
 
 def start(home: StateDirectory, **environ: str) -> subprocess.Popen[bytes]:
@@ -221,6 +246,7 @@ def test_one_round_lands_builds_and_renews_what_the_turn_path_reads(
     assert read_status(shim.state, LastBuild).status == "succeeded"
 
 
+@pytest.mark.usefixtures("no_worker")
 def test_a_second_round_is_short_runs_tickets_and_lands_their_records(
     shim: Shim, home: StateDirectory, settings: Settings
 ) -> None:
@@ -236,6 +262,14 @@ def test_a_second_round_is_short_runs_tickets_and_lands_their_records(
             "select kind, count(*) from activities.landing group by 1"
         ).fetchall()
     assert ("query_run", 1) in kinds
+
+
+def test_it_leaves_the_processor_to_who_is_waited_for(worker: subprocess.Popen[bytes]) -> None:
+    priority = psutil.Process(worker.pid).nice()
+    if sys.platform == "win32":
+        assert priority == psutil.BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        assert priority == min(psutil.Process().nice() + NICENESS, 19)
 
 
 def test_a_second_worker_says_that_one_runs_and_exits_well(
@@ -303,6 +337,7 @@ def test_a_worker_is_stopped_by_command(
     assert capsys.readouterr().out == "No worker runs.\n"
 
 
+@pytest.mark.usefixtures("no_worker")
 def test_a_line_more_in_a_history_is_in_the_next_answer(
     home: StateDirectory, shim: Shim, tmp_path: Path
 ) -> None:
@@ -369,6 +404,7 @@ def test_a_killed_worker_leaves_nothing_that_the_next_round_does_not_mend(
         ).fetchall() == [(20, 20)]
 
 
+@pytest.mark.usefixtures("no_worker")
 def test_a_shim_starts_a_worker_that_lands_what_waits(
     home: StateDirectory, shim: Shim, settings: Settings
 ) -> None:
@@ -433,6 +469,7 @@ def test_a_worker_that_a_newer_version_overtakes_ends_and_tells_who_waits(
     assert f"ended: {words}" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_worker")
 def test_a_worker_ends_when_another_version_is_installed_under_it(
     home: StateDirectory, shim: Shim, tmp_path: Path
 ) -> None:
