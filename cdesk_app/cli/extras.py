@@ -8,6 +8,7 @@ EXTRAS: Final = {
     "worker": (
         "dbt",
         "dbt.adapters.duckdb",
+        "dbt_common",
         "duckdb",
         "ijson",
         "jinja2",
@@ -18,6 +19,7 @@ EXTRAS: Final = {
     "snowflake": (
         "dbt",
         "dbt.adapters.snowflake",
+        "dbt_common",
         "ijson",
         "jinja2",
         "msgspec",

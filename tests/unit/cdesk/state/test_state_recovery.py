@@ -46,7 +46,9 @@ def test_nothing_has_the_file_open_when_it_is_renamed(
 
     def rename(self: Path, target: Path) -> Path:
         files = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
-        opened.extend(file for file in files if file.name.startswith(path.name))
+        opened.extend(
+            file for file in files if file.parent == tmp_path and file.name.startswith(path.name)
+        )
         return original(self, target)
 
     monkeypatch.setattr(Path, "rename", rename)
