@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import json
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ import orjson
 
 from cdesk.contract.records import MAX_LINE_BYTES
 from cdesk.core.home import open_private
+from cdesk.core.mentions import Mentions
 from cdesk.queue.files import look_at
 from cdesk.queue.writer import FILE_NAME, SEALED_SUFFIX
 from uploader.archive import Archive
@@ -38,22 +38,14 @@ class ErasedLines:
     files: set[str] = field(default_factory=set)
 
 
-def spellings(customer: str) -> tuple[bytes, ...]:
-    """How a customer may stand in a file: as it is, and as JSON writes it."""
-    escaped = customer.encode("unicode_escape")
-    texts = {customer.encode(), orjson.dumps(customer)[1:-1], escaped}
-    texts.add(json.dumps(customer)[1:-1].encode())  # as who writes ASCII alone has it
-    texts.add(re.sub(rb"\\x([0-9a-f]{2})", rb"\\u00\1", escaped))
-    return tuple(sorted(texts))
-
-
 Wanted = Callable[[bytes], bool]
 """Whether a line is to go."""
 
 
 def of_customer(customer: str) -> Wanted:
     """Lines of `customer` (`is_theirs`)."""
-    return lambda line: is_theirs(line, customer)
+    mentions = Mentions(customer)
+    return lambda line: is_theirs(line, customer, mentions)
 
 
 def of_sources(customer: str, sources: Collection[str]) -> Wanted:
@@ -91,18 +83,16 @@ def of_queries(customer: str, queries: Collection[str]) -> Wanted:
     return is_wanted
 
 
-def is_theirs(line: bytes, customer: str) -> bool:
+def is_theirs(line: bytes, customer: str, mentions: Mentions) -> bool:
     """Whether a line of the queue is of `customer`: by its field, and where it is no record because
     it names them.
     """
     try:
         record = orjson.loads(line)
     except ValueError:
-        return any(text in line for text in spellings(customer))
+        return mentions.in_bytes(line)
     owner = record.get("customer") if isinstance(record, dict) else None
-    if isinstance(owner, str):
-        return owner == customer
-    return any(text in line for text in spellings(customer))
+    return owner == customer if isinstance(owner, str) else mentions.in_bytes(line)
 
 
 def erase_queue(queue: Path, is_wanted: Wanted) -> ErasedLines:
@@ -131,8 +121,7 @@ def erase_queue(queue: Path, is_wanted: Wanted) -> ErasedLines:
 
 def erase_log(path: Path, customer: str) -> int:
     """Blank the lines of a log that name the customer; how many. Raises OSError."""
-    texts = spellings(customer)
-    return _rewrite(path, lambda line: any(text in line for text in texts))[0]
+    return _rewrite(path, Mentions(customer).in_bytes)[0]
 
 
 def _files(folder: Path) -> list[Path]:

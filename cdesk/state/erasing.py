@@ -8,11 +8,16 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from cdesk.core.errors import StateDirectoryError
+from cdesk.core.mentions import Mentions
 
 WAIT_SECONDS: Final = 10.0
+_RESULTS: Final = {"query_runs": "result", "result_pages": "rows", "tickets": "result"}
+"""Table → the column that shows rows of a result."""
 
 
 def held_artifacts(path: Path, customer: str) -> int:
@@ -36,24 +41,27 @@ def erase_state(path: Path, customer: str, *, changed_files: Sequence[str]) -> d
     """
     if not path.exists():
         return {}
-    shown = json.dumps(customer, ensure_ascii=False)[1:-1]
+    mentions = Mentions(customer)
     with _opened(path) as connection:
-        counts: dict[str, int] = {}
-        for table, columns in _tables_of_customers(connection).items():
-            counts[table] = _deleted(
-                connection, f"delete from {table} where customer = ?", customer
-            )
-            # A result of somebody else may show them among its rows: it is asked for again.
-            named = " or ".join(f"instr(coalesce({one}, ''), ?1) > 0" for one in columns)
-            others = _deleted(connection, f"delete from {table} where {named}", shown)
-            counts["results of others"] = counts.get("results of others", 0) + others
-        _deleted(
-            connection,
-            "update worker_status set value = json_set(value, '$.reason', null) "
-            "where key = 'kill_switch' and instr(value, ?) > 0",
-            shown,
+        connection.create_function(
+            "mentions", 1, lambda text: bool(text) and mentions.in_text(text)
         )
-        _deleted(connection, "delete from worker_status where instr(value, ?) > 0", shown)
+        counts = {
+            table: _deleted(connection, f"delete from {table} where customer = ?", customer)
+            for table in _tables_of_customers(connection)
+        }
+        # A result of somebody else may show them among its rows: it is asked for again. What others
+        # wait for and what they wrote is theirs.
+        counts["results of others"] = sum(
+            _deleted(connection, f"delete from {table} where mentions({column})")
+            for table, column in _RESULTS.items()
+        )
+        for key, value in connection.execute(
+            "select key, value from worker_status where mentions(value)"
+        ).fetchall():
+            told = _without(orjson.loads(value), mentions)
+            sql = "update worker_status set value = ? where key = ?"
+            _deleted(connection, sql, orjson.dumps(told).decode(), key)
         connection.executemany(
             "delete from checkpoints where source_file = ?", [(name,) for name in changed_files]
         )
@@ -132,13 +140,32 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
-def _tables_of_customers(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Tables with a column `customer`, and their columns."""
-    found = {
-        name: [row[1] for row in connection.execute(f"pragma table_info({name})")]
+def _tables_of_customers(connection: sqlite3.Connection) -> list[str]:
+    """Tables with a column `customer`."""
+    return [
+        name
         for name in sorted(_tables(connection))
-    }
-    return {name: columns for name, columns in found.items() if "customer" in columns}
+        if any(row[1] == "customer" for row in connection.execute(f"pragma table_info({name})"))
+    ]
+
+
+def _without(value: Any, mentions: Mentions) -> Any:
+    """JSON with null for each text that names the customer: a fact has its default then, and its
+    figures stand.
+    """
+    match value:
+        case dict():
+            return {
+                name: _without(one, mentions)
+                for name, one in value.items()
+                if not mentions.in_text(name)
+            }
+        case list():
+            found = [_without(one, mentions) for one in value]
+            return [one for one in found if one is not None]
+        case str() if mentions.in_text(value):
+            return None
+    return value
 
 
 def _deleted(connection: sqlite3.Connection, sql: str, *values: str) -> int:

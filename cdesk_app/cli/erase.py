@@ -19,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--local",
         action="store_true",
-        help="this computer alone; an administrator erases them in the warehouse, by "
+        help="of a shared warehouse, this computer alone; an administrator erases them there, by "
         "dbt run-operation erase",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask; it cannot be taken back")
@@ -38,10 +38,12 @@ def run(args: Namespace) -> int:
     settings, home = settings_and_home()
     if not args.yes and not _agreed(args.customer):
         raise CdeskError("nothing was erased; to erase without being asked, add --yes")
+    # The embedded default's warehouse is this computer's own, and knows who is under legal hold.
+    local_only = args.local and settings.target != "duckdb"
     with waiting("erasing") as say, alone(home):
-        report = erase_customer(settings, home, args.customer, local_only=args.local, tell=say)
+        report = erase_customer(settings, home, args.customer, local_only=local_only, tell=say)
     print(to_json(asdict(report)) if args.json else _told(report))
-    if report.left and not args.local:
+    if report.left and not local_only:
         raise CdeskError(f"still named in: {'; '.join(report.left)}")
     return 0
 
@@ -60,6 +62,9 @@ def _told(report: ErasureReport) -> str:
     head = f"Erased what was recorded of {report.customer} before {report.erased_at}."
     body = pairs(counts, indent=2) if counts else "  there was nothing"
     left = [f"  {one}" for one in report.left]
+    mentioned = [f"  {one}" for one in report.mentioned]
     beyond = [f"  {one}" for one in report.beyond]
     parts = [head, body, *(["Still named in:", *left] if left else [])]
+    if mentioned:
+        parts += ["Named in what others recorded, or they themselves since:", *mentioned]
     return "\n".join([*parts, "Beyond its reach:", *beyond])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -42,6 +43,7 @@ from cdesk.core.errors import (
 from cdesk.core.home import StateDirectory, write_private
 from cdesk.core.identity import customer_key
 from cdesk.core.locks import FileLock
+from cdesk.core.mentions import Mentions
 from cdesk.state.database import open_state
 from cdesk.state.erasing import (
     erase_access,
@@ -57,10 +59,13 @@ from uploader.erasing import (
     Wanted,
     erase_log,
     erase_queue,
+    is_theirs,
     of_customer,
-    spellings,
 )
 from uploader.histories import reading_alone
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +98,15 @@ _BEYOND: Final = {
 @dataclass(slots=True)
 class ErasureReport:
     """What an erasure did. counts: what went, by what it was. left: files that still name the
-    customer. beyond: where an erasure does not reach.
+    customer. mentioned: files of which the customer's own is gone, and that name them in what
+    others recorded, or they themselves since. beyond: where an erasure does not reach.
     """
 
     customer: str
     erased_at: str
     counts: dict[str, int] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
+    mentioned: list[str] = field(default_factory=list)
     beyond: tuple[str, ...] = ()
 
     def count(self, what: str, number: int) -> None:
@@ -178,7 +185,8 @@ def erase_customer(
         _note(home, others)
         raise
     _note(home, others)
-    report.left += _naming(home, customer)
+    for named, is_left in _naming(home, customer):
+        (report.left if is_left else report.mentioned).append(named)
     if local_only:
         report.left.append("the warehouse: dbt run-operation erase takes it out there")
     return report
@@ -281,6 +289,7 @@ class _Erasure:
         self._local_only = local_only
         self._builder = builder
         self._changed: set[str] = set()
+        self._mentions = Mentions(report.customer)
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         if not self._local_only:
@@ -327,7 +336,7 @@ class _Erasure:
         removed = 0
         for artifact_id, uri in list(store.artifact_ids()):
             try:
-                names = _names(store.source(uri), self._customer)
+                names = _names(store.source(uri), self._mentions)
             except NotFound:
                 continue
             except ArtifactUnreadable:
@@ -363,7 +372,7 @@ class _Erasure:
         self._report.count("tokens and sessions", erase_access(home.access_db, customer))
         if customer == self._settings.customer:  # whose histories are captured here
             self._report.count("captured activities", erase_capture(home.capture))
-        if home.kill_switch.exists() and _holds(home.kill_switch, spellings(customer)):
+        if home.kill_switch.exists() and self._mentions.in_bytes(home.kill_switch.read_bytes()):
             switch = orjson.loads(home.kill_switch.read_bytes())
             write_private(home.kill_switch, orjson.dumps({**switch, "reason": None}))
         counts = erase_state(home.state_db, customer, changed_files=sorted(self._changed))
@@ -377,7 +386,7 @@ class _Erasure:
                 with contextlib.suppress(OSError):
                     self._report.count("log lines", erase_log(path, self._customer))
         for path in (self._home.dbt / "target").glob("*.json"):
-            if path.is_file() and _holds(path, spellings(self._customer)):
+            if path.is_file() and self._mentions.in_bytes(path.read_bytes()):
                 path.unlink()
 
 
@@ -392,50 +401,68 @@ def _note(home: StateDirectory, pending: list[Pending]) -> None:
         raise StateDirectoryError(f"{home.erasing} cannot be written ({error.strerror})") from None
 
 
-def _names(content: Source, customer: str) -> bool:
+def _names(content: Source, mentions: Mentions) -> bool:
     """Whether a value of a Parquet file names the customer, as text or within one of JSON.
 
     Raises:
         ArtifactUnreadable: it is damaged.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import parquet
 
-    texts = [text.decode() for text in spellings(customer)]
     try:
         with parquet.ParquetFile(opened(content)) as file:
-            for batch in file.iter_batches(batch_size=65_536):
-                for column in batch.columns:
-                    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                        found = any(
-                            pc.any(pc.match_substring(column, text)).as_py() for text in texts
-                        )
-                    elif pa.types.is_primitive(column.type):
-                        continue
-                    else:
-                        shown = json.dumps(column.to_pylist(), default=str, ensure_ascii=False)
-                        found = any(text in shown for text in texts)
-                    if found:
-                        return True
+            return any(
+                mentions.in_text(text)
+                for batch in file.iter_batches(batch_size=65_536)
+                for column in batch.columns
+                for text in _texts(column, mentions)
+            )
     except (pa.ArrowException, OSError) as error:
         raise ArtifactUnreadable(f"a stored result is damaged ({type(error).__name__})") from None
-    return False
 
 
-def _naming(home: StateDirectory, customer: str) -> Iterator[str]:
-    """Files of the state directory in which the customer still stands, but for the settings of the
-    person at this computer.
-    """
-    texts = (*spellings(customer), customer_key(customer).encode())
+def _texts(column: pa.Array, mentions: Mentions) -> list[str]:
+    """The values of a column that may name the customer."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        may = [pc.match_substring(column, text.decode()) for text in mentions.spellings]
+        found: list[str] = column.filter(functools.reduce(pc.or_, may)).to_pylist()
+        return found
+    if pa.types.is_primitive(column.type):
+        return []
+    return [json.dumps(column.to_pylist(), default=str, ensure_ascii=False)]
+
+
+_RECORDS: Final = ("queue", "backlog")
+_TABLES: Final = ("warehouse.duckdb", "state.db", "context.db", "access.db")
+
+
+def _naming(home: StateDirectory, customer: str) -> Iterator[tuple[str, bool]]:
+    """Files of the state directory that still name the customer, and whether that is their own."""
+    mentions = Mentions(customer)
+    key = customer_key(customer).encode()
     for path in sorted(home.root.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
+        named = path.relative_to(home.root)
         with contextlib.suppress(OSError):
-            if _holds(path, texts):
-                named = path.relative_to(home.root).as_posix()
+            if named.parts[0] in _RECORDS and path.suffix == ".ndjson":
+                wanted = functools.partial(is_theirs, customer=customer, mentions=mentions)
+                if _holds(path, mentions.spellings):
+                    with path.open("rb") as lines:
+                        yield named.as_posix(), any(map(wanted, lines))
+            elif named.as_posix().startswith(_TABLES):  # with their logs
+                # Their rows are gone, and neighbours in a row join there to longer names.
+                if _holds(path, (*mentions.spellings, key)):
+                    yield named.as_posix(), False
+            elif _holds(path, (key,)) or (
+                _holds(path, mentions.spellings) and mentions.in_bytes(path.read_bytes())
+            ):
                 told = f"{named}: whose computer this is; 'cdesk connect' changes it"
-                yield told if named == "config.toml" else named
+                yield (told if str(named) == "config.toml" else named.as_posix()), True
 
 
 def _holds(path: Path, texts: tuple[bytes, ...]) -> bool:

@@ -11,10 +11,11 @@ import pytest
 from landing_table import event, make_landing
 
 from cdesk.core.home import StateDirectory
+from cdesk.core.mentions import Mentions
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from uploader.archive import Archive
-from uploader.erasing import erase_queue, is_theirs, of_customer, spellings
+from uploader.erasing import erase_queue, is_theirs, of_customer
 from uploader.uploader import Uploader
 
 BOB = 'Bób "b" <bob@example.com>'
@@ -96,10 +97,15 @@ def test_a_file_that_is_still_written_keeps_its_neighbours_and_goes_on(
         (b'{"raw":"of ada"}', True),
         (b"\xff\xfe ada", True),
         (b"[1, 2]", False),
+        (b'{"customer":"nada", torn', False),
+        (b'{"customer":"ada@example.com", torn', False),
+        (b'{"note":"\\nada", torn', True),
+        (b'{"note":"x\\u20acada", torn', True),
+        ("of \u540dada, torn".encode(), True),
     ],
 )
 def test_whose_a_line_is(line: bytes, expected: bool) -> None:
-    assert is_theirs(line, "ada") is expected
+    assert is_theirs(line, "ada", Mentions("ada")) is expected
 
 
 def test_files_of_nobody_else_go_whole(state_home: StateDirectory, tmp_path: Path) -> None:
@@ -116,4 +122,6 @@ def test_files_of_nobody_else_go_whole(state_home: StateDirectory, tmp_path: Pat
 def test_a_customer_is_found_however_json_writes_the_name(customer: str, ascii_alone: bool) -> None:
     text = json.dumps({"customer": customer}, ensure_ascii=ascii_alone)
     written = text.removeprefix('{"customer": "').removesuffix('"}').encode()
-    assert written in spellings(customer)
+    mentions = Mentions(customer)
+    assert written in mentions.spellings
+    assert mentions.in_bytes(text.encode())

@@ -14,6 +14,8 @@ from cdesk.core.home import StateDirectory
 from cdesk.state import erasing
 from cdesk.state.database import open_state
 from cdesk.state.erasing import erase_capture, erase_state, held_artifacts
+from cdesk.state.facts import read_status
+from cdesk.state.status import Spent
 from uploader.capture_store import CaptureStore
 
 SECRET = "only-bob-knows"
@@ -65,8 +67,41 @@ def test_a_name_of_other_letters_is_known_as_the_files_hold_it(
             )
     erase_state(path, customer, changed_files=["gone.ndjson"])
     with contextlib.closing(open_state(path)) as state:
-        assert state.execute("select key from worker_status").fetchall() == [("last_test",)]
+        kept = dict(state.execute("select key, value from worker_status"))
+        assert kept == {"last_build": '{"message":null}', "last_test": "{}"}
         assert state.execute("select source_file from checkpoints").fetchall() == [("kept.ndjson",)]
+
+
+def test_a_customer_whose_name_holds_the_other_keeps_all(state_home: StateDirectory) -> None:
+    """Of ada@x.io nothing is left; nada@x.io and ada@x.io.au are others."""
+    path = state_home.state_db
+    others = ("nada@x.io", "ada@x.io.au", "mary-ada@x.io")
+    with contextlib.closing(open_state(path)) as state:
+        for customer in (*others, "ada@x.io"):
+            state.execute(
+                "insert into artifacts values (?, ?, 'u', 'parquet', 'h', 1, 1, 0, 'z', 'z', 1)",
+                (customer, customer),
+            )
+            state.execute(
+                "insert into tickets (ticket_id, customer, is_analyst, template, params, "
+                "query_hash, query_tag, status, submitted_at, expires_at, result) "
+                "values (?, ?, 0, 'x', '{}', 'h', 't', 'queued', 'z', 'z', ?)",
+                (customer, customer, json.dumps({"rows": others})),
+            )
+            state.execute(
+                "insert into pending_insights values (?, ?, 't', 's', 'm', '\"of ada@x.io\"', null)",
+                (customer, customer),
+            )
+        spent = '{"period":"2026-03-02","problem":"no grant for ada@x.io","used":{"credits":4.5}}'
+        state.execute("insert into worker_status values ('spent', ?, 'now')", (spent,))
+    counts = erase_state(path, "ada@x.io", changed_files=[])
+    assert counts["results of others"] == 0
+    with contextlib.closing(open_state(path)) as state:
+        for table in ("artifacts", "tickets", "pending_insights"):
+            left = {row[0] for row in state.execute(f"select customer from {table}")}
+            assert left == set(others), table
+        kept = read_status(state, Spent)
+    assert (kept.period, kept.used, kept.problem) == ("2026-03-02", {"credits": 4.5}, None)
 
 
 def test_what_was_deleted_long_before_leaves_no_byte_either(state_home: StateDirectory) -> None:

@@ -17,7 +17,10 @@ from cdesk.core.clock import IdSource
 from cdesk.core.config import Settings
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory
+from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
+from cdesk_app.cli.main import main
+from cdesk_app.worker import erasure
 from cdesk_app.worker.erasure import ErasureReport, erase_customer
 from cdesk_app.worker.main import run, run_once
 from uploader.backlog import BacklogWriter
@@ -30,6 +33,7 @@ TABLES = {
     "text of JSON": {"params": ["{}", SHOWN]},
     "lists": {"customers": [[ADA], [ADA, LEAVER]]},
     "nobody": {"customer": [ADA], "n": [1]},
+    "others": {"customer": [ADA, f"m{LEAVER}"], "customers": [[], [f"{LEAVER}a", f"x@{LEAVER}"]]},
 }
 
 
@@ -54,7 +58,7 @@ def test_a_result_of_somebody_else_goes_where_the_customer_stands_in_it(
 ) -> None:
     uri = put(state_home, TABLES[what])
     report = erase(state_home)
-    gone = what != "nobody"
+    gone = what not in ("nobody", "others")
     assert LocalArtifacts(state_home.artifacts).exists(uri) != gone
     assert report.counts["results of others"] == int(gone)
 
@@ -92,6 +96,24 @@ def test_a_held_result_of_somebody_else_stays_and_is_named(state_home: StateDire
     assert f"result {id} of somebody else, under legal hold" in report.left
 
 
+def test_the_report_tells_what_is_left_from_what_others_recorded(
+    state_home: StateDirectory,
+) -> None:
+    writer = QueueWriter(state_home.queue)
+    of_ada = event(customer=ADA, feature_json={"question": f"who is {LEAVER}?"})[1]
+    for line in (of_ada, event(customer=LEAVER)[1]):
+        writer.append(line)
+    writer.close()
+    (file,) = state_home.queue.glob("*.ndjson")
+    (state_home.root / "note.txt").write_text(f"of m{LEAVER}", encoding="utf-8")
+    report = erase(state_home)
+    assert report.mentioned == [f"queue/{file.name}"]
+    assert of_ada.strip() in file.read_bytes()
+    assert [one for one in report.left if "dbt run-operation" not in one] == []
+    (state_home.root / "note.txt").write_text(f"of {LEAVER}", encoding="utf-8")
+    assert "note.txt" in erase(state_home).left
+
+
 def test_what_waits_in_the_backlog_and_what_the_engine_spilled_goes(
     state_home: StateDirectory,
 ) -> None:
@@ -106,6 +128,24 @@ def test_what_waits_in_the_backlog_and_what_the_engine_spilled_goes(
     (left,) = (state_home.root / "backlog").glob("*.ndjson")
     assert left.read_bytes().split() == of_ada.split()
     assert not spilled.exists()
+
+
+@pytest.mark.parametrize(("target", "local_only"), [("duckdb", False), ("snowflake", True)])
+def test_local_leaves_a_shared_warehouse_alone_and_no_other(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch, target: str, local_only: bool
+) -> None:
+    """The embedded default's own warehouse knows who is under legal hold."""
+    asked = []
+
+    def erase_customer(*_: object, **options: object) -> ErasureReport:
+        asked.append(options["local_only"])
+        return ErasureReport(LEAVER, "2026-01-01T00:00:00.000000Z")
+
+    monkeypatch.setattr(erasure, "erase_customer", erase_customer)
+    monkeypatch.setenv("CDESK_HOME", str(state_home.root))
+    monkeypatch.setenv("CDESK_TARGET", target)
+    assert main(["erase", LEAVER, "--local", "--yes"]) == 0
+    assert asked == [local_only]
 
 
 def test_nothing_runs_while_it_cannot_be_told_who_is_being_erased(
