@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
+
+import orjson
 
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.formats import Format, export
+from cdesk.core.clock import format_ts
 from cdesk.core.config import Settings
+from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import Caller
 from cdesk.core.wake import WakeSender
 from cdesk.query.executor import Executor
-from cdesk.query.request import make_request
+from cdesk.query.request import QueryRequest, make_request
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
+from cdesk.state.tickets import Status, keep_ended_query
 from cdesk.warehouse.factory import open_warehouse
 
 
@@ -67,8 +74,12 @@ def run_now(
             dry_run=dry_run,
             timezone=settings.timezone,
         )
-        with contextlib.closing(open_state(home.state_db)) as state:
+        with (
+            contextlib.closing(open_state(home.state_db)) as state,
+            _counted(request, state) as told,
+        ):
             result = executor.answer(request, state, cancel=cancel, progress=progress)
+            told.update(result)
         if format is not None and out is not None and not dry_run:
             path = executor.artifacts.path(result["artifact"]["uri"])
             rows = export(path, out, format, result=result, raw=raw)
@@ -79,3 +90,49 @@ def run_now(
         with contextlib.closing(WakeSender(home)) as waker:
             waker.send()
     return result
+
+
+@contextlib.contextmanager
+def _counted(request: QueryRequest, state: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+    """Enter the query among the tickets when the block has ended, with the answer that it leaves in
+    the dictionary: what it used counts for the cost guard.
+    """
+    started_at, result = format_ts(time.time_ns()), dict[str, Any]()
+    try:
+        yield result
+    except KillSwitchActive:  # nothing ran
+        raise
+    except CdeskError as error:
+        _keep(request, state, started_at, "failed", error_code=error.code)
+        raise
+    _keep(request, state, started_at, "succeeded", result=orjson.dumps(result))
+
+
+def _keep(
+    request: QueryRequest,
+    state: sqlite3.Connection,
+    started_at: str,
+    status: Status,
+    **came_of_it: Any,
+) -> None:
+    if request.dry_run:
+        return
+    with contextlib.suppress(sqlite3.Error):
+        keep_ended_query(
+            state,
+            ticket_id=request.run_id,
+            customer=request.caller.customer,
+            is_analyst=request.caller.is_analyst,
+            least_customers=request.caller.least_customers,
+            session_id=request.session_id,
+            template=request.template.name,
+            params=request.params,
+            query_hash=request.query_hash,
+            query_tag=request.query_tag,
+            byte_cap=request.byte_cap,
+            fresh=request.fresh,
+            status=status,
+            started_at=started_at,
+            finished_at=format_ts(time.time_ns()),
+            **came_of_it,
+        )

@@ -137,6 +137,9 @@ class CostGuard:
             return dataclasses.replace(spent, tripped=None, allowed=dict(spent.used))
         if spent.tripped is not None and switch.on and period < str(spent.period):
             return spent  # a clock that was set back begins no period
+        if spent.period is None and switch.by == COST_GUARD and period <= str(switch.since)[:10]:
+            # state.db is new, and the switch was turned in this period: it begins no other.
+            return Spent(period=period, tripped=switch.reason or COST_GUARD)
         if switch.on and switch.by == COST_GUARD:
             logger.info("kill switch turned off", extra={"facts": {"reason": "a new period"}})
             turn_off(self._state, self._home, now=self._text(now))

@@ -193,6 +193,33 @@ def test_after_the_switch_a_restart_does_not_turn_it_back(account: Account) -> N
         assert account.switch.on
 
 
+@pytest.mark.parametrize("metered", [True, False])
+def test_a_state_that_is_made_anew_turns_nothing_back_before_the_next_period(
+    account: Account, metered: bool
+) -> None:
+    """All that the guard knew is gone but for the switch's own file."""
+    account.now, account.down = DAY + 11 * HOUR, True
+    guard = account.guard(metered=metered, grace_hours=1.0, query_seconds_a_day=5.0)
+    account.run(account.now, 10)
+    guard.look()
+    account.now += 1.5 * HOUR
+    guard.look()
+    assert account.switch.on
+    account.state.close()
+    for path in account.home.root.glob("state.db*"):
+        path.unlink()
+    account.state = open_state(account.home.state_db)
+    for _ in range(2):
+        again = account.guard(metered=metered, grace_hours=1.0, query_seconds_a_day=5.0)
+        assert not again.look()
+        assert account.switch.on
+        assert account.spent.tripped == account.switch.reason
+        account.now += HOUR
+    account.now, account.down = DAY + 25 * HOUR, False
+    account.guard(metered=metered, grace_hours=1.0, query_seconds_a_day=5.0).look()
+    assert not account.switch.on
+
+
 def test_the_next_period_turns_it_back(account: Account) -> None:
     account.now = DAY + 11 * HOUR
     account.guard(credits_a_day=5.0).look()
