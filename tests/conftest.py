@@ -17,6 +17,7 @@ import pytest
 
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk_app.worker.dbt import economy
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
     hypothesis.core.global_force_seed = int(config.option.hypothesis_seed)
     gc.disable()  # nothing that collecting the tests makes is garbage
+    economy.compile_when_used()
     begin_elsewhere(config)
 
 

@@ -63,12 +63,11 @@ class WarmDbt:
         """Run one dbt command. What came of it, as in the module's docstring (without `id`); never
         raises for a failed command.
         """
-        economy.save(self._project.target_dir / "schemas.json")
-        from dbt.cli.main import dbtRunner
-
         started = time.monotonic()
         try:
             parsed = self._parse()
+            from dbt.cli.main import dbtRunner
+
             if isinstance(parsed, str):
                 return _answer(
                     started, ok=False, parsed=True, fingerprint=self._fingerprint, error=parsed
@@ -94,7 +93,10 @@ class WarmDbt:
         )
 
     def _parse(self) -> bool | str:
-        """Parse the project if need be: whether it was parsed, or what is wrong with it."""
+        """Parse the project if need be: whether it was parsed, or what is wrong with it. What first
+        imports dbt in this process.
+        """
+        economy.save(self._project.target_dir / "schemas.json")
         from dbt.cli.main import dbtRunner
         from dbt.contracts.graph.manifest import Manifest
 

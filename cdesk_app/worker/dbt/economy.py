@@ -29,7 +29,13 @@ def save(schemas: Path | None = None) -> None:
     """Put everything in place, once a process. `schemas`: a file that keeps the schemas by which
     dbt checks its settings.
     """
-    for step in (drop_unheard_events, name_no_caller, flatten_macro_names, compile_once):
+    for step in (
+        compile_when_used,
+        drop_unheard_events,
+        name_no_caller,
+        flatten_macro_names,
+        compile_once,
+    ):
         with contextlib.suppress(*_MISSING):
             step()
     if schemas is not None:
@@ -50,6 +56,16 @@ def versions() -> str:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found.append(f"{name}={metadata.version(name)}")
     return " ".join(found)
+
+
+def compile_when_used() -> None:
+    """How each class of dbt is read and written is compiled while dbt is imported, a quarter of
+    that time, though a command uses a few of them: for classes made from now on, on first use.
+    https://github.com/Fatal1ty/mashumaro#lazy_compilation-config-option
+    """
+    from mashumaro.config import BaseConfig
+
+    _replace(BaseConfig, "lazy_compilation", True)
 
 
 def drop_unheard_events() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +19,14 @@ from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.logger import LoggerConfig
 from dbt_common.events.types import Note
+from mashumaro.config import BaseConfig
+from mashumaro.exceptions import MissingField
 from mashumaro.jsonschema import build_json_schema
 
 from cdesk_app.worker.dbt import economy
 
 REPLACED: tuple[tuple[Any, str], ...] = (
+    (BaseConfig, "lazy_compilation"),
     (EventManager, "fire_event"),
     (BehaviorFlagRendered, "_default_source"),
     (MacroNamespaceBuilder, "add_macros"),
@@ -41,6 +45,7 @@ def _dbt_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
         while inspect.isfunction(found) and hasattr(found, "__wrapped__"):
             found = found.__wrapped__
         monkeypatch.setattr(owner, name, found)
+    monkeypatch.setattr(BaseConfig, "lazy_compilation", False)
 
 
 def test_everything_takes_hold_on_the_installed_dbt(tmp_path: Path) -> None:
@@ -132,6 +137,24 @@ def test_a_name_means_the_same_macro() -> None:
     assert after.get("nothing") is None
     with pytest.raises(KeyError):
         after["nothing"]
+
+
+def test_a_class_made_from_now_on_is_compiled_when_it_is_used() -> None:
+    def made() -> type[Any]:
+        @dataclass
+        class Place(dbtClassMixin):
+            name: str
+            number: int = 1
+
+        return Place
+
+    at_once = made()
+    economy.compile_when_used()
+    when_used = made()
+    for place in (at_once, when_used):
+        assert place.from_dict({"name": "a", "number": 2}).to_dict() == {"name": "a", "number": 2}
+        with pytest.raises(MissingField):
+            place.from_dict({})
 
 
 def test_a_text_is_compiled_once_and_a_wrong_one_refused_each_time() -> None:
