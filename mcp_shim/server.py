@@ -55,7 +55,7 @@ class McpServer:
     """Answers by way of the tools, and records what it was asked.
 
     `session_of` gives the caller's session for a request: over stdio always the same one, over
-    HTTP the one of the request's token. `fragments`: whether the transport writes
+    HTTP the one of the request's token. `fragments`: whether the transport of a request writes
     `orjson.Fragment`s in results as they stand (ours do, the SDK's own do not). `one_connection`:
     whether all messages come over one connection, which then hears of changes. `on_called` hears of
     each call of a tool and its error code, None for success. `max_subscriptions`: streams of
@@ -67,7 +67,7 @@ class McpServer:
         app: App,
         session_of: Callable[[Context], Session],
         *,
-        fragments: bool = False,
+        fragments: Callable[[Context], bool] = lambda _: False,
         one_connection: bool = True,
         on_called: Callable[[Context, str, str | None], None] = lambda *_: None,
         max_subscriptions: int = 16,
@@ -94,6 +94,7 @@ class McpServer:
             title="cdesk",
             description="Activity stream and memory of this person, kept across conversations",
             instructions=INSTRUCTIONS,
+            get_tool_input_schema=_input_schema,
             on_subscriptions_listen=ListenHandler(self._bus, max_subscriptions=max_subscriptions),
         )
         # The SDK's own middleware makes spans for an exporter that a desktop process does not have;
@@ -148,7 +149,7 @@ class McpServer:
             text = structured.decode() if answer.text is None else answer.text
             result["content"] = [{"type": "text", "text": text}, *answer.more]
             result["structuredContent"] = (
-                orjson.Fragment(structured) if self._fragments else orjson.loads(structured)
+                orjson.Fragment(structured) if self._fragments(ctx) else orjson.loads(structured)
             )
             if answer.meta is not None:
                 result["_meta"] = {**(result.get("_meta") or {}), **answer.meta}
@@ -343,6 +344,11 @@ def error_text(error: CdeskError) -> str:
     """`code: message` in one line, as a tool result says it."""
     text = str(error)
     return text if text.startswith(f"{error.code}:") else f"{error.code}: {text}"
+
+
+def _input_schema(tool: str) -> Mapping[str, Any] | None:
+    """What the SDK holds a call's headers against; it would list all tools for each call."""
+    return tools.TOOLS[tool].input if tool in tools.TOOLS else None
 
 
 def _has_envelope(params: Mapping[str, Any] | None) -> bool:

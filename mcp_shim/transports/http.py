@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import hashlib
 import hmac
@@ -62,6 +63,7 @@ from mcp_shim.session_pool import SessionPool
 from mcp_shim.tools import TOOLS
 from mcp_shim.tools.card import shows_cards
 from mcp_shim.transports.http_connection import MAX_HEAD_BYTES
+from mcp_shim.transports.http_exchange import answer_call, plain_call
 from mcp_shim.transports.http_identity import verifier_of
 from mcp_shim.transports.http_log import RequestLog
 from mcp_shim.transports.http_metrics import Scraper, exposition, require_scraper
@@ -86,6 +88,7 @@ TICK_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 0.5
 """Requests that last longer are asked again whether their token still counts."""
 MAX_SUBSCRIPTIONS: Final = 10_000
+MAX_PSEUDONYMS: Final = 10_000
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 SESSION_HEADER: Final = b"mcp-session-id"
 CARDS_MARK: Final = "-cards"
@@ -123,6 +126,8 @@ class Call:
     outcome: str | None = None
     status: int = 0
     new_session: str | None = None
+    is_plain: bool = False
+    """Answered by us, not by the SDK's transport."""
     withdrawn: bool = False
     """Its token was revoked, or has expired, meanwhile."""
 
@@ -156,6 +161,7 @@ class Service:
         self._under_way: set[Call] = set()
         self._draining = False
         self._requests = RequestLog(__name__)
+        self._pseudonym = functools.lru_cache(maxsize=MAX_PSEUDONYMS)(self._new_pseudonym)
         self._key = b""
         mcp = _Endpoint(self, self._mcp)
         self.asgi: ASGIApp = _Front(
@@ -183,6 +189,7 @@ class Service:
         server = McpServer(
             self._app,
             _session_of,
+            fragments=_is_plain,
             one_connection=False,
             on_called=_note_call,
             max_subscriptions=MAX_SUBSCRIPTIONS,
@@ -195,6 +202,7 @@ class Service:
             # Hosts and origins are checked before; without settings each request makes its own.
             security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
+        self._server = server.sdk
         self._protocol: ASGIApp = manager.handle_request
         gc.freeze()
         gc.set_threshold(10_000, 20, 20)
@@ -309,6 +317,9 @@ class Service:
                 self._tickets_limit.take(identity.caller.customer)
             self._join(call, identity, request, message)
             request.scope["cdesk.call"] = call
+            if call.tool is not None and (plain := plain_call(request, body)) is not None:
+                call.is_plain = True
+                return await answer_call(self._server, plain, request)
             await self._protocol(request.scope, _replay(body, request.receive), send)
         return None
 
@@ -505,7 +516,7 @@ class Service:
             }
         )
 
-    def _pseudonym(self, customer: str) -> str:
+    def _new_pseudonym(self, customer: str) -> str:
         """The same for a customer in all processes of this service, and no use elsewhere."""
         text = customer.encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:16]
@@ -691,6 +702,12 @@ def _session_of(ctx: Context) -> Session:
     assert ctx.request is not None
     session: Session = ctx.request.scope["cdesk.call"].session
     return session
+
+
+def _is_plain(ctx: Context) -> bool:
+    assert ctx.request is not None
+    is_plain: bool = ctx.request.scope["cdesk.call"].is_plain
+    return is_plain
 
 
 def _note_call(ctx: Context, _: str, error_code: str | None) -> None:

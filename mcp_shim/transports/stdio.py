@@ -44,7 +44,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     loop = asyncio.get_running_loop()
     app = App.open(settings, home)
     session = Session(app, stdio_caller(settings))
-    server = McpServer(app, lambda _: session, fragments=True)
+    server = McpServer(app, lambda _: session, fragments=lambda _: True)
     transport = open_transport(*claim_standard_streams())
     reason = "end_of_input"
 

@@ -21,7 +21,7 @@ assert not lazy_sdk.install(), "the SDK is loaded already"
 async def serve_on_the_sdks_transport(
     server: McpServer, _: MessageReader, __: MessageWriter
 ) -> None:
-    server._fragments = False
+    server._fragments = lambda _: False
     async with stdio_server() as (read, write):
         await server.sdk.run(read, write, server.options)
 

@@ -93,6 +93,39 @@ def test_the_sdks_client_calls_every_tool(service: Service, ada: str, era: str) 
     asyncio.run(scenario())
 
 
+ODD_CALLS = [
+    {"params": {"name": "get_context"}},
+    {"params": {"name": "get_context", "arguments": {}, "_meta": {"progressToken": 1}}},
+    {"params": {"name": "get_context", "arguments": "{}"}},
+    {"params": {"name": "get_context", "arguments": None}},
+    {"params": {"name": "get_context", "arguments": [1]}},
+    {"params": {"name": "get_context", "arguments": {"max_bytes": 10**30}}},
+    {"params": {"name": "get_context", "arguments": {"customer_id": BOB}}},
+    {"params": {"name": "log_event", "arguments": {"activity": "?", "feature_json": {}}}},
+    {"params": {"name": "no_such_tool", "arguments": {}}},
+    {"params": {"name": 7}},
+    {"params": {}},
+    {"params": {"name": "get_context", "_meta": {"io.modelcontextprotocol/protocolVersion": "x"}}},
+    {"params": {"name": "get_context", "_meta": 7}},
+    {"params": {"name": "get_context"}, "id": "ä"},
+    {"params": {"name": "get_context"}, "id": 10**30},
+    {"params": {"name": "get_context"}, "more": 1},
+]
+
+
+@pytest.mark.parametrize("message", ODD_CALLS)
+def test_a_call_answered_on_the_spot_is_answered_as_the_sdks_transport_does(
+    service: Service, ada: str, message: dict[str, object]
+) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", **message}).encode()
+    told = []
+    for kind in ("application/json", "application/json,application/json"):
+        headers = {**JSON_HEADERS, "Authorization": f"Bearer {ada}", "Content-Type": kind}
+        answer = service.send(body=body, headers=headers)
+        told.append((answer.status, answer.headers["Content-Type"], answer.json))
+    assert told[0] == told[1]
+
+
 def test_health_and_readiness_need_no_token_and_tell_nothing(service: Service) -> None:
     assert service.get("/healthz").json == {"status": "ok"}
     assert service.get("/readyz").json == {"status": "ready"}
