@@ -206,10 +206,7 @@ POINTS: Final = (
     ),
     Point(
         "rollback",
-        (
-            pytest_of("tests/integration/upgrade"),
-            pytest_of("tests/integration/upgrade", marked="launch"),
-        ),
+        (pytest_of("tests/integration/upgrade", marked="launch"),),
     ),
     Point(
         "erasure and backup",

@@ -329,9 +329,8 @@ def test_a_damaged_log_is_set_aside_and_what_it_held_lands_again(
                 "insert into activities.slo_targets (metric) select 'x' || range from range(500)"
             )
     log = home.warehouse.with_name("warehouse.duckdb.wal")
-    data = bytearray(log.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 64] = bytes(byte ^ 0xFF for byte in data[middle : middle + 64])
+    # A value, which its checksum gives away: a damaged length may pass for a log cut short.
+    data = bytearray(log.read_bytes().replace(b"x250", b"y250"))
     log.write_bytes(data)
     warehouse = DuckDBWarehouse(home.warehouse)
     aside = warehouse.set_damaged_log_aside()
