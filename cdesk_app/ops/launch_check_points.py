@@ -137,7 +137,7 @@ def audit_figures(output: str, _started: int, _root: Path) -> tuple[list[str], l
 # -- the list
 
 SUITE: Final = Check(
-    ("make", "coverage", "RESULTS={folder}/results.xml"),
+    ("make", "--no-print-directory", "coverage", "RESULTS={folder}/results.xml"),
     figures=coverage_figures,
     most_seconds=7_200,
 )
