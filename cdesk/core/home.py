@@ -153,6 +153,22 @@ class StateDirectory:
         """Erasures that have begun and not ended."""
         return self.root / "erasing.json"
 
+    @property
+    def backing_up(self) -> Path:
+        """The file of a backup that has begun and not ended."""
+        return self.root / "backing_up.json"
+
+    @property
+    def restoring(self) -> Path:
+        """Where a backup is unpacked until it is whole, in a folder that cannot be replaced."""
+        return self.root / ".restoring"
+
+    @property
+    def restoring_beside(self) -> Path:
+        """The same for a folder that is replaced."""
+        root = self.root.resolve()
+        return root.with_name(f".{root.name}.restoring")
+
     def ensure(self) -> StateDirectory:
         """Make the directory and its queue where they are missing. From here on everything that
         this process makes is private (`keep_private`).

@@ -80,6 +80,7 @@ def scrape(settings: Settings, home: StateDirectory, *, now_ns: NowNs = time.tim
         "tokens": lambda: _tokens(home, now_ns),
         "keys": lambda: _keys(settings),
         "files": lambda: _files(home),
+        "counts": lambda: _counted(home),
     }
     _put(table, BUILD_INFO, (__version__, settings.target), 1)
     for name, look in parts.items():
@@ -188,6 +189,13 @@ def _files(home: StateDirectory) -> Found:
             path for path in home.root.glob(pattern) if not path.name.endswith(("-wal", "-shm"))
         ]
         yield STATE_REPAIRS, (file,), len(found)
+
+
+def _counted(home: StateDirectory) -> Found:
+    """Nothing of its own; raises OSError where nobody can read what the processes counted."""
+    with contextlib.suppress(FileNotFoundError):
+        next(home.metrics.iterdir(), None)
+    yield from ()
 
 
 def _since(at: str | None, now: float) -> float:

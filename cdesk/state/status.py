@@ -189,10 +189,11 @@ class BudgetWord(Fact):
 
 @dataclass(frozen=True, slots=True)
 class LastBackup(Fact):
-    """The last `cdesk backup`; `bytes` is the size of its file."""
+    """The last `cdesk backup`; `bytes` is the size of its `file`."""
 
     at: str | None = None
     bytes: int = 0
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cdesk.core.config import Settings
     from cdesk.core.home import StateDirectory
     from cdesk.queue.overview import Overview
+    from cdesk.state.status import LastBackup
     from cdesk.warehouse.protocol import Warehouse
 
 EXAMPLE = "cdesk doctor"
@@ -102,6 +103,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
         if directory.level != "failed":
             yield _state(settings, home)
             yield from _erasures(home)
+            yield from _backups(home)
             yield from _overview(settings, home)
             for check in (_warehouse, _catalog, _snapshot):
                 yield check(settings, home)
@@ -258,6 +260,85 @@ def _erasures(home: StateDirectory) -> Iterator[Finding]:
             "cdesk worker --once goes on with it, and so does whatever worker starts next; if it "
             f"fails, the reason stands in {home.worker_log}",
         )
+
+
+CHECKED_BACKUP_BYTES: Final = 64 * 1024**2
+"""A backup up to this size is read from end to end."""
+
+
+def _backups(home: StateDirectory) -> Iterator[Finding]:
+    """The last backup, and what one or a restore left that broke off."""
+    from cdesk.state.database import open_state
+    from cdesk.state.facts import read_status
+    from cdesk.state.status import LastBackup
+
+    if all((home.root / name).exists() for name in ("manifest.json", "seal")):
+        yield Finding(
+            "restore",
+            "failed",
+            f"a backup was unpacked over {home.root} by another program than cdesk: its files may "
+            "not belong together",
+            "cdesk worker --stop, move the directory away, then cdesk restore FILE "
+            "--with-queue-of the one that was moved",
+        )
+    for path in (home.restoring, home.restoring_beside):
+        if path.exists():
+            yield Finding(
+                "restore",
+                "note",
+                f"one broke off; what it had unpacked is {path}, and nothing uses it",
+                f"if none runs now: rm -r '{path}', and restore again",
+            )
+    if home.backing_up.exists():
+        yield _begun(home)
+    try:
+        with closing(open_state(home.state_db)) as state:
+            last = read_status(state, LastBackup)
+    except (CdeskError, sqlite3.Error):
+        return  # told above
+    if last.at is None:
+        yield Finding("backup", "ok", "none was made yet; 'cdesk backup FILE' makes one")
+    elif last.file is not None:
+        yield _backup(last)
+
+
+def _begun(home: StateDirectory) -> Finding:
+    import orjson
+
+    try:
+        begun = orjson.loads(home.backing_up.read_bytes())
+        file, since = Path(begun["file"]), age(begun["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        file, since = Path("a file"), "some time ago"
+    return Finding(
+        "backup begun",
+        "note",
+        f"one to {file} began {since} and has not ended",
+        f"if none runs now: remove '.{file.name}.*' and '.cdesk-*' in {file.parent}, and "
+        f"{home.backing_up}; then make another",
+    )
+
+
+def _backup(last: LastBackup) -> Finding:
+    """Whether the last backup is what was written, where it still stands there."""
+    from cdesk_app.ops.backup import check_backup, read_manifest
+
+    file, todo = Path(str(last.file)), "make another: cdesk backup, to a new file"
+    try:
+        there = file.stat().st_size
+        if there != last.bytes:
+            found = f"{file} has {there:,} bytes, and {last.bytes:,} were written"
+            return Finding("backup", "failed", f"{found}: it was cut short or edited", todo)
+        if there <= CHECKED_BACKUP_BYTES:
+            check_backup(file)
+        else:
+            read_manifest(file)
+    except CdeskError as error:
+        return Finding("backup", "failed", str(error), todo)
+    except OSError as error:
+        found = f"the last one was made {age(last.at)}; {file} is not to be seen ({error.strerror})"
+        return Finding("backup", "ok", found)
+    return Finding("backup", "ok", f"made {age(last.at)}: {file}")
 
 
 def _worker(overview: Overview, settings: Settings) -> Finding:
@@ -548,6 +629,7 @@ def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
     """Metrics and traces, as far as they are configured."""
     from cdesk.core.features import METRICS, TRACES
 
+    yield from _counts(home)
     if settings.otlp_endpoint:
         if not settings.features.has(TRACES):
             yield Finding(
@@ -642,6 +724,17 @@ def _expiry(check: str, what: str, end: date) -> Finding:
     if left < EXPIRY_DAYS:
         return Finding(check, "note", found, "renew it: docs/runbooks has key_rotation")
     return Finding(check, "ok", found)
+
+
+def _counts(home: StateDirectory) -> Iterator[Finding]:
+    """Whether the processes can hand over what they count."""
+    folder, check = home.metrics, "metrics folder"
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        found = f"{folder} is no folder: nothing that is counted comes out of its process"
+        yield Finding(check, "failed", found, f"move it away: mv '{folder}' '{folder}.old'")
+    elif folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        found = f"{folder} cannot be read and written: what is counted stays with its process"
+        yield Finding(check, "failed", found, f"chmod 700 '{folder}'")
 
 
 def _metrics(settings: Settings, home: StateDirectory) -> Finding:

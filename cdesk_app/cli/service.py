@@ -13,6 +13,7 @@ from cdesk_app.ops.services import (
     SERVICES,
     Installed,
     Kind,
+    hidden_from_unit,
     next_step,
     place_of,
     text_of,
@@ -40,15 +41,23 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    settings, _ = settings_and_home(make=False)
+    settings, home = settings_and_home(make=False)
     kind: Kind = args.kind or own_kind()
     service = SERVICES[args.process]
     found = shutil.which("cdesk")
     command = (found,) if found else (sys.executable, "-m", "cdesk_app.cli")
-    text = text_of(kind, service, Installed(command, settings.home))
+    installed = Installed(command, settings.home)
+    text = text_of(kind, service, installed)
+    if kind == "systemd" and (hidden := hidden_from_unit(installed)):
+        sys.stderr.write(
+            f"cdesk: {hidden} is in somebody's home, which the unit does not see; install cdesk "
+            "elsewhere, as in /opt/cdesk, and run this by its command there\n"
+        )
     if args.printed:
         sys.stdout.write(text)
         return 0
+    if kind != "systemd":  # which makes the directory itself
+        home.ensure()
     return _write(kind, args.process, text)
 
 

@@ -39,7 +39,13 @@ from cdesk import __version__
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, NewerVersion, StateDirectoryError, WarehouseUnavailable
-from cdesk.core.home import StateDirectory, make_private_folder, open_private, replacing
+from cdesk.core.home import (
+    StateDirectory,
+    make_private_folder,
+    open_private,
+    replacing,
+    write_private,
+)
 from cdesk.core.locks import FileLock
 from cdesk.state.database import SCHEMA_VERSION, open_state
 from cdesk.state.facts import write_status
@@ -118,6 +124,8 @@ def make_backup(
     members: dict[str, Member] = {}
     at = format_ts(now_ns())
     try:
+        # Not in state.db, which opening may bring up to date before it is saved.
+        write_private(home.backing_up, orjson.dumps({"file": str(file.absolute()), "at": at}))
         make_private_folder(file.absolute().parent)
         with (
             _no_landing(home),
@@ -156,8 +164,12 @@ def make_backup(
             f"no backup was made: {getattr(error, 'strerror', None) or error}; "
             f"free space on the disk of {file.parent}, or mend the permissions"
         ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            home.backing_up.unlink(missing_ok=True)
+    made = LastBackup(at=at, bytes=file.stat().st_size, file=str(file.absolute()))
     with contextlib.closing(open_state(home.state_db)) as state:
-        write_status(state, LastBackup(at=at, bytes=file.stat().st_size), now=at)
+        write_status(state, made, now=at)
     return manifest
 
 
@@ -272,14 +284,23 @@ def restore_backup(
         BackupRefused: `root` is in use, or `file` is no sound backup. NewerVersion: a newer cdesk
         made it. StateDirectoryError: it cannot be written.
     """
-    if any(not path.is_dir() or path.is_symlink() for path in root.rglob("*")):
+    root = root.resolve()
+    within, beside = StateDirectory(root).restoring, StateDirectory(root).restoring_beside
+    if root.exists() and not root.is_dir():
+        raise BackupRefused(f"{root} is no folder; name one that is empty or missing")
+    if any(
+        not path.is_dir() or path.is_symlink()
+        for path in root.rglob("*")
+        if within not in (path, *path.parents)
+    ):
         raise BackupRefused(
             f"{root} is not empty, and nothing in it was touched; restore beside it "
             f"(--to {root}.restored), or end what runs there ('cdesk worker --stop', quit Claude) "
             f"and move it away"
         )
-    unpacked = root.with_name(f".{root.name}.restoring")
-    shutil.rmtree(unpacked, ignore_errors=True)
+    unpacked = within if _stays(root) else beside
+    for leftover in (within, beside):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
         make_private_folder(unpacked)
         with _opened(file) as archive:
@@ -292,17 +313,38 @@ def restore_backup(
         if queue_of is not None:
             tell("queue")
             _bring_along(queue_of, StateDirectory(unpacked))
-        if root.exists():
-            shutil.rmtree(root)  # empty folders, as any command makes them
-        unpacked.rename(root)
+        _take_place(unpacked, root)
     except OSError as error:
         raise StateDirectoryError(
-            f"nothing was restored: {error.strerror}; free space on the disk of {root.parent}, or "
-            "mend its permissions"
+            f"nothing was restored: {error.strerror or error}; free space on the disk of "
+            f"{root.parent}, or mend its permissions"
         ) from None
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     return manifest
+
+
+def _stays(root: Path) -> bool:
+    """Whether `root` is a folder that cannot be replaced by another: a volume, or one in a folder
+    of somebody else, as services have it.
+    """
+    return root.is_dir() and (os.path.ismount(root) or not os.access(root.parent, os.W_OK))
+
+
+def _take_place(unpacked: Path, root: Path) -> None:
+    """Make a whole restored directory `root`, in which there are only empty folders, as any command
+    makes them. Raises OSError.
+    """
+    if unpacked.parent != root:
+        if root.exists():
+            shutil.rmtree(root)
+        unpacked.rename(root)
+        return
+    for path in root.iterdir():
+        if path != unpacked:
+            shutil.rmtree(path)
+    for path in unpacked.iterdir():
+        path.rename(root / path.name)
 
 
 def _bring_along(source: StateDirectory, target: StateDirectory) -> None:
@@ -340,6 +382,10 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except FileNotFoundError:
         raise BackupRefused(f"{file} is not there; name a file that 'cdesk backup' wrote") from None
+    except (IsADirectoryError, PermissionError) as error:
+        if error.filename != str(file):
+            raise
+        raise _unsound(file, str(error.strerror)) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise _unsound(file, str(error)) from None
 
@@ -350,16 +396,16 @@ def _manifest(archive: zipfile.ZipFile, file: Path) -> Manifest:
             raise _unsound(file, "its manifest is too large")
         text, seal = archive.read(MANIFEST), archive.read(SEAL)
         data: dict[str, Any] = orjson.loads(text)
-        if isinstance(data.get("format"), int) and (
-            data["format"] > FORMAT or data["state"] > SCHEMA_VERSION
-        ):
+        if data["format"] > FORMAT or data["state"] > SCHEMA_VERSION:
             raise NewerVersion(
                 f"{file.name} was made by a newer cdesk ({data['version']}; this one is "
                 f"{__version__}); upgrade this one"
             )
         members = {name: Member(**one) for name, one in data.pop("members").items()}
         manifest = Manifest(**data, members=members)
-    except (KeyError, ValueError, TypeError) as error:
+        if not all(isinstance(one.bytes, int) for one in members.values()):
+            raise TypeError
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unsound(file, f"{type(error).__name__} in its manifest") from None
     if hashlib.sha256(text).hexdigest().encode() != seal:
         raise _unsound(file, "its manifest is not what was written")

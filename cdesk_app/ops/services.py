@@ -12,7 +12,7 @@ import plistlib
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Final, Literal
 from xml.sax.saxutils import escape
 
@@ -145,12 +145,25 @@ LockPersonality=yes
 CapabilityBoundingSet=
 AmbientCapabilities=
 SystemCallArchitectures=native
+# The worker lowers its own priority, which is of @resources. What is not allowed fails, and ends
+# nothing.
 SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
+SystemCallFilter=~@privileged
+SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target
 """
+
+
+_HIDDEN: Final = ("/home", "/root", "/run/user")
+"""What `ProtectHome=yes` hides."""
+
+
+def hidden_from_unit(installed: Installed) -> str | None:
+    """The command of a unit, where its hardening hides it: it could not be started."""
+    command = PurePosixPath(installed.command[0])
+    return str(command) if any(command.is_relative_to(one) for one in _HIDDEN) else None
 
 
 def _systemd_word(word: str) -> str:

@@ -75,7 +75,10 @@ Step = Callable[[str], None]
 _COUNTS: Final = re.compile(r"erased: (\{.*\})")
 _HOLD: Final = re.compile(r"erase: (.* is under legal hold[^;]*; lift the hold first)")
 _CHUNK: Final = 1 << 20
-_SET_ASIDE: Final = ("*.damaged*", "*.refused*", ".*.part", "*.corrupt*", ".*.erasing")
+_SET_ASIDE: Final = (
+    *("*.damaged*", "*.refused*", ".*.part", "*.corrupt*", ".*.erasing"),
+    *("*.db.old*", "*.duckdb.broken*", "*.log.old*"),  # as runbooks and doctor move them away
+)
 _BEYOND: Final = {
     "duckdb": (
         "backups of this directory (cdesk backup, Time Machine and the like)",
@@ -366,7 +369,13 @@ class _Erasure:
                     self._report.count("damaged copies", 1)
         # The running worker's copy for questions: the next question makes it anew. And what the
         # engine put out of memory, where its process was killed.
-        for folder in (home.copies, home.warehouse.with_suffix(".duckdb.tmp")):
+        # And what a restore that died had unpacked (cdesk_app/ops/backup.py).
+        for folder in (
+            home.copies,
+            home.warehouse.with_suffix(".duckdb.tmp"),
+            home.restoring,
+            home.restoring_beside,
+        ):
             shutil.rmtree(folder, ignore_errors=True)
         self._report.count("contexts in the snapshot", erase_snapshot(home.context_db, customer))
         self._report.count("tokens and sessions", erase_access(home.access_db, customer))

@@ -20,12 +20,15 @@ from cdesk.core.clock import format_ts
 from cdesk.core.config import Settings, load_settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.core.metrics import SCRAPE_PROBLEMS
+from cdesk.queue.scrape import scrape
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.facts import write_status
 from cdesk.state.status import Spent
 from cdesk_app.cli.doctor import Finding, _monitoring, examine
 from cdesk_app.cli.status import capture_told
+from cdesk_app.ops.backup import make_backup
 from cdesk_app.worker.erasure import erase_customer, finish_erasures
 from uploader.capture_status import CaptureStatus
 
@@ -82,12 +85,39 @@ def test_a_log_that_is_no_file_is_named(state_home: StateDirectory) -> None:
     failed(findings(state_home)["log"], "render.log", "mv ")
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may write everything"
-)
-def test_a_log_without_permission_is_named(state_home: StateDirectory) -> None:
+def test_a_folder_of_counts_that_is_none_is_named_and_the_scrape_says_so(
+    state_home: StateDirectory,
+) -> None:
+    def problem() -> float:
+        settings = Settings(home=state_home.root, customer="ada")
+        return scrape(settings, state_home)[SCRAPE_PROBLEMS]["counts",].value
+
+    assert "metrics folder" not in findings(state_home)
+    assert problem() == 0
+    state_home.metrics.write_text("no folder", encoding="utf-8")
+    failed(findings(state_home)["metrics folder"], "is no folder", "mv ")
+    assert problem() == 1
+
+
+def forbidden(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """As who may not: the user of these tests may write everything, often."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda one, mode: one != path and access(one, mode))
+
+
+def test_a_folder_of_counts_without_permission_is_named(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_home.metrics.mkdir()
+    forbidden(monkeypatch, state_home.metrics)
+    failed(findings(state_home)["metrics folder"], "cannot be read and written", "chmod 700")
+
+
+def test_a_log_without_permission_is_named(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state_home.worker_log.write_text("", encoding="utf-8")
-    state_home.worker_log.chmod(0o400)
+    forbidden(monkeypatch, state_home.worker_log)
     failed(findings(state_home)["log"], "cannot be written", "chmod 600")
 
 
@@ -112,6 +142,49 @@ def test_an_erasure_that_died_half_way_is_named_until_it_has_ended(
     assert "erasure" not in findings(state_home)
     state_home.erasing.write_text("{", encoding="utf-8")
     failed(findings(state_home)["erasure"], "cannot be read", "cdesk erase CUSTOMER")
+
+
+def test_a_backup_that_is_cut_edited_or_broken_off_is_named(
+    state_home: StateDirectory, tmp_path: Path
+) -> None:
+    settings = Settings(home=state_home.root, customer="ada")
+    assert "none was made yet" in findings(state_home)["backup"].found
+    file = tmp_path / "b.zip"
+    make_backup(settings, state_home, file)
+    assert findings(state_home)["backup"].level == "ok"
+    whole = file.read_bytes()
+    edited = bytearray(whole)
+    edited[len(whole) // 2] ^= 0xFF
+    for damaged, word in ((whole[:-9], "bytes, and"), (bytes(edited), "no whole backup")):
+        file.write_bytes(damaged)
+        failed(findings(state_home)["backup"], str(file), word, "cdesk backup")
+    file.unlink()
+    assert findings(state_home)["backup"].level == "ok", "it is kept elsewhere"
+
+    told = []
+    make_backup(
+        settings, state_home, file, tell=lambda _: told.append(findings(state_home)["backup begun"])
+    )
+    assert {(one.level, str(file) in one.found) for one in told} == {("note", True)}
+    assert ".b.zip.*" in str(told[0].todo)
+    assert "backup begun" not in findings(state_home)
+
+
+def test_what_a_restore_left_is_named_and_goes_with_an_erasure(state_home: StateDirectory) -> None:
+    for path in (state_home.restoring, state_home.restoring_beside):
+        path.mkdir()
+        (path / "state.db").write_bytes(b"of bob")
+        found = findings(state_home)["restore"]
+        assert (found.level, str(path) in found.found, str(path) in str(found.todo)) == (
+            ("note", True, True)
+        )
+        settings = Settings(home=state_home.root, customer="ada")
+        erase_customer(settings, state_home, "bob", local_only=True)
+        assert not path.exists()
+    for name in ("manifest.json", "seal"):
+        assert "restore" not in findings(state_home)
+        (state_home.root / name).write_bytes(b"{}")
+    failed(findings(state_home)["restore"], "another program", "--with-queue-of")
 
 
 @pytest.mark.usefixtures("worker")

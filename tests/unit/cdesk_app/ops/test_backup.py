@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import shutil
 import sqlite3
 import sys
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -134,11 +138,61 @@ def test_it_is_private_and_comes_back_as_it_was(
         assert state.execute("pragma quick_check").fetchone() == ("ok",)
 
 
+def test_what_an_earlier_version_wrote_is_saved_as_it_reads_it(
+    full: StateDirectory, tmp_path: Path
+) -> None:
+    """The way back to the release before."""
+    with contextlib.closing(sqlite3.connect(full.state_db)) as state:
+        state.execute("alter table tickets drop column least_customers")
+        state.execute("pragma user_version = 5")
+    make_backup(settings(full), full, tmp_path / "b.zip")
+    restore_backup(tmp_path / "b.zip", tmp_path / "back")
+    with contextlib.closing(sqlite3.connect(tmp_path / "back" / "state.db")) as state:
+        assert state.execute("pragma user_version").fetchone() == (5,)
+    assert not full.backing_up.exists()
+
+
 def test_a_living_directory_is_not_touched(full: StateDirectory, backup: Path) -> None:
     before = sorted(path for path in full.root.rglob("*"))
     with pytest.raises(BackupRefused, match=r"is not empty.*nothing in it was touched.*--to"):
         restore_backup(backup, full.root)
     assert sorted(path for path in full.root.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_to_another_disk_is_followed(backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere")
+    restore_backup(backup, tmp_path / "linked")
+    assert (tmp_path / "linked").is_symlink()
+    assert (tmp_path / "elsewhere" / "state.db").exists()
+
+
+def test_a_folder_that_stays_takes_it_in_whole_also_after_one_that_died(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a container's volume, or the service's own folder in one of the system's."""
+    volume = StateDirectory(tmp_path / "volume")
+    (volume.root / "queue").mkdir(parents=True)
+    place = volume.root.stat().st_ino
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == volume.root)
+    volume.restoring.mkdir()
+    (volume.restoring / "state.db").write_bytes(b"half")
+    manifest = restore_backup(backup, volume.root)
+    assert volume.root.stat().st_ino == place
+    found = {p.relative_to(volume.root).as_posix() for p in volume.root.rglob("*") if p.is_file()}
+    assert found == set(manifest.members)
+    assert not volume.restoring.exists()
+    assert not volume.restoring_beside.exists()
+    with pytest.raises(BackupRefused, match="is not empty"):
+        restore_backup(backup, volume.root)
+
+
+def test_a_file_in_the_place_of_the_directory_is_left_alone(backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(BackupRefused, match="is no folder"):
+        restore_backup(backup, tmp_path / "file")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_file_that_is_there_is_not_replaced(full: StateDirectory, backup: Path) -> None:
@@ -207,13 +261,46 @@ def _other_manifest(file: Path) -> None:
     _again(file, MANIFEST, orjson.dumps(manifest))
 
 
+def _rewritten(file: Path, change: Callable[[Any], Any]) -> None:
+    """With a manifest that somebody sealed again."""
+    with zipfile.ZipFile(file) as archive:
+        text = orjson.dumps(change(orjson.loads(archive.read(MANIFEST))))
+    _again(file, MANIFEST, text)
+    _again(file, "seal", hashlib.sha256(text).hexdigest().encode())
+
+
+def _no_object(file: Path) -> None:
+    _rewritten(file, lambda _: [])
+
+
+def _no_members(file: Path) -> None:
+    _rewritten(file, lambda manifest: manifest | {"members": []})
+
+
+def _no_size(file: Path) -> None:
+    member = {"bytes": "many", "sha256": ""}
+    _rewritten(file, lambda one: one | {"members": one["members"] | {"state.db": member}})
+
+
+def _no_format(file: Path) -> None:
+    _rewritten(file, lambda manifest: manifest | {"format": "none"})
+
+
+def _folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 def _no_zip(file: Path) -> None:
     file.write_bytes(b"hello")
 
 
 @pytest.mark.parametrize(
     "damage",
-    [_cut, _halved, _flipped, _edited, _lacking, _outside, _other_manifest, _no_zip, Path.unlink],
+    [
+        *(_cut, _halved, _flipped, _edited, _lacking, _outside, _other_manifest, _no_zip, _folder),
+        *(_no_object, _no_members, _no_size, _no_format, Path.unlink),
+    ],
 )
 def test_what_is_cut_or_edited_is_refused_and_nothing_is_left(
     backup: Path, tmp_path: Path, damage: object

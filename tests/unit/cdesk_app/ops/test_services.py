@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import plistlib
 import re
+import shutil
 import tomllib
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -72,6 +73,29 @@ def test_a_stop_is_graceful(name: str) -> None:
     assert int(service["TimeoutStopSec"][0]) == STOP_SECONDS > END_SECONDS
 
 
+@each_service
+def test_a_unit_does_not_end_what_lowers_its_priority(name: str) -> None:
+    """`os.nice` and the scheduling of background work are of systemd's set @resources; what a
+    filter denies without an error number ends the process.
+    """
+    service = unit(systemd_unit(SERVICES[name], ODD))["Service"]
+    denied = [one for one in service["SystemCallFilter"] if one.startswith("~")]
+    assert denied == ["~@privileged"]
+    assert service["SystemCallErrorNumber"] == ["EPERM"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_that_the_unit_cannot_see_is_said(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command, told in (("/home/ada/.venv/bin/cdesk", True), ("/opt/cdesk/bin/cdesk", False)):
+        monkeypatch.setattr(shutil, "which", lambda _, command=command: command)
+        assert main(["service", "install", "--print", "--kind", kind]) == 0
+        assert (f"{command} is in somebody's home" in capsys.readouterr().err) == (
+            told and kind == "systemd"
+        )
+
+
 def test_a_unit_takes_a_path_literally() -> None:
     (start,) = unit(systemd_unit(SERVICES["http"], ODD))["Service"]["ExecStart"]
     assert start == '"/opt/my tools/100%% $$HOME/cdesk" mcp --http'
@@ -117,6 +141,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
 ) -> None:
     (tmp_path / "Library").write_text("no folder", encoding="utf-8")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("CDESK_HOME", str(tmp_path / "state"))
     assert main(["service", "install", "--kind", "launchd", "worker"]) == 1
     assert "print it by --print" in capsys.readouterr().err
 
@@ -125,9 +150,14 @@ def test_it_is_written_where_the_system_looks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("CDESK_HOME", str(tmp_path / "state"))
     assert main(["service", "install", "--kind", "launchd", "worker"]) == 0
     written = tmp_path / "Library" / "LaunchAgents" / "io.cdesk.worker.plist"
-    assert plistlib.loads(written.read_bytes())["Label"] == "io.cdesk.worker"
+    agent = plistlib.loads(written.read_bytes())
+    assert agent["Label"] == "io.cdesk.worker"
+    assert Path(agent["WorkingDirectory"]).is_dir(), (
+        "launchd starts nothing in a folder that is not"
+    )
     assert "launchctl bootstrap" in capsys.readouterr().out
 
 
