@@ -120,7 +120,7 @@ def test_an_empty_state_directory_answers_and_every_part_of_it_could_be_looked_a
 ) -> None:
     told = samples(exposition(settings, state_home).body.decode())
     problems = {labels: value for (name, labels), value in told.items() if "problems" in name}
-    assert len(problems) == 6
+    assert len(problems) == 7
     assert set(problems.values()) == {0}
     assert told[("cdesk_records_landed_total", ())] == 0, "so that its first increase is seen"
 
