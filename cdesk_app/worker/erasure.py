@@ -79,11 +79,13 @@ _SET_ASIDE: Final = (
     *("*.damaged*", "*.refused*", ".*.part", "*.corrupt*", ".*.erasing"),
     *("*.db.old*", "*.duckdb.broken*", "*.log.old*"),  # as runbooks and doctor move them away
 )
+_JOURNAL: Final = "what services wrote to standard error (the system's journal, a container's log)"
 _BEYOND: Final = {
     "duckdb": (
         "backups of this directory (cdesk backup, Time Machine and the like)",
         "blocks that the file system has freed and not yet overwritten",
         "Claude's own histories and logs, and files that somebody exported",
+        _JOURNAL,
         "what other customers wrote about them, which is those customers' own",
     ),
     "snowflake": (
@@ -93,6 +95,7 @@ _BEYOND: Final = {
         "the seed customer_access.csv of the project, where it names the customer",
         "state directories of other computers: run 'cdesk erase' there as well",
         "backups, and blocks that the file system has freed and not yet overwritten",
+        _JOURNAL,
         "what other customers wrote about them, which is those customers' own",
     ),
 }
