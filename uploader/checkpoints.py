@@ -8,12 +8,30 @@ Losing it costs one question to the warehouse; a cache that contradicts a file i
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 from cdesk.core.errors import StateDirectoryError
 from cdesk.state.database import is_damage
+
+_SAVE: Final = """
+insert into checkpoints (source_file, next_offset, last_offset, records, tail_crc, updated_at)
+select
+    json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]')
+from json_each(?)
+where true
+on conflict (source_file) do update set
+    next_offset = excluded.next_offset,
+    last_offset = excluded.last_offset,
+    records = excluded.records,
+    tail_crc = excluded.tail_crc,
+    updated_at = excluded.updated_at
+"""
+_FORGET: Final = "delete from checkpoints where source_file in (select value from json_each(?))"
 
 
 @dataclass(slots=True)
@@ -60,15 +78,9 @@ class Checkpoints:
         return {row[0]: Progress(*row[1:]) for row in rows}
 
     def save(self, changed: Iterable[tuple[str, Progress]], *, now: str) -> bool:
-        """Keep them in one transaction; False when state.db cannot be written now."""
+        """Keep them, all or none; False when state.db cannot be written now."""
         return self._write(
-            "insert into checkpoints (source_file, next_offset, last_offset, records, "
-            "tail_crc, updated_at) "
-            "values (?, ?, ?, ?, ?, ?) on conflict (source_file) do update set next_offset = "
-            "excluded.next_offset, "
-            "last_offset = excluded.last_offset, records = excluded.records, tail_crc = "
-            "excluded.tail_crc, "
-            "updated_at = excluded.updated_at",
+            _SAVE,
             [
                 (name, one.next_offset, one.last_offset, one.records, one.tail_crc, now)
                 for name, one in changed
@@ -76,18 +88,16 @@ class Checkpoints:
         )
 
     def forget(self, names: Iterable[str]) -> bool:
-        return self._write(
-            "delete from checkpoints where source_file = ?", [(name,) for name in names]
-        )
+        return self._write(_FORGET, list(names))
 
-    def _write(self, sql: str, rows: list[tuple[object, ...]]) -> bool:
+    def _write(self, sql: str, rows: list[Any]) -> bool:
+        """Run one statement over the rows as JSON: a thread that is kept from going on between two
+        would keep others from state.db.
+        """
         if not rows:
             return True
         try:
-            connection = self._open()
-            connection.execute("begin immediate")
-            connection.executemany(sql, rows)
-            connection.execute("commit")
+            self._open().execute(sql, (json.dumps(rows),))
         except (sqlite3.Error, StateDirectoryError) as error:
             self._give_up(error)
             return False

@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cdesk.core.config import Settings
 from cdesk.core.home import open_private
+
+T = TypeVar("T")
 
 WORKER_MODULE: Final = "cdesk_app.cli.main"
 """What `python -m` runs for a worker, with the word `worker`."""
@@ -81,6 +83,19 @@ def give_way_to_all() -> None:
     # Who is nice still runs out its slice before one who has just woken up; this one does not.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def run_giving_way(job: Callable[[], T], name: str) -> T:
+    """What `job` returns, or raises, from a thread of that name that gives way to all."""
+    from concurrent.futures import ThreadPoolExecutor  # not for the server's start
+
+    with ThreadPoolExecutor(1, name, initializer=give_way_to_all) as thread:
+        return thread.submit(job).result()
+
+
+def gives_way_to_all() -> bool:
+    """Whether this thread runs only when nobody else wants the processor."""
+    return hasattr(os, "SCHED_IDLE") and os.sched_getscheduler(0) == os.SCHED_IDLE
 
 
 def be_nice_among_sessions() -> None:

@@ -58,7 +58,7 @@ class Loop:
         self._monotonic = monotonic
         self._active_at = monotonic()
         self._table = TaskTable(
-            PipelineTasks(pipeline, others_live, installed).table(),
+            PipelineTasks(pipeline, others_live, installed, monotonic=monotonic).table(),
             monotonic=monotonic,
             active=self._active,
             failed=self._look_at_state,

@@ -317,9 +317,9 @@ class Pipeline:
         """Whether what builds is there already."""
         return self._builder.pid is not None
 
-    def warm(self) -> None:
-        """Get ready for a build, without waiting."""
-        self._builder.warm()
+    def warm(self, *, gives_way: bool = False) -> None:
+        """Get ready for a build, without waiting; whether that gives way to all."""
+        self._builder.warm(gives_way=gives_way)
 
     def build(self, *, full: bool = False, progress: Progress | None = None) -> BuildReport:
         """dbt build, seeds included where the project is another than last time; then the catalog,

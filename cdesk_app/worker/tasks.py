@@ -6,7 +6,8 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     tickets     every turn: start what waits, end what has expired
     request     somebody asked for a whole cycle
     way         once an HTTP service runs here, for whose answers many wait: queries leave it the
-                processor wholly; landing and builds, which the next ones wait for, do not
+                processor wholly; landings, builds and refreshes, which others wait for, do so for
+                as long as they are in time
     drain       every turn, but for the uploader's debounce and its pause after a failure
     warm        a few seconds before a build: what builds is started, and landing goes on meanwhile
     build       as the build schedule says; not where builds happen elsewhere
@@ -28,6 +29,7 @@ import contextlib
 import logging
 import math
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,6 +48,7 @@ from cdesk_app.worker.version import (
     require_current,
     require_installed,
 )
+from cdesk_app.worker.yielding import YieldingJobs
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,12 @@ WARM_UP_SECONDS: Final = 10.0
 """What it takes to start dbt and parse the project, on a slow computer."""
 BEGIN_RECORDS: Final = 10_000
 """More than so many are not landed before the first query: it would wait for more than a moment."""
+LANDING_SECONDS: Final = 2.0
+REFRESH_SECONDS: Final = 2.0
+BUILD_SECONDS: Final = 4.0
+"""Beside a service, what takes longer is late, and for a while gives way no more: records are to
+land within five seconds, and on the embedded engine a build keeps landings waiting.
+"""
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
 other out.
@@ -199,10 +208,13 @@ class PipelineTasks:
         pipeline: Pipeline,
         others_live: Callable[[], bool],
         installed: Callable[[], str | None] = installed_version,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
         self._others_live = others_live
         self._installed = installed
+        self._jobs = YieldingJobs(monotonic=monotonic)
         self._begun = False
         self._asking = AskingElsewhere()
         self._behind = False
@@ -279,7 +291,7 @@ class PipelineTasks:
         return self._pipeline.uploader.debounce_seconds
 
     def drain(self) -> bool:
-        report = self._pipeline.drain()
+        report = self._jobs.run("landing", self._pipeline.drain, seconds=LANDING_SECONDS)
         self._behind = report.blocked is None and bool(self._pipeline.backlog.waiting())
         self._blocked = report.blocked not in (None, "warehouse_not_built", "stopped")
         if report.landed:
@@ -302,15 +314,21 @@ class PipelineTasks:
         return max(due - WARM_UP_SECONDS, 0.0)
 
     def warm(self) -> bool:
-        self._pipeline.warm()
+        self._warm()
         return False
+
+    def _warm(self) -> None:
+        """From this thread: a process that one giving way starts would give way for good."""
+        self._pipeline.warm(gives_way=self._jobs.gives_way_now("build"))
 
     def build_due(self, _: float) -> float | None:
         return self._pipeline.schedule.due_in() if self._pipeline.builds else None
 
     def build(self) -> bool:
-        self._pipeline.build()
-        self._pipeline.drain()  # what waited for the tables, and what the build itself made
+        if self._jobs.gives_way_now("build"):
+            self._warm()
+        self._jobs.run("build", self._pipeline.build, seconds=BUILD_SECONDS)
+        self.drain()  # what waited for the tables, and what the build itself made
         return True
 
     def build_period(self) -> float:
@@ -341,7 +359,7 @@ class PipelineTasks:
         return False
 
     def refresh(self) -> bool:
-        self._pipeline.refresh()
+        self._jobs.run("refresh", self._pipeline.refresh, seconds=REFRESH_SECONDS)
         return False
 
     def dashboard_due(self, since: float) -> float | None:
@@ -361,7 +379,9 @@ class PipelineTasks:
     def give_way(self) -> bool:
         if is_running(self._pipeline.home):
             self._pipeline.runner.gives_way = True
-            logger.info("queries give way to the HTTP service")
+            # The client of a warehouse elsewhere keeps threads of its own beyond a job.
+            self._jobs.gives_way = self._pipeline.builds
+            logger.info("the worker gives way to the HTTP service")
         return False
 
     def costs_due(self, since: float) -> float | None:

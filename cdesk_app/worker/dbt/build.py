@@ -22,6 +22,7 @@ import orjson
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import BuildError
 from cdesk.core.home import open_private
+from cdesk.core.processes import gives_way_to_all
 from cdesk_app.worker.dbt.builder import IDLE_SECONDS
 from cdesk_app.worker.dbt.project import DbtProject
 
@@ -37,6 +38,8 @@ _HELD: Final = Backoff(0.1, 2.0)
 STOP_GRACE_SECONDS: Final = 2.0
 """A build under way may end by itself for so long after `stop` was set."""
 TIMEOUT_SECONDS: Final = 3_600.0
+YIELDING_SECONDS: Final = 20.0
+"""What gives way to all is broken off after so long: it may hold the warehouse file."""
 _LOCKED: Final = (
     "Could not set lock on file",
     "being used by another process",
@@ -156,13 +159,17 @@ class Builder:
         """The warm child's process id, None where none runs."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
-    def warm(self) -> None:
+    def warm(self, *, gives_way: bool = False) -> None:
         """Start the child where none runs, without waiting for it: the project is parsed by the
-        time that a build is due.
+        time that a build is due. gives_way: whether that runs only when nobody else wants the
+        processor; another child takes its place where it gets nowhere and nobody is to wait.
         """
-        if self._child is None or not self._child.alive:
+        child = self._child
+        if child is None or not child.alive or (child.is_held_back and not gives_way):
             self.close()
-            self._child = _Child(self._project, self._environ, self._idle_seconds)
+            self._child = _Child(
+                self._project, self._environ, self._idle_seconds, gives_way=gives_way
+            )
 
     def close(self) -> None:
         """End the child, at once."""
@@ -211,9 +218,9 @@ class Builder:
         self, argv: list[str], stop: threading.Event | None, progress: Progress | None
     ) -> dict[str, Any]:
         """One request; a child that died of itself (idle, killed) before it was asked is replaced,
-        one that dies over it is not.
+        one that dies over it is not. Asked by a thread that gives way to all, the child does too.
         """
-        self.warm()
+        self.warm(gives_way=gives_way_to_all())
         assert self._child is not None
         try:
             return self._child.ask(argv, stop, progress)
@@ -226,9 +233,16 @@ class _Child:
     """The process and the thread that reads its answers."""
 
     def __init__(
-        self, project: DbtProject, environ: Mapping[str, str], idle_seconds: float
+        self,
+        project: DbtProject,
+        environ: Mapping[str, str],
+        idle_seconds: float,
+        *,
+        gives_way: bool,
     ) -> None:
         self._log = project.log
+        self._gives_way_for_good = gives_way_to_all()
+        self._gives_way, self._answered = gives_way, False
         arguments = {
             "home_dir": str(project.home_dir),
             "project_dir": str(project.project_dir),
@@ -237,6 +251,7 @@ class _Child:
             "log_dir": str(project.log_dir),
             "target": project.target,
             "idle_seconds": idle_seconds,
+            "gives_way": gives_way,
         }
         self.output: Path = project.log_dir / "builder.log"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -270,13 +285,25 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether it would keep waiting who is not to wait: a thread that gives way started it,
+        which it has inherited, or it has not yet parsed the project and gives way meanwhile.
+        """
+        return self._gives_way_for_good or (self._gives_way and not self._answered)
+
     def ask(
         self, argv: list[str], stop: threading.Event | None, progress: Progress | None
     ) -> dict[str, Any]:
         self._number += 1
+        gives_way = gives_way_to_all()
+        begun = time.monotonic()
         try:
             self._pipe(self._process.stdin).write(
-                orjson.dumps({"id": self._number, "argv": argv}, option=orjson.OPT_APPEND_NEWLINE)
+                orjson.dumps(
+                    {"id": self._number, "argv": argv, "gives_way": gives_way},
+                    option=orjson.OPT_APPEND_NEWLINE,
+                )
             )
             self._pipe(self._process.stdin).flush()
         except OSError:
@@ -288,6 +315,10 @@ class _Child:
                 stop = None
             if time.monotonic() > deadline:  # however much the child has to tell
                 raise BuildError(f"dbt {argv[0]} was broken off; the next build goes on from there")
+            if gives_way and time.monotonic() - begun > YIELDING_SECONDS:
+                raise BuildBlocked(
+                    f"dbt {argv[0]} hardly ran beside the HTTP service; it is tried again"
+                )
             try:
                 message = self._messages.get(timeout=0.1)
             except queue.Empty:
@@ -296,6 +327,7 @@ class _Child:
                 raise self._died()
             if message["id"] != self._number:
                 continue
+            self._answered = True
             if "progress" not in message:
                 return message
             if progress is not None:
@@ -347,8 +379,8 @@ def _own_group() -> dict[str, Any]:
 
 
 class BuildBlocked(BuildError):
-    """Another process holds the warehouse file: nothing is wrong with the project, the build is
-    worth trying again.
+    """Another process holds the warehouse file, or the processor: nothing is wrong with the
+    project, the build is worth trying again.
     """
 
     code = "warehouse_unavailable"

@@ -4,12 +4,13 @@ cdesk_app.worker.dbt.builder`. Its parent is cdesk_app/worker/dbt/build.py.
 One JSON object a line in each direction, over standard input and what was standard output (dbt's
 own prints go to standard error):
 
-    → {"id": 1, "argv": ["build", "--selector", "refresh"]}
+    → {"id": 1, "argv": ["build", "--selector", "refresh"], "gives_way": false}
     ← {"id": 1, "progress": {"done": 3, "total": 12, "name": "events"}} ← {"id": 1, "ok": true,
     "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
        "nodes": [{"name", "type", "status", "seconds", "message"}], "told": ["…"]}
 
-`told` is what macros logged for a person.
+`told` is what macros logged for a person. What `gives_way` runs only when nobody else wants the
+processor: in a thread of its own, whose threads (dbt's, DuckDB's) inherit that.
 
 It ends at end of input, at once and in the middle of a build too: the parent is gone then, another
 worker may want the file, and the models mend themselves with the next build. It ends as well after
@@ -18,6 +19,7 @@ worker may want the file, and the models mend themselves with the next build. It
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import queue
@@ -26,17 +28,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
 from cdesk.core.home import keep_private, write_private
-from cdesk.core.processes import be_nice_among_sessions
+from cdesk.core.processes import be_nice_among_sessions, run_giving_way
 from cdesk_app.worker.dbt import economy
 from cdesk_app.worker.dbt.project import DbtProject
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
+
+T = TypeVar("T")
 
 IDLE_SECONDS: Final = 75.0
 """So long a child waits for the next build: those for insights come a minute apart, all others five
@@ -213,8 +217,14 @@ def _read_requests(requests: queue.Queue[bytes]) -> None:
     os._exit(0)  # not sys.exit: dbt's threads would be waited for
 
 
-def serve(project: DbtProject, *, idle_seconds: float) -> int:
-    """Answer requests until end of input or `idle_seconds` without one."""
+def _run(job: Callable[[], T], *, gives_way: bool) -> T:
+    return run_giving_way(job, "dbt") if gives_way else job()
+
+
+def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) -> int:
+    """Answer requests until end of input or `idle_seconds` without one. gives_way: getting ready
+    for the first does.
+    """
     channel = _divert_stdout()
 
     def send(message: dict[str, Any]) -> None:
@@ -224,7 +234,7 @@ def serve(project: DbtProject, *, idle_seconds: float) -> int:
     requests: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     dbt = WarmDbt(project)
-    dbt.warm()
+    _run(dbt.warm, gives_way=gives_way)
     while True:
         try:
             line = requests.get(timeout=idle_seconds)
@@ -236,7 +246,8 @@ def serve(project: DbtProject, *, idle_seconds: float) -> int:
         def report(done: int, total: int, name: str, number: int = number) -> None:
             send({"id": number, "progress": {"done": done, "total": total, "name": name}})
 
-        send({"id": number, **dbt.run(request["argv"], report)})
+        job = functools.partial(dbt.run, request["argv"], report)
+        send({"id": number, **_run(job, gives_way=request["gives_way"])})
 
 
 def main() -> int:
@@ -255,7 +266,9 @@ def main() -> int:
     os.chdir(project.home_dir)
     gc.disable()  # until dbt is imported and the project parsed
     gc.set_threshold(10_000, 20, 20)
-    return serve(project, idle_seconds=float(given["idle_seconds"]))
+    return serve(
+        project, idle_seconds=float(given["idle_seconds"]), gives_way=bool(given["gives_way"])
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import pytest
 from cdesk.core.config import Settings
 from cdesk.core.errors import BuildError
 from cdesk.core.home import StateDirectory
+from cdesk.core.processes import run_giving_way
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildBlocked, Builder, _Child
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, prepare_project
 
@@ -68,6 +69,47 @@ def test_the_file_is_free_for_writers_as_soon_as_a_build_has_ended(
     builder.build()
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute("select 1")
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
+def test_asked_by_a_thread_that_gives_way_it_does_for_that_command(builder: Builder) -> None:
+    """dbt's threads and DuckDB's with it, and none of them afterwards."""
+    found: list[list[int]] = []
+
+    def look(*_: object) -> None:
+        tasks = [int(task.name) for task in Path(f"/proc/{builder.pid}/task").iterdir()]
+        found.append(sorted(os.sched_getscheduler(task) for task in tasks))
+
+    builder.build(progress=look)
+    assert {policy for policies in found for policy in policies} == {os.SCHED_OTHER}
+    found.clear()
+    run_giving_way(lambda: builder.build(progress=look), "yielding")
+    assert all(policies.count(os.SCHED_IDLE) >= 2 for policies in found), found
+    found.clear()
+    builder.build(progress=look)
+    assert {policy for policies in found for policy in policies} == {os.SCHED_OTHER}
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
+def test_a_child_that_gives_way_keeps_nobody_waiting_who_is_not_to_wait(
+    project: DbtProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cdesk_app.worker.dbt.build.YIELDING_SECONDS", 0.0)
+    with contextlib.closing(Builder(project, dbt_environment(os.environ))) as builder:
+        builder.warm(gives_way=True)
+        first = builder.pid
+        builder.warm(gives_way=True)
+        assert builder.pid == first
+        builder.warm()
+        assert builder.pid not in (first, None)
+        run_giving_way(builder.close, "yielding")
+        run_giving_way(builder.warm, "yielding")  # the process inherits it
+        inherited = builder.pid
+        builder.warm()
+        assert builder.pid not in (inherited, None)
+        with pytest.raises(BuildBlocked, match="hardly ran"):
+            run_giving_way(builder.build, "yielding")
+        assert builder.pid is None
 
 
 def test_a_changed_file_is_parsed_again_by_the_same_process(

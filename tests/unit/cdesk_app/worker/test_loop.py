@@ -29,13 +29,14 @@ from cdesk.core.errors import BuildError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.metrics import DEGRADED
+from cdesk.core.processes import gives_way_to_all
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk.state.facts import BuildUnderWay, read_status, write_status
 from cdesk.state.http_service import registered
 from cdesk.state.pending import pending_insights
-from cdesk.state.snapshot import SnapshotReader
+from cdesk.state.snapshot import ContextRow, SnapshotReader
 from cdesk.state.status import (
     Backlog,
     BreakerState,
@@ -118,6 +119,8 @@ class SmallDbt:
     pid: int | None = None
     warmed: list[float] = field(default_factory=list)
     """When it was told to get ready."""
+    warmed_yielding: bool = False
+    built_yielding: bool = False
     schema_mismatch: str | None = None
     failures: tuple[NodeFailure, ...] = ()
 
@@ -130,6 +133,7 @@ class SmallDbt:
         progress: object = None,
     ) -> BuildReport:
         del stop, progress
+        self.built_yielding = gives_way_to_all()
         self.calls.append("rebuild" if rebuild else "full" if full else "build")
         self._listen()
         if self.schema_mismatch and not rebuild:
@@ -163,7 +167,8 @@ class SmallDbt:
         self._listen()
         return replace(self._report(), told=('retained: {"deleted": 3}',))
 
-    def warm(self) -> None:
+    def warm(self, *, gives_way: bool = False) -> None:
+        self.warmed_yielding = gives_way
         self.pid = 1
         self.warmed.append(self.clock.seconds)
 
@@ -921,12 +926,38 @@ def test_what_builds_is_started_a_little_before_a_build_is_due(built: Desk) -> N
     assert len(built.dbt.warmed) == 2  # it was still there
 
 
-def test_queries_give_way_once_an_http_service_runs(desk: Desk) -> None:
-    desk.spend(60)
-    assert not desk.tickets.gives_way
-    with registered(desk.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
-        desk.spend(60)
-    assert desk.tickets.gives_way
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
+def test_it_gives_way_once_an_http_service_runs(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed: list[bool] = []
+    renewed: list[bool] = []
+    drain, renew = built.pipeline.uploader.drain, built.warehouse.export_context
+
+    def draining(stop: threading.Event) -> DrainReport:
+        landed.append(gives_way_to_all())
+        return drain(stop)
+
+    def renewing(*, since: str | None) -> Iterator[ContextRow]:
+        renewed.append(gives_way_to_all())
+        return renew(since=since)
+
+    monkeypatch.setattr(built.pipeline.uploader, "drain", draining)
+    monkeypatch.setattr(built.warehouse, "export_context", renewing)
+
+    def work() -> tuple[set[bool], set[bool], bool, bool]:
+        landed.clear()
+        renewed.clear()
+        built.record("insight")
+        built.spend(120)
+        return set(landed), set(renewed), built.dbt.built_yielding, built.dbt.warmed_yielding
+
+    assert work() == ({False}, {False}, False, False)
+    assert not built.tickets.gives_way
+    with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
+        built.spend(5)
+        assert work() == ({True}, {True}, True, True)
+    assert built.tickets.gives_way
 
 
 @pytest.mark.parametrize(("landed", "seconds"), [(3, CATALOG_SECONDS), (0, QUIET_SECONDS)])

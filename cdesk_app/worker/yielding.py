@@ -1,0 +1,43 @@
+"""Jobs of the worker that leave the processor to an HTTP service, for as long as they get done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from cdesk.core.processes import run_giving_way
+
+T = TypeVar("T")
+
+HOLD_SECONDS: Final = 60.0
+"""A kind of job that was late once runs as nice as the worker for so long."""
+
+
+class YieldingJobs:
+    """Runs the jobs of one thread. While `gives_way`, each runs in a thread of its own that gives
+    way to all; the policy belongs to the thread and ends with it. Where the cores are all busy such
+    a thread hardly runs: a kind of job that was late runs like the worker itself for a while.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.gives_way = False
+        self._monotonic = monotonic
+        self._held_until: dict[str, float] = {}
+
+    def gives_way_now(self, kind: str) -> bool:
+        """Whether the next job of this kind will."""
+        return self.gives_way and self._monotonic() >= self._held_until.get(kind, -math.inf)
+
+    def run(self, kind: str, job: Callable[[], T], *, seconds: float) -> T:
+        """What `job` returns, or raises. It is late if it takes longer than `seconds`."""
+        begun = self._monotonic()
+        try:
+            if not self.gives_way_now(kind):
+                return job()
+            return run_giving_way(job, f"cdesk-{kind}")
+        finally:
+            ended = self._monotonic()
+            if ended - begun > seconds:
+                self._held_until[kind] = ended + HOLD_SECONDS
