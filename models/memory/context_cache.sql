@@ -5,10 +5,10 @@
     records (`bookkeeping_activities`) is left out throughout: else each refresh would be the reason
     for the next.
 
-    The newest questions are those of the cached text together with what has landed
-    since, so that no build goes back over history. The text is put together key by key:
-    docs/contracts.md fixes the order of keys, which a native object would not keep. Each section is
-    a macro of macros/memory.
+    The newest questions are those of the cached text together with what has landed since, so that
+    no build goes back over history but for a customer of whom something was deleted. The text is
+    put together key by key: docs/contracts.md fixes the order of keys, which a native object would
+    not keep. Each section is a macro of macros/memory.
 #}
 {{ config(incremental_strategy='merge', unique_key='customer') }}
 
@@ -145,26 +145,26 @@ cached_questions as (
 
 ),
 
--- of whom retention has deleted activities since: a question is remembered while it is kept
-questions_to_check as (
+-- of whom activities have been deleted since, by retention or because they are forgotten
+deleted_from as (
 
-    select
-        cached_questions.customer,
-        cached_questions._activity_id
-    from cached_questions
-    inner join cached on cached_questions.customer = cached.customer
-    where cached._as_of_day = {{ cdesk.retention_mark() }}
+    select customer
+    from cached
+    where _as_of_day = {{ cdesk.retention_mark() }}
 
 ),
 
+-- all of theirs: one that others had pushed out may be among the newest again
 questions_kept as (
 
-    select events._activity_id
+    select
+        events.customer,
+        {{ cdesk.json_string('events._feature_json', 'question') }} as question,
+        {{ cdesk.recorded_at('events') }} as recorded_at,
+        events._activity_id
     from {{ events }}
-    inner join questions_to_check
-        on
-            events.customer = questions_to_check.customer
-            and events._activity_id = questions_to_check._activity_id
+    inner join deleted_from on events.customer = deleted_from.customer
+    where events.activity = 'cdesk.user_asked'
 
 ),
 {% endif %}
@@ -191,10 +191,15 @@ questions as (
         from new_events
         where new_events._activity_id = cached_questions._activity_id
     )
-    and (
-        cached_questions._activity_id not in (select _activity_id from questions_to_check)
-        or cached_questions._activity_id in (select _activity_id from questions_kept)
-    )
+    and cached_questions.customer not in (select customer from deleted_from)
+    union
+    select
+        customer,
+        question,
+        recorded_at,
+        _activity_id
+    from questions_kept
+    where question is not null
     {% endif %}
 
 ),

@@ -158,9 +158,12 @@ def test_histories_are_forgotten_and_what_was_logged_stays(living: Living) -> No
     home, builder = living.home, living.pipeline._builder
     writer = QueueWriter(home.queue)
     of_ada = CallerRecorder(writer, ADA.customer, IdSource())
+    of_ada.event("user_asked", {"question": "long ago"}, ago_ns=3_600 * 10**9)
     first = captured(ADA, 1)
     for line in (first, captured(ADA, 2), captured(BOB, 3), captured(ADA, 4)):
         writer.append(line)
+        for number in range(10, 13):
+            writer.append(captured(ADA, number))
         of_ada.event("user_asked", {"question": "own"})
     bad = orjson.loads(captured(ADA, 5)) | {"ts": "yesterday"}
     writer.append(orjson.dumps(bad) + b"\n")
@@ -183,8 +186,15 @@ def test_histories_are_forgotten_and_what_was_logged_stays(living: Living) -> No
             ).fetchone()
         return int(row[0]) if row else 0
 
+    def remembered() -> bytes:
+        with contextlib.closing(SnapshotReader(home.context_db)) as reader:
+            row = reader.read(ADA.customer)[0]
+        assert row is not None
+        return row.context
+
     theirs = of(ADA, "= 'claude_code'")
     assert theirs >= 3
+    assert b"long ago" not in remembered(), "ten others are newer"
     logged = "<> 'claude_code' and activity = 'cdesk.user_asked'"
     own, bobs = of(ADA, logged), of(BOB, "= 'claude_code'")
     report = forget_histories(living.settings, home, builder=builder)
@@ -195,6 +205,7 @@ def test_histories_are_forgotten_and_what_was_logged_stays(living: Living) -> No
     living.land_and_build()
     assert (of(ADA, "= 'claude_code'"), of(ADA, logged)) == (0, own)
     assert of(BOB, "= 'claude_code'") == bobs > 0
+    assert b"long ago" in remembered(), "it is among the newest ten again"
     with contextlib.closing(duckdb.connect(home.warehouse, read_only=True)) as engine:
         assert engine.execute(
             "select count(*) from (select *, row_number() over (partition by customer, activity "
