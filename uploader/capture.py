@@ -84,6 +84,7 @@ class Capture:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         store.restore(earlier)
+        store.note_owner(customer)
         self._store = store
         self._sources = sources
         self._telling = Telling(customer, store.told)

@@ -43,6 +43,8 @@ create table if not exists settings (name text primary key, value text not null)
 
 
 _RESTORED: Final = "restored"
+_OWNER: Final = "customer:"
+"""Before whose histories are in it; an erasure goes by that (cdesk/state/erasing.py)."""
 
 
 def told_content(session_id: str | None, features: Mapping[str, Any]) -> str:
@@ -185,6 +187,11 @@ class CaptureStore:
                             fact_of(activity, key, state), orjson.loads(made), due
                         )
         return found
+
+    def note_owner(self, customer: str) -> None:
+        """Keep that `customer`'s activities are in it."""
+        if self.setting(_OWNER + customer) is None:
+            self.put_setting(_OWNER + customer, "yes")
 
     def restore(self, earlier: Callable[[], Iterable[Record]]) -> None:
         """In a store that knows nothing yet, note what was told before it: without that, an

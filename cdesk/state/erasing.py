@@ -121,17 +121,24 @@ def erase_snapshot(path: Path, customer: str) -> int:
         return _deleted(connection, "delete from context where customer = ?", customer)
 
 
-def erase_capture(path: Path) -> int:
-    """Forget what capture knows of this computer's activities, and keep how far it has read, so
-    that what was erased is not read again; how many activities. Raises as erase_state.
+def erase_capture(path: Path, customer: str, *, is_captured: bool) -> int:
+    """Forget what capture knows of activities where any of them are the customer's: those of this
+    moment's (`is_captured`) or of an earlier one, which are not told apart. How far it has read
+    stays, so that what was erased is not read again; of another's what was told is noted anew. How
+    many activities went. Raises as erase_state.
     """
     if not path.exists():
         return 0
     with _opened(path) as connection:
+        noted = _deleted(connection, "delete from settings where name = ?", f"customer:{customer}")
+        if not (noted or is_captured):
+            return 0
         facts = _deleted(connection, "delete from facts")
         for table in {"requests", "told"} & _tables(connection):  # an earlier version had fewer
             _deleted(connection, f"delete from {table}")
         _deleted(connection, "update files set context = '{}' where context <> '{}'")
+        if not is_captured:
+            _deleted(connection, "delete from settings where name = 'restored'")
     return facts
 
 

@@ -161,7 +161,7 @@ def make_backup(
             archive.writestr(SEAL, hashlib.sha256(text).hexdigest())
     except (OSError, sqlite3.Error, zipfile.LargeZipFile) as error:
         raise StateDirectoryError(
-            f"no backup was made: {getattr(error, 'strerror', None) or error}; "
+            f"no backup was made: {_told(error)}; "
             f"free space on the disk of {file.parent}, or mend the permissions"
         ) from None
     finally:
@@ -316,7 +316,7 @@ def restore_backup(
         _take_place(unpacked, root)
     except OSError as error:
         raise StateDirectoryError(
-            f"nothing was restored: {error.strerror or error}; free space on the disk of "
+            f"nothing was restored: {_told(error)}; free space on the disk of "
             f"{root.parent}, or mend its permissions"
         ) from None
     finally:
@@ -442,6 +442,13 @@ def _writer(target: Path | None) -> IO[bytes]:
 
 def _made(path: Path) -> int:
     return open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+
+def _told(error: Exception) -> str:
+    """What an error says, and of which file."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _unsound(file: Path, why: str) -> BackupRefused:

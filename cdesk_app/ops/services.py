@@ -200,7 +200,8 @@ def launchd_plist(service: Service, installed: Installed) -> str:
 def windows_task(service: Service, installed: Installed) -> str:
     """A task of the person who is logged in, with the least privilege."""
     program, *words = (*installed.command, *service.words)
-    return f"""<?xml version="1.0" encoding="UTF-16"?>
+    # No encoding: some shells save what is printed as UTF-16, others as UTF-8.
+    return f"""<?xml version="1.0"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
   <RegistrationInfo>
     <Description>{escape(service.text)}</Description>

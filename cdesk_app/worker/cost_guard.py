@@ -118,7 +118,9 @@ class CostGuard:
                 QUERY_SECONDS: sum((run.ends - run.begins).total_seconds() for run in runs),
                 QUERY_BYTES: sum(run.bytes for run in runs),
             }
-            spent = dataclasses.replace(spent, used=used)
+            # Tickets go with an erased customer; what they used was used all the same.
+            most = {name: max(value, spent.used.get(name, 0.0)) for name, value in used.items()}
+            spent = dataclasses.replace(spent, used=most)
         else:
             spent = self._with_meter(spent, runs, now)
         spent, turned = self._decide(dataclasses.replace(spent, caps=self._capped()), now)

@@ -382,8 +382,10 @@ class _Erasure:
             shutil.rmtree(folder, ignore_errors=True)
         self._report.count("contexts in the snapshot", erase_snapshot(home.context_db, customer))
         self._report.count("tokens and sessions", erase_access(home.access_db, customer))
-        if customer == self._settings.customer:  # whose histories are captured here
-            self._report.count("captured activities", erase_capture(home.capture))
+        self._report.count(
+            "captured activities",
+            erase_capture(home.capture, customer, is_captured=customer == self._settings.customer),
+        )
         if home.kill_switch.exists() and self._mentions.in_bytes(home.kill_switch.read_bytes()):
             switch = orjson.loads(home.kill_switch.read_bytes())
             write_private(home.kill_switch, orjson.dumps({**switch, "reason": None}))

@@ -40,6 +40,7 @@ from tests.integration.queries.conftest import (
     copy,
 )
 from uploader.backlog import BacklogWriter
+from uploader.capture_store import CaptureStore
 
 MARKS = (SECRET.encode(), BOB.customer.encode(), customer_key(BOB.customer).encode())
 
@@ -112,9 +113,21 @@ def scatter(built: Built) -> QueueWriter:
     waiting = BacklogWriter(home)
     waiting.write([event(customer=ADA.customer)[1], event(customer=BOB.customer)[1]])
     waiting.close()
-    spilled = home.root / "warehouse.duckdb.tmp"
-    spilled.mkdir()
-    (spilled / "duckdb_temp_block-1.block").write_bytes(SECRET.encode())
+    for name in (
+        "warehouse.duckdb.tmp/duckdb_temp_block-1.block",
+        "copies/1.duckdb",
+        "importing/part.ndjson",
+        ".restoring/state.db",
+        "imports.db",
+        "dashboard.json",
+        "state.db.old",
+        "warehouse.duckdb.broken",
+    ):
+        (home.root / name).parent.mkdir(exist_ok=True)
+        (home.root / name).write_bytes(SECRET.encode())
+    with contextlib.closing(CaptureStore(home.capture)) as captured:
+        captured.note_owner(BOB.customer)
+        captured.put([("user_asked", "k", f'["{SECRET}"]'.encode(), b"{}", None)])
     for name in ("worker.log", "state.db.damaged-1", "dbt/logs/dbt.log"):
         with (home.root / name).open("ab") as file:
             file.write(b"a line\nabout bob@example.com\n")
@@ -125,6 +138,11 @@ def scatter(built: Built) -> QueueWriter:
         state.execute(
             "insert into pending_insights values ('i', ?, 't', 's', 'm', ?, null)",
             (BOB.customer, f'"{SECRET}"'),
+        )
+        state.execute(
+            "insert into result_pages (artifact_id, page, customer, asked_at, rows) "
+            "values ('a', 2, ?, 'z', ?)",
+            (BOB.customer, f'[["{SECRET}"]]'),
         )
     return writer
 

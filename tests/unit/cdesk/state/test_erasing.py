@@ -16,6 +16,7 @@ from cdesk.state.database import open_state
 from cdesk.state.erasing import erase_capture, erase_state, held_artifacts
 from cdesk.state.facts import read_status
 from cdesk.state.status import Spent
+from uploader.capture import Capture
 from uploader.capture_store import CaptureStore
 
 SECRET = "only-bob-knows"
@@ -148,10 +149,29 @@ def test_capture_forgets_activities_and_keeps_how_far_it_has_read(tmp_path: Path
         store.execute("insert into facts values ('a', 'k', ?, '{}', null)", (SECRET,))
         store.execute("insert into told values ('id', ?, 1, 'z', 'claude_code')", (SECRET,))
         store.execute("insert into files values ('f', 1, 2, 3, 4, 5, x'00', ?)", (SECRET,))
-    assert erase_capture(path) == 1
+    assert erase_capture(path, "ada", is_captured=True) == 1
     assert SECRET.encode() not in bytes_of(path)
     with contextlib.closing(sqlite3.connect(path)) as store:
         assert store.execute("select read_to, context from files").fetchall() == [(5, "{}")]
+
+
+@pytest.mark.parametrize(("customer", "gone"), [("bob", 1), ("eve", 0)])
+def test_whose_histories_were_captured_here_before_is_forgotten_and_nobody_else(
+    tmp_path: Path, customer: str, gone: int
+) -> None:
+    """bob's were, then ada's: their activities are not told apart."""
+    path = tmp_path / "capture.db"
+    with contextlib.closing(CaptureStore(path)) as store:
+        for owner in ("bob", "bob", "ada"):
+            Capture(store, (), customer=owner)
+        store.put([("a", "k", b'["z", [true, "s"], {}, null, null]', b"{}", None)])
+    assert erase_capture(path, customer, is_captured=False) == gone
+    asked = []
+    with contextlib.closing(CaptureStore(path)) as store:
+        Capture(store, (), customer="ada", earlier=lambda: asked.append(1) or ())  # type: ignore[func-returns-value]
+        assert store.load([("a", "k")]).keys() == (set() if gone else {("a", "k")})
+    assert len(asked) == gone, "what was told of ada's is noted anew from the warehouse"
+    assert (b"bob" in bytes_of(path)) == (not gone)
 
 
 def test_capture_of_an_earlier_version_forgets_as_well(tmp_path: Path) -> None:
@@ -160,4 +180,4 @@ def test_capture_of_an_earlier_version_forgets_as_well(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as store:
         store.execute("drop table told")
         store.execute("insert into facts values ('a', 'k', ?, '{}', null)", (SECRET,))
-    assert erase_capture(path) == 1
+    assert erase_capture(path, "ada", is_captured=True) == 1

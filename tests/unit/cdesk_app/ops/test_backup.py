@@ -337,6 +337,24 @@ def test_a_full_disk_leaves_no_half_backup(
     shutil.rmtree(tmp_path / "sub")
 
 
+def test_a_file_that_may_not_be_read_is_named(
+    full: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (waiting,) = full.queue.glob("*.ndjson")
+    opened = Path.open
+
+    def refused(path: Path, *args: Any, **more: Any) -> Any:
+        if path == waiting:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **more)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(CdeskError, match=f"{waiting.name}: Permission denied"):
+        make_backup(settings(full), full, tmp_path / "b.zip")
+    assert not (tmp_path / "b.zip").exists()
+    assert not full.backing_up.exists()
+
+
 def test_a_directory_that_went_on_brings_its_small_results_along(
     full: StateDirectory, tmp_path: Path
 ) -> None:

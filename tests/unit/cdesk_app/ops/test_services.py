@@ -112,9 +112,11 @@ def test_a_property_list_is_one(name: str) -> None:
 
 @each_service
 def test_a_task_is_xml_with_the_least_privilege(name: str) -> None:
-    text = windows_task(SERVICES[name], ODD).replace('encoding="UTF-16"', "")
+    text = windows_task(SERVICES[name], ODD)
     space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
-    task = ElementTree.fromstring(text)
+    saved = [ElementTree.fromstring(text.encode(encoding)) for encoding in ("utf-8", "utf-16")]
+    task = saved[0]
+    assert ElementTree.tostring(saved[1]) == ElementTree.tostring(task), "as any shell saves it"
     assert task.findtext(".//t:RunLevel", namespaces=space) == "LeastPrivilege"
     assert task.findtext(".//t:Command", namespaces=space) == ODD.command[0]
     assert task.findtext(".//t:WorkingDirectory", namespaces=space) == str(ODD.home)

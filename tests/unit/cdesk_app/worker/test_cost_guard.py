@@ -335,6 +335,19 @@ def test_seconds_and_bytes_of_queries_count_and_nobody_invents_credits(account: 
     assert account.spent.usd_per_hour == 0
 
 
+def test_what_was_used_is_not_less_where_tickets_go(account: Account) -> None:
+    """As with an erased customer; the next day begins at nothing."""
+    account.run(DAY + 8 * HOUR, 3, bytes=1_000)
+    guard = account.guard(metered=False)
+    guard.look()
+    account.state.execute("delete from tickets")
+    guard.look()
+    assert account.spent.used == {QUERY_SECONDS: 3.0, QUERY_BYTES: 1_000.0}
+    account.now += 24 * HOUR
+    guard.look()
+    assert account.spent.used == {QUERY_SECONDS: 0.0, QUERY_BYTES: 0.0}
+
+
 @pytest.mark.parametrize(
     ("cap", "said"),
     [
