@@ -105,9 +105,11 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
             yield from _erasures(home)
             yield from _backups(home)
             yield from _overview(settings, home)
-            for check in (_warehouse, _catalog, _snapshot):
+            warehouse = _warehouse(settings, home)
+            yield warehouse
+            for check in (_catalog, _snapshot):
                 yield check(settings, home)
-            yield _clock(home)
+            yield _clock(settings, home, answers=warehouse.level == "ok")
             yield _logs(home)
         yield from _monitoring(settings, home)
         yield from _capture(settings, home)
@@ -588,11 +590,23 @@ def _roles(settings: Settings) -> Finding:
 FUTURE_SECONDS: Final = 600.0
 
 
-def _clock(home: StateDirectory) -> Finding:
-    """What was written here in the future of this clock: the clock is behind now, or was ahead
-    then.
+_SET_CLOCK: Final = (
+    "set the clock by the network (timedatectl set-ntp true, or the system's date settings); "
+    "records keep the times that they were born with"
+)
+
+
+def _clock(settings: Settings, home: StateDirectory, *, answers: bool) -> Finding:
+    """Against the account's clock, where one `answers`; and what was written here in the future of
+    this clock: it is behind now, or was ahead then.
     """
     now = datetime.now(UTC).timestamp()
+    if answers and settings.target == "snowflake":
+        ahead = _account_ahead(settings)
+        if abs(ahead) > FUTURE_SECONDS:
+            way = "behind" if ahead > 0 else "ahead of"
+            found = f"this computer's clock is {abs(ahead) / 3600:.1f} hours {way} the account's"
+            return Finding("clock", "failed", found, _SET_CLOCK)
     newest = ("", now)
     for path in (home.state_db, home.context_db, home.warehouse, home.catalog, home.worker_log):
         with contextlib.suppress(OSError):
@@ -607,10 +621,20 @@ def _clock(home: StateDirectory) -> Finding:
             "failed",
             f"{newest[0]} was written {ahead / 3600:.1f} hours from now: the clock of this "
             "computer is behind, or was ahead then",
-            "set the clock by the network (timedatectl set-ntp true, or the system's date "
-            "settings); records keep the times that they were born with",
+            _SET_CLOCK,
         )
     return Finding("clock", "ok", "nothing here is of the future")
+
+
+def _account_ahead(settings: Settings) -> float:
+    """Seconds by which the account's clock is ahead of this computer's; 0 where it does not say."""
+    from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
+
+    try:
+        with closing(SnowflakeWarehouse.from_settings(settings)) as warehouse:
+            return warehouse.clock_distance().total_seconds()
+    except CdeskError:
+        return 0.0
 
 
 def _logs(home: StateDirectory) -> Finding:

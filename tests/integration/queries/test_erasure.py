@@ -118,7 +118,7 @@ def scatter(built: Built) -> QueueWriter:
         "copies/1.duckdb",
         "importing/part.ndjson",
         ".restoring/state.db",
-        "imports.db",
+        "imports.db-journal",
         "dashboard.json",
         "state.db.old",
         "warehouse.duckdb.broken",

@@ -26,6 +26,8 @@ from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.facts import write_status
 from cdesk.state.status import Spent
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
+from cdesk_app.cli import doctor
 from cdesk_app.cli.doctor import Finding, _monitoring, examine
 from cdesk_app.cli.status import capture_told
 from cdesk_app.ops.backup import make_backup
@@ -74,6 +76,19 @@ def test_a_clock_that_is_hours_behind_what_was_written_is_named(
     ahead = time.time() + 5 * 3600
     os.utime(state_home.worker_log, (ahead, ahead))
     failed(findings(state_home)["clock"], "worker.log", "5.0 hours", "set the clock")
+
+
+@pytest.mark.parametrize(("hours", "way"), [(-3, "3.0 hours ahead of"), (2, "2.0 hours behind")])
+def test_a_clock_that_is_hours_off_the_accounts_is_named(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch, hours: int, way: str
+) -> None:
+    settings = Settings(home=state_home.root, customer="ada", target="snowflake")
+    distance = timedelta(hours=hours)
+    monkeypatch.setattr(SnowflakeWarehouse, "clock_distance", lambda _: distance)
+    failed(doctor._clock(settings, state_home, answers=True), way, "set the clock")
+    assert doctor._clock(settings, state_home, answers=False).level == "ok", "nobody is asked"
+    distance = timedelta(seconds=3)
+    assert doctor._clock(settings, state_home, answers=True).level == "ok"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -226,8 +241,6 @@ def test_what_is_configured_and_not_installed_is_named(
     settings: dict[str, str],
     check: str,
 ) -> None:
-    from cdesk_app.cli import doctor
-
     there = doctor._installed
     monkeypatch.setattr(doctor, "_installed", lambda name: name != missing and there(name))
     failed(findings(state_home, **settings)[check], "pip install 'cdesk[ops]'")
