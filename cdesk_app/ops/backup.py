@@ -298,6 +298,9 @@ def restore_backup(
             f"(--to {root}.restored), or end what runs there ('cdesk worker --stop', quit Claude) "
             f"and move it away"
         )
+    for parent in root.parents:
+        if StateDirectory(parent).state_db.exists() and StateDirectory(parent).queue.is_dir():
+            raise BackupRefused(f"{root} is within {parent}, which is in use; restore beside it")
     unpacked = within if _stays(root) else beside
     for leftover in (within, beside):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -156,6 +156,8 @@ def test_a_living_directory_is_not_touched(full: StateDirectory, backup: Path) -
     before = sorted(path for path in full.root.rglob("*"))
     with pytest.raises(BackupRefused, match=r"is not empty.*nothing in it was touched.*--to"):
         restore_backup(backup, full.root)
+    with pytest.raises(BackupRefused, match=r"is within .*restore beside it"):
+        restore_backup(backup, full.root / "sub" / "restored")
     assert sorted(path for path in full.root.rglob("*")) == before
 
 
