@@ -123,7 +123,12 @@ class CostGuard:
             spent = dataclasses.replace(spent, used=most)
         else:
             spent = self._with_meter(spent, runs, now)
-        spent, turned = self._decide(dataclasses.replace(spent, caps=self._capped()), now)
+        # Of what has fallen since (a rate, a time without the meter), less is allowed again.
+        allowed = {
+            name: min(most, spent.used.get(name, 0.0)) for name, most in spent.allowed.items()
+        }
+        spent = dataclasses.replace(spent, allowed=allowed, caps=self._capped())
+        spent, turned = self._decide(spent, now)
         if dataclasses.replace(spent, at=before.at) != before or before.at is None:
             self._status.keep(dataclasses.replace(spent, at=self._text(now)))
         return turned

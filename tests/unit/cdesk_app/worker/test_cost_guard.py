@@ -252,6 +252,42 @@ def test_a_person_turns_it_back_and_the_cap_counts_from_there(account: Account) 
     assert guard.look(), "another credit"
 
 
+def test_a_rate_that_has_fallen_since_a_person_allowed_it_counts_from_there(
+    account: Account,
+) -> None:
+    account.now = DAY + 11 * HOUR
+    guard = account.guard(usd_an_hour=12.0)
+    assert guard.look()
+    turn_off(account.state, account.home, now=text(account.now))
+    assert not guard.look(), "that rush is allowed"
+    account.now = DAY + 15 * HOUR
+    assert not guard.look()
+    assert account.spent.usd_per_hour == 0
+    account.run(account.now, 3_600)
+    account.now += HOUR
+    again = account.guard(usd_an_hour=3.0, credits_an_hour=1.0)
+    assert again.look(), "a rush of another time is not"
+
+
+def test_a_grace_that_a_person_prolonged_ends_with_the_next_reading(account: Account) -> None:
+    guard = account.guard(grace_hours=2.0)
+    guard.look()
+    account.down = True
+    account.now += 2.5 * HOUR
+    account.run(account.now, 1)
+    assert guard.look()
+    turn_off(account.state, account.home, now=text(account.now))
+    account.now += HOUR
+    assert not guard.look()
+    account.down = False
+    account.now += HOUR
+    guard.look()
+    account.down = True
+    account.now += 2.5 * HOUR
+    account.run(account.now, 1)
+    assert guard.look(), "two hours, not four and a half"
+
+
 def test_a_meter_that_cannot_be_read_is_borne_for_the_grace_and_no_longer(account: Account) -> None:
     guard = account.guard(grace_hours=2.0)
     guard.look()
