@@ -209,3 +209,12 @@ def test_the_image_runs_as_nobody_much_and_holds_no_secret() -> None:
     assert PurePosixPath(volume) == PurePosixPath("/var/lib/cdesk")
     command = next(rest for step, rest in steps() if step == "CMD")
     assert command == '["mcp", "--http"]'
+
+
+@pytest.mark.parametrize("page", ["Containerfile", "docs/services.md"])
+def test_a_worker_is_not_asked_whether_it_serves_http(page: str) -> None:
+    """The image's health check asks the HTTP service, and some systems restart who fails it."""
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    starts = [line for line in lines if "podman run" in line and "worker --stay" in line]
+    assert starts
+    assert [line for line in starts if "--no-healthcheck" not in line] == []
