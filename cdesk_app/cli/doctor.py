@@ -111,6 +111,7 @@ def examine(environ: dict[str, str]) -> Iterator[Finding]:
                 yield check(settings, home)
             yield _clock(settings, home, answers=warehouse.level == "ok")
             yield _logs(home)
+            yield from _folders(home)
         yield from _monitoring(settings, home)
         yield from _capture(settings, home)
     yield _claude_desktop(settings)
@@ -653,7 +654,6 @@ def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
     """Metrics and traces, as far as they are configured."""
     from cdesk.core.features import METRICS, TRACES
 
-    yield from _counts(home)
     if settings.otlp_endpoint:
         if not settings.features.has(TRACES):
             yield Finding(
@@ -750,15 +750,22 @@ def _expiry(check: str, what: str, end: date) -> Finding:
     return Finding(check, "ok", found)
 
 
-def _counts(home: StateDirectory) -> Iterator[Finding]:
-    """Whether the processes can hand over what they count."""
-    folder, check = home.metrics, "metrics folder"
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        found = f"{folder} is no folder: nothing that is counted comes out of its process"
-        yield Finding(check, "failed", found, f"move it away: mv '{folder}' '{folder}.old'")
-    elif folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        found = f"{folder} cannot be read and written: what is counted stays with its process"
-        yield Finding(check, "failed", found, f"chmod 700 '{folder}'")
+def _folders(home: StateDirectory) -> Iterator[Finding]:
+    """Folders of which something cannot be used, and what comes of that."""
+    for folder, without in (
+        (home.metrics, "what is counted stays with its process"),
+        (home.artifacts, "no result can be stored"),
+        (home.backlog, "no history can be brought in"),
+        (home.dbt, "nothing can be built"),
+        (home.charts, "no chart is painted ahead"),
+    ):
+        check = f"{folder.name} folder"
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            found = f"{folder} is no folder: {without}"
+            yield Finding(check, "failed", found, f"move it away: mv '{folder}' '{folder}.old'")
+        elif folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            found = f"{folder} cannot be read and written: {without}"
+            yield Finding(check, "failed", found, f"chmod 700 '{folder}'")
 
 
 def _metrics(settings: Settings, home: StateDirectory) -> Finding:

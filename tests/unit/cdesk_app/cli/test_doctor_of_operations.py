@@ -120,6 +120,12 @@ def forbidden(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(os, "access", lambda one, mode: one != path and access(one, mode))
 
 
+@pytest.mark.parametrize("name", ["artifacts", "backlog", "dbt", "charts"])
+def test_another_folder_that_is_none_is_named(state_home: StateDirectory, name: str) -> None:
+    (state_home.root / name).write_text("no folder", encoding="utf-8")
+    failed(findings(state_home)[f"{name} folder"], "is no folder", "mv ")
+
+
 def test_a_folder_of_counts_without_permission_is_named(
     state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
