@@ -66,5 +66,8 @@ def _told(report: ErasureReport) -> str:
     beyond = [f"  {one}" for one in report.beyond]
     parts = [head, body, *(["Still named in:", *left] if left else [])]
     if mentioned:
-        parts += ["Named in what others recorded, or they themselves since:", *mentioned]
+        parts += [
+            "Named besides, in what others recorded, what came since, or a setting:",
+            *mentioned,
+        ]
     return "\n".join([*parts, "Beyond its reach:", *beyond])

@@ -105,7 +105,7 @@ _BEYOND: Final = {
 class ErasureReport:
     """What an erasure did. counts: what went, by what it was. left: files that still name the
     customer. mentioned: files of which the customer's own is gone, and that name them in what
-    others recorded, or they themselves since. beyond: where an erasure does not reach.
+    others recorded, in what came since, or as a setting. beyond: where an erasure does not reach.
     """
 
     customer: str
@@ -476,7 +476,8 @@ def _naming(home: StateDirectory, customer: str) -> Iterator[tuple[str, bool]]:
                 _holds(path, mentions.spellings) and mentions.in_bytes(path.read_bytes())
             ):
                 told = f"{named}: whose computer this is; 'cdesk connect' changes it"
-                yield (told if str(named) == "config.toml" else named.as_posix()), True
+                is_setting = str(named) == "config.toml"
+                yield (told if is_setting else named.as_posix()), not is_setting
 
 
 def _holds(path: Path, texts: tuple[bytes, ...]) -> bool:

@@ -106,8 +106,14 @@ def test_the_report_tells_what_is_left_from_what_others_recorded(
     writer.close()
     (file,) = state_home.queue.glob("*.ndjson")
     (state_home.root / "note.txt").write_text(f"of m{LEAVER}", encoding="utf-8")
+    config = state_home.root / "config.toml"
+    config.write_text(f'customer = "{LEAVER}"', encoding="utf-8")
     report = erase(state_home)
-    assert report.mentioned == [f"queue/{file.name}"]
+    assert [one.partition(":")[0] for one in report.mentioned] == [
+        "config.toml",
+        f"queue/{file.name}",
+    ]
+    assert "cdesk connect" in report.mentioned[0]
     assert of_ada.strip() in file.read_bytes()
     assert [one for one in report.left if "dbt run-operation" not in one] == []
     (state_home.root / "note.txt").write_text(f"of {LEAVER}", encoding="utf-8")
