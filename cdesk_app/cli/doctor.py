@@ -265,8 +265,8 @@ def _erasures(home: StateDirectory) -> Iterator[Finding]:
         )
 
 
-CHECKED_BACKUP_BYTES: Final = 64 * 1024**2
-"""A backup up to this size is read from end to end."""
+CHECKED_BACKUP_BYTES: Final = 256 * 1024**2
+"""A backup of no more than this, unpacked, is read from end to end."""
 
 
 def _backups(home: StateDirectory) -> Iterator[Finding]:
@@ -332,10 +332,8 @@ def _backup(last: LastBackup) -> Finding:
         if there != last.bytes:
             found = f"{file} has {there:,} bytes, and {last.bytes:,} were written"
             return Finding("backup", "failed", f"{found}: it was cut short or edited", todo)
-        if there <= CHECKED_BACKUP_BYTES:
+        if read_manifest(file).bytes <= CHECKED_BACKUP_BYTES:
             check_backup(file)
-        else:
-            read_manifest(file)
     except CdeskError as error:
         return Finding("backup", "failed", str(error), todo)
     except OSError as error:
