@@ -175,6 +175,8 @@ def erase_customer(
     one = dataclasses.replace(one, local_only=local_only)
     held = held_artifacts(home.state_db, customer)
     if held:
+        if own:
+            _note(home, others)  # held since it began: given up
         raise LegalHold(f"{customer} is under legal hold ({held} stored results); lift it first")
     _note(home, [*others, one])
     report = ErasureReport(
@@ -190,6 +192,15 @@ def erase_customer(
     except LegalHold:
         _note(home, others)
         raise
+    except BuildError as error:
+        if settings.target == "duckdb" or own:
+            raise
+        # The shared warehouse did not take it, and comes first: nothing waits for another try.
+        _note(home, others)
+        raise BuildError(
+            f"{error}; nothing was erased: run 'dbt run-operation erase' as CDESK_TRANSFORMER, and "
+            "this with --local"
+        ) from None
     _note(home, others)
     for named, is_left in _naming(home, customer):
         (report.left if is_left else report.mentioned).append(named)

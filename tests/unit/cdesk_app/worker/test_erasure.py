@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,13 +16,18 @@ from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import Artifact, keep_artifact
 from cdesk.core.clock import IdSource
 from cdesk.core.config import Settings
-from cdesk.core.errors import StateDirectoryError
+from cdesk.core.errors import BuildError, StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
 from cdesk_app.cli.main import main
 from cdesk_app.worker import erasure
-from cdesk_app.worker.erasure import ErasureReport, erase_customer
+from cdesk_app.worker.erasure import (
+    ErasureReport,
+    erase_customer,
+    finish_erasures,
+    pending_erasures,
+)
 from cdesk_app.worker.main import run, run_once
 from uploader.backlog import BacklogWriter
 
@@ -152,6 +158,42 @@ def test_local_leaves_a_shared_warehouse_alone_and_no_other(
     monkeypatch.setenv("CDESK_TARGET", target)
     assert main(["erase", LEAVER, "--local", "--yes"]) == 0
     assert asked == [local_only]
+
+
+class NoRights:
+    """A builder whose role may not delete."""
+
+    def operate(self, *_: object) -> None:
+        raise BuildError("dbt run-operation failed: insufficient privileges")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_shared_warehouse_that_refuses_leaves_no_erasure_that_keeps_records_from_landing(
+    state_home: StateDirectory,
+) -> None:
+    waiting = QueueWriter(state_home.queue)
+    waiting.append(event(customer=LEAVER)[1])
+    waiting.close()
+    shared = Settings(home=state_home.root, customer=ADA, worker="off", target="snowflake")
+    with pytest.raises(BuildError, match=r"insufficient privileges; nothing was erased.*--local"):
+        erase_customer(shared, state_home, LEAVER, builder=NoRights())  # type: ignore[arg-type]
+    assert pending_erasures(state_home) == []
+    (file,) = state_home.queue.glob("*.ndjson")
+    assert b"leaver" in file.read_bytes()
+
+
+def test_an_erasure_of_somebody_who_is_held_by_now_is_given_up(state_home: StateDirectory) -> None:
+    begun = [{"customer": LEAVER, "erased_at": "2026-01-01T00:00:00.000000Z", "local_only": True}]
+    state_home.erasing.write_bytes(orjson.dumps(begun))
+    with closing(open_state(state_home.state_db)) as state:
+        state.execute(
+            "insert into artifacts values ('a', ?, 'u', 'parquet', 'h', 1, 1, 0, 'z', 'z', 1)",
+            (LEAVER,),
+        )
+    assert finish_erasures(settings(state_home), state_home) == []
+    assert pending_erasures(state_home) == [], "nothing waits for it any more"
 
 
 def test_nothing_runs_while_it_cannot_be_told_who_is_being_erased(
