@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -51,6 +52,8 @@ from cdesk.state.database import SCHEMA_VERSION, open_state
 from cdesk.state.facts import write_status
 from cdesk.state.status import LastBackup
 
+logger = logging.getLogger(__name__)
+
 FORMAT: Final = 1
 WAIT_SECONDS: Final = 60.0
 """How long a landing or a build under way is waited for."""
@@ -58,7 +61,8 @@ MANIFEST: Final = "manifest.json"
 SEAL: Final = "seal"
 _DATABASES: Final = ("state.db", "context.db", "access.db", "imports.db", "capture.db")
 _FILES: Final = ("config.toml", "catalog.json", "link_keys.json", "kill_switch.json")
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,3}\Z")
+_NAME: Final = re.compile(r"[^/\\:]+(/[^/\\:]+){0,3}\Z")
+"""What lies in our folders has other names, too, where somebody put it there."""
 _CHUNK: Final = 1 << 20
 _MOST_MANIFEST: Final = 256 * 1024 * 1024
 
@@ -228,6 +232,9 @@ def _add(archive: zipfile.ZipFile, members: dict[str, Member], name: str, path: 
     """Put a file in as it is at this moment; one that has gone since it was listed is left out (a
     queue file that was sealed meanwhile is there under its new name).
     """
+    if not _is_ours(name):  # nor could it be restored everywhere
+        logger.warning("left out of the backup", extra={"facts": {"file": ascii(name)[:200]}})
+        return
     digest, size = hashlib.sha256(), 0
     try:
         source = path.open("rb")
@@ -421,7 +428,8 @@ def _manifest(archive: zipfile.ZipFile, file: Path) -> Manifest:
 
 def _is_ours(name: str) -> bool:
     """Whether a name stays below the directory, whatever the platform."""
-    return _NAME.match(name) is not None and not {".", ".."} & set(PurePosixPath(name).parts)
+    parts = set(PurePosixPath(name).parts)
+    return name.isprintable() and _NAME.match(name) is not None and not {".", ".."} & parts
 
 
 def _copied(

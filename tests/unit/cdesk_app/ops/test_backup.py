@@ -152,6 +152,25 @@ def test_what_an_earlier_version_wrote_is_saved_as_it_reads_it(
     assert not full.backing_up.exists()
 
 
+def test_files_of_other_names_do_not_make_a_backup_that_nobody_can_restore(
+    full: StateDirectory, tmp_path: Path
+) -> None:
+    """Somebody's own, put into our folders."""
+    strays = ["queue/my export (1).ndjson", "queue/Übersicht.ndjson", "artifacts/a b/ü 1.parquet"]
+    if sys.platform != "win32":
+        (full.queue / "a:b\\c.ndjson").write_bytes(b"left out")
+    if sys.platform == "linux":
+        (full.queue / os.fsdecode(b"a\xffb.ndjson")).write_bytes(b"left out")
+    for stray in strays:
+        (full.root / stray).parent.mkdir(exist_ok=True)
+        (full.root / stray).write_bytes(stray.encode())
+    make_backup(settings(full), full, tmp_path / "b.zip")
+    restore_backup(tmp_path / "b.zip", tmp_path / "back")
+    for stray in strays:
+        assert (tmp_path / "back" / stray).read_bytes() == stray.encode()
+    assert not list((tmp_path / "back" / "queue").glob("*b?c*"))
+
+
 def test_a_living_directory_is_not_touched(full: StateDirectory, backup: Path) -> None:
     before = sorted(path for path in full.root.rglob("*"))
     with pytest.raises(BackupRefused, match=r"is not empty.*nothing in it was touched.*--to"):
