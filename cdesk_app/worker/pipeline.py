@@ -317,6 +317,11 @@ class Pipeline:
         """Whether what builds is there already."""
         return self._builder.pid is not None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a build would begin at once."""
+        return self._builder.is_ready
+
     def warm(self, *, gives_way: bool = False) -> None:
         """Get ready for a build, without waiting; whether that gives way to all."""
         self._builder.warm(gives_way=gives_way)

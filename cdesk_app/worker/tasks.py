@@ -2,12 +2,12 @@
 its period. The loop (cdesk_app/worker/loop.py) drives it.
 
     version     every turn: a worker that does not belong here any more ends
-    begin       once: what was recorded before this worker lands before the first query is answered
-    tickets     every turn: start what waits, end what has expired
-    request     somebody asked for a whole cycle
     way         once an HTTP service runs here, for whose answers many wait: queries leave it the
                 processor wholly; landings, builds and refreshes, which others wait for, do so for
                 as long as they are in time
+    begin       once: what was recorded before this worker lands before the first query is answered
+    tickets     every turn: start what waits, end what has expired
+    request     somebody asked for a whole cycle
     drain       every turn, but for the uploader's debounce and its pause after a failure
     warm        a few seconds before a build: what builds is started, and landing goes on meanwhile
     build       as the build schedule says; not where builds happen elsewhere
@@ -72,6 +72,9 @@ BUILD_SECONDS: Final = 4.0
 """Beside a service, what takes longer is late, and for a while gives way no more: records are to
 land within five seconds, and on the embedded engine a build keeps landings waiting.
 """
+READY_SECONDS: Final = 30.0
+"""So long a build waits for what builds to get ready while that gives way."""
+READY_POLL_SECONDS: Final = 0.5
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
 other out.
@@ -214,7 +217,10 @@ class PipelineTasks:
         self._pipeline = pipeline
         self._others_live = others_live
         self._installed = installed
+        self._monotonic = monotonic
         self._jobs = YieldingJobs(monotonic=monotonic)
+        self._warming_since: float | None = None
+        """Since when a build has waited for what builds to get ready."""
         self._begun = False
         self._asking = AskingElsewhere()
         self._behind = False
@@ -226,10 +232,10 @@ class PipelineTasks:
         pipeline = self._pipeline
         return [
             Task("version", _every_turn, self.version),
+            Task("way", self.way_due, self.give_way),
             Task("begin", lambda _: None if self._begun else 0.0, self.begin, retry=AT_ONCE),
             Task("tickets", _every_turn, self.tickets, self.tickets_period),
             Task("request", self.request_due, self.request),
-            Task("way", self.way_due, self.give_way),
             Task("drain", self.drain_due, self.drain, self.drain_period),
             Task("warm", self.warm_due, self.warm),
             Task("build", self.build_due, self.build, self.build_period, retry=AT_ONCE),
@@ -325,13 +331,30 @@ class PipelineTasks:
         return self._pipeline.schedule.due_in() if self._pipeline.builds else None
 
     def build(self) -> bool:
-        if self._jobs.gives_way_now("build"):
-            self._warm()
+        if self._jobs.gives_way_now("build") and not self._is_ready():
+            return False
         self._jobs.run("build", self._pipeline.build, seconds=BUILD_SECONDS)
         self.drain()  # what waited for the tables, and what the build itself made
         return True
 
+    def _is_ready(self) -> bool:
+        """Whether to build now: what builds gives way while it gets ready, and landing goes on
+        meanwhile. After too long both run as nice as the worker.
+        """
+        pipeline, now = self._pipeline, self._monotonic()
+        if not pipeline.is_ready:
+            self._warm()
+            if self._warming_since is None:
+                self._warming_since = now
+            if now - self._warming_since < READY_SECONDS:
+                return False
+            self._jobs.hold("build")
+        self._warming_since = None
+        return True
+
     def build_period(self) -> float:
+        if self._warming_since is not None:
+            return READY_POLL_SECONDS
         due = self._pipeline.schedule.due_in()
         return POLL_SECONDS if due is None else due
 

@@ -192,8 +192,6 @@ class TicketRunner:
 
     def _work(self) -> None:
         ended = False
-        if self.gives_way:
-            give_way_to_all()
         try:
             with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
                 while not ended:
@@ -222,6 +220,8 @@ class TicketRunner:
             return True
 
     def _claim(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
+        if self.gives_way:  # a thread that always finds another query never ends
+            give_way_to_all()
         with self._claiming:
             if self._closing.is_set():
                 return None

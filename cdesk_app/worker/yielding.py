@@ -11,7 +11,7 @@ from cdesk.core.processes import run_giving_way
 
 T = TypeVar("T")
 
-HOLD_SECONDS: Final = 60.0
+HOLD_SECONDS: Final = 300.0
 """A kind of job that was late once runs as nice as the worker for so long."""
 
 
@@ -38,6 +38,9 @@ class YieldingJobs:
                 return job()
             return run_giving_way(job, f"cdesk-{kind}")
         finally:
-            ended = self._monotonic()
-            if ended - begun > seconds:
-                self._held_until[kind] = ended + HOLD_SECONDS
+            if self._monotonic() - begun > seconds:
+                self.hold(kind)
+
+    def hold(self, kind: str) -> None:
+        """Count a job of this kind as late."""
+        self._held_until[kind] = self._monotonic() + HOLD_SECONDS

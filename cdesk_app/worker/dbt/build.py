@@ -38,7 +38,7 @@ _HELD: Final = Backoff(0.1, 2.0)
 STOP_GRACE_SECONDS: Final = 2.0
 """A build under way may end by itself for so long after `stop` was set."""
 TIMEOUT_SECONDS: Final = 3_600.0
-YIELDING_SECONDS: Final = 20.0
+YIELDING_SECONDS: Final = 10.0
 """What gives way to all is broken off after so long: it may hold the warehouse file."""
 _LOCKED: Final = (
     "Could not set lock on file",
@@ -159,6 +159,11 @@ class Builder:
         """The warm child's process id, None where none runs."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a warm child has parsed the project."""
+        return self.pid is not None and self._child is not None and self._child.is_ready
+
     def warm(self, *, gives_way: bool = False) -> None:
         """Start the child where none runs, without waiting for it: the project is parsed by the
         time that a build is due. gives_way: whether that runs only when nobody else wants the
@@ -242,7 +247,9 @@ class _Child:
     ) -> None:
         self._log = project.log
         self._gives_way_for_good = gives_way_to_all()
-        self._gives_way, self._answered = gives_way, False
+        self._gives_way = gives_way
+        self.is_ready = False
+        """Whether it has parsed the project."""
         arguments = {
             "home_dir": str(project.home_dir),
             "project_dir": str(project.project_dir),
@@ -290,7 +297,7 @@ class _Child:
         """Whether it would keep waiting who is not to wait: a thread that gives way started it,
         which it has inherited, or it has not yet parsed the project and gives way meanwhile.
         """
-        return self._gives_way_for_good or (self._gives_way and not self._answered)
+        return self._gives_way_for_good or (self._gives_way and not self.is_ready)
 
     def ask(
         self, argv: list[str], stop: threading.Event | None, progress: Progress | None
@@ -327,7 +334,6 @@ class _Child:
                 raise self._died()
             if message["id"] != self._number:
                 continue
-            self._answered = True
             if "progress" not in message:
                 return message
             if progress is not None:
@@ -349,7 +355,11 @@ class _Child:
     def _read(self) -> None:
         with contextlib.suppress(ValueError, OSError):
             for line in self._pipe(self._process.stdout):
-                self._messages.put(orjson.loads(line))
+                message = orjson.loads(line)
+                if "ready" in message:
+                    self.is_ready = True
+                else:
+                    self._messages.put(message)
         self._messages.put(None)
 
     def _died(self) -> BuildError:

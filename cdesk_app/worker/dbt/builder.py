@@ -4,7 +4,7 @@ cdesk_app.worker.dbt.builder`. Its parent is cdesk_app/worker/dbt/build.py.
 One JSON object a line in each direction, over standard input and what was standard output (dbt's
 own prints go to standard error):
 
-    → {"id": 1, "argv": ["build", "--selector", "refresh"], "gives_way": false}
+    ← {"ready": true} → {"id": 1, "argv": ["build", "--selector", "refresh"], "gives_way": false}
     ← {"id": 1, "progress": {"done": 3, "total": 12, "name": "events"}} ← {"id": 1, "ok": true,
     "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
        "nodes": [{"name", "type", "status", "seconds", "message"}], "told": ["…"]}
@@ -235,6 +235,7 @@ def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) 
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     dbt = WarmDbt(project)
     _run(dbt.warm, gives_way=gives_way)
+    send({"ready": True})
     while True:
         try:
             line = requests.get(timeout=idle_seconds)

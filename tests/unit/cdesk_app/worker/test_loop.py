@@ -59,6 +59,7 @@ from cdesk_app.worker.tasks import (
     CATALOG_SECONDS,
     POLL_SECONDS,
     QUIET_SECONDS,
+    READY_SECONDS,
     AskingElsewhere,
     PipelineTasks,
 )
@@ -119,6 +120,7 @@ class SmallDbt:
     pid: int | None = None
     warmed: list[float] = field(default_factory=list)
     """When it was told to get ready."""
+    is_ready: bool = True
     warmed_yielding: bool = False
     built_yielding: bool = False
     schema_mismatch: str | None = None
@@ -945,19 +947,44 @@ def test_it_gives_way_once_an_http_service_runs(
     monkeypatch.setattr(built.pipeline.uploader, "drain", draining)
     monkeypatch.setattr(built.warehouse, "export_context", renewing)
 
-    def work() -> tuple[set[bool], set[bool], bool, bool]:
+    def work() -> tuple[set[bool], set[bool], bool]:
         landed.clear()
         renewed.clear()
         built.record("insight")
         built.spend(120)
-        return set(landed), set(renewed), built.dbt.built_yielding, built.dbt.warmed_yielding
+        return set(landed), set(renewed), built.dbt.built_yielding
 
-    assert work() == ({False}, {False}, False, False)
+    assert work() == ({False}, {False}, False)
     assert not built.tickets.gives_way
     with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
         built.spend(5)
-        assert work() == ({True}, {True}, True, True)
+        assert work() == ({True}, {True}, True)
     assert built.tickets.gives_way
+
+
+def test_beside_a_service_landing_goes_on_while_what_builds_gets_ready(built: Desk) -> None:
+    with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
+        built.spend(5)
+        built.dbt.is_ready = False
+        built.record("insight")
+        built.spend(READY_SECONDS - 5)
+        assert built.builds() == []
+        assert built.dbt.warmed_yielding
+        assert built.pipeline.uploader.depth() == 0
+        built.dbt.is_ready = True
+        built.spend(2)
+        assert built.builds() == ["build"]
+        assert built.dbt.built_yielding == hasattr(os, "SCHED_IDLE")
+
+
+def test_what_does_not_get_ready_builds_as_nice_as_the_worker(built: Desk) -> None:
+    with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
+        built.spend(5)
+        built.dbt.is_ready = False
+        built.record("insight")
+        built.spend(READY_SECONDS + 30)
+        assert built.builds() == ["build"]
+        assert not built.dbt.built_yielding
 
 
 @pytest.mark.parametrize(("landed", "seconds"), [(3, CATALOG_SECONDS), (0, QUIET_SECONDS)])

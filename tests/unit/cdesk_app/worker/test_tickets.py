@@ -89,6 +89,27 @@ def test_its_threads_leave_the_processor_where_they_are_to(desk: Desk, gives_way
     assert found == [os.SCHED_IDLE if gives_way else os.SCHED_OTHER]
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
+def test_a_thread_that_finds_one_query_after_another_gives_way_from_the_next_one_on(
+    desk: Desk,
+) -> None:
+    found: list[int] = []
+
+    class Looks(PlainPresenter):
+        def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+            found.append(os.sched_getscheduler(0))
+            runner.gives_way = True
+            return super().present(request, answer)
+
+    for rows in (1, 2):
+        desk.submit("numbers", {"rows": rows})
+    runner = desk.runner(presenter=Looks(), max_running=1)
+    runner.poll()
+    assert runner.wait_idle(PATIENCE)
+    runner.close()
+    assert found == [os.SCHED_OTHER, os.SCHED_IDLE]
+
+
 def test_a_ticket_that_the_engine_refuses_fails_with_its_words(desk: Desk) -> None:
     ticket_id = desk.submit("broken")
     run_all(desk)
