@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Protocol, TextIO
 
@@ -77,8 +78,23 @@ def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
 
 def to_json(value: object) -> str:
     """Readable JSON, dates and the like as text; in ASCII where stdout lacks characters."""
-    text = plain_json(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)).decode()
+    try:
+        encoded = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+    except TypeError:  # the name of a file that is no text
+        encoded = orjson.dumps(_with_text(value), option=orjson.OPT_INDENT_2, default=str)
+    text = plain_json(encoded).decode()
     return escaped(text) if is_narrow(sys.stdout) else text
+
+
+def _with_text(value: Any) -> Any:
+    """The value with what no UTF-8 holds as escapes."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _with_text(asdict(value))
+    if isinstance(value, dict):
+        return {_with_text(name): _with_text(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_text(one) for one in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 class PlainOutput(io.TextIOBase):

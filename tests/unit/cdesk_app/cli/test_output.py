@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 from datetime import UTC, datetime
@@ -113,3 +114,13 @@ def test_nothing_is_shown_where_no_terminal_looks_on(capsys: pytest.CaptureFixtu
         say("more")
         bar.update(10)
     assert capsys.readouterr().err == ""
+
+
+def test_a_name_that_is_no_text_is_shown_in_json_by_its_bytes() -> None:
+    """As a file system holds it, and Python reads it."""
+    name = b"a\xffb".decode("utf-8", "surrogateescape")
+    told = json.loads(to_json({"files": (name,), name: {"n": 1}}))
+    assert told == {
+        "files": ["a\\udcffb"],
+        "a\\udcffb": {"n": 1},
+    }
