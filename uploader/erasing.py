@@ -106,11 +106,10 @@ def erase_queue(queue: Path, is_wanted: Wanted) -> ErasedLines:
     erased = ErasedLines()
     for path in _files(queue):
         match = FILE_NAME.match(path.name)
-        name = path.name if match is None else f"{match['writer']}-{match['sequence']}"
         count, last = _rewrite(path, is_wanted)
-        if count:
-            erased.lines += count
-            erased.files.add(name if match is None else name + SEALED_SUFFIX)
+        erased.lines += count
+        if count and match is not None:  # of what no writer of ours made nothing has landed
+            erased.files.add(f"{match['writer']}-{match['sequence']}{SEALED_SUFFIX}")
         if last is None and count and match is not None and match["open"] is None:
             path.unlink()
     Archive(queue).take_over()

@@ -4,6 +4,8 @@ named, and no worker begins while one is under way that cannot be read.
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import closing
 
 import orjson
@@ -21,6 +23,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
 from cdesk_app.cli.main import main
+from cdesk_app.cli.output import to_json
 from cdesk_app.worker import erasure
 from cdesk_app.worker.erasure import (
     ErasureReport,
@@ -124,6 +127,19 @@ def test_the_report_tells_what_is_left_from_what_others_recorded(
     assert [one for one in report.left if "dbt run-operation" not in one] == []
     (state_home.root / "note.txt").write_text(f"of {LEAVER}", encoding="utf-8")
     assert "note.txt" in erase(state_home).left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_file_whose_name_is_no_text_is_cleaned_and_told_as_any_other(
+    state_home: StateDirectory,
+) -> None:
+    stray = state_home.queue / os.fsdecode(b"my \xff.ndjson")
+    of_ada = event(customer=ADA)[1]
+    stray.write_bytes(event(customer=LEAVER)[1] + of_ada)
+    (state_home.root / os.fsdecode(b"note\xff")).write_text(f"of {LEAVER}", encoding="utf-8")
+    report = erase(state_home)
+    assert stray.read_bytes().strip() == of_ada.strip()
+    assert "note\\udcff" in orjson.loads(to_json(report))["left"]
 
 
 def test_what_waits_in_the_backlog_and_what_the_engine_spilled_goes(
