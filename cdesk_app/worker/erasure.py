@@ -468,27 +468,38 @@ _TABLES: Final = ("warehouse.duckdb", "state.db", "context.db", "access.db")
 def _naming(home: StateDirectory, customer: str) -> Iterator[tuple[str, bool]]:
     """Files of the state directory that still name the customer, and whether that is their own."""
     mentions = Mentions(customer)
-    key = customer_key(customer).encode()
     for path in sorted(home.root.rglob("*")):
-        if path.is_symlink() or not path.is_file():
+        # Locks and SQLite's shared memory hold nobody's data, and Windows lets nobody read them.
+        if path.is_symlink() or not path.is_file() or path.name.endswith((".lock", "-shm")):
             continue
-        named = path.relative_to(home.root)
-        with contextlib.suppress(OSError):
-            if named.parts[0] in _RECORDS and path.suffix == ".ndjson":
-                wanted = functools.partial(is_theirs, customer=customer, mentions=mentions)
-                if _holds(path, mentions.spellings):
-                    with path.open("rb") as lines:
-                        yield named.as_posix(), any(map(wanted, lines))
-            elif named.as_posix().startswith(_TABLES):  # with their logs
-                # Their rows are gone, and neighbours in a row join there to longer names.
-                if _holds(path, (*mentions.spellings, key)):
-                    yield named.as_posix(), False
-            elif _holds(path, (key,)) or (
-                _holds(path, mentions.spellings) and mentions.in_bytes(path.read_bytes())
-            ):
-                told = f"{named}: whose computer this is; 'cdesk connect' changes it"
-                is_setting = str(named) == "config.toml"
-                yield (told if is_setting else named.as_posix()), not is_setting
+        named = path.relative_to(home.root).as_posix()
+        try:
+            yield from _named_in(path, named, customer, mentions)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield f"{named}: cannot be read ({error.strerror})", True
+
+
+def _named_in(
+    path: Path, named: str, customer: str, mentions: Mentions
+) -> Iterator[tuple[str, bool]]:
+    key = customer_key(customer).encode()
+    if named.partition("/")[0] in _RECORDS and path.suffix == ".ndjson":
+        wanted = functools.partial(is_theirs, customer=customer, mentions=mentions)
+        if _holds(path, mentions.spellings):
+            with path.open("rb") as lines:
+                yield named, any(map(wanted, lines))
+    elif named.startswith(_TABLES):  # with their logs
+        # Their rows are gone, and neighbours in a row join there to longer names.
+        if _holds(path, (*mentions.spellings, key)):
+            yield named, False
+    elif _holds(path, (key,)) or (
+        _holds(path, mentions.spellings) and mentions.in_bytes(path.read_bytes())
+    ):
+        told = f"{named}: whose computer this is; 'cdesk connect' changes it"
+        is_setting = named == "config.toml"
+        yield (told if is_setting else named), not is_setting
 
 
 def _holds(path: Path, texts: tuple[bytes, ...]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import orjson
 import pyarrow as pa
@@ -127,6 +128,23 @@ def test_the_report_tells_what_is_left_from_what_others_recorded(
     assert [one for one in report.left if "dbt run-operation" not in one] == []
     (state_home.root / "note.txt").write_text(f"of {LEAVER}", encoding="utf-8")
     assert "note.txt" in erase(state_home).left
+
+
+def test_a_file_that_cannot_be_read_is_told_as_left(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell what is in it. The user of these tests may read everything, often."""
+    secret = state_home.root / "secret"
+    secret.write_bytes(b"nothing")
+    holds = erasure._holds
+
+    def refused(path: Path, texts: tuple[bytes, ...]) -> bool:
+        if path == secret:
+            raise PermissionError(13, "Permission denied")
+        return holds(path, texts)
+
+    monkeypatch.setattr(erasure, "_holds", refused)
+    assert "secret: cannot be read (Permission denied)" in erase(state_home).left
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
