@@ -101,6 +101,8 @@ LEAST_RETENTION_DAYS = 180
 
 RENDER_URL = "http://127.0.0.1:8377"
 _WEB_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_PORT = re.compile(r"[a-z0-9]+://(?:\[[^\]]*\]|[^/:\[]*):([^/]*)")
+_USER_INFO = re.compile(r"^([^/]*//)[^/]*@")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 _S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=/-]{0,200})?")
 
@@ -480,9 +482,17 @@ def _roles(text: str) -> tuple[str, ...]:
 
 def _url(name: str, text: str, pattern: re.Pattern[str], example: str) -> str:
     text = text.rstrip("/")
-    if text and not pattern.fullmatch(text):
-        raise ConfigurationError(f"{name} is {shown(text)}; allowed: an address as {example}")
+    if text and not (pattern.fullmatch(text) and _has_port_or_none(text)):
+        told = _USER_INFO.sub(r"\1…@", text)  # it may hold a password
+        raise ConfigurationError(f"{name} is {shown(told)}; allowed: an address as {example}")
     return text
+
+
+def _has_port_or_none(url: str) -> bool:
+    """Whether the port that an address names is one."""
+    match = _PORT.match(url)
+    port = None if match is None else match[1]
+    return port is None or (port.isdecimal() and 0 < int(port) < 65_536)
 
 
 def _capture(table: Mapping[str, object], given: str) -> CaptureSettings:

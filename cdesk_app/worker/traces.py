@@ -49,6 +49,8 @@ HELD_NS: Final = 600 * 1_000_000_000
 MOST_WAITING: Final = 100
 """Exports that wait for a slow collector; what comes beyond is dropped, and counted."""
 EXPORT_SECONDS: Final = 5.0
+TRACES_PATH: Final = "/v1/traces"
+"""Where a collector takes traces; an endpoint that names it as well means the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,9 @@ class OtlpExport:
             raise ConfigurationError(
                 "otlp_endpoint is set, and OpenTelemetry is not installed: pip install 'cdesk[ops]'"
             ) from None
-        self._exporter = OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=EXPORT_SECONDS)
+        self._exporter = OTLPSpanExporter(
+            f"{endpoint.removesuffix(TRACES_PATH)}{TRACES_PATH}", timeout=EXPORT_SECONDS
+        )
         self._counts = counts
         self._waiting: queue.Queue[tuple[bytes, list[Span]] | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="cdesk-traces", daemon=True)

@@ -104,11 +104,22 @@ def test_an_unknown_time_zone_is_refused_by_its_name(name: str, tmp_path: Path) 
         ("artifacts_endpoint", "s3.example.com"),
         ("artifacts_encryption", "rot13"),
         ("render", "maybe"),
+        ("otlp_endpoint", "http://127.0.0.1:99999"),
+        ("otlp_endpoint", "http://127.0.0.1:0"),
+        ("otlp_endpoint", "http://[::1]:port/x"),
+        ("otlp_endpoint", "http://user:pass@127.0.0.1:4318"),
     ],
 )
 def test_an_address_of_another_form_is_refused(name: str, value: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{name} is "):
+    with pytest.raises(ConfigurationError, match=f"^{name} is ") as caught:
         load_settings({"CDESK_HOME": str(tmp_path), f"CDESK_{name.upper()}": value})
+    assert "pass" not in str(caught.value), "nor is a password told"
+
+
+@pytest.mark.parametrize("value", ["http://[::1]:4318", "http://localhost", "https://a.b/c:d"])
+def test_an_address_with_or_without_a_port_is_taken(value: str, tmp_path: Path) -> None:
+    environ = {"CDESK_HOME": str(tmp_path), "CDESK_OTLP_ENDPOINT": value}
+    assert load_settings(environ).otlp_endpoint == value
 
 
 def test_a_card_has_a_lasting_address(tmp_path: Path) -> None:

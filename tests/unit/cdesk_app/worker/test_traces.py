@@ -189,13 +189,14 @@ def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
         server.server_close()
 
 
+@pytest.mark.parametrize("path", ["", "/v1/traces"])
 def test_a_collector_gets_the_trace_without_a_word_of_whose_it_is(
-    collector: tuple[str, list[ExportTraceServiceRequest]],
+    collector: tuple[str, list[ExportTraceServiceRequest]], path: str
 ) -> None:
     url, received = collector
     told, counts = Told(), Counts()
     a_turn(told)
-    export = OtlpExport(url, counts)
+    export = OtlpExport(url + path, counts)
     export(*told.exports[0])
     export.close()
     (request,) = received
