@@ -666,7 +666,7 @@ def _monitoring(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
                 "pip install 'cdesk[ops]'",
             )  # fmt: skip
         else:
-            yield Finding("traces", "ok", f"to {settings.otlp_endpoint}")
+            yield _traces(settings.otlp_endpoint)
     for path in settings.metrics_certificates:
         yield _certificate(path)
     if settings.target == "snowflake" and settings.snowflake_key_expires:
@@ -746,6 +746,18 @@ def _expiry(check: str, what: str, end: date) -> Finding:
     if left < EXPIRY_DAYS:
         return Finding(check, "note", found, "renew it: docs/runbooks has key_rotation")
     return Finding(check, "ok", found)
+
+
+def _traces(endpoint: str) -> Finding:
+    """Whether somebody would take them."""
+    from urllib.parse import urlsplit
+
+    url = urlsplit(endpoint)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    if _answers(url.hostname or "", port):
+        return Finding("traces", "ok", f"to {endpoint}")
+    found = f"nothing answers at {endpoint}: what happens is not traced"
+    return Finding("traces", "failed", found, "start the collector, or take otlp_endpoint out")
 
 
 def _folders(home: StateDirectory) -> Iterator[Finding]:

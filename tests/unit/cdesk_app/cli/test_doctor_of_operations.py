@@ -218,6 +218,13 @@ def test_an_address_at_which_nothing_answers_is_named(state_home: StateDirectory
     )
 
 
+def test_a_collector_that_is_not_there_is_named(state_home: StateDirectory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert findings(state_home, otlp_endpoint=endpoint)["traces"].level == "ok"
+    failed(findings(state_home, otlp_endpoint=endpoint)["traces"], endpoint, "start the collector")
+
+
 def test_metrics_without_a_worker_are_a_note(state_home: StateDirectory) -> None:
     found = findings(state_home, metrics_address="127.0.0.1:9464")["metrics"]
     assert (found.level, found.todo) == ("note", "cdesk worker --stay")
