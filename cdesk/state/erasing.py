@@ -59,9 +59,11 @@ def erase_state(path: Path, customer: str, *, changed_files: Sequence[str]) -> d
         for key, value in connection.execute(
             "select key, value from worker_status where mentions(value)"
         ).fetchall():
-            told = _without(orjson.loads(value), mentions)
-            sql = "update worker_status set value = ? where key = ?"
-            _deleted(connection, sql, orjson.dumps(told).decode(), key)
+            try:
+                told = orjson.dumps(_without(orjson.loads(value), mentions)).decode()
+            except ValueError:  # no fact that anybody could read
+                told = "null"
+            _deleted(connection, "update worker_status set value = ? where key = ?", told, key)
         connection.executemany(
             "delete from checkpoints where source_file = ?", [(name,) for name in changed_files]
         )

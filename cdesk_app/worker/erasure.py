@@ -397,9 +397,8 @@ class _Erasure:
             "captured activities",
             erase_capture(home.capture, customer, is_captured=customer == self._settings.customer),
         )
-        if home.kill_switch.exists() and self._mentions.in_bytes(home.kill_switch.read_bytes()):
-            switch = orjson.loads(home.kill_switch.read_bytes())
-            write_private(home.kill_switch, orjson.dumps({**switch, "reason": None}))
+        if home.kill_switch.is_file() and self._mentions.in_bytes(home.kill_switch.read_bytes()):
+            write_private(home.kill_switch, orjson.dumps(_without_reason(home.kill_switch)))
         counts = erase_state(home.state_db, customer, changed_files=sorted(self._changed))
         for what, number in counts.items():
             self._report.count(what.replace("_", " "), number)
@@ -424,6 +423,15 @@ def _note(home: StateDirectory, pending: list[Pending]) -> None:
             home.erasing.unlink(missing_ok=True)
     except OSError as error:
         raise StateDirectoryError(f"{home.erasing} cannot be written ({error.strerror})") from None
+
+
+def _without_reason(switch: Path) -> dict[str, object]:
+    """The kill switch of a file as it stands there, but for why; one that cannot be read is on."""
+    try:
+        value = orjson.loads(switch.read_bytes())
+    except ValueError:
+        value = None
+    return {**value, "reason": None} if isinstance(value, dict) else {"reason": None}
 
 
 def _names(content: Source, mentions: Mentions) -> bool:

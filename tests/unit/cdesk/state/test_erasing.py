@@ -95,6 +95,7 @@ def test_a_customer_whose_name_holds_the_other_keeps_all(state_home: StateDirect
             )
         spent = '{"period":"2026-03-02","problem":"no grant for ada@x.io","used":{"credits":4.5}}'
         state.execute("insert into worker_status values ('spent', ?, 'now')", (spent,))
+        state.execute("insert into worker_status values ('worker', 'of ada@x.io [', 'now')")
     counts = erase_state(path, "ada@x.io", changed_files=[])
     assert counts["results of others"] == 0
     with contextlib.closing(open_state(path)) as state:

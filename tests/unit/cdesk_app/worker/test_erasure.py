@@ -23,6 +23,7 @@ from cdesk.core.errors import BuildError, StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
+from cdesk.state.kill_switch import read_switch
 from cdesk_app.cli.main import main
 from cdesk_app.cli.output import to_json
 from cdesk_app.worker import erasure
@@ -128,6 +129,20 @@ def test_the_report_tells_what_is_left_from_what_others_recorded(
     assert [one for one in report.left if "dbt run-operation" not in one] == []
     (state_home.root / "note.txt").write_text(f"of {LEAVER}", encoding="utf-8")
     assert "note.txt" in erase(state_home).left
+
+
+@pytest.mark.parametrize("switch", ['{"on": true, "by": "cost_guard", "reason": "R"}', "R [", "[R"])
+def test_a_kill_switch_stays_on_without_who_was_named(
+    state_home: StateDirectory, switch: str
+) -> None:
+    text = switch.replace("R", f"{LEAVER} asked".replace('"', '\\"').replace("x\\y", "x\\\\y"))
+    state_home.kill_switch.write_text(text, encoding="utf-8")
+    assert erase(state_home).mentioned == []
+    assert b"leaver" not in state_home.kill_switch.read_bytes()
+    with closing(open_state(state_home.state_db)) as state:
+        kept = read_switch(state, state_home.kill_switch)
+    assert (kept.on, kept.reason) == (True, None)
+    assert kept.by == ("cost_guard" if switch.startswith("{") else None)
 
 
 def test_a_file_that_cannot_be_read_is_told_as_left(
