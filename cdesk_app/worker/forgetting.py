@@ -23,6 +23,8 @@ from cdesk.core.config import Settings
 from cdesk.core.errors import WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.state.erasing import erase_answers, erase_snapshot
+from cdesk.warehouse.factory import open_warehouse
+from cdesk.warehouse.protocol import Warehouse
 from cdesk_app.worker.dbt.build import Builder
 from cdesk_app.worker.erasure import ErasureReport, Step, erase_in_warehouse, erase_lines
 from uploader.erasing import of_queries, of_sources
@@ -48,6 +50,7 @@ def forget_histories(
     home: StateDirectory,
     *,
     builder: Builder | None = None,
+    open_: Callable[[Settings, StateDirectory], Warehouse] = open_warehouse,
     now_ns: NowNs = time.time_ns,
     tell: Step = lambda _: None,
 ) -> ErasureReport:
@@ -55,16 +58,16 @@ def forget_histories(
     capture is off; nobody imports histories meanwhile. A cycle afterwards builds what the turn path
     reads.
 
-    On Snowflake the warehouse is its transformer's (`dbt run-operation forget_histories`); the
-    report says so.
+    On Snowflake the warehouse is its transformer's (`dbt run-operation forget_histories`), once
+    what waited here has landed and is built; the report says so.
 
     Raises:
-        LegalHold: it must be kept. StateDirectoryError: an import does not end. Other CdeskErrors:
-        begin again.
+        LegalHold: it must be kept. StateDirectoryError: an import does not end.
+        WarehouseUnavailable: what waits cannot land. Other CdeskErrors: begin again.
     """
     beyond = _BEYOND if settings.target == "duckdb" else (*_BEYOND_SNOWFLAKE, *_BEYOND)
     report = ErasureReport(settings.customer, format_ts(now_ns()), beyond=beyond)
-    forgetting = _Forgetting(settings, home, report, builder)
+    forgetting = _Forgetting(settings, home, report, builder, open_)
     with reading_alone(home):
         for name, step in forgetting.steps():
             tell(name)
@@ -79,29 +82,40 @@ class _Forgetting:
         home: StateDirectory,
         report: ErasureReport,
         builder: Builder | None,
+        open_: Callable[[Settings, StateDirectory], Warehouse],
     ) -> None:
         self._settings = settings
         self._home = home
         self._report = report
         self._builder = builder
+        self._open = open_
         self._rested: frozenset[str] = frozenset()
         self._is_here = settings.target == "duckdb" and home.warehouse.exists()
 
     def steps(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """The warehouse first where it may refuse; but what waits must not land after it. What
-        waits is landed before, since only the warehouse can tell what of it rests on histories.
+        waits is landed before, since only the warehouse can tell what of it rests on histories. A
+        warehouse that others empty, later, gets no more of them.
         """
-        if self._is_here:
+        if self._settings.target == "duckdb":
+            if self._is_here:
+                yield "landing", self._land
+            yield "warehouse", self._warehouse
+            yield "queue", self._queue
+        else:
+            yield "queue", self._queue
             yield "landing", self._land
-        yield "warehouse", self._warehouse
-        yield "queue", self._queue
+            yield "warehouse", self._warehouse
         yield "results", self._results
 
     def _land(self) -> None:
-        from cdesk.warehouse.duckdb import DuckDBWarehouse
-
-        drained = Uploader(self._home, DuckDBWarehouse(self._home.warehouse)).drain()
-        if drained.blocked not in (None, "warehouse_not_built"):
+        warehouse = self._open(self._settings, self._home)
+        try:
+            drained = Uploader(self._home, warehouse).drain()
+        finally:
+            warehouse.close()
+        is_empty = self._is_here and drained.blocked == "warehouse_not_built"
+        if drained.blocked is not None and not is_empty:
             raise WarehouseUnavailable(
                 f"what waits in the queue cannot land ({drained.blocked}); try again in a moment"
             )
@@ -109,7 +123,8 @@ class _Forgetting:
     def _warehouse(self) -> None:
         if self._settings.target != "duckdb":
             self._report.left.append(
-                "the warehouse: dbt run-operation forget_histories takes it out there"
+                "the warehouse: after its next build, dbt run-operation forget_histories takes it "
+                "out there"
             )
             return
         if not self._is_here:
