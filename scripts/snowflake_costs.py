@@ -32,7 +32,9 @@ TIME_TRAVEL_DAYS: Final = 1
 BUILD_SECONDS: Final = 45.0
 """One refresh of the tables by the task, on an X-Small."""
 DAILY_SECONDS: Final = 420.0
-"""The nightly build with its tests, and retention."""
+"""The first build of a day, of everything with the tests."""
+RETENTION_SECONDS: Final = 10.0
+"""Its deletes each night, whether something has landed or not."""
 QUERY_SECONDS: Final = 3.0
 SNAPSHOT_SECONDS: Final = 600.0
 """How often a desktop in use asks for its context where builds happen elsewhere, and a service."""
@@ -87,8 +89,9 @@ def share_up(per_second: float, seconds: float) -> float:
 
 def a_day(one: Installation) -> Day:
     """Credits a day."""
+    retention = (RETENTION_SECONDS + SUSPEND_SECONDS) / 3600 * CREDITS_AN_HOUR
     if not one.people:
-        return Day(0.0, 0.0, 0.0, 0.0)
+        return Day(0.0, retention, 0.0, 0.0)
     work = WORK_HOURS * 3600
     landings = one.events_a_day / 25 / work
     build_rate = min(landings, 1 / 60.0)
@@ -99,7 +102,8 @@ def a_day(one: Installation) -> Day:
     queries = share_up(asked, QUERY_SECONDS) * WORK_HOURS
     landed = one.events_a_day * EVENT_BYTES / 1e9 * STREAMING_CREDITS_A_GB
     rewritten = one.events_a_day * STORED_BYTES * 40 / 1e9  # whole partitions for a few rows
-    return Day(landed, builds * CREDITS_AN_HOUR, queries * CREDITS_AN_HOUR, rewritten * 0.5)
+    builds = builds * CREDITS_AN_HOUR + retention
+    return Day(landed, builds, queries * CREDITS_AN_HOUR, rewritten * 0.5)
 
 
 def reads(events: float, lines: int, customers: int, touched: int) -> list[tuple[str, float, str]]:
@@ -114,7 +118,14 @@ def reads(events: float, lines: int, customers: int, touched: int) -> list[tuple
     tails = mine * PARTITION_BYTES * 0.3 / 1e9
     rewritten = touched * 2 * PARTITION_BYTES / 1e9
     context = mine * PARTITION_BYTES * 0.05 / 1e9
+    newest = 4 * rewritten * 0.05
     return [
+        (
+            "newest instants in `events`",
+            newest,
+            f"of the {touched * 2} partitions that the last build wrote, behind the mark that it "
+            "left, one column in twenty, four times",
+        ),
         (
             "new lines from `landing`",
             new * PARTITION_BYTES / 1e9,

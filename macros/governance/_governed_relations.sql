@@ -83,6 +83,10 @@
         'customer_access': {'kind': 'table', 'columns': people},
         'added_people': {'kind': 'table', 'columns': people},
         'legal_holds': {'kind': 'table', 'columns': [{'name': 'customer', 'dtype': 'VARCHAR'}]},
+        'build_marks': {'kind': 'table', 'columns': [
+            {'name': 'mark', 'dtype': 'VARCHAR'},
+            {'name': 'instant', 'dtype': 'TIMESTAMP_NTZ'},
+        ]},
     } -%}
     {%- for node in graph.nodes.values() if node.resource_type in ('model', 'seed', 'snapshot')
         and node.config.materialized != 'ephemeral' -%}

@@ -11,7 +11,9 @@
     {%- set texts = ['value_text', 'detail', 'message', 'question', 'path'] -%}
     {%- if name == 'payload' -%}
         {{ return('mask_landing') }}
-    {%- elif (data_type | upper).split('(')[0] in ('OBJECT', 'ARRAY', 'MAP') -%}
+    {%- elif (data_type | upper).split('(')[0] in (
+        'OBJECT', 'ARRAY', 'MAP', 'BINARY', 'VARBINARY', 'GEOGRAPHY', 'GEOMETRY', 'VECTOR', 'FILE',
+    ) -%}
         {{ exceptions.raise_compiler_error(
             "column " ~ name ~ " is of type " ~ data_type
                 ~ ", and a masking policy has the type of its column: "

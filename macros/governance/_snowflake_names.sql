@@ -49,6 +49,7 @@
         'access': access_schema ~ '.customer_access',
         'holds': schema ~ '.legal_holds',
         'steps': schema ~ '.applied_setup',
+        'marks': schema ~ '.build_marks',
         'pipe_role_prefix': prefix ~ '_PIPE_',
         'customer_rows': schema ~ '.customer_rows',
         'internal_rows': schema ~ '.internal_rows',

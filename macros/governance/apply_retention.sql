@@ -43,7 +43,7 @@
         {%- do cdesk.create_legal_holds() -%}
         {%- set counts = [] -%}
         {%- for statement in deletes -%}
-            {%- set rows = cdesk._execute(statement).fetchall() -%}
+            {%- set rows = cdesk._execute(statement, begins=true).fetchall() -%}
             {%- do counts.append((rows[0][0] if rows else 0) | int) -%}
         {%- endfor -%}
         {%- do adapter.commit() -%}

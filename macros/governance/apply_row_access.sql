@@ -37,23 +37,32 @@
     (https://docs.snowflake.com/en/user-guide/security-row-intro). Our own views read all of it: whether a line
     is foreign is not for its reader to decide. current_role and not is_role_in_session decides who
     sees more: a user's other roles, in force beside the one asked for, add nothing.
+
+    customer_rows keeps to the form that Snowflake shows for a mapping table: a lookup joined by OR,
+    compared by equality, and none inside a CASE.
     https://docs.snowflake.com/en/user-guide/security-row-using
 #}
 {% macro _row_access_sql() -%}
     {%- set names = cdesk._snowflake_names() -%}
+    {%- set entry -%}
+    exists (
+        select 1
+        from {{ names.access }} as access
+        where
+            current_role() != '{{ names.service }}'
+            and {{ cdesk._is_about_session('access.principal_kind', 'access.principal') }}
+            and access.customer =
+    {%- endset -%}
     {%- set customer_rows -%}
-    case
-        when {{ cdesk._is_privileged() }} then true
-        when current_role() = '{{ names.service }}'
-            then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
-        else exists (
-            select 1
-            from {{ names.access }} as access
-            where
-                (access.customer = row_customer or access.customer = '*')
-                and {{ cdesk._is_about_session('access.principal_kind', 'access.principal') }}
-        )
-    end
+    {{ cdesk._is_privileged() }}
+    or (
+        current_role() = '{{ names.service }}'
+        and coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
+    )
+    or {{ entry }} row_customer
+    )
+    or {{ entry }} '*'
+    )
     {%- endset -%}
     {%- set internal_rows -%}
     {{ cdesk._is_privileged() }} or invoker_role() = '{{ names.transformer }}'

@@ -2,7 +2,8 @@
     A semantic view over the stream, the model's calls and the insights, so that Cortex Analyst and
     Snowflake's own MCP server can be asked beside ours. Its columns are those of the dbt models,
     its comments their descriptions: what the YAML doesn't describe isn't in it. Readers' policies
-    hold in it as in the models. Run it as the transformer role after a build.
+    hold in it as in the models. The view is the transformer's, as the models are; under managed
+    access its owner may not grant it. Run it as the administrator role after a build.
     https://docs.snowflake.com/en/sql-reference/sql/create-semantic-view
 
     dbt run-operation apply_semantic_view --target snowflake --args '{dry_run: true}'
@@ -19,7 +20,9 @@
     {{ cdesk._needs_setup(dry_run) }}
     {%- set names = cdesk._snowflake_names() -%}
     {{ cdesk._run_statements('apply_semantic_view', [
+        "use role " ~ names.transformer,
         cdesk._semantic_view_sql() | trim,
+        "use role " ~ names.admin,
         "grant select on semantic view " ~ names.semantic_view ~ " to role " ~ names.reader,
     ], dry_run) }}
 {%- endmacro %}

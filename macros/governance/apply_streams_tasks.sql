@@ -1,7 +1,8 @@
 {#
     Builds inside Snowflake when something has landed: a stream on landing, and a task that it
-    triggers, which runs this project as a dbt project object (`snow dbt deploy`). Suspended before
-    it is changed and resumed after. `suspend: true` only suspends. Run it as the transformer role.
+    triggers, which runs this project as a dbt project object (`snow dbt deploy`): once a day all of
+    it with the tests, else the refresh. Suspended before it is changed and resumed after.
+    `suspend: true` only suspends. Run it as the transformer role.
 
     dbt run-operation apply_streams_tasks --target snowflake --args '{dry_run: true}'
 #}
@@ -14,10 +15,9 @@
 {%- endmacro %}
 
 {#
-    The stream is read (and so emptied) before the build: a line that lands during the build
-    triggers the next one. A build that failed is tried once more at once, and made up for by the
-    next arrival after that, since models go by what they hold. An existing stream is kept: a new
-    one would forget what it has seen. https://docs.snowflake.com/en/user-guide/tasks-triggered
+    An existing stream is kept: a new one would forget what it has seen. Two builds must not run at
+    once, and two tasks would: an earlier version had a second one for the nights.
+    https://docs.snowflake.com/en/user-guide/tasks-triggered
 #}
 {% macro snowflake__apply_streams_tasks(every_seconds, suspend, dry_run) -%}
     {%- if every_seconds is not integer or not 10 <= every_seconds <= 604800 -%}
@@ -25,17 +25,15 @@
             "apply_streams_tasks: every_seconds is " ~ every_seconds ~ "; allowed: 10 to 604800") }}
     {%- endif -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set statements = [] -%}
-    {%- for task in [names.task, names.daily_task] -%}
-        {%- do statements.append("alter task if exists " ~ task ~ " suspend") -%}
-    {%- endfor -%}
+    {%- set statements = [
+        "alter task if exists " ~ names.task ~ " suspend",
+        "drop task if exists " ~ names.daily_task,
+    ] -%}
     {%- if not suspend -%}
         {%- do statements.extend([
             cdesk._landing_stream_sql(cdesk._stream_is_stale(names.stream, dry_run)),
             cdesk._build_task_sql(every_seconds) | trim,
-            cdesk._daily_task_sql() | trim,
             "alter task " ~ names.task ~ " resume",
-            "alter task " ~ names.daily_task ~ " resume",
         ]) -%}
     {%- endif -%}
     {{ cdesk._needs_setup(dry_run) }}
@@ -43,12 +41,16 @@
 {%- endmacro %}
 
 {#
-    The tables, and the one view that knows how far they are. Other views, seeds and tests only
-    change with the project, and wait for the night.
+    The stream is read (and so emptied) before the build: a line that lands during the build
+    triggers the next one. The first build of a day (UTC) is of everything, with the data tests,
+    which read the account's views as well; one that fails is the task's failure, and no second one
+    that day. All others are of the tables, and the views that know how far they are: the rest only
+    changes with the project. One that failed is tried once more at once, and made up for by the
+    next arrival after that, since models go by what they hold.
 #}
 {% macro _build_task_sql(every_seconds) -%}
     {%- set names = cdesk._snowflake_names() -%}
-    {%- set build = "execute dbt project " ~ names.project
+    {%- set refresh = "execute dbt project " ~ names.project
         ~ " args = 'run --selector refresh_live --target snowflake'" %}
     create or replace task {{ names.task }}
         warehouse = {{ names.build_warehouse }}
@@ -60,23 +62,24 @@
     execute immediate $$
     begin
         insert into {{ names.steps }} (step) select id from {{ names.stream }} where 1 = 0;
-        {{ build }};
-    exception
-        when other then
-            {{ build }};
+        let builds_of_the_day integer := (
+            select count(*) from {{ names.steps }}
+            where step = 'build_daily' and applied_at >= date_trunc('day', sysdate())
+        );
+        if (builds_of_the_day = 0) then
+            delete from {{ names.steps }} where step = 'build_daily';
+            insert into {{ names.steps }} (step, applied_at) select 'build_daily', sysdate();
+            execute dbt project {{ names.project }} args = 'build --target snowflake';
+        else
+            begin
+                {{ refresh }};
+            exception
+                when other then
+                    {{ refresh }};
+            end;
+        end if;
     end
     $$
-{%- endmacro %}
-
-{# Everything, with the data tests, which read the account's views as well: once a day. #}
-{% macro _daily_task_sql() -%}
-    {%- set names = cdesk._snowflake_names() %}
-    create or replace task {{ names.daily_task }}
-        warehouse = {{ names.build_warehouse }}
-        schedule = 'USING CRON 43 2 * * * UTC'
-        user_task_timeout_ms = 1800000
-    as
-    execute dbt project {{ names.project }} args = 'build --target snowflake'
 {%- endmacro %}
 
 {#

@@ -30,16 +30,8 @@
 {% macro _run_erasure(customer, erased_at) -%}
     {%- do cdesk._name_the_erased(customer, erased_at) -%}
     {%- do cdesk._require_no_hold(customer) -%}
-    {%- set counts = {} -%}
-    {%- for table, sql in cdesk._erasure_sql(cdesk._found_tables_of_customers()) -%}
-        {%- if cdesk._is_there(table) -%}
-            {%- set rows = cdesk._execute(sql).fetchall() -%}
-            {%- set count = (rows[0][0] if rows else 0) | int -%}
-            {%- do counts.update({table: counts.get(table, 0) + count}) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {%- do adapter.commit() -%}
-    {%- do counts.pop('erasures', none) -%}
+    {%- set counts = cdesk._run_deletes(
+        cdesk._erasure_sql(cdesk._found_tables_of_customers())) -%}
     {%- do log('erased: ' ~ tojson(counts), info=true) -%}
 {%- endmacro %}
 
@@ -53,11 +45,6 @@
     {%- set at = erased_at or modules.datetime.datetime.now(modules.pytz.utc).isoformat() -%}
     {%- do cdesk._execute("insert into erasing (customer, erased_at) values " ~ marks, [customer,
         (at | string)[:26] | replace('T', ' ') | replace('Z', '')]) -%}
-{%- endmacro %}
-
-{% macro _execute(sql, bindings=none) -%}
-    {%- set connection, cursor = adapter.add_query(sql, auto_begin=true, bindings=bindings) -%}
-    {{ return(cursor) }}
 {%- endmacro %}
 
 {% macro _in_schema(name) -%}

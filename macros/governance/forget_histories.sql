@@ -6,8 +6,10 @@
     anew, and an insight that such a one had replaced is judged anew by the next build; what a
     context remembers goes with it. Answers by a line of JSON how many rows went from each table,
     and by another which queries; it can be run again. A legal hold refuses it. What is taken in
-    again later comes back. `cdesk capture off --forget` runs this and does the files; on Snowflake
-    run it as the transformer role.
+    again later comes back. It refuses while the last build has not taken in what landed of the
+    customer: what rests on histories is known from the models. `cdesk capture off --forget` builds,
+    runs this and does the files; on Snowflake it lands what waits and does the files, and the
+    transformer role runs this after the next build.
 
     dbt run-operation forget_histories --args '{customer: ada@example.com, dry_run: true}'
 #}
@@ -22,26 +24,77 @@
             ~ "; allowed: " ~ known | join(', ')) }}
     {%- endfor -%}
     {%- if execute and dry_run -%}
+        {%- for sql in cdesk._resting_sql(sources) -%}
+            {%- do print(sql | trim ~ ';\n') -%}
+        {%- endfor -%}
         {%- for _, sql in cdesk._forget_histories_sql(sources) -%}
             {%- do print(sql | trim ~ ';\n') -%}
         {%- endfor -%}
     {%- elif execute and sources -%}
-        {%- do cdesk._name_the_erased(customer, none) -%}
-        {%- do cdesk._require_no_hold(customer) -%}
-        {%- set counts = {} -%}
-        {%- for table, sql in cdesk._forget_histories_sql(sources) if cdesk._is_there(table) -%}
-            {%- set rows = cdesk._execute(sql).fetchall() -%}
-            {%- set count = (rows[0][0] if rows else 0) | int -%}
-            {%- if sql.startswith('delete') -%}
-                {%- do counts.update({table: counts.get(table, 0) + count}) -%}
-            {%- endif -%}
-        {%- endfor -%}
-        {%- set rested = cdesk._execute("select distinct query_hash from forgotten_runs").fetchall()
-            if counts else [] -%}
-        {%- do adapter.commit() -%}
-        {%- do log('rested: ' ~ tojson(rested | map('first') | list), info=true) -%}
-        {%- do log('erased: ' ~ tojson(counts), info=true) -%}
+        {%- do cdesk._run_forgetting(customer, sources) -%}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro _run_forgetting(customer, sources) -%}
+    {%- do cdesk._name_the_erased(customer, none) -%}
+    {%- do cdesk._require_no_hold(customer) -%}
+    {%- set counts, rested = {}, [] -%}
+    {%- if cdesk._is_there('events') -%}
+        {%- do cdesk._require_built(customer) -%}
+        {%- for sql in cdesk._resting_sql(sources) -%}
+            {%- do cdesk._execute(sql) -%}
+        {%- endfor -%}
+        {%- do counts.update(cdesk._run_deletes(cdesk._forget_histories_sql(sources))) -%}
+        {%- do rested.extend(cdesk._execute(
+            "select distinct query_hash from forgotten_runs").fetchall()) -%}
+    {%- endif -%}
+    {%- do log('rested: ' ~ tojson(rested | map('first') | list), info=true) -%}
+    {%- do log('erased: ' ~ tojson(counts), info=true) -%}
+{%- endmacro %}
+
+{% macro _require_built(customer) -%}
+    {%- set ids = cdesk._in_schema('_ingest_ids') -%}
+    {%- set looked_at = dbt.dateadd('second', -cdesk.overlap_seconds(), 'max(newest.landed_at)') -%}
+    {%- set waiting = cdesk._execute(
+        "select count(*)\nfrom " ~ cdesk._in_schema('landing') ~ " as landing\nwhere "
+            ~ "landing.landed_at >= (select " ~ looked_at ~ " from " ~ ids
+            ~ " as newest)\n    and (" ~ cdesk.line_field('landing', 'customer')
+            ~ ") = (select erasing.customer from erasing)"
+            ~ "\n    and not exists (select 1 from " ~ ids
+            ~ " as known where known.landing_id = landing.id)"
+    ).fetchall()[0][0] | int -%}
+    {%- if waiting -%}
+        {{ exceptions.raise_compiler_error("forget_histories: " ~ waiting ~ " lines of " ~ customer
+            ~ " have landed since the last build, and may rest on histories; first run: dbt run "
+            ~ "--selector refresh_live --target " ~ target.name) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    What rests on histories, in temporary tables: runs, and the insights that were drawn from them.
+    A run that names activities rests where one of those was captured: by a join, since Snowflake
+    has no subquery that compares with `contains` in an OR.
+    https://docs.snowflake.com/en/user-guide/querying-subqueries#limitations
+#}
+{% macro _resting_sql(sources) -%}
+    {%- set erased = "(select erasing.customer from erasing)" -%}
+    {%- set captured = cdesk._in_schema('events') ~ "\n    where customer = " ~ erased
+        ~ " and _source_system in ('" ~ sources | join("', '") ~ "')" -%}
+    {%- set beginning = "(select min(_landed_at) from " ~ captured ~ ")" -%}
+    {%- set params = "cast(runs.params as " ~ dbt.type_string() ~ ")" -%}
+    {{ return([
+        "create or replace temporary table forgotten_runs as\nselect distinct"
+            ~ " runs.query_run_id, runs.query_hash, coalesce(runs.artifact_id, '') as artifact_id"
+            ~ "\nfrom " ~ cdesk._in_schema('provenance_chain') ~ " as runs\nleft join (\n    select"
+            ~ " distinct activity from " ~ captured ~ "\n) as captured on contains(" ~ params
+            ~ ", captured.activity)\nwhere runs.customer = " ~ erased
+            ~ " and runs.executed_at >= " ~ beginning ~ "\n    and (captured.activity is not null"
+            ~ " or not contains(" ~ params ~ ", 'cdesk.'))",
+        "create or replace temporary table forgotten_insights as\nselect insight_id,"
+            ~ " subject, metric\nfrom " ~ cdesk._in_schema('insight_atoms') ~ "\nwhere customer = "
+            ~ erased ~ " and _landed_at >= " ~ beginning ~ "\n    and provenance_query_hash in"
+            ~ " (select query_hash from forgotten_runs)",
+    ]) }}
 {%- endmacro %}
 
 {# (table, statement): ids and contexts first, while what tells whose they are still stands. #}
@@ -53,27 +106,12 @@
     {%- set is_theirs = "landing.kind in ('event', 'revision', 'quarantine') and ("
         ~ cdesk.line_field('landing', 'customer') ~ ") = " ~ erased ~ "\n    and ("
         ~ cdesk.line_field('landing', 'source_system') ~ ") in " ~ named -%}
-    {%- set params = "cast(runs.params as " ~ dbt.type_string() ~ ")" -%}
-    {%- set captured = events ~ "\n    where customer = " ~ erased
-        ~ " and _source_system in " ~ named -%}
-    {%- set beginning = "(select min(_landed_at) from " ~ captured ~ ")" -%}
     {%- set rests = [
         "kind = 'query_run' and id in (select query_run_id from forgotten_runs)",
         "kind = 'artifact' and id in (select artifact_id from forgotten_runs)",
         "kind = 'insight' and id in (select insight_id from forgotten_insights)",
     ] | join("\n    or ") -%}
     {{ return([
-        ('events', "create or replace temporary table forgotten_runs as\nselect"
-            ~ " runs.query_run_id, runs.query_hash, coalesce(runs.artifact_id, '') as artifact_id"
-            ~ "\nfrom " ~ cdesk._in_schema('provenance_chain') ~ " as runs\nwhere runs.customer = "
-            ~ erased ~ " and runs.executed_at >= " ~ beginning ~ "\n    and (not contains("
-            ~ params ~ ", 'cdesk.') or exists (\n        select 1 from (select distinct activity"
-            ~ " from " ~ captured ~ ") as captured\n        where contains(" ~ params
-            ~ ", captured.activity)))"),
-        ('events', "create or replace temporary table forgotten_insights as\nselect insight_id,"
-            ~ " subject, metric\nfrom " ~ cdesk._in_schema('insight_atoms') ~ "\nwhere customer = "
-            ~ erased ~ " and _landed_at >= " ~ beginning ~ "\n    and provenance_query_hash in"
-            ~ " (select query_hash from forgotten_runs)"),
         ('_ingest_ids', "delete from " ~ cdesk._in_schema('_ingest_ids') ~ "\nwhere " ~ rests),
         ('landing', "delete from " ~ landing ~ "\nwhere " ~ rests),
         ('provenance_chain', "delete from " ~ cdesk._in_schema('provenance_chain')

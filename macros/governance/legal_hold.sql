@@ -22,22 +22,23 @@
         {%- do cdesk.create_legal_holds() -%}
         {%- set holds = cdesk._in_schema('legal_holds') -%}
         {%- set value = dbt.get_binding_char() -%}
+        {%- do cdesk._begin() -%}
         {%- if customer is not none -%}
             {%- do cdesk._execute("delete from " ~ holds ~ " where lower(customer) = lower("
-                ~ value ~ ")", [customer]) -%}
+                ~ value ~ ")", [customer], begins=true) -%}
         {%- endif -%}
         {%- if customer is not none and not lift -%}
             {%- do cdesk._execute("insert into " ~ holds ~ " (customer, reason, placed_at) values ("
                 ~ value ~ ", " ~ value ~ ", " ~ cdesk.utc_now() ~ ")",
-                [customer, (reason or '') | string]) -%}
+                [customer, (reason or '') | string], begins=true) -%}
         {%- endif -%}
         {%- set held = [] -%}
         {%- for row in cdesk._execute("select customer, reason, placed_at from " ~ holds
-            ~ " where customer is not null order by customer").fetchall() -%}
+            ~ " where customer is not null order by customer", begins=true).fetchall() -%}
             {%- do held.append({'customer': row[0], 'reason': row[1], 'placed_at': row[2] | string})
             -%}
         {%- endfor -%}
-        {%- do adapter.commit() -%}
+        {%- do cdesk._commit() -%}
         {%- do log('held: ' ~ tojson(held), info=true) -%}
     {%- endif -%}
 {%- endmacro %}

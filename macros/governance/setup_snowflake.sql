@@ -62,11 +62,12 @@
         ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
     {%- do statements.append("create table if not exists " ~ names.steps
         ~ " (step varchar, fingerprint varchar, applied_at timestamp_ntz)") -%}
-    {%- do statements.append("create table if not exists " ~ names.holds
-        ~ " (customer varchar, reason varchar, placed_at timestamp_ntz)") -%}
+    {%- do statements.append(cdesk._create_legal_holds_sql(names.holds)) -%}
     {%- do statements.append("create table if not exists " ~ names.people
         ~ " (principal_kind varchar, principal varchar, customer varchar)") -%}
-    {%- for table in [names.landing, names.access, names.people, names.steps] -%}
+    {%- do statements.append("create table if not exists " ~ names.marks
+        ~ " (mark varchar, instant timestamp_ntz)") -%}
+    {%- for table in [names.landing, names.access, names.people, names.steps, names.marks] -%}
         {%- do statements.append("grant ownership on table " ~ table ~ " to role "
             ~ names.transformer ~ " copy current grants") -%}
     {%- endfor -%}
@@ -85,16 +86,16 @@
         ~ names.loader) -%}
     {%- do statements.append("use role " ~ names.transformer) -%}
     {%- do statements.append(cdesk.land_lines_sql(names.land, names.landing)) -%}
-    {%- for grant in cdesk.snowflake_grants('land_lines') -%}
-        {%- do statements.append(cdesk._grant_sql(grant)) -%}
-    {%- endfor -%}
     {#
-        A pipe keeps the owner that made it: to hand it over it would have to be paused, and with it
-        everybody's landing.
+        The transformer owns the procedure, and may not grant it: under managed access the schema's
+        owner does. A pipe keeps the owner that made it: to hand it over it would have to be paused,
+        and with it everybody's landing.
+        https://docs.snowflake.com/en/user-guide/security-access-control-configure#label-managed-access-schemas
     #}
     {%- do statements.append("use role " ~ names.admin) -%}
     {%- do statements.append(cdesk._landing_pipe_sql(names.pipe, 'LANDING_PIPE')) -%}
-    {%- for grant in cdesk.snowflake_grants('landing_pipe') -%}
+    {%- for grant in cdesk.snowflake_grants('land_lines')
+        + cdesk.snowflake_grants('landing_pipe') -%}
         {%- do statements.append(cdesk._grant_sql(grant)) -%}
     {%- endfor -%}
     {{ return(statements) }}

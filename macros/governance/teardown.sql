@@ -40,7 +40,9 @@
         {%- do statements.append("drop resource monitor if exists " ~ names[key]) -%}
     {%- endfor -%}
     {%- if execute and not dry_run -%}
-        {%- for row in run_query("show roles like '" ~ names.pipe_role_prefix ~ "%'").rows -%}
+        {#- in a pattern `_` is any character -#}
+        {%- for row in run_query("show roles like '" ~ names.pipe_role_prefix ~ "%'").rows
+            if row['name'].startswith(names.pipe_role_prefix) -%}
             {%- do statements.append("drop role if exists " ~ row['name']) -%}
         {%- endfor -%}
     {%- endif -%}

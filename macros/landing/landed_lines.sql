@@ -12,6 +12,7 @@
 {%- endmacro %}
 
 {#
+    '*' lets none but a `loader` land for anybody: a user who may see everybody's rows may not.
     A join and no subquery in the check: Snowflake has none inside a CASE.
     https://docs.snowflake.com/en/user-guide/querying-subqueries
     A line without a loader was landed by the account's own people, before there was the column.
@@ -26,7 +27,7 @@
     left join (
         select distinct upper(access.principal) as principal
         from {{ ref('customer_access') }} as access
-        where access.principal_kind in ('user', 'loader') and access.customer = '*'
+        where access.principal_kind = 'loader' and access.customer = '*'
     ) as any_customer
         on upper(landing.landed_by) = any_customer.principal
     left join (

@@ -16,15 +16,15 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set bounds = [cdesk.since(ref('events')) | trim] -%}
-    {%- set oldest = run_query(
-        "select " ~ cdesk.timestamp_text('min(landed_at)') ~ " from " ~ ref('_ingest_ids')
-        ~ " where kind = 'revision'"
-    ).rows[0][0] -%}
-    {%- if oldest -%}
-        {%- do bounds.append(
-            "cast('" ~ oldest | replace('T', ' ') | replace('Z', '') ~ "' as "
-            ~ dbt.type_timestamp() ~ ")"
-        ) -%}
+    {%- if cdesk.build_mark('newest in _ingest_ids') is none -%}
+        {%- set oldest = run_query(
+            "select " ~ cdesk.timestamp_text('min(landed_at)') ~ " from " ~ ref('_ingest_ids')
+            ~ " where kind = 'revision'"
+        ).rows[0][0] -%}
+        {%- do bounds.append(cdesk._timestamp_literal(oldest)) if oldest -%}
+    {%- else -%}
+        {%- set mark = cdesk.build_mark('oldest revision') -%}
+        {%- do bounds.append(mark) if mark -%}
     {%- endif -%}
     {{ return(bounds | min) }}
 {%- endmacro %}

@@ -15,6 +15,7 @@
         on_schema_change='append_new_columns',
         unique_key=['kind', 'id'],
         cluster_by=['landed_at'],
+        post_hook="{{ cdesk.note_build_marks('landed_at', revisions=true) }}",
     )
 }}
 

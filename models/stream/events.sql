@@ -13,6 +13,7 @@
         incremental_strategy='revising_merge',
         unique_key=['customer', 'ts', '_activity_id'],
         cluster_by=['customer', 'ts'],
+        post_hook="{{ cdesk.note_build_marks('_landed_at') }}",
     )
 }}
 

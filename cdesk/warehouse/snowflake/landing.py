@@ -21,7 +21,11 @@ from cdesk.warehouse.snowflake.sessions import SessionPool
 from cdesk.warehouse.snowflake.times import EPOCH, utc
 
 _LAND: Final = "call land_lines(?, ?)"
+_LANDED_OF_LATE: Final = (
+    "select max(landed_at) from landing where landed_at >= dateadd(day, -3, sysdate())"
+)
 _LAST_LANDED: Final = "select max(landed_at) from landing"
+"""Under a row access policy this reads the column in all of the table, and is asked last."""
 _NOW: Final = "select sysdate()"
 _POSITIONS: Final = (
     "select source_file, max(source_offset) from landing "
@@ -90,7 +94,8 @@ class ConnectorLoader:
     def last_landing(self) -> datetime | None:
         """As `Warehouse.last_landing`."""
         with self._loaders.borrow() as connection, connection.cursor() as cursor, refusing():
-            return utc(cursor.execute(_LAST_LANDED).fetchone()[0])
+            of_late = cursor.execute(_LANDED_OF_LATE).fetchone()[0]
+            return utc(of_late or cursor.execute(_LAST_LANDED).fetchone()[0])
 
 
 _BEFORE: Final = "select max(landed_at) from landing where landed_at < cast(? as timestamp_ntz)"

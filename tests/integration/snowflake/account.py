@@ -50,6 +50,10 @@ class FakeAccount:
         """`policies` by name, `row_access` by relation, `masking` by relation.column."""
         return dict(self._ask("state"))
 
+    def end_sessions(self) -> None:
+        """Take back what sessions that have ended had begun and not committed."""
+        self._ask("end")
+
     @contextlib.contextmanager
     def failing(self, *failures: dict[str, Any]) -> Iterator[None]:
         """Refuse logins or statements: on, code, message, times, and for statements pattern and
@@ -80,16 +84,22 @@ class FakeAccount:
         )
 
     def profile(
-        self, folder: Path, *, database: str = "CLAUDE_LOGS", schema: str = "ACTIVITIES"
+        self,
+        folder: Path,
+        *,
+        database: str = "CLAUDE_LOGS",
+        schema: str = "ACTIVITIES",
+        role: str = "CDESK_TRANSFORMER",
+        target: str = "snowflake",
     ) -> Path:
         """A folder with a dbt profile for this account. One thread: DuckDB refuses concurrent
         changes of one table that Snowflake would queue."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "profiles.yml").write_text(
-            "cdesk:\n  target: snowflake\n  outputs:\n    snowflake:\n"
+            f"cdesk:\n  target: {target}\n  outputs:\n    {target}:\n"
             f"      {{type: snowflake, account: fakesnow, user: CDESK_TEST, password: not-a-secret, host: 127.0.0.1, port: {self.port},\n"
             f"       protocol: http, database: {database}, schema: {schema}, warehouse: CDESK_BUILD_WH,\n"
-            "       role: CDESK_TRANSFORMER, threads: 1}\n",
+            f"       role: {role}, threads: 1}}\n",
             encoding="utf-8",
         )
         return folder

@@ -14,7 +14,7 @@ import pytest
 
 from cdesk.warehouse.protocol import LandedLine
 from tests.integration.snowflake.account import FakeAccount, running_account
-from tests.integration.snowflake.dbt_process import Dbt, DbtResult, running_dbt
+from tests.integration.snowflake.dbt_process import ROLES, Dbt, DbtResult, running_dbt
 from tests.integration.snowflake.records import NOW, SQL, first, lines, second
 
 FIRST_LANDING = datetime(2026, 1, 31, 13, 0, 0, 1)  # noqa: DTZ001  # as the column has it
@@ -30,6 +30,8 @@ def account() -> Iterator[FakeAccount]:
 @pytest.fixture(scope="session")
 def dbt(account: FakeAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
     work = tmp_path_factory.mktemp("dbt")
+    for role in sorted(set(ROLES.values())):
+        account.profile(work / f"profiles-{role}", role=role)
     profiles = account.profile(work / "profiles")
     environ = {**os.environ, "CDESK_HOME": str(work)}
     with (profiles / "profiles.yml").open("a", encoding="utf-8") as file:

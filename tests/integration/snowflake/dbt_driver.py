@@ -34,17 +34,19 @@ def main() -> None:
         arguments: list[str] = json.loads(line)
         options = arguments[arguments.index("--project-dir") :]
         target = arguments[arguments.index("--target") + 1]
+        # a sandbox is of the same engine, and asked for what no model's place matters to
+        engine = "snowflake" if target == "dev" else target
         with contextlib.redirect_stdout(printed):
-            if target not in manifests:
+            if engine not in manifests:
                 gc.disable()
                 if len(sys.argv) > 1:
-                    manifests[target] = Manifest.from_msgpack(Path(sys.argv[1]).read_bytes())
-                    manifests[target].build_flat_graph()
+                    manifests[engine] = Manifest.from_msgpack(Path(sys.argv[1]).read_bytes())
+                    manifests[engine].build_flat_graph()
                 else:
-                    manifests[target] = dbtRunner().invoke(["parse", *options]).result
+                    manifests[engine] = dbtRunner().invoke(["parse", *options]).result
                 gc.freeze()
                 gc.enable()
-            result = dbtRunner(manifest=manifests[target]).invoke(arguments)
+            result = dbtRunner(manifest=manifests[engine]).invoke(arguments)
         failures = [
             f"{getattr(getattr(item, 'node', item), 'unique_id', '?')}: {item.status} {item.message}"
             for item in getattr(result.result, "results", [])

@@ -7,9 +7,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from tests.integration.snowflake.account import ROOT, unmeasured
 
@@ -26,6 +26,20 @@ class DbtResult:
         """What a dry run has printed."""
         text = "\n" + self.printed
         return [part.strip() for part in text.split(";\n\n") if part.strip()]
+
+
+ROLES: Final = {
+    **dict.fromkeys(
+        ("setup_snowflake", "apply_resource_monitors", "add_person", "add_service", "teardown"),
+        "ACCOUNTADMIN",
+    ),
+    **dict.fromkeys(
+        ("apply_row_access", "apply_masking", "apply_semantic_view", "apply_mcp_server",
+         "legal_hold"),
+        "CDESK_ADMIN",
+    ),
+}  # fmt: skip
+"""The role that docs/snowflake.md runs an operation as, where it isn't the one that builds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,10 @@ class Dbt:
         return DbtResult(**answer)
 
     def operation(self, name: str, **arguments: object) -> DbtResult:
-        return self("run-operation", name, "--args", json.dumps(arguments))
+        """In the role that it is documented for, where there is a profile with it beside ours."""
+        theirs = self.profiles.with_name(f"{self.profiles.name}-{ROLES.get(name, '')}")
+        dbt = replace(self, profiles=theirs) if theirs.exists() else self
+        return dbt("run-operation", name, "--args", json.dumps(arguments))
 
     def manifest(self, target: str = "snowflake") -> Path:
         return self.work / target / "manifest.json"

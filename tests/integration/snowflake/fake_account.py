@@ -18,6 +18,9 @@ them, one row access
   `query_history` with its tag;
 - a session of a reader's or a loader's role has to put the user's other roles out of force first;
   a statement that changes rows waits for its table's lock, and the 21st that would is refused;
+- a statement that makes something commits the transaction that it stands in;
+- in a schema of managed access its owner grants, and nobody else but who manages the account's
+  grants;
 - logins and statements fail on purpose, with the codes that Snowflake documents, when a test asks
   for it through `/cdesk/fail`.
 
@@ -55,6 +58,7 @@ from starlette.routing import Route
 
 from tests.integration.snowflake import dialect_gaps, procedures, speed
 from tests.integration.snowflake.logins import Logins, Refused
+from tests.integration.snowflake.managed_access import ManagedAccess
 from tests.integration.snowflake.refused_forms import refusal_of
 
 NOTHING_TO_DO = re.compile(
@@ -88,6 +92,9 @@ NO_SECONDARY = re.compile(r"\s*use\s+secondary\s+roles\s+none\b", re.IGNORECASE)
 BEGINS, ENDS = (
     re.compile(rf"\s*({words})\b", re.IGNORECASE)
     for words in (r"begin|start\s+transaction", "commit|rollback")
+)
+DEFINES = re.compile(
+    r"\s*(create|alter(?!\s+session)|drop|truncate|grant|revoke|comment|undrop)\b", re.IGNORECASE
 )
 SHOW_PARAMETERS = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.IGNORECASE)
 NAME = r'(?P<name>[\w$."]+)'
@@ -171,6 +178,7 @@ class Account:
     pipes: set[str] = field(default_factory=set)
     """All of them load landing."""
     logins: Logins = field(default_factory=Logins)
+    managed: ManagedAccess = field(default_factory=ManagedAccess)
     stale: set[str] = field(default_factory=set)
     """Streams that can't be read any more."""
     procedures: dict[str, procedures.Procedure] = field(default_factory=dict)
@@ -209,6 +217,8 @@ class Account:
                 del kept[key]  # type: ignore[attr-defined]
         for relation, column in [key for key in self.masking if key[0].startswith(prefix)]:
             del self.masking[relation, column]
+        for schema in [name for name in self.managed.owners if name.startswith(prefix)]:
+            del self.managed.owners[schema]
         for names in (self.pipes, self.stale):
             names -= {one for one in names if one.startswith(prefix)}
 
@@ -266,13 +276,26 @@ def wait_for_lock(conn: Any, bare: str) -> None:
             if conn.__dict__.get("cdesk_begun"):
                 ACCOUNT.locked[table] = conn
     elif ENDS.match(bare):
-        conn.__dict__["cdesk_begun"] = False
-        with ACCOUNT.unlocked:
-            for table in [t for t, holder in ACCOUNT.locked.items() if holder is conn]:
-                del ACCOUNT.locked[table]
-            ACCOUNT.unlocked.notify_all()
+        end_transaction(conn)
     elif BEGINS.match(bare):
         conn.__dict__["cdesk_begun"] = True
+
+
+def end_transaction(conn: Any) -> None:
+    conn.__dict__["cdesk_begun"] = False
+    with ACCOUNT.unlocked:
+        for table in [t for t, holder in ACCOUNT.locked.items() if holder is conn]:
+            del ACCOUNT.locked[table]
+        ACCOUNT.unlocked.notify_all()
+
+
+def commit_before(conn: Any, bare: str) -> None:
+    """A statement that makes, changes or drops something, temporary or not, commits what was begun
+    and stands by itself: https://docs.snowflake.com/en/sql-reference/transactions#ddl
+    """
+    if conn.__dict__.get("cdesk_begun", False) and DEFINES.match(bare):
+        conn._duck_conn.execute("commit")
+        end_transaction(conn)
 
 
 def require_policy(name: str) -> None:
@@ -544,7 +567,12 @@ def dispatch(
         command,
         flags=re.DOTALL,
     )
+    commit_before(conn, bare)
     wait_for_lock(conn, bare)
+    role = conn.__dict__.get("cdesk_role", "")
+    said = ACCOUNT.managed.refusal(bare, role, lambda name: name_of(name, conn))
+    if said is not None:
+        raise refused(said, 3001, "42501")
     if found := PIPE.match(bare):
         name = name_of(found["name"], conn)
         if found["verb"].lower() == "drop":
@@ -816,6 +844,17 @@ async def login(request: Request) -> Response:
     return response
 
 
+async def end(_: Request) -> Response:
+    """The end of sessions that nobody uses any more, which takes back what they have not committed:
+    https://docs.snowflake.com/en/sql-reference/transactions. fakesnow isn't told of it.
+    """
+    for conn in fakesnow.server.sessions.values():
+        if conn.__dict__.get("cdesk_begun"):
+            conn._duck_conn.execute("rollback")
+            end_transaction(conn)
+    return JSONResponse({})
+
+
 async def query_result(request: Request) -> Response:
     """A query's own result, in its own order, as the connector's `query_result` fetches it."""
     token = request.headers["Authorization"][17:-1]
@@ -888,6 +927,7 @@ def main() -> None:
     fakesnow.server.shared_fs.duck_conn.execute("set threads = 1")
     routes = [
         Route("/session/v1/login-request", login, methods=["POST"]),
+        Route("/cdesk/end", end),
         Route("/queries/{query_id}/result", query_result),
         Route("/cdesk/statements", statements),
         Route("/cdesk/fail", fail, methods=["POST"]),

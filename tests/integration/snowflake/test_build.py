@@ -120,6 +120,36 @@ def test_an_integer_that_snowflake_calls_decimal_is_one(account: FakeAccount) ->
             assert found.fetchall() == [(is_whole,)], said
 
 
+def test_a_build_looks_for_its_newest_rows_behind_a_mark(account: FakeAccount, built: Dbt) -> None:
+    """Under a row access policy a `max(…)` reads the whole column."""
+    connection = account.connect()
+    cursor = connection.cursor()
+
+    def looked() -> tuple[list[str], str]:
+        """What a refresh of events_live asked, and the bound that it wrote."""
+        mark = len(account.statements())
+        assert built("run", "--select", "events_live").ok
+        sent = [" ".join(s["sql"].split()) for s in account.statements(mark)]
+        (view,) = (sql for sql in sent if "create or replace view" in sql)
+        bound = re.search(r"landed_at >= cast\('([\d :.-]+)' as timestamp_ntz\)", view)
+        assert bound is not None
+        return [sql for sql in sent if re.match(r"select to_char\(", sql)], bound[1]
+
+    asked, bound = looked()
+    of_events = [sql for sql in asked if "ACTIVITIES.events " in sql]
+    assert of_events
+    assert all(re.search(r"where _landed_at >= cast\('", sql) for sql in of_events)
+    assert not [sql for sql in asked if "ACTIVITIES._ingest_ids" in sql], "the oldest is noted"
+    cursor.execute("create or replace temporary table noted as select * from build_marks")
+    # a table that was put back holds nothing behind the mark
+    cursor.execute("update build_marks set instant = '2026-02-01' where mark = 'newest in events'")
+    assert looked()[1] == bound
+    cursor.execute("delete from build_marks where true")
+    assert looked()[1] == bound
+    cursor.execute("insert into build_marks select * from noted")
+    connection.close()
+
+
 READS_HISTORY = {"imported_records"}
 """Asked once, after an import's index was lost, about all that ever landed."""
 
@@ -128,7 +158,7 @@ def test_no_live_question_reads_all_of_landing(account: FakeAccount, compiled: D
     """By the newest build's literal, in each view and template as it was compiled."""
     made = list(views_in([s["sql"] for s in account.statements()]))
     bounds = [
-        re.findall(r"landed_at >=\s*cast\('([\d :.-]+)' as timestamp\)", sql)
+        re.findall(r"landed_at >=\s*cast\('([\d :.-]+)' as timestamp_ntz\)", sql)
         for name, sql in made
         if name == "events_live"
     ]

@@ -444,24 +444,38 @@ def test_retention_and_tasks_are_applied_as_often_as_asked(built: Dbt) -> None:
         ("apply_retention", long),
         ("apply_streams_tasks", {}),
         ("apply_resource_monitors", {}),
+        ("apply_semantic_view", {}),
+        ("apply_mcp_server", {"templates": ["activity_counts"]}),
     ):
         for _ in range(2):
             result = built.operation(operation, **arguments)
             assert result.ok, result.failures
 
 
-def test_a_task_builds_what_has_landed_and_tests_once_a_day() -> None:
-    """A build with a hundred tests and the account's views every minute costs more than it says."""
+def test_the_owner_of_an_object_under_managed_access_may_not_grant_it(
+    account: FakeAccount, built: Dbt
+) -> None:
+    """As the set-up and the semantic view once did, where their owner had just made them."""
+    assert built  # the schema has its owner
+    connection = account.connect(role="CDESK_TRANSFORMER")
+    for what in ("procedure land_lines(varchar, varchar)", "semantic view claude_activity"):
+        with pytest.raises(Exception, match=f"managed access schema {SCHEMA}, which CDESK_ADMIN"):
+            connection.cursor().execute(f"grant usage on {what} to role CDESK_LOADER")
+    connection.close()
+
+
+def test_the_task_builds_what_has_landed_and_tests_once_a_day() -> None:
+    """A build with a hundred tests and the account's views every minute costs more than it says; a
+    task beside it would build at the same time.
+    """
     text = (SNAPSHOTS / "apply_streams_tasks.sql").read_text(encoding="utf-8")
-    tasks = {
-        found[1]: found[2]
-        for found in re.finditer(r"create or replace task \S+\.(\w+)(.*?);\n\n", text, re.DOTALL)
-    }
-    assert set(tasks) == {"build_on_landing", "build_daily"}
-    runs = re.findall(r"args = '([^']*)'", tasks["build_on_landing"])
+    assert re.findall(r"create or replace task \S+\.(\w+)", text) == ["build_on_landing"]
+    assert "drop task if exists CLAUDE_LOGS.ACTIVITIES.build_daily;" in text
+    first, _, others = text.partition("else\n")
+    assert "if (builds_of_the_day = 0) then" in first
+    assert re.findall(r"args = '([^']*)'", first) == ["build --target snowflake"]
+    runs = re.findall(r"args = '([^']*)'", others)
     assert set(runs) == {"run --selector refresh_live --target snowflake"}
-    assert re.findall(r"args = '([^']*)'", tasks["build_daily"]) == ["build --target snowflake"]
-    assert "schedule =" in tasks["build_daily"]
 
 
 def test_a_stale_stream_is_made_anew_and_a_sound_one_kept(account: FakeAccount, built: Dbt) -> None:
@@ -602,6 +616,65 @@ def test_an_erased_customer_is_gone_and_stays_out(account: FakeAccount, built: D
         connection.cursor().execute(f"delete from {table} where source_file like 'l-00000%'")
     connection.cursor().execute("delete from erasures")
     connection.close()
+
+
+def test_what_is_taken_out_goes_in_one_transaction(account: FakeAccount, built: Dbt) -> None:
+    """dbt begins none on Snowflake, and a temporary table would commit it."""
+    customer = "halfway@example.com"
+    one = event(7003, 0, customer, source_system="claude_code")
+    land_on_snowflake(account, lines([one], "l-000003.ndjson"), LEAVING)
+    refused = built.operation("forget_histories", customer=customer)
+    assert "1 lines of halfway@example.com have landed since the last build" in refused.printed
+    assert built("run", "--select", "_ingest_ids", "events").ok
+    connection = account.connect()
+
+    def counts() -> list[tuple[int]]:
+        return [
+            connection.cursor().execute(f"select count(*) from {rows}").fetchone()
+            for rows in (
+                f"events where customer = '{customer}'",
+                "_ingest_ids where source_file = 'l-000003.ndjson'",
+                "erasures",
+            )
+        ]
+
+    before = counts()
+    for operation, last in (
+        ("erase", r"delete from \S*\.landing\b"),
+        ("forget_histories", r"update \S*\.events set activity_occurrence"),
+    ):
+        dies = {"on": "statement", "pattern": last, "code": "604", "message": "it is canceled"}
+        with account.failing(dies):
+            result = built.operation(operation, customer=customer)
+        assert "it is canceled" in result.printed
+        account.end_sessions()
+        assert counts() == before
+    assert built.operation("legal_hold", customer=customer, reason="case 1").ok
+    with account.failing({**dies, "pattern": r"insert into \S*\.legal_holds"}):
+        assert not built.operation("legal_hold", customer=customer, reason="case 2").ok
+    account.end_sessions()
+    held = f"select reason from legal_holds where customer = '{customer}'"
+    assert connection.cursor().execute(held).fetchall() == [("case 1",)]
+    assert built.operation("legal_hold", customer=customer, lift=True).ok
+    assert before[0] == (1,)
+    for table in ("landing", "_ingest_ids"):
+        connection.cursor().execute(f"delete from {table} where source_file = 'l-000003.ndjson'")
+    connection.cursor().execute(f"delete from events where customer = '{customer}'")
+    connection.close()
+
+
+def test_a_sandbox_without_policies_makes_what_set_up_would_have_made(
+    account: FakeAccount, dbt: Dbt, tmp_path: Path
+) -> None:
+    account.profile(tmp_path, database="SANDBOX", schema="MINE", target="dev")
+    sandbox = replace(dbt, profiles=tmp_path, variables={**dbt.variables, "cdesk__governed": False})
+    with account.connect(database="SANDBOX", schema="MINE") as connection:
+        cursor = connection.cursor()
+        cursor.execute("create schema if not exists SANDBOX.MINE")
+        for operation in ("create_landing", "create_legal_holds"):
+            assert sandbox("run-operation", operation, target="dev").ok
+        for table in ("landing", "legal_holds"):
+            assert cursor.execute(f"select count(*) from SANDBOX.MINE.{table}").fetchone() == (0,)
 
 
 def test_a_build_asks_for_no_schema_that_is_there(account: FakeAccount, built: Dbt) -> None:

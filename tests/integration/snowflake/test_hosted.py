@@ -104,7 +104,7 @@ def test_a_verified_query_finds_what_its_template_finds(
     account: FakeAccount, dbt: Dbt, compiled: Dbt
 ) -> None:
     """Over the names of the view, for one customer, as the row policy shows a person."""
-    printed = dbt.operation("apply_semantic_view", dry_run=True).statements[0]
+    printed = dbt.operation("apply_semantic_view", dry_run=True).statements[1]
     tables = dict(re.findall(r"^\s+(\w+) as (CLAUDE_LOGS\.\S+) primary key", printed, re.MULTILINE))
     queries = dict(re.findall(r"(\w+) as \(\s+question '.*?'\s+sql '(.*)'", printed))
     assert queries.keys() == SEMANTIC.keys()
@@ -155,7 +155,7 @@ def _dimensions(statement: str, alias: str) -> str:
 
 
 def test_a_forgotten_insight_shows_nothing_of_itself(dbt: Dbt) -> None:
-    printed = dbt.operation("apply_semantic_view", dry_run=True).statements[0]
+    printed = dbt.operation("apply_semantic_view", dry_run=True).statements[1]
     insights = re.findall(r"^\s+insights\.(\w+) as (.*?) comment =", printed, re.MULTILINE)
     shown = {name: text for name, text in insights if name not in ("customer", "is_current")}
     assert {"subject", "metric", "ts", "insight_count"} <= shown.keys()

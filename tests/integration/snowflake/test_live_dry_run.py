@@ -76,7 +76,7 @@ def test_a_teardown_takes_away_what_was_made_and_leaves_what_is_the_accounts(
     """A database is not dropped while its policy is set on a user."""
     own = replace(
         dbt,
-        profiles=account.profile(tmp_path, database=DATABASE),
+        profiles=account.profile(tmp_path, database=DATABASE, role="ACCOUNTADMIN"),
         variables={**dbt.variables, "cdesk__snowflake_prefix": PREFIX},
     )
     user = f"{PREFIX}_SERVICE_USER"

@@ -288,7 +288,18 @@ def test_a_masking_policy_of_another_type_than_its_column_is_refused(account: Fa
         cursor.execute(table.format("varchar"))
 
 
-@pytest.mark.parametrize("type_", ["ARRAY", "OBJECT", "MAP(VARCHAR, VARCHAR)"])
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "ARRAY",
+        "OBJECT",
+        "MAP(VARCHAR, VARCHAR)",
+        "BINARY(8388608)",
+        "GEOGRAPHY",
+        "VECTOR(FLOAT, 256)",
+        "FILE",
+    ],
+)
 def test_a_column_that_no_policy_covers_is_refused_by_name(dbt: Dbt, type_: str) -> None:
     def policy(data_type: str) -> DbtResult:
         arguments = json.dumps({"name": "parts", "data_type": data_type})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -58,9 +59,10 @@ def land_as(cursor: Any, line: LandedLine, loader: str | None) -> None:
 
 def test_a_line_for_somebody_elses_customer_is_quarantined(cursor: Any, built: Dbt) -> None:
     cursor.execute(
-        f"insert into activities_access.customer_access values ('user', 'VICTIM', '{VICTIM}')"
+        f"insert into activities_access.customer_access values ('user', 'VICTIM', '{VICTIM}'), "
+        "('user', 'ANALYST', '*')"  # sees everybody's rows, and lands for nobody else
     )
-    loaders = ("MALLORY", "VICTIM", "LANDING_PIPE", None, "VICTIM2")
+    loaders = ("MALLORY", "VICTIM", "LANDING_PIPE", None, "VICTIM2", "ANALYST")
     for number, loader in enumerate(loaders):
         land_as(cursor, event(number), loader)
     cursor.execute(f"select count(*) from events_live where customer = '{VICTIM}'")
@@ -73,7 +75,7 @@ def test_a_line_for_somebody_elses_customer_is_quarantined(cursor: Any, built: D
         "where source_file like 'whose%' order by record_id"
     )
     assert cursor.fetchall() == [
-        (event(number).id, "foreign_customer", "customer", VICTIM) for number in (0, 4)
+        (event(number).id, "foreign_customer", "customer", VICTIM) for number in (0, 4, 5)
     ]
 
 
@@ -107,10 +109,22 @@ def test_a_session_cannot_say_that_it_is_another(account: FakeAccount, cursor: A
     assert cursor.fetchall() == [(event(1).id, "CDESK_TEST")]
 
 
-def test_a_person_is_let_in_once_and_stays_after_the_seed_ran(cursor: Any, built: Dbt) -> None:
+def test_a_person_is_let_in_once_and_stays_after_the_seed_ran(
+    account: FakeAccount, cursor: Any, built: Dbt
+) -> None:
     for _ in range(2):
         succeeded(built.operation("add_person", user="victim", customer=VICTIM, streaming=True))
+    mark = len(account.statements())
     succeeded(built("seed", "--select", "customer_access"))
+    changes = [
+        statement
+        for ran in account.statements(mark)
+        if re.match(
+            r"\s*(insert|delete|truncate|create|merge)", statement := ran["sql"], re.IGNORECASE
+        )
+        and "customer_access" in statement
+    ]
+    assert len(changes) == 1, "a build beside it finds everybody at any moment"
     cursor.execute(
         "select principal_kind, principal, customer from activities_access.customer_access order by 1"
     )
@@ -224,3 +238,18 @@ def test_no_landing_waits_for_a_lock(account: FakeAccount, cursor: Any) -> None:
     assert any("insert into" in ran["sql"] for ran in account.statements(mark))
     cursor.execute("select count(*) from landing where source_file like 'whose%'")
     assert cursor.fetchone() == (2,)
+
+
+def test_what_landed_last_is_looked_for_in_the_last_days_first(
+    account: FakeAccount, cursor: Any
+) -> None:
+    """All of the table is read only where nothing has landed for some days."""
+    warehouse = SnowflakeWarehouse(Login(account.environ))
+    landed = warehouse.land([event(1)]).landed_at
+    mark = len(account.statements())
+    assert warehouse.last_landing() == landed
+    asked = [ran["sql"] for ran in account.statements(mark) if "max(landed_at)" in ran["sql"]]
+    assert ["dateadd(day, -3" in sql for sql in asked] == [True]
+    cursor.execute("delete from landing where source_file like 'whose%'")
+    assert warehouse.last_landing() == SECOND_LANDING.replace(tzinfo=UTC)
+    warehouse.close()

@@ -1,30 +1,48 @@
 create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.customer_rows as (row_customer varchar) returns boolean ->
-case
-        when current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then true
-        when current_role() = 'CDESK_SERVICE'
-            then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
-        else exists (
-            select 1
-            from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
-            where
-                (access.customer = row_customer or access.customer = '*')
-                and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
-        )
-    end;
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN')
+    or (
+        current_role() = 'CDESK_SERVICE'
+        and coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
+    )
+    or exists (
+        select 1
+        from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
+        where
+            current_role() != 'CDESK_SERVICE'
+            and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
+            and access.customer = row_customer
+    )
+    or exists (
+        select 1
+        from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
+        where
+            current_role() != 'CDESK_SERVICE'
+            and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
+            and access.customer = '*'
+    );
 
 alter row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows set body ->
-case
-        when current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') then true
-        when current_role() = 'CDESK_SERVICE'
-            then coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
-        else exists (
-            select 1
-            from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
-            where
-                (access.customer = row_customer or access.customer = '*')
-                and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
-        )
-    end;
+current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN')
+    or (
+        current_role() = 'CDESK_SERVICE'
+        and coalesce(getvariable('CDESK_SCOPE') = 'org' or row_customer = getvariable('CDESK_CUSTOMER'), false)
+    )
+    or exists (
+        select 1
+        from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
+        where
+            current_role() != 'CDESK_SERVICE'
+            and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
+            and access.customer = row_customer
+    )
+    or exists (
+        select 1
+        from CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access as access
+        where
+            current_role() != 'CDESK_SERVICE'
+            and ((access.principal_kind = 'user' and upper(access.principal) = current_user()) or (access.principal_kind = 'role' and is_role_in_session(access.principal)))
+            and access.customer = '*'
+    );
 
 create row access policy if not exists CLAUDE_LOGS.ACTIVITIES.internal_rows as (row_key varchar) returns boolean ->
 current_role() in ('CDESK_TRANSFORMER', 'CDESK_ADMIN') or invoker_role() = 'CDESK_TRANSFORMER';
@@ -59,6 +77,8 @@ alter table CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access add row access policy 
 alter table CLAUDE_LOGS.ACTIVITIES.added_people add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (principal_kind);
 
 alter table CLAUDE_LOGS.ACTIVITIES.legal_holds add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (customer);
+
+alter table CLAUDE_LOGS.ACTIVITIES.build_marks add row access policy CLAUDE_LOGS.ACTIVITIES.internal_rows on (mark);
 
 alter view CLAUDE_LOGS.ACTIVITIES.vw_llm_events add row access policy CLAUDE_LOGS.ACTIVITIES.customer_rows on (customer);
 
@@ -106,5 +126,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts add row access policy CLAUDE_LOGS.A
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_row_access';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', '40429f27e5e9b0471d6a5e020a9c0d59', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_row_access', 'dfad4e4bb86c35be5f8421155e839ca4', sysdate();
 

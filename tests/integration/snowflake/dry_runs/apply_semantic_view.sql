@@ -1,3 +1,5 @@
+use role CDESK_TRANSFORMER;
+
 create or replace semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity
     tables (
         activities as CLAUDE_LOGS.ACTIVITIES.events primary key (_activity_id),
@@ -48,6 +50,8 @@ create or replace semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity
             sql 'select date_trunc(''day'', ts) as period_start, coalesce(model, ''unknown'') as model, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens from model_calls where activity in (''cdesk.claude_responded'', ''cdesk.llm_called'') group by 1, 2 order by period_start desc, model'
         )
     );
+
+use role CDESK_ADMIN;
 
 grant select on semantic view CLAUDE_LOGS.ACTIVITIES.claude_activity to role CDESK_READER;
 

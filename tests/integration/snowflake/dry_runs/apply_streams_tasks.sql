@@ -1,6 +1,6 @@
 alter task if exists CLAUDE_LOGS.ACTIVITIES.build_on_landing suspend;
 
-alter task if exists CLAUDE_LOGS.ACTIVITIES.build_daily suspend;
+drop task if exists CLAUDE_LOGS.ACTIVITIES.build_daily;
 
 create stream if not exists CLAUDE_LOGS.ACTIVITIES.landing_stream on table CLAUDE_LOGS.ACTIVITIES.landing append_only = true;
 
@@ -14,21 +14,24 @@ create or replace task CLAUDE_LOGS.ACTIVITIES.build_on_landing
     execute immediate $$
     begin
         insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step) select id from CLAUDE_LOGS.ACTIVITIES.landing_stream where 1 = 0;
-        execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'run --selector refresh_live --target snowflake';
-    exception
-        when other then
-            execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'run --selector refresh_live --target snowflake';
+        let builds_of_the_day integer := (
+            select count(*) from CLAUDE_LOGS.ACTIVITIES.applied_setup
+            where step = 'build_daily' and applied_at >= date_trunc('day', sysdate())
+        );
+        if (builds_of_the_day = 0) then
+            delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'build_daily';
+            insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, applied_at) select 'build_daily', sysdate();
+            execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
+        else
+            begin
+                execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'run --selector refresh_live --target snowflake';
+            exception
+                when other then
+                    execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'run --selector refresh_live --target snowflake';
+            end;
+        end if;
     end
     $$;
 
-create or replace task CLAUDE_LOGS.ACTIVITIES.build_daily
-        warehouse = CDESK_BUILD_WH
-        schedule = 'USING CRON 43 2 * * * UTC'
-        user_task_timeout_ms = 1800000
-    as
-    execute dbt project CLAUDE_LOGS.ACTIVITIES.cdesk args = 'build --target snowflake';
-
 alter task CLAUDE_LOGS.ACTIVITIES.build_on_landing resume;
-
-alter task CLAUDE_LOGS.ACTIVITIES.build_daily resume;
 

@@ -1,12 +1,13 @@
 create or replace temporary table forgotten_runs as
-select runs.query_run_id, runs.query_hash, coalesce(runs.artifact_id, '') as artifact_id
+select distinct runs.query_run_id, runs.query_hash, coalesce(runs.artifact_id, '') as artifact_id
 from CLAUDE_LOGS.ACTIVITIES.provenance_chain as runs
+left join (
+    select distinct activity from CLAUDE_LOGS.ACTIVITIES.events
+    where customer = (select erasing.customer from erasing) and _source_system in ('claude_code', 'cowork')
+) as captured on contains(cast(runs.params as TEXT), captured.activity)
 where runs.customer = (select erasing.customer from erasing) and runs.executed_at >= (select min(_landed_at) from CLAUDE_LOGS.ACTIVITIES.events
     where customer = (select erasing.customer from erasing) and _source_system in ('claude_code', 'cowork'))
-    and (not contains(cast(runs.params as TEXT), 'cdesk.') or exists (
-        select 1 from (select distinct activity from CLAUDE_LOGS.ACTIVITIES.events
-    where customer = (select erasing.customer from erasing) and _source_system in ('claude_code', 'cowork')) as captured
-        where contains(cast(runs.params as TEXT), captured.activity)));
+    and (captured.activity is not null or not contains(cast(runs.params as TEXT), 'cdesk.'));
 
 create or replace temporary table forgotten_insights as
 select insight_id, subject, metric

@@ -57,6 +57,8 @@ create table if not exists CLAUDE_LOGS.ACTIVITIES.legal_holds (customer varchar,
 
 create table if not exists CLAUDE_LOGS.ACTIVITIES.added_people (principal_kind varchar, principal varchar, customer varchar);
 
+create table if not exists CLAUDE_LOGS.ACTIVITIES.build_marks (mark varchar, instant timestamp_ntz);
+
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.landing to role CDESK_TRANSFORMER copy current grants;
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access to role CDESK_TRANSFORMER copy current grants;
@@ -64,6 +66,8 @@ grant ownership on table CLAUDE_LOGS.ACTIVITIES_ACCESS.customer_access to role C
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.added_people to role CDESK_TRANSFORMER copy current grants;
 
 grant ownership on table CLAUDE_LOGS.ACTIVITIES.applied_setup to role CDESK_TRANSFORMER copy current grants;
+
+grant ownership on table CLAUDE_LOGS.ACTIVITIES.build_marks to role CDESK_TRANSFORMER copy current grants;
 
 revoke imported privileges on database snowflake from role CDESK_TRANSFORMER;
 
@@ -176,8 +180,6 @@ begin
 end
 $$;
 
-grant usage on procedure CLAUDE_LOGS.ACTIVITIES.land_lines(varchar, varchar) to role CDESK_LOADER;
-
 use role CDESK_ADMIN;
 
 create pipe if not exists CLAUDE_LOGS.ACTIVITIES.landing_pipe as
@@ -194,9 +196,11 @@ create pipe if not exists CLAUDE_LOGS.ACTIVITIES.landing_pipe as
         from table(data_source(type => 'STREAMING'))
     );
 
+grant usage on procedure CLAUDE_LOGS.ACTIVITIES.land_lines(varchar, varchar) to role CDESK_LOADER;
+
 grant operate, monitor on pipe CLAUDE_LOGS.ACTIVITIES.landing_pipe to role CDESK_SERVICE;
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'setup_snowflake';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '4131269658893d91a4821b78732d7e91', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'setup_snowflake', '19d12861f5bef22e858f2c6c5d68fe46', sysdate();
 
