@@ -73,6 +73,8 @@ class RecordQueue:
         self._woken = float("-inf")
         self._shed: dict[str, tuple[Author, str]] = {}
         """Customer → who will report what was shed of theirs, and the id of that report."""
+        self._unreported: set[str] = set()
+        """Customers whose latest counts could not be written down."""
 
     def append(self, line: bytes) -> None:
         """Put a line into the queue. Raises QueueWriteError."""
@@ -96,7 +98,7 @@ class RecordQueue:
             self._shed.setdefault(recorder.customer, (recorder, self.ids.uuid7()))
             # On a full disk the next report that can be written tells the counts.
             with contextlib.suppress(OSError):
-                self._queue.put_pending(self._reports(self._shedder.counted()))
+                self._put_report(self._shedder, recorder.customer)
         return decision.keep
 
     # -- what nobody waits for
@@ -159,10 +161,11 @@ class RecordQueue:
         """Put the counts of what was shed into the stream, once a minute. A report itself is never
         shed.
         """
-        if self._shedder is None or not (counts := self._shedder.report(last=last)):
+        if self._shedder is None or not self._shedder.is_due(last=last):
             return
         try:
-            self._queue.put_pending(self._reports(counts))
+            for customer in tuple(self._unreported):
+                self._put_report(self._shedder, customer)
             self._queue.join_pending()
         except OSError as error:
             logger.warning("report put off", extra={"facts": {"reason": error.strerror}})
@@ -171,13 +174,16 @@ class RecordQueue:
             self._shedder.told()
             self.wake_worker()
 
-    def _reports(self, counts: dict[str, dict[str, Any]]) -> bytes:
-        """One line for each customer of whom something was shed."""
-        lines = []
-        for customer, features in counts.items():
-            recorder, id = self._shed[customer]
-            lines.append(recorder.own_line("cdesk.fallback_triggered", features, id=id))
-        return b"".join(lines)
+    def _put_report(self, shedder: Shedder, customer: str) -> None:
+        """The one line of a customer of whom something was shed: no other is touched, since a
+        service sheds of thousands at once.
+        """
+        self._unreported.add(customer)
+        recorder, id = self._shed[customer]
+        features = shedder.counted(customer)
+        line = recorder.own_line("cdesk.fallback_triggered", features, id=id)
+        self._queue.put_pending(customer, line)
+        self._unreported.discard(customer)
 
     def close(self) -> None:
         """Write what waits, seal the file, tell the worker."""

@@ -86,9 +86,9 @@ class Shedder:
     measures in a thread of its own, every 2 s at most.
 
         decision = shedder.decide(activity, customer=…, session_id=…)   # before a record is written
+        features = shedder.counted(customer)     # of their cdesk.fallback_triggered, never shed
         shedder.tick()                           # now and then, off the turn path
-        for customer, features in shedder.report().items(): …
-                    # one cdesk.fallback_triggered of the customer with these features, never shed
+        if shedder.is_due(): …
         shedder.told()                           # once they are written
     """
 
@@ -170,40 +170,33 @@ class Shedder:
         self.level = level_for(depth, current=self.level, limit=self._limit)
         return depth
 
-    def report(self, *, last: bool = False) -> dict[str, dict[str, Any]]:
-        """The minute's reports as `counted` gives them; empty when nothing was shed or the last one
-        is under a minute ago.
+    def is_due(self, *, last: bool = False) -> bool:
+        """Whether what was shed is to be told: there is something, and a minute has gone by.
 
         `last` is for a process that ends: what has been counted is told now.
         """
-        if not self._counts or (not last and self._monotonic() - self._reported < REPORT_SECONDS):
-            return {}
-        return self.counted()
+        return bool(self._counts) and (last or self._monotonic() - self._reported >= REPORT_SECONDS)
 
     def told(self) -> None:
         """The reports have been written: counting begins anew."""
         self._counts = {}
         self._since = self._reported = self._monotonic()
 
-    def counted(self) -> dict[str, dict[str, Any]]:
-        """Customer → features of a `cdesk.fallback_triggered` over what has been counted since the
-        last report.
+    def counted(self, customer: str) -> dict[str, Any]:
+        """Features of a `cdesk.fallback_triggered` over what has been counted of a customer since
+        the last report.
         """
-        seconds = round(self._monotonic() - self._since, 3)
         return {
-            customer: {
-                "from": "log",
-                "to": "sampled",
-                "reason": "queue_depth",
-                "depth": self.depth,
-                "level": self.level,
-                "seconds": seconds,
-                "activities": {
-                    name: {"kept": kept, "shed": shed, "weight": weight}
-                    for name, (kept, shed, weight) in sorted(counts.items())
-                },
-            }
-            for customer, counts in self._counts.items()
+            "from": "log",
+            "to": "sampled",
+            "reason": "queue_depth",
+            "depth": self.depth,
+            "level": self.level,
+            "seconds": round(self._monotonic() - self._since, 3),
+            "activities": {
+                name: {"kept": kept, "shed": shed, "weight": weight}
+                for name, (kept, shed, weight) in sorted(self._counts.get(customer, {}).items())
+            },
         }
 
     def _depth(self) -> int:

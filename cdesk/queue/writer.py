@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,7 @@ LAST_SEQUENCE: Final = 999_999
 """The sequence number under which a dead writer's pending lines join the queue; no writer gets this
 far.
 """
-_PENDING_STEP: Final = 1024
+_PENDING_STEP: Final = 512
 FILE_NAME: Final = re.compile(
     r"(?P<writer>[0-9a-f]{32})-(?P<sequence>\d{6})(?P<open>\.open)?\.ndjson\Z"
 )
@@ -67,6 +67,9 @@ class QueueWriter:
         self._sync_turn = threading.Lock()
         self._synced = (0, 0)  # file number, and bytes of it that are on disk
         self._pending: int | None = None
+        self._pending_lines: dict[str, bytes] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        """Key → where its line begins in the pending file, and its room there, in bytes."""
         self._pending_size = 0
         self._never_synced = 0  # the last file whose sync failed when it was sealed
         self._lock = FileLock(folder / f"{self._writer}.lock")
@@ -143,14 +146,15 @@ class QueueWriter:
             else:
                 source.unlink(missing_ok=True)
 
-    def put_pending(self, lines: bytes) -> None:
-        """Keep lines that will still change beside the queue, in place of those before.
+    def put_pending(self, key: str, line: bytes) -> None:
+        """Keep a line that will still change beside the queue, in place of the one of this key. One
+        write, however many other keys there are, but where a line outgrows its place.
 
         They join the queue by `join_pending`, or with this process's death: so they are neither
         lost nor there twice.
 
         Raises:
-            OSError: they could not be kept.
+            OSError: it could not be kept.
         """
         with self._turn:
             if self._pending is None:
@@ -158,16 +162,40 @@ class QueueWriter:
                 self._pending = open_private(
                     self._pending_path, (_FLAGS & ~os.O_APPEND) | os.O_TRUNC
                 )
-                self._pending_size = 0
-            self._pending_size = max(
-                self._pending_size, -(-len(lines) // _PENDING_STEP) * _PENDING_STEP
-            )
-            os.lseek(self._pending, 0, os.SEEK_SET)
-            if (
-                os.write(self._pending, lines[:-1].ljust(self._pending_size - 1) + b"\n")
-                != self._pending_size
-            ):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._pending_lines, self._places, self._pending_size = {}, {}, 0
+            place = self._places.get(key)
+            if place is None:
+                place = (self._pending_size, _room(line))
+            if len(line) <= place[1]:
+                self._write_pending(place[0], _padded(line, place[1]))
+                self._places[key] = place
+                self._pending_size = max(self._pending_size, sum(place))
+            else:
+                self._lay_out_pending({**self._pending_lines, key: line})
+            self._pending_lines[key] = line
+
+    def _lay_out_pending(self, of: Mapping[str, bytes]) -> None:
+        """Write all pending lines anew, each with room to grow. No place gets smaller, so that
+        nothing is left behind the last one.
+        """
+        places, lines, end = dict[str, tuple[int, int]](), list[bytes](), 0
+        for key, line in of.items():
+            size = max(_room(line), self._places.get(key, (0, 0))[1])
+            places[key] = (end, size)
+            lines.append(_padded(line, size))
+            end += size
+        # Room first, as a blank line: a full disk then leaves everything as it was.
+        self._write_pending(self._pending_size, _padded(b"\n", end - self._pending_size))
+        self._write_pending(0, b"".join(lines))
+        self._places, self._pending_size = places, end
+
+    def _write_pending(self, start: int, data: bytes) -> None:
+        assert self._pending is not None
+        os.lseek(self._pending, start, os.SEEK_SET)
+        if os.write(self._pending, data) != len(data):
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._pending, self._pending_size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def join_pending(self) -> None:
         """Make the pending lines, if there are any, a file of the queue.
@@ -265,3 +293,12 @@ class QueueWriter:
             # quarantines the tail.
             with contextlib.suppress(OSError):
                 self.seal()
+
+
+def _room(line: bytes) -> int:
+    """Bytes that a pending line is given."""
+    return -(-len(line) // _PENDING_STEP) * _PENDING_STEP
+
+
+def _padded(line: bytes, size: int) -> bytes:
+    return line[:-1].ljust(size - 1) + b"\n"

@@ -254,27 +254,77 @@ def test_dev_full_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_pending_line_joins_the_queue_once_in_its_last_form(tmp_path: Path) -> None:
     writer = QueueWriter(tmp_path)
     writer.append(b"first\n")
-    writer.put_pending(b'{"n":1}\n')
-    writer.put_pending(b'{"n":22,"more":[]}\n')
+    writer.put_pending("a", b'{"n":1}\n')
+    writer.put_pending("a", b'{"n":22,"more":[]}\n')
     assert not any(b"n" in path.read_bytes() for path in tmp_path.glob("*.ndjson"))
     writer.join_pending()
     writer.join_pending()
     writer.append(b"last\n")
-    writer.put_pending(b'{"n":3}\n')
+    writer.put_pending("a", b'{"n":3}\n')
     writer.close()
     found = [path.read_bytes().split() for path in sorted(tmp_path.iterdir())]
     assert found == [[b"first"], [b'{"n":22,"more":[]}'], [b"last"], [b'{"n":3}']]
+
+
+def pending(folder: Path) -> list[bytes]:
+    """The lines of the pending file as a reader takes them."""
+    (path,) = folder.glob("*.pending")
+    return [line for line in map(bytes.strip, path.read_bytes().split(b"\n")) if line]
+
+
+def test_each_pending_line_is_changed_in_its_place_and_may_outgrow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = QueueWriter(tmp_path)
+    expected = dict[str, bytes]()
+    written = list[int]()
+    real = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        written.append(len(data))
+        return real(fd, data)
+
+    monkeypatch.setattr(queue.os, "write", write)
+
+    def put(key: str, size: int) -> None:
+        expected[key] = f'{{"{key}":"{"x" * size}"}}'.encode()
+        writer.put_pending(key, expected[key] + b"\n")
+        assert pending(tmp_path) == list(expected.values())
+
+    for number in range(50):
+        put(f"key {number}", 10)
+    written.clear()
+    put("key 7", 20)
+    assert sum(written) <= 512, "none of the others is written again"
+    put("key 7", 2_000)
+    put("key 49", 3_000)
+    put("key 7", 5)
+    put("one more", 1)
+
+    def write_on_a_full_disk(fd: int, data: bytes) -> int:
+        return real(fd, data[: len(data) // 2])
+
+    before = pending(tmp_path)
+    for key, size in (("key 3", 9_000), ("new", 10)):
+        monkeypatch.setattr(queue.os, "write", write_on_a_full_disk)
+        with pytest.raises(OSError, match="space"):
+            writer.put_pending(key, b'{"n":"' + b"y" * size + b'"}\n')
+        assert pending(tmp_path) == before
+        monkeypatch.setattr(queue.os, "write", write)
+    put("key 3", 8_000)
+    put("new", 1)
+    writer.close()
 
 
 def test_a_dead_writers_pending_line_is_taken_in_and_a_living_ones_is_left(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys\nfrom cdesk.queue.writer import QueueWriter\n"
         "writer = QueueWriter(pathlib.Path(sys.argv[1]))\n"
-        "writer.put_pending(b'{\"n\":1}\\n')\nos._exit(9)\n"
+        "writer.put_pending('a', b'{\"n\":1}\\n')\nos._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     living = QueueWriter(tmp_path)
-    living.put_pending(b'{"n":2}\n')
+    living.put_pending("a", b'{"n":2}\n')
     listing = finish_leftovers(tmp_path)
     assert [file.path.read_bytes().strip() for file in listing.files] == [b'{"n":1}']
     assert [name[:32] for name in listing.pending] == [living.writer]

@@ -128,6 +128,35 @@ def test_what_is_shed_is_counted_before_the_answer_and_told_once(
     assert [one["kept"] + one["shed"] for one in counted] == [5, 1]
 
 
+def test_what_is_shed_of_one_costs_the_same_however_many_others_are_shed(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shedder = Shedder(state_home, monotonic=lambda: 0.0)
+    shedder.level, shedder._measured = 8, 0.0  # as measured just now
+    written: list[int] = []
+    put = QueueWriter.put_pending
+
+    def counted(self: QueueWriter, key: str, line: bytes) -> None:
+        written.append(len(line))
+        put(self, key, line)
+
+    monkeypatch.setattr(QueueWriter, "put_pending", counted)
+
+    async def body() -> None:
+        queue = RecordQueue(
+            QueueWriter(state_home.queue), WakeSender(state_home), shedder, ids=IdSource()
+        )
+        recorders = [Recorder(queue, customer=f"{number}@example.com") for number in range(60)]
+        for _ in range(3):
+            for recorder in recorders:
+                recorder.event("cdesk.retry_attempted", {})
+        queue.close()
+
+    asyncio.run(body())
+    assert 60 <= len(written) <= 180, "one line for each activity that was or could have been shed"
+    assert max(written) < 1_000
+
+
 def test_one_queue_serves_many_callers_each_under_its_own_name(
     state_home: StateDirectory,
 ) -> None:
