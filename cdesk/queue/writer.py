@@ -31,6 +31,8 @@ LAST_SEQUENCE: Final = 999_999
 far.
 """
 _PENDING_STEP: Final = 512
+_COMMON_ROOM: Final = 4096
+"""Bytes that every pending line is given at most because another one is long."""
 FILE_NAME: Final = re.compile(
     r"(?P<writer>[0-9a-f]{32})-(?P<sequence>\d{6})(?P<open>\.open)?\.ndjson\Z"
 )
@@ -70,6 +72,8 @@ class QueueWriter:
         self._pending_lines: dict[str, bytes] = {}
         self._places: dict[str, tuple[int, int]] = {}
         """Key → where its line begins in the pending file, and its room there, in bytes."""
+        self._pending_room = _PENDING_STEP
+        """Bytes that a pending line is given, this minute and later."""
         self._pending_size = 0
         self._never_synced = 0  # the last file whose sync failed when it was sealed
         self._lock = FileLock(folder / f"{self._writer}.lock")
@@ -165,7 +169,7 @@ class QueueWriter:
                 self._pending_lines, self._places, self._pending_size = {}, {}, 0
             place = self._places.get(key)
             if place is None:
-                place = (self._pending_size, _room(line))
+                place = (self._pending_size, self._pending_room)
             if len(line) <= place[1]:
                 self._write_pending(place[0], _padded(line, place[1]))
                 self._places[key] = place
@@ -175,12 +179,17 @@ class QueueWriter:
             self._pending_lines[key] = line
 
     def _lay_out_pending(self, of: Mapping[str, bytes]) -> None:
-        """Write all pending lines anew, each with room to grow. No place gets smaller, so that
-        nothing is left behind the last one.
+        """Write all pending lines anew, each with the room that the longest needs: lines grow
+        alike, and so it is done a few times, not once for each of thousands. One that is unusually
+        long has room of its own. No place gets smaller, so that nothing is left behind the last.
         """
+        longest = max(map(len, of.values()))
+        self._pending_room = max(self._pending_room, min(_room(longest), _COMMON_ROOM))
         places, lines, end = dict[str, tuple[int, int]](), list[bytes](), 0
         for key, line in of.items():
-            size = max(_room(line), self._places.get(key, (0, 0))[1])
+            size = max(self._pending_room, self._places.get(key, (0, 0))[1])
+            if len(line) > size:
+                size = 2 * _room(len(line))
             places[key] = (end, size)
             lines.append(_padded(line, size))
             end += size
@@ -295,9 +304,9 @@ class QueueWriter:
                 self.seal()
 
 
-def _room(line: bytes) -> int:
-    """Bytes that a pending line is given."""
-    return -(-len(line) // _PENDING_STEP) * _PENDING_STEP
+def _room(length: int) -> int:
+    """Bytes for a pending line of this length."""
+    return -(-length // _PENDING_STEP) * _PENDING_STEP
 
 
 def _padded(line: bytes, size: int) -> bytes:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +313,36 @@ def test_each_pending_line_is_changed_in_its_place_and_may_outgrow_it(
         monkeypatch.setattr(queue.os, "write", write)
     put("key 3", 8_000)
     put("new", 1)
+    writer.close()
+
+
+def test_lines_that_outgrow_their_places_alike_are_laid_out_a_few_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in turn: as many customers as are shed, every minute."""
+    writer = QueueWriter(tmp_path)
+    laid_out: list[int] = []
+    lay_out = QueueWriter._lay_out_pending
+
+    def counted(self: QueueWriter, of: Mapping[str, bytes]) -> None:
+        laid_out.append(len(of))
+        lay_out(self, of)
+
+    monkeypatch.setattr(QueueWriter, "_lay_out_pending", counted)
+    for _ in range(2):
+        for size in (100, 600, 1_100):
+            for key in range(40):
+                writer.put_pending(f"{key}", b"x" * size + b"\n")
+        assert len(pending(tmp_path)) == 40
+        writer.join_pending()
+    assert len(laid_out) == 2
+    for key in range(40):
+        writer.put_pending(f"{key}", b"x\n")
+    for size in range(1_000, 100_000, 100):
+        writer.put_pending("7", b"y" * size + b"\n")
+    assert len(laid_out) < 20, "what one makes long by itself"
+    (path,) = tmp_path.glob("*.pending")
+    assert path.stat().st_size < 500_000, "is not room for each of the others"
     writer.close()
 
 
