@@ -94,6 +94,7 @@ SESSION_HEADER: Final = b"mcp-session-id"
 CARDS_MARK: Final = "-cards"
 """In the id of a session whose client shows cards: any process must know that."""
 
+INTERNAL_ERROR: Final = -32603
 INVALID_REQUEST: Final = -32600
 PARSE_ERROR: Final = -32700
 REFUSED: Final = -32000
@@ -348,8 +349,8 @@ class Service:
         method, params = message.get("method"), message.get("params")
         if isinstance(method, str) and method in _METHODS:
             call.method = method
-        if call.method == "tools/call" and isinstance(params, dict):
-            name = params.get("name")
+        if call.method == "tools/call":
+            name = params.get("name") if isinstance(params, dict) else None
             call.tool = name if isinstance(name, str) and name in TOOLS else "unknown"
 
     def _join(self, call: Call, identity: Identity, request: Request, message: object) -> None:
@@ -442,6 +443,8 @@ class Service:
             if isinstance(error, TooMany):
                 self._note_denial(call, error)
                 await asyncio.sleep(0 if self._draining else REFUSAL_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the top of a request: logged, and answered
+            answer = self._failure(call, error)
         finally:
             self._under_way.discard(call)
         if call.scope.cancelled_caught and not call.status:
@@ -450,9 +453,27 @@ class Service:
                 if call.withdrawn
                 else Response(status_code=503, headers={"Retry-After": "1"})
             )
-        if answer is not None and not call.status:
-            await answer(request.scope, request.receive, watched)
-        self._log(call)
+        try:
+            if answer is not None and not call.status:
+                await answer(request.scope, request.receive, watched)
+        except TimeoutError:
+            call.outcome = "disconnected"  # uvicorn ends the connection: the answer is not whole
+        finally:
+            self._log(call)
+
+    def _failure(self, call: Call, error: Exception) -> Response:
+        """The answer where something else went wrong than what we know: what it says may be the
+        caller's, and is in no log.
+        """
+        call.outcome = call.outcome or "internal_error"
+        logger.error("request failed", extra={"facts": {"error": type(error).__name__}})
+        self._app.counts.add(ERRORS, "http", "internal_error")
+        body = {
+            "jsonrpc": "2.0",
+            "id": None,
+            "error": {"code": INTERNAL_ERROR, "message": "Internal server error"},
+        }
+        return JSONResponse(body, status_code=500)
 
     def _refusal(self, call: Call, error: CdeskError | ConnectionError) -> Response | None:
         """The answer to a request that is refused, or None where nobody is there to read it."""

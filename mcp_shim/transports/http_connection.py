@@ -22,6 +22,10 @@ MAX_HEAD_BYTES: Final = 16 * 1024
 FIRST_BYTE_SECONDS: Final = 30.0
 HEAD_SECONDS: Final = 10.0
 """From the first byte of a request to the end of its headers."""
+UNREAD_SECONDS: Final = 35.0
+"""For so long a client may read nothing of what waits for it. A little longer than an answer waits
+(mcp_shim/transports/http.py), which then says so in the log: a close alone waits for the client.
+"""
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -34,6 +38,7 @@ class GuardedConnection(Protocol):
     """Cuts clients that send their headers too slowly, or too many of them."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -42,7 +47,11 @@ class GuardedConnection(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
+        self._clear_unread()
         super().connection_lost(exc)
+        # uvicorn does so after a proper end alone: a connection that is reset would be kept, with
+        # its transport, for as long as people may think.
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         before = self.cycle
@@ -61,6 +70,15 @@ class GuardedConnection(Protocol):
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._clear_unread()
+
     def shutdown(self) -> None:
         """Tell the service as well: it ends streams that would stay open."""
         service: Any = self.app_state.get("service")
@@ -72,3 +90,8 @@ class GuardedConnection(Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _clear_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

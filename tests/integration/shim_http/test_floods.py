@@ -7,10 +7,11 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import uvicorn
+from starlette.responses import Response, StreamingResponse
 
 from bench.turn_path import fixtures
 from cdesk.core.config import Settings
@@ -139,3 +140,99 @@ def test_a_kept_connection_may_think_longer_than_a_request_may_take(
             assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
             time.sleep(0.8)
     assert state_home.access_db.exists()
+
+
+def test_a_failure_that_nobody_foresaw_is_answered_and_stands_in_the_log(
+    state_home: StateDirectory,
+    quick: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ada = token(state_home, ADA).token
+    secret = "what the caller wrote"
+    lines: list[dict[str, object]] = []
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError(secret)
+
+    monkeypatch.setattr(http, "answer_call", fail)
+    monkeypatch.setattr(http.RequestLog, "add", lambda _, line: lines.append(line))
+    answer = asked(quick, ada)
+    assert answer.startswith(b"HTTP/1.1 500")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == -32603
+    assert secret.encode() not in answer
+    assert secret not in caplog.text
+    wait_until(lambda: bool(lines))
+    (line,) = lines
+    assert (line["tool"], line["status"], line["outcome"]) == ("get_context", 500, "internal_error")
+
+
+def test_a_client_that_does_not_read_is_given_up_with_its_line_in_the_log(
+    state_home: StateDirectory, quick: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = token(state_home, ADA).token
+    lines: list[dict[str, object]] = []
+
+    async def large(*_: object) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(1_000):
+                yield b"x" * 100_000
+
+        return StreamingResponse(parts())
+
+    lost: list[object] = []
+    seen = http_connection.GuardedConnection.connection_lost
+
+    def connection_lost(self: http_connection.GuardedConnection, exc: Exception | None) -> None:
+        seen(self, exc)
+        lost.append(self)
+
+    monkeypatch.setattr(http_connection.GuardedConnection, "connection_lost", connection_lost)
+    monkeypatch.setattr(http, "answer_call", large)
+    monkeypatch.setattr(http, "WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(http_connection, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(http.RequestLog, "add", lambda _, line: lines.append(line))
+    with socket.create_connection(quick, timeout=30) as silent:
+        silent.sendall(call(ada))
+        wait_until(lambda: bool(lines))
+        wait_until(lambda: bool(lost))
+    (line,) = lines
+    assert (line["tool"], line["outcome"]) == ("get_context", "disconnected")
+
+
+def test_nothing_is_kept_of_a_connection_that_was_reset(
+    state_home: StateDirectory, quick: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[http_connection.GuardedConnection] = []
+    seen = http_connection.GuardedConnection.connection_lost
+
+    def connection_lost(self: http_connection.GuardedConnection, exc: Exception | None) -> None:
+        seen(self, exc or ConnectionResetError())
+        lost.append(self)
+
+    monkeypatch.setattr(http_connection.GuardedConnection, "connection_lost", connection_lost)
+    assert state_home.root.exists()
+    with socket.create_connection(quick, timeout=30) as gone:
+        gone.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert gone.recv(65_536).startswith(b"HTTP/1.1 200")
+    wait_until(lambda: bool(lost))
+    assert lost[0].timeout_keep_alive_task is None
+
+
+def call(bearer: str) -> bytes:
+    """A call of a tool as bytes."""
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "get_context"}}
+    )
+    return (
+        f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n"
+        "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+def asked(address: tuple[str, int], bearer: str) -> bytes:
+    """What a call of a tool is answered."""
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(call(bearer))
+        return connection.recv(65_536)

@@ -356,17 +356,22 @@ def test_a_client_that_goes_away_within_its_body_leaves_nothing_behind(
 def test_a_request_leaves_one_line_in_the_log_and_no_secret(service: Service, ada: str) -> None:
     service.call(ada, "log_event", {"activity": "cdesk.user_asked", "feature_json": "p4yl0ad"})
     service.call(ada, "p4yl0ad", {})
+    service.send(
+        body=b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}',
+        headers={**JSON_HEADERS, "Authorization": f"Bearer {ada}"},
+    )
     service.rpc(ada, "p4yl0ad")
     service.rpc(f"{ada}x", "ping")
-    lines = service.requests(4)
+    lines = service.requests(5)
     assert [(line["tool"], line["outcome"], line["status"]) for line in lines] == [
         ("log_event", "invalid_argument", 200),
+        ("unknown", "protocol_error", 200),
         ("unknown", "protocol_error", 200),
         (None, "ok", 200),
         (None, "unknown_token", 401),
     ]
-    assert len({line["customer"] for line in lines[:3]}) == 1
-    assert lines[3]["customer"] is None
+    assert len({line["customer"] for line in lines[:4]}) == 1
+    assert lines[4]["customer"] is None
     everything = "".join(service.raw_log)
     for secret in ("p4yl0ad", ada, ada[17:], ADA):
         assert secret not in everything
