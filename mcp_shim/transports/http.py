@@ -428,8 +428,12 @@ class Service:
                 if call.new_session is not None and call.status == 200:
                     header = (SESSION_HEADER, call.new_session.encode("ascii"))
                     message = {**message, "headers": [*message.get("headers", ()), header]}
-            async with asyncio.timeout(WRITE_SECONDS):
-                await send(message)
+            try:
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                call.outcome = "disconnected"
+                raise
 
         self._under_way.add(call)
         try:
@@ -444,7 +448,8 @@ class Service:
                 self._note_denial(call, error)
                 await asyncio.sleep(0 if self._draining else REFUSAL_SECONDS)
         except Exception as error:  # noqa: BLE001 - the top of a request: logged, and answered
-            answer = self._failure(call, error)
+            if call.outcome != "disconnected":  # the SDK may have it in a group of errors
+                answer = self._failure(call, error)
         finally:
             self._under_way.discard(call)
         if call.scope.cancelled_caught and not call.status:
@@ -457,7 +462,7 @@ class Service:
             if answer is not None and not call.status:
                 await answer(request.scope, request.receive, watched)
         except TimeoutError:
-            call.outcome = "disconnected"  # uvicorn ends the connection: the answer is not whole
+            pass  # uvicorn ends the connection: the answer is not whole
         finally:
             self._log(call)
 

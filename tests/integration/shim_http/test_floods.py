@@ -8,7 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import anyio
 import pytest
 import uvicorn
 from starlette.responses import Response, StreamingResponse
@@ -167,8 +169,13 @@ def test_a_failure_that_nobody_foresaw_is_answered_and_stands_in_the_log(
     assert (line["tool"], line["status"], line["outcome"]) == ("get_context", 500, "internal_error")
 
 
+@pytest.mark.parametrize("by_the_sdk", [False, True])
 def test_a_client_that_does_not_read_is_given_up_with_its_line_in_the_log(
-    state_home: StateDirectory, quick: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+    state_home: StateDirectory,
+    quick: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    by_the_sdk: bool,
 ) -> None:
     ada = token(state_home, ADA).token
     lines: list[dict[str, object]] = []
@@ -180,6 +187,15 @@ def test_a_client_that_does_not_read_is_given_up_with_its_line_in_the_log(
 
         return StreamingResponse(parts())
 
+    async def large_by_the_sdk(*given: Any) -> None:
+        async with anyio.create_task_group() as group:  # as the SDK's streams are sent
+            group.start_soon(await large(), *given[-3:])
+
+    if by_the_sdk:
+        monkeypatch.setattr(http, "plain_call", lambda *_: None)
+        monkeypatch.setattr(
+            http.StreamableHTTPSessionManager, "_handle_stateless_request", large_by_the_sdk
+        )
     lost: list[object] = []
     seen = http_connection.GuardedConnection.connection_lost
 
@@ -198,6 +214,7 @@ def test_a_client_that_does_not_read_is_given_up_with_its_line_in_the_log(
         wait_until(lambda: bool(lost))
     (line,) = lines
     assert (line["tool"], line["outcome"]) == ("get_context", "disconnected")
+    assert "request failed" not in caplog.text
 
 
 def test_nothing_is_kept_of_a_connection_that_was_reset(
