@@ -12,7 +12,10 @@ from cdesk.core.processes import run_giving_way
 T = TypeVar("T")
 
 HOLD_SECONDS: Final = 300.0
-"""A kind of job that was late once runs as nice as the worker for so long."""
+"""A kind of job that was late once runs as nice as the worker for so long, and for twice as long
+each time that it is late again when it is tried anew: while it was late others had to wait for it.
+"""
+LONGEST_HOLD_SECONDS: Final = 4 * 3_600.0
 
 
 class YieldingJobs:
@@ -25,6 +28,7 @@ class YieldingJobs:
         self.gives_way = False
         self._monotonic = monotonic
         self._held_until: dict[str, float] = {}
+        self._held_for: dict[str, float] = {}
 
     def gives_way_now(self, kind: str) -> bool:
         """Whether the next job of this kind will."""
@@ -32,15 +36,19 @@ class YieldingJobs:
 
     def run(self, kind: str, job: Callable[[], T], *, seconds: float) -> T:
         """What `job` returns, or raises. It is late if it takes longer than `seconds`."""
-        begun = self._monotonic()
+        begun, tried = self._monotonic(), self.gives_way_now(kind)
         try:
-            if not self.gives_way_now(kind):
-                return job()
-            return run_giving_way(job, f"cdesk-{kind}")
+            return run_giving_way(job, f"cdesk-{kind}") if tried else job()
         finally:
             if self._monotonic() - begun > seconds:
-                self.hold(kind)
+                self.hold(kind, tried=tried)
+            elif tried:
+                self._held_for.pop(kind, None)
 
-    def hold(self, kind: str) -> None:
-        """Count a job of this kind as late."""
-        self._held_until[kind] = self._monotonic() + HOLD_SECONDS
+    def hold(self, kind: str, *, tried: bool = True) -> None:
+        """Count a job of this kind as late; `tried`: one that gave way."""
+        held_for = self._held_for.get(kind, HOLD_SECONDS / 2)
+        if tried:
+            held_for = min(2 * held_for, LONGEST_HOLD_SECONDS)
+            self._held_for[kind] = held_for
+        self._held_until[kind] = self._monotonic() + max(held_for, HOLD_SECONDS)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cdesk_app.worker.yielding import HOLD_SECONDS, YieldingJobs
+from cdesk_app.worker.yielding import HOLD_SECONDS, LONGEST_HOLD_SECONDS, YieldingJobs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such policies")
 IDLE = getattr(os, "SCHED_IDLE", 5)
@@ -46,6 +46,25 @@ def test_a_late_one_makes_those_of_its_kind_ordinary_for_a_while(jobs: Jobs) -> 
     assert jobs.policy("build") == IDLE
     jobs.seconds += HOLD_SECONDS
     assert jobs.policy() == IDLE
+
+
+def test_one_that_is_late_each_time_it_is_tried_is_tried_ever_more_seldom(jobs: Jobs) -> None:
+    waits = []
+    for _ in range(10):
+        assert jobs.policy(takes=2.1) == IDLE
+        began = jobs.seconds
+        while jobs.policy() == ORDINARY:
+            jobs.seconds += HOLD_SECONDS
+            if not jobs.yielding.gives_way_now("landing"):
+                continue
+            waits.append(round((jobs.seconds - began) / HOLD_SECONDS))
+            break
+    assert waits[:4] == [1, 2, 4, 8]
+    assert waits[-1] == LONGEST_HOLD_SECONDS / HOLD_SECONDS
+    assert jobs.policy(takes=1.0) == IDLE
+    assert jobs.policy(takes=2.1) == IDLE
+    jobs.seconds += HOLD_SECONDS
+    assert jobs.policy() == IDLE, "one in time, and it begins anew"
 
 
 def test_what_is_late_anyway_stays_ordinary(jobs: Jobs) -> None:
