@@ -24,7 +24,8 @@ demo: venv
 
 # More processes than a machine of two cores has, since tests that start a process wait for it; tests
 # that share what dbt built for them stay together (tests/conftest.py).
-PYTEST := $(BIN)/python -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder
+PROCESSES := -n 5 --dist loadscope --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -q $(PROCESSES)
 
 test: venv
 	$(PYTEST)
@@ -82,7 +83,7 @@ observe: venv
 # fails it all the same. REPORT=docs/tests.md keeps what no test runs.
 coverage: venv
 	rm -f .coverage .coverage.*
-	@failed=0; $(BIN)/python -m coverage run -m pytest -q -n 4 --dist loadscope --no-loadscope-reorder \
+	@failed=0; $(BIN)/python -m coverage run -m pytest -q $(PROCESSES) \
 		$(if $(RESULTS),--junitxml='$(RESULTS)') || failed=$$?; \
 	echo "tests ended with exit $$failed"; \
 	$(BIN)/python -m coverage combine --quiet && \

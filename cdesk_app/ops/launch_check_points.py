@@ -137,7 +137,7 @@ def audit_figures(output: str, _started: int, _root: Path) -> tuple[list[str], l
 # -- the list
 
 SUITE: Final = Check(
-    ("make", "--no-print-directory", "coverage", "RESULTS={folder}/results.xml"),
+    ("make", "coverage", "RESULTS={folder}/results.xml", "--no-print-directory"),
     figures=coverage_figures,
     most_seconds=7_200,
 )
