@@ -17,6 +17,7 @@ import orjson
 from cdesk.contract.records import Record
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import make_private_file
+from cdesk.state.database import write_transaction
 from uploader.sources.facts import Fact, digest
 
 _SCHEMA: Final = """
@@ -128,14 +129,8 @@ class CaptureStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
-        with self._guard():
-            self._connection.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
+        with self._guard(), write_transaction(self._connection):
+            yield
 
     # -- files
 

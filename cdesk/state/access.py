@@ -21,6 +21,7 @@ from typing import Final
 from cdesk.core.clock import format_ts
 from cdesk.core.errors import NewerVersion, NotFound, StateDirectoryError
 from cdesk.core.home import make_private_file
+from cdesk.state.database import write_transaction
 
 SCHEMA_VERSION: Final = 1
 WAIT_SECONDS: Final = 0.25
@@ -279,15 +280,8 @@ class AccessStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._use() as connection:
-            connection.execute("begin immediate")
-            try:
-                yield connection
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("rollback")
-                raise
-            connection.execute("commit")
+        with self._use() as connection, write_transaction(connection):
+            yield connection
 
 
 _COLUMNS: Final = "token_id, customer, roles, created_at, expires_at, revoked_at"

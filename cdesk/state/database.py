@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -239,6 +240,19 @@ def repair_state(path: Path) -> Path | None:
         for suffix in ("", "-wal", "-shm"):
             path.with_name(f"{path.name}.damaged-{number - 3}{suffix}").unlink(missing_ok=True)
     return aside
+
+
+@contextlib.contextmanager
+def write_transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, with the write lock from the beginning. Raises sqlite3.Error."""
+    connection.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # where the disk is full SQLite has done so itself
+            connection.execute("rollback")
+        raise
+    connection.execute("commit")
 
 
 def _open(path: Path, timeout_seconds: float) -> sqlite3.Connection:

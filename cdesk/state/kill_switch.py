@@ -18,6 +18,7 @@ import orjson
 from cdesk.contract.redaction import redact_text
 from cdesk.core.errors import KillSwitchActive
 from cdesk.core.home import StateDirectory, write_private
+from cdesk.state.database import write_transaction
 from cdesk.state.facts import KillSwitch, from_json, read_status, write_status
 from cdesk.state.tickets import cancel_all
 
@@ -52,17 +53,9 @@ def turn_on(
     """
     switch = KillSwitch(on=True, reason=redact_text(reason) if reason else reason, since=now, by=by)
     write_private(home.kill_switch, orjson.dumps(switch))
-    connection.execute("begin immediate")
-    try:
+    with write_transaction(connection):
         write_status(connection, switch, now=now)
-        touched = cancel_all(
-            connection, code=KillSwitchActive.code, message=switch.message, now=now
-        )
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")
-    return touched
+        return cancel_all(connection, code=KillSwitchActive.code, message=switch.message, now=now)
 
 
 def turn_off(connection: sqlite3.Connection, home: StateDirectory, *, now: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from cdesk.state.database import write_transaction
+
 PAGE_ROWS: Final = 10
 """No answer holds more rows."""
 KEEP_DAYS: Final = 7
@@ -95,8 +97,7 @@ def keep_pages(
     now: str,
 ) -> None:
     """Enter what the worker has read, page by page, in one transaction."""
-    connection.execute("begin immediate")
-    try:
+    with write_transaction(connection):
         connection.executemany(
             "insert into result_pages (artifact_id, page, customer, asked_at, rows) "
             "values (?, ?, ?, ?, ?) on conflict (artifact_id, page) do update set "
@@ -106,10 +107,6 @@ def keep_pages(
                 for page, rows in pages.items()
             ],
         )
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")
 
 
 def fail_page(

@@ -22,6 +22,7 @@ import orjson
 
 from cdesk.core.clock import format_ts, parse_ts, to_ns
 from cdesk.core.errors import NotFound
+from cdesk.state.database import write_transaction
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "expired"]
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
@@ -146,8 +147,7 @@ def keep_ended_query(
     """Enter a query that ran without waiting for its turn, as a ticket that has ended: who adds up
     what queries use goes by tickets. `ticket` holds the other arguments of `submit_ticket`.
     """
-    connection.execute("begin immediate")
-    try:
+    with write_transaction(connection):
         submit_ticket(connection, submitted_at=started_at, expires_at=started_at, **ticket)
         connection.execute(
             "update tickets set status = ?, attempts = 1, started_at = ?, finished_at = ?, "
@@ -161,10 +161,6 @@ def keep_ended_query(
                 ticket["ticket_id"],
             ),
         )
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")
 
 
 def get_ticket(connection: sqlite3.Connection, ticket_id: str, *, customer: str) -> Ticket:
