@@ -19,7 +19,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -473,12 +473,7 @@ class Service:
         call.outcome = call.outcome or "internal_error"
         logger.error("request failed", extra={"facts": {"error": type(error).__name__}})
         self._app.counts.add(ERRORS, "http", "internal_error")
-        body = {
-            "jsonrpc": "2.0",
-            "id": None,
-            "error": {"code": INTERNAL_ERROR, "message": "Internal server error"},
-        }
-        return JSONResponse(body, status_code=500)
+        return _rpc_error(INTERNAL_ERROR, "Internal server error", status=500)
 
     def _refusal(self, call: Call, error: CdeskError | ConnectionError) -> Response | None:
         """The answer to a request that is refused, or None where nobody is there to read it."""
@@ -514,8 +509,7 @@ class Service:
         call.outcome = call.outcome or (error.code if isinstance(error, CdeskError) else None)
         if status in (408, 413):
             headers["Connection"] = "close"  # the rest of the body is not read
-        body = {"jsonrpc": "2.0", "id": None, "error": {"code": rpc_code, "message": text}}
-        return Response(orjson.dumps(body), status, headers=headers, media_type="application/json")
+        return _rpc_error(rpc_code, text, status=status, headers=headers)
 
     def _note_denial(self, call: Call, error: TooMany) -> None:
         """Into the customer's own stream, without what was asked."""
@@ -728,6 +722,14 @@ def _session_of(ctx: Context) -> Session:
     assert ctx.request is not None
     session: Session = ctx.request.scope["cdesk.call"].session
     return session
+
+
+def _rpc_error(
+    code: int, text: str, *, status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error of JSON-RPC to a request whose id nobody knows."""
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": text}}
+    return Response(orjson.dumps(body), status, headers=headers, media_type="application/json")
 
 
 def _is_plain(ctx: Context) -> bool:
