@@ -29,6 +29,7 @@ class YieldingJobs:
         self._monotonic = monotonic
         self._held_until: dict[str, float] = {}
         self._held_for: dict[str, float] = {}
+        """Kind → how long it is held, where it was late when it was last tried."""
 
     def gives_way_now(self, kind: str) -> bool:
         """Whether the next job of this kind will."""
@@ -47,8 +48,8 @@ class YieldingJobs:
 
     def hold(self, kind: str, *, tried: bool = True) -> None:
         """Count a job of this kind as late; `tried`: one that gave way."""
-        held_for = self._held_for.get(kind, HOLD_SECONDS / 2)
+        before = self._held_for.get(kind)
         if tried:
-            held_for = min(2 * held_for, LONGEST_HOLD_SECONDS)
-            self._held_for[kind] = held_for
-        self._held_until[kind] = self._monotonic() + max(held_for, HOLD_SECONDS)
+            longer = HOLD_SECONDS if before is None else 2 * before
+            self._held_for[kind] = min(longer, LONGEST_HOLD_SECONDS)
+        self._held_until[kind] = self._monotonic() + self._held_for.get(kind, HOLD_SECONDS)

@@ -15,17 +15,17 @@
     depth of views, and by a subquery hardly ever.
 #}
 {% macro since(relation, column='_landed_at') -%}
-    {%- set found = [] -%}
+    {%- set newest = none -%}
     {%- if execute -%}
         {%- set mark = cdesk.build_mark('newest in ' ~ relation.identifier | lower) -%}
         {%- if mark -%}
-            {%- do found.append(cdesk._newest(relation, column, column ~ ' >= ' ~ mark)) -%}
+            {%- set newest = cdesk._newest(relation, column, column ~ ' >= ' ~ mark) -%}
         {%- endif -%}
-        {%- if not found or not found[0] -%}
-            {%- do found.insert(0, cdesk._newest(relation, column)) -%}
+        {%- if not newest -%}
+            {%- set newest = cdesk._newest(relation, column) -%}
         {%- endif -%}
     {%- endif -%}
-    {{ cdesk._timestamp_literal((found and found[0]) or '0001-01-01T00:00:00.000000Z') }}
+    {{ cdesk._timestamp_literal(newest or '0001-01-01T00:00:00.000000Z') }}
 {%- endmacro %}
 
 {# Less `overlap_seconds`, as text; none where no row is. `where`: among which rows, else all. #}
