@@ -10,7 +10,7 @@ from typing import Any
 
 from cdesk import __version__
 from cdesk.contract.events import check_event, event_record
-from cdesk.contract.records import encode, make_record
+from cdesk.contract.records import encode, make_record, without_credentials
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import format_ts
 from cdesk.core.identity import Caller
@@ -66,19 +66,25 @@ class Recorder:
             self._records.append(line)
         return id, ts, kept
 
-    def insight_line(self, fields: Mapping[str, Any], *, id: str, ts: str) -> bytes:
-        """A checked insight as its line, to be given to `append`. Raises InvalidField."""
-        return encode(
-            make_record(
-                "insight",
-                id=id,
-                ts=ts,
-                customer=self.customer,
-                session_id=self.session_id,
-                query_tag=self._records.ids.query_tag(),
-                fields=fields,
-            )
+    def insight(
+        self, fields: Mapping[str, Any], *, id: str, ts: str
+    ) -> tuple[Mapping[str, Any], bytes]:
+        """A checked insight without credentials, and its line, to be given to `append`.
+
+        Raises:
+            InvalidField: a field outside its limits.
+        """
+        record = make_record(
+            "insight",
+            id=id,
+            ts=ts,
+            customer=self.customer,
+            session_id=self.session_id,
+            query_tag=self._records.ids.query_tag(),
+            fields=fields,
         )
+        clean = dict(without_credentials("insight", record))
+        return clean, encode(clean, ours=True)
 
     def append(self, line: bytes) -> None:
         """Put a line into the queue. Raises QueueWriteError."""

@@ -418,7 +418,7 @@ def _named_value(insight: Mapping[str, Any]) -> Any:
 
 def encode(record: Record, *, ours: bool = False) -> bytes:
     """The record as one line, `\\n` included, without credentials. `ours`: what callers
-    write in records of this kind was made here of ids, names and numbers, and needs no look.
+    write in records of this kind was made here of ids, names and numbers, or has been looked at.
 
     Raises:
         InvalidField: the line would be longer than 256 KiB, or holds what JSON cannot carry.

@@ -25,10 +25,10 @@ MOST_SERIES: Final = 200
 OTHER: Final = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One metric. `name` is as Prometheus shows it, `buckets` are a histogram's upper bounds, the
-    infinite one left out.
+    """One metric, itself the key of what is counted of it. `name` is as Prometheus shows it,
+    `buckets` are a histogram's upper bounds, the infinite one left out.
     """
 
     name: str

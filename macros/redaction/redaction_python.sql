@@ -1879,7 +1879,8 @@ PASSES: tuple[tuple[Rule, ...], ...] = (*CREDENTIAL_PASSES, PEOPLE, NUMBERS)
 
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 
@@ -1888,15 +1889,24 @@ from typing import Final
 
 
 
-def _may_match(rule: Rule, lower: str, signs: int) -> bool:
-    return (not rule.needs or bool(rule.needs & signs)) and (
-        not rule.hints or any(hint in lower for hint in rule.hints)
-    )
+@cache
+def _signed(rules: tuple[Rule, ...], signs: int) -> tuple[Rule, ...]:
+    """Those that may match a text with these signs."""
+    return tuple(rule for rule in rules if not rule.needs or rule.needs & signs)
 
 
-def _run(rules: Iterable[Rule], text: str, lower: str, signs: int) -> str:
+def _is_hinted(rule: Rule, lower: str) -> bool:
+    for hint in rule.hints:
+        if hint in lower:
+            return True
+    return not rule.hints
+
+
+def _run(rules: tuple[Rule, ...], text: str, lower: str, signs: int) -> str:
     """One pass over the text."""
-    active = [(rule, compiled(rule.pattern)) for rule in rules if _may_match(rule, lower, signs)]
+    active = [
+        (rule, compiled(rule.pattern)) for rule in _signed(rules, signs) if _is_hinted(rule, lower)
+    ]
     if not any(rule.label for rule, _ in active):
         return text
     nexts = [pattern.search(text) for _, pattern in active]
@@ -2028,10 +2038,15 @@ _NO_NAME_AS_TYPE = ("secret:token", "secret:key", "secret:security_code", "secre
 """Labels that are words for kinds of things as well: `{"type": "token", "value": "if"}`."""
 _STANDS_IN = re.compile(r"\[[a-z_:0-9 ]+\]\Z")
 _MAX_EMBEDDED = 65_536
+_OUR_ID = re.compile(
+    r"(?!.*(?:[0-9]-?){13})"
+    r"(?:[0-9a-f]{16}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\Z"
+)
+"""A UUID or a query's hash, with too few digits in a row for a card: by itself no credential."""
+_PLAIN_KEY = re.compile(r"(?=.{1,32}\Z)[a-z]{1,12}(?:_[a-z]{1,12})*\Z")
+"""Words: no pattern of the list takes them for a token, and the list need not be read for them."""
 _LEAST_CARD = 1e12
-_LEAST_KEY = 13
-"""Letters and digits of which a key can be a card or a token itself."""
-_SECRET, _NAMES_ANOTHER, _IS_TEXT = 1, 2, 3
+_NOTHING, _SECRET, _NAMES_ANOTHER = 0, 1, 2
 
 
 def redact_value(value: Any, *, personal: bool = False) -> Any:
@@ -2176,22 +2191,23 @@ def _key_shows(key: str) -> int:
         return _SECRET
     if _NAMING.match(key.lower()):
         return _NAMES_ANOTHER
-    return _IS_TEXT if len(key) >= _LEAST_KEY or not key.isidentifier() else 0
+    if _PLAIN_KEY.match(key):
+        return _NOTHING
+    return _SECRET if redact_text(key) != key else _NOTHING
 
 
 def _collect(value: Any, texts: list[str]) -> bool:
-    """Gather the texts of a document, names of keys included. True as soon as a key or a number
+    """Gather the texts of a document that may say something. True as soon as a key or a number
     gives a credential away.
     """
     if isinstance(value, dict):
         for key, item in value.items():
-            if shows := _key_shows(key):
-                if shows == _IS_TEXT:
-                    texts.append(key)
-                elif shows == _SECRET or (isinstance(item, str) and key_label(item)):
-                    return True
+            shows = _key_shows(key)
+            if shows == _SECRET or (shows and isinstance(item, str) and key_label(item)):
+                return True
             if isinstance(item, str):
-                texts.append(item)
+                if len(item) not in (16, 36) or not _OUR_ID.match(item):
+                    texts.append(item)
             elif isinstance(item, int | float):
                 if item >= _LEAST_CARD and _is_card_number(item):
                     return True

@@ -26,7 +26,9 @@ def as_sent(schema: Json, given: Mapping[str, Any]) -> Json:
     """The arguments that a client meant, by the tool's input schema."""
     properties, needed = schema["properties"], schema.get("required", ())
     return {
-        name: _as_wanted(value, _kinds(properties[name])) if name in properties else value
+        name: _as_wanted(value, _kinds(properties[name]))
+        if isinstance(value, str) and name in properties
+        else value
         for name, value in given.items()
         if name in needed or not _is_absent(value)
     }
@@ -88,8 +90,10 @@ def _kinds(schema: Json) -> set[str]:
 
 def _as_wanted(value: Any, kinds: set[str]) -> Any:
     """What a text stands for where text isn't wanted; all else as it is."""
+    if not isinstance(value, str) or "string" in kinds:
+        return value
     wanted = tuple(kind for name, kind in _PARSED.items() if name in kinds)
-    if not isinstance(value, str) or "string" in kinds or not wanted:
+    if not wanted:
         return value
     try:
         parsed = orjson.loads(value.lower() if kinds == {"boolean"} else value)

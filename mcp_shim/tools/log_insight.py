@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from cdesk.contract.records import MAX_NAME, MAX_VALUE, without_credentials
+from cdesk.contract.records import MAX_NAME, MAX_VALUE
 from cdesk.core.errors import InvalidField, StateDirectoryError
 from mcp_shim.tools.arguments import named
 from mcp_shim.tools.tool import HASH, TS, Json, Progress, Tool, closed
@@ -32,8 +32,8 @@ async def _log_insight(session: Session, given: Json, _: Progress | None) -> Jso
     }
     recorder = session.recorder
     insight_id, ts = recorder.stamp()
-    line = recorder.insight_line(fields, id=insight_id, ts=ts)
-    fields = dict(without_credentials("insight", fields))  # as in the line
+    record, line = recorder.insight(fields, id=insight_id, ts=ts)
+    fields = {name: record[name] for name in fields}
     row = (
         insight_id,
         session.caller.customer,

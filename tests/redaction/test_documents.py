@@ -171,3 +171,25 @@ def test_any_text_can_be_redacted(text: str) -> None:
 def test_a_key_is_known_in_every_spelling() -> None:
     spellings = ("clientSecret", "client_secret", "CLIENT-SECRET", "client.secret", "ClientSecret")
     assert {key_label(spelling) for spelling in spellings} == {"secret:secret"}
+
+
+hex_digits = st.text("0123456789abcdef", min_size=32, max_size=32) | st.text(
+    "0123456789", min_size=32, max_size=32
+)
+
+
+def as_uuid(digits: str) -> str:
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+@given(digits=hex_digits, words=st.lists(st.from_regex(r"\A[a-z]{1,12}\Z"), min_size=1, max_size=4))
+def test_the_quick_look_passes_over_ids_and_words_that_nothing_is_found_in(
+    digits: str, words: list[str]
+) -> None:
+    for id in (digits[:16], as_uuid(digits)):
+        for document in ({"_".join(words)[:32].strip("_"): id}, {"n": {"id": id}, "note": "words"}):
+            assert redact_fields(document) == redact_value(document)
+
+
+def test_the_quick_look_finds_a_card_that_is_written_like_an_id() -> None:
+    assert redact_fields({"ticket": "4111111111111111"}) == {"ticket": "[card]"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from cdesk.contract.redaction.checks import CHECKS
@@ -12,15 +13,24 @@ from cdesk.contract.redaction.rules import CARD, Rule, compiled
 from cdesk.contract.redaction.signs import signs_of
 
 
-def _may_match(rule: Rule, lower: str, signs: int) -> bool:
-    return (not rule.needs or bool(rule.needs & signs)) and (
-        not rule.hints or any(hint in lower for hint in rule.hints)
-    )
+@cache
+def _signed(rules: tuple[Rule, ...], signs: int) -> tuple[Rule, ...]:
+    """Those that may match a text with these signs."""
+    return tuple(rule for rule in rules if not rule.needs or rule.needs & signs)
 
 
-def _run(rules: Iterable[Rule], text: str, lower: str, signs: int) -> str:
+def _is_hinted(rule: Rule, lower: str) -> bool:
+    for hint in rule.hints:
+        if hint in lower:
+            return True
+    return not rule.hints
+
+
+def _run(rules: tuple[Rule, ...], text: str, lower: str, signs: int) -> str:
     """One pass over the text."""
-    active = [(rule, compiled(rule.pattern)) for rule in rules if _may_match(rule, lower, signs)]
+    active = [
+        (rule, compiled(rule.pattern)) for rule in _signed(rules, signs) if _is_hinted(rule, lower)
+    ]
     if not any(rule.label for rule, _ in active):
         return text
     nexts = [pattern.search(text) for _, pattern in active]

@@ -47,7 +47,7 @@ def test_what_is_written_keeps_the_contract(state_home: StateDirectory) -> None:
         recorder.note("cdesk.tool_called", {"tool": "get_context", "latency_ms": 0.3})
         id, ts = recorder.stamp()
         fields = {"subject": "s", "metric": "m", "value": True, "provenance_query_hash": None}
-        recorder.append(recorder.insight_line(fields, id=id, ts=ts))
+        recorder.append(recorder.insight(fields, id=id, ts=ts)[1])
 
     found = run(state_home, test)  # parse_line checks every field of each
     assert sorted(record["kind"] for record in found) == ["event", "event", "insight"]
