@@ -6,11 +6,11 @@ import io
 import json
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cdesk_app.cli.output import age, pairs, progress, size, table, to_json, waiting
+from cdesk_app.cli.output import MAX_CELL, age, pairs, progress, size, table, to_json, waiting
 
 
 def test_a_table_is_aligned_numbers_to_the_right() -> None:
@@ -124,3 +124,77 @@ def test_a_name_that_is_no_text_is_shown_in_json_by_its_bytes() -> None:
         "files": ["a\\udcffb"],
         "a\\udcffb": {"n": 1},
     }
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_progress_bar_is_as_its_terminal_and_counts_by_its_unit(
+    scaled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[dict[str, object]] = []
+
+    class Bar:
+        def __init__(self, **given: object) -> None:
+            made.append(given)
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress("reading", total=7, unit="B", scale=scaled):
+        pass
+    assert made == [
+        {
+            "desc": "reading",
+            "total": 7,
+            "unit": "B",
+            "unit_scale": scaled,
+            "unit_divisor": 1024 if scaled else 1000,
+            "delay": 0.5,
+            "leave": False,
+            "disable": False,
+            "file": terminal,
+            "dynamic_ncols": True,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (119, "119 s ago"),
+        (120, "2 min ago"),
+        (7_199, "120 min ago"),
+        (7_200, "2 h ago"),
+        (2 * 86_400 - 1, "48 h ago"),
+        (2 * 86_400, "2 d ago"),
+    ],
+)
+def test_a_unit_begins_with_two_of_it(seconds: int, text: str) -> None:
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    then = (now - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    assert age(then, now=now) == text
+
+
+def test_a_cell_and_a_size_are_cut_only_beyond_their_bound() -> None:
+    assert table(("a",), [("x" * MAX_CELL,)]).endswith("x")
+    assert table(("a",), [("x" * (MAX_CELL + 1),)]).endswith(f"{'x' * (MAX_CELL - 1)}…")
+    assert [size(one) for one in (1024, 1024**2 - 1, 1024**2)] == [
+        "1.0 KiB",
+        "1,024.0 KiB",
+        "1.0 MiB",
+    ]
+
+
+def test_truth_values_and_text_are_no_numbers_and_stand_to_the_left() -> None:
+    lines = table(("flag", "mixed", "none"), [(True, 1, None), (False, "a", None)]).splitlines()
+    assert lines[2:] == ["yes   1         –", "no    a         –"]
+
+
+def test_columns_share_what_rounding_leaves() -> None:
+    lines = table(("a", "b", "c"), [("a" * 30, "b" * 30, "c" * 3)], width=46).splitlines()
+    assert lines[2] == f"{'a' * 19}…  {'b' * 18}…  ccc"

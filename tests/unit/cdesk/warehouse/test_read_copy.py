@@ -1,0 +1,414 @@
+"""The copy that questions read, over a warehouse of the project's shape in small: a stream, what is
+live of it, and views beside it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pytest
+from landing_table import event, landing_ddl
+
+from cdesk.contract.catalog import Template
+from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
+from cdesk.warehouse import read_copy
+from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.protocol import LandedLine
+from cdesk.warehouse.read_copy import ReadCopy
+
+ADA, BOB = "ada@example.com", "bob@example.com"
+LINES = """
+    select
+        id as _activity_id, payload->>'$.customer' as customer, landed_at as _landed_at,
+        1 as numbered
+    from "w"."activities"."landing"
+    where
+        kind = 'event' and landed_at >= coalesce(
+            (select max(_landed_at) from "w"."activities"."events"), '0001-01-01'::timestamp
+        )
+        and id not in (select _activity_id from "w"."activities"."events")
+"""
+CHANGES = f"create macro activities.live_changes() as table {LINES}"
+"""Numbers what is new, and the stored activities of whoever has something new, by one more."""
+RENUMBERED = """
+    union all
+    select _activity_id, customer, _landed_at, numbered + 1
+    from "w"."activities"."events"
+    where customer in (
+        select payload->>'$.customer' from "w"."activities"."landing"
+        where landed_at > (select max(_landed_at) from "w"."activities"."events")
+    )
+"""
+STREAM = "select _activity_id, numbered from activities.events_live order by all"
+
+
+def make_warehouse(path: Path) -> Path:
+    with duckdb.connect(path) as connection:
+        for statement in (
+            "create schema activities",
+            landing_ddl(),
+            "create table activities.events "
+            "(_activity_id varchar, customer varchar, _landed_at timestamp, numbered integer)",
+            f"{CHANGES}{RENUMBERED}",
+            "create view activities.events_live as select * from w.activities.events as stored "
+            "where not exists (select 1 from w.activities.live_changes() as changes "
+            "where changes._activity_id = stored._activity_id) "
+            "union all select * from w.activities.live_changes()",
+            "create view activities.counted as select count(*) as n from w.activities.events_live",
+            "create view activities.above as select n + 1 as n from w.activities.counted",
+            "create view activities.unstored_activities as select id from w.activities.landing "
+            "where id not in (select _activity_id from w.activities.events)",
+            "create view activities.landed_imports as select id from w.activities.landing",
+            "create table activities.notes (note varchar)",
+        ):
+            connection.execute(statement).fetchall()
+    return path
+
+
+class Copied:
+    """A warehouse that is read by its copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = make_warehouse(folder / "w.duckdb")
+        self.folder = folder / "copies"
+        self.warehouse = DuckDBWarehouse(self.path, copies=self.folder)
+        self.directly = DuckDBWarehouse(self.path)
+        self._offset = 0
+
+    @property
+    def copy(self) -> ReadCopy:
+        assert self.warehouse._copy is not None
+        return self.warehouse._copy
+
+    @property
+    def copies(self) -> list[str]:
+        """The folders of the copies that lie on the disk."""
+        return sorted(one.name for one in self.folder.iterdir()) if self.folder.exists() else []
+
+    def land(self, *customers: str, activity: str = "cdesk.user_asked") -> list[str]:
+        lines = []
+        for customer in customers:
+            id, line = event(activity, customer=customer)
+            self._offset += 1
+            lines.append(LandedLine(id, "event", line.decode(), "a.ndjson", self._offset))
+        self.warehouse.land(lines)
+        return [line.id for line in lines]
+
+    def build(self) -> None:
+        """What has landed becomes the stream, by another process."""
+        with duckdb.connect(self.path) as connection:
+            connection.execute(
+                "create or replace table activities.events as select * from activities.events_live"
+            ).fetchall()
+
+    def ask(self, sql: str, **options: Any) -> list[tuple[Any, ...]]:
+        return ask(self.warehouse, sql, **options)
+
+
+def ask(warehouse: DuckDBWarehouse, sql: str, **options: Any) -> list[tuple[Any, ...]]:
+    template = Template("test", "", "org", (), sql, (), {}, "0" * 16)
+    with warehouse.run_template(
+        template, [], query_tag="cdesk_00c0ffee", timeout_seconds=30, **options
+    ) as outcome:
+        return [tuple(row.values()) for batch in outcome.batches for row in batch.to_pylist()]
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Iterator[Copied]:
+    made = Copied(tmp_path)
+    yield made
+    made.warehouse.close()
+
+
+@contextmanager
+def turn_taken(copy: ReadCopy) -> Iterator[None]:
+    """Somebody else is about to make a copy, or does."""
+    with copy._turn:
+        yield
+
+
+def in_another_thread(do: Any) -> None:
+    thread = threading.Thread(target=do)
+    thread.start()
+    thread.join()
+
+
+QUESTIONS = (
+    STREAM,
+    "select n from activities.above",
+    "select n from activities.counted",
+    "select id from activities.unstored_activities order by id",
+    "select id from activities.landed_imports order by id",
+    "select id, source_offset, landed_at from activities.landing order by id",
+    "select count(*) from activities.events",
+    "select note from activities.notes",
+)
+
+
+def test_the_copy_answers_what_the_file_does_whatever_lands(copied: Copied) -> None:
+    copied.land(ADA, BOB)
+    copied.build()
+    for customers in ((), (ADA,), (BOB, ADA), ("cy@example.com",)):
+        if customers:
+            copied.land(*customers)
+        by_copy = {sql: copied.ask(sql) for sql in QUESTIONS}
+        with copied.directly.reading():
+            assert by_copy == {sql: ask(copied.directly, sql) for sql in QUESTIONS}
+    copied.land(ADA)
+    copied.land(BOB)  # two that nobody has asked between
+    assert copied.ask(STREAM) == ask(copied.directly, STREAM)
+    assert copied.copies == ["1"], "one copy, which followed"
+
+
+def test_a_project_without_live_changes_is_shown_as_its_views_have_it(copied: Copied) -> None:
+    with duckdb.connect(copied.path) as connection:
+        connection.execute(
+            "create or replace view activities.events_live as select id as _activity_id, "
+            "source_offset as numbered from w.activities.landing"
+        ).fetchall()
+        connection.execute("drop macro table activities.live_changes").fetchall()
+    for _ in range(2):
+        copied.land(ADA)
+        assert copied.ask(STREAM) == ask(copied.directly, STREAM) != []
+    assert copied.copies == ["1"]
+
+
+def test_a_build_by_another_process_is_read_from_a_new_copy_and_the_old_one_goes(
+    copied: Copied,
+) -> None:
+    (id,) = copied.land(ADA)
+    assert copied.ask("select count(*) from activities.events") == [(0,)]
+    copied.build()
+    assert copied.ask("select count(*) from activities.events") == [(1,)]
+    assert copied.copies == ["2"]
+    assert copied.ask(STREAM) == [(id, 1)]
+
+
+def test_while_we_build_questions_are_answered_from_before_and_then_from_a_new_copy(
+    copied: Copied,
+) -> None:
+    copied.land(ADA)
+    copied.ask(STREAM)
+    with copied.warehouse.building():
+        copied.build()
+        assert copied.ask("select count(*) from activities.events") == [(0,)]
+        assert copied.warehouse.data_state(ADA, system=True) is None
+    assert copied.copies == ["2"], "made before anybody asks"
+    assert copied.ask("select count(*) from activities.events") == [(1,)]
+    with copied.warehouse.building():
+        pass
+    assert copied.copies == ["2"], "nothing was built"
+
+
+def test_a_build_of_a_file_that_nobody_has_asked_makes_no_copy(copied: Copied) -> None:
+    with copied.warehouse.building():
+        copied.build()
+    assert copied.copies == []
+
+
+def test_too_much_that_landed_makes_a_new_copy_with_the_next_question(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied.ask(STREAM)
+    with monkeypatch.context() as patch:
+        patch.setattr(read_copy, "TAIL_BYTES", 0)
+        copied.land(ADA)
+    assert copied.copies == ["1"]
+    assert len(copied.ask(STREAM)) == 1
+    assert copied.copies == ["2"]
+    copied.land(ADA)  # counted from the new copy on
+    assert len(copied.ask(STREAM)) == 2
+    assert copied.copies == ["2"]
+
+
+def test_landings_that_a_copy_shows_are_let_go(copied: Copied) -> None:
+    copied.ask(STREAM)
+    for _ in range(3):
+        copied.land(ADA)
+    copied.ask(STREAM)
+    assert list(copied.copy._landings) == []
+
+
+def test_a_landing_after_a_question_is_taken_in_at_once_and_others_wait_for_one(
+    copied: Copied,
+) -> None:
+    copied.ask(STREAM)
+    copied.land(ADA)
+    assert not copied.copy._landings
+    copied.land(ADA)
+    assert len(copied.copy._landings) == 1
+    with turn_taken(copied.copy):
+        in_another_thread(lambda: copied.land(ADA))  # who has the turn keeps no landing waiting
+    assert len(copied.ask(STREAM)) == 3
+
+
+def test_a_file_that_can_not_be_copied_is_read_itself_and_tried_again_after_a_while(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    copied.land(ADA)
+    now = [1_000.0]
+    monkeypatch.setattr(read_copy, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(read_copy, "_share_blocks", lambda *_: False)
+    with monkeypatch.context() as patch:
+        patch.setattr(read_copy, "COPY_BYTES", 1)
+        assert len(copied.ask(STREAM)) == 1
+    assert copied.copies == []
+    assert "no copy of the warehouse" in caplog.text
+    now[0] += read_copy.RETRY_SECONDS - 0.5
+    copied.ask(STREAM)
+    assert copied.copies == []
+    now[0] += 0.5
+    copied.ask(STREAM)
+    assert copied.copies == ["2"]
+    copied.build()
+    copied.ask(STREAM)
+    assert copied.copies == ["3"], "one that was made is no reason to wait"
+
+
+def test_a_file_of_exactly_the_most_bytes_is_copied(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_copy, "_share_blocks", lambda *_: False)
+    monkeypatch.setattr(read_copy, "COPY_BYTES", copied.path.stat().st_size)
+    copied.ask(STREAM)
+    assert copied.copies == ["1"]
+
+
+def test_why_no_copy_was_made_is_told_in_one_line(copied: Copied) -> None:
+    failed = copied.copy._failed(OSError("\n no room \nfor\nit"))
+    assert str(failed) == "the warehouse could not be copied: no room "
+
+
+def test_a_question_that_names_what_is_not_there_leaves_the_copy_to_others(copied: Copied) -> None:
+    with pytest.raises(WarehouseError):
+        copied.ask("select * from activities.nothing")
+    copied.ask(STREAM)
+    assert copied.copies == ["1"]
+
+
+def test_who_waits_for_a_copy_can_be_cancelled_and_gives_up_in_time(copied: Copied) -> None:
+    copied.ask(STREAM)
+    cancel = threading.Event()
+    outcomes: list[BaseException] = []
+
+    def read(wait: float, cancel: threading.Event | None) -> None:
+        try:
+            with copied.copy.reading(wait, cancel):
+                pass
+        except WarehouseError as error:
+            outcomes.append(error)
+
+    with turn_taken(copied.copy):
+        in_another_thread(lambda: read(0.0, None))
+        in_another_thread(lambda: read(0.0, cancel))
+        cancel.set()
+        in_another_thread(lambda: read(60.0, cancel))
+    assert [type(one) for one in outcomes] == [
+        WarehouseUnavailable,
+        WarehouseUnavailable,
+        QueryCancelled,
+    ]
+
+
+def test_reads_inside_a_block_see_one_state_and_make_what_the_block_names(copied: Copied) -> None:
+    copied.land(ADA)
+    kept = [STREAM, "select n from activities.counted"]
+    with copied.copy.kept(1.0, None, kept):
+        with copied.copy.reading(1.0, None, STREAM) as (cursor, last):
+            first = cursor.execute(STREAM).fetchall()
+        in_another_thread(lambda: copied.land(ADA))
+        with copied.copy.reading(1.0, None, STREAM) as (again, last_again):
+            assert (again, last_again) == (cursor, last)
+            assert again.execute(STREAM).fetchall() == first
+        # what the block did not name is read outside of its transaction
+        with copied.copy.reading(1.0, None, "activities.notes") as (other, _):
+            assert other is not cursor
+            assert other.execute("select * from activities.notes").fetchall() == []
+    with copied.copy.reading(1.0, None, STREAM) as (cursor, later):
+        assert len(cursor.execute(STREAM).fetchall()) == 2
+    assert last is not None
+    assert later is not None
+    assert later > last
+
+
+def test_a_copy_that_is_read_stays_until_its_reader_leaves(copied: Copied) -> None:
+    with copied.copy.reading(1.0, None, STREAM) as (cursor, _):
+        copied.build()
+        in_another_thread(lambda: copied.ask(STREAM))
+        assert copied.copies == ["1", "2"]
+        copied.copy.close()
+        assert copied.copies == ["1"]
+        assert cursor.execute(STREAM).fetchall() == []
+    assert copied.copies == []
+
+
+def test_cursors_serve_the_next_reader_and_no_more_than_a_few_wait(copied: Copied) -> None:
+    copied.ask(STREAM)
+    instance = copied.copy._instance
+    assert instance is not None
+    (idle,) = instance._idle
+    with copied.copy.reading(1.0, None, STREAM) as (cursor, _):
+        assert cursor is idle
+        assert instance._idle == []
+    cursors = [instance.begin() for _ in range(read_copy._IDLE_CURSORS + 1)]
+    for cursor in cursors:
+        cursor.execute("rollback").fetchall()
+        instance.rest(cursor)
+    assert instance._idle == cursors[:-1]
+    with pytest.raises(duckdb.ConnectionException):
+        cursors[-1].execute("select 1")
+
+
+def test_a_copy_that_nobody_reads_goes_and_a_question_makes_another(tmp_path: Path) -> None:
+    copied = Copied(tmp_path)
+    copied.copy._rest_seconds = 0.05
+    with copied.copy.reading(1.0, None, STREAM):
+        copied.copy._leave(*copied.copy._enter(1.0, None, ())[:2])  # another reader has left
+        time.sleep(0.12)
+        assert copied.copies == ["1"], "somebody reads it"
+    until = time.monotonic() + 30
+    while copied.copies and time.monotonic() < until:
+        time.sleep(0.01)
+    assert copied.copies == []
+    assert copied.warehouse.data_state(ADA, system=False) is None
+    copied.copy._rest_seconds = 60
+    copied.ask(STREAM)
+    assert copied.copies == ["2"]
+    copied.warehouse.close()
+
+
+def test_what_an_earlier_process_left_behind_goes(tmp_path: Path) -> None:
+    (tmp_path / "copies" / "7").mkdir(parents=True)
+    copied = Copied(tmp_path)
+    assert copied.copies == []
+    copied.ask(STREAM)
+    assert (copied.folder / "1").stat().st_mode & 0o077 == 0
+    copied.warehouse.close()
+
+
+def test_the_state_of_the_data_moves_with_what_is_news_to_whom(copied: Copied) -> None:
+    def states() -> list[str | None]:
+        return [
+            copied.warehouse.data_state(customer, system=system)
+            for customer in (ADA, BOB, None)
+            for system in (False, True)
+        ]
+
+    assert states() == [None] * 6, "no copy stands"
+    copied.ask(STREAM)
+    first = states()
+    assert None not in first
+    copied.land(ADA, activity="cdesk.sql_completed")
+    moved = [one != other for one, other in zip(first, states(), strict=True)]
+    assert moved == [False, True, False, False, False, True]
+    copied.build()
+    assert states() == [None] * 6, "another process has written"
+    copied.ask(STREAM)
+    assert all(one != other for one, other in zip(first, states(), strict=True))
