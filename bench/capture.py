@@ -5,7 +5,9 @@
 Floor: orjson over each line, nothing kept, before and after all else; the lesser counts. Cold: all
 histories brought in as `cdesk import` does it, into files of the backlog, by the clock and in
 processor time of all processes, each as a ratio to the same of the floor. One process: the same
-with one that reads. Landed: those files brought into DuckDB by the uploader (bench.ingest has more
+with one that reads. Contract: what one process needs for what comes in, were there no rules: lines
+decoded into what is read of them, each record encoded and hashed twice, its lines and rows written.
+Landed: those files brought into DuckDB by the uploader (bench.ingest has more
 on that). A build's time is measured by bench.incremental.
 Again: after one line more, the total of its day, by capture and the lines that came of it, against
 ccusage, which reads everything again (`npm install ccusage@15.9.7`, found on PATH or named by
@@ -17,30 +19,35 @@ within half a second of being woken; bench.ingest has that part).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
+import msgspec
 import orjson
 
 from cdesk.core.config import load_settings
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
+from uploader.backlog import BacklogWriter
 from uploader.capture import Capture
 from uploader.capture_pool import processors
 from uploader.capture_store import CaptureStore
 from uploader.histories import import_histories, local_histories
+from uploader.sources.lines import decode_known
 from uploader.sources.sample import Truth, write_history
 
 # Each reading process imports this module: what one part alone needs is imported by it.
@@ -95,6 +102,36 @@ def by_one_process(root: Path, home: StateDirectory) -> Spent:
     """The same without other processes."""
     with patch("uploader.histories.processors", lambda: 1):
         return cold(root, home)
+
+
+def contract(root: Path, home: StateDirectory, other: StateDirectory) -> Spent:
+    """Decode all lines, and make and keep once more what `home` came to, in `other`."""
+    with closing(sqlite3.connect(home.capture)) as known:
+        rows = known.execute("select activity, key, state, made, due from facts").fetchall()
+    records = [
+        orjson.loads(line)
+        for path in home.backlog.glob("*.ndjson")
+        for line in path.read_bytes().splitlines()
+    ]
+    with (
+        measured() as spent,
+        closing(CaptureStore(other.capture)) as store,
+        closing(BacklogWriter(other)) as writer,
+    ):
+        for path in root.rglob("*.jsonl"):
+            for line in path.read_bytes().splitlines():
+                with suppress(msgspec.DecodeError):
+                    decode_known(line)
+        lines = []
+        for record in records:
+            hashlib.sha1(record["id"].encode(), usedforsecurity=False).hexdigest()
+            said = orjson.dumps(record["feature_json"], option=orjson.OPT_SORT_KEYS)
+            hashlib.sha256(said).hexdigest()
+            lines.append(orjson.dumps(record) + b"\n")
+        writer.write(lines)
+        with store.transaction():
+            store.put(rows)
+        return spent()
 
 
 def landed(home: StateDirectory) -> Spent:
@@ -213,11 +250,13 @@ def main(share: float) -> None:
         bare = floor(root)
         home, other = (StateDirectory(Path(folder) / name).ensure() for name in ("one", "other"))
         read, alone = cold(root, home), by_one_process(root, other)
+        least = contract(root, other, StateDirectory(Path(folder) / "least").ensure())
         into = landed(other)
         bare = min(bare, floor(root), key=lambda spent: spent.processor)
         print(f"floor     {bare.clock:8.2f} s; processor {bare.processor:.2f} s")
         print(f"cold      {read.over(bare)}")
         print(f"one proc. {alone.over(bare)}")
+        print(f"contract  {least.over(bare)}")
         print(f"landed    {into.over(bare)}")
         with closing(CaptureStore(home.capture)) as store:
             following = Following(root, home, store)

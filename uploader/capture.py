@@ -20,7 +20,7 @@ from typing import Final
 
 from cdesk.contract.records import Record
 from cdesk.core.clock import format_ts, to_ns
-from uploader.capture_pool import Batch, BatchRead, ReadingPool, in_parts
+from uploader.capture_pool import Batch, BatchRead, Readers, in_parts
 from uploader.capture_reading import FileRead, HistoryReader, Wanted, noting_unreadable
 from uploader.capture_records import Finished, Telling, Told, named_request
 from uploader.capture_store import CaptureStore, Known, LastRead, Place
@@ -149,20 +149,20 @@ class Capture:
 
     def look_with(
         self,
-        pool: ReadingPool,
+        readers: Readers,
         files: Iterable[HistoryFile],
         *,
         write: Callable[[Sequence[bytes]], None],
         most_records: int = LOOK_RECORDS,
         told: Callable[[int], None] = lambda _bytes: None,
     ) -> Iterator[Look]:
-        """Look as `look` does, with other processes that read; nothing is waited for, as where that
-        is not `patient`. What they leave (large files, and all where they cannot run) `look` finds.
+        """Look at all of it, batch by batch; nothing is waited for, as where `look` is not
+        `patient`. What is left (large files, and all where readers cannot run) `look` finds.
 
         Raises: as `look`.
         """
         found, places = Look(), dict[str, Place]()
-        for read in pool.read(self._batches(files)):
+        for read in readers.read(self._batches(files)):
             self._take(read, found, places)
             told(read.read_bytes)
             if len(self._told) + len(self._facts) >= most_records:
@@ -191,20 +191,21 @@ class Capture:
             )
 
     def _take(self, read: BatchRead, found: Look, places: dict[str, Place]) -> None:
-        """Take in what another process has read."""
-        known = self._facts.known
+        """Take in what a batch said."""
+        known, told = self._facts.known, self._told
+        knows_told = self._store.knows_told
         for one in read.finished():
-            key = (one.activity, one.key)
+            key = one.row[:2]
             if key in known:
                 known[key].join(one.fact())
-            elif (other := self._told.pop(key, None)) is not None:
+            elif (other := told.pop(key, None)) is not None:
                 fact = other.fact()
                 fact.join(one.fact())
                 known[key] = fact
-            elif self._store.knows_told or one.is_nameless:
+            elif knows_told or one.is_nameless:
                 known[key] = one.fact()
             else:
-                self._told[key] = one
+                told[key] = one
         self._excluded_sessions |= read.excluded_sessions
         self.findings.unknown.update(read.findings.unknown)
         self.findings.bad_lines.update(read.findings.bad_lines)
@@ -285,11 +286,12 @@ class Capture:
         pending = self._facts.take()
         told, self._told = self._told, {}
         keys = {*pending, *told, *self._store.due(stamp, _MOST_DUE)}
-        stored = self._store.load(sorted(keys))
+        in_order = sorted(keys)
+        stored = self._store.load(in_order)
         changed: list[Known] = []
         requests: list[tuple[str, str]] = []
         finished: list[Finished] = []
-        for key in sorted(keys):
+        for key in in_order:
             known, fact, one = stored.get(key), pending.get(key), told.get(key)
             if one is not None and known is None:
                 finished.append(one)
@@ -308,7 +310,7 @@ class Capture:
             if request := named_request(known.fact):
                 requests.append((request, known.fact.key))
         with self._store.transaction():
-            self._store.put_requests(requests)
+            self._store.put_requests(sorted(requests))
             changed += self._repeated(changed, requests, keys)
             for known in changed:
                 found.add(self._telling.tell(known, now=now, patient=patient))
@@ -351,12 +353,8 @@ class Capture:
         for one in nameless:
             if one.fact.key[2:] in answered:
                 one.fact.features["is_repeated"] = True
-        wanted = [
-            ("claude_responded", f"r:{request}")
-            for request, _ in requests
-            if ("claude_responded", f"r:{request}") not in keys
-        ]
-        late = [one for one in self._store.load(wanted).values() if one.made]
+        wanted = {("claude_responded", f"r:{request}") for request, _ in requests} - keys
+        late = [one for one in self._store.load(sorted(wanted)).values() if one.made]
         for one in late:
             one.fact.features["is_repeated"] = True
         return late

@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 LEAST_BYTES: Final = 64 * 1024 * 1024
 """Less than this is read before other processes have started."""
 _MOST_PROCESSES: Final = 8
-_BATCH_BYTES: Final = 4 * 1024 * 1024
+_BATCH_BYTES: Final = 1024 * 1024
+"""What is said by so much stays in a processor's cache until it is told."""
 _LARGE_BYTES: Final = 32 * 1024 * 1024
 """A larger file is read in pieces by who gives the work out, within bounded memory."""
 _AHEAD: Final = 2
@@ -51,9 +52,10 @@ class Batch:
 
 @dataclass(slots=True)
 class BatchRead:
-    """What a batch said. `packed` is a list of `Finished`."""
+    """What a batch said; `packed` for another process."""
 
-    packed: bytes = b""
+    told: list[Finished] = field(default_factory=list)
+    packed: bytes | None = None
     places: dict[str, Place] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
     read_bytes: int = 0
@@ -62,7 +64,12 @@ class BatchRead:
 
     def finished(self) -> list[Finished]:
         """All that it said."""
-        return _unpack(self.packed)
+        return self.told if self.packed is None else _unpack(self.packed)
+
+    def pack(self) -> BatchRead:
+        """Make one piece of what it said: many objects take long to pass on."""
+        self.packed, self.told = _pack(self.told), []
+        return self
 
 
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -81,33 +88,49 @@ def read_batch(batch: Batch) -> BatchRead:
             read.places[path_text(file.path)] = done.place
             read.read_bytes += done.read_bytes
     telling = Telling(batch.customer)
-    finished = [telling.finished(fact, now=batch.now) for fact in facts.take().values()]
-    read.packed = _pack(finished)
+    read.told = [telling.finished(fact, now=batch.now) for fact in facts.take().values()]
     return read
 
 
+def _read_for_another(batch: Batch) -> BatchRead:
+    return read_batch(batch).pack()
+
+
 def in_parts(files: Iterable[HistoryFile]) -> Iterator[list[HistoryFile]]:
-    """Files of some megabytes together; those of one session's folder are never parted, and those
-    that are too large are left out.
+    """Files of about a megabyte together, by the time they were written: a conversation that was
+    resumed stands near the one it goes on from, and what both say is joined by who reads them.
+    Those of one session's folder are never parted, and those that are too large are left out.
     """
-    part: list[HistoryFile] = []
-    size, home = 0, None
+    groups: dict[Path, _Group] = {}
     for file in files:
         try:
-            length = file.path.stat().st_size
+            status = file.path.stat()
         except OSError:
             continue
-        if length > _LARGE_BYTES:
-            continue
-        session = _session_folder(file)
-        if part and size >= _BATCH_BYTES and (session is None or session != home):
+        if status.st_size <= _LARGE_BYTES:
+            group = groups.setdefault(_session_folder(file) or file.path, _Group())
+            group.files.append(file)
+            group.size += status.st_size
+            group.written_at = max(group.written_at, status.st_mtime_ns)
+    part: list[HistoryFile] = []
+    size = 0
+    for group in sorted(groups.values(), key=lambda group: group.written_at):
+        if part and size >= _BATCH_BYTES:
             yield part
             part, size = [], 0
-        part.append(file)
-        size += length
-        home = session
+        part += group.files
+        size += group.size
     if part:
         yield part
+
+
+@dataclass(slots=True)
+class _Group:
+    """Files that are read together."""
+
+    files: list[HistoryFile] = field(default_factory=list)
+    size: int = 0
+    written_at: int = 0
 
 
 def _session_folder(file: HistoryFile) -> Path | None:
@@ -122,6 +145,22 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Readers(Protocol):
+    """Who reads batches."""
+
+    def read(self, batches: Iterable[Batch]) -> Iterator[BatchRead]:
+        """What the batches say, in their order."""
+        ...
+
+
+class OneReader:
+    """This process."""
+
+    def read(self, batches: Iterable[Batch]) -> Iterator[BatchRead]:
+        """One after the other."""
+        return map(read_batch, batches)
 
 
 class ReadingPool:
@@ -143,7 +182,7 @@ class ReadingPool:
             ) as executor:
                 try:
                     for batch in batches:
-                        waiting.append(executor.submit(read_batch, batch))
+                        waiting.append(executor.submit(_read_for_another, batch))
                         if len(waiting) > self._processes * _AHEAD:
                             yield waiting.popleft().result()
                     while waiting:

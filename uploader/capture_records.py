@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import orjson
 from msgspec import Struct, field
 
 from cdesk.contract.events import event_record, make_event, make_revision
 from cdesk.contract.plain import is_known_plain
-from cdesk.contract.records import encode
+from cdesk.contract.records import Record, encode, is_own_session
 from cdesk.contract.redaction.document import redact_fields, redact_value
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.errors import InvalidField
-from uploader.capture_store import Known, Row, fact_of, told_content
+from uploader.capture_store import Known, Row, fact_of, told_content, told_content_of
 from uploader.sources.facts import AFTERTHOUGHT, Fact, Ids, Made, digest, made_of
 
 HELD_SECONDS: Final = 60.0
@@ -40,14 +41,6 @@ class Finished(Struct, array_like=True, gc=False):
     row: Row
     told: Told
     request: str | None
-
-    @property
-    def activity(self) -> str:
-        return self.row[0]
-
-    @property
-    def key(self) -> str:
-        return self.row[1]
 
     @property
     def is_nameless(self) -> bool:
@@ -116,14 +109,16 @@ class Telling:
         Raises:
             InvalidField: a value beyond the contract.
         """
-        content = told_content(made.session_id, made.features)
+        conversation = _conversation(made.session_id)
+        body = orjson.dumps(made.features, option=orjson.OPT_SORT_KEYS)
+        content = told_content_of(conversation.as_json, body)
         id_ = self._ids.of(made.name, known.fact.key)
         before = known.made.get(made.name)
         is_noted_anew = before is None
         if before is None:
             before = self._told(id_)
         if before is None:
-            line = self._event(id_, made)
+            line = self._event(id_, made, conversation, body)
             known.made[made.name] = [content, 0, made.ts, made.source_system]
             return line
         known.made[made.name] = before
@@ -140,7 +135,7 @@ class Telling:
             ts=before[2],
             customer=self._customer,
             session_id=made.session_id,
-            query_tag=_query_tag(made.session_id),
+            query_tag=conversation.query_tag,
             source_system=before[3],  # a revision counts for an activity of its own source alone
         )
         line = encode(
@@ -150,18 +145,21 @@ class Telling:
         known.made[made.name] = [content, revision, *before[2:]]
         return line
 
-    def _event(self, id_: str, made: Made) -> bytes:
+    def _event(self, id_: str, made: Made, conversation: _Conversation, body: bytes) -> bytes:
         is_plain = is_known_plain(made.features)
+        make: Callable[..., Record] = make_event
+        features: Mapping[str, Any] | orjson.Fragment = made.features
         # What is short and flat, made here of names and counts, is within the contract.
-        make = event_record if is_plain and _is_sound(made.session_id) else make_event
+        if is_plain and conversation.is_sound:
+            make, features = event_record, orjson.Fragment(body)
         record = make(
             f"cdesk.{made.activity}",
-            made.features,
+            features,
             id=id_,
             ts=made.ts,
             customer=self._customer,
             session_id=made.session_id,
-            query_tag=_query_tag(made.session_id),
+            query_tag=conversation.query_tag,
             source_system=made.source_system,
         )
         return encode(record, ours=is_plain)
@@ -174,13 +172,18 @@ def _shown_contents(made: Made) -> set[str]:
     return {told_content(*written), told_content(*shown)}
 
 
+class _Conversation(NamedTuple):
+    """What of a session's id stands in each of its records, or is made of it."""
+
+    query_tag: str
+    as_json: bytes
+    is_sound: bool
+
+
 @lru_cache(maxsize=4_096)
-def _query_tag(session_id: str) -> str:
-    return "cdesk_" + digest([session_id])[:8]
-
-
-def _is_sound(session_id: str) -> bool:
-    return 0 < len(session_id) <= 255
+def _conversation(session_id: str) -> _Conversation:
+    tag = "cdesk_" + digest([session_id])[:8]
+    return _Conversation(tag, orjson.dumps(session_id), is_own_session(session_id))
 
 
 def _later(ts: str, seconds: float) -> datetime | None:

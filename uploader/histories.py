@@ -19,7 +19,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from uploader.backlog import BacklogWriter
 from uploader.capture import Capture, Look
-from uploader.capture_pool import LEAST_BYTES, ReadingPool, processors
+from uploader.capture_pool import LEAST_BYTES, OneReader, Readers, ReadingPool, processors
 from uploader.capture_store import CaptureStore
 from uploader.sources import claude_desktop, cowork
 from uploader.sources.claude_code import NO_SESSIONS, ClaudeCode
@@ -153,6 +153,7 @@ def import_histories(
         closing(BacklogWriter(home)) as writer,
         _without_looking_for_cycles(),
     ):
+        store.note_keys()
         capture = Capture(
             store,
             [source],
@@ -223,10 +224,9 @@ def _looks(
     told: Callable[[int], None],
 ) -> Iterator[Look]:
     """Look until everything is read, with several processes where there is much of it."""
-    if processors() > 1 and capture.behind(files) >= LEAST_BYTES:
-        yield from capture.look_with(
-            ReadingPool(), files, write=write, most_records=_AT_ONCE, told=told
-        )
+    is_much = processors() > 1 and capture.behind(files) >= LEAST_BYTES
+    readers: Readers = ReadingPool() if is_much else OneReader()
+    yield from capture.look_with(readers, files, write=write, most_records=_AT_ONCE, told=told)
     more = True
     while more:
         look = capture.look(files, write=write, most_records=_AT_ONCE, told=told, patient=False)

@@ -82,7 +82,7 @@ def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any
 
 def event_record(
     activity: str,
-    feature_json: Mapping[str, Any],
+    feature_json: Mapping[str, Any] | orjson.Fragment,
     *,
     id: str,
     ts: str,

@@ -24,17 +24,26 @@ def is_known_plain(document: Mapping[str, Any]) -> bool:
     """
     for item in document.values():
         kind = type(item)
-        if kind is str:
-            if len(item) > _SHORT or not _is_plain_text(item):
+        if kind is int or kind is float or kind is bool:
+            if item >= _LEAST_CARD:
                 return False
-        elif not (kind is int or kind is float or kind is bool) or item >= _LEAST_CARD:
+        elif kind is not str or (item not in _PLAIN_TEXTS and not _is_plain_text(item)):
             return False
     return _are_plain_keys(tuple(document))
 
 
-@lru_cache(maxsize=65_536)
+_PLAIN_TEXTS: Final[set[str]] = set()
+"""Texts that were looked at and are left as they are."""
+_MOST_TEXTS: Final = 65_536
+
+
 def _is_plain_text(text: str) -> bool:
-    return redact_value(text) is text
+    if len(text) > _SHORT or redact_value(text) is not text:
+        return False
+    if len(_PLAIN_TEXTS) >= _MOST_TEXTS:
+        _PLAIN_TEXTS.clear()
+    _PLAIN_TEXTS.add(text)
+    return True
 
 
 @lru_cache(maxsize=4_096)

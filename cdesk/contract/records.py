@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import orjson
@@ -386,7 +387,7 @@ def without_credentials(kind: str, record: Mapping[str, Any]) -> Mapping[str, An
         InvalidField: a field is beyond its limits with what stands in for a credential.
     """
     given = {name: record[name] for name in WRITTEN_BY_CALLERS.get(kind, ())}
-    if not _is_own_session(record):
+    if not is_own_session(record.get("session_id")):
         given["session_id"] = record["session_id"]
     redacted = redact_fields(given)
     if kind == "insight" and (value := _named_value(record)) is not record["value"]:
@@ -399,9 +400,9 @@ def without_credentials(kind: str, record: Mapping[str, Any]) -> Mapping[str, An
     return {**record, **redacted}
 
 
-def _is_own_session(record: Mapping[str, Any]) -> bool:
-    """Whether the session's id is one that this server gave, or none."""
-    session_id = record.get("session_id")
+@lru_cache(maxsize=4_096)
+def is_own_session(session_id: str | None) -> bool:
+    """Whether a session's id is one as this server gives them, or none."""
     return session_id is None or _ID.match(session_id) is not None
 
 
@@ -424,9 +425,10 @@ def encode(record: Record, *, ours: bool = False) -> bytes:
         InvalidField: the line would be longer than 256 KiB, or holds what JSON cannot carry.
     """
     try:
-        if not ours or not _is_own_session(record):
+        if not ours or not is_own_session(record.get("session_id")):
             record = dict(without_credentials(record["kind"], record))
-        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        # What orjson gives occupies 4 KB however short it is; joined it is as long as it says.
+        line = orjson.dumps(record) + b"\n"
     except (orjson.JSONEncodeError, TypeError) as error:
         raise InvalidField("record", str(error), "values that JSON can carry") from None
     if len(line) > MAX_LINE_BYTES:

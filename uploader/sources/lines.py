@@ -9,7 +9,7 @@ counts for none.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, cast
@@ -174,7 +174,7 @@ _PASSED_BY: Final = (
 )
 """Fields of a message's line that are known and not read."""
 
-_KnownLine: Final = msgspec.defstruct(
+KnownLine: Final = msgspec.defstruct(
     "KnownLine",
     [(f"passed_by_{place}", Raw, Raw()) for place in range(len(_PASSED_BY))],
     bases=(Line,),
@@ -182,13 +182,14 @@ _KnownLine: Final = msgspec.defstruct(
     forbid_unknown_fields=True,
     gc=False,
 )
-_decode_known: Final = msgspec.json.Decoder(_KnownLine).decode
+decode_known: Final = cast(Callable[[bytes], Line], msgspec.json.Decoder(KnownLine).decode)
+"""A line of which every field is known, as most are; raises `UNREADABLE` otherwise."""
 _decode_line: Final = msgspec.json.Decoder(Line).decode
 _decode_document: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_names: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `read_line` raises."""
-_NAMES: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_KnownLine))
+_NAMES: Final = frozenset(field.encode_name for field in msgspec.structs.fields(KnownLine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +202,11 @@ class Mended:
 
 
 def read_line(raw: bytes) -> Line:
-    """A line as it stands.
+    """A line as it stands, where `decode_known` refuses it.
 
     Raises:
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is no object in JSON (`mend`).
     """
-    try:
-        return cast(Line, _decode_known(raw))
-    except msgspec.ValidationError:  # a field beyond those of a message's line, or of another type
-        pass
     try:
         return _decode_line(raw)
     except msgspec.ValidationError:
@@ -282,8 +279,3 @@ def unknown_fields(line: bytes) -> Collection[str]:
         return _decode_names(line).keys() - _NAMES
     except UNREADABLE:
         return ()
-
-
-def is_of_known_fields(line: Line) -> bool:
-    """Whether `unknown_fields` has none."""
-    return type(line) is _KnownLine

@@ -6,6 +6,7 @@ one is counted, and no line stops the next.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,12 +23,13 @@ from uploader.sources.lines import (
     Block,
     Detail,
     Hunk,
+    KnownLine,
     Line,
     Message,
     Other,
     Part,
     Usage,
-    is_of_known_fields,
+    decode_known,
     mend,
     read_document,
     read_line,
@@ -137,6 +139,7 @@ class TranscriptReader:
         context: Mapping[str, Any] | None = None,
     ) -> None:
         self._file = file
+        self._is_audit = file.audit
         self._note = facts.note
         self._findings = findings
         self._include_text = include_text
@@ -155,6 +158,8 @@ class TranscriptReader:
         self._about = self._about_file()
         self._last: _Place | None = None
         self._last_said: tuple[Any, ...] | None = None
+        self._last_answer: str | None = None
+        self._last_usage: Usage | None = None
 
     @property
     def context(self) -> dict[str, Any]:
@@ -182,14 +187,12 @@ class TranscriptReader:
         taken where it is whole, and may be read again.
         """
         try:
-            line = read_line(raw)
+            line = decode_known(raw)
         except UNREADABLE:
-            mended = mend(raw, is_ended=is_ended)
-            if mended.problem is not None:
-                self._findings.bad_lines[mended.problem] += 1
-            if mended.line is None:
+            whole = self._otherwise(raw, is_ended=is_ended)
+            if whole is None:
                 return
-            line, raw = mended.line, mended.raw
+            line, raw = whole
         kind = line.type
         if kind == "assistant" or kind == "user":
             self._message(kind, line, raw)
@@ -202,12 +205,22 @@ class TranscriptReader:
         elif not (isinstance(kind, str) and kind in _BOOKKEEPING):
             self._findings.note(f"line type {_label(kind) or type(kind).__name__}")
 
+    def _otherwise(self, raw: bytes, *, is_ended: bool) -> tuple[Line, bytes] | None:
+        """A line that has more than is known, or that has to be mended, as it is read."""
+        try:
+            return read_line(raw), raw
+        except UNREADABLE:
+            mended = mend(raw, is_ended=is_ended)
+            if mended.problem is not None:
+                self._findings.bad_lines[mended.problem] += 1
+            return None if mended.line is None else (mended.line, mended.raw)
+
     # -- the envelope
 
     def _place(self, line: Line) -> _Place | None:
         """Where a line belongs; None where it cannot be placed, or is excluded."""
         ts = timestamp(line.timestamp) or timestamp(line.audit_timestamp)
-        is_audit = self._file.audit
+        is_audit = self._is_audit
         if ts is None:
             ts = self._ts if is_audit else None
             if ts is None:
@@ -286,7 +299,7 @@ class TranscriptReader:
     # -- messages
 
     def _message(self, kind: str, line: Line, raw: bytes) -> None:
-        if not is_of_known_fields(line):
+        if type(line) is not KnownLine:
             for name in unknown_fields(raw):
                 self._findings.note(f"field {_label(name)} of {kind}")
         place = self._place(line)
@@ -316,15 +329,21 @@ class TranscriptReader:
         if isinstance(content, str):
             texts.append(content)
         else:
-            for block in self._blocks(content):
+            for block in content or ():
+                if not isinstance(block, Block):
+                    self._other_block(block)
+                    continue
                 kind = block.type
                 if kind == "tool_result":
                     results += 1
                     self._result(line, block, place)
-                elif kind == "text" and block.text is not None:
-                    texts.append(block.text)
-                elif kind in ("image", "document"):
+                elif kind == "text":
+                    if block.text is not None:
+                        texts.append(block.text)
+                elif kind == "image" or kind == "document":
                     attached += 1
+                else:
+                    self._other_block(block)
             if results and not texts:
                 return
         text = "\n".join(texts)
@@ -364,7 +383,7 @@ class TranscriptReader:
             "outcome": "error" if block.is_error else "ok",
             "output_length": len(text),
         }
-        if "activity_id" in text and (logged := _LOGGED.search(text)):
+        if "_id" in text and (logged := _LOGGED.search(text)):
             said["logged"] = logged[1]
         if isinstance(line.detail, Detail) and line.detail.patch:
             added, removed = _patched(line.detail.patch)
@@ -375,26 +394,32 @@ class TranscriptReader:
     def _assistant(self, line: Line, message: Message, model: str | None, place: _Place) -> None:
         ts = place.ts
         blocks: dict[str, list[Any]] = {}
-        for block in self._blocks(message.content):
+        content = message.content
+        for block in content if isinstance(content, list) else _as_blocks(content):
+            if not isinstance(block, Block):
+                self._other_block(block)
+                continue
             kind = block.type
             if kind == "text" or kind == "thinking" or kind == "redacted_thinking":
                 text = (block.text if kind == "text" else block.thinking) or ""
                 said = ["text" if kind == "text" else "thinking", len(text), ts]
                 if kind == "text" and self._include_text and text:
                     said.append(fit_text(text, MAX_TEXT_BYTES // 4))
-                blocks[digest([kind, text])] = said
-            elif kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
+                blocks[_block_key(kind, text)] = said
+            elif kind == "tool_use" or kind == "server_tool_use" or kind == "mcp_tool_use":
                 call = block.id
                 if not call:
                     self._findings.note("tool_use without id")
                     continue
-                blocks[digest([kind, call])] = ["tool", 0, ts]
+                blocks[_block_key(kind, call)] = ["tool", 0, ts]
                 about = _call(block)
                 about["called"] = ts
                 self._note("tool_called", call, ts, place.session, place.about, about)
+            else:
+                self._other_block(block)
         usage, message_id = message.usage, message.id
         request = line.request or line.request_snake or None
-        counted = tokens(usage) if usage is not None else {}
+        counted = self._counted(usage, message_id) if usage is not None else {}
         if not (message_id or counted):
             self._findings.note("answer without id and usage")
             return
@@ -415,19 +440,28 @@ class TranscriptReader:
             "claude_responded", key, ts, place.session, place.about, counted, blocks, request
         )
 
-    def _blocks(self, content: list[Block | Other] | str | None) -> list[Block]:
-        """The blocks of a message that are known."""
-        if isinstance(content, str):
-            return [Block(type="text", text=content)] if content else []
-        blocks: list[Block] = []
-        for block in content or ():
-            if isinstance(block, Block) and isinstance(kind := block.type, str) and kind in _BLOCKS:
-                blocks.append(block)
-            else:
-                kind = block.type if isinstance(block, Block) else None
-                name = "dict" if isinstance(block, Block) else type(block).__name__
-                self._findings.note(f"block type {_label(kind) or name}")
-        return blocks
+    def _counted(self, usage: Usage, message_id: str | None) -> dict[str, Any]:
+        """The counts of a usage; where the line before told of the same answer, and of nothing but
+        its output otherwise, that alone.
+        """
+        output, usage.output_tokens = usage.output_tokens, None
+        if message_id is None or message_id != self._last_answer or usage != self._last_usage:
+            self._last_answer, self._last_usage = message_id, usage
+            counted = tokens(usage)
+        else:
+            counted = {}
+        if output is not None:
+            counted["output_tokens"] = output
+        return counted
+
+    def _other_block(self, block: Block | Other) -> None:
+        """Count a block that is not known."""
+        if isinstance(block, Block):
+            if isinstance(kind := block.type, str) and kind in _BLOCKS:
+                return
+            self._findings.note(f"block type {_label(kind) or 'dict'}")
+        else:
+            self._findings.note(f"block type {type(block).__name__}")
 
     # -- what is no message
 
@@ -500,6 +534,15 @@ class TranscriptReader:
 
 
 # -- parts of a line
+
+
+def _as_blocks(content: str | None) -> list[Block]:
+    return [Block(type="text", text=content)] if content else []
+
+
+def _block_key(kind: str, content: str) -> str:
+    """By which a block is known in the copies of an answer (`digest` of both)."""
+    return hashlib.sha256(orjson.dumps([kind, content])).hexdigest()[:16]
 
 
 def tokens(usage: Usage) -> dict[str, Any]:
@@ -579,7 +622,7 @@ def _file_said(tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
     changes = given.get("edits") if tool == "MultiEdit" else [given]
     added = removed = 0
     for change in changes if isinstance(changes, list) else ():
-        if isinstance(change, Mapping):
+        if isinstance(change, dict):
             new = change.get("content", change.get("new_string", change.get("new_source")))
             added += _lines(new)
             removed += _lines(change.get("old_string"))

@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 from cdesk.contract.records import Record, parse_line
 from tests.declared import assert_declared
 from uploader.capture import Capture, Look
-from uploader.capture_pool import Batch, BatchRead, ReadingPool, read_batch
+from uploader.capture_pool import Batch, BatchRead, OneReader, Readers, ReadingPool, read_batch
 from uploader.capture_reading import excluder
-from uploader.capture_store import CaptureStore
+from uploader.capture_store import CaptureStore, told_content, told_content_of
 from uploader.earlier_imports import as_readers_see
 from uploader.histories import Histories, histories_in
+from uploader.sources.facts import AFTERTHOUGHT, milliseconds
 from uploader.sources.places import platform_places
 from uploader.sources.protocol import Findings, HistoryFile
 from uploader.sources.sample import Truth, write_history
@@ -193,6 +194,8 @@ def test_it_comes_to_the_same_in_any_order_of_arrival(
     files = data.draw(st.permutations(list(sources_of(root).discover(findings))))
     stream = Stream()
     with closing(CaptureStore(folder / "capture.db")) as store:
+        if data.draw(st.booleans()):
+            store.note_keys()
         capture = Capture(store, [], customer="ada", now=lambda: NOW)
         for start in range(0, len(files), 40):
             part = files[start : start + 40]
@@ -215,24 +218,25 @@ class Pickled(ReadingPool):
     def read(self, batches: Iterable[Batch]) -> Iterator[BatchRead]:
         for batch in batches:
             given: Batch = pickle.loads(pickle.dumps(batch))
-            read: BatchRead = pickle.loads(pickle.dumps(read_batch(given)))
+            read: BatchRead = pickle.loads(pickle.dumps(read_batch(given).pack()))
             yield read
 
 
 def rows_by(
-    folder: Path, root: Path, pool: ReadingPool | None, *, most_records: int, exclude: Sequence[str]
+    folder: Path, root: Path, readers: Readers | None, *, most_records: int, exclude: Sequence[str]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """The stream by id with one reader or with a pool's, and the problems counted."""
+    """The stream by id, file by file or with readers of batches, and the problems counted."""
     stream = Stream()
     source = sources_of(root)
-    with closing(CaptureStore(folder / f"{pool is None}.db")) as store:
+    with closing(CaptureStore(folder / f"{type(readers).__name__}.db")) as store:
         capture = Capture(store, [source], customer="ada", now=lambda: NOW, exclude=exclude)
         files = capture.discover()
-        if pool is not None:
-            looks = capture.look_with(pool, files, write=stream.write, most_records=most_records)
+        if readers is not None:
+            store.note_keys()
+            looks = capture.look_with(readers, files, write=stream.write, most_records=most_records)
             assert sum(look.read_bytes for look in looks) == truth_bytes(files)
         look = capture.look(files, write=stream.write, most_records=10**9, patient=False)
-        assert pool is None or look.lines == []
+        assert readers is None or look.lines == []
         counts = store.counts("bad_lines") | store.counts("unknown")
     return stream.rows(), counts
 
@@ -254,8 +258,9 @@ def test_several_readers_come_to_what_one_comes_to(
     root, _ = sample
     monkeypatch.setattr("uploader.capture_pool._BATCH_BYTES", 20_000)
     options: dict[str, Any] = {"most_records": most_records, "exclude": exclude}
-    several = rows_by(tmp_path, root, Pickled(), **options)
-    assert several == rows_by(tmp_path, root, None, **options)
+    one = rows_by(tmp_path, root, None, **options)
+    assert rows_by(tmp_path, root, Pickled(), **options) == one
+    assert rows_by(tmp_path, root, OneReader(), **options) == one
 
 
 def test_readers_are_processes_and_their_death_leaves_the_work_to_this_one(
@@ -276,6 +281,32 @@ def test_readers_are_processes_and_their_death_leaves_the_work_to_this_one(
     assert counted(stream) == truth.by_day
 
 
+@given(
+    first=st.integers(0, 2**37),
+    apart=st.integers(0, 2**27),
+    late=st.sampled_from(["", AFTERTHOUGHT]),
+)
+def test_milliseconds_between_times_are_exact(first: int, apart: int, late: str) -> None:
+    start, end = (
+        (NOW + timedelta(microseconds=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        for number in (first, first + apart)
+    )
+    assert milliseconds(start, late + end) == apart / 1000
+
+
+@given(
+    session=st.text(max_size=5),
+    features=st.dictionaries(
+        st.text(max_size=5), st.integers(-(2**53), 2**53) | st.text(max_size=5)
+    ),
+)
+def test_what_was_told_is_known_by_its_content_however_it_is_hashed(
+    session: str, features: dict[str, Any]
+) -> None:
+    as_json = orjson.dumps(features, option=orjson.OPT_SORT_KEYS)
+    assert told_content_of(orjson.dumps(session), as_json) == told_content(session, features)
+
+
 def test_streamed_growth_is_one_answer_that_is_revised(tmp_path: Path) -> None:
     source = Lines(tmp_path / f"{SESSION}.jsonl", user("Hi"), answer(1, output=2))
     stream = Stream()
@@ -290,6 +321,19 @@ def test_streamed_growth_is_one_answer_that_is_revised(tmp_path: Path) -> None:
     assert features["length"] == len("Hello") + len("and 2") + len("and 40")
     assert features["latency_ms"] == 1000
     assert [parse_line(line)["kind"] for line in stream.lines].count("revision") == 1
+
+
+def test_answers_that_used_the_same_count_each(tmp_path: Path) -> None:
+    """One behind the other, in lines that follow each other or that another answer parts."""
+    ids = ("msg_1", "msg_1", "msg_2", "msg_1", "msg_3", None)
+    lines = [
+        answer(place, output=7, id=id, requestId=f"req_{id}", text=f"{place}")
+        for place, id in enumerate(ids)
+    ]
+    stream, _ = look_at(tmp_path, Lines(tmp_path / f"{SESSION}.jsonl", *lines))
+    told = [row["feature_json"] for row in stream.of("claude_responded")]
+    assert [(one["input_tokens"], one["cache_read_tokens"]) for one in told] == [(5, 100)] * 4
+    assert [one["output_tokens"] for one in told] == [7] * 4
 
 
 @pytest.mark.parametrize("shown", [lambda record: record, as_readers_see])
