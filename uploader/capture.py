@@ -110,6 +110,7 @@ class Capture:
     def discover(self) -> list[HistoryFile]:
         """All files that are there now."""
         self.findings.unreadable.clear()
+        self.findings.passed_by.clear()
         return [file for source in self._sources for file in source.discover(self.findings)]
 
     def look(

@@ -36,6 +36,7 @@ class CaptureStatus:
     bad_lines: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    passed_by: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, int] = field(default_factory=dict)
     sessions: int = 0
     last_read_at: str | None = None
@@ -83,5 +84,6 @@ def capture_status(settings: Settings, home: StateDirectory) -> CaptureStatus:
         behind_bytes=behind,
         backlog_bytes=HistoryBacklog(home).waiting_bytes(),
         unreadable={**last.unreadable, **findings.unreadable},
+        passed_by=findings.passed_by,
         **counts,
     )

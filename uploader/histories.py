@@ -119,6 +119,7 @@ class FolderReport:
     bad_lines: Mapping[str, int]
     left_out: Mapping[str, int]
     unreadable: Mapping[str, str]
+    passed_by: Mapping[str, str]
 
     @property
     def added(self) -> int:
@@ -180,9 +181,10 @@ def import_histories(
             first = min(filter(None, (first, look.first_ts)), default=None)
             last = max(filter(None, (last, look.last_ts)), default=None)
         unreadable = dict(capture.findings.unreadable)
+        passed_by = dict(capture.findings.passed_by)
     return FolderReport(
         files, dict(records.most_common()), first, last, dict(unknown), dict(bad), dict(left_out),
-        unreadable,
+        unreadable, passed_by,
     )  # fmt: skip
 
 

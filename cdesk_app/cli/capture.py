@@ -243,6 +243,7 @@ def _lines(found: CaptureStatus) -> list[tuple[str, object]]:
             ("cannot be read", f"{path} ({why})")
             for path, why in list(found.unreadable.items())[:5]
         ),
+        *(("passed by", f"{path} ({what})") for path, what in list(found.passed_by.items())[:5]),
         *([("looking fails", f"since {found.error}")] if found.error else []),
     ]
 

@@ -717,6 +717,14 @@ def _capture(settings: Settings, home: StateDirectory) -> Iterator[Finding]:
         yield Finding(
             "capture", "failed", f"{path} cannot be read ({why})", f"chmod -R u+rX '{path}'"
         )
+    elif found.passed_by:
+        path, what = next(iter(found.passed_by.items()))
+        yield Finding(
+            "capture",
+            "note",
+            f"{path} is passed by ({what})",
+            f"cdesk import '{path}', where histories that are wanted lie behind a link",
+        )
     elif found.unknown:
         yield Finding("capture", "note", told, "pip install --upgrade cdesk; all else comes in")
     else:

@@ -193,6 +193,8 @@ def histories_told(report: FolderReport, *, running: bool) -> str:
             lines += [f"  {count:,} × {name}" for name, count in most[:5]]
     for path, why in list(report.unreadable.items())[:5]:
         lines.append(f"{path} cannot be read ({why})")
+    for path, what in list(report.passed_by.items())[:5]:
+        lines.append(f"{path} was passed by ({what})")
     if report.added:
         lines.append(
             "The worker is landing them; 'cdesk status' shows how far it is."

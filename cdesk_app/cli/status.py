@@ -75,6 +75,7 @@ def capture_told(found: CaptureStatus | None) -> str:
         ("bad lines left out", sum(found.bad_lines.values())),
         ("beyond limits left out", sum(found.left_out.values())),
         ("places that cannot be read", len(found.unreadable)),
+        ("links or the like passed by", len(found.passed_by)),
     ):
         if count:
             parts.append(f"{count:,} {what}")

@@ -14,14 +14,15 @@ import orjson
 from uploader.sources.protocol import Findings
 
 DEEPEST: Final = 12
+LINK: Final = "a link, and none is followed"
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 def files_under(
     root: Path, findings: Findings, *, suffix: str, skip: frozenset[str] = frozenset()
 ) -> Iterator[Path]:
-    """Regular files whose names end in `suffix`, in the order of their names; folders named in
-    `skip`, links and pipes are passed by.
+    """Regular files whose names end in `suffix`, in the order of their names. Folders named in
+    `skip` are passed by, and links and pipes, which are named in `findings`.
     """
     yield from _walk(root, findings, suffix, skip, DEEPEST)
 
@@ -44,8 +45,14 @@ def _walk(
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in skip and levels > 1:
                     yield from _walk(Path(entry.path), findings, suffix, skip, levels - 1)
-            elif entry.name.endswith(suffix) and entry.is_file(follow_symlinks=False):
-                yield Path(entry.path)
+            elif entry.is_symlink():
+                if entry.name not in skip and (entry.name.endswith(suffix) or entry.is_dir()):
+                    findings.passed_by_entry(Path(entry.path), LINK)
+            elif entry.name.endswith(suffix):
+                if entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)
+                else:
+                    findings.passed_by_entry(Path(entry.path), "no regular file")
         except OSError as error:
             findings.unreadable_entry(Path(entry.path), error)
 

@@ -44,6 +44,8 @@ class Findings:
     """Line types and fields that this version does not know."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Folder or file → why it cannot be read."""
+    passed_by: dict[str, str] = field(default_factory=dict)
+    """What lies where histories do and is none of their files, a link mostly → what it is."""
     bad_lines: Counter[str] = field(default_factory=Counter)
     """Lines that are no JSON object, too long, or without a time."""
 
@@ -55,6 +57,11 @@ class Findings:
     def unreadable_entry(self, path: Path, error: OSError) -> None:
         if len(self.unreadable) < MOST_NAMED:
             self.unreadable[path_text(path)] = error.strerror or type(error).__name__
+
+    def passed_by_entry(self, path: Path, what: str) -> None:
+        """Name what is not looked at."""
+        if len(self.passed_by) < MOST_NAMED:
+            self.passed_by[path_text(path)] = what
 
 
 class Source(Protocol):

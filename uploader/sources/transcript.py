@@ -203,7 +203,12 @@ class TranscriptReader:
         elif kind == "rate_limit_event":
             self._rate_limit(line, raw)
         elif not (isinstance(kind, str) and kind in _BOOKKEEPING):
-            self._findings.note(f"line type {_label(kind) or type(kind).__name__}")
+            name = (
+                "line without a type"
+                if kind is None
+                else f"line type {_label(kind) or 'of no name'}"
+            )
+            self._findings.note(name)
 
     def _otherwise(self, raw: bytes, *, is_ended: bool) -> tuple[Line, bytes] | None:
         """A line that has more than is known, or that has to be mended, as it is read."""

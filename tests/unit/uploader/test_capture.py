@@ -29,6 +29,7 @@ from uploader.capture_store import CaptureStore, told_content, told_content_of
 from uploader.earlier_imports import as_readers_see
 from uploader.histories import Histories, histories_in
 from uploader.sources.facts import AFTERTHOUGHT, milliseconds
+from uploader.sources.folders import LINK
 from uploader.sources.places import platform_places
 from uploader.sources.protocol import Findings, HistoryFile
 from uploader.sources.sample import Truth, write_history
@@ -523,6 +524,10 @@ def test_bad_input_is_counted_and_the_rest_comes_in(tmp_path: Path) -> None:
     (root / "slug").mkdir(parents=True)
     outside = Lines(tmp_path / "outside.jsonl", user("outside", 50))
     (root / "slug" / "link.jsonl").symlink_to(outside.path)
+    passed_by = {"link.jsonl": LINK}
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(root / "slug" / "pipe.jsonl")
+        passed_by["pipe.jsonl"] = "no regular file"
     (root / "slug" / "empty.jsonl").touch()
     (root / "slug" / "foreign.jsonl").write_bytes(b"\xff\xfe\x00binary\n\x00\x00\n[1]\n")
     cycle = [user("cycle", n, uuid=f"c{n}", parentUuid=f"c{1 - n}") for n in (0, 1)]
@@ -548,6 +553,28 @@ def test_bad_input_is_counted_and_the_rest_comes_in(tmp_path: Path) -> None:
     assert lengths == sorted([4, 7, 5, 6, 3_000_006, 5, 5]), "and nothing from outside the tree"
     assert look.unknown == {"line type no-such-type": 1, "field brandNew of user": 1}
     assert sum(look.bad_lines.values()) == 6
+    assert unread(root) == passed_by
+
+
+def unread(root: Path) -> dict[str, str]:
+    """What lies there and is passed by, by name."""
+    findings = Findings()
+    assert list(Histories((root,), ()).discover(findings))
+    return {Path(path).name: what for path, what in findings.passed_by.items()}
+
+
+def test_a_link_to_a_folder_is_named_and_leads_nowhere(tmp_path: Path) -> None:
+    root, outside = tmp_path / "projects", tmp_path / "outside"
+    for folder in (root, outside):
+        (folder / "slug").mkdir(parents=True)
+    Lines(root / "slug" / "a.jsonl", user("inside", 1))
+    Lines(outside / "slug" / "b.jsonl", user("outside", 2))
+    (root / "linked").symlink_to(outside)
+    (root / "tool-results").symlink_to(outside)
+    (root / "slug" / "note.txt").symlink_to(outside / "slug" / "b.jsonl")
+    stream, _ = look_at(tmp_path, Histories((root,), ()))
+    assert [row["feature_json"]["length"] for row in stream.of("user_asked")] == [len("inside")]
+    assert unread(root) == {"linked": LINK}
 
 
 @pytest.mark.parametrize(

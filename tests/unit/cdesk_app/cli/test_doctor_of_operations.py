@@ -343,5 +343,8 @@ def test_capture_is_told_by_status_and_doctor(
     assert said(base).level == "ok"
     failed(said(behind), "/h/x", "denied", "chmod")
     assert said(replace(base, folders=())).level == "note"
+    linked = said(replace(base, passed_by={"/h/x": "a link"}))
+    assert (linked.level, linked.found) == ("note", "/h/x is passed by (a link)")
+    assert "cdesk import '/h/x'" in str(linked.todo)
     assert said(replace(base, unknown={"a": 1})).todo.startswith("pip install --upgrade")
     assert "capture" not in findings(state_home), "off, and nothing is to be said"

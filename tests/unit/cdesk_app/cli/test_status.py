@@ -52,11 +52,13 @@ QUEUE = Queue(records=0, bytes=0, files=0, oldest=None, foreign=[], held={})
                 "bad_lines": {"a": 4, "b": 5},
                 "left_out": {"a": 6_000},
                 "unreadable": {"/x": "denied", "/y": "denied"},
+                "passed_by": {"/z": "a link"},
                 "error": "noon",
             },
             "on: 1,200 files, 2.0 KiB read; "
             "3 lines or fields of kinds that this version does not know; 9 bad lines left out; "
-            "6,000 beyond limits left out; 2 places that cannot be read; looking fails since noon",
+            "6,000 beyond limits left out; 2 places that cannot be read; "
+            "1 links or the like passed by; looking fails since noon",
         ),
     ],
 )
