@@ -125,8 +125,8 @@ spine_numbers as (
 spine_starts as (
     select
         {{ dbt.dateadd(spine.period, 'number', 'first_at') }} as start_at,
-        {{ dbt.dateadd(spine.period, 'number + 1', 'first_at') }} as next_at,
-        {{ dbt.dateadd(spine.period, 'number - 1', 'first_at') }} as previous_at,
+        {{ dbt.dateadd(spine.period, '(number + 1)', 'first_at') }} as next_at,
+        {{ dbt.dateadd(spine.period, '(number - 1)', 'first_at') }} as previous_at,
         since_at,
         until_at
     from spine_numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -218,3 +219,11 @@ def test_metricflows_spine_has_each_day_from_2020_to_today(
     assert first == date(2020, 1, 1)
     assert before <= last <= datetime.now(UTC).date()
     assert (repeated, days) == (0, (last - first).days + 1)
+
+
+def test_an_amount_of_periods_is_one_term(render: Renderer) -> None:
+    """Another project may bring a `dateadd` of its own that multiplies an interval by it."""
+    sql = render("{{ cdesk.dataset(cdesk.time_spine('month'), stream=cdesk.stream('stream')) }}")
+    terms = re.findall(r"([^_])number [+-] 1(.)", sql)
+    assert len(terms) == 2
+    assert set(terms) == {("(", ")")}
