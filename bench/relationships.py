@@ -21,7 +21,8 @@ named folders hold checkouts (bench/_relationship_packages.py):
     python -m bench relationships --packages DIR [DIR] [--rows 1000000] [--rows-a-customer 50 400
     4000]
 
-Prints seconds and ratios; a run without arguments writes them to bench/results/relationships.json.
+Prints seconds of the processor, which others on the machine don't stretch, and ratios; a run
+without arguments writes them to bench/results/relationships.json.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -370,15 +372,15 @@ def connect(path: Path) -> Connection:
 def measure(
     connection: Connection, sql: str, columns: tuple[str, ...]
 ) -> tuple[float, tuple[object, ...]]:
-    """Seconds, and the row count and checksum of the result."""
+    """Seconds of the processor, and the row count and checksum of the result."""
     best = float("inf")
     answer: tuple[object, ...] | None = None
     for _ in range(2):
-        started = time.perf_counter()
+        started = time.process_time()
         answer = connection.execute(
             f"select count(*), sum(hash(id, customer, ts, {', '.join(columns)})) from ({sql}) as q"
         ).fetchone()
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
         if best > SLOW_SECONDS:
             break
     assert answer
@@ -394,10 +396,42 @@ def compare(connection: Connection, query: Query, macros: str, *, self_join: boo
     return Figure(ours, theirs, same=answer == expected)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """What one question took in one table: ours and, by the package's name, theirs."""
+
+    name: str
+    rows: int
+    length: int
+    skew: str
+    ours: packages.Timed
+    others: dict[str, packages.Timed]
+
+    @property
+    def nearest(self) -> packages.Timed:
+        return min(self.others.values(), key=lambda other: other.seconds)
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long as ours the faster of the packages takes, or at least took."""
+        return self.nearest.seconds / self.ours.seconds
+
+    def line(self, names: Iterable[str]) -> str:
+        text = f"  {self.name:<22}{self.ours.seconds:>9.3f}"
+        for other in map(self.others.get, names):
+            text += (
+                f"{'-':>16}{'':>9}"
+                if other is None
+                else f"{'>' if other.ended else '':>7}{other.seconds:>9.3f}"
+                f"{other.seconds / self.ours.seconds:>8.1f}x"
+            )
+        return text
+
+
 def against_packages(given: argparse.Namespace) -> int:
     """The table of ratios to each package, by length of history and skew."""
     names = given.only or [*RELATIONSHIPS, *LISTS, *WITHIN]
-    nearest: list[float] = []
+    cells: list[Cell] = []
     with tempfile.TemporaryDirectory() as folder:
         found = packages.find(given.packages)
         asked = [Query(name, (), packages.ours(name), "") for name in names if name != "dataset"]
@@ -420,24 +454,45 @@ def against_packages(given: argparse.Namespace) -> int:
                             told = {k: sql[name] for k, sql in theirs.items() if name in sql}
                             if not told:
                                 continue
-                            ours, others = packages.race(connection, own[name], told)
-                            line = "".join(
-                                f"{'-':>16}{'':>9}"
-                                if name not in sql
-                                else f"{'>' if others[k].ended else '':>7}"
-                                f"{others[k].seconds:>9.3f}"
-                                f"{others[k].seconds / ours.seconds:>8.1f}x"
-                                for k, sql in theirs.items()
-                            )
-                            print(f"  {name:<22}{ours.seconds:>9.3f}{line}", flush=True)
-                            nearest.append(
-                                min(other.seconds for other in others.values()) / ours.seconds
-                            )
-    print(
-        f"\nagainst the faster of both: least {min(nearest):.1f}x, "
-        f"median {statistics.median(nearest):.1f}x"
-    )
+                            raced = packages.race(connection, own[name], told)
+                            cells.append(Cell(name, rows, length, skew, *raced))
+                            print(cells[-1].line(theirs), flush=True)
+    print_summary(cells)
     return 0
+
+
+def print_summary(cells: Sequence[Cell]) -> None:
+    """The ratios to the faster package as a table in Markdown, and how ours grow with the rows."""
+    for rows in sorted({cell.rows for cell in cells}):
+        at = {
+            (cell.name, f"{cell.length:,}, {cell.skew}"): cell
+            for cell in cells
+            if cell.rows == rows
+        }
+        tables = list(dict.fromkeys(table for _, table in at))
+        print(f"\n{rows:,} rows, against the faster of the packages\n")
+        print(f"| relationship | {' | '.join(tables)} |\n|---{'|---' * len(tables)}|")
+        for name in dict.fromkeys(name for name, _ in at):
+            row = (at[name, table] for table in tables)
+            shown = (f"{'> ' if c.nearest.ended else ''}{c.ratio:.1f}" for c in row)
+            print(f"| `{name}` | {' | '.join(shown)} |")
+        ratios = [cell.ratio for cell in at.values()]
+        print(f"\nleast {min(ratios):.2f}x, median {statistics.median(ratios):.1f}x")
+    small, large = min(cell.rows for cell in cells), max(cell.rows for cell in cells)
+    if small == large:
+        return
+    seconds = {(c.name, c.length, c.skew, c.rows): c.ours.seconds for c in cells}
+    grown = {
+        (name, length, skew): taken / seconds[name, length, skew, small]
+        for (name, length, skew, rows), taken in seconds.items()
+        if rows == large
+    }
+    worst = max(grown, key=lambda key: grown[key])
+    print(
+        f"ours at {large:,} rows as a multiple of that at {small:,}: median "
+        f"{statistics.median(grown.values()):.1f}x, most {grown[worst]:.1f}x ({worst[0]}, "
+        f"{worst[1]:,} a customer, {worst[2]} skew)"
+    )
 
 
 def main() -> int:
