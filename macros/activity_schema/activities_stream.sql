@@ -6,6 +6,7 @@
         {{ cdesk.activities_stream() }}
 #}
 {% macro activities_stream() -%}
+{%- do cdesk._as_check_arguments('activities_stream', [], kwargs, varargs) -%}
 {%- set named = [] -%}
 {%- for name, item in cdesk._as_registry().items() if item.model -%}
     {%- do named.append(dict(item, name=name)) -%}

@@ -7,6 +7,10 @@
     rows that pass. `where` then picks cohort rows among the counted ones.
 #}
 {% macro activity(name, occurrence='all', filters=[], columns=none, nth=none, where=[]) -%}
+    {% do cdesk._as_check_arguments(
+        'activity', ['name', 'occurrence', 'filters', 'columns', 'nth', 'where'],
+        kwargs, varargs, [name],
+    ) %}
     {% set named = 'activity(' ~ cdesk._as_activity_text(name) ~ ')' %}
     {% do cdesk._as_check_activity_name(name, named) %}
     {% set occurrences = ['all', 'first', 'last', 'nth'] %}

@@ -5,6 +5,7 @@
         {{ cdesk.activity_rows('bought') }}
 #}
 {% macro activity_rows(name, stream=none) -%}
+{%- do cdesk._as_check_arguments('activity_rows', ['name', 'stream'], kwargs, varargs, [name]) -%}
 {%- set registry = cdesk._as_registry() -%}
 {%- do cdesk._as_check_one_of('activity_rows', 'name', name, registry.keys() | list) -%}
 {%- set stream = cdesk._as_stream_of(stream) -%}

@@ -15,5 +15,9 @@
     itself. Rows relate by customer, or by the column or feature that `entity` names.
 #}
 {% macro dataset(cohort, appends=[], stream=none, dims=[], entity=none) -%}
+    {% do cdesk._as_check_arguments(
+        'dataset', ['cohort', 'appends', 'stream', 'dims', 'entity'],
+        kwargs, varargs, [cohort],
+    ) %}
     {{ return(cdesk._as_dataset_sql(cohort, appends, stream, dims, entity)) }}
 {%- endmacro %}

@@ -7,6 +7,7 @@
         dbt run-operation cdesk.describe_activities --args '{model: our_stream}'
 #}
 {% macro describe_activities(model=none, form='vars') -%}
+    {% do cdesk._as_check_arguments('describe_activities', ['model', 'form'], kwargs, varargs) %}
     {% do cdesk._check_one_of('describe_activities', 'form', form, ['vars', 'models']) %}
     {% if execute %}
         {% set given = none if model is none else ref(model) %}

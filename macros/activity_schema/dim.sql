@@ -4,6 +4,10 @@
     rows is taken, always the same: a dimension never adds a row.
 #}
 {% macro dim(relation, columns, on, key='id', prefix=none) -%}
+    {% do cdesk._as_check_arguments(
+        'dim', ['relation', 'columns', 'on', 'key', 'prefix'],
+        kwargs, varargs, [relation, columns, on],
+    ) %}
     {% set taken = [] %}
     {% for given in cdesk._as_columns_of('dim', columns) %}
         {% set value = {'column': given, 'as': none} if given is string else given %}

@@ -1,5 +1,6 @@
 {# This project's own stream. `relation` may be `ref('events_live')`, which has the same columns. #}
 {% macro events_stream(relation=none) -%}
+    {% do cdesk._as_check_arguments('events_stream', ['relation'], kwargs, varargs) %}
     {% set columns = {
         'activity_id': '_activity_id',
         'anonymous_customer_id': '_anonymous_customer_id',

@@ -1,5 +1,9 @@
 {# A span of time, to be added to or taken from a timestamp by `cdesk.calc`. #}
 {% macro interval(amount, unit) -%}
+    {% do cdesk._as_check_arguments(
+        'interval', ['amount', 'unit'],
+        kwargs, varargs, [amount, unit],
+    ) %}
     {% if amount is not integer or amount is boolean or amount < 0 %}
         {% do cdesk._as_raise('interval', 'amount', amount, 'an integer of at least 0') %}
     {% endif %}

@@ -13,6 +13,7 @@
     no number.
 #}
 {% macro numbered_stream(stream=none) -%}
+{%- do cdesk._as_check_arguments('numbered_stream', ['stream'], kwargs, varargs) -%}
     {% if stream is none %}
         {% set stream = cdesk.stream('(' ~ cdesk.activities_stream() ~ ') as activities') %}
     {% endif %}

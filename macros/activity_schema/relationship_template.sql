@@ -5,6 +5,10 @@
     rows; occurrences and windows are counted over the whole history all the same.
 #}
 {% macro relationship_template(relationship) -%}
+    {% do cdesk._as_check_arguments(
+        'relationship_template', ['relationship'],
+        kwargs, varargs, [relationship],
+    ) %}
     {% set columns = [
         cdesk.column('activity_id', as='append_activity_id'), cdesk.column('ts', as='append_ts'),
         cdesk.column('revenue_impact', as='append_revenue_impact'),

@@ -8,6 +8,7 @@
     counts.
 #}
 {% macro stitch(stream=none) -%}
+{%- do cdesk._as_check_arguments('stitch', ['stream'], kwargs, varargs) -%}
 {%- set stream = cdesk._as_stream_of(stream) -%}
 {#- Numbers by customer don't hold once customers are filled in. -#}
 {%- set names = cdesk._as_stream_names(stream) -%}

@@ -3,6 +3,7 @@
     and those under which the default stream declares further ones.
 #}
 {% macro stitched_stream() -%}
+    {% do cdesk._as_check_arguments('stitched_stream', [], kwargs, varargs) %}
     {% set columns = {} %}
     {% for name, found in cdesk.default_stream().columns.items() %}
         {% set numbered = name in ['activity_occurrence', 'activity_repeated_at'] %}

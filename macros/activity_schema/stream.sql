@@ -10,6 +10,10 @@
     {'column': …, 'type': …}. `typed` says that both customer columns are text.
 #}
 {% macro stream(relation, columns={}, typed=false) -%}
+    {% do cdesk._as_check_arguments(
+        'stream', ['relation', 'columns', 'typed'],
+        kwargs, varargs, [relation],
+    ) %}
     {% set known = {
         'activity_id': {'column': 'activity_id', 'type': 'string'},
         'ts': {'column': 'ts', 'type': 'timestamp'},

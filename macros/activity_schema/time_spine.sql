@@ -14,6 +14,10 @@
 {% macro time_spine(
     period, since='minimum', until='now', activity=none, columns=none, time_zone='UTC'
 ) -%}
+    {% do cdesk._as_check_arguments(
+        'time_spine', ['period', 'since', 'until', 'activity', 'columns', 'time_zone'],
+        kwargs, varargs, [period],
+    ) %}
     {% set where = 'time_spine' %}
     {% set periods = ['hour', 'day', 'week', 'month', 'quarter', 'year'] %}
     {% do cdesk._as_check_one_of(where, 'period', period, periods) %}

@@ -16,6 +16,34 @@
 {%- endmacro %}
 
 {#
+    What a macro was given beyond its arguments, by name or not, and which of the arguments that it
+    can't do without it wasn't given: `required` are the values of the first of `allowed`.
+#}
+{% macro _as_check_arguments(where, allowed, named, further, required=[]) -%}
+    {% set all = allowed | join(', ') or 'none' %}
+    {% set count = allowed | length + further | length %}
+    {% if named %}
+        {% do cdesk._as_raise(where, 'argument', "'" ~ named | join("', '") ~ "'", all) %}
+    {% elif further %}
+        {% do cdesk._as_raise(where, 'arguments', count ~ ' of them', all) %}
+    {% endif %}
+    {% for value in required %}
+        {% if value is undefined %}
+            {% do cdesk._as_raise(
+                where, allowed[loop.index0], value, 'a value, as in ' ~ where ~ '(' ~ all ~ ')'
+            ) %}
+        {% endif %}
+    {% endfor %}
+{%- endmacro %}
+
+{# The same for the macro of one relationship. #}
+{% macro _as_check_append(relationship, named, further, activity) -%}
+    {% set nth = ['nth'] if relationship.startswith('nth_') else [] %}
+    {% set allowed = ['activity'] + nth + ['columns', 'conditions', 'prefix'] %}
+    {% do cdesk._as_check_arguments(relationship, allowed, named, further, [activity]) %}
+{%- endmacro %}
+
+{#
     While dbt parses, a macro that doesn't exist is a value that is undefined, and has forgotten its
     name by the time it was called; the model's text still has it.
 #}

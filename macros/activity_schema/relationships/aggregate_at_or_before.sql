@@ -1,3 +1,4 @@
 {% macro aggregate_at_or_before(activity, columns=none, conditions=[], prefix=none) -%}
+    {% do cdesk._as_check_append('aggregate_at_or_before', kwargs, varargs, activity) %}
     {{ return(cdesk.append('aggregate_at_or_before', activity, columns, conditions, prefix)) }}
 {%- endmacro %}

@@ -5,6 +5,10 @@
     drawing, is in docs/relationships.md.
 #}
 {% macro append(relationship, activity, columns=none, conditions=[], prefix=none, nth=none) -%}
+    {% do cdesk._as_check_arguments(
+        'append', ['relationship', 'activity', 'columns', 'conditions', 'prefix', 'nth'],
+        kwargs, varargs, [relationship, activity],
+    ) %}
     {% set allowed = cdesk._as_relationships() %}
     {% do cdesk._as_check_one_of('append', 'relationship', relationship, allowed) %}
     {% set named = activity is mapping and activity.kind == 'activity' %}

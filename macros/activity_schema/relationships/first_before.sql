@@ -1,3 +1,4 @@
 {% macro first_before(activity, columns=none, conditions=[], prefix=none) -%}
+    {% do cdesk._as_check_append('first_before', kwargs, varargs, activity) %}
     {{ return(cdesk.append('first_before', activity, columns, conditions, prefix)) }}
 {%- endmacro %}

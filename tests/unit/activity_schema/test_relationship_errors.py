@@ -4,12 +4,13 @@ was given and what is allowed.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from dbt_common.exceptions import CompilationError
 
-from tests.unit.activity_schema.rendering import Renderer
+from tests.unit.activity_schema.rendering import ROOT, Renderer
 
 STREAM = ", stream=cdesk.stream('stream')"
 
@@ -57,6 +58,14 @@ CASES = {
     "nothing where something is needed": (
         dataset("'a'", "[cdesk.nth_after('b')]"),
         ["nth_after", "nth was given nothing", "an integer of at least 1"],
+    ),
+    "an argument of another relationship": (
+        dataset("'a'", "[cdesk.first_after('b', nth=2)]"),
+        ["first_after", "argument was given 'nth'", "activity, columns, conditions, prefix"],
+    ),
+    "a misspelt argument": (
+        dataset("'a'", "[cdesk.nth_after('b', 2, column='ts')]"),
+        ["nth_after", "argument was given 'column'", "activity, nth, columns, conditions, prefix"],
     ),
     "filters that are text": (
         dataset("cdesk.activity('a', filters='link')"),
@@ -265,6 +274,47 @@ def test_bad_input_is_a_compile_error_that_says_what_and_what_instead(
     assert "in model asking" in message
     for part in wanted:
         assert part in message
+
+
+def signatures() -> dict[str, list[str]]:
+    """Each macro for analysts and its arguments as it declares them, defaults included."""
+    found = {}
+    for path in sorted((ROOT / "macros" / "activity_schema").rglob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        declared = re.search(rf"{{% macro {path.stem}\((.*?)\) -%}}", text, re.DOTALL)
+        if declared and not path.stem.startswith("_"):
+            found[path.stem] = re.findall(r"(?:^|, |\s)(\w+(?:=[^,]+)?)", declared[1])
+    return found
+
+
+SIGNATURES = signatures()
+
+
+def test_the_signatures_are_found() -> None:
+    assert SIGNATURES["filter"] == ["value", "operator", "operand=none"]
+    assert SIGNATURES["time_spine"][0] == "period"
+    assert len(SIGNATURES) == 58
+
+
+@pytest.mark.parametrize("macro", SIGNATURES)
+def test_a_macro_says_which_arguments_it_takes(render: Renderer, macro: str) -> None:
+    declared = SIGNATURES[macro]
+    names = [argument.partition("=")[0] for argument in declared]
+    allowed = ", ".join(names) or "none"
+    given = ", ".join(["1"] * len(names))
+    for text, wanted in [
+        (f"cdesk.{macro}({given}{', ' * bool(names)}no_such=2)", "argument was given 'no_such'"),
+        (f"cdesk.{macro}({given}{', ' * bool(names)}2)", f"{len(names) + 1} of them"),
+    ]:
+        with pytest.raises(CompilationError) as error:
+            render(f"{{{{ {text} }}}}")
+        assert f"in model asking: {macro}: " in str(error.value)
+        assert f"{wanted}; allowed: {allowed}" in str(error.value)
+    required = [argument for argument in declared if "=" not in argument]
+    for missing in required:
+        others = ", ".join(f"{name}='count'" for name in required if name != missing)
+        with pytest.raises(CompilationError, match=rf"{macro}: {missing} was given nothing"):
+            render(f"{{{{ cdesk.{macro}({others}) }}}}")
 
 
 def test_an_unknown_activity_is_told_those_that_the_project_lists(tmp_path: Path) -> None:
