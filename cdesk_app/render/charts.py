@@ -46,7 +46,8 @@ def chart_of(
     if shape.kind == "figures":
         drawn = _figures(table, params, zone, series)
     else:
-        drawn = _DRAWERS.get(shape.kind, _no_chart)(table, shape, params, zone)
+        with table.one_connection():
+            drawn = _DRAWERS.get(shape.kind, _no_chart)(table, shape, params, zone)
     chart = drawn or _no_chart(table, shape, params, zone)
     if not sampled:
         return chart

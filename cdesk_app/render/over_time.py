@@ -184,15 +184,17 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
     if column.type == "string":  # a day or an hour of the person's clock, as text
         name = f"try_cast({name} as timestamp)"
     is_moment = column.type == "timestamp"
+    is_short = table.row_count < _EXACT
+    how_many = f"count(distinct {name})" if is_short else f"approx_count_distinct({name})"
     found = table.aggregate(
-        f"select approx_count_distinct({name}), cast(min({name}) as timestamp), "
+        f"select {how_many}, cast(min({name}) as timestamp), "
         f"cast(max({name}) as timestamp) from source "
         f"where isfinite({name}) and {name} between '0001-01-02' and '9999-12-30'"
     )
     count, low, high = found[0]
     if not count or low is None or high.year - low.year > MAX_YEARS:
         return [], "day"
-    if count < _EXACT:  # the estimate is good for large numbers only
+    if count < _EXACT and not is_short:  # the estimate is good for large numbers only
         ((count,),) = table.aggregate(f"select count(distinct {name}) from source")
     step = _step_of(
         low, high, int(count), is_raw=shape.kind == "events", is_date=column.type == "date"

@@ -7,7 +7,6 @@ decides whether there is an answer: what fails here is logged, and the answer go
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import threading
 from collections.abc import Mapping
@@ -72,7 +71,7 @@ class CardPresenter:
         return forget_pictures(self._home)
 
     def _chart(self, request: QueryRequest, answer: Mapping[str, Any]) -> Any:
-        if any(importlib.util.find_spec(name) is None for name in WORDS):
+        if start.missing(WORDS):
             return None
         from cdesk_app.render.charts import chart_of
         from cdesk_app.render.table import Table

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode, urlsplit
@@ -34,9 +35,17 @@ class Link:
     expires_at: str
 
 
-def missing() -> list[str]:
+def missing(needed: Sequence[str] = NEEDED) -> list[str]:
     """The packages without which no renderer can run here."""
-    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    absent = [name for name in needed if name not in _there]
+    absent = [name for name in absent if importlib.util.find_spec(name) is None]
+    _there.update(name for name in needed if name not in absent)
+    return absent
+
+
+_there: Final[set[str]] = set()
+"""Packages that were found: each answer asks for them, and a look takes as long as a short query.
+"""
 
 
 def card_link(

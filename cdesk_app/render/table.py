@@ -108,6 +108,8 @@ class Table:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._is_in_memory = isinstance(source, bytes)
+        self._named: pa.Table | None = None
+        self._held = threading.local()
         if isinstance(source, bytes):
             self._literal = ""
         else:
@@ -149,6 +151,10 @@ class Table:
 
     def _slice(self, offset: int, limit: int) -> list[list[Any]]:
         """Rows in stored order: only the row groups that hold them are read."""
+        if isinstance(self.source, bytes):
+            with _readable():
+                named = self._named_rows(self.source)
+            return _json_rows(named.slice(offset, limit).drop_columns("file_row_number"))
         return rows_at(self.source, offset, limit)
 
     # -- aggregates
@@ -205,38 +211,49 @@ class Table:
         return " and ".join(tests) or "true", values
 
     @contextlib.contextmanager
+    def one_connection(self) -> Iterator[None]:
+        """Statements of this thread inside the block share a connection, made for the first of
+        them; after one that failed the next has a new one.
+        """
+        if getattr(self._held, "stack", None) is not None:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            self._held.stack, self._held.query = stack, None
+            try:
+                yield
+            finally:
+                self._held.stack = self._held.query = None
+
+    @contextlib.contextmanager
     def _connect(self) -> Iterator[_Query]:
         """To run statements over `source`, the file's rows with columns c0, c1, …"""
+        stack: contextlib.ExitStack | None = getattr(self._held, "stack", None)
+        if stack is None:
+            with self._connection() as query:
+                yield query
+            return
+        if self._held.query is None:
+            self._held.query = stack.enter_context(self._connection())
+        try:
+            yield self._held.query
+        except BaseException:
+            self._held.query = None
+            raise
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[_Query]:
         connection = _in_memory.connection() if self._is_in_memory else _instance()
         remote = self._attach(connection)
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            connection.interrupt()
-
-        timer = threading.Timer(QUERY_SECONDS, stop)
-        timer.daemon = True
+        query = _Query(connection, remote)
         try:
             if not self._is_in_memory:
                 connection.execute(f"set allowed_paths = ['{self._literal}']")
                 seal(connection)
-            timer.start()
-            with _failures_of(remote), _readable():
+            with query.bounded():
                 self._name_columns(connection)
-                yield _Query(connection)
-        except duckdb.InterruptException:
-            if late.is_set():
-                raise QueryTimedOut(
-                    f"the table took longer than {QUERY_SECONDS:.0f} s; narrow the filter"
-                ) from None
-            raise
-        except duckdb.ConversionException as error:
-            raise InvalidField(
-                "filter", str(error).partition("\n")[0], "a value of its type"
-            ) from None
+            yield query
         finally:
-            timer.cancel()
             if remote is not None:
                 connection.unregister_filesystem(remote.protocol)
             connection.close()
@@ -250,11 +267,7 @@ class Table:
 
     def _name_columns(self, connection: duckdb.DuckDBPyConnection) -> None:
         if isinstance(self.source, bytes):
-            rows = pq.read_table(opened(self.source))
-            numbers = pa.array(range(rows.num_rows), pa.int64())
-            places = [f"c{column.place}" for column in self.columns]
-            named = pa.table([*rows.columns, numbers], names=[*places, "file_row_number"])
-            connection.register("source", named)
+            connection.register("source", self._named_rows(self.source))
             connection.execute("begin transaction read only")
             return
         names = ", ".join(f"c{column.place}" for column in self.columns)
@@ -263,15 +276,26 @@ class Table:
             f"select * from read_parquet('{self._literal}', file_row_number = true)"
         )
 
+    def _named_rows(self, content: bytes) -> pa.Table:
+        """A result in memory, decoded once."""
+        if self._named is None:
+            # Not read_table: it knows columns by name alone, and here two may have one name.
+            with pq.ParquetFile(opened(content), page_checksum_verification=True) as file:
+                rows = file.read()
+            numbers = pa.array(range(rows.num_rows), pa.int64())
+            places = [f"c{column.place}" for column in self.columns]
+            self._named = pa.table([*rows.columns, numbers], names=[*places, "file_row_number"])
+        return self._named
 
-def _instance() -> duckdb.DuckDBPyConnection:
+
+def _instance(threads: int = _THREADS) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         ":memory:",
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "memory_limit": MEMORY,
-            "threads": _THREADS,
+            "threads": threads,
         },
     )
 
@@ -289,7 +313,8 @@ class _InMemory:
         """What is registered with it, no other connection sees."""
         with self._turn:
             if self._instance is None:
-                self._instance = _instance()
+                # These results are small: a second thread would only wait for the first.
+                self._instance = _instance(threads=1)
                 seal(self._instance)
                 # DuckDB complains of what the process's end finds open.
                 atexit.register(self.close)
@@ -306,16 +331,47 @@ _in_memory: Final = _InMemory()
 
 
 class _Query:
-    """Statements on one connection, with values bound."""
+    """Statements on one connection, with values bound; each is bounded in time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, remote: OneFile | None) -> None:
         self._connection = connection
+        self._remote = remote
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, list(values)).fetchall()
+        with self.bounded():
+            return self._connection.execute(sql, list(values)).fetchall()
 
     def arrow(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
-        return self._connection.sql(sql, params=list(values)).to_arrow_table()
+        with self.bounded():
+            return self._connection.sql(sql, params=list(values)).to_arrow_table()
+
+    @contextlib.contextmanager
+    def bounded(self) -> Iterator[None]:
+        """A statement that ends in ten seconds, and whose failure is one of ours."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._connection.interrupt()
+
+        timer = threading.Timer(QUERY_SECONDS, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            with _failures_of(self._remote), _readable():
+                yield
+        except duckdb.InterruptException:
+            if late.is_set():
+                raise QueryTimedOut(
+                    f"the table took longer than {QUERY_SECONDS:.0f} s; narrow the filter"
+                ) from None
+            raise
+        except duckdb.ConversionException as error:
+            raise InvalidField(
+                "filter", str(error).partition("\n")[0], "a value of its type"
+            ) from None
+        finally:
+            timer.cancel()
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(params=["in a file", "in memory"])
+def source(request: pytest.FixtureRequest, path: Path) -> Path | bytes:
+    return path if request.param == "in a file" else path.read_bytes()
+
+
 def in_parquet(rows: pa.Table) -> bytes:
     pq.write_table(rows, file := io.BytesIO())
     return file.getvalue()
@@ -48,12 +55,12 @@ def numbers(table: Table, view: View, offset: int = 0, limit: int = 100) -> list
 
 
 @pytest.mark.parametrize("offset", [0, 250, 299, 300, 995, 1_000, 5_000])
-def test_a_page_is_a_slice_across_row_groups(path: Path, offset: int) -> None:
-    assert numbers(Table(path), View(), offset) == list(range(1_000))[offset : offset + 100]
+def test_a_page_is_a_slice_across_row_groups(source: Path | bytes, offset: int) -> None:
+    assert numbers(Table(source), View(), offset) == list(range(1_000))[offset : offset + 100]
 
 
-def test_sorting_puts_nulls_last_and_keeps_equal_rows_in_order(path: Path) -> None:
-    table = Table(path)
+def test_sorting_puts_nulls_last_and_keeps_equal_rows_in_order(source: Path | bytes) -> None:
+    table = Table(source)
     assert numbers(table, View(sort=2), limit=3) == [999, 998, 997]
     assert numbers(table, View(sort=2, descending=True), limit=3) == [1, 2, 3]
     assert numbers(table, View(sort=2), offset=998) == [980, 990]
@@ -75,8 +82,10 @@ def test_sorting_puts_nulls_last_and_keeps_equal_rows_in_order(path: Path) -> No
         (Filter(3, "gt", "2026-01-27"), 35),
     ],
 )
-def test_filters_compare_as_the_column_does(path: Path, wanted: Filter, count: int) -> None:
-    assert Table(path).page(View(filters=(wanted,)), 0).total == count
+def test_filters_compare_as_the_column_does(
+    source: Path | bytes, wanted: Filter, count: int
+) -> None:
+    assert Table(source).page(View(filters=(wanted,)), 0).total == count
 
 
 def test_text_is_looked_for_in_every_column(path: Path) -> None:
@@ -130,6 +139,31 @@ def test_results_in_memory_share_an_instance_and_nothing_in_it() -> None:
         == one.aggregate("from duckdb_views() where not internal and view_name != 'source'")
         == []
     )
+
+
+def test_statements_of_a_block_share_a_connection_and_one_that_failed_takes_it_with_it(
+    source: Path | bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, made = Table(source), []
+    connect = Table._connection
+    monkeypatch.setattr(
+        Table, "_connection", lambda self: made.append(threading.get_ident()) or connect(self)
+    )
+    count = "select count(*) from source"
+    with table.one_connection():
+        assert table.aggregate(count) == table.aggregate(count)
+        with table.one_connection():
+            assert table.aggregate(count) == [(table.row_count,)]
+        assert len(made) == 1
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(table.aggregate, count).result()
+        assert len(set(made)) == len(made) == 2
+        with pytest.raises(InvalidField):
+            table.aggregate("select cast('x' as integer) from source")
+        assert table.aggregate(count) == [(table.row_count,)]
+        assert len(made) == 3
+    table.aggregate(count)
+    assert len(made) == 4
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "scrambled", "not parquet", "a folder"])
