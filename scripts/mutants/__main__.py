@@ -12,6 +12,7 @@ Without a room: every one. Exits 1 where a score is below the bound or a known m
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import signal
 import sys
@@ -21,21 +22,25 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scripts.mutants.mutant import Mutant
+from scripts.mutants.reached import Kept, Reached
 from scripts.mutants.report import Result, Survivor, write_report
 from scripts.mutants.rooms import (
     Equivalent,
     Room,
     candidates,
     changed_lines,
+    is_readable,
     read_equivalent,
     read_known,
     read_rooms,
 )
-from scripts.mutants.trial import LEAST_SECONDS, TIMES_LONGER, Copy, Reached, RoomFails, copied
+from scripts.mutants.trial import LEAST_SECONDS, TIMES_LONGER, Copy, RoomFails, copied
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests/mutants"
 BOUND = 0.85
+PACKAGES = ("cdesk", "cdesk_app", "mcp_shim", "uploader")
+KEPT = ROOT / ".mutants"
 KEPT_ANSWERS = "tests/integration/dbt/test_kept_answers.py"
 """What says of most mutants of SQL, on the first round that the tests of SQL share."""
 FILE_SECONDS = 900.0
@@ -63,11 +68,12 @@ def sample(
     if changed is not None:
         files = [file for file in files if file in changed]
     found = candidates(root, files, equivalent)
+    texts = {file: (root / file).read_text(encoding="utf-8") for file in files}
     if changed is not None:
-        texts = {file: (root / file).read_text(encoding="utf-8") for file in files}
         found = [one for one in found if changed[one.file] & {*one.lines(texts[one.file])}]
-    chosen = random.Random(sampling.seed).sample(found, min(sampling.count, len(found)))
-    return chosen, len(found)
+    drawn = random.Random(sampling.seed).sample(found, len(found))
+    readable = (one for one in drawn if is_readable(one, texts[one.file]))
+    return list(itertools.islice(readable, sampling.count)), len(found)
 
 
 @dataclass
@@ -87,10 +93,15 @@ class Trials:
         if self.reached is None:
             return self._by_file(mutant, text)
         tests = self.reached.tests(mutant, text)
-        if tests:
-            usual = sum(self.reached.seconds.get(test, 0.0) for test in tests)
+        nearest = f"{self._nearest(mutant.file, tests)}::"
+        # Those of one file alone first: most mutants are noticed there, and no other is collected.
+        for some in (
+            [test for test in tests if test.startswith(nearest)],
+            [test for test in tests if not test.startswith(nearest)],
+        ):
+            usual = sum(self.reached.seconds.get(test, 0.0) for test in some)
             seconds = max(LEAST_SECONDS, TIMES_LONGER * usual)
-            if self.copy.is_noticed(mutant, tests, seconds=seconds):
+            if some and self.copy.is_noticed(mutant, some, seconds=seconds):
                 return None
         further = self.room.further if self.is_whole else ()
         if further and self.copy.is_noticed(mutant, further, seconds=FILE_SECONDS):
@@ -117,17 +128,9 @@ class Trials:
 
 
 def learn(copy: Copy, rooms: Sequence[Room]) -> Reached | None:
-    """Run the tests of the rooms once, each only once, to know which of them reach which line."""
+    """Which tests of the rooms reach which line."""
     tests = sorted({test for room in rooms for test in room.tests})
-    tests = [test for test in tests if not _is_below(test, tests)]
-    if not tests:
-        return None
-    packages = {PurePosixPath(source).parts[0] for room in rooms for source in room.sources}
-    return copy.reached(tests, sorted(packages))
-
-
-def _is_below(test: str, tests: Sequence[str]) -> bool:
-    return any(test != other and test.startswith(f"{other}/") for other in tests)
+    return copy.reached(tests, PACKAGES) if tests else None
 
 
 def run_room(trials: Trials, chosen: Sequence[Mutant], of: int, sampling: Sampling) -> Result:
@@ -186,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sampling = Sampling(seed, given.count, given.minutes, given.base)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     equivalent = read_equivalent(FOLDER / "equivalent.toml")
-    with copied(ROOT, seed=seed) as copy:
+    with copied(ROOT, seed=seed, kept=Kept(KEPT)) as copy:
         if given.known is not None:
             return 1 if run_known(copy, given.known) else 0
         asked = [rooms[name] for name in given.rooms or rooms]

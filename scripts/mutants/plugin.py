@@ -59,11 +59,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class Measured:
-    """Each test's seconds, and its name as the context of what coverage.py sees meanwhile."""
+    """Each test's seconds, which of them fail, and their names as the contexts of what coverage.py
+    sees meanwhile.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seconds: dict[str, float] = {}
+        self._failed: list[str] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -77,11 +80,30 @@ class Measured:
             measuring.switch_context("")
         return answer
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object]
+    ) -> Generator[None, object, object]:
+        """What several tests share is made within the first of them, and used by all."""
+        from coverage import Coverage
+
+        measuring = Coverage.current()
+        if measuring is None or fixturedef.scope == "function":
+            return (yield)
+        name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        measuring.switch_context(f"{name} (setup)")
+        answer = yield
+        measuring.switch_context(name)
+        return answer
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        if report.failed:
+            self._failed.append(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        self._path.write_text(json.dumps(self._seconds), encoding="utf-8")
+        told = {"seconds": self._seconds, "failed": self._failed}
+        self._path.write_text(json.dumps(told), encoding="utf-8")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -2,7 +2,9 @@
 type checker finds or that change words alone, and four of our own for conditions and statements.
 
 Left out of mutmut's: text (messages), a value or an argument that becomes None (mypy finds it), and
-numbers beyond 3 (sizes and times of which one more or less means nothing).
+numbers beyond 3 (sizes and times of which one more or less means nothing). Left out of all is what
+changes time alone, which no test of the house goes by: a pause, and whether the very moment of a
+clock's reading still belongs to what is before it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ from scripts.mutants.mutant import Mutant
 LARGEST_NUMBER = 3
 _QUIET = ("TypeVar", "cast", "log", "_log", "logger", "_logger", "warnings")
 """Receivers of calls that tell people something, and change nothing else."""
+_CLOCKS = ("time.monotonic", "time.time", "time.perf_counter", "time.thread_time")
+_STRICTNESS = {
+    frozenset((cst.LessThan, cst.LessThanEqual)),
+    frozenset((cst.GreaterThan, cst.GreaterThanEqual)),
+}
 _UNSEEN_DECORATORS = ("dataclass", "override", "overload", "final")
 
 Node = TypeVar("Node", bound=cst.CSTNode)
@@ -27,7 +34,7 @@ Operator = Callable[[cst.CSTNode], Iterable[cst.CSTNode]]
 
 
 def python_mutants(file: str, text: str) -> list[Mutant]:
-    """Every mutant of a module's source."""
+    """Every mutant of a module's source, one that Python can't read among them now and then."""
     wrapper = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
     spans = wrapper.resolve(ByteSpanPositionProvider)
     encoded = text.encode("utf-8")
@@ -46,14 +53,14 @@ def python_mutants(file: str, text: str) -> list[Mutant]:
             add(kind, node, node, _code(node, new))
         for kind, first, last, replacement in _statements(wrapper.module, node):
             add(kind, first, last, replacement)
-    return [one for one in found.values() if _compiles(one.apply(text))]
+    return list(found.values())
 
 
 def _walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """Nodes whose change a test could notice: no annotation, no log call, no import."""
     if isinstance(node, cst.Annotation | cst.Import | cst.ImportFrom):
         return
-    if isinstance(node, cst.Call) and _receiver(node.func) in _QUIET:
+    if isinstance(node, cst.Call) and _is_quiet(node):
         return
     if isinstance(node, cst.Decorator) and _receiver(node.decorator) in _UNSEEN_DECORATORS:
         return
@@ -62,6 +69,24 @@ def _walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     yield node
     for child in node.children:
         yield from _walk(child)
+
+
+def _is_quiet(call: cst.BaseExpression) -> bool:
+    """Whether a call tells people something or waits, and changes nothing else."""
+    is_pause = isinstance(call, cst.Call) and _dotted(call.func) == "time.sleep"
+    return is_pause or _receiver(call) in _QUIET
+
+
+def _dotted(node: cst.CSTNode) -> str:
+    if isinstance(node, cst.Attribute):
+        return f"{_dotted(node.value)}.{node.attr.value}"
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def _reads_a_clock(node: cst.CSTNode) -> bool:
+    if isinstance(node, cst.Call) and _dotted(node.func) in _CLOCKS:
+        return True
+    return any(_reads_a_clock(child) for child in node.children)
 
 
 def _receiver(node: cst.CSTNode) -> str:
@@ -100,11 +125,21 @@ def _dropped_condition(node: cst.BooleanOperation) -> Iterator[cst.CSTNode]:
     yield node.right
 
 
-def _comparison(node: cst.ComparisonTarget) -> Iterator[cst.CSTNode]:
-    """`<` for `<=`, `is not` for `is`, and so on."""
-    yield from mutators.operator_swap_op(node)
-    for new in mutators.operator_keywords(node.operator):
-        yield node.with_changes(operator=new)
+def _comparison(node: cst.Comparison) -> Iterator[cst.CSTNode]:
+    """`<` for `<=`, `is not` for `is`, and so on, one of them at a time."""
+    for place, target in enumerate(node.comparisons):
+        for new in (
+            *mutators.operator_swap_op(target),
+            *(
+                target.with_changes(operator=new)
+                for new in mutators.operator_keywords(target.operator)
+            ),
+        ):
+            changed = [*node.comparisons]
+            changed[place] = cst.ensure_type(new, cst.ComparisonTarget)
+            kinds = frozenset((type(target.operator), type(changed[place].operator)))
+            if kinds not in _STRICTNESS or not _reads_a_clock(node):
+                yield node.with_changes(comparisons=changed)
 
 
 def _arithmetic(node: cst.CSTNode) -> Iterable[cst.CSTNode]:
@@ -130,7 +165,7 @@ def _is_type(node: cst.CSTNode) -> bool:
 
 
 _OPERATORS: Sequence[tuple[str, Operator]] = (
-    ("comparison", _of(cst.ComparisonTarget, _comparison)),
+    ("comparison", _of(cst.Comparison, _comparison)),
     ("and/or", _of(cst.BooleanOperation, mutators.operator_swap_op)),
     ("condition dropped", _of(cst.BooleanOperation, _dropped_condition)),
     ("arithmetic", _of(cst.BinaryOperation, _arithmetic)),
@@ -156,10 +191,10 @@ def _statements(
         return
     calls = [_lone_call(statement) for statement in node.body]
     for call in calls:
-        if call is not None and _receiver(call) not in _QUIET:
+        if call is not None and not _is_quiet(call):
             yield "call dropped", call, call, "pass"
     for call, following in pairwise(calls):
-        if call is not None and following is not None and _receiver(call) not in _QUIET:
+        if call is not None and following is not None and not _is_quiet(call):
             gap = "\n" + _indentation(module, node)
             swapped = module.code_for_node(following) + gap + module.code_for_node(call)
             yield "order swapped", call, following, swapped
@@ -206,7 +241,8 @@ def _in_parentheses(code: str, node: cst.BaseExpression) -> str:
     return code
 
 
-def _compiles(text: str) -> bool:
+def can_be_read(text: str) -> bool:
+    """Whether a module's source is Python: one that isn't would be noticed by anything."""
     try:
         compile(text, "mutant", "exec", dont_inherit=True)
     except SyntaxError:

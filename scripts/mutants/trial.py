@@ -9,24 +9,25 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from coverage import CoverageData
-from coverage.exceptions import DataError
 
 from scripts.mutants import plugin
+from scripts.mutants.forks import IMPORTED, Forks
 from scripts.mutants.mutant import Mutant
+from scripts.mutants.reached import Kept, Reached, files_below, joined, read_coverage
 
 ROOM_SECONDS = 1800.0
 """For the run of a room's tests without a mutant."""
 LEAST_SECONDS = 60.0
 TIMES_LONGER = 5.0
-"""A mutant's tests may take so much longer than without it before it counts as noticed."""
+"""A mutant's tests may take so much longer than without it before it counts as noticed. Both go by
+what a run spends, not by the clock (forks.Watched).
+"""
 SETTINGS = """\
 [run]
 branch = false
@@ -38,44 +39,10 @@ sigterm = true
 disable_warnings = module-not-imported, no-data-collected, couldnt-parse
 """
 """Of coverage.py: a process that a test starts finds the test's name in its environment."""
+MEASURED = "COVERAGE_PROCESS_START"
 _NO_TESTS = 5
 """How pytest ends where it finds none."""
 _NOT_FOR_TESTS = ("PYTEST_CURRENT_TEST", "PYTEST_ADDOPTS", "PYTHONDONTWRITEBYTECODE")
-
-
-@dataclass(frozen=True)
-class Reached:
-    """Which tests reach which line of which file, and how long each takes alone."""
-
-    seconds: Mapping[str, float]
-    lines: Mapping[str, Mapping[int, frozenset[str]]]
-
-    def tests(self, mutant: Mutant, text: str) -> list[str]:
-        """Who could notice, the fastest first. A line that runs when its module is imported is in
-        no test: whoever reaches another line of the file could notice then, or, where nobody does,
-        whoever there is.
-        """
-        of_file = self.lines.get(mutant.file, {})
-        reached = [of_file.get(line, frozenset()) for line in mutant.lines(text)]
-        found = set().union(*reached) - {""}
-        if not found and any("" in tests for tests in reached):
-            found = set().union(*of_file.values()) - {""} or set(self.seconds)
-        return sorted(found, key=lambda test: self.seconds.get(test, 0.0))
-
-    def among(self, tests: Sequence[str]) -> Reached:
-        """The same of the tests of these files and folders alone."""
-        begins = tuple(tests)
-
-        def is_in(name: str) -> bool:
-            return not name or name.startswith(begins)
-
-        return Reached(
-            {name: seconds for name, seconds in self.seconds.items() if is_in(name)},
-            {
-                file: {line: frozenset(filter(is_in, names)) for line, names in own.items()}
-                for file, own in self.lines.items()
-            },
-        )
 
 
 class RoomFails(Exception):
@@ -89,35 +56,48 @@ class Copy:
     root: Path
     temporary: Path
     seed: int
+    forks: Forks
+    kept: Kept | None = None
+    """What is known of tests from earlier runs."""
     _stamps: int = field(default=0, init=False)
     _first_round: Path | None = field(default=None, init=False)
 
     def reached(self, tests: Sequence[str], packages: Sequence[str]) -> Reached:
-        """Run tests without a mutant. Raises RoomFails."""
+        """What the tests reach without a mutant, of files that have changed since by a run of
+        them. Raises RoomFails.
+        """
+        files = files_below(tests, self.root)
+        known = {file: self.kept.read(file, self.root) for file in files} if self.kept else {}
+        found = {file: one for file, one in known.items() if one is not None}
+        if left := [file for file in files if file not in found]:
+            ran, failed = self._run(left, packages)
+            red = {test.partition("::")[0] for test in failed}
+            for file in left:
+                found[file] = ran.among([f"{file}::"])
+                if self.kept is not None and file not in red:
+                    self.kept.write(file, found[file], self.root)
+            if failed:
+                raise RoomFails(f"without a mutant these fail: {', '.join(failed)}")
+        return joined(found.values())
+
+    def _run(self, tests: Sequence[str], packages: Sequence[str]) -> tuple[Reached, Sequence[str]]:
+        """What tests reach, run under coverage.py, and which of them fail. Raises RoomFails."""
         data = self.temporary / "coverage" / "data"
         shutil.rmtree(data.parent, ignore_errors=True)
         data.parent.mkdir()
         rc, times = self.temporary / "coveragerc", self.temporary / "times.json"
+        times.unlink(missing_ok=True)
         rc.write_text(SETTINGS.format(data=data, packages=",".join(packages)), encoding="utf-8")
         run = self._pytest(
-            *("-m", "coverage", "run", "--rcfile", str(rc)),
             tests=tests,
             seconds=ROOM_SECONDS,
-            COVERAGE_PROCESS_START=str(rc),
-            **{plugin.TIMES: str(times)},
+            **{MEASURED: str(rc), plugin.TIMES: str(times)},
         )
-        if run != 0:
+        told = json.loads(times.read_text(encoding="utf-8")) if times.exists() else {}
+        if run != 0 and not told.get("failed"):
             raise RoomFails(f"without a mutant pytest ends with {run}: {' '.join(tests)}")
-        found: dict[str, dict[int, set[str]]] = {}
-        for part in data.parent.iterdir():
-            _add_lines(part, self.root, found)
-        return Reached(
-            json.loads(times.read_text(encoding="utf-8")),
-            {
-                file: {line: frozenset(names) for line, names in lines.items()}
-                for file, lines in found.items()
-            },
-        )
+        reached = read_coverage(data.parent.iterdir(), told["seconds"], self.root)
+        return reached, told["failed"]
 
     def build(self, tests: Sequence[str]) -> None:
         """Run tests of SQL without a mutant, and keep the first round that they build on. Raises
@@ -170,42 +150,37 @@ class Copy:
 
     def _pytest(
         self,
-        *before: str,
+        *,
         tests: Sequence[str],
         seconds: float,
         arguments: Sequence[str] = (),
         **environ: str,
     ) -> int | None:
-        """Its exit code, or None where it had to be ended."""
-        base = self.temporary / "pytest"
-        process = subprocess.Popen(
+        """Its exit code, or None where it had to be ended. Under coverage.py where `environ` has it
+        for processes that tests start.
+        """
+        return self.forks.run(
             [
-                *(sys.executable, *before, "-m", "pytest", "-q", "--no-header", "--tb=no"),
-                *("-p", "scripts.mutants.plugin", "-p", "no:cacheprovider"),
-                *(f"--basetemp={base}", f"--hypothesis-seed={self.seed}"),
+                *("-q", "--no-header", "--tb=short" if os.environ.get("VERBOSE") else "--tb=no"),
+                *("-p", "scripts.mutants.plugin", "-p", "no:cacheprovider", "--timeout=0"),
+                *(f"--basetemp={self.temporary / 'pytest'}", f"--hypothesis-seed={self.seed}"),
                 *arguments,
                 *tests,
             ],
-            cwd=self.root,
-            env={
+            {
                 **{name: value for name, value in os.environ.items() if name not in _NOT_FOR_TESTS},
                 "PYTHONPATH": str(self.root),
                 **environ,
             },
-            stdin=subprocess.DEVNULL,
-            stdout=None if os.environ.get("VERBOSE") else subprocess.DEVNULL,
-            stderr=None if os.environ.get("VERBOSE") else subprocess.DEVNULL,
+            seconds=seconds,
+            rc=environ.get(MEASURED),
         )
-        try:
-            return process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            _end(process)
 
 
 @contextlib.contextmanager
-def copied(root: Path, *, seed: int) -> Iterator[Copy]:
+def copied(
+    root: Path, *, seed: int, kept: Kept | None = None, imported: Sequence[str] = IMPORTED
+) -> Iterator[Copy]:
     """A copy of what git knows or could know of, gone when the block ends. What a killed run left
     behind goes with the next.
     """
@@ -216,7 +191,11 @@ def copied(root: Path, *, seed: int) -> Iterator[Copy]:
             target = copy / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / file, target)
-        yield Copy(copy, copy.parent, seed)
+        forks = Forks(copy, imported)
+        try:
+            yield Copy(copy, copy.parent, seed, forks, kept)
+        finally:
+            forks.close()
 
 
 def _files(root: Path) -> list[str]:
@@ -235,35 +214,3 @@ def _clear_left_behind() -> None:
         owner = path.name.split("-")[2]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """A run and every process that it started."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        for child in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-    process.wait()
-
-
-def _add_lines(part: Path, root: Path, found: dict[str, dict[int, set[str]]]) -> None:
-    data = CoverageData(str(part))
-    try:
-        data.read()
-    except DataError:  # of a process that a test killed while it wrote
-        return
-    for measured in data.measured_files():
-        path = Path(measured)
-        if not path.is_relative_to(root):
-            continue
-        lines = found.setdefault(path.relative_to(root).as_posix(), {})
-        for line, contexts in data.contexts_by_lineno(measured).items():
-            lines.setdefault(line, set()).update(map(_name, contexts))
-
-
-def _name(context: str) -> str:
-    """Of a test, from its own name or from what pytest puts into the environment (`… (call)`)."""
-    in_process = context.endswith((" (setup)", " (call)", " (teardown)"))
-    return context.rpartition(" (")[0] if in_process else context
