@@ -660,7 +660,7 @@ def _parse(body: bytes) -> object:
 
 def _is_deep(value: object) -> bool:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         inner: list[object] = []
         for item in level:
             if isinstance(item, dict):
