@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdesk.contract.catalog import (
+    CATALOG_VERSION,
     MAX_PARAMS_BYTES,
     MAX_STRING,
+    NO_CUSTOMERS,
     TIMEZONE,
     Catalog,
     CatalogReader,
     Parameter,
     Template,
+    catalog_digest,
     load_catalog,
     normalise_sql,
     query_hash,
 )
-from cdesk.core.errors import CatalogError, CdeskError, InvalidField, NotFound
+from cdesk.core.errors import CatalogError, CatalogPending, CdeskError, InvalidField, NotFound
+from cdesk.core.identity import ANALYST, Caller
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -78,12 +83,29 @@ EVERY_TYPE = [
             "0190a5f0-0000-7000-8000-000000000000",
         ),
         (EVERY_TYPE[9], ["a", "b"], ["a", "b"]),
+        (EVERY_TYPE[9], ["a"] * 100, ["a"] * 100),
+        (EVERY_TYPE[10], [5, -6.0], [5, -6]),  # the bounds are the list's
+        (EVERY_TYPE[10], [5, 6, 7], [5, 6, 7]),
+        (EVERY_TYPE[0], "x" * 20, "x" * 20),
+        (Parameter("p", "string"), "x" * MAX_STRING, "x" * MAX_STRING),
+        (EVERY_TYPE[1], 1, 1),
+        (EVERY_TYPE[2], 0.5, 0.5),
+        (Parameter("p", "integer"), -(2**63), -(2**63)),
+        (Parameter("p", "integer"), 2**63 - 1, 2**63 - 1),
+        (Parameter("p", "number"), 2**53, 2.0**53),
+        (Parameter("p", "number"), -(2**53), -(2.0**53)),
+        (Parameter("p", "number"), 2**53 + 1, 2**53 + 1),
+        (Parameter("p", "number", max=3), 3, 3.0),
     ],
 )
 def test_a_fitting_value_is_bound_in_one_form(parameter: Parameter, given: Any, bound: Any) -> None:
     found = parameter.check(given)
     assert found == bound
     assert type(found) is type(bound)
+
+
+def test_minus_nothing_is_nothing() -> None:
+    assert str(Parameter("p", "number").check(-0.0)) == "0.0"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +138,16 @@ def test_a_fitting_value_is_bound_in_one_form(parameter: Parameter, given: Any, 
         (EVERY_TYPE[9], ["a"] * 101),
         (EVERY_TYPE[9], [deep(3)]),
         (EVERY_TYPE[10], [1]),
+        (EVERY_TYPE[10], [1, 2, 3, 4]),
+        (EVERY_TYPE[10], [1, 2.5]),
+        (Parameter("p", "string"), "x" * (MAX_STRING + 1)),
+        (Parameter("p", "number", max=3), 3.1),
+        (Parameter("p", "integer"), 2**63),
+        (Parameter("p", "integer"), -(2**63) - 1),
+        (Parameter("p", "number"), float("-inf")),
+        (Parameter("p", "number"), True),
+        (EVERY_TYPE[1], 0),
+        (EVERY_TYPE[6], None),
         (EVERY_TYPE[1], deep(100_000)),
         (EVERY_TYPE[1], {"$ne": 1}),
     ],
@@ -175,9 +207,55 @@ def test_a_time_zone_is_the_persons_unless_another_is_asked_about() -> None:
 
 def test_all_parameters_together_are_bounded() -> None:
     wanted = template(Parameter("names", "list[string]"))
-    with pytest.raises(InvalidField, match="in all"):
+    with pytest.raises(
+        InvalidField, match="params: 100,311 bytes; allowed: at most 65,536 bytes in all"
+    ):
         wanted.check_params({"names": ["x" * 1000] * 100})
     assert MAX_PARAMS_BYTES == 65_536
+    names = [["x" * 1000] * 65 + ["x" * last] for last in (327, 328)]
+    assert wanted.check_params({"names": names[0]}) == {"names": names[0]}
+    with pytest.raises(InvalidField, match="65,537 bytes"):
+        wanted.check_params({"names": names[1]})
+
+
+def test_what_is_searched_for_is_redacted_as_what_is_found_was() -> None:
+    secret = "ghp_" + "Ab1" * 12
+    found = template(Parameter("text", "string")).check_params({"text": f"who has {secret}?"})
+    assert secret not in found["text"]
+    assert "[secret:" in found["text"]
+
+
+def test_a_template_without_parameters_says_so() -> None:
+    with pytest.raises(InvalidField, match=r"unknown for example; allowed: no parameters"):
+        template().check_params({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("scope", "behind", "analyst_sees_all", "others_see_all", "asks_as"),
+    [
+        ("customer", None, False, False, True),
+        ("caller", None, True, False, False),
+        ("caller", "customers", True, False, True),
+        ("caller", NO_CUSTOMERS, True, False, True),
+        ("org", None, True, True, True),
+    ],
+)
+def test_whose_rows_go_into_an_answer(
+    scope: Any, behind: str | None, analyst_sees_all: bool, others_see_all: bool, asks_as: bool
+) -> None:
+    """asks_as: whether an analyst of whom rows of few customers are kept stays one."""
+    wanted = replace(template(), scope=scope, customers_behind_row=behind)
+    assert wanted.sees_everyone(is_analyst=True) == analyst_sees_all
+    assert wanted.sees_everyone(is_analyst=False) == others_see_all
+    analyst = Caller("ada", roles=frozenset({ANALYST, "metrics"}), least_customers=5)
+    assert wanted.as_asked_by(analyst).is_analyst == asks_as
+    assert wanted.as_asked_by(analyst).roles >= {"metrics"}
+    for same in (replace(analyst, least_customers=1), replace(analyst, roles=frozenset())):
+        assert wanted.as_asked_by(same) == same
+    for is_analyst, sees in ((True, analyst_sees_all), (False, others_see_all)):
+        for least, named in ((1, False), (2, sees)):
+            bound = wanted.bound({"n": 1}, customer="ada", is_analyst=is_analyst, least_customers=least)  # fmt: skip
+            assert bound == {"n": 1, "customer": "ada"} | ({"least_customers": 2} if named else {})
 
 
 def test_the_customer_comes_from_the_caller_alone() -> None:
@@ -273,26 +351,110 @@ def test_a_catalog_of_another_shape_is_one_error(tmp_path: Path, text: str) -> N
         load_catalog(path)
 
 
-def test_a_template_is_reused_unless_it_says_otherwise(tmp_path: Path) -> None:
-    item = {
-        "description": "-",
-        "scope": "customer",
-        "parameters": [{"name": "n", "type": "integer"}],
+LEAST = {
+    "description": "-",
+    "scope": "customer",
+    "parameters": [{"name": "n", "type": "integer"}],
+    "sql": "select ?",
+    "binds": ["n"],
+    "hash": "0",
+}
+FULL = {
+    **LEAST,
+    "description": "Everything said.",
+    "scope": "caller",
+    "parameters": [
+        {"name": "n", "type": "integer", "description": "N.", "min": 1, "max": 9},
+        {"name": "unit", "type": "enum", "required": False, "default": "day", "values": ["day"]},
+    ],
+    "example": {"n": 3},
+    "reuse": False,
+    "evidence_columns": {"n": "system"},
+    "safe_columns": ["name"],
+    "family": "All of a kind.",
+    "listed": False,
+    "customers_behind_row": "customers",
+}
+
+
+def document(templates: dict[str, Any], **more: Any) -> str:
+    kept = {"dialect": "duckdb", "content_hash": "c", "generated_at": "g", "templates": templates}
+    return json.dumps({**kept, **more})
+
+
+def test_a_catalog_is_read_with_all_that_it_says_and_what_it_does_not_say_is_usual(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "catalog.json"
+    path.write_text(document({"least": LEAST, "full": FULL}), encoding="utf-8")
+    catalog = load_catalog(path)
+    assert (catalog.dialect, catalog.content_hash, catalog.generated_at) == ("duckdb", "c", "g")
+    least = Template("least", "-", "customer", (Parameter("n", "integer"),), "select ?", ("n",), {}, "0")  # fmt: skip
+    assert catalog.get("least") == least
+    assert (least.reuse, least.listed) == (True, True)
+    assert catalog.get("full") == Template(
+        "full",
+        "Everything said.",
+        "caller",
+        (
+            Parameter("n", "integer", "N.", min=1, max=9),
+            Parameter("unit", "enum", required=False, default="day", values=("day",)),
+        ),
+        "select ?",
+        ("n",),
+        {"n": 3},
+        "0",
+        reuse=False,
+        evidence_columns={"n": "system"},
+        safe_columns=("name",),
+        family="All of a kind.",
+        listed=False,
+        customers_behind_row="customers",
+    )
+    assert catalog.get("full").document() == {
+        "name": "full",
+        "description": "Everything said.",
+        "scope": "caller",
+        "parameters": [
+            {
+                **{"name": "n", "type": "integer", "description": "N."},
+                **{"required": True, "default": None, "allowed": "integer from 1 to 9"},
+            },
+            {
+                **{"name": "unit", "type": "enum", "description": ""},
+                **{"required": False, "default": "day", "allowed": "one of day"},
+            },
+        ],
+        "evidence_columns": {"n": "system"},
+        "example": {"n": 3},
         "sql": "select ?",
         "binds": ["n"],
         "hash": "0",
     }
+
+
+def test_a_catalog_is_believed_where_it_is_what_was_compiled_here(tmp_path: Path) -> None:
     path = tmp_path / "catalog.json"
-    templates = {"a": item, "b": {**item, "reuse": False}}
-    document = {
-        "dialect": "duckdb",
-        "content_hash": "0",
-        "generated_at": "-",
-        "templates": templates,
-    }
-    path.write_text(json.dumps(document), encoding="utf-8")
-    catalog = load_catalog(path)
-    assert (catalog.get("a").reuse, catalog.get("b").reuse) == (True, False)
+    path.write_text(document({"least": LEAST}, v=CATALOG_VERSION), encoding="utf-8")
+    seal = catalog_digest("duckdb", {"least": LEAST})
+    assert list(load_catalog(path, seal=lambda: seal).templates) == ["least"]
+    for other in (None, "0" * 64, catalog_digest("snowflake", {"least": LEAST})):
+        with pytest.raises(CatalogPending, match=r"not the catalog .*cdesk refresh"):
+            load_catalog(path, seal=lambda other=other: other)  # type: ignore[misc]
+    path.write_text(document({"least": LEAST}, v=CATALOG_VERSION + 1), encoding="utf-8")
+    with pytest.raises(CatalogError, match="newer cdesk; upgrade"):
+        load_catalog(path)
+
+
+def test_a_reader_reads_a_catalog_once_and_again_when_its_file_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.json"
+    path.write_text(document({"least": LEAST}), encoding="utf-8")
+    seals = iter([{"least": LEAST}, {"full": FULL}])
+    reader = CatalogReader(path, seal=lambda: catalog_digest("duckdb", next(seals)))
+    first = reader.get()
+    assert reader.get() is reader.look() is first
+    path.write_text(document({"full": FULL}), encoding="utf-8")
+    assert list(reader.get().templates) == ["full"]
 
 
 @pytest.mark.parametrize(
@@ -325,6 +487,7 @@ def test_a_misspelt_activity_is_refused_with_the_nearest_known(given: str) -> No
 
 
 def test_what_is_much_like_an_activity_of_the_vocabulary_is_hinted_at_and_not_refused() -> None:
+    """One that is left out has nothing to be hinted at."""
     template = Template(
         name="t",
         description="-",
@@ -333,6 +496,7 @@ def test_what_is_much_like_an_activity_of_the_vocabulary_is_hinted_at_and_not_re
             Parameter("one", "activity"),
             Parameter("many", "list[activity]"),
             Parameter("none", "activity", required=False),
+            Parameter("text", "string", required=False),
         ),
         sql="select 1",
         binds=(),
@@ -341,6 +505,7 @@ def test_what_is_much_like_an_activity_of_the_vocabulary_is_hinted_at_and_not_re
     )
     asked = {
         "one": "cdesk.user_askd",
+        "text": "cdesk.user_askd",
         "many": ["cdesk.user_asked", "cdesk.greenhouse_watered", "cdesk.files_read"],
     }
     assert template.hints(template.check_params(asked)) == [

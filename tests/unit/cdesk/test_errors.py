@@ -6,8 +6,10 @@ import importlib
 import pkgutil
 import re
 
+import pytest
+
 from cdesk.core import errors
-from cdesk.core.errors import CdeskError
+from cdesk.core.errors import CdeskError, shown
 
 
 def of_the_code() -> dict[str, str]:
@@ -50,3 +52,30 @@ def test_every_code_is_a_name() -> None:
     of_the_code()
     for error in CdeskError.__subclasses__():
         assert re.fullmatch(r"[a-z][a-z_]+", error.code), error
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("why?", "'why?'"),
+        ("é", "'é'"),
+        ("a\x00b", "'a\\x00b'"),
+        ("x" * 58, repr("x" * 58)),
+        ("x" * 59, "'" + "x" * 56 + "…"),
+        ("x" * 10**7, "'" + "x" * 56 + "…"),
+        ("x" * 61 + "\x00", "'" + "x" * 56 + "…"),
+        ([1] * 1_000, "an array of 1,000"),
+        ((), "an array of 0"),
+        ({"a": 1}, "an object of 1"),
+        (2**64 - 1, str(2**64 - 1)),
+        (2**64, "an integer beyond 64 bits"),
+        (-(2**64), "an integer beyond 64 bits"),
+        (True, "True"),
+        (None, "None"),
+        (1.5, "1.5"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_is_told_in_sixty_characters_at_most(value: object, told: str) -> None:
+    assert shown(value) == told
+    assert len(told) <= 60

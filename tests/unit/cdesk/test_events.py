@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdesk.contract.activity_features import ACTIVITY_FEATURES
-from cdesk.contract.events import check_event, event_record, make_event
+from cdesk.contract.events import check_event, event_record, make_event, make_revision
 from cdesk.contract.records import FIELDS, encode, parse_line
 from cdesk.core.errors import InvalidField
 
@@ -70,6 +70,27 @@ def test_a_declared_key_holds_its_type_or_nothing(activity: str, key: str, kind:
 def test_keys_that_an_activity_does_not_declare_are_free() -> None:
     check_event("cdesk.user_asked", {"mood": [1], "latency_ms": {}}, None, None)
     check_event("cdesk.invoice_paid", {"length": "long"}, None, None)
+
+
+def test_a_revision_is_the_event_anew_and_made_again_the_same() -> None:
+    given = {"link": "https://a/b", "revenue_impact": 1.5}
+    event = make_event("cdesk.user_asked", {"a": 1}, **ENVELOPE, **given, source_system="import")  # type: ignore[arg-type]
+    revision = make_revision(event, {"a": 2, "b": 3}, revision=1)
+    own = {"kind", "id", "feature_json", "replaces", "revision"}
+    assert {k: v for k, v in revision.items() if k not in own} == {
+        k: v for k, v in event.items() if k not in own
+    }
+    assert (revision["kind"], revision["replaces"], revision["revision"]) == ("revision", event["id"], 1)  # fmt: skip
+    assert revision["feature_json"] == {"a": 2, "b": 3}
+    assert make_revision(event, {"b": 3, "a": 2}, revision=1)["id"] == revision["id"]
+    others = [
+        make_revision(event, {"a": 2, "b": 3}, revision=2),
+        make_revision(event, {"a": 2, "b": 4}, revision=1),
+        make_revision(event, {"a": 2, "b": 3}, revision=1, session_id="t"),
+        make_revision({**event, "id": "0190a5f0-0000-7000-8000-000000000001"}, {"a": 2, "b": 3}, revision=1),
+    ]  # fmt: skip
+    assert len({revision["id"], *(one["id"] for one in others)}) == 5
+    assert [one["session_id"] for one in others] == ["s", "s", "t", "s"]
 
 
 def test_no_other_module_makes_an_event_record() -> None:

@@ -52,6 +52,7 @@ def test_a_line_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nothing_is_made_before_the_first_line(tmp_path: Path) -> None:
     writer = QueueWriter(tmp_path)
+    assert not writer.due
     writer.seal()
     writer.close()
     assert list(tmp_path.iterdir()) == []
@@ -433,16 +434,21 @@ class TestDiskDurability:
         writer.append(LINE)
         writer.close()
 
+    @pytest.mark.parametrize("has_next", [True, False])
     @pytest.mark.parametrize("is_on_disk", [True, False])
     def test_a_line_whose_file_was_sealed_meanwhile_counts_as_its_last_sync_says(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_on_disk: bool
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_on_disk: bool, has_next: bool
     ) -> None:
-        """Another thread seals the file between a line's write and its sync."""
+        """Another thread seals the file between a line's write and its sync, and may have begun
+        the next one.
+        """
         writer = QueueWriter(tmp_path, durability="disk")
         sync = writer._sync
 
         def sealed_first(place: tuple[int, int]) -> None:
             writer.seal()
+            if has_next:
+                writer._next_file()
             sync(place)
 
         def refuse(_: int) -> None:

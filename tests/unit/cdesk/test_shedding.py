@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,27 @@ def test_what_has_a_higher_priority_number_is_shed_at_least_as_much(
 ) -> None:
     first, second = sorted((activity, other), key=lambda name: SHED_PRIORITY[name])
     assert weight_for(first, level) <= weight_for(second, level) <= weight_for(second, level + 1)
+
+
+@pytest.mark.parametrize(
+    ("priority", "weights"),
+    [
+        (100, [1, 4, 16, 64, 256, 256, 256, 256, 256]),
+        (75, [1, 4, 16, 64, 256, 256, 256, 256, 256]),
+        (74, [1, 1, 4, 16, 64, 256, 256, 256, 256]),
+        (50, [1, 1, 4, 16, 64, 256, 256, 256, 256]),
+        (49, [1, 1, 1, 4, 16, 64, 256, 256, 256]),
+        (25, [1, 1, 1, 4, 16, 64, 256, 256, 256]),
+        (24, [1, 1, 1, 1, 4, 16, 64, 256, 256]),
+        (1, [1, 1, 1, 1, 4, 16, 64, 256, 256]),
+        (0, [1] * 9),
+    ],
+)
+def test_each_level_sheds_a_further_band_of_priorities(
+    monkeypatch: pytest.MonkeyPatch, priority: int, weights: list[int]
+) -> None:
+    monkeypatch.setitem(SHED_PRIORITY, "made_up", priority)
+    assert [weight_for("made_up", level) for level in range(9)] == weights
 
 
 @given(session=st.text(max_size=40), exponent=st.integers(0, 3))
@@ -213,3 +237,148 @@ def test_customers_who_write_alike_are_shed_alike(tmp_path: Path) -> None:
         for customer in "abcdef":
             decision = shedder.decide("cdesk.file_read", customer=customer, session_id=session)
             assert not decision.keep
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def shedding(tmp_path: Path) -> tuple[Shedder, Clock]:
+    """At a level at which a session that is not kept is shed."""
+    clock = Clock()
+    shedder = Shedder(StateDirectory(tmp_path).ensure(), limit=10, monotonic=clock)
+    shedder.level = 8
+    return shedder, clock
+
+
+SHED = next(id for id in map(str, range(1000)) if not is_kept(id, 4))
+"""A session that is shed at every level."""
+
+
+@pytest.mark.parametrize(("noisy", "is_quiet"), [(3, False), (4, True)])
+def test_quiet_is_who_writes_less_than_half_of_the_mean(
+    shedding: tuple[Shedder, Clock], noisy: int, is_quiet: bool
+) -> None:
+    shedder, _ = shedding
+    for _ in range(noisy):
+        assert not shedder.decide("cdesk.file_read", customer="noisy", session_id=SHED).keep
+    quiet = shedder.decide("cdesk.file_read", customer="quiet", session_id=SHED)
+    assert (quiet is KEEP) == is_quiet
+
+
+def test_what_was_written_longer_ago_counts_half_with_each_measurement(
+    shedding: tuple[Shedder, Clock],
+) -> None:
+    shedder, _ = shedding
+    for _ in range(8):
+        shedder.decide("cdesk.file_read", customer="noisy", session_id=SHED)
+    shedder._age()  # 4
+    assert shedder.decide("cdesk.file_read", customer="quiet", session_id=SHED) is KEEP
+    shedder._age()  # 2, and half a one
+    assert not shedder.decide("cdesk.file_read", customer="quiet", session_id=SHED).keep
+    for _ in range(3):
+        shedder._age()
+    assert shedder._recent == {}, "who wrote one is forgotten after the second measurement"
+
+
+def test_what_is_shed_is_told_with_the_greatest_weight_and_since_when(
+    shedding: tuple[Shedder, Clock],
+) -> None:
+    shedder, clock = shedding
+    assert not shedder.is_due(last=True), "nothing has been counted"
+    shedder.depth = 77
+    for level in (1, 3, 2):
+        shedder.level = level
+        shedder.decide("cdesk.tool_called", customer="ada", session_id=SHED)
+    shedder.decide("cdesk.user_asked", customer="ada", session_id=SHED)
+    clock.now = 12.3456
+    assert shedder.counted("ada") == {
+        **{"from": "log", "to": "sampled", "reason": "queue_depth"},
+        **{"depth": 77, "level": 2, "seconds": 12.346},
+        "activities": {"cdesk.tool_called": {"kept": 0, "shed": 3, "weight": 64}},
+    }
+    assert shedder.is_due(), "for the first time at once"
+    shedder.told()
+    assert shedder.counted("ada")["activities"] == {}
+    assert shedder.counted("ada")["seconds"] == 0
+    shedder.decide("cdesk.tool_called", customer="ada", session_id=SHED)
+    clock.now += 59.9
+    assert not shedder.is_due()
+    clock.now = 12.3456 + 60
+    assert shedder.is_due()
+
+
+def test_a_measurement_is_begun_every_two_seconds_and_one_at_a_time(
+    shedding: tuple[Shedder, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shedder, clock = shedding
+    goes_on, begun = threading.Event(), list[float]()
+
+    def measure() -> int:
+        begun.append(clock.now)
+        assert goes_on.wait(20)
+        return 0
+
+    monkeypatch.setattr(shedder, "measure", measure)
+
+    def tick(at: float) -> None:
+        clock.now = at
+        shedder.tick()
+
+    def wait() -> None:
+        assert shedder._thread is not None
+        shedder._thread.join()
+
+    tick(0)
+    tick(5)
+    goes_on.set()
+    wait()
+    tick(5)
+    wait()
+    tick(6.9)
+    tick(7)
+    wait()
+    assert begun == [0, 5, 7]
+
+
+@pytest.mark.parametrize(("size", "depth"), [(2_999, 0), (3_000, 3)])
+def test_nothing_is_counted_before_there_can_be_too_much(
+    tmp_path: Path, size: int, depth: int
+) -> None:
+    home = StateDirectory(tmp_path).ensure()
+    lines = (b"x" * (size - 5)) + b"\n" + b"y\n" * 2
+    (home.queue / f"{'a' * 32}-000001.open.ndjson").write_bytes(lines)
+    assert Shedder(home, limit=10).measure() == depth
+
+
+def test_what_cannot_be_known_of_the_queue_changes_nothing_or_counts_as_not_landed(
+    tmp_path: Path,
+) -> None:
+    home = StateDirectory(tmp_path).ensure()
+    (home.queue / f"{'a' * 32}-000001.open.ndjson").write_bytes(b"x" * 300 + b"\n" + b"y\n" * 14)
+
+    def refuse() -> sqlite3.Connection:
+        raise sqlite3.OperationalError("busy")
+
+    shedder = Shedder(home, limit=1, connect=refuse)
+    assert (shedder.measure(), shedder.level) == (15, 4)
+    for path in home.queue.iterdir():
+        path.unlink()
+    home.queue.rmdir()
+    home.queue.touch()
+    assert (shedder.measure(), shedder.level) == (15, 4)
+
+
+def test_what_is_known_to_have_landed_is_not_counted(tmp_path: Path) -> None:
+    home = StateDirectory(tmp_path).ensure()
+    path = home.queue / f"{'a' * 32}-000001.ndjson"
+    path.write_bytes(b"x" * 299 + b"\n" + b"y" * 299 + b"\n")
+    with contextlib.closing(open_state(home.state_db)) as state:
+        state.execute("insert into checkpoints values (?, 300, 0, 1, 0, '')", (path.name,))
+    assert Shedder(home, limit=1).measure() == 1
+    assert Shedder(home, limit=2).measure() == 0

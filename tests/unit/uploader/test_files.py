@@ -191,6 +191,7 @@ def test_an_entry_that_cannot_be_read_is_held_and_all_others_land(
     overview = gather(settings, state_home)
     assert overview.queue.held.keys() == {path.name for path in odd}
     assert all(why in said for said in overview.queue.held.values())
+    assert not any("errno" in said for said in overview.queue.held.values())
     assert overview.queue.records == 1
     make_landing(state_home.warehouse)
     uploader = Uploader(state_home, DuckDBWarehouse(state_home.warehouse))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.state.access import AccessStore, SessionRow
+from cdesk.core.errors import NewerVersion, NotFound, StateDirectoryError
+from cdesk.state.access import SCHEMA_VERSION, AccessStore, SessionRow, Token, expiry
 
 NOW = "2026-01-31T12:00:00.000000Z"
 BEFORE, LATER = "2026-01-31T11:59:59.999999Z", "2026-01-31T12:00:00.000001Z"
@@ -100,3 +103,68 @@ def test_no_token_is_kept_in_words_that_open_anything(store: AccessStore, tmp_pa
     with closing(sqlite3.connect(tmp_path / "access.db")) as connection:
         kept = str(connection.execute("select * from tokens").fetchall())
     assert made.token.rpartition("_")[2] not in kept
+
+
+def test_tokens_are_listed_as_they_are_kept(store: AccessStore) -> None:
+    (late,) = store.add_tokens(["ada"], expires_at=LATER, now=NOW)
+    zoe, bob = store.add_tokens(["zoe", "bob"], roles=["admin"], expires_at=None, now=BEFORE)
+    store.revoke([zoe.id], now=NOW)
+    assert store.tokens() == [
+        Token(bob.id, "bob", ("admin",), BEFORE, None, None),
+        Token(zoe.id, "zoe", ("admin",), BEFORE, None, NOW),
+        Token(late.id, "ada", (), NOW, LATER, None),
+    ]
+    assert [token.state(NOW) for token in store.tokens()] == ["valid", "revoked", "valid"]
+    assert [token.state(LATER) for token in store.tokens()] == ["valid", "revoked", "expired"]
+
+
+def test_tokens_are_revoked_all_or_none_and_keep_when(store: AccessStore) -> None:
+    ada, bob = store.add_tokens(["ada", "bob"], expires_at=None, now=BEFORE)
+    with pytest.raises(NotFound, match=r"no token 'unknown'.*cdesk token list"):
+        store.revoke([ada.id, "unknown", bob.id], now=NOW)
+    assert [token.revoked_at for token in store.tokens()] == [None, None]
+    store.revoke([ada.id], now=NOW)
+    store.revoke([ada.id, bob.id], now=LATER)
+    assert [token.revoked_at for token in store.tokens()] == [NOW, LATER]
+
+
+def test_a_file_that_cannot_be_used_lets_nobody_in_and_one_put_in_its_place_does(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "access.db"
+    path.write_bytes(b"this is no database" * 100)
+    with closing(AccessStore(path)) as store:
+        for asks in (store.tokens, lambda: store.is_valid("x", now=NOW), store.count_sessions):
+            with pytest.raises(StateDirectoryError, match=r"cannot be used .*cdesk doctor"):
+                asks()
+        path.unlink()
+        assert store.count_sessions() == 0
+
+
+def test_one_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "access.db"
+    with closing(AccessStore(path)) as store:
+        store.add_tokens(["ada"], expires_at=None, now=NOW)
+    with closing(AccessStore(path)) as store:
+        assert len(store.tokens()) == 1, "opened a second time"
+    if sys.platform != "win32":
+        assert path.stat().st_mode & 0o077 == 0, "nobody else reads it"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+        assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
+        connection.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
+    with closing(AccessStore(path)) as store, pytest.raises(NewerVersion, match="upgrade"):
+        store.tokens()
+
+
+def test_any_thread_of_a_process_may_ask(store: AccessStore) -> None:
+    (made,) = store.add_tokens(["ada"], expires_at=None, now=NOW)
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.append(store.is_valid(made.id, now=NOW)))
+    thread.start()
+    thread.join()
+    assert found == [True]
+
+
+def test_a_token_expires_after_so_many_days() -> None:
+    assert expiry(1.5, now_ns=0) == "1970-01-02T12:00:00.000000Z"

@@ -237,6 +237,11 @@ def test_the_sum_is_the_same_in_one_process_or_in_many(
         assert summed[TOOL_CALL_SECONDS][labels].value == pytest.approx(series.value)
 
 
+def test_who_has_counted_nothing_leaves_no_file(state_home: StateDirectory) -> None:
+    process(state_home).close()
+    assert not state_home.metrics.exists()
+
+
 def test_without_a_state_directory_nothing_is_written(tmp_path: Path) -> None:
     counts = Counts()
     counts.add(RECORDS_LANDED)

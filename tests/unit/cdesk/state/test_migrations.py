@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +13,13 @@ import orjson
 import pytest
 
 from cdesk.core.errors import StateDirectoryError
-from cdesk.state.database import SCHEMA_VERSION, open_state
+from cdesk.state.database import (
+    SCHEMA_VERSION,
+    StateFile,
+    _upgrade,
+    open_state,
+    write_transaction,
+)
 
 RESULT = {
     "row_count": 1300,
@@ -51,3 +60,86 @@ def test_a_newer_one_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(StateDirectoryError, match="newer cdesk"):
         open_state(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_every_earlier_version_is_brought_up_to_this_one(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "state.db"
+    with closing(open_state(path)) as state:
+        whole = state.execute("select name, sql from sqlite_master order by name").fetchall()
+        columns = [
+            [row[1] for row in state.execute(f"pragma table_info({name})")] for name, _ in whole
+        ]
+        state.execute("insert into worker_status values ('a', '1', 't')")
+        if version < 3:
+            state.execute("alter table query_runs rename column data_fingerprint to data_mark")
+        if version < 6:
+            state.execute("alter table tickets drop column least_customers")
+        state.execute("drop index tickets_by_end")
+        state.execute("drop table result_pages")
+        state.execute(f"pragma user_version = {version}")
+    with closing(open_state(path)) as state:
+        found = state.execute("select name, sql from sqlite_master order by name").fetchall()
+        assert [name for name, _ in found] == [name for name, _ in whole]
+        assert [
+            sorted(row[1] for row in state.execute(f"pragma table_info({name})"))
+            for name, _ in found
+        ] == [sorted(names) for names in columns]
+        assert state.execute("select value from worker_status").fetchall() == [("1",)]
+
+
+def test_what_another_process_has_just_upgraded_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with closing(open_state(path)) as state:
+        _upgrade(state, 2)  # whose steps cannot be made a second time
+        assert not state.in_transaction
+        state.execute("pragma user_version = 2")
+        with pytest.raises(sqlite3.OperationalError):
+            _upgrade(state, 2)
+        assert not state.in_transaction
+        assert state.execute("pragma user_version").fetchone() == (2,)
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with closing(open_state(path)) as state, closing(open_state(path, timeout_seconds=0)) as other:
+        with write_transaction(state):
+            state.execute("insert into worker_status values ('a', '1', 't')")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("begin immediate")
+        with contextlib.suppress(ZeroDivisionError), write_transaction(state):
+            state.execute("insert into worker_status values ('b', '1', 't')")
+            raise ZeroDivisionError
+        assert not state.in_transaction
+        assert other.execute("select key from worker_status").fetchall() == [("a",)]
+
+
+def test_a_new_one_is_private_and_read_while_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with closing(open_state(path)) as state:
+        assert state.execute("pragma journal_mode").fetchone() == ("wal",)
+        if sys.platform != "win32":
+            assert path.stat().st_mode & 0o077 == 0
+        done: list[object] = []
+        thread = threading.Thread(target=lambda: done.append(state.execute("select 1").fetchone()))
+        thread.start()
+        thread.join()
+        assert done == [(1,)], "any thread may use it, one at a time"
+
+
+def test_a_file_stands_while_it_is_the_one_that_was_opened_and_sound(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    open_state(path).close()
+    file = StateFile(path)
+    file.look()
+    assert file.stands
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"no database" * 200)
+    other = StateFile(damaged)
+    assert other.stands, "nobody has looked yet"
+    other.look()
+    assert not other.stands
+    path.rename(tmp_path / "aside")
+    assert not file.stands
+    open_state(path).close()
+    assert not file.stands

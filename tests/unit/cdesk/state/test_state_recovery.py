@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.errors import StateDirectoryError
-from cdesk.state.database import open_state, repair_state
+from cdesk.core.locks import FileLock
+from cdesk.state.database import is_damage, open_state, repair_state
 
 
 def put(state: sqlite3.Connection, key: str, value: str) -> None:
@@ -116,3 +117,34 @@ def test_a_newer_version_is_refused_not_repaired(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(StateDirectoryError, match="cannot be used"):
         open_state(tmp_path / "none" / "state.db")
+
+
+def test_a_damaged_file_gets_the_next_number_and_somebody_elses_mending_stands(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"no database" * 100)
+    (tmp_path / "state.db.damaged-4").touch()
+    (tmp_path / "state.db.damaged-mine").touch()
+    with FileLock(tmp_path / "state.repair.lock") as alone:
+        assert alone
+        assert repair_state(path) is None, "somebody else mends it"
+    assert repair_state(path) == tmp_path / "state.db.damaged-5"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_damaged"),
+    [
+        (sqlite3.SQLITE_CORRUPT, True),
+        (sqlite3.SQLITE_NOTADB, True),
+        (sqlite3.SQLITE_CORRUPT | 256, True),  # as an extended code says it
+        (sqlite3.SQLITE_BUSY, False),
+        (sqlite3.SQLITE_FULL, False),
+        (None, False),
+    ],
+)
+def test_damage_is_told_from_what_goes_by(code: int | None, is_damaged: bool) -> None:
+    error = sqlite3.DatabaseError("?")
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert is_damage(error) == is_damaged

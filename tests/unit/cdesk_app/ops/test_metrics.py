@@ -94,27 +94,6 @@ def test_promtool_finds_nothing_wrong_with_a_scrape_of_everything(
     assert run.stdout + run.stderr == b""
 
 
-def test_a_scrape_tells_the_gauges_of_the_state_directory(
-    settings: Settings, state_home: StateDirectory
-) -> None:
-    everything(state_home)
-    told = samples(exposition(settings, state_home).body.decode())
-    for name, labels, value in (
-        ("cdesk_kill_switch_on", (), 1),
-        ("cdesk_worker_up", (), 0),
-        ("cdesk_insights", (("outcome", "verified"),), 3),
-        ("cdesk_credits_period", (("basis", "metered"),), 4),
-        ("cdesk_cost_cap_used_ratio", (("measure", "credits"),), 0.5),
-        ("cdesk_quarantine_records", (("reason", "no_json"),), 2),
-        ("cdesk_tickets", (("status", "queued"),), 0),
-        ("cdesk_credential_expiry_timestamp_seconds", (("credential", "token"),), 4102444800),
-        ("cdesk_queue_records", (), 0),
-    ):
-        assert told[(name, labels)] == value, name
-    assert told[("cdesk_snapshot_lag_seconds", ())] > 0
-    assert told[("cdesk_disk_free_bytes", ())] > 0
-
-
 def test_an_empty_state_directory_answers_and_every_part_of_it_could_be_looked_at(
     settings: Settings, state_home: StateDirectory
 ) -> None:
