@@ -327,7 +327,7 @@ def measure_append(records: int = 1_000) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="bench.ingest", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="bench.ingest", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rates", default="200,2000")
     parser.add_argument("--seconds", type=float, default=60.0)

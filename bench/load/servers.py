@@ -26,6 +26,8 @@ from cdesk.core.locks import is_held
 from cdesk.core.wake import read_worker
 
 MIB: Final = 1 << 20
+LEAST_OF_SECONDS: Final = 60.0
+LEAST_POINTS: Final = 4
 
 
 def free_port() -> int:
@@ -189,8 +191,16 @@ class Memory:
                     self.seen.setdefault(f"{name}'s children", []).append((at, children))
 
     def slope(self, name: str) -> float:
-        """MiB a minute over the second half, by least squares."""
+        """MiB a minute over the second half, by least squares; of the least of each minute,
+        where there are enough: what a build or a copy takes for a moment is no growth.
+        """
         points = self.seen.get(name, [])[len(self.seen.get(name, [])) // 2 :]
+        least: dict[int, tuple[float, float]] = {}
+        for at, size in points:
+            part = int(at // LEAST_OF_SECONDS)
+            least[part] = min(least.get(part, (at, size)), (at, size), key=lambda one: one[1])
+        if len(least) >= LEAST_POINTS:
+            points = list(least.values())
         if len(points) < 3:
             return float("nan")
         mean_x = sum(x for x, _ in points) / len(points)
