@@ -1,8 +1,8 @@
 {#
     Prints what a stream holds as YAML, for the registry of activities (`form: vars`, the value of
     `cdesk__activity_schema_activities`) or as a description of the stream's model (`form: models`).
-    A feature's type is the narrowest that all its values are of; what the registry says of an
-    activity is kept.
+    A feature's type is the narrowest that all its values are of; what the registry says is kept, of
+    activities that the stream doesn't hold yet, too.
 
         dbt run-operation cdesk.describe_activities --args '{model: our_stream}'
 #}
@@ -21,26 +21,43 @@
     {% endif %}
 {%- endmacro %}
 
-{# name → {'rows', 'since', 'until', 'description', 'features': {key: {'type', 'description'}}} #}
+{# What the stream holds, name → {'rows', 'since', 'until', 'features': {key: {'type'}}, …}. #}
 {% macro _as_found_activities(stream) -%}
-    {% set registry = cdesk._as_registry() %}
     {% set found = {} %}
     {% for name, rows, since, until in run_query(cdesk._as_activities_sql(stream)) %}
-        {% set told = registry.get(name, {}) %}
         {% do found.update({name: {
-            'rows': rows, 'since': since, 'until': until,
-            'description': told.get('description', ''), 'features': {},
+            'rows': rows, 'since': since, 'until': until, 'features': {},
         }}) %}
     {% endfor %}
     {% if stream.columns.feature_json.column %}
         {% for name, key, type in run_query(cdesk._as_found_features_sql(stream)) %}
-            {% set told = registry.get(name, {}).get('features', {}).get(key, {}) %}
-            {% do found[name].features.update({key: {
-                'type': told.get('type', type), 'description': told.get('description', ''),
-            }}) %}
+            {% do found[name].features.update({key: {'type': type}}) %}
         {% endfor %}
     {% endif %}
-    {{ return(found) }}
+    {{ return(cdesk._as_told_activities(found)) }}
+{%- endmacro %}
+
+{#
+    The same with all that the registry says, and with the registered activities that the stream
+    doesn't hold yet: what is printed takes the registry's place.
+#}
+{% macro _as_told_activities(found) -%}
+    {% set registry = cdesk._as_registry() %}
+    {% set all = {} %}
+    {% for name in (registry.keys() | list + found.keys() | list) | unique | sort %}
+        {% set item = found.get(name, {'rows': 0, 'features': {}}) %}
+        {% set told = registry.get(name, {'features': {}}) %}
+        {% set features = {} %}
+        {% do features.update(told.features) %}
+        {% for key, feature in item.features.items() if key not in told.features %}
+            {% do features.update({key: feature}) %}
+        {% endfor %}
+        {% set entry = dict(item) %}
+        {% do entry.update(told) %}
+        {% do entry.update({'features': features}) %}
+        {% do all.update({name: entry}) %}
+    {% endfor %}
+    {{ return(all) }}
 {%- endmacro %}
 
 {% macro _as_activities_sql(stream) -%}
@@ -149,16 +166,18 @@ where rows_given.{{ stream.columns.activity.column }} is not null
 {% macro _as_registry_text(found) -%}
     {% set lines = ['vars:', '  cdesk__activity_schema_activities:'] %}
     {% for name, item in found.items() %}
-        {% do lines.append(
-            '    ' ~ cdesk._as_yaml(name) ~ ': # rows: ' ~ item.rows ~ ', ' ~ item.since ~ ' to '
-            ~ item.until
-        ) %}
-        {% do lines.append('      description: ' ~ tojson(item.description)) %}
+        {% set span = ', ' ~ item.since ~ ' to ' ~ item.until if item.since else '' %}
+        {% do lines.append('    ' ~ cdesk._as_yaml(name) ~ ': # rows: ' ~ item.rows ~ span) %}
+        {% do lines.append('      description: ' ~ tojson(item.description or '')) %}
+        {% for key in ['model', 'where', 'columns'] if item.get(key) %}
+            {% do lines.append('      ' ~ key ~ ': ' ~ tojson(item[key])) %}
+        {% endfor %}
         {% do lines.append('      features:' ~ ('' if item.features else ' {}')) %}
         {% for key, feature in item.features.items() %}
-            {% set told = ', description: ' ~ tojson(feature.description) %}
+            {% set named = ', column: ' ~ tojson(feature.column) if feature.column else '' %}
+            {% set told = ', description: ' ~ tojson(feature.description or '') %}
             {% do lines.append(
-                '        ' ~ cdesk._as_yaml(key) ~ ': {type: ' ~ feature.type ~ told ~ '}'
+                '        ' ~ cdesk._as_yaml(key) ~ ': {type: ' ~ feature.type ~ named ~ told ~ '}'
             ) %}
         {% endfor %}
     {% endfor %}
@@ -178,7 +197,7 @@ where rows_given.{{ stream.columns.activity.column }} is not null
             {% do features.append('`' ~ key ~ '` (' ~ feature.type ~ ')' ~ about) %}
         {% endfor %}
         {% do lines.append(
-            '      | `' ~ activity ~ '` | ' ~ item.description ~ ' | '
+            '      | `' ~ activity ~ '` | ' ~ (item.description or '') ~ ' | '
             ~ features | join('; ') ~ ' |'
         ) %}
     {% endfor %}

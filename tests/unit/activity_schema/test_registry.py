@@ -137,6 +137,39 @@ def test_what_a_stream_holds_is_told_as_a_registry(
     assert tests["activity"][1] == {"accepted_values": {"arguments": {"values": ["it's: a"]}}}
 
 
+def test_what_the_registry_says_is_kept(registered: Renderer) -> None:
+    held = {"rows": 3, "since": "2026-01-01", "until": "2026-01-02"}
+    features = {"items": {"type": "string"}, "new": {"type": "date"}}
+    found = json.dumps(
+        {"bought": {**held, "features": features}, "added": {**held, "features": {}}}
+    )
+    told = f"cdesk._as_told_activities({found})"
+    text = registered(f"{{{{ cdesk._as_registry_text({told}) }}}}")
+    read = yaml.safe_load(text)["vars"]["cdesk__activity_schema_activities"]
+    nothing = {"description": ""}
+    assert read == {
+        "added": {**nothing, "features": {}},
+        "bought": {
+            **nothing,
+            **REGISTRY["bought"],
+            "features": {
+                "items": {"type": "integer", **nothing},
+                "packed": {"type": "timestamp", "column": "packed_at", **nothing},
+                "new": {"type": "date", **nothing},
+            },
+        },
+        "said it's fine": {
+            **nothing,
+            **REGISTRY["said it's fine"],
+            "features": {"packed": {"type": "string", "column": "note", **nothing}},
+        },
+    }
+    assert "said it's fine\": # rows: 0\n" in text
+    assert "`items` (integer)" in registered(
+        f"{{{{ cdesk._as_model_text('our_stream', cdesk.stream('stream'), {told}) }}}}"
+    )
+
+
 @settings(
     max_examples=15,
     deadline=None,
