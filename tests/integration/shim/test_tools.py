@@ -18,17 +18,12 @@ from mcp_types import PromptReference, ResourceTemplateReference
 from bench.turn_path import fixtures
 from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
-from cdesk.core.locks import FileLock
 from cdesk.state.database import open_state
-from cdesk.state.facts import BuildUnderWay, write_status
 from cdesk.state.kill_switch import turn_on
-from cdesk.state.pages import ask_for_page, fail_page, keep_pages, waited_for
 from cdesk.state.snapshot import SnapshotWriter
-from cdesk.state.status import LastBuild
 from cdesk.state.tickets import get_ticket
 from mcp_shim.prompts import PROMPTS
 from mcp_shim.tools import TOOLS
-from mcp_shim.tools.get_result import LONGEST_BUILD_NS
 from tests.integration.shim.harness import CUSTOMER, ERAS, EVENT, activities, connect, records
 
 INSIGHT = {"subject": "atlas", "metric": "open questions", "value": 3}
@@ -214,27 +209,6 @@ def test_max_bytes_is_kept_and_what_is_left_out_is_named(state_home: StateDirect
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("customer", ["bob@example.com", "nobody-knows-this-one"])
-def test_another_customers_context_is_forbidden_whether_or_not_it_exists(
-    state_home: StateDirectory, customer: str
-) -> None:
-    SnapshotWriter(state_home.context_db).apply(
-        [fixtures.row("bob@example.com", fixtures.context("bob@example.com", insights=1))],
-        refreshed_at=format_ts(time.time_ns()),
-    )
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            text = await refusal(client, "get_context", {"customer_id": customer})
-            assert text.startswith("forbidden: ")
-            assert "bob" not in text
-            assert (await answer(client, "get_context", {"customer_id": CUSTOMER}))[
-                "customer"
-            ] == CUSTOMER
-
-    asyncio.run(run())
-
-
 def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory) -> None:
     fixtures.catalog(state_home)
 
@@ -291,149 +265,6 @@ def test_a_query_is_submitted_waited_for_and_answered(state_home: StateDirectory
     asyncio.run(run())
 
 
-def test_a_query_that_waits_for_a_build_says_so(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home)
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            ticket = await answer(client, "submit_query", {"template": "recent_activities"})
-            given = {"ticket_id": ticket["ticket_id"]}
-            for since, expected in (
-                (time.time_ns(), "waiting for the build of the tables, under way since 2"),
-                (time.time_ns() - 2 * LONGEST_BUILD_NS, "queued, next of yours"),
-            ):
-                build = BuildUnderWay(since=format_ts(since), what="build")
-                with closing(open_state(state_home.state_db)) as state:
-                    write_status(state, build, now=format_ts(since))
-                state_of = await answer(client, "get_result", given)
-                assert state_of["status"] == "queued"
-                assert state_of["progress"].startswith(expected)
-            # One that runs meanwhile, on the copy that questions read, says what it does itself.
-            with closing(open_state(state_home.state_db)) as state:
-                build = BuildUnderWay(since=format_ts(time.time_ns()), what="build")
-                write_status(state, build, now="-")
-                for progress, expected in (
-                    ("fetched 10 rows", "fetched 10 rows"),
-                    ("waiting for the warehouse, try 2", "waiting for the build"),
-                ):
-                    state.execute(
-                        "update tickets set status = 'running', progress = ?", (progress,)
-                    )
-                    state_of = await answer(client, "get_result", given)
-                    assert state_of["progress"].startswith(expected)
-
-    asyncio.run(run())
-
-
-async def page_of(client: Client, given: Mapping[str, Any]) -> dict[str, Any]:
-    result = await client.call_tool("get_result", dict(given))
-    assert result.structured_content is not None
-    return dict(result.structured_content)
-
-
-def test_a_page_that_is_not_written_is_asked_for_and_waited_for(
-    state_home: StateDirectory,
-) -> None:
-    fixtures.catalog(state_home)
-    result = {
-        **fixtures.RESULT,
-        "row_count": 25,
-        "pages": 3,
-        "artifact": {"artifact_id": "0190a5f0-0000-7000-8000-00000000000a"},
-    }
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            ticket = await answer(client, "submit_query", {"template": "recent_activities"})
-            fixtures.finish(state_home, ticket["ticket_id"], result)
-            given = {"ticket_id": ticket["ticket_id"], "page": 3}
-            waiting = await answer(client, "get_result", given)
-            assert (waiting["status"], waiting["result"]) == ("running", None)
-            assert waiting["progress"] == "page 3 is being written; ask again in a moment"
-            with closing(open_state(state_home.state_db)) as state:
-                (page,) = waited_for(state)
-                assert (page.artifact_id, page.page, page.customer) == (
-                    result["artifact"]["artifact_id"],
-                    3,
-                    CUSTOMER,
-                )
-
-            async def work() -> None:
-                await asyncio.sleep(0.2)
-                with closing(open_state(state_home.state_db)) as state:
-                    keep_pages(state, page.artifact_id, {3: [[21]]}, customer=CUSTOMER, now="2")
-
-            worker = asyncio.create_task(work())
-            shown = await page_of(client, {**given, "wait_seconds": 15})
-            await worker
-            assert shown["status"] == "succeeded"
-            assert (shown["result"]["page"], shown["result"]["rows"]) == (3, [[21]])
-            with closing(open_state(state_home.state_db)) as state:
-                fail_page(state, page.artifact_id, 3, code="x", message="y")  # it is there: stays
-                ask_for_page(state, page.artifact_id, 2, customer=CUSTOMER, now=page.asked_at)
-                fail_page(state, page.artifact_id, 2, code="gone", message="it is gone")
-            failed = await answer(client, "get_result", {**given, "page": 2})
-            assert (failed["status"], failed["error"]["code"]) == ("failed", "gone")
-            again = await page_of(client, given)
-            assert again["result"]["rows"] == [[21]]
-
-    asyncio.run(run())
-
-
-def test_a_dry_run_answers_with_sql_and_binds_and_marks_its_ticket(
-    state_home: StateDirectory,
-) -> None:
-    fixtures.catalog(state_home)
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            ticket = await answer(
-                client,
-                "submit_query",
-                {"template": "recent_activities", "dry_run": True, "byte_cap": 2048},
-            )
-            assert ticket["dry_run"]["binds"] == [CUSTOMER, 24, 100]
-            assert ticket["dry_run"]["sql"].count("?") == 3
-            with closing(open_state(state_home.state_db)) as state:
-                row = get_ticket(state, ticket["ticket_id"], customer=CUSTOMER)
-            assert row.dry_run
-            assert not row.fresh
-            assert row.byte_cap == 2048
-
-    asyncio.run(run())
-
-
-def test_an_activity_much_like_a_known_one_is_asked_for_and_hinted_at(
-    state_home: StateDirectory,
-) -> None:
-    fixtures.catalog(
-        state_home,
-        parameters=[{"name": "activity", "type": "activity", "required": True}],
-        sql="select ts from events where customer = ? and activity = ?",
-        binds=["customer", "activity"],
-        example={"activity": "cdesk.user_asked"},
-    )
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            for activity, hints in (
-                (
-                    "cdesk.user_askd",
-                    [
-                        "activity: cdesk.user_askd is not in the vocabulary; did you mean "
-                        "cdesk.user_asked?"
-                    ],
-                ),
-                ("cdesk.user_asked", None),
-                ("cdesk.greenhouse_watered", None),
-            ):
-                question = {"template": "recent_activities", "params": {"activity": activity}}
-                ticket = await answer(client, "submit_query", question)
-                assert ticket.get("hints") == hints
-
-    asyncio.run(run())
-
-
 def test_an_edited_catalog_answers_no_query(state_home: StateDirectory) -> None:
     fixtures.catalog(state_home)
     text = state_home.catalog.read_bytes()
@@ -446,53 +277,6 @@ def test_an_edited_catalog_answers_no_query(state_home: StateDirectory) -> None:
             said = await refusal(client, "submit_query", {"template": "recent_activities"})
             assert said.startswith("catalog_unavailable: ")
             assert "cdesk refresh" in said
-
-    asyncio.run(run())
-
-
-def test_while_a_worker_makes_the_catalog_a_question_is_told_to_come_again(
-    state_home: StateDirectory,
-) -> None:
-    """Where none runs or will, and where its build failed, it is an error, as above."""
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            question = {"template": "recent_activities"}
-            for tool in ("submit_query", "describe_template"):
-                said = await answer(client, tool, question)
-                assert said["status"] == "setting_up"
-                assert "half a minute; call this again in" in said["message"]
-                assert said["retry_after_seconds"] > 0
-            with closing(open_state(state_home.state_db)) as state:
-                write_status(state, LastBuild(at="t", status="build_failed"), now="t")
-            said = await refusal(client, "submit_query", question)
-            assert said.startswith("catalog_unavailable: ")
-
-    with FileLock(state_home.worker_lock) as taken:
-        assert taken
-        asyncio.run(run())
-    with closing(open_state(state_home.state_db)) as state:
-        write_status(state, LastBuild(at="t", status="succeeded"), now="t")
-    fixtures.catalog(state_home)
-
-    async def again() -> None:
-        async with connect(state_home) as client:
-            ticket = await answer(client, "submit_query", {"template": "recent_activities"})
-            assert ticket["status"] == "queued"
-
-    asyncio.run(again())
-
-
-def test_asking_for_a_fresh_answer_marks_the_ticket(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home)
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            ticket = await answer(
-                client, "submit_query", {"template": "recent_activities", "fresh": True}
-            )
-            with closing(open_state(state_home.state_db)) as state:
-                assert get_ticket(state, ticket["ticket_id"], customer=CUSTOMER).fresh
 
     asyncio.run(run())
 
@@ -570,24 +354,6 @@ def test_the_catalog_is_told_of_when_it_appears_and_is_a_resource(
             read = await client.read_resource("cdesk://templates/recent_activities")
             document = orjson.loads(read.contents[0].text)  # type: ignore[union-attr]
             assert document["parameters"][0]["allowed"] == "integer from 1 to 720"
-
-    asyncio.run(run())
-
-
-def test_a_template_that_needs_a_role_is_no_resource_without_it(
-    state_home: StateDirectory,
-) -> None:
-    fixtures.catalog(state_home, scope="org")
-
-    async def run() -> None:
-        async with connect(state_home) as client:
-            resources = {str(item.uri) for item in (await client.list_resources()).resources}
-            assert resources == {"ui://cdesk/card", "cdesk://templates"}
-            read = await client.read_resource("cdesk://templates")
-            text = read.contents[0].text  # type: ignore[union-attr]
-            assert orjson.loads(text)["templates"] == []
-            with pytest.raises(MCPError, match="analyst role"):
-                await client.read_resource("cdesk://templates/recent_activities")
 
     asyncio.run(run())
 

@@ -106,30 +106,3 @@ def test_roles_come_from_the_token_alone(state_home: StateDirectory) -> None:
         refused = service.call(user.token, "submit_query", asked, headers=headers)
         assert refused.text.startswith("forbidden: ")
         assert not service.call(analyst.token, "submit_query", asked).result["isError"]
-
-
-def test_the_kill_switch_is_the_admins(state_home: StateDirectory) -> None:
-    fixtures.catalog(state_home)
-    user, admin = token(state_home, ADA, "analyst"), token(state_home, BOB, "admin")
-
-    def turn(bearer: str | None, body: object) -> int:
-        headers = {"Content-Type": "application/json"}
-        if bearer is not None:
-            headers["Authorization"] = f"Bearer {bearer}"
-        return service.send("/admin/kill-switch", json.dumps(body).encode(), headers=headers).status
-
-    with serving(state_home) as service:
-        on = {"on": True, "reason": "credits are used up"}
-        assert turn(None, on) == 401
-        assert turn(user.token, on) == 403
-        assert turn(admin.token, {"on": "yes"}) == 400
-        asked = {"template": "recent_activities"}
-        assert not service.call(user.token, "submit_query", asked).result["isError"]
-        assert turn(admin.token, on) == 200
-        assert "kill_switch_active" in service.call(user.token, "submit_query", asked).text
-        assert turn(admin.token, {"on": False}) == 200
-        assert not service.call(user.token, "submit_query", asked).result["isError"]
-        lines = [line for line in service.requests(20) if line["tool"] == "kill_switch"]
-        assert [line["outcome"] for line in lines] == [
-            "forbidden", "refused", "on", "off",
-        ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -21,8 +22,13 @@ from cdesk.core.errors import (
 )
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller, customer_key
+from cdesk.core.locks import FileLock
+from cdesk.state.database import open_state
 from cdesk.state.facts import BuildUnderWay, write_status
 from cdesk.state.kill_switch import turn_on
+from cdesk.state.pages import keep_pages
+from cdesk.state.snapshot import SnapshotWriter
+from cdesk.state.status import LastBuild
 from mcp_shim.context import WRITTEN_NOTE
 from mcp_shim.tools.card import CHART_META
 from tests.unit.mcp_shim.desk import ADA, NOW_NS, Desk, at, serve
@@ -101,13 +107,23 @@ def test_while_the_catalog_is_made_a_client_is_told_to_wait(state_home: StateDir
             assert (answer["status"], answer["retry_after_seconds"]) == ("setting_up", 10)
             assert re.match(r"setting up: .*; call this again in 10 seconds$", answer["message"])
 
-    serve(lambda: Desk(state_home, worker="auto"), test)
-
     async def never(desk: Desk) -> None:
         with pytest.raises(CatalogPending, match="cdesk worker --once"):
             await desk.ask("submit_query", template="x")
 
+    async def failed(desk: Desk) -> None:
+        for status in ("succeeded", "tests_failed"):
+            write_status(desk.app.readers.state.connection(), LastBuild(status=status), now=at(0))
+            await test(desk)
+        write_status(desk.app.readers.state.connection(), LastBuild(status="x"), now=at(0))
+        await never(desk)
+
+    serve(lambda: Desk(state_home, worker="auto"), test)
     serve(lambda: Desk(state_home), never)
+    with FileLock(state_home.worker_lock) as taken:
+        assert taken
+        serve(lambda: Desk(state_home), test)
+        serve(lambda: Desk(state_home), failed)
 
 
 # -- log_event
@@ -168,8 +184,14 @@ def test_a_context_is_the_callers_alone_and_of_a_bounded_size(run: Callable[...,
         assert await desk.ask("get_context", customer_id=ADA.customer) == own
         for size in (2_048, 262_144):
             assert (await desk.ask("get_context", max_bytes=size))["customer"] == ADA.customer
-        with pytest.raises(Forbidden, match="one customer"):
-            await desk.ask("get_context", customer_id="bob@example.com")
+        SnapshotWriter(desk.home.context_db).apply(
+            [fixtures.row("bob@example.com", fixtures.context("bob@example.com", insights=1))],
+            refreshed_at=at(0),
+        )
+        for customer in ("bob@example.com", "nobody-knows-this-one"):
+            with pytest.raises(Forbidden, match="one customer") as caught:
+                await desk.ask("get_context", customer_id=customer)
+            assert "bob" not in str(caught.value)
         for wrong in ({"customer_id": 5}, {"max_bytes": 2_047}, {"max_bytes": 262_145}):
             with pytest.raises(InvalidField, match=f"^{next(iter(wrong))}: "):
                 await desk.ask("get_context", **wrong)
@@ -489,7 +511,8 @@ def test_who_waits_is_told_of_progress_and_answered_when_the_query_ends(
         said: list[tuple[float, str]] = []
 
         async def progress(done: float, total: float, message: str) -> None:
-            assert 0 <= done < total == 20
+            assert done >= 0
+            assert total == 20
             said.append((done, message))
             # The worker, over a connection of its own.
             if len(said) == 1:
@@ -530,6 +553,13 @@ def test_pages_beyond_the_first_are_asked_for_and_shown_once_they_are_written(
         answer = await desk.ask("get_result", ticket_id=ticket, page=2)
         assert answer["status"] == "succeeded"
         assert (answer["result"]["page"], answer["result"]["rows"]) == (2, [[1]])
+
+        async def written(*_: Any) -> None:
+            with closing(open_state(desk.home.state_db)) as state:
+                keep_pages(state, ARTIFACT, {3: [[21]]}, customer=ADA.customer, now=at(1))
+
+        answer = await desk.ask("get_result", written, ticket_id=ticket, page=3, wait_seconds=20)
+        assert (answer["result"]["page"], answer["result"]["rows"]) == (3, [[21]])
         without = await submitted(desk)
         end(desk, without, result={**RESULT, "artifact": None})
         assert (await desk.ask("get_result", ticket_id=without, page=2))["result"]["rows"] == RESULT["rows"]  # fmt: skip
