@@ -207,31 +207,6 @@ def test_a_question_does_not_wait_for_a_build_that_holds_the_file(two: Two) -> N
         build.communicate()
 
 
-def test_what_another_process_wrote_is_seen_by_the_next_question(two: Two) -> None:
-    ask(two.by_copy, LANDING, [])
-    id, line = event(customer="ada@example.com", ts_ns=time.time_ns())
-    two.directly.land([two.line(id, line)])
-    by_copy, directly = two.both(LANDING, [])
-    assert by_copy == directly
-    two.by_copy.land([two.line(*event())])  # and what it wrote before a landing of ours
-    two.directly.land([two.line(*event())])
-    two.by_copy.land([two.line(*event())])
-    by_copy, directly = two.both(LANDING, [])
-    assert by_copy == directly
-
-
-def test_questions_of_one_block_see_one_state(two: Two) -> None:
-    with two.by_copy.reading([LANDING]):
-        before = ask(two.by_copy, LANDING, [])
-        landing = threading.Thread(target=lambda: two.by_copy.land([two.line(*event())]))
-        landing.start()
-        landing.join(10)
-        assert ask(two.by_copy, LANDING, []) == before
-        # A relation that the block did not name is read all the same.
-        assert len(ask(two.by_copy, WHOLE_STREAM, [])) > 2
-    assert ask(two.by_copy, LANDING, [])[2] == (before[2][0] + 1,)
-
-
 def test_one_cursor_serves_question_after_question_and_sees_what_lands(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,42 +237,6 @@ def test_a_landing_under_way_keeps_no_question_waiting(two: Two) -> None:
         asking.start()
         asking.join(10)
         assert found == ask(two.by_copy, LANDING, [])
-
-
-def test_a_copy_too_far_behind_is_made_anew(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cdesk.warehouse.read_copy.TAIL_BYTES", 1_000)
-    ask(two.by_copy, LANDING, [])
-    (first,) = two.copies.iterdir()
-    two.by_copy.land([two.line(*event()) for _ in range(20)])
-    by_copy, directly = two.both(LANDING, [])
-    assert by_copy == directly
-    assert first not in set(two.copies.iterdir())
-
-
-def test_where_no_copy_can_be_made_the_file_is_read(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("cdesk.warehouse.read_copy._copy", full)
-    by_copy, directly = two.both(WHOLE_STREAM, [])
-    assert by_copy == directly
-    with two.by_copy.reading([LANDING]):
-        assert ask(two.by_copy, LANDING, [])
-
-
-def test_nothing_of_a_copy_stays_behind(original: Built, tmp_path: Path) -> None:
-    shutil.copy(original.home.warehouse, tmp_path / "warehouse.duckdb")
-    left = tmp_path / "copies" / "7"
-    left.mkdir(parents=True)
-    (left / "warehouse.duckdb").write_bytes(b"of a worker that was killed")
-    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", copies=tmp_path / "copies")
-    assert not left.exists()
-    ask(warehouse, LANDING, [])
-    assert list((tmp_path / "copies").iterdir())
-    warehouse.close()
-    assert not list((tmp_path / "copies").iterdir())
 
 
 def test_a_copy_is_as_closed_as_the_file(two: Two) -> None:

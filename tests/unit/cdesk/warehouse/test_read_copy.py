@@ -191,6 +191,19 @@ def test_a_build_by_another_process_is_read_from_a_new_copy_and_the_old_one_goes
     assert copied.ask(STREAM) == [(id, 1)]
 
 
+def test_what_another_process_lands_between_ours_is_seen_by_the_next_question(
+    copied: Copied,
+) -> None:
+    copied.ask(STREAM)
+    copied.land(ADA)
+    id, line = event(customer=BOB)
+    copied.directly.land([LandedLine(id, "event", line.decode(), "b.ndjson", 1)])
+    copied.land(ADA)
+    assert copied.ask(STREAM) == ask(copied.directly, STREAM)
+    assert len(copied.ask(STREAM)) == 3
+    assert copied.copies == ["2"]
+
+
 def test_while_we_build_questions_are_answered_from_before_and_then_from_a_new_copy(
     copied: Copied,
 ) -> None:
@@ -258,6 +271,8 @@ def test_a_file_that_can_not_be_copied_is_read_itself_and_tried_again_after_a_wh
     monkeypatch.setattr(read_copy, "_share_blocks", lambda *_: False)
     with monkeypatch.context() as patch:
         patch.setattr(read_copy, "COPY_BYTES", 1)
+        assert len(copied.ask(STREAM)) == 1
+    with copied.warehouse.reading():
         assert len(copied.ask(STREAM)) == 1
     assert copied.copies == []
     assert "no copy of the warehouse" in caplog.text
