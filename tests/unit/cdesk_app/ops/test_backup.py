@@ -28,6 +28,8 @@ from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk_app.ops.backup import (
     MANIFEST,
     BackupRefused,
+    Member,
+    _add,
     check_backup,
     make_backup,
     read_manifest,
@@ -407,3 +409,28 @@ def test_histories_that_wait_come_along_once_wherever_they_stand_by_now(
     assert f"queue/{moved.name}" in found
     assert f"backlog/{new.name}" in found
     assert f"backlog/{moved.name}" not in found
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        (("a.open.ndjson",), "a.open.ndjson"),
+        (("a.ndjson",), "a.ndjson"),
+        (("a.open.ndjson", "a.ndjson"), "a.open.ndjson"),
+        ((), None),
+    ],
+)
+def test_a_file_that_is_sealed_while_it_is_looked_for_comes_along_by_its_new_name(
+    there: tuple[str, ...], taken: str | None, tmp_path: Path
+) -> None:
+    stem = f"{'0' * 32}-000001"
+    for name in there:
+        (tmp_path / name.replace("a", stem)).write_bytes(name.encode())
+    members: dict[str, Member] = {}
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        name = f"{stem}.open.ndjson"
+        _add(archive, members, f"queue/{name}", tmp_path / name)
+        found = {one: archive.read(one) for one in archive.namelist()}
+    expected = {f"queue/{taken.replace('a', stem, 1)}": taken.encode()} if taken else {}
+    assert found == expected
+    assert members.keys() == expected.keys()

@@ -339,3 +339,82 @@ def test_no_test_of_the_list_leaves_itself_out_for_what_it_is_given() -> None:
                     skips = re.findall(r"pytest\.skip\(\s*(.*)", text)
                     odd = [why for why in skips if not any(one in why for one in missing)]
                     assert odd == [], file.name
+
+
+@pytest.mark.parametrize(
+    ("told", "is_problem"),
+    [
+        (["License-Expression: MIT"], False),
+        (["License-Expression: GPL-3.0-only"], True),
+        (["License-Expression: AGPL-3.0-only OR MIT"], False),
+        (["License-Expression: LGPL-3.0-only"], False),
+        (["License-Expression: Something of our own"], False),
+        (["Classifier: License :: OSI Approved :: GNU Affero General Public License v3"], True),
+        (["Classifier: Programming Language :: Python", "License: Proprietary"], True),
+        (["License: GPL-3.0", "License-Expression: BSD-3-Clause"], False),
+    ],
+)
+def test_a_licence_is_free_or_told(
+    told: list[str], is_problem: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "sample_of_a_pin-1.0.dist-info"
+    info.mkdir()
+    head = ["Metadata-Version: 2.4", "Name: sample-of-a-pin", "Version: 1.0"]
+    (info / "METADATA").write_text("\n".join([*head, *told, ""]), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    problems = problems_of({"sample-of-a-pin": Pin("1.0")})
+    assert bool(problems) is is_problem
+    assert all("sample-of-a-pin is under " in one for one in problems)
+
+
+def test_a_package_without_a_licence_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "sample_of_a_pin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: sample-of-a-pin\nVersion: 1.0\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    pinned = {"sample-of-a-pin": Pin("1.0", is_conditional=True)}
+    assert problems_of(pinned) == ["sample-of-a-pin says nothing of its licence"]
+
+
+def turn_results(root: Path, at: str, **calls: float) -> None:
+    (root / "bench" / "results").mkdir(parents=True, exist_ok=True)
+    rows = {name: {"p95_ms": value} for name, value in calls.items()}
+    results = orjson.dumps({"at": at, "calls": rows})
+    (root / "bench" / "results" / "turn_path.json").write_bytes(results)
+
+
+def test_the_turn_path_is_held_to_its_limits_by_results_of_this_run(tmp_path: Path) -> None:
+    at, started = "2026-01-31T12:00:00.000000Z", 1_769_860_800_000_000_000
+    sound = {"get_context": 25.0, "log_event": 100.0, "submit_query": 175.0}
+    assert turn_figures("", started, tmp_path)[1] == [
+        "the benchmark left no results (FileNotFoundError)"
+    ]
+    turn_results(tmp_path, at, **sound)
+    assert turn_figures("", started, tmp_path) == (
+        [
+            "get_context p95 25.00 ms",
+            "first token path (get_context, log_event, submit_query) p95 300.0 ms",
+        ],
+        [],
+    )
+    assert turn_figures("", started + 1_000, tmp_path)[1] == [
+        f"the results are of an earlier run ({at})"
+    ]
+    turn_results(tmp_path, at, **{**sound, "get_context": 25.1})
+    assert turn_figures("", started, tmp_path)[1] == [
+        "get_context p95 is over 25 ms",
+        "the first token path is over 300 ms",
+    ]
+    turn_results(tmp_path, at, get_context=1.0)
+    assert turn_figures("", started, tmp_path)[1] == ["the benchmark left no results (KeyError)"]
+
+
+def test_a_check_is_shown_as_it_is_typed_and_tests_of_other_marks_run_apart() -> None:
+    assert Check(("a", "b c", "")).shown == "a 'b c' ''"
+    own, marked = pytest_of("tests/x"), pytest_of("tests/x", marked="chaos", quick=True)
+    assert own == Check(("python", "-m", "pytest", "-q", "tests/x"), in_suite=True)
+    assert marked == Check(("python", "-m", "pytest", "-q", "-m", "chaos", "tests/x"), quick=True)
+    assert own.is_pytest
+    assert not Check(("python", "-m", "bench")).is_pytest

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.core.config import load_settings
+from cdesk.core.config import Settings, load_settings
 from cdesk.core.errors import ConfigurationError
 from cdesk_app.cli.main import main
 from cdesk_app.ops.clients import claude_code, config_file
@@ -324,6 +324,28 @@ def test_without_claude_code_its_command_is_named(
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
     assert "claude mcp add --scope user" in connect("--client", "claude-code", code=1)
     assert not (home / "config.toml").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program is a script here")
+@pytest.mark.parametrize(
+    ("err", "out", "told"),
+    [
+        (" no such scope ", "usage", "no such scope"),
+        ("", " usage ", "usage"),
+        ("", "", "3"),
+        ("caf\\377", "", "caf\ufffd"),
+    ],
+)
+def test_what_claude_code_says_to_a_refusal_is_told(
+    err: str, out: str, told: str, tmp_path: Path
+) -> None:
+    program = tmp_path / "claude"
+    program.write_text(f"#!/bin/sh\nprintf '{out}'\nprintf '{err}' >&2\nexit 3\n")
+    program.chmod(0o700)
+    settings = Settings(home=tmp_path, customer="ada", environ={"PATH": str(tmp_path)})
+    with pytest.raises(ConfigurationError) as refused:
+        claude_code.run(["claude", "mcp", "add"], settings)
+    assert str(refused.value) == f"'claude mcp add' refuses: {told}"
 
 
 def test_an_option_stands_between_the_variables_and_the_name() -> None:
