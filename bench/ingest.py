@@ -41,7 +41,7 @@ PROBE_SECONDS = 0.2
 RESULTS = Path(__file__).resolve().parent / "results" / "ingest.json"
 LANDING = (
     "create table activities.landing (id varchar not null, kind varchar not null, payload "
-    "json not null, "
+    "json not null using compression zstd, "
     "source_file varchar not null, source_offset bigint not null, landed_at timestamp not null)"
 )
 DURABILITIES: tuple[Durability, ...] = ("os", "disk")

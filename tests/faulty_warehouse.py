@@ -5,13 +5,13 @@ an error came back), and `positions` says what landed."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 
 from cdesk.core.errors import WarehouseError, WarehouseUnavailable
 from cdesk.state.snapshot import ContextRow
-from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
+from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, Stretch, require_after
 
 
 def nothing(_: Sequence[LandedLine]) -> None:
@@ -20,12 +20,14 @@ def nothing(_: Sequence[LandedLine]) -> None:
 
 class MemoryWarehouse:
     """`rows` are what has landed. `before` and `after` are called with each batch around its
-    landing and may raise.
+    landing and may raise. stretch_rows: so many lines land in one transaction, 0 for each batch by
+    itself.
     """
 
     dialect = "memory"
 
-    def __init__(self) -> None:
+    def __init__(self, *, stretch_rows: int = 0) -> None:
+        self.stretch_rows = stretch_rows
         self.rows: list[LandedLine] = []
         self.batches: list[int] = []
         self.stamps: list[datetime] = []
@@ -45,8 +47,13 @@ class MemoryWarehouse:
         return LandResult(len(lines), stamp, previous)
 
     @contextlib.contextmanager
-    def bulk(self) -> Iterator[None]:
-        yield
+    def bulk(self) -> Iterator[Stretch | None]:
+        yield Stretch(self.stretch_rows, self.land_all) if self.stretch_rows else None
+
+    def land_all(
+        self, batches: Iterable[Sequence[LandedLine]], after: datetime | None
+    ) -> LandResult:
+        return self.land([line for batch in batches for line in batch], after=after)
 
     @contextlib.contextmanager
     def reading(self, templates: object = (), *, cancel: object = None) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +21,20 @@ from uploader.validation import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far lines have got in one file.
+
+    next_offset: behind the last of them. last_offset: where it begins. records: how many whole
+    lines they are, blank ones before them included.
+    """
+
+    file: QueueFile
+    next_offset: int
+    last_offset: int
+    records: int
+
+
 @dataclass(slots=True)
 class Prepared:
     """A batch ready to land.
@@ -36,6 +51,23 @@ class Prepared:
     blank: dict[int, int] = field(default_factory=dict)
     files: dict[str, QueueFile] = field(default_factory=dict)
     bytes: int = 0
+
+    def reached(self, start: int = 0, end: int | None = None) -> list[Reached]:
+        """What lines [start, end) stand for, file by file in the order of their last lines."""
+        end = len(self.ends) if end is None else end
+        names = self.batch.source_files[start:end]
+        last = dict(zip(names, range(start, end), strict=True))
+        records = Counter(names)
+        for line in self.torn:  # a torn line is a file's last
+            if start <= line < end:
+                records[names[line - start]] -= 1
+        for line, blank in self.blank.items():
+            if start <= line < end:
+                records[names[line - start]] += blank
+        return [
+            Reached(self.files[name], self.ends[line], self.batch.offsets[line], records[name])
+            for name, line in last.items()
+        ]
 
 
 class Batcher:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from cdesk.warehouse.protocol import Warehouse
+from cdesk.warehouse.protocol import Stretch, Warehouse
 
 BULK_SECONDS: Final = 3.0
 BULK_GAP_SECONDS: Final = 0.05
@@ -23,18 +23,24 @@ class Bulk:
         self._monotonic = monotonic
         self._stack = contextlib.ExitStack()
         self._until: float | None = None
+        self.stretch: Stretch | None = None
+        """How several batches land in one transaction, while the warehouse is kept and can."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is others' turn."""
+        return self._until is not None and self._monotonic() >= self._until
 
     def hold(self) -> None:
-        now = self._monotonic()
-        if self._until is not None and now >= self._until:
+        if self.is_over:
             self.release()
             time.sleep(BULK_GAP_SECONDS)
         if self._until is None:
-            self._stack.enter_context(self._warehouse.bulk())
+            self.stretch = self._stack.enter_context(self._warehouse.bulk())
             self._until = self._monotonic() + BULK_SECONDS
 
     def release(self) -> None:
-        self._until = None
+        self._until = self.stretch = None
         self._stack.close()
 
     def __enter__(self) -> Bulk:

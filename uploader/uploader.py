@@ -7,13 +7,14 @@ landed.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -28,6 +29,7 @@ from cdesk.core.errors import (
     WarehouseError,
     WarehouseNotBuilt,
     WarehouseRewound,
+    WarehouseUnavailable,
 )
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
@@ -53,7 +55,7 @@ from cdesk.state.database import open_state, repair_state
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.protocol import LandResult, Warehouse
 from uploader.archive import Archive
-from uploader.batching import Batcher, Prepared
+from uploader.batching import Batcher, Prepared, Reached
 from uploader.bulk import Bulk
 from uploader.checkpoints import Checkpoints, Progress
 from uploader.file_position import is_still, resume, wherever
@@ -77,6 +79,11 @@ DEBOUNCE_SECONDS: Final = 0.5
 MOST_DEBOUNCE_SECONDS: Final = 2.0
 DRAIN_SHARE: Final = 0.2
 """Small landings take no more of the time than this: where they are slow, they are fewer."""
+PART_ROWS: Final = 4_096
+STRETCH_BYTES: Final = 64 * 1024 * 1024
+"""Where several batches land in one transaction, a batch is of so many rows, and the transaction
+ends here.
+"""
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
 CLEAN_UP_SECONDS: Final = 600.0
@@ -162,6 +169,10 @@ class Uploader:
         self._last_drain = -DEBOUNCE_SECONDS
         self._debounce = DEBOUNCE_SECONDS
         self._last_batch = 0
+        self._stretch_rows: int | None = None
+        """How many rows the transaction under way still takes, where it is of several batches."""
+        self._careful_rows = 0
+        """So many rows land batch by batch: one of them was refused."""
         self._last_clean_up = monotonic()
 
     # -- the public face
@@ -278,12 +289,16 @@ class Uploader:
         report.unreadable = listing.held
         self._look_again = False
         with Bulk(self._warehouse, self._monotonic) as bulk:
-            for prepared in self._prepare(listing.files, report):
+            batches = self._prepare(listing.files, report)
+            for prepared in batches:
                 if stop.is_set():
                     return False
                 if len(prepared.ends) >= self._rows:  # a backlog, not a trickle
                     bulk.hold()
-                self._land(prepared, report)
+                if bulk.stretch is not None and self._may_stretch():
+                    self._land_stretch(prepared, batches, bulk, report, stop)
+                else:
+                    self._land(prepared, report)
                 if not self._synced:
                     return True
         self._put_away(listing.files)
@@ -302,12 +317,10 @@ class Uploader:
                         report.reasons[reason] = report.reasons.get(reason, 0) + 1
                         report.quarantined += 1
                         self._counts.add(RECORDS_QUARANTINED, reason)
-            report.bytes += self._advance(prepared, done, done + len(part))
+            reached = prepared.reached(done, done + len(part))
             done += len(part)
-            report.landed += len(part)
-            report.batches += 1
-            self._counts.add(RECORDS_LANDED, by=len(part))
-            self._last_landed_at = result.landed_at
+            self._careful_rows -= len(part)
+            self._note(reached, result, report)
 
         started = self._monotonic()
         try:
@@ -319,20 +332,88 @@ class Uploader:
                 on_landed=note,
             )
         except WarehouseRewound:
-            log.warning(
-                "the warehouse is older than what has landed: asking it again for every file"
-            )
-            self._synced = False
+            self._rewound()
             return
-        self.breaker.succeeded()
         seconds = self._monotonic() - started
-        self._counts.observe(LANDING_SECONDS, seconds)
-        self._counts.observe(LANDING_ROWS, len(prepared.ends))
+        self._observe(len(prepared.ends), seconds, born_at(prepared.batch))
         if self._landed is not None:
             self._landed(prepared.batch, seconds)
-        if (born := born_at(prepared.batch)) is not None:
-            self._counts.observe(LANDING_LAG_SECONDS, max(0.0, self._now_ns() / 1e9 - born))
         self._adapt(len(prepared.ends), seconds)
+
+    def _may_stretch(self) -> bool:
+        return self._careful_rows <= 0 and not self.breaker.failures and self._landed is None
+
+    def _land_stretch(
+        self,
+        first: Prepared,
+        batches: Iterator[Prepared],
+        bulk: Bulk,
+        report: DrainReport,
+        stop: threading.Event,
+    ) -> None:
+        """Land `first` and what follows it in `batches` in one transaction. Where a line of it is
+        refused, nothing has landed, and all of it comes again batch by batch.
+        """
+        stretch = bulk.stretch
+        assert stretch is not None
+        reached: list[Reached] = []
+        reasons: Counter[str] = Counter()
+        rows = bytes_ = 0
+
+        def parts() -> Iterator[LineBatch]:
+            nonlocal rows, bytes_
+            for prepared in itertools.chain([first], batches):
+                reached.extend(prepared.reached())
+                reasons.update(prepared.reasons.values())
+                rows += len(prepared.ends)
+                bytes_ += prepared.bytes
+                self._stretch_rows = stretch.rows - rows
+                yield prepared.batch
+                if rows >= stretch.rows or bytes_ >= STRETCH_BYTES:
+                    return
+                if stop.is_set() or bulk.is_over:
+                    return
+
+        started, born = self._monotonic(), born_at(first.batch)
+        try:
+            result = stretch.land(parts(), self._last_landed_at)
+        except WarehouseRewound:
+            self._rewound()
+            return
+        except (WarehouseUnavailable, WarehouseNotBuilt):
+            raise
+        except WarehouseError as error:
+            log.info("a landing of %d lines was refused, batch by batch now: %s", rows, error)
+            self._careful_rows = max(rows, self._rows)
+            self._synced = False  # it may have landed all the same
+            return
+        finally:
+            self._stretch_rows = None
+        report.quarantined += reasons.total()
+        for reason, count in reasons.items():
+            report.reasons[reason] = report.reasons.get(reason, 0) + count
+            self._counts.add(RECORDS_QUARANTINED, reason, by=count)
+        self._note(reached, result, report)
+        self._observe(rows, self._monotonic() - started, born)
+
+    def _rewound(self) -> None:
+        log.warning("the warehouse is older than what has landed: asking it again for every file")
+        self._synced = False
+
+    def _note(self, reached: Sequence[Reached], result: LandResult, report: DrainReport) -> None:
+        """Note one transaction."""
+        report.bytes += self._advance(reached)
+        report.landed += result.rows
+        report.batches += 1
+        self._counts.add(RECORDS_LANDED, by=result.rows)
+        self._last_landed_at = result.landed_at
+
+    def _observe(self, rows: int, seconds: float, born: float | None) -> None:
+        self.breaker.succeeded()
+        self._counts.observe(LANDING_SECONDS, seconds)
+        self._counts.observe(LANDING_ROWS, rows)
+        if born is not None:
+            self._counts.observe(LANDING_LAG_SECONDS, max(0.0, self._now_ns() / 1e9 - born))
 
     def _adapt(self, rows: int, seconds: float) -> None:
         if seconds > SLOW_SECONDS:
@@ -340,31 +421,26 @@ class Uploader:
         elif seconds < FAST_SECONDS and rows >= self._rows:
             self._rows = min(self._most_rows, self._rows * 2)
 
-    def _advance(self, prepared: Prepared, start: int, end: int) -> int:
-        """Note that lines [start, end) have landed; their bytes."""
-        names = prepared.batch.source_files[start:end]
-        last = dict(zip(names, range(start, end), strict=True))
-        counts = Counter(names)
+    def _advance(self, reached: Sequence[Reached]) -> int:
+        """Note how far lines have landed, the later word of a file last; their bytes."""
         moved = 0
+        files = {one.file.name: one.file for one in reached}
         with self._progress_lock:
-            for name, index in last.items():
+            for one in reached:
+                progress = self._progress[one.file.name]
+                moved += one.next_offset - progress.next_offset
+                progress.next_offset = one.next_offset
+                progress.last_offset = one.last_offset
+                progress.records += one.records
+            for name, file in files.items():
                 progress = self._progress[name]
-                moved += prepared.ends[index] - progress.next_offset
-                progress.next_offset = prepared.ends[index]
-                progress.last_offset = prepared.batch.offsets[index]
-                progress.records += counts[name] - (
-                    index in prepared.torn
-                )  # a torn line is a file's last
-                if prepared.blank:
-                    passed = (i for i in range(start, end) if names[i - start] == name)
-                    progress.records += sum(prepared.blank.get(i, 0) for i in passed)
                 try:
                     progress.tail_crc = wherever(
-                        prepared.files[name], partial(tail_crc, offset=progress.next_offset)
+                        file, partial(tail_crc, offset=progress.next_offset)
                     )
                 except (OSError, ValueError):
                     self._synced = False
-            changed = [(name, self._progress[name]) for name in last]
+            changed = [(name, self._progress[name]) for name in files]
             self._checkpoints.save(changed, now=format_ts(self._now_ns()))
         return moved
 
@@ -415,6 +491,8 @@ class Uploader:
 
     def _limit(self) -> int:
         """Rows of the next batch; a few only while the breaker is being probed."""
+        if self._stretch_rows is not None:
+            return max(1, min(PART_ROWS, self._most_rows, self._stretch_rows))
         return min(self._rows, LEAST_ROWS) if self.breaker.failures else self._rows
 
     def _adopt(self, file: QueueFile) -> None:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import random
 import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +34,7 @@ from cdesk.core.errors import (
 from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb_file import DuckDBFile, first_line, refuse, transaction
-from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, require_after
+from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, Stretch, require_after
 from cdesk.warehouse.read_copy import CopyFailed, ReadCopy
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ _INSERT: Final = (
     "insert into activities.landing (id, kind, payload, source_file, source_offset, landed_at) "
     "select id, kind, payload, source_file, source_offset, ? from landing_batch"
 )
+_ROW_GROUP: Final = 122_880
+"""A transaction that appends whole row groups writes each once, compressed, and nothing of it to
+the log. Of fewer rows every commit writes a log, and checkpoints write the same rows again.
+"""
 _POSITIONS: Final = (
     "select source_file, max(source_offset) from activities.landing "
     "where source_file in (select name from wanted_files) group by source_file"
@@ -85,7 +92,7 @@ class DuckDBWarehouse:
         now_ns: NowNs = time.time_ns,
         land_wait: float = 2.0,
         read_wait: float = 30.0,
-        land_memory: str = "96MB",
+        land_memory: str = "64MB",
         read_memory: str = "1GB",
         threads: int = 2,
         rng: random.Random | None = None,
@@ -114,7 +121,35 @@ class DuckDBWarehouse:
 
     def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         batch = LineBatch.of(lines)
-        table = _arrow(batch)
+        with self._landing(after) as landing:
+            table = _arrow(batch)
+            landing.append(table)
+        if self._copy is not None:
+            self._copy.landed(batch, table, landing.landed_at)
+        return landing.result()
+
+    def _land_stretch(
+        self, batches: Iterable[Sequence[LandedLine]], after: datetime | None
+    ) -> LandResult:
+        """As `Stretch.land`: the engine appends one batch while the next is made."""
+        # The pool ends before the transaction does: nothing is appended behind a rollback.
+        with self._landing(after) as landing, ThreadPoolExecutor(1, "cdesk-landing") as pool:
+            appending: Future[None] | None = None
+            for lines in batches:
+                table = _arrow(LineBatch.of(lines))
+                if appending is not None:
+                    appending.result()
+                appending = pool.submit(landing.append, table)
+                del lines, table
+            if appending is not None:
+                appending.result()
+        if self._copy is not None:
+            self._copy.outgrown()
+        return landing.result()
+
+    @contextlib.contextmanager
+    def _landing(self, after: datetime | None) -> Iterator[_Landing]:
+        """One transaction of landing; committed at the end of the block."""
         with self._file.writing() as connection, transaction(connection):
             try:
                 previous = _utc(connection.execute(_LAST_LANDED).fetchall()[0][0])
@@ -124,19 +159,14 @@ class DuckDBWarehouse:
                 )
                 if previous is not None and landed_at <= previous:
                     landed_at = previous + _TICK
-                connection.register("landing_batch", table)
-                connection.execute(_INSERT, [landed_at.replace(tzinfo=None)]).fetchall()
-                connection.unregister("landing_batch")
+                yield _Landing(connection, landed_at, previous)
             except (duckdb.Error, pa.ArrowException) as error:
                 refuse(error)
-        if self._copy is not None:
-            self._copy.landed(batch, table, landed_at)
-        return LandResult(rows=len(batch), landed_at=landed_at, previous=previous)
 
     @contextlib.contextmanager
-    def bulk(self) -> Iterator[None]:
+    def bulk(self) -> Iterator[Stretch | None]:
         with self._file.kept_for_writing():
-            yield
+            yield Stretch(_ROW_GROUP, self._land_stretch)
 
     # -- reading
 
@@ -300,6 +330,46 @@ class DuckDBWarehouse:
             self._copy.close()
 
 
+class _Batch:
+    """What the engine reads the lines of the batch at hand from. It is registered once, as what a
+    transaction has registered it keeps to its end; and it knows no connection, since what a
+    connection knows that knows it is never given back.
+    """
+
+    def __init__(self) -> None:
+        self.table = _NO_LINES
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+class _Landing:
+    """A transaction in which lines land. Appends come one after another, from any thread."""
+
+    def __init__(
+        self, connection: DuckDBPyConnection, landed_at: datetime, previous: datetime | None
+    ) -> None:
+        self.landed_at = landed_at
+        self._connection = connection
+        self._previous = previous
+        self._rows = 0
+        self._batch = _Batch()
+        connection.register("landing_batch", self._batch)
+
+    def append(self, table: pa.Table) -> None:
+        """Append the lines of `table`, as `_arrow` makes it. Raises duckdb.Error."""
+        self._batch.table = table
+        try:
+            stamp = self.landed_at.replace(tzinfo=None)
+            self._connection.execute(_INSERT, [stamp]).fetchall()
+        finally:
+            self._batch.table = _NO_LINES
+        self._rows += len(table)
+
+    def result(self) -> LandResult:
+        return LandResult(rows=self._rows, landed_at=self.landed_at, previous=self._previous)
+
+
 class _Watcher:
     """One thread for all running queries, there while any runs: interrupts those whose time is
     over.
@@ -427,21 +497,45 @@ def _problem(sql: str) -> str | None:
     return None
 
 
+_NO_LINES: Final = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kind", pa.string()),
+        ("payload", pa.string()),
+        ("source_file", pa.string()),
+        ("source_offset", pa.int64()),
+    ]
+).empty_table()
+
+
 def _arrow(batch: LineBatch) -> pa.Table:
     pool = pa.system_memory_pool()  # gives back what it took; the default pool keeps it
 
-    def column(values: list[str] | list[bytes] | list[int], kind: pa.DataType) -> pa.Array:
+    def column(values: list[str] | list[int], kind: pa.DataType) -> pa.Array:
         return pa.array(values, kind, memory_pool=pool)
 
     return pa.table(
         {
             "id": column(batch.ids, pa.string()),
             "kind": column(batch.kinds, pa.string()),
-            "payload": column(batch.payloads, pa.binary()).cast(pa.string(), memory_pool=pool),
+            "payload": _texts(batch.payloads),
             "source_file": column(batch.source_files, pa.string()),
             "source_offset": column(batch.offsets, pa.int64()),
         }
     )
+
+
+def _texts(values: list[bytes]) -> pa.Array:
+    """UTF-8 texts as a column that reads them where Python has put them together.
+
+    Raises:
+        pa.ArrowInvalid: one is no UTF-8.
+    """
+    ends = array("i", itertools.accumulate(map(len, values), initial=0))
+    text = b"".join(values)
+    column = pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(text))
+    column.validate(full=True)
+    return column
 
 
 def _utc(value: datetime | None) -> datetime | None:

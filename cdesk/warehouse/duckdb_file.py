@@ -161,7 +161,7 @@ class DuckDBFile:
                     deadline,
                     read_only=False,
                     config={
-                        "threads": self._threads,
+                        "threads": 1,  # more of them keep more rows in memory before they write
                         "memory_limit": self._land_memory,
                         "python_enable_replacements": "false",
                     },
@@ -227,6 +227,7 @@ class DuckDBFile:
                 place = str(copy).replace("'", "''")
                 name = self._path.stem.replace('"', '""')
                 connection.execute(f"set memory_limit = '{self._read_memory}'").fetchall()
+                connection.execute(f"set threads = {self._threads}").fetchall()
                 connection.execute(f"attach '{place}' as rewritten").fetchall()
                 connection.execute(f'copy from database "{name}" to rewritten').fetchall()
                 connection.execute("detach rewritten").fetchall()

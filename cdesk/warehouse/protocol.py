@@ -5,7 +5,7 @@ and Snowflake.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,6 +58,18 @@ class QueryOutcome:
     as_of: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """How an engine takes in a backlog.
+
+    land: append the lines of all batches in one transaction, the next batch asked for while the one
+    before is taken in; else as `Warehouse.land`. rows: so many lines in one go cost it least.
+    """
+
+    rows: int
+    land: Callable[[Iterable[Sequence[LandedLine]], datetime | None], LandResult]
+
+
 def require_after(previous: datetime | None, after: datetime | None) -> None:
     """Raises WarehouseRewound where the latest landing, `previous`, is older than one that is known
     to have happened.
@@ -85,9 +97,10 @@ class Warehouse(Protocol):
             WarehouseRewound: the latest landing there is older than `after`; nothing was appended.
         """
 
-    def bulk(self) -> AbstractContextManager[None]:
-        """Landings of this thread inside the context may share a connection. Others may have to
-        wait: keep it to a few seconds.
+    def bulk(self) -> AbstractContextManager[Stretch | None]:
+        """Landings of this thread inside the context may share a connection, and several batches a
+        transaction, where the engine gains by it. Others may have to wait: keep it to a few
+        seconds.
         """
 
     def reading(

@@ -311,6 +311,7 @@ class ReadCopy:
         self._landed = 0
         self._landed_bytes = 0
         self._following = False
+        self._outgrown = False
         self._numbers = itertools.count(1)
         self._news = LandedNews()
         self._building = 0
@@ -367,7 +368,7 @@ class ReadCopy:
         with self._told:
             self._landed += 1
             self._news.add(batch)
-            if self._stamp is None:
+            if self._stamp is None or self._outgrown:
                 return
             self._landings.append(_Landing(self._landed, lines, landed_at))
             self._landed_bytes += lines.nbytes
@@ -385,6 +386,15 @@ class ReadCopy:
             finally:
                 self._turn.release()
 
+    def outgrown(self) -> None:
+        """This process has landed more than a copy takes in: from before it questions are answered
+        until the file is closed, and then from a new copy.
+        """
+        with self._told:
+            self._landed += 1
+            self._news.everything()
+            self._outgrown = True
+
     def opened(self, stamp: FileStamp) -> None:
         """This process begins to write to the file; somebody else may have before."""
         with self._told:
@@ -396,6 +406,8 @@ class ReadCopy:
         """This process has written; the copy follows by `landed`."""
         with self._told:
             self._writing = False
+            if self._outgrown:
+                self._forget()
             if self._stamp is not None:
                 self._stamp = stamp
 
@@ -409,6 +421,7 @@ class ReadCopy:
     def _forget(self) -> None:
         """The copy that there is can't be brought up to date."""
         self._stamp = None
+        self._outgrown = False
         self._news.everything()
         self._landings.clear()
         self._landed_bytes = 0

@@ -2,11 +2,15 @@
     {{ return(adapter.dispatch('create_landing_sql', 'cdesk')(relation)) }}
 {%- endmacro %}
 
+{#
+    JSON is stored smaller and quicker by zstd than by what DuckDB finds out of itself, which tries
+    all ways out each time that it writes.
+#}
 {% macro default__create_landing_sql(relation) -%}
     create table if not exists {{ relation }} (
         id varchar not null,
         kind varchar not null,
-        payload json not null,
+        payload json not null using compression zstd,
         source_file varchar not null,
         source_offset bigint not null,
         landed_at timestamp not null,

@@ -17,7 +17,7 @@ from cdesk.contract.catalog import Template
 from cdesk.core.clock import NowNs
 from cdesk.core.config import Settings
 from cdesk.state.snapshot import ContextRow
-from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome
+from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, Stretch
 from cdesk.warehouse.snowflake.landing import ConnectorLoader
 from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.queries import Reader
@@ -80,9 +80,9 @@ class SnowflakeWarehouse:
         return self._loader.last_landing()
 
     @contextlib.contextmanager
-    def bulk(self) -> Iterator[None]:
+    def bulk(self) -> Iterator[Stretch | None]:
         """Nothing to share: connections are kept between landings anyway."""
-        yield
+        yield None
 
     # -- reading
 

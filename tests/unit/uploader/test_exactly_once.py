@@ -43,7 +43,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.home = StateDirectory(self.folder).ensure()
-        self.warehouse = MemoryWarehouse()
+        self.warehouse = MemoryWarehouse(stretch_rows=20)
         self.uploader, self.other = self.new_uploader(), self.new_uploader()
         self.writers: list[QueueWriter] = []
         self.acknowledged: list[str] = []

@@ -93,13 +93,17 @@ class Copied:
         return sorted(one.name for one in self.folder.iterdir()) if self.folder.exists() else []
 
     def land(self, *customers: str, activity: str = "cdesk.user_asked") -> list[str]:
+        lines = self.lines(*customers, activity=activity)
+        self.warehouse.land(lines)
+        return [line.id for line in lines]
+
+    def lines(self, *customers: str, activity: str = "cdesk.user_asked") -> list[LandedLine]:
         lines = []
         for customer in customers:
             id, line = event(activity, customer=customer)
             self._offset += 1
             lines.append(LandedLine(id, "event", line.decode(), "a.ndjson", self._offset))
-        self.warehouse.land(lines)
-        return [line.id for line in lines]
+        return lines
 
     def build(self) -> None:
         """What has landed becomes the stream, by another process."""
@@ -239,6 +243,27 @@ def test_too_much_that_landed_makes_a_new_copy_with_the_next_question(
     copied.land(ADA)  # counted from the new copy on
     assert len(copied.ask(STREAM)) == 2
     assert copied.copies == ["2"]
+
+
+def test_while_a_backlog_lands_questions_are_answered_from_before_and_then_from_a_new_copy(
+    copied: Copied,
+) -> None:
+    copied.land(ADA)
+    before = ask(copied.warehouse, STREAM)
+    known = copied.warehouse.data_state(None, system=False)
+    found: list[Any] = []
+    with copied.warehouse.bulk() as stretch:
+        assert stretch is not None
+        stretch.land([copied.lines(BOB), copied.lines(ADA)], None)
+        copied.land(ADA)
+        assert copied.warehouse.data_state(None, system=False) != known
+        in_another_thread(lambda: found.extend(ask(copied.warehouse, STREAM)))
+        assert found == before
+    assert copied.warehouse.data_state(None, system=False) is None
+    after = ask(copied.warehouse, STREAM)
+    assert after == ask(copied.directly, STREAM)
+    assert len(after) == 4
+    assert len(copied.copies) == 1
 
 
 def test_landings_that_a_copy_shows_are_let_go(copied: Copied) -> None:

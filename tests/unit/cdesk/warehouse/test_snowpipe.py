@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
-from cdesk.warehouse.protocol import LandedLine, LandResult
+from cdesk.warehouse.protocol import LandedLine, LandResult, Stretch
 from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.snowpipe_sdk import sdk_client
 from cdesk.warehouse.snowflake.streaming import (
@@ -72,7 +72,7 @@ class Plain:
                 )
         return found
 
-    def bulk(self) -> AbstractContextManager[None]:
+    def bulk(self) -> AbstractContextManager[Stretch | None]:
         return nullcontext()
 
     def close(self) -> None:
