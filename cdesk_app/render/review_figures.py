@@ -6,8 +6,9 @@ import re
 from calendar import month_name, monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from cdesk.contract.catalog import Catalog
 from cdesk.core.clock import IdSource
@@ -106,12 +107,16 @@ class Figures:
     insights: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
     """(subject, metric, value) of verified insights of the time, newest first."""
     as_of: datetime | None = None
+    begins_before: bool = False
+    """Whether there is anything on record of an earlier time."""
 
     @property
     def known_from(self) -> date:
         """The first day of which it is known how much there was: histories of before the first that
         is on record may have been deleted, but for a few quiet days.
         """
+        if self.begins_before:
+            return self.period.first
         first = min(self.by_day, default=self.period.first)
         return first if (first - self.period.first).days > FEW_DAYS else self.period.first
 
@@ -205,6 +210,7 @@ def gather(
     sections: dict[str, dict[str, float]] = {}
     for row in ask("review", **time):
         sections.setdefault(row["section"], {})[row["name"]] = float(row["figure"])
+    eve = (period.first - timedelta(days=1)).isoformat()
     longest = sections.get("conversation", {})
     caching = sections.get("caching", {})
     project = max(longest, key=lambda name: longest[name], default=None)
@@ -222,20 +228,28 @@ def gather(
         longest_project=project,
         saved_usd=caching.get("saved_usd"),
         hit_rate=caching.get("hit_rate"),
-        insights=_insights(ask("insights", limit=100), period),
+        insights=_insights(ask("insights", limit=100), period, ZoneInfo(timezone)),
         as_of=now,
+        begins_before=bool(ask("token_usage", period="month", until=eve)),
     )
 
 
-def _insights(rows: Sequence[Mapping[str, Any]], period: Period) -> list[tuple[str, str, str]]:
+def _insights(
+    rows: Sequence[Mapping[str, Any]], period: Period, zone: ZoneInfo
+) -> list[tuple[str, str, str]]:
     found = []
     for row in rows:
         at = row.get("ts") or row.get("recorded_at")
-        inside = not isinstance(at, datetime) or period.first <= at.date() <= period.last
+        inside = not isinstance(at, datetime) or period.first <= _day(at, zone) <= period.last
         if inside and row.get("verified", row.get("is_verified")):
             value = str(row.get("value")).strip('"')
             found.append((str(row["subject"]), str(row["metric"]), value))
     return found
+
+
+def _day(at: datetime, zone: ZoneInfo) -> date:
+    """Of the person's calendar; what is stored is UTC."""
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone).date()
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:

@@ -129,28 +129,39 @@ def calendar_cells(
     figures: Figures, *, x: float, y: float, size: float, gap: float, numbered: bool = False
 ) -> tuple[list[str], float]:
     """A square a day, a column a week, with the day's number where it is `numbered`; and how wide
-    it is.
+    it is. One week by itself is a row.
     """
     period = figures.period
     levels = _levels(figures)
     start = period.first - timedelta(days=period.first.weekday())
     parts: list[str] = []
+    is_row = period.kind == "week"
     column = 0
     for day in period.days:
-        column = (day - start).days // 7
+        column = day.weekday() if is_row else (day - start).days // 7
         usage = figures.by_day.get(day)
         count = usage.responses if usage else 0
         is_known = figures.known_from <= day <= figures.known_to
         fill = levels.fill(count) if is_known else None
         named = f"{day:%a} {day.day} {MONTHS[day.month - 1]} {day.year}"
         told = f"{named}: {count:,} responses" if is_known else f"{named}: not on record"
-        left, top = x + column * (size + gap), y + day.weekday() * (size + gap)
+        left = x + column * (size + gap)
+        top = y if is_row else y + day.weekday() * (size + gap)
         parts.append(_cell(left, top, size, fill, told))
         if numbered:
             ink = "#2a1a13" if fill in STEPS[4:] else INK if count else MUTED
             middle = (left + size / 2, top + size / 2 + size * 0.12)
             parts.append(text(*middle, f"{day.day}", size=size * 0.33, fill=ink, anchor="middle"))
     return parts, (column + 1) * (size + gap)
+
+
+def _weekdays(x: float, y: float, step: float, size: float) -> list[str]:
+    """Names of the days of a week, each over the middle of its square."""
+    middles = [x + place * step + step / 2 for place in range(7)]
+    return [
+        text(at, y, name, size=size, anchor="middle")
+        for at, name in zip(middles, _DAYS, strict=True)
+    ]
 
 
 def _levels(figures: Figures) -> Levels:
@@ -186,19 +197,25 @@ def calendar(figures: Figures) -> str:
     weeks = ((period.last - period.first).days + period.first.weekday()) // 7 + 1
     is_long = weeks > 8
     size, gap = (14.0, 3.4) if is_long else (46.0, 7.0)
-    left, top = 38.0, 24.0
+    is_row = period.kind == "week"
+    left, top = (2.0 if is_row else 38.0), 24.0
     cells, _ = calendar_cells(figures, x=left, y=top, size=size, gap=gap, numbered=not is_long)
-    parts = [
-        text(left - 10, top + row * (size + gap) + size * 0.72, _DAYS[row], size=10, anchor="end")
-        for row in (range(0, 7, 2) if is_long else range(7))
-    ]
+    if is_row:
+        parts = _weekdays(left - gap / 2, 13, size + gap, 11)
+    else:
+        parts = [
+            text(
+                left - 10, top + row * (size + gap) + size * 0.72, _DAYS[row], size=10, anchor="end"
+            )
+            for row in (range(0, 7, 2) if is_long else range(7))
+        ]
     start = period.first - timedelta(days=period.first.weekday())
     for day in period.days:
-        if day.day == 1:
+        if day.day == 1 and not is_row:
             column = (day - start).days // 7 + (1 if day.weekday() > 2 and is_long else 0)
             parts.append(text(left + column * (size + gap), 13, MONTHS[day.month - 1], size=11))
     width = max(left + weeks * (size + gap) + 4, 380.0)
-    bottom = top + 7 * (size + gap)
+    bottom = top + (1 if is_row else 7) * (size + gap)
     legend, high = _legend(figures, x=left if is_long else 2.0, y=bottom + 22, width=width - left)
     active = len(figures.by_day)
     return svg(
@@ -320,7 +337,11 @@ def share_card(figures: Figures, zone: str) -> str:
     weeks = ((period.last - period.first).days + period.first.weekday()) // 7 + 1
     size, gap = (16.4, 3.6) if weeks > 8 else (28.0, 5.0)
     y = 318.0 if weeks > 8 else 296.0
-    cells, wide = calendar_cells(figures, x=72, y=y, size=size, gap=gap)
+    is_row = period.kind == "week"
+    if is_row:
+        size, gap, y = 56.0, 8.0, 388.0
+        parts += _weekdays(72 - gap / 2, y - 14, size + gap, 18)
+    cells, wide = calendar_cells(figures, x=72, y=y, size=size, gap=gap, numbered=is_row)
     parts += cells
     facts = _facts(figures)
     if weeks > 8:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from cdesk.core.errors import InvalidField
 from cdesk_app.render.review import make_review
-from cdesk_app.render.review_figures import Figures, Period, Usage, period_named
+from cdesk_app.render.review_figures import Figures, Period, Usage, _insights, period_named
 from cdesk_app.render.review_plots import (
     STEPS,
     Levels,
@@ -21,6 +22,7 @@ from cdesk_app.render.review_plots import (
     short,
 )
 
+SVG = "{http://www.w3.org/2000/svg}"
 SECRET = "<plan> & 'b'"
 
 
@@ -130,6 +132,47 @@ def test_days_that_nothing_is_known_of_are_told_from_those_without_use() -> None
     assert titles[28:] == ["none", "3 to 8", "9 or more", "not on record"], "the legend"
     assert "outlined days are not on record" in share_card(found, "UTC")
     assert "outlined" not in share_card(figures("2026-02", every=1), "UTC")
+
+
+def test_a_quiet_beginning_of_what_was_on_record_before_is_known() -> None:
+    late = {date(2026, 2, 20): Usage("d", 1, 2, 3, 0.1, 0)}
+    unknown, known = (
+        figures("2026-02", by_day=late, begins_before=before) for before in (False, True)
+    )
+    assert (unknown.known_from, known.known_from) == (date(2026, 2, 20), date(2026, 2, 1))
+    assert "Nothing before" in make_review(unknown, zone="UTC").html
+    assert "Nothing before" not in make_review(known, zone="UTC").html
+    assert "not on record" not in calendar(known)
+
+
+def test_a_week_is_a_row_under_the_names_of_its_days() -> None:
+    """Of which the last may be of another month."""
+    for picture in (calendar(figures("2026-W44")), share_card(figures("2026-W44"), "UTC")):
+        root = ET.fromstring(picture)
+        squares = [node for node in root.iter(f"{SVG}rect") if list(node)][:7]
+        assert len({node.get("y") for node in squares}) == 1
+        lefts = [float(node.get("x", "")) for node in squares]
+        assert lefts == sorted(set(lefts))
+        texts = [node.text for node in root.iter(f"{SVG}text")]
+        assert sorted(said for said in texts if said in ("Mon", "Sun", "26", "30")) == [
+            "26", "30", "Mon", "Sun",
+        ]  # fmt: skip
+        assert "Nov" not in texts
+
+
+def test_an_insight_is_of_the_day_on_which_it_was_where_the_person_is() -> None:
+    row = {
+        "ts": datetime(2026, 2, 28, 23, 30, tzinfo=UTC),
+        "subject": "a",
+        "metric": "b",
+        "value": 1,
+    }
+    verified = [{**row, "verified": True}, {**row, "verified": False}]
+    found = {
+        name: _insights(verified, period_named(name), ZoneInfo("Europe/Berlin"))
+        for name in ("2026-02", "2026-03")
+    }
+    assert found == {"2026-02": [], "2026-03": [("a", "b", "1")]}
 
 
 def test_one_great_day_does_not_dim_the_others() -> None:
