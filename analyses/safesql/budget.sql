@@ -29,9 +29,10 @@ budget as (
     select
         limits.period,
         limits.period_start,
-        coalesce(sum(responses.cost_usd), 0.0) as spent_usd,
+        coalesce(
+            sum(responses.cost_usd), case when count(responses.ts) = 0 then 0.0 end
+        ) as spent_usd,
         limits.limit_usd,
-        coalesce(sum(responses.cost_usd), 0.0) / limits.limit_usd as used_share,
         count(responses.ts) - count(responses.cost_usd) as unpriced_responses
     from limits
     left join responses on limits.period_start <= responses.ts
@@ -39,5 +40,12 @@ budget as (
 
 )
 
-select * from budget
+select
+    period,
+    period_start,
+    spent_usd,
+    limit_usd,
+    spent_usd / limit_usd as used_share,
+    unpriced_responses
+from budget
 order by period_start desc, period asc

@@ -24,8 +24,7 @@ compared as (
 
     select
         *,
-        avg(total_tokens) over (partition by project) as project_average_tokens,
-        count(*) over (partition by project) as project_sessions
+        avg(total_tokens) over (partition by project) as project_average_tokens
     from sessions
 
 ),
@@ -42,7 +41,7 @@ outliers as (
         project_average_tokens,
         total_tokens / nullif(project_average_tokens, 0) as times_average
     from compared
-    where total_tokens > 2 * project_average_tokens and project_sessions > 2
+    where total_tokens > 2 * project_average_tokens
 
 )
 
