@@ -203,12 +203,8 @@ class TranscriptReader:
         elif kind == "rate_limit_event":
             self._rate_limit(line, raw)
         elif not (isinstance(kind, str) and kind in _BOOKKEEPING):
-            name = (
-                "line without a type"
-                if kind is None
-                else f"line type {_label(kind) or 'of no name'}"
-            )
-            self._findings.note(name)
+            name = _label(kind) or "of no name"
+            self._findings.note("line without a type" if kind is None else f"line type {name}")
 
     def _otherwise(self, raw: bytes, *, is_ended: bool) -> tuple[Line, bytes] | None:
         """A line that has more than is known, or that has to be mended, as it is read."""
@@ -396,7 +392,8 @@ class TranscriptReader:
                 said["patch_lines_added"], said["patch_lines_removed"] = added, removed
         self._note("tool_called", call, place.ts, place.session, place.about, said)
 
-    def _assistant(self, line: Line, message: Message, model: str | None, place: _Place) -> None:
+    def _answer_blocks(self, message: Message, place: _Place) -> dict[str, list[Any]]:
+        """The blocks of a line of an answer; its calls are noted."""
         ts = place.ts
         blocks: dict[str, list[Any]] = {}
         content = message.content
@@ -422,6 +419,11 @@ class TranscriptReader:
                 self._note("tool_called", call, ts, place.session, place.about, about)
             else:
                 self._other_block(block)
+        return blocks
+
+    def _assistant(self, line: Line, message: Message, model: str | None, place: _Place) -> None:
+        ts = place.ts
+        blocks = self._answer_blocks(message, place)
         usage, message_id = message.usage, message.id
         request = line.request or line.request_snake or None
         counted = self._counted(usage, message_id) if usage is not None else {}
