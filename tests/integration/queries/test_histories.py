@@ -124,6 +124,9 @@ def captured(living: Living, tmp_path_factory: pytest.TempPathFactory) -> Captur
             write_answer(carol, project, number, output, end)
             day["output_tokens"] += output
     imported(carol, CAROL)
+    lines = [line for path in home.backlog.iterdir() for line in path.read_bytes().splitlines()]
+    records = [one for one in map(parse_line, lines) if one["customer"] == CAROL.customer]
+    living.pipeline.drain()  # which lets two files of the backlog in at once
     write_answer(dora, "orchard", 1, 5, end, model="claude-unheard-of")
     imported(dora, DORA)
     with living.recorder_of(DORA) as recorder:
@@ -132,8 +135,6 @@ def captured(living: Living, tmp_path_factory: pytest.TempPathFactory) -> Captur
         recorder.event("user_asked", {"length": 3}, session="dora-2")
         for number in (1, 2):
             recorder.event("session_started", {"title": "Refunds"}, session=f"dora-{number}")
-    lines = [line for path in home.backlog.iterdir() for line in path.read_bytes().splitlines()]
-    records = [one for one in map(parse_line, lines) if one["customer"] == CAROL.customer]
     living.land_and_build()
     return Captured(living, end, before, user, report, truth, records)
 
