@@ -74,11 +74,13 @@ MOST_BYTES: Final = 12 * 1024 * 1024
 FAST_SECONDS: Final = 0.5
 SLOW_SECONDS: Final = 2.0
 """A landing quicker than the first doubles the next batch, one slower than the second halves it."""
-DEBOUNCE_SECONDS: Final = 0.5
+DEBOUNCE_SECONDS: Final = 0.25
 """At least this long between two small landings, so that a steady trickle is landed in batches."""
 MOST_DEBOUNCE_SECONDS: Final = 2.0
 DRAIN_SHARE: Final = 0.2
-"""Small landings take no more of the time than this: where they are slow, they are fewer."""
+"""Small landings take no more of the time than this: where they are slow, they are fewer. Waiting
+for whoever keeps the warehouse does not count.
+"""
 PART_ROWS: Final = 4_096
 STRETCH_BYTES: Final = 64 * 1024 * 1024
 """Where several batches land in one transaction, a batch is of so many rows, and the transaction
@@ -168,6 +170,8 @@ class Uploader:
         self._last_landed_at: datetime | None = None
         self._last_drain = -DEBOUNCE_SECONDS
         self._debounce = DEBOUNCE_SECONDS
+        self._waited = 0.0
+        """How long the drain under way has waited for others."""
         self._last_batch = 0
         self._stretch_rows: int | None = None
         """How many rows the transaction under way still takes, where it is of several batches."""
@@ -186,6 +190,7 @@ class Uploader:
         """
         report = DrainReport()
         begun = self._monotonic()
+        self._waited = 0.0
         with self._turn:
             try:
                 taken = self._lock.acquire()
@@ -201,7 +206,8 @@ class Uploader:
             finally:
                 self._lock.release()
             self._last_drain = self._monotonic()
-            pause = (self._last_drain - begun) / DRAIN_SHARE if report.landed else 0.0
+            took = self._last_drain - begun - self._waited
+            pause = took / DRAIN_SHARE if report.landed else 0.0
             self._debounce = min(max(pause, DEBOUNCE_SECONDS), MOST_DEBOUNCE_SECONDS)
             report.waiting = self.measure().lines
         if report.reasons:
@@ -403,6 +409,7 @@ class Uploader:
     def _note(self, reached: Sequence[Reached], result: LandResult, report: DrainReport) -> None:
         """Note one transaction."""
         report.bytes += self._advance(reached)
+        self._waited += result.waited
         report.landed += result.rows
         report.batches += 1
         self._counts.add(RECORDS_LANDED, by=result.rows)

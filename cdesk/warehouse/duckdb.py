@@ -159,7 +159,8 @@ class DuckDBWarehouse:
                 )
                 if previous is not None and landed_at <= previous:
                     landed_at = previous + _TICK
-                yield _Landing(connection, landed_at, previous)
+                waited, self._file.waited = self._file.waited, 0.0
+                yield _Landing(connection, landed_at, previous, waited)
             except (duckdb.Error, pa.ArrowException) as error:
                 refuse(error)
 
@@ -347,11 +348,16 @@ class _Landing:
     """A transaction in which lines land. Appends come one after another, from any thread."""
 
     def __init__(
-        self, connection: DuckDBPyConnection, landed_at: datetime, previous: datetime | None
+        self,
+        connection: DuckDBPyConnection,
+        landed_at: datetime,
+        previous: datetime | None,
+        waited: float,
     ) -> None:
         self.landed_at = landed_at
         self._connection = connection
         self._previous = previous
+        self._waited = waited
         self._rows = 0
         self._batch = _Batch()
         connection.register("landing_batch", self._batch)
@@ -367,7 +373,7 @@ class _Landing:
         self._rows += len(table)
 
     def result(self) -> LandResult:
-        return LandResult(rows=self._rows, landed_at=self.landed_at, previous=self._previous)
+        return LandResult(self._rows, self.landed_at, self._previous, self._waited)
 
 
 class _Watcher:

@@ -8,6 +8,7 @@ with back-off; within this process reads share one read-only instance and a land
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import re
 import shutil
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _HELD: Final = Backoff(0.01, 0.5, jitter=FULL_JITTER)
+_HELD_FROM_LANDING: Final = Backoff(0.01, 0.1, jitter=FULL_JITTER)
+"""Whoever asks one question after another leaves the file for a moment only. An attempt takes 7 ms
+of the processor.
+"""
 _CANCEL_POLL: Final = 0.05
 _REPLAY: Final = "replaying WAL"
 """Stands in what DuckDB says where it cannot read its log."""
@@ -99,6 +104,8 @@ class DuckDBFile:
         self._shared: DuckDBPyConnection | None = None
         self._shared_users = 0
         self._bulk = threading.local()
+        self.waited = 0.0
+        """How long who writes has waited for others. Its to read and reset, inside `writing`."""
         self._held = threading.local()
         self.opened: Callable[[FileStamp], None] = _nothing
         self.closed: Callable[[FileStamp], None] = _nothing
@@ -154,17 +161,19 @@ class DuckDBFile:
         if shared is not None:
             yield shared
             return
-        deadline = time.monotonic() + self._land_wait
+        begun = time.monotonic()
         try:
             with self._read_write.write(self._land_wait):
                 connection = self._connect(
-                    deadline,
+                    begun + self._land_wait,
                     read_only=False,
                     config={
                         "threads": 1,  # more of them keep more rows in memory before they write
                         "memory_limit": self._land_memory,
                         "python_enable_replacements": "false",
                     },
+                    pauses=_HELD_FROM_LANDING,
+                    free=functools.partial(self._note_wait, begun),
                 )
                 self.opened(self.look())
                 try:
@@ -176,6 +185,9 @@ class DuckDBFile:
             raise WarehouseUnavailable(
                 "running queries keep the warehouse; landing waits for them"
             ) from None
+
+    def _note_wait(self, begun: float, opened: float) -> None:
+        self.waited = opened - begun
 
     def set_damaged_log_aside(self) -> Path | None:
         """Where the write-ahead log can no longer be read, which keeps everybody out, move it away;
@@ -358,19 +370,23 @@ class DuckDBFile:
         read_only: bool,
         config: dict[str, str | bool | int | float | list[str]],
         cancel: threading.Event | None = None,
+        pauses: Backoff = _HELD,
+        free: Callable[[float], None] | None = None,
     ) -> DuckDBPyConnection:
-        """Open the file, trying again with full jitter while another process holds it.
+        """Open the file, trying again with full jitter while another process holds it. free: told
+        when the attempt began that succeeded.
 
         Raises:
             WarehouseNotBuilt: there is no file. WarehouseUnavailable: held until the deadline.
             WarehouseError: unreadable.
         """
-        pauses = _HELD.pauses(self._rng)
+        waits = pauses.pauses(self._rng)
         while True:
             if not self._path.exists():
                 raise WarehouseNotBuilt(_NOT_BUILT)
             try:
-                return duckdb.connect(self._path, read_only=read_only, config=config)
+                at = time.monotonic()
+                connection = duckdb.connect(self._path, read_only=read_only, config=config)
             except duckdb.Error as error:
                 if not _is_held(error):
                     refuse(error)
@@ -382,7 +398,11 @@ class DuckDBFile:
                         f"another process holds {self._path.name} ({_holder(error)}); "
                         "it is tried again"
                     ) from None
-            pause = min(next(pauses), left)
+            else:
+                if free is not None:
+                    free(at)
+                return connection
+            pause = min(next(waits), left)
             if cancel is None:
                 self._sleep(pause)
             else:

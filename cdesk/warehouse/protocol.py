@@ -37,12 +37,14 @@ class LandResult:
     """`landed_at` (UTC, microseconds) is the same for all rows of the transaction, and later than
     any before.
 
-    `previous` is the latest one that stood there before.
+    `previous` is the latest one that stood there before. waited: seconds until the engine's turn
+    came, others' work and not the landing's.
     """
 
     rows: int
     landed_at: datetime
     previous: datetime | None = None
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

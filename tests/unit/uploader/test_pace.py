@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 
 import pytest
 from faulty_warehouse import MemoryWarehouse
@@ -11,11 +13,11 @@ from landing_table import event
 
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
-from cdesk.warehouse.protocol import LandedLine
+from cdesk.warehouse.protocol import LandedLine, LandResult
 from uploader.uploader import Uploader
 
 
-@pytest.mark.parametrize(("takes", "pause"), [(0.01, 0.5), (0.3, 1.5), (7.0, 2.0)])
+@pytest.mark.parametrize(("takes", "pause"), [(0.01, 0.25), (0.3, 1.5), (7.0, 2.0)])
 def test_where_landing_is_slow_it_comes_less_often_within_bounds(
     state_home: StateDirectory, takes: float, pause: float
 ) -> None:
@@ -32,4 +34,28 @@ def test_where_landing_is_slow_it_comes_less_often_within_bounds(
         assert uploader.drain().landed == 1
         assert uploader.debounce_seconds == pytest.approx(pause)
         assert uploader.drain().landed == 0
-        assert uploader.debounce_seconds == pytest.approx(0.5)
+        assert uploader.debounce_seconds == pytest.approx(0.25)
+
+
+class Kept(MemoryWarehouse):
+    """Others keep it for eight seconds before each landing."""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
+        self._clock[0] += 8.0
+        return dataclasses.replace(super().land(lines, after=after), waited=8.0)
+
+
+def test_a_landing_that_waits_for_whoever_keeps_the_warehouse_is_not_slow(
+    state_home: StateDirectory,
+) -> None:
+    clock = [100.0]
+    uploader = Uploader(state_home, Kept(clock), monotonic=lambda: clock[0])
+    with closing(QueueWriter(state_home.queue)) as queue, closing(uploader):
+        for _ in range(2):
+            queue.append(event()[1])
+            assert uploader.drain().landed == 1
+            assert uploader.debounce_seconds == pytest.approx(0.25)

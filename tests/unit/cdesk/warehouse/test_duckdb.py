@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -116,6 +117,29 @@ class TestLanding:
         batch.append("id-1", "event", '{"a":"é"}'.encode(), "a.ndjson", 0)
         warehouse.land(batch)
         assert query(path, "select payload->>'a' from activities.landing") == [("é",)]
+
+    def test_a_landing_tells_how_long_others_had_the_file(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect, held, pauses = duckdb.connect, [3], list[float]()
+
+        def in_turn(*given: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+            if held[0]:
+                held[0] -= 1
+                raise duckdb.IOException("Could not set lock on file")
+            return connect(*given, **options)
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            time.sleep(0.02)
+
+        monkeypatch.setattr(duckdb, "connect", in_turn)
+        warehouse = DuckDBWarehouse(path, land_wait=600, sleep=sleep)
+        with warehouse.bulk():
+            assert warehouse.land([line(1)]).waited >= 0.06
+            assert warehouse.land([line(2)]).waited == 0.0
+        assert len(pauses) == 3
+        assert max(pauses) <= 0.1
 
     def test_a_missing_file_is_not_built_and_not_made(self, tmp_path: Path) -> None:
         with pytest.raises(WarehouseNotBuilt, match="cdesk worker --once"):
