@@ -11,7 +11,7 @@ from typing import Final
 
 from cdesk.contract.records import MAX_LINE_BYTES
 
-BLOCK_BYTES: Final = 4 * 1024 * 1024
+BLOCK_BYTES: Final = 1024 * 1024
 HEAD_BYTES: Final = 4096
 """How much of an overlong line is kept to show what it was."""
 TAIL_BYTES: Final = 64

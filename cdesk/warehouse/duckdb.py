@@ -92,7 +92,7 @@ class DuckDBWarehouse:
         now_ns: NowNs = time.time_ns,
         land_wait: float = 2.0,
         read_wait: float = 30.0,
-        land_memory: str = "64MB",
+        land_memory: str = "56MB",
         read_memory: str = "1GB",
         threads: int = 2,
         rng: random.Random | None = None,

@@ -4,10 +4,11 @@
     never built, or the project changed                    at once
     an insight landed                                      DEBOUNCE_SECONDS later, and at least
                                                            INSIGHT_GAP_SECONDS after the last build
+    more than MANY_ROWS landed                             the same with MANY_GAP_SECONDS
     anything else landed                                   the same with GAP_SECONDS
     a new day began (UTC; counts are over calendar days)   at once
 
-Under pressure both gaps are longer (`stretch`, cdesk_app/worker/pressure.py).
+Under pressure all gaps are longer (`stretch`, cdesk_app/worker/pressure.py).
 
 What the worker itself wrote about its builds (`cdesk.context_refreshed`) counts as nothing: a build
 must not be the reason for the next. After a build that failed nothing but a request comes before a
@@ -25,6 +26,12 @@ from cdesk.core.clock import NowNs
 
 GAP_SECONDS: Final = 300.0
 INSIGHT_GAP_SECONDS: Final = 60.0
+MANY_ROWS: Final = 20_000
+MANY_GAP_SECONDS: Final = 15.0
+"""What is not built yet is worked out for whoever asks `events_live`, 13 µs a line, and a build
+keeps the warehouse for a second and 60 µs a line: neither is to grow with five minutes of a high
+rate.
+"""
 DEBOUNCE_SECONDS: Final = 3.0
 """Records of one turn come in a bunch: the build waits for the bunch."""
 FAILED_BUILD: Final = Backoff(30.0, 900.0)
@@ -42,6 +49,7 @@ class BuildSchedule:
         self._built_at: float | None = None
         self._built_day: int | None = None
         self._landed_at: float | None = None
+        self._landed_rows = 0
         self._insight = False
         self._requested = False
         self._stale = False
@@ -56,6 +64,7 @@ class BuildSchedule:
         """Note that `rows` landed which are more than bookkeeping, insights among them or not."""
         if rows > 0 and self._landed_at is None:
             self._landed_at = self._monotonic()
+        self._landed_rows += rows
         self._insight = self._insight or (rows > 0 and insights)
 
     def request(self) -> None:
@@ -98,14 +107,19 @@ class BuildSchedule:
             return None if reason is None else 0.0
         at = now
         if self._landed_at is not None and reason in ("insight", "landed"):
-            gap = INSIGHT_GAP_SECONDS if reason == "insight" else GAP_SECONDS
-            gap *= self.stretch
+            gap = self._gap * self.stretch
             at = self._landed_at + DEBOUNCE_SECONDS
             if self._built_at is not None:
                 at = max(at, self._built_at + gap)
         if self._failures:
             at = max(at, self._failed_at + FAILED_BUILD.pause(self._failures))
         return max(at - now, 0.0)
+
+    @property
+    def _gap(self) -> float:
+        if self._landed_rows > MANY_ROWS:
+            return MANY_GAP_SECONDS
+        return INSIGHT_GAP_SECONDS if self._insight else GAP_SECONDS
 
     def succeeded(self) -> None:
         """A build has ended well; what landed before it began is in.
@@ -115,7 +129,8 @@ class BuildSchedule:
         """
         self._built_at = None if self._stale else self._monotonic()
         self._built_day = self._now_ns() // _DAY_NS
-        self._landed_at, self._insight, self._requested, self._stale = None, False, False, False
+        self._landed_at, self._landed_rows = None, 0
+        self._insight = self._requested = self._stale = False
         self._failures = 0
         self.failed_with = None
 

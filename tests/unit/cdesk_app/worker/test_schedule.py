@@ -9,6 +9,8 @@ from cdesk_app.worker.schedule import (
     FAILED_BUILD,
     GAP_SECONDS,
     INSIGHT_GAP_SECONDS,
+    MANY_GAP_SECONDS,
+    MANY_ROWS,
     BuildSchedule,
 )
 
@@ -69,6 +71,20 @@ def test_steady_landings_are_built_at_most_every_five_minutes(
             builds += 1
             schedule.succeeded()
     assert builds == 3_600 // GAP_SECONDS
+
+
+def test_where_much_lands_builds_keep_up_with_it(schedule: BuildSchedule) -> None:
+    schedule.succeeded()
+    schedule.landed(MANY_ROWS, insights=False)
+    assert schedule.due_in() == GAP_SECONDS
+    schedule.landed(1, insights=False)
+    assert schedule.due_in() == MANY_GAP_SECONDS
+    schedule.stretch = 4.0
+    assert schedule.due_in() == 4 * MANY_GAP_SECONDS
+    schedule.succeeded()
+    schedule.stretch = 1.0
+    schedule.landed(1, insights=False)
+    assert schedule.due_in() == GAP_SECONDS, "it counts anew"
 
 
 def test_an_insight_is_built_within_its_shorter_gap(schedule: BuildSchedule, clock: Clock) -> None:
