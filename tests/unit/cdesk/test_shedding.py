@@ -269,6 +269,7 @@ def test_quiet_is_who_writes_less_than_half_of_the_mean(
         assert not shedder.decide("cdesk.file_read", customer="noisy", session_id=SHED).keep
     quiet = shedder.decide("cdesk.file_read", customer="quiet", session_id=SHED)
     assert (quiet is KEEP) == is_quiet
+    assert not is_quiet or (quiet.keep, quiet.weight) == (True, 1), "it stands for itself alone"
 
 
 def test_what_was_written_longer_ago_counts_half_with_each_measurement(

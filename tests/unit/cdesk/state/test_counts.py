@@ -237,6 +237,22 @@ def test_the_sum_is_the_same_in_one_process_or_in_many(
         assert summed[TOOL_CALL_SECONDS][labels].value == pytest.approx(series.value)
 
 
+def test_a_histogram_of_other_bounds_is_left_out_and_a_series_of_other_labels_too() -> None:
+    name, whole = TOOL_CALL_SECONDS.name, [1] * (len(TOOL_CALL_SECONDS.buckets) + 1)
+    series = [
+        [name, ["a", "stdio"], 2.0, None],
+        [name, ["a", "stdio"], 3.0, [1, 2]],
+        [name, ["a"], 4.0, whole],
+        [RECORDS_LANDED.name, ["a"], 5.0, None],
+        [name, ["a", "stdio"], 6.0, whole],
+        [RECORDS_LANDED.name, [], 7.0, None],
+    ]
+    table = decode({"series": series})
+    found = table[TOOL_CALL_SECONDS][("a", "stdio")]
+    assert (found.value, found.buckets) == (6.0, whole)
+    assert {labels: one.value for labels, one in table[RECORDS_LANDED].items()} == {(): 7.0}
+
+
 def test_who_has_counted_nothing_leaves_no_file(state_home: StateDirectory) -> None:
     process(state_home).close()
     assert not state_home.metrics.exists()

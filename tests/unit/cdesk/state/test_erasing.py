@@ -12,9 +12,18 @@ import pytest
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.state import erasing
+from cdesk.state.access import AccessStore, SessionRow
 from cdesk.state.database import open_state
-from cdesk.state.erasing import erase_capture, erase_state, held_artifacts
+from cdesk.state.erasing import (
+    erase_access,
+    erase_answers,
+    erase_capture,
+    erase_snapshot,
+    erase_state,
+    held_artifacts,
+)
 from cdesk.state.facts import read_status
+from cdesk.state.snapshot import ContextRow, SnapshotWriter
 from cdesk.state.status import Spent
 from uploader.capture import Capture
 from uploader.capture_store import CaptureStore
@@ -182,3 +191,84 @@ def test_capture_of_an_earlier_version_forgets_as_well(tmp_path: Path) -> None:
         store.execute("drop table told")
         store.execute("insert into facts values ('a', 'k', ?, '{}', null)", (SECRET,))
     assert erase_capture(path, "ada", is_captured=True) == 1
+
+
+def test_where_there_is_no_file_there_is_nothing_to_erase(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    assert held_artifacts(path, "bob") == 0
+    assert erase_state(path, "bob", changed_files=[]) == {}
+    assert erase_answers(path, "bob", changed_files=[]) == []
+    assert erase_access(path, "bob") == erase_snapshot(path, "bob") == 0
+    assert erase_capture(path, "bob", is_captured=True) == 0
+    assert not path.exists()
+
+
+def test_answers_go_but_for_what_is_held_waits_or_is_anothers(state_home: StateDirectory) -> None:
+    path = state_home.state_db
+    with contextlib.closing(open_state(path)) as state:
+        for customer in ("bob", "ada"):
+            for held in (0, 1):
+                id = f"{customer}{held}"
+                state.execute(
+                    "insert into artifacts (artifact_id, customer, uri, format, query_hash, rows, "
+                    "bytes, sampled, created_at, expires_at, legal_hold) "
+                    "values (?, ?, ?, 'parquet', 'h', 1, 1, 0, 't', 't', ?)",
+                    (id, customer, f"uri of {id}", held),
+                )
+                state.execute(
+                    "insert into result_pages (artifact_id, page, customer, asked_at) "
+                    "values (?, 1, ?, 't')",
+                    (id, customer),
+                )
+            state.execute(
+                "insert into query_runs (customer, query_hash, ticket_id, template, "
+                "values_complete, finished_at, result) values (?, 'h', 't', 'x', 1, 'z', '{}')",
+                (customer,),
+            )
+            for status in ("queued", "running", "succeeded", "failed"):
+                state.execute(
+                    "insert into tickets (ticket_id, customer, is_analyst, template, params, "
+                    "query_hash, query_tag, status, submitted_at, expires_at) "
+                    "values (?, ?, 0, 'x', '{}', 'h', 't', ?, 't', 't')",
+                    (f"{customer} {status}", customer, status),
+                )
+            for query in ("h1", "h2", None):
+                state.execute(
+                    "insert into pending_insights values (?, ?, 't', 's', 'm', '1', ?)",
+                    (f"{customer} of {query}", customer, query),
+                )
+        for file in ("a.ndjson", "b.ndjson"):
+            state.execute("insert into checkpoints values (?, 1, 0, 1, 0, 't')", (file,))
+    assert held_artifacts(path, "bob") == 1
+    uris = erase_answers(path, "bob", changed_files=["a.ndjson"], rested=["h1"])
+    assert uris == ["uri of bob0"]
+
+    def ids(state: sqlite3.Connection, sql: str) -> list[str]:
+        return sorted(row[0] for row in state.execute(sql))
+
+    with contextlib.closing(open_state(path)) as state:
+        held = ["ada0", "ada1", "bob1"]
+        assert ids(state, "select artifact_id from artifacts") == held
+        assert ids(state, "select artifact_id from result_pages") == held
+        assert ids(state, "select customer from query_runs") == ["ada"]
+        assert ids(state, "select ticket_id from tickets where customer = 'bob'") == ["bob queued", "bob running"]  # fmt: skip
+        assert len(ids(state, "select ticket_id from tickets where customer = 'ada'")) == 4
+        assert ids(state, "select id from pending_insights") == ["ada of None", "ada of h1", "ada of h2", "bob of None", "bob of h2"]  # fmt: skip
+        assert ids(state, "select source_file from checkpoints") == ["b.ndjson"]
+
+
+def test_who_may_and_what_is_known_of_a_customer_goes_and_of_others_stays(
+    state_home: StateDirectory,
+) -> None:
+    with contextlib.closing(AccessStore(state_home.access_db)) as store:
+        store.add_tokens(["bob", "bob", "ada"], expires_at=None, now="t")
+        for customer in ("bob", "ada"):
+            store.join_session(SessionRow(customer, customer, "s", 1, 1), idle_ns=1)
+    rows = [ContextRow(customer, b"{}", "v", "t") for customer in ("bob", "ada")]
+    SnapshotWriter(state_home.context_db).apply(rows, refreshed_at="t")
+    assert erase_access(state_home.access_db, "bob") == 3
+    assert erase_snapshot(state_home.context_db, "bob") == 1
+    assert erase_access(state_home.access_db, "bob") == 0
+    assert b"bob" not in bytes_of(state_home.access_db) + bytes_of(state_home.context_db)
+    with contextlib.closing(AccessStore(state_home.access_db)) as store:
+        assert [token.customer for token in store.tokens()] == ["ada"]

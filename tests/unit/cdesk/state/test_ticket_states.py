@@ -169,6 +169,131 @@ def test_claims_and_counts_go_by_their_indexes(state: sqlite3.Connection) -> Non
     assert all("INDEX" in plan for plan in plans), plans
 
 
+def status_of(state: sqlite3.Connection) -> dict[str, str]:
+    return dict(state.execute("select ticket_id, status from tickets"))
+
+
+def test_a_query_that_ran_at_once_is_kept_as_a_ticket_that_has_ended(
+    state: sqlite3.Connection,
+) -> None:
+    tickets.keep_ended_query(
+        state,
+        started_at=NOW,
+        finished_at=LATER,
+        status="failed",
+        result=b'{"a":1}',
+        error_code="query_timeout",
+        ticket_id="t1",
+        customer="ada",
+        is_analyst=True,
+        session_id="s",
+        template="health",
+        params={"n": 1},
+        query_hash="h",
+        query_tag="q",
+        byte_cap=2_048,
+        dry_run=True,
+        fresh=True,
+        least_customers=5,
+    )
+    assert tickets.get_ticket(state, "t1", customer="ada") == tickets.Ticket(
+        ticket_id="t1",
+        customer="ada",
+        is_analyst=True,
+        least_customers=5,
+        session_id="s",
+        template="health",
+        params={"n": 1},
+        query_hash="h",
+        query_tag="q",
+        byte_cap=2_048,
+        dry_run=True,
+        fresh=True,
+        status="failed",
+        attempts=1,
+        submitted_at=NOW,
+        started_at=NOW,
+        finished_at=LATER,
+        expires_at=NOW,
+        progress=None,
+        error_code="query_timeout",
+        error_message=None,
+        result={"a": 1},
+    )
+    assert tickets.claim_ticket(state, runner="r", now=NOW) is None
+    submit(state, "t2")
+    plain = tickets.get_ticket(state, "t2", customer="ada")
+    assert (plain.dry_run, plain.fresh, plain.least_customers) == (False, False, 1)
+
+
+def test_a_runner_tells_its_progress_and_hears_of_wishes_to_cancel_its_own(
+    state: sqlite3.Connection,
+) -> None:
+    for id in ("t1", "t2", "t3"):
+        submit(state, id)
+    mine = tickets.claim_ticket(state, runner="mine", now=NOW)
+    tickets.claim_ticket(state, runner="other", now=NOW)
+    assert mine is not None
+    assert (mine.ticket_id, mine.status, mine.attempts) == ("t1", "running", 1)
+    assert (mine.started_at, mine.progress) == (NOW, "running")
+    for id in ("t1", "t2", "t3"):
+        tickets.set_progress(state, id, runner="mine", progress="half of it")
+        tickets.cancel_ticket(state, id, customer="ada", now=LATER)
+    assert dict(state.execute("select ticket_id, progress from tickets")) == {
+        **{"t1": "half of it", "t2": "running", "t3": None}
+    }
+    assert status_of(state) == {"t1": "running", "t2": "running", "t3": "cancelled"}
+    assert tickets.cancel_requests(state, runner="mine") == ["t1"]
+    assert tickets.running_tickets(state, runner="other") == {"t2"}
+    assert tickets.count_open(state) == {"queued": 0, "running": 2}
+    assert tickets.count_by_status(state) == {"running": 2, "cancelled": 1}
+
+
+def test_what_nobody_starts_in_time_expires(state: sqlite3.Connection) -> None:
+    for id in ("t1", "t2"):
+        submit(state, id)
+    tickets.claim_ticket(state, runner="r", now=NOW)
+    ends = tickets.expiry_of(NOW)
+    assert ends == "2026-01-31T12:15:00.000000Z"
+    assert tickets.expire_tickets(state, now=NOW) == []
+    (expired,) = tickets.expire_tickets(state, now=ends)
+    assert (expired.ticket_id, expired.status, expired.finished_at) == ("t2", "expired", ends)
+    assert status_of(state) == {"t1": "running", "t2": "expired"}
+
+
+def test_what_a_dead_worker_left_runs_once_more_and_then_fails(state: sqlite3.Connection) -> None:
+    for id in ("t1", "t2"):
+        submit(state, id)
+        tickets.claim_ticket(state, runner="dead", now=NOW)
+    tickets.cancel_ticket(state, "t2", customer="ada", now=NOW)
+    (cancelled,) = tickets.recover_tickets(state, runner="next", now=LATER)
+    assert (cancelled.ticket_id, cancelled.status, cancelled.error_code) == ("t2", "cancelled", "cancelled")  # fmt: skip
+    again = tickets.claim_ticket(state, runner="next", now=LATER)
+    assert again is not None
+    assert (again.ticket_id, again.attempts) == ("t1", 2)
+    assert tickets.recover_tickets(state, runner="next", now=LATER) == []
+    (lost,) = tickets.recover_tickets(state, runner="third", now=LATER)
+    assert (lost.status, lost.error_code) == ("failed", "worker_lost")
+    assert "died 2 times" in (lost.error_message or "")
+
+
+def test_an_orderly_stop_gives_tickets_back_and_all_can_be_ended_at_once(
+    state: sqlite3.Connection,
+) -> None:
+    for id in ("t1", "t2", "t3"):
+        submit(state, id)
+    for _ in range(2):
+        tickets.claim_ticket(state, runner="r", now=NOW)
+    assert tickets.release_tickets(state, runner="r") == 2
+    assert {row[0] for row in state.execute("select attempts from tickets")} == {0}
+    tickets.claim_ticket(state, runner="r", now=NOW)
+    assert tickets.cancel_all(state, code="c", message="m", now=LATER) == 3
+    assert tickets.count_by_status(state) == {"running": 1, "cancelled": 2}
+    submit(state, "t4")
+    assert tickets.fail_open(state, code="c", message="m", now=LATER) == 2
+    assert tickets.count_by_status(state) == {"failed": 2, "cancelled": 2}
+
+
 # -- kill switch
 
 
@@ -177,6 +302,7 @@ def test_the_switch_is_off_until_somebody_turns_it(
 ) -> None:
     assert not read_switch(state, home.kill_switch).on
     read_switch(state, home.kill_switch).require_off()
+    assert not read_switch(state, None).on, "as far as state.db alone knows"
 
 
 def test_the_switch_tells_why_and_what_to_do(
