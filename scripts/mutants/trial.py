@@ -23,7 +23,7 @@ from scripts.mutants.reached import Kept, Reached, files_below, joined, read_cov
 
 ROOM_SECONDS = 1800.0
 """For the run of a room's tests without a mutant."""
-LEAST_SECONDS = 60.0
+LEAST_SECONDS = 20.0
 TIMES_LONGER = 5.0
 """A mutant's tests may take so much longer than without it before it counts as noticed. Both go by
 what a run spends, not by the clock (forks.Watched).

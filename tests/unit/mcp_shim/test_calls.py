@@ -547,7 +547,9 @@ def test_pages_beyond_the_first_are_asked_for_and_shown_once_they_are_written(
         answer = await desk.ask("get_result", ticket_id=ticket, page=2, wait_seconds=20)
         assert (answer["status"], answer["result"]) == ("failed", None)
         assert answer["error"] == {"code": "gone", "message": "it went"}
-        desk.now_ns += 30 * 10**9  # and is tried again after a while
+        desk.now_ns += 30 * 10**9 - 1_000
+        assert (await desk.ask("get_result", ticket_id=ticket, page=2))["status"] == "failed"
+        desk.now_ns += 1_000  # and is tried again after a while
         assert (await desk.ask("get_result", ticket_id=ticket, page=2))["status"] == "running"
         connection.execute("update result_pages set rows = '[[1]]'")
         answer = await desk.ask("get_result", ticket_id=ticket, page=2)
@@ -638,6 +640,9 @@ def test_an_insight_is_recorded_and_pending_at_once(run: Callable[..., None]) ->
                 await desk.ask("log_insight", **less)
         with pytest.raises(InvalidField, match=r"^subject: is blank"):
             await desk.ask("log_insight", **{**given, "subject": " "})
+        for wrong, problem in ((5, "5 is int"), ("", "0 characters")):
+            with pytest.raises(InvalidField, match=f"^subject: {problem}"):
+                await desk.ask("log_insight", **{**given, "subject": wrong})
         assert len(desk.records("insight")) == 1
         await desk.ask("log_insight", subject="s", metric="m", value=None)
         assert desk.records("insight")[1]["value"] is None

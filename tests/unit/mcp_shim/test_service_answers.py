@@ -24,6 +24,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import read_switch
+from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.transports import http as http_module
 from mcp_shim.transports.http import MAX_BODY_BYTES, Service, security
 
@@ -432,6 +433,14 @@ def test_a_handshake_begins_a_session_that_counts_with_its_token_alone(
         answer = await running.post(initialize(), token=ada)
         assert answer.status == 200
         session = answer.headers["mcp-session-id"]
+        said = answer.json["result"]
+        assert said["serverInfo"] | {"version": ""} == {
+            "name": "cdesk",
+            "title": "cdesk",
+            "version": "",
+            "description": "Activity stream and memory of this person, kept across conversations",
+        }
+        assert said["instructions"] == INSTRUCTIONS
         (begun,) = running.events("cdesk.session_started")
         assert begun["feature_json"]["client_name"] == "a client"
         assert begun["feature_json"]["protocol_version"] == "2025-11-25"

@@ -76,6 +76,15 @@ def test_none_is_started_while_one_runs_or_where_the_setting_says_no(
     assert not state_home.worker_log.exists()
 
 
+def test_a_worker_that_cannot_be_started_is_none(
+    settings: Settings, state_home: StateDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = WorkerStarter(settings, state_home, command=[str(state_home.root / "no program")])
+    assert nowhere.look() is False
+    assert "worker not started" in caplog.text
+    nowhere.release()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a script stands for the environment's Python")
 def test_where_the_worker_has_its_own_environment_that_is_set_up_first_and_then_used(
     settings: Settings, state_home: StateDirectory, tmp_path: Path

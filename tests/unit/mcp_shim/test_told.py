@@ -111,3 +111,8 @@ def test_whatever_a_cell_holds_the_table_keeps_its_form(values: list[Any]) -> No
     assert row.replace("\\|", "").count("|") == len(values) + 1
     assert len(row) < 250 * len(values)
     assert "\u202e" not in text
+
+
+def test_an_answer_of_which_little_is_known_is_told_as_far_as_it_is() -> None:
+    assert told({}) == "0 rows.\n\nProvenance: "
+    assert told({"rows": [[1]], "template": "x"}) == "1 rows.\n\nProvenance: template x"
