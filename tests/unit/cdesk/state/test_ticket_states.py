@@ -18,6 +18,7 @@ from cdesk.core.errors import KillSwitchActive, NotFound
 from cdesk.core.home import StateDirectory
 from cdesk.state import tickets
 from cdesk.state.database import open_state, repair_state
+from cdesk.state.facts import KillSwitch
 from cdesk.state.kill_switch import read_switch, turn_off, turn_on
 
 NOW = "2026-01-31T12:00:00.000000Z"
@@ -303,6 +304,11 @@ def test_the_switch_is_off_until_somebody_turns_it(
     assert not read_switch(state, home.kill_switch).on
     read_switch(state, home.kill_switch).require_off()
     assert not read_switch(state, None).on, "as far as state.db alone knows"
+
+
+def test_a_switch_without_a_reason_names_none() -> None:
+    said = "queries are switched off since t; logging goes on. "
+    assert KillSwitch(on=True, since="t").message.startswith(said)
 
 
 def test_the_switch_tells_why_and_what_to_do(

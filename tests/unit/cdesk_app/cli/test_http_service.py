@@ -12,10 +12,11 @@ import pytest
 from cdesk.core.clock import format_ts
 from cdesk.core.config import HttpSettings, Settings, load_settings
 from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
 from cdesk.core.metrics import AUTH_REFUSALS, RATE_LIMITED
 from cdesk.state.access import AccessStore
 from cdesk.state.counts import Counts
-from cdesk.state.http_service import look_at_service, registered
+from cdesk.state.http_service import is_running, look_at_service, registered
 from cdesk_app.cli.doctor import Finding
 from cdesk_app.cli.http_service import examine_service, service_told
 
@@ -124,3 +125,17 @@ def test_expired_tokens_and_half_an_oauth_are_named(state_home: StateDirectory) 
     assert "1 tokens have expired" in found["HTTP tokens"].found
     assert found["HTTP OAuth"].level == "failed"
     assert "CDESK_HTTP_ISSUER" in str(found["HTTP OAuth"].todo)
+
+
+def test_a_service_that_begins_is_not_disturbed_and_one_that_died_is_none(
+    state_home: StateDirectory,
+) -> None:
+    lock = FileLock(state_home.http_lock)
+    assert not is_running(state_home)
+    assert lock.acquire()
+    assert not is_running(state_home), "it has said nothing yet"
+    state_home.http_json.write_text("{}", encoding="utf-8")
+    assert is_running(state_home)
+    assert look_at_service(state_home).registration is None, "nor anything that can be read"
+    lock.release()
+    assert not is_running(state_home)
