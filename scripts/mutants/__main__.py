@@ -93,6 +93,9 @@ class Trials:
         if self.reached is None:
             return self._by_file(mutant, text)
         tests = self.reached.tests(mutant, text)
+        if self.reached.is_at_import(mutant, text):
+            naming = self.reached.naming(mutant.file, self.copy.root)
+            tests = list(dict.fromkeys([*naming, *tests]))
         nearest = f"{self._nearest(mutant.file, tests)}::"
         # Those of one file alone first: most mutants are noticed there, and no other is collected.
         for some in (

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -38,6 +39,26 @@ class Reached:
         if not found and any(AT_IMPORT in tests for tests in reached):
             found = set().union(*of_file.values()) - {AT_IMPORT} or set(self.seconds)
         return sorted(found, key=lambda test: self.seconds.get(test, 0.0))
+
+    def is_at_import(self, mutant: Mutant, text: str) -> bool:
+        """Whether the line runs while its module is imported, and in no test."""
+        of_file = self.lines.get(mutant.file, {})
+        reached = set().union(*(of_file.get(line, frozenset()) for line in mutant.lines(text)))
+        return reached == {AT_IMPORT}
+
+    def naming(self, file: str, root: Path) -> list[str]:
+        """The tests of files that import a module, which may look at what it holds and reach none
+        of its lines.
+        """
+        package, _, name = file.removesuffix(".py").replace("/", ".").rpartition(".")
+        imports = re.compile(
+            rf"^\s*(from {re.escape(package)}\.{name} |import {re.escape(package)}\.{name}\b"
+            rf"|from {re.escape(package)} import [^\n]*\b{name}\b)",
+            re.MULTILINE,
+        )
+        files = {test.partition("::")[0] for test in self.seconds}
+        found = {one for one in files if imports.search((root / one).read_text(encoding="utf-8"))}
+        return [test for test in self.seconds if test.partition("::")[0] in found]
 
     def among(self, tests: Sequence[str]) -> Reached:
         """The same of the tests of these files and folders alone."""

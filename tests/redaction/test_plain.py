@@ -53,3 +53,9 @@ def test_what_has_to_be_looked_at_is_not_plain(document: dict[str, Any]) -> None
 def test_what_capture_writes_most_is_plain() -> None:
     said = {"model": "claude-sonnet-4-5", "project": "atlas", "input_tokens": 5, "length": 12}
     assert is_known_plain(said)
+
+
+def test_a_number_that_may_be_a_cards_is_looked_at_each_time() -> None:
+    assert is_known_plain({"n": 10**12 - 1, "x": 1e12 - 1, "on": True})
+    assert not is_known_plain({"n": 10**12})
+    assert not is_known_plain({"x": 1e12})

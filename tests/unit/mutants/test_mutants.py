@@ -250,6 +250,24 @@ def test_a_line_that_runs_at_import_is_noticed_by_who_uses_the_module() -> None:
     assert [tests(line) for line in (1, 3, 4, 5)] == [["b", "a"], ["b", "a"], ["a"], []]
 
 
+def test_of_what_a_module_holds_who_imports_it_is_asked(tmp_path: Path) -> None:
+    texts = {
+        "t/a.py": "from pack.mod import LIMIT\n",
+        "t/b.py": "from pack import other, mod\n",
+        "t/c.py": "from pack.model import LIMIT\nfrom pack import other\n",
+        "t/d.py": "    import pack.mod\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    lines = {1: frozenset({""}), 2: frozenset({"", "t/c.py::x"}), 3: frozenset({"t/c.py::x"})}
+    reached = Reached({f"{name}::x": 1.0 for name in texts}, {"pack/mod.py": lines})
+    assert reached.naming("pack/mod.py", tmp_path) == ["t/a.py::x", "t/b.py::x", "t/d.py::x"]
+    text = "A = 1\nB = 2\nC = 3\n"
+    places = [Mutant("pack/mod.py", "x", at, at + 1, "?") for at in (4, 10, 16)]
+    assert [reached.is_at_import(one, text) for one in places] == [True, False, False]
+
+
 def test_what_is_made_before_a_test_is_reached_by_all_of_its_file() -> None:
     of_file = {"t/a.py": {"t/a.py::x", "t/a.py::y"}}
     assert named_by("t/a.py::x", of_file) == {"t/a.py::x"}
