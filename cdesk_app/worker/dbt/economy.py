@@ -9,11 +9,14 @@ these are internals, which another version may have under another name or not ne
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
+import threading
 from collections.abc import Callable, Iterable, KeysView
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import orjson
@@ -31,10 +34,16 @@ def save(schemas: Path | None = None) -> None:
     """
     for step in (
         compile_when_used,
+        compare_when_used,
         drop_unheard_events,
+        fill_in_events_when_read,
         name_no_caller,
         flatten_macro_names,
+        parse_macros_once,
         compile_once,
+        share_calendars,
+        look_for_plugins_once,
+        summarize_no_graph,
     ):
         with contextlib.suppress(*_MISSING):
             step()
@@ -43,7 +52,7 @@ def save(schemas: Path | None = None) -> None:
             keep_schemas(schemas)
 
 
-def _replace(owner: type, name: str, new: object) -> None:
+def _replace(owner: object, name: str, new: object) -> None:
     """Raises AttributeError where there is nothing to replace."""
     getattr(owner, name)
     setattr(owner, name, new)
@@ -66,6 +75,43 @@ def compile_when_used() -> None:
     from mashumaro.config import BaseConfig
 
     _replace(BaseConfig, "lazy_compilation", True)
+
+
+def compare_when_used() -> None:
+    """A dataclass gets text compiled for how two are compared and how one is shown, a seventh of
+    the time that dbt's import takes, though few are ever compared or shown: for classes made from
+    now on, on first use.
+    """
+    owner: Any = dataclasses
+    compiled: Callable[..., Any] = owner._cmp_fn
+    guarded: Callable[..., Any] = owner._recursive_repr
+    if hasattr(compiled, "__wrapped__"):
+        return
+
+    @functools.wraps(compiled)
+    def compare(name: str, *parts: Any, **named: Any) -> Callable[[Any, Any], Any]:
+        made: list[Any] = []
+
+        def compare_(self: Any, other: Any) -> Any:
+            if not made:
+                made.append(compiled(name, *parts, **named))
+            return made[0](self, other)
+
+        compare_.__name__ = name
+        return compare_
+
+    @functools.wraps(owner._repr_fn)
+    def show(fields: Iterable[Any], *_: Any, **__: Any) -> Any:
+        names = [field.name for field in fields]
+
+        def __repr__(self: Any) -> str:  # noqa: N807
+            held = ", ".join([f"{name}={getattr(self, name)!r}" for name in names])
+            return f"{self.__class__.__qualname__}({held})"
+
+        return guarded(__repr__)
+
+    _replace(owner, "_cmp_fn", compare)
+    _replace(owner, "_repr_fn", show)
 
 
 def drop_unheard_events() -> None:
@@ -103,24 +149,81 @@ def name_no_caller() -> None:
     _replace(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
 
 
+def fill_in_events_when_read() -> None:
+    """What a debug event holds is made into a protocol buffer though nobody hears of it: once
+    somebody reads the event.
+    """
+    import dbt.adapters.events.base_types as of_adapters
+    import dbt.events.base_types as of_core
+    import dbt_common.events.base_types as of_common
+
+    given = "cdesk_given"
+
+    def defer(level: type[Any]) -> None:
+        initialize, read, write = level.__init__, level.__getattr__, level.__setattr__
+        if hasattr(initialize, "__wrapped__"):
+            return
+
+        def fill_in(self: Any) -> None:
+            known = self.__dict__.pop(given, None)
+            if known is not None:
+                initialize(self, *known[0], **known[1])
+
+        @functools.wraps(initialize)
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+            self.__dict__[given] = (args, kwargs)
+
+        @functools.wraps(read)
+        def getattr_(self: Any, key: str) -> Any:
+            fill_in(self)
+            return read(self, key)
+
+        @functools.wraps(write)
+        def setattr_(self: Any, key: str, value: Any) -> None:
+            fill_in(self)
+            write(self, key, value)
+
+        _replace(level, "__init__", init)
+        _replace(level, "__getattr__", getattr_)
+        _replace(level, "__setattr__", setattr_)
+
+    for module in (of_common, of_adapters, of_core):
+        defer(module.DebugLevel)
+
+
 def flatten_macro_names() -> None:
-    """For each node all macros, more than a thousand, are looked up in five dictionaries in turn,
-    one after the other.
+    """For each node all macros, more than a thousand, are made callable by four calls each, and
+    looked up in five dictionaries in turn, one after the other.
     """
     from dbt.clients.jinja import MacroGenerator
+    from dbt.context.configured import ConfiguredContext
     from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
+    from dbt.context.manifest import ManifestContext
     from dbt.include.global_project import PROJECT_NAME
 
+    fields = ("macro", "context", "node", "stack")
+    if vars(MacroGenerator(*fields)) != dict(zip(fields, fields, strict=True)):  # type: ignore[arg-type]
+        raise AttributeError("a macro's caller holds something else")
+    plain = ManifestContext.__dict__["to_dict"]
+    plain = getattr(plain, "__wrapped__", plain)
+
     def add_macros(self: Any, macros: Iterable[Any], ctx: dict[str, Any]) -> None:
+        node, stack = self.node, self.thread_ctx
         for macro in macros:
-            made = MacroGenerator(macro, ctx, self.node, self.thread_ctx)
-            is_internal = macro.package_name in self.internal_package_names
+            made = object.__new__(MacroGenerator)
+            made.macro, made.context, made.node, made.stack = macro, ctx, node, stack
+            name, package = macro.name, macro.package_name
+            is_internal = package in self.internal_package_names
             hierarchy = self.internal_packages if is_internal else self.packages
-            self._add_macro_to(hierarchy, macro, made)
-            if not is_internal and macro.package_name == self.search_package:
-                self.locals[macro.name] = made
-            elif not is_internal and macro.package_name == self.root_package:
-                self.globals[macro.name] = made
+            names = hierarchy.get(package)
+            if names is None or name in names:
+                self._add_macro_to(hierarchy, macro, made)
+            else:
+                names[name] = made
+            if not is_internal and package == self.search_package:
+                self.locals[name] = made
+            elif not is_internal and package == self.root_package:
+                self.globals[name] = made
 
     def flat(self: Any) -> dict[str, Any]:
         found: dict[str, Any] | None = self.__dict__.get("cdesk_flat")
@@ -141,9 +244,41 @@ def flatten_macro_names() -> None:
     def getitem(self: Any, key: str) -> Any:
         return flat(self)[key]
 
+    @functools.wraps(plain)
+    def to_dict(self: Any) -> Any:
+        if not isinstance(self.namespace, MacroNamespace):
+            return plain(self)
+        found = ConfiguredContext.to_dict(self)
+        found.update(flat(self.namespace))
+        return found
+
     _replace(MacroNamespaceBuilder, "add_macros", add_macros)
     _replace(MacroNamespace, "keys", keys)
     _replace(MacroNamespace, "__getitem__", getitem)
+    _replace(ManifestContext, "to_dict", to_dict)
+
+
+def parse_macros_once() -> None:
+    """Jinja parses each macro twice in a parse of the project: to find it, and to see which macros
+    it calls. What the first look came to is kept until the second.
+    """
+    import jinja2
+    from dbt_common.clients.jinja import MacroFuzzEnvironment
+
+    original: Callable[..., Any] = jinja2.Environment.parse
+    kept: dict[tuple[object, ...], Any] = {}
+
+    @functools.wraps(original)
+    def parse(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs or not isinstance(source, str) or not source.startswith("{%"):
+            return original(self, source, *args, **kwargs)
+        key = (type(self), tuple(self.extensions), source)
+        found = kept.pop(key, None)
+        if found is None:
+            found = kept[key] = original(self, source)
+        return found
+
+    _replace(MacroFuzzEnvironment, "parse", parse)
 
 
 def compile_once() -> None:
@@ -165,6 +300,57 @@ def compile_once() -> None:
         return compiled[key]
 
     _replace(jinja2.Environment, "compile", compile_)
+
+
+def share_calendars() -> None:
+    """Each table of a few rows that dbt reads gets types for dates, each with a calendar that knows
+    dates in words. Calendars keep nothing of what they were asked; one a thread and locale will do.
+    """
+    import parsedatetime
+    from agate.data_types import date, date_time
+
+    kept = threading.local()
+
+    def once(made: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(made)
+        def make(**given: Any) -> Any:
+            known: dict[object, Any] = kept.__dict__.setdefault(made.__name__, {})
+            key = tuple(sorted(given.items()))
+            if key not in known:
+                known[key] = made(**given)
+            return known[key]
+
+        return make
+
+    shared = SimpleNamespace(
+        Constants=once(parsedatetime.Constants),
+        Calendar=once(parsedatetime.Calendar),
+        VERSION_CONTEXT_STYLE=parsedatetime.VERSION_CONTEXT_STYLE,
+    )
+    for module in (date, date_time):
+        _replace(module, "parsedatetime", shared)
+
+
+def look_for_plugins_once() -> None:
+    """Every module that could be imported is listed with each command, to find dbt's plugins."""
+    from dbt.plugins.manager import PluginManager
+
+    found = PluginManager.__dict__["get_prefixed_modules"].__func__
+    once = functools.cache(getattr(found, "__wrapped__", found))
+    _replace(PluginManager, "get_prefixed_modules", classmethod(once))
+
+
+def summarize_no_graph() -> None:
+    """A summary of the graph for who looks for faults in dbt, each node made into a dictionary for
+    its name and type.
+    """
+    from dbt.compilation import Linker
+
+    def get_graph_summary(self: Any, manifest: Any) -> dict[int, dict[str, Any]]:
+        del self, manifest
+        return {}
+
+    _replace(Linker, "get_graph_summary", get_graph_summary)
 
 
 def keep_schemas(file: Path) -> None:
