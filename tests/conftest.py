@@ -51,6 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
     hypothesis.core.global_force_seed = int(config.option.hypothesis_seed)
+    # Each connection of the Snowflake connector asks the computer's network otherwise which cloud it
+    # is in, and waits for the answers.
+    os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
     gc.disable()  # nothing that collecting the tests makes is garbage
     economy.compile_when_used()
     begin_elsewhere(config)
