@@ -100,7 +100,7 @@ class WarmDbt:
         """Parse the project if need be: whether it was parsed, or what is wrong with it. What first
         imports dbt in this process.
         """
-        economy.save(self._project.target_dir / "schemas.json")
+        economy.save(self._project.target_dir)
         from dbt.cli.main import dbtRunner
         from dbt.contracts.graph.manifest import Manifest
 

@@ -22,15 +22,18 @@ from typing import Any, Final
 import orjson
 
 from cdesk.core.home import write_private
+from cdesk_app.worker.dbt.compiled_templates import CompiledTemplates
 
 _MISSING: Final = (ImportError, AttributeError, KeyError)
+SCHEMAS: Final = "schemas.json"
+TEMPLATES: Final = "templates.bin"
 _VERSIONED: Final = ("dbt-core", "dbt-common", "dbt-adapters", "dbt-duckdb", "dbt-snowflake")
 
 
 @functools.cache
-def save(schemas: Path | None = None) -> None:
-    """Put everything in place, once a process. `schemas`: a file that keeps the schemas by which
-    dbt checks its settings.
+def save(kept: Path | None = None) -> None:
+    """Put everything in place, once a process. `kept`: a folder that keeps, for the processes that
+    come, the schemas by which dbt checks its settings and the code of its templates.
     """
     for step in (
         compile_when_used,
@@ -40,16 +43,17 @@ def save(schemas: Path | None = None) -> None:
         name_no_caller,
         flatten_macro_names,
         parse_macros_once,
-        compile_once,
         share_calendars,
         look_for_plugins_once,
         summarize_no_graph,
     ):
         with contextlib.suppress(*_MISSING):
             step()
-    if schemas is not None:
+    with contextlib.suppress(*_MISSING):
+        compile_once(None if kept is None else kept / TEMPLATES)
+    if kept is not None:
         with contextlib.suppress(*_MISSING):
-            keep_schemas(schemas)
+            keep_schemas(kept / SCHEMAS)
 
 
 def _replace(owner: object, name: str, new: object) -> None:
@@ -160,7 +164,8 @@ def fill_in_events_when_read() -> None:
     given = "cdesk_given"
 
     def defer(level: type[Any]) -> None:
-        initialize, read, write = level.__init__, level.__getattr__, level.__setattr__
+        own: Any = level
+        initialize, read, write = own.__init__, own.__getattr__, own.__setattr__
         if hasattr(initialize, "__wrapped__"):
             return
 
@@ -202,7 +207,8 @@ def flatten_macro_names() -> None:
     from dbt.include.global_project import PROJECT_NAME
 
     fields = ("macro", "context", "node", "stack")
-    if vars(MacroGenerator(*fields)) != dict(zip(fields, fields, strict=True)):  # type: ignore[arg-type]
+    generator: Any = MacroGenerator
+    if vars(generator(*fields)) != dict(zip(fields, fields, strict=True)):
         raise AttributeError("a macro's caller holds something else")
     plain = ManifestContext.__dict__["to_dict"]
     plain = getattr(plain, "__wrapped__", plain)
@@ -281,14 +287,17 @@ def parse_macros_once() -> None:
     _replace(MacroFuzzEnvironment, "parse", parse)
 
 
-def compile_once() -> None:
-    """Jinja compiles a text to the same code each time, and dbt asks for it with every build."""
+def compile_once(kept: Path | None = None) -> None:
+    """Jinja compiles a text to the same code each time, and dbt asks for it with every build, and
+    anew in every process. `kept`: a file that keeps the code.
+    """
     import jinja2
 
     original: Callable[..., Any] = jinja2.Environment.compile
     if hasattr(original, "__wrapped__"):
         return
     compiled: dict[tuple[object, ...], Any] = {}
+    earlier = None if kept is None else CompiledTemplates(kept, versions())
 
     @functools.wraps(original)
     def compile_(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
@@ -296,7 +305,12 @@ def compile_once() -> None:
             return original(self, source, *args, **kwargs)
         key = (type(self), tuple(self.extensions), source, args, tuple(sorted(kwargs.items())))
         if key not in compiled:
-            compiled[key] = original(self, source, *args, **kwargs)
+            code = None if earlier is None else earlier.get(repr(key))
+            if code is None:
+                code = original(self, source, *args, **kwargs)
+                if earlier is not None:
+                    earlier.keep(repr(key), code)
+            compiled[key] = code
         return compiled[key]
 
     _replace(jinja2.Environment, "compile", compile_)
@@ -336,7 +350,7 @@ def look_for_plugins_once() -> None:
     from dbt.plugins.manager import PluginManager
 
     found = PluginManager.__dict__["get_prefixed_modules"].__func__
-    once = functools.cache(getattr(found, "__wrapped__", found))
+    once: Any = functools.cache(getattr(found, "__wrapped__", found))
     _replace(PluginManager, "get_prefixed_modules", classmethod(once))
 
 

@@ -239,7 +239,7 @@ def query_run(number: int, *, asked: str = "all", **fields: Any) -> dict[str, An
 def manifest(first_round: Path) -> Manifest:
     """The parsed project. Its database has the same name: that of the file, without its folder."""
     target = first_round / "dbt" / "target"
-    economy.save(target / "schemas.json")
+    economy.save(target)
     parsed = target / "partial_parse.msgpack"
     manifest = Manifest.from_msgpack(parsed.read_bytes())
     manifest.build_flat_graph()

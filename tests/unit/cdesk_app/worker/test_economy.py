@@ -83,7 +83,7 @@ def _dbt_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_everything_takes_hold_on_the_installed_dbt(tmp_path: Path) -> None:
     before = [owner.__dict__.get(name) for owner, name in REPLACED]
-    economy.save.__wrapped__(tmp_path / "schemas.json")
+    economy.save.__wrapped__(tmp_path)
     for (owner, name), was in zip(REPLACED, before, strict=True):
         assert owner.__dict__[name] is not was, f"{owner.__name__}.{name}"
 
@@ -357,6 +357,29 @@ def test_a_text_is_compiled_once_and_a_wrong_one_refused_each_time() -> None:
     for _ in range(2):
         with pytest.raises(jinja2.TemplateSyntaxError):
             environment.compile("{{")
+
+
+def test_what_was_compiled_serves_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = jinja2.Environment.compile
+    compiled: list[str] = []
+
+    def compile_(self: Any, source: str, *args: Any, **kwargs: Any) -> Any:
+        compiled.append(source)
+        return original(self, source, *args, **kwargs)
+
+    text = "{% for n in numbers %}{{ n + 1 }},{% endfor %}"
+    for expected in (["{{ 2 }}", text], []):
+        compiled.clear()
+        monkeypatch.setattr(jinja2.Environment, "compile", compile_)
+        economy.compile_once(tmp_path / "templates.bin")
+        environment = get_environment()
+        assert environment.from_string("{{ 2 }}").render({}) == "2"
+        assert environment.from_string(text).render({"numbers": [1, 41]}) == "2,42,"
+        with pytest.raises(jinja2.TemplateSyntaxError):
+            environment.from_string("{{")
+        assert [one for one in compiled if one != "{{"] == expected
 
 
 def test_schemas_are_kept_for_the_same_versions(
