@@ -225,13 +225,17 @@ class Builder:
         """One request; a child that died of itself (idle, killed) before it was asked is replaced,
         one that dies over it is not. Asked by a thread that gives way to all, the child does too.
         """
-        self.warm(gives_way=gives_way_to_all())
-        assert self._child is not None
-        try:
-            return self._child.ask(argv, stop, progress)
-        except BuildError:
+        while True:
+            self.warm(gives_way=gives_way_to_all())
+            assert self._child is not None
+            try:
+                answer = self._child.ask(argv, stop, progress)
+            except BuildError:
+                self.close()
+                raise
+            if answer is not None:
+                return answer
             self.close()
-            raise
 
 
 class _Child:
@@ -250,6 +254,7 @@ class _Child:
         self._gives_way = gives_way
         self.is_ready = False
         """Whether it has parsed the project."""
+        self._ended_idle = False
         arguments = {
             "home_dir": str(project.home_dir),
             "project_dir": str(project.project_dir),
@@ -301,7 +306,8 @@ class _Child:
 
     def ask(
         self, argv: list[str], stop: threading.Event | None, progress: Progress | None
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
+        """What dbt answered; None where the child ended idle before it took the request."""
         self._number += 1
         gives_way = gives_way_to_all()
         begun = time.monotonic()
@@ -314,6 +320,9 @@ class _Child:
             )
             self._pipe(self._process.stdin).flush()
         except OSError:
+            self._reader.join(timeout=1.0)
+            if self._ended_idle:
+                return None
             raise self._died() from None
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
@@ -331,6 +340,8 @@ class _Child:
             except queue.Empty:
                 continue
             if message is None:
+                if self._ended_idle:
+                    return None
                 raise self._died()
             if message["id"] != self._number:
                 continue
@@ -358,6 +369,8 @@ class _Child:
                 message = orjson.loads(line)
                 if "ready" in message:
                     self.is_ready = True
+                elif "ended" in message:
+                    self._ended_idle = True
                 else:
                     self._messages.put(message)
         self._messages.put(None)

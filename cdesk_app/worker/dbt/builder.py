@@ -14,7 +14,8 @@ processor: in a thread of its own, whose threads (dbt's, DuckDB's) inherit that.
 
 It ends at end of input, at once and in the middle of a build too: the parent is gone then, another
 worker may want the file, and the models mend themselves with the next build. It ends as well after
-`idle_seconds` without a request, to give its memory back.
+`idle_seconds` without a request, to give its memory back, and says so: → {"ended": "idle"}. What
+was asked meanwhile has not begun.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import orjson
 
@@ -221,7 +222,7 @@ def _run(job: Callable[[], T], *, gives_way: bool) -> T:
     return run_giving_way(job, "dbt") if gives_way else job()
 
 
-def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) -> int:
+def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) -> NoReturn:
     """Answer requests until end of input or `idle_seconds` without one. gives_way: getting ready
     for the first does.
     """
@@ -240,7 +241,9 @@ def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) 
         try:
             line = requests.get(timeout=idle_seconds)
         except queue.Empty:
-            return 0
+            send({"ended": "idle"})
+            # not sys.exit: Python aborts where a thread still reads standard input
+            os._exit(0)
         request = orjson.loads(line)
         number = request["id"]
 
@@ -251,7 +254,7 @@ def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) 
         send({"id": number, **_run(job, gives_way=request["gives_way"])})
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Arguments: one JSON object with the project's paths and target, and `idle_seconds`."""
     keep_private()
     be_nice_among_sessions()
@@ -267,10 +270,8 @@ def main() -> int:
     os.chdir(project.home_dir)
     gc.disable()  # until dbt is imported and the project parsed
     gc.set_threshold(10_000, 20, 20)
-    return serve(
-        project, idle_seconds=float(given["idle_seconds"]), gives_way=bool(given["gives_way"])
-    )
+    serve(project, idle_seconds=float(given["idle_seconds"]), gives_way=bool(given["gives_way"]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

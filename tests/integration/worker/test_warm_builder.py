@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -272,13 +271,18 @@ def test_the_child_ends_with_its_parents_pipe_in_the_middle_of_a_build_too(
     builder.close()
 
 
-def test_an_idle_child_ends_itself(project: DbtProject) -> None:
+def test_an_idle_child_ends_itself_and_one_that_was_asked_meanwhile_is_replaced(
+    project: DbtProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     builder = Builder(project, dbt_environment(os.environ), idle_seconds=0.2)
     builder.compile()
-    deadline = time.monotonic() + 20
-    while builder.pid is not None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    child = builder._child
+    assert child is not None
+    assert child._process.wait(60) == 0
     assert builder.pid is None
+    monkeypatch.setattr(_Child, "alive", True)  # as a moment before
+    assert builder.compile().status == "succeeded"
+    assert builder._child is not child
     builder.close()
 
 
