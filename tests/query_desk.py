@@ -183,7 +183,7 @@ class Desk:
                 yield
             finally:
                 process.stdin.close()
-                process.wait(10)
+                process.wait(120)
 
     def executor(self, **options: Any) -> Executor:
         return Executor(self.home, self.warehouse, self.writer, now_ns=self.clock, **options)

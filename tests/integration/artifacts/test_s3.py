@@ -61,7 +61,7 @@ def client(service: S3Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
         config=Config(
             retries={"mode": "standard", "total_max_attempts": 3},
             connect_timeout=1,
-            read_timeout=0.5,
+            read_timeout=1.5,
             signature_version="s3v4",
             s3={"addressing_style": "path"},
         ),
@@ -173,7 +173,7 @@ def test_nothing_is_left_of_a_result_that_was_not_finished(client: Any, tmp_path
         Fault("SlowDown", 503),
         Fault("InternalError", 500),
         Fault("RequestTimeout", 400),
-        Fault("x", 200, seconds=1.0),
+        Fault("x", 200, seconds=2.0),
     ],
     ids=["slow down", "internal error", "request timeout", "no answer in time"],
 )
@@ -437,7 +437,7 @@ def test_a_card_opens_from_the_bucket_and_says_what_keeps_it_from_that(
         (Fault("ExpiredToken", status=400), "credentials have expired; renew them"),
         (Fault("RequestTimeTooSkewed", status=403), "this computer's clock is wrong; set it"),
         (Fault("SlowDown", status=503), "asks to slow down; try again later"),
-        (Fault("x", status=200, seconds=0.7), "does not answer; try again later"),
+        (Fault("x", status=200, seconds=2.0), "does not answer; try again later"),
     ],
     ids=["expired credentials", "clock skew", "slow down", "timeout"],
 )

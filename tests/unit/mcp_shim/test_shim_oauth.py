@@ -122,7 +122,7 @@ def with_public_key_as_secret() -> str:
 NOW = int(time.time())
 BAD: dict[str, Callable[[], str]] = {
     "expired": lambda: signed(exp=NOW - 3600),
-    "not valid yet": lambda: signed(nbf=NOW + 3600),
+    "not valid yet": lambda: signed(nbf=NOW + 10 * 365 * 86_400),
     "no expiry": lambda: signed(exp=None),
     "foreign audience": lambda: signed(aud="https://else.example.com"),
     "no audience": lambda: signed(aud=None),
@@ -251,7 +251,7 @@ def test_keys_that_do_not_come_to_an_end_keep_nobody_else_waiting(
     dishonest: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, path: str, threads: int
 ) -> None:
     """Each try ends, and where a thread cannot be ended there is one, however often it is tried."""
-    monkeypatch.setattr("mcp_shim.transports.http_oauth.FETCH_SECONDS", 0.1)
+    monkeypatch.setattr("mcp_shim.transports.http_oauth.FETCH_SECONDS", 0.3)
     clock = Clock()
     tokens = OAuthTokens(
         issuer=ISSUER,

@@ -28,7 +28,10 @@ def keys(path: Path) -> list[str]:
         return [row[0] for row in state.execute("select key from worker_status order by key")]
 
 
-def test_a_locked_database_is_waited_for_while_the_loop_goes_on(tmp_path: Path) -> None:
+def test_a_locked_database_is_waited_for_while_the_loop_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_shim.state.BUSY_SECONDS", 120.0)
     path = tmp_path / "state.db"
 
     async def run() -> int:
