@@ -27,6 +27,13 @@ from cdesk_app.worker.dbt.compiled_templates import CompiledTemplates
 _MISSING: Final = (ImportError, AttributeError, KeyError)
 SCHEMAS: Final = "schemas.json"
 TEMPLATES: Final = "templates.bin"
+_SYNTAX: Final = (
+    *("autoescape", "optimized", "is_async", "block_start_string", "block_end_string"),
+    *("variable_start_string", "variable_end_string", "comment_start_string"),
+    *("comment_end_string", "line_statement_prefix", "line_comment_prefix", "trim_blocks"),
+    *("lstrip_blocks", "newline_sequence", "keep_trailing_newline"),
+)
+"""What of a Jinja environment a text's code goes by, its class and extensions apart."""
 _VERSIONED: Final = ("dbt-core", "dbt-common", "dbt-adapters", "dbt-duckdb", "dbt-snowflake")
 
 
@@ -303,13 +310,17 @@ def compile_once(kept: Path | None = None) -> None:
     def compile_(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(source, str):
             return original(self, source, *args, **kwargs)
-        key = (type(self), tuple(self.extensions), source, args, tuple(sorted(kwargs.items())))
+        settings = tuple(getattr(self, name) for name in _SYNTAX)
+        named = tuple(sorted(kwargs.items()))
+        key = (type(self), tuple(self.extensions), settings, source, args, named)
         if key not in compiled:
-            code = None if earlier is None else earlier.get(repr(key))
+            # a function for autoescape has another name in each process
+            kept_code = earlier if isinstance(self.autoescape, bool) else None
+            code = None if kept_code is None else kept_code.get(repr(key))
             if code is None:
                 code = original(self, source, *args, **kwargs)
-                if earlier is not None:
-                    earlier.keep(repr(key), code)
+                if kept_code is not None:
+                    kept_code.keep(repr(key), code)
             compiled[key] = code
         return compiled[key]
 

@@ -354,6 +354,11 @@ def test_a_text_is_compiled_once_and_a_wrong_one_refused_each_time() -> None:
     assert environment.compile("{{ 2 }}") is not code
     extended = jinja2.Environment(extensions=["jinja2.ext.do"])
     assert extended.compile("{{ 1 }}") is not code
+    escaping = jinja2.Environment(autoescape=True)
+    assert [one.from_string("{{ '<' }}").render() for one in (environment, escaping)] == [
+        "<",
+        "&lt;",
+    ]
     for _ in range(2):
         with pytest.raises(jinja2.TemplateSyntaxError):
             environment.compile("{{")
