@@ -26,13 +26,8 @@ class Bulk:
         self.stretch: Stretch | None = None
         """How several batches land in one transaction, while the warehouse is kept and can."""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it is others' turn."""
-        return self._until is not None and self._monotonic() >= self._until
-
     def hold(self) -> None:
-        if self.is_over:
+        if self._until is not None and self._monotonic() >= self._until:
             self.release()
             time.sleep(BULK_GAP_SECONDS)
         if self._until is None:

@@ -53,7 +53,7 @@ from cdesk.queue.files import (
 from cdesk.state.counts import Counts
 from cdesk.state.database import open_state, repair_state
 from cdesk.warehouse.batch import LineBatch
-from cdesk.warehouse.protocol import LandResult, Warehouse
+from cdesk.warehouse.protocol import LandResult, Stretch, Warehouse
 from uploader.archive import Archive
 from uploader.batching import Batcher, Prepared, Reached
 from uploader.bulk import Bulk
@@ -83,8 +83,9 @@ for whoever keeps the warehouse does not count.
 """
 PART_ROWS: Final = 4_096
 STRETCH_BYTES: Final = 64 * 1024 * 1024
+STRETCH_SECONDS: Final = 4.0
 """Where several batches land in one transaction, a batch is of so many rows, and the transaction
-ends here.
+ends here, its rows complete or not. Of incomplete ones the engine writes a log.
 """
 MOST_POISON: Final = 100
 """Refused records in one drain after which the warehouse is taken to be at fault."""
@@ -302,7 +303,7 @@ class Uploader:
                 if len(prepared.ends) >= self._rows:  # a backlog, not a trickle
                     bulk.hold()
                 if bulk.stretch is not None and self._may_stretch():
-                    self._land_stretch(prepared, batches, bulk, report, stop)
+                    self._land_stretch(bulk.stretch, prepared, batches, report, stop)
                 else:
                     self._land(prepared, report)
                 if not self._synced:
@@ -351,17 +352,15 @@ class Uploader:
 
     def _land_stretch(
         self,
+        stretch: Stretch,
         first: Prepared,
         batches: Iterator[Prepared],
-        bulk: Bulk,
         report: DrainReport,
         stop: threading.Event,
     ) -> None:
         """Land `first` and what follows it in `batches` in one transaction. Where a line of it is
         refused, nothing has landed, and all of it comes again batch by batch.
         """
-        stretch = bulk.stretch
-        assert stretch is not None
         reached: list[Reached] = []
         reasons: Counter[str] = Counter()
         rows = bytes_ = 0
@@ -377,7 +376,7 @@ class Uploader:
                 yield prepared.batch
                 if rows >= stretch.rows or bytes_ >= STRETCH_BYTES:
                     return
-                if stop.is_set() or bulk.is_over:
+                if stop.is_set() or self._monotonic() - started >= STRETCH_SECONDS:
                     return
 
         started, born = self._monotonic(), born_at(first.batch)

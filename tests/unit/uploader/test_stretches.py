@@ -57,6 +57,15 @@ def test_a_stretch_ends_where_its_bytes_are_many(
     assert warehouse.batches == [7, 7]
 
 
+def test_a_stretch_ends_where_it_takes_long(state_home: StateDirectory) -> None:
+    queued(state_home, [event()[1] for _ in range(21)])
+    warehouse = MemoryWarehouse(stretch_rows=20)
+    slow = Uploader(state_home, warehouse, most_rows=7, monotonic=_ticks())
+    with closing(slow):
+        slow.drain()
+    assert warehouse.batches == [7, 7, 7]
+
+
 def test_a_line_that_is_refused_in_a_stretch_is_quarantined_alone(
     state_home: StateDirectory,
 ) -> None:
