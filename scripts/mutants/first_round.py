@@ -1,6 +1,7 @@
 """The first round of a state directory (tests/conftest.py, `first_round`) for a mutant of SQL: one
 that was made without a mutant, the parsed project with the mutant's text in place of the file's,
 its views made anew. Parsing and building everything again would take a minute for each mutant.
+What no build reads (a template, a view) is tried on the warehouse that was built without it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.clients.jinja import extract_toplevel_blocks
 
+from scripts.mutants.plugin import BUILT
+
 
 class DoesNotBuild(Exception):
     """The views of the project can't be made with the mutant."""
@@ -28,7 +31,15 @@ def take_first_round(made: Path, target: Path, *, root: Path, file: str) -> None
     _take_text(manifest, file, (root / file).read_text(encoding="utf-8"))
     parsed.write_bytes(manifest.to_msgpack())
     manifest.build_flat_graph()
-    _make_views(manifest, target)
+    sorts = {_sort(node) for node in manifest.nodes.values() if node.original_file_path == file}
+    if sorts and sorts <= {"template", "view"} and (made.parent / BUILT).exists():
+        shutil.copy(made.parent / BUILT, target.parent / BUILT)
+    if sorts != {"template"}:
+        _make_views(manifest, target)
+
+
+def _sort(node: Any) -> str:
+    return "template" if node.resource_type == "analysis" else str(node.config.materialized)
 
 
 def _take_text(manifest: Any, file: str, text: str) -> None:

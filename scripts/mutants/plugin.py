@@ -22,6 +22,8 @@ TIMES = "MUTANTS_TIMES"
 TESTS = "MUTANTS_TESTS"
 FIRST_ROUND = "MUTANTS_FIRST_ROUND"
 FILE = "MUTANTS_FILE"
+BUILT = "kept_answers.duckdb"
+"""What tests/integration/dbt/test_kept_answers.py builds, beside the first round."""
 
 
 @pytest.hookimpl(trylast=True)

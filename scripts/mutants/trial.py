@@ -110,6 +110,8 @@ class Copy:
         if made.exists():
             self._first_round = self.temporary / "first_round"
             made.rename(self._first_round)
+            with contextlib.suppress(FileNotFoundError):
+                made.with_name(plugin.BUILT).rename(self.temporary / plugin.BUILT)
 
     def is_noticed(
         self, mutant: Mutant, tests: Sequence[str], *, seconds: float, keyword: str = ""
