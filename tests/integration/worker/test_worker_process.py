@@ -210,7 +210,7 @@ def start(home: StateDirectory, **environ: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for(found: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(found: Callable[[], object], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < deadline, "it did not come about"

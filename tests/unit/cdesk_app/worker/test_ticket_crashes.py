@@ -26,7 +26,7 @@ from cdesk_app.worker.tickets import TicketRunner
 if TYPE_CHECKING:
     from query_desk import Desk
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 STARTS = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from query_desk import Desk
 
-PATIENCE = 30.0
+PATIENCE = 240.0
 SLOW = {"rows": 3_000_000}
 """Of the template `slow`: minutes on any machine."""
 
