@@ -94,7 +94,7 @@ ASKED: dict[str, list[dict[str, Any]]] = {
     ],
     "topics": [of("dee", **WEEKS), of("dee", days_back=8)],
     "errors_and_limits": [of("dee", **WEEKS), of("dee", days_back=8)],
-    "streaks": [of("eve", days_back=30), of("dee", **WEEKS)],
+    "streaks": [of("eve", days_back=30), of("una", **WEEKS), of("dee", **WEEKS)],
     "cache_savings": [of("gil", days_back=3_000), of("dee", **WEEKS)],
     "outliers": [of("gil", days_back=30), of("dee", **WEEKS)],
     "budget": [of("gil", day=10, week=50, month=150), of("eve", day=1, week=5, month=None)],
