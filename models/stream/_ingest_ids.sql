@@ -170,7 +170,7 @@ positions as (
         row_number() over ({{ in_order }}) as position,
         count(*) over (
             partition by
-                keyed.kind, keyed.id, keyed.landed_at, keyed.source_file, keyed.source_offset
+                keyed.landing_id, keyed.landed_at, keyed.source_file, keyed.source_offset
         ) as copies
     from keyed
     {% if is_incremental() %}
@@ -247,7 +247,8 @@ first_refused as (
     from refused
     qualify
         row_number() over (
-            partition by id order by landed_at, source_file, source_offset, rejection
+            partition by id
+            order by landed_at, source_file, source_offset, rejection, landing_id
         ) = 1
 
 ),

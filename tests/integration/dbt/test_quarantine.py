@@ -159,6 +159,35 @@ def test_a_line_landed_twice_at_one_place_counts_once(own: Own) -> Steps:
         assert own.query(f"select count(*) from {relation}") == [(1,)], relation
 
 
+@in_step
+def test_a_refused_line_beside_an_accepted_one_of_its_id_stops_no_build(own: Own) -> Steps:
+    """Who may land can land lines at one place, of one id and instant, of which the contract takes
+    one: whatever their texts, that one counts, in each build that follows.
+    """
+    for number, metric in ((1, 7), (2, None)):
+        good = insight(number, metric="held", value=number)
+        instant = own.land([good], source_file=f"file {number}")
+        bad = {**good, "metric": metric, "value": "made up"}
+        own.land([bad], source_file=f"file {number}", landed_at=instant)
+    good = event(3, feature_json={"question": "genuine"})
+    instant = own.land([good], source_file="file 3")
+    for system in ("aaa", "zzz"):  # of the same content, for that is noted without it
+        own.land([{**good, "source_system": system}], source_file="file 3", landed_at=instant)
+    for _ in range(2):
+        yield BUILD
+        own.land([event(4)])
+        assert own.query("select metric, value from insight_atoms order by insight_id") == [
+            ("held", "1"),
+            ("held", "2"),
+        ]
+        for relation in ("events", "events_live"):
+            assert own.query(
+                f"select _source_system from {relation} where _feature_json like '%genuine%'"
+            ) == [(good["source_system"],)]
+    yield BUILD_ANEW
+    assert own.query("select count(*) from insight_atoms") == [(2,)]
+
+
 def refused(own: Own) -> list[Row]:
     return own.query(
         "select kind, record_id, reason, detail, customer, source_offset from "
