@@ -16,7 +16,8 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
                 landed from here, more and more rarely after that; everywhere where it is not what
                 was compiled
     refresh     the snapshot is behind the last build, or behind its period
-    dashboard   after a refresh, once a minute at most
+    dashboard   after a refresh, once a minute at most; beside an HTTP service once in a quarter of
+                an hour
     clean up    once a day, whichever worker of the directory runs then
     seal        the worker's own queue file has come of age
     costs       once a minute while there are turns: what was used, against its caps
@@ -59,6 +60,10 @@ CATALOG_SECONDS: Final = 600.0
 """Below what makes a snapshot stale (mcp_shim/context.py, LATE_SECONDS)."""
 QUIET_SECONDS: Final = 3600.0
 DASHBOARD_SECONDS: Final = 60.0
+SERVICE_DASHBOARD_SECONDS: Final = 900.0
+"""Beside a service, where it is this host's own person's alone, and landing waits while its queries
+run on what is left of the processor.
+"""
 COUNTS_SECONDS: Final = 5.0
 COSTS_SECONDS: Final = 60.0
 WAY_SECONDS: Final = 2.0
@@ -386,7 +391,8 @@ class PipelineTasks:
         return False
 
     def dashboard_due(self, since: float) -> float | None:
-        return max(DASHBOARD_SECONDS - since, 0.0) if self._pipeline.dashboard_due else None
+        period = SERVICE_DASHBOARD_SECONDS if self._jobs.gives_way else DASHBOARD_SECONDS
+        return max(period - since, 0.0) if self._pipeline.dashboard_due else None
 
     def dashboard(self) -> bool:
         self._pipeline.export_dashboard()
