@@ -6,6 +6,7 @@ from typing import Final
 
 EXTRAS: Final = {
     "worker": (
+        "agate",
         "dbt",
         "dbt.adapters.duckdb",
         "dbt_common",
@@ -14,10 +15,12 @@ EXTRAS: Final = {
         "jinja2",
         "mashumaro",
         "msgspec",
+        "parsedatetime",
         "pyarrow",
         "tqdm",
     ),
     "snowflake": (
+        "agate",
         "dbt",
         "dbt.adapters.snowflake",
         "dbt_common",
@@ -25,6 +28,7 @@ EXTRAS: Final = {
         "jinja2",
         "mashumaro",
         "msgspec",
+        "parsedatetime",
         "pyarrow",
         "snowflake.connector",
         "snowflake.ingest",
