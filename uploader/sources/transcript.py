@@ -6,7 +6,6 @@ one is counted, and no line stops the next.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -407,13 +406,13 @@ class TranscriptReader:
                 said = ["text" if kind == "text" else "thinking", len(text), ts]
                 if kind == "text" and self._include_text and text:
                     said.append(fit_text(text, MAX_TEXT_BYTES // 4))
-                blocks[_block_key(kind, text)] = said
+                blocks[digest([kind, text])] = said
             elif kind == "tool_use" or kind == "server_tool_use" or kind == "mcp_tool_use":
                 call = block.id
                 if not call:
                     self._findings.note("tool_use without id")
                     continue
-                blocks[_block_key(kind, call)] = ["tool", 0, ts]
+                blocks[digest([kind, call])] = ["tool", 0, ts]
                 about = _call(block)
                 about["called"] = ts
                 self._note("tool_called", call, ts, place.session, place.about, about)
@@ -545,11 +544,6 @@ class TranscriptReader:
 
 def _as_blocks(content: str | None) -> list[Block]:
     return [Block(type="text", text=content)] if content else []
-
-
-def _block_key(kind: str, content: str) -> str:
-    """By which a block is known in the copies of an answer (`digest` of both)."""
-    return hashlib.sha256(orjson.dumps([kind, content])).hexdigest()[:16]
 
 
 def tokens(usage: Usage) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -36,18 +36,6 @@ from tests.unit.mcp_shim.desk import ADA, NOW_NS, Desk, at, serve
 ANALYST_ADA = Caller(ADA.customer, frozenset((ANALYST,)))
 ARTIFACT = "019b76da-a800-7000-8000-000000000001"
 RESULT = {**fixtures.RESULT, "artifact": {"artifact_id": ARTIFACT, "open_with": "x"}}
-Test = Callable[[Desk], Awaitable[None]]
-
-
-@pytest.fixture
-def run(state_home: StateDirectory) -> Callable[..., None]:
-    """Run a test with a process over a state directory that has a catalog."""
-    fixtures.catalog(state_home)
-
-    def run_test(test: Test, **options: Any) -> None:
-        serve(lambda: Desk(state_home, **options), test)
-
-    return run_test
 
 
 async def submitted(desk: Desk, **given: Any) -> str:

@@ -31,17 +31,6 @@ from mcp_shim.tools.card import CARD_URI, card_page
 from tests.unit.mcp_shim.desk import ADA, Desk, at, serve
 
 ARTIFACTS = [f"019b76da-a800-7000-8000-{number:012d}" for number in range(3)]
-Test = Callable[[Desk], Awaitable[None]]
-
-
-@pytest.fixture
-def run(state_home: StateDirectory) -> Callable[..., None]:
-    fixtures.catalog(state_home)
-
-    def run_test(test: Test, **options: Any) -> None:
-        serve(lambda: Desk(state_home, **options), test)
-
-    return run_test
 
 
 def store(desk: Desk, number: int, customer: str = ADA.customer, **changes: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,6 +178,20 @@ def status_of(state: sqlite3.Connection) -> dict[str, str]:
 def test_a_query_that_ran_at_once_is_kept_as_a_ticket_that_has_ended(
     state: sqlite3.Connection,
 ) -> None:
+    told: dict[str, Any] = {
+        "ticket_id": "t1",
+        "customer": "ada",
+        "is_analyst": True,
+        "session_id": "s",
+        "template": "health",
+        "params": {"n": 1},
+        "query_hash": "h",
+        "query_tag": "q",
+        "byte_cap": 2_048,
+        "dry_run": True,
+        "fresh": True,
+        "least_customers": 5,
+    }
     tickets.keep_ended_query(
         state,
         started_at=NOW,
@@ -184,32 +199,10 @@ def test_a_query_that_ran_at_once_is_kept_as_a_ticket_that_has_ended(
         status="failed",
         result=b'{"a":1}',
         error_code="query_timeout",
-        ticket_id="t1",
-        customer="ada",
-        is_analyst=True,
-        session_id="s",
-        template="health",
-        params={"n": 1},
-        query_hash="h",
-        query_tag="q",
-        byte_cap=2_048,
-        dry_run=True,
-        fresh=True,
-        least_customers=5,
+        **told,
     )
     assert tickets.get_ticket(state, "t1", customer="ada") == tickets.Ticket(
-        ticket_id="t1",
-        customer="ada",
-        is_analyst=True,
-        least_customers=5,
-        session_id="s",
-        template="health",
-        params={"n": 1},
-        query_hash="h",
-        query_tag="q",
-        byte_cap=2_048,
-        dry_run=True,
-        fresh=True,
+        **told,
         status="failed",
         attempts=1,
         submitted_at=NOW,
