@@ -32,6 +32,7 @@ class MemoryWarehouse:
         self.batches: list[int] = []
         self.stamps: list[datetime] = []
         self.asked = 0
+        self.waited = 0.0
         self.before: Callable[[Sequence[LandedLine]], None] = nothing
         self.after: Callable[[Sequence[LandedLine]], None] = nothing
 
@@ -44,7 +45,7 @@ class MemoryWarehouse:
         self.stamps.append(stamp)
         self.batches.append(len(lines))
         self.after(lines)
-        return LandResult(len(lines), stamp, previous)
+        return LandResult(len(lines), stamp, previous, self.waited)
 
     @contextlib.contextmanager
     def bulk(self) -> Iterator[Stretch | None]:

@@ -329,7 +329,7 @@ class Uploader:
             self._careful_rows -= len(part)
             self._note(reached, result, report)
 
-        started = self._monotonic()
+        started, waited = self._monotonic(), self._waited
         try:
             land_around_poison(
                 self._warehouse,
@@ -345,7 +345,7 @@ class Uploader:
         self._observe(len(prepared.ends), seconds, born_at(prepared.batch))
         if self._landed is not None:
             self._landed(prepared.batch, seconds)
-        self._adapt(len(prepared.ends), seconds)
+        self._adapt(len(prepared.ends), seconds - (self._waited - waited))
 
     def _may_stretch(self) -> bool:
         return self._careful_rows <= 0 and not self.breaker.failures and self._landed is None
@@ -379,6 +379,7 @@ class Uploader:
                 if stop.is_set() or self._monotonic() - started >= STRETCH_SECONDS:
                     return
 
+        batch_rows = self._rows
         started, born = self._monotonic(), born_at(first.batch)
         try:
             result = stretch.land(parts(), self._last_landed_at)
@@ -398,8 +399,11 @@ class Uploader:
         for reason, count in reasons.items():
             report.reasons[reason] = report.reasons.get(reason, 0) + count
             self._counts.add(RECORDS_QUARANTINED, reason, by=count)
+        seconds = self._monotonic() - started
         self._note(reached, result, report)
-        self._observe(rows, self._monotonic() - started, born)
+        self._observe(rows, seconds, born)
+        if rows:
+            self._adapt(batch_rows, (seconds - result.waited) * batch_rows / rows)
 
     def _rewound(self) -> None:
         log.warning("the warehouse is older than what has landed: asking it again for every file")
@@ -423,7 +427,7 @@ class Uploader:
 
     def _adapt(self, rows: int, seconds: float) -> None:
         if seconds > SLOW_SECONDS:
-            self._rows = max(LEAST_ROWS, self._rows // 2)
+            self._rows = max(min(LEAST_ROWS, self._most_rows), self._rows // 2)
         elif seconds < FAST_SECONDS and rows >= self._rows:
             self._rows = min(self._most_rows, self._rows * 2)
 

@@ -50,6 +50,10 @@ _ROW_GROUP: Final = 122_880
 """A transaction that appends whole row groups writes each once, compressed, and nothing of it to
 the log. Of fewer rows every commit writes a log, and checkpoints write the same rows again.
 """
+STRETCH_TAIL_BYTES: Final = 4 * 1024 * 1024
+"""After a stretch of more questions are answered from a new copy; what is to be taken in by the one
+that there is stays in memory while the stretch lands.
+"""
 _POSITIONS: Final = (
     "select source_file, max(source_offset) from activities.landing "
     "where source_file in (select name from wanted_files) group by source_file"
@@ -125,26 +129,37 @@ class DuckDBWarehouse:
             table = _arrow(batch)
             landing.append(table)
         if self._copy is not None:
-            self._copy.landed(batch, table, landing.landed_at)
+            self._copy.landed([batch], table, landing.landed_at)
         return landing.result()
 
     def _land_stretch(
         self, batches: Iterable[Sequence[LandedLine]], after: datetime | None
     ) -> LandResult:
         """As `Stretch.land`: the engine appends one batch while the next is made."""
+        # What the copy is to take in; None where there is none, or too much for it.
+        kept: list[tuple[LineBatch, pa.Table]] | None = None if self._copy is None else []
         # The pool ends before the transaction does: nothing is appended behind a rollback.
         with self._landing(after) as landing, ThreadPoolExecutor(1, "cdesk-landing") as pool:
             appending: Future[None] | None = None
             for lines in batches:
-                table = _arrow(LineBatch.of(lines))
+                batch = LineBatch.of(lines)
+                table = _arrow(batch)
                 if appending is not None:
                     appending.result()
                 appending = pool.submit(landing.append, table)
-                del lines, table
+                if kept is not None:
+                    kept.append((batch, table))
+                    if sum(one.nbytes for _, one in kept) > STRETCH_TAIL_BYTES:
+                        kept = None
+                del lines, batch, table
             if appending is not None:
                 appending.result()
         if self._copy is not None:
-            self._copy.outgrown()
+            if kept is None:
+                self._copy.outgrown()
+            elif kept:
+                tables = pa.concat_tables([table for _, table in kept])
+                self._copy.landed([batch for batch, _ in kept], tables, landing.landed_at)
         return landing.result()
 
     @contextlib.contextmanager

@@ -361,13 +361,15 @@ class ReadCopy:
 
     # -- following the file
 
-    def landed(self, batch: LineBatch, lines: pa.Table, landed_at: datetime) -> None:
-        """Take in what this process has just landed in the file: `batch`, as columns in `lines`;
-        at once where somebody has asked since the last landing, so that the next one need not wait.
+    def landed(self, batches: Sequence[LineBatch], lines: pa.Table, landed_at: datetime) -> None:
+        """Take in what one transaction of this process has landed in the file: `batches`, as
+        columns in `lines`; at once where somebody has asked since the last landing, so that the
+        next one need not wait.
         """
         with self._told:
             self._landed += 1
-            self._news.add(batch)
+            for batch in batches:
+                self._news.add(batch)
             if self._stamp is None or self._outgrown:
                 return
             self._landings.append(_Landing(self._landed, lines, landed_at))

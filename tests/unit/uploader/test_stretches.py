@@ -89,6 +89,56 @@ def test_a_line_that_is_refused_in_a_stretch_is_quarantined_alone(
     assert max(warehouse.batches[-2:]) > 7  # once past it, by the stretch again
 
 
+def test_batches_that_got_small_grow_again_where_stretches_are_quick(
+    state_home: StateDirectory,
+) -> None:
+    warehouse = MemoryWarehouse(stretch_rows=20)
+    at = 0.0
+
+    def slow(_: object) -> None:
+        nonlocal at
+        at += 10.0
+
+    with closing(
+        Uploader(
+            state_home,
+            warehouse,
+            most_rows=400,
+            breaker=Breaker(monotonic=lambda: 0.0),
+            monotonic=lambda: at,
+        )
+    ) as drained:
+        warehouse.before = slow
+        for _ in range(2):  # each halves it
+            queued(state_home, [event()[1]])
+            drained.drain()
+        assert drained._rows == 100
+        warehouse.before = nothing
+        for _ in range(2):
+            queued(state_home, [event()[1] for _ in range(drained._rows)])
+            drained.drain()
+        assert drained._rows == 400
+
+
+def test_what_a_landing_waited_for_others_makes_no_batch_smaller(
+    state_home: StateDirectory,
+) -> None:
+    warehouse = MemoryWarehouse()
+    at = 0.0
+
+    def waits(_: object) -> None:
+        nonlocal at
+        at += 10.0
+        warehouse.waited = 10.0
+
+    warehouse.before = waits
+    uploader_ = Uploader(state_home, warehouse, most_rows=400, monotonic=lambda: at)
+    with closing(uploader_) as drained:
+        queued(state_home, [event()[1]])
+        drained.drain()
+        assert drained._rows == 400
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("error", [unavailable, None])
 def test_a_stretch_that_fails_lands_once(

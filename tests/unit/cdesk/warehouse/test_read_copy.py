@@ -18,6 +18,7 @@ from landing_table import event, landing_ddl
 
 from cdesk.contract.catalog import Template
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
+from cdesk.warehouse import duckdb as duckdb_warehouse
 from cdesk.warehouse import read_copy
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.protocol import LandedLine
@@ -245,9 +246,26 @@ def test_too_much_that_landed_makes_a_new_copy_with_the_next_question(
     assert copied.copies == ["2"]
 
 
+def test_a_short_stretch_is_taken_in_by_the_copy_that_there_is(copied: Copied) -> None:
+    copied.land(ADA)
+    ask(copied.warehouse, STREAM)
+    (copy,) = copied.copies
+    known = copied.warehouse.data_state(None, system=False)
+    with copied.warehouse.bulk() as stretch:
+        assert stretch is not None
+        stretch.land([copied.lines(BOB), copied.lines(ADA)], None)
+        stretch.land([], None)
+    assert copied.warehouse.data_state(None, system=False) not in (None, known)
+    after = ask(copied.warehouse, STREAM)
+    assert after == ask(copied.directly, STREAM)
+    assert len(after) == 3
+    assert copied.copies == [copy]
+
+
 def test_while_a_backlog_lands_questions_are_answered_from_before_and_then_from_a_new_copy(
-    copied: Copied,
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(duckdb_warehouse, "STRETCH_TAIL_BYTES", 0)
     copied.land(ADA)
     before = ask(copied.warehouse, STREAM)
     known = copied.warehouse.data_state(None, system=False)
