@@ -32,8 +32,9 @@ def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzin
     measure = table.columns[measure_of(shape)].name
     what, by = counted_as(measure, {}), title(table.columns[shape.by[0]].name)
     total_row = table.aggregate(
-        f"select {measured(table, shape)}, count(distinct {table.sql_name(shape.by[0])}) from "
-        f"source"
+        f"select {measured(table, shape)}, "
+        f"count(distinct coalesce(cast({table.sql_name(shape.by[0])} as varchar), 'none')) "
+        f"filter (isfinite(cast({table.sql_name(measure_of(shape))} as double))) from source"
     )[0]
     total, kinds = float(total_row[0] or 0.0), int(total_row[1])
     shown = points[:MAX_BARS]

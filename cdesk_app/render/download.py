@@ -43,20 +43,20 @@ async def exported(card: Card, path: Path, format: Format) -> AsyncIterator[byte
 
 def _write(card: Card, path: Path, format: Format, pipe: _Pipe) -> None:
     artifact = card.artifact
-    about = {
-        "columns": parquet_columns(path),
-        "template": card.template,
-        "params": dict(card.params),
-        "artifact_id": artifact.artifact_id,
-        "query_hash": artifact.query_hash,
-        "as_of": card.answer.get("as_of"),
-        "stored_rows": artifact.rows,
-        "sampled": artifact.sampled,
-        "sampling_note": card.sampling_note(),
-        "created_at": artifact.created_at,
-        "expires_at": artifact.expires_at,
-    }
     try:
+        about = {
+            "columns": parquet_columns(path),
+            "template": card.template,
+            "params": dict(card.params),
+            "artifact_id": artifact.artifact_id,
+            "query_hash": artifact.query_hash,
+            "as_of": card.answer.get("as_of"),
+            "stored_rows": artifact.rows,
+            "sampled": artifact.sampled,
+            "sampling_note": card.sampling_note(),
+            "created_at": artifact.created_at,
+            "expires_at": artifact.expires_at,
+        }
         export(path, cast(BinaryIO, pipe), format, result=about)
         pipe.finish(None)
     except _Abandoned:

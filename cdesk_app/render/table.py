@@ -176,7 +176,8 @@ class Table:
 
     def _sql_name(self, place: int) -> str:
         if not 0 <= place < len(self.columns):
-            raise InvalidField("column", f"there is no column {place}", f"0 to {len(self.columns)}")
+            allowed = f"0 to {len(self.columns) - 1}"
+            raise InvalidField("column", f"there is no column {place}", allowed)
         return f"c{place}"
 
     def _where(self, view: View) -> tuple[str, list[Any]]:

@@ -258,6 +258,16 @@ def test_bars_are_of_what_each_row_is_about(write: Write) -> None:
     assert chart(write(scattered)).kind == "bars", "a grid that is empty for the most part"
 
 
+def test_bars_without_a_name_are_counted_as_others_are_and_those_without_a_number_are_not(
+    write: Write,
+) -> None:
+    calls = {"tool": ["a", "b", "c", "d", None, "f"], "calls": [6, 5, 4, 3, 2, None]}
+    made = chart(write(calls))
+    assert made.finding == "a 6; b 5; c 4; d 3; 1 more."
+    assert made.headline == "a leads with 6: 30 % of 20 in calls"
+    assert chart(write({"tool": list("abcd"), "calls": [4, 3, 2, 1]})).finding.endswith("d 1.")
+
+
 def test_what_says_nothing_of_the_rows_is_no_category(write: Write) -> None:
     days_and_links = {
         "ts": days(20),

@@ -99,8 +99,10 @@ def test_filters_hold_together(path: Path) -> None:
 
 
 def test_a_column_that_is_not_there_is_refused(path: Path) -> None:
-    with pytest.raises(InvalidField):
+    with pytest.raises(InvalidField, match="0 to 3"):
         Table(path).page(View(sort=4), 0)
+    with pytest.raises(InvalidField):
+        Table(path).page(View(sort=-1), 0)
     with pytest.raises(InvalidField):
         Table(path).page(View(filters=(Filter(0, "; drop", "1"),)), 0)  # type: ignore[arg-type]
 
