@@ -27,6 +27,8 @@ _STRICTNESS = {
     frozenset((cst.LessThan, cst.LessThanEqual)),
     frozenset((cst.GreaterThan, cst.GreaterThanEqual)),
 }
+_SPEED_ALONE = {"Rule": ("hints", "needs")}
+"""Arguments of calls that only say where it isn't worth to look: without one it takes longer."""
 _UNSEEN_DECORATORS = ("dataclass", "override", "overload", "final")
 
 Node = TypeVar("Node", bound=cst.CSTNode)
@@ -113,8 +115,11 @@ def _small_number(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 def _dropped_argument(call: cst.Call) -> Iterator[cst.CSTNode]:
     """Without one of its keyword arguments; a missing positional one is a TypeError."""
+    unseen = _SPEED_ALONE.get(_dotted(call.func), ())
     for index, argument in enumerate(call.args):
-        if argument.keyword is not None and len(call.args) > 1:
+        if argument.keyword is None or argument.keyword.value in unseen:
+            continue
+        if len(call.args) > 1:
             rest = [*call.args[:index], *call.args[index + 1 :]]
             rest[-1] = rest[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
             yield call.with_changes(args=rest)

@@ -98,11 +98,14 @@ def test_a_pair_of_name_and_value_is_a_key_and_its_value() -> None:
 
 
 def test_keys_that_are_data_themselves_are_redacted_and_no_value_is_lost() -> None:
-    assert masked({"ada@example.com": 1, "bob@example.com": 2, "rows": 3}) == {
-        "[email]": 1,
-        "[email] 2": 2,
+    three = {f"{name}@example.com": name for name in ("ada", "bob", "eve")}
+    assert masked({**three, "rows": 3}) == {
+        "[email]": "ada",
+        "[email] 2": "bob",
+        "[email] 3": "eve",
         "rows": 3,
     }
+    assert masked({"ada@example.com": 1, "[email]": None}) == {"[email] 2": 1, "[email]": None}
 
 
 def test_json_inside_a_text_is_read() -> None:
@@ -113,7 +116,9 @@ def test_json_inside_a_text_is_read() -> None:
         "n": "[card]",
     }
     hidden = '{"\\u0070assword": "x y"}'
-    assert json.loads(redact_value(hidden)) == {"password": "[secret:password]"}
+    for written in (hidden, f" \n{hidden}", f"\r\n\t{hidden}\r\n"):
+        assert json.loads(redact_value(written)) == {"password": "[secret:password]"}
+    assert redact_value(f"x {hidden}") == f"x {hidden}"
     assert redact_value("{ no JSON }") == "{ no JSON }"
     assert redact_value("[" * 20_000 + "]" * 20_000) == "[" * 20_000 + "]" * 20_000
 

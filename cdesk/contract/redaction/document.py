@@ -73,7 +73,7 @@ def _is_card_number(value: int | float) -> bool:
 
 
 def _redact_leaf(text: str, personal: bool) -> str:
-    if len(text) <= _MAX_EMBEDDED and text[:1] in "{[ \n\t" and text.strip()[-1:] in ("}", "]"):
+    if len(text) <= _MAX_EMBEDDED and text[:1] in "{[ \n\r\t" and text.strip()[-1:] in ("}", "]"):
         try:
             document = json.loads(text)
             if isinstance(document, dict | list):

@@ -73,6 +73,7 @@ def test_python_is_changed_as_people_get_it_wrong(code: str, kind: str, after: l
         "from a import b\n",
         "def f(x: int | None) -> str | None: ...\n",
         "@dataclass(frozen=True)\nclass A:\n    a: str\n",
+        'x = Rule("pin", hints=("pin",), needs=NAME)\n',
     ],
 )
 def test_what_no_test_could_notice_is_left_alone(code: str) -> None:

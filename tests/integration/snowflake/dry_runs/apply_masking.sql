@@ -189,5 +189,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts modify column uri set masking polic
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_masking';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '20dc8959be6fbd3b770f7b51f26864a2', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '0fba30a2d1386dbfdd9ed299ea04a147', sysdate();
 
