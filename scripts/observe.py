@@ -15,7 +15,6 @@ import contextlib
 import json
 import queue
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from cdesk.state.database import open_state
 from cdesk.state.kill_switch import turn_off, turn_on
 from cdesk_app.ops.alerts import rules
 from cdesk_app.worker.metrics_server import serving_metrics
+from scripts.ports import free_port
 
 ALERT: Final = "CdeskKillSwitchOn"
 SECONDS: Final = 60.0
@@ -83,12 +83,6 @@ class Receiver:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

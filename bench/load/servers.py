@@ -24,16 +24,11 @@ import psutil
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import is_held
 from cdesk.core.wake import read_worker
+from scripts.ports import free_port
 
 MIB: Final = 1 << 20
 LEAST_OF_SECONDS: Final = 60.0
 LEAST_POINTS: Final = 4
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -22,13 +22,13 @@ from cdesk.core.locks import is_held
 from cdesk_app.cli.main import main
 from cdesk_app.render import start
 from cdesk_app.render.server import serve
+from scripts import ports
 from tests.integration.render.conftest import Site
 
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
+from scripts.ports import free_port
 from tests.integration.shim_http.harness import JSON_HEADERS, ROOT, serving, token
 from tests.needs import need_program
 
@@ -65,8 +66,7 @@ def certificate(folder: Path) -> None:
 @contextmanager
 def nginx(program: str, folder: Path, ports: list[int]) -> Iterator[int]:
     """The documented configuration before services on these ports; the port where it listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     certificate(folder)
     server = documented("server").replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
     server = server.replace("/etc/ssl/", f"{folder}/")
@@ -90,8 +90,7 @@ def nginx(program: str, folder: Path, ports: list[int]) -> Iterator[int]:
 @contextmanager
 def caddy(program: str, folder: Path, ports: list[int]) -> Iterator[int]:
     """As `nginx`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     certificate(folder)
     several = documented("reverse_proxy 10.0.0.1:8378 10.0.0.2:8378")
     for number, inner in enumerate(ports, start=1):

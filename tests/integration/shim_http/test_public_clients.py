@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
 from mcp_shim.tools import TOOLS
+from scripts.ports import free_port
 from tests.integration.shim_http.harness import ADA, Service, serving, token
 from tests.npm_packages import node_modules
 
@@ -33,12 +33,6 @@ def scripts(node_modules: Path, tmp_path: Path) -> Path:
     for script in SCRIPTS.glob("*.mjs"):
         shutil.copy(script, tmp_path)
     return tmp_path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager

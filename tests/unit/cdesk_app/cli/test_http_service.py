@@ -19,6 +19,7 @@ from cdesk.state.counts import Counts
 from cdesk.state.http_service import is_running, look_at_service, registered
 from cdesk_app.cli.doctor import Finding
 from cdesk_app.cli.http_service import examine_service, service_told
+from scripts.ports import free_port
 
 
 @pytest.fixture
@@ -108,9 +109,7 @@ def test_what_is_wrong_with_a_running_one_is_named(
 
 def test_one_that_does_not_answer_has_failed(state_home: StateDirectory) -> None:
     add_token(state_home)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with registered(state_home, f"http://127.0.0.1:{port}/mcp", HttpSettings()):
+    with registered(state_home, f"http://127.0.0.1:{free_port()}/mcp", HttpSettings()):
         [finding] = findings(state_home)
     assert finding.level == "failed"
     assert "nothing answers there" in finding.found

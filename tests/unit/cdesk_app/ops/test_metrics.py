@@ -37,6 +37,7 @@ from mcp_shim.transports.http_metrics import (
     exposition,
     require_scraper,
 )
+from scripts.ports import free_port
 
 NOW = format_ts(1_800_000_000 * 10**9)
 
@@ -233,8 +234,7 @@ def test_a_token_needs_the_role(state_home: StateDirectory, tokens: dict[str, st
 
 @pytest.fixture
 def worker_url(settings: Settings, state_home: StateDirectory) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     counts = Counts(state_home, "c" * 32)
     counts.observe(TOOL_CALL_SECONDS, 0.1, "get_context", "stdio")
     with serving_metrics(
