@@ -71,6 +71,7 @@ def test_a_file_that_is_still_written_keeps_its_neighbours_and_goes_on(
     writer.append(b'{"customer": "' + b"bob" + b'", broken\n')
     erased = erase_queue(state_home.queue, of_customer(BOB))
     assert (erased.lines, len(erased.files)) == (3, 1)
+    assert erase_queue(state_home.queue, of_customer("eve")).files == set()
     lines(writer, "ada", BOB, "ada")
     assert erase_queue(state_home.queue, of_customer(BOB)).lines == 1
     own = uploader(state_home)
