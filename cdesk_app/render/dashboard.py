@@ -225,7 +225,11 @@ def _findings(found: Overview, zone: tzinfo, now: datetime) -> list[Finding]:
     if oldest and (now - parse_ts(oldest)).total_seconds() > OLD_RECORD_SECONDS:
         todo = "cdesk doctor" if found.worker.running else "cdesk worker --once"
         made.append(
-            Finding(f"{plural(found.queue.records, 'record')} have not landed", since(oldest), todo)
+            Finding(
+                f"{plural(found.queue.records, 'record has', 'records have')} not landed",
+                since(oldest),
+                todo,
+            )
         )
     elif found.queue.records > DEEP_QUEUE:
         made.append(
@@ -367,7 +371,7 @@ def _with_unit(value: float, unit: str) -> str:
 def _percentiles(
     metrics: Series, series: str, part: str, unit: str, target: float | None, today: date
 ) -> Json | None:
-    first = today - timedelta(days=DAYS_SHOWN)
+    first = today - timedelta(days=DAYS_SHOWN - 1)
     points = [
         {"t": f"{day.isoformat()}T00:00:00", "v": value, "s": name}
         for name in ("p50", "p95", "p99")
@@ -411,7 +415,7 @@ def _activity(board: Board, metrics: Series, today: date) -> None:
 def _costs(board: Board, metrics: Series, today: date) -> None:
     credits = metrics.get(("query_costs.credits", ""), {})
     days = credits or metrics.get(("query_costs.elapsed_seconds", ""), {})
-    first = today - timedelta(days=DAYS_SHOWN)
+    first = today - timedelta(days=DAYS_SHOWN - 1)
     points: list[Json] = [
         {"t": f"{day.isoformat()}T00:00:00", "v": value, "s": ""}
         for day, value in sorted(days.items())
@@ -429,7 +433,7 @@ def _costs(board: Board, metrics: Series, today: date) -> None:
 
 
 def _summed(metrics: Series, metric: str, today: date) -> list[tuple[str, float]]:
-    first = today - timedelta(days=RECENT_DAYS)
+    first = today - timedelta(days=RECENT_DAYS - 1)
     sums = [
         (part, sum(value for day, value in days.items() if day >= first))
         for (name, part), days in metrics.items()
