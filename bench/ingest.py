@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ from cdesk.warehouse.duckdb import DuckDBWarehouse
 from uploader.uploader import Uploader
 
 BENCH = (sys.executable, "-m", "bench.ingest")
+WITHOUT_NUMPY = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['numpy'] = None; from bench.ingest import main; main()",
+)
+"""As an installation is: numpy comes with what only development needs, and pyarrow imports it where
+it finds it.
+"""
 SESSION = "measured"
 PROBE_SECONDS = 0.2
 RESULTS = Path(__file__).resolve().parent / "results" / "ingest.json"
@@ -196,8 +204,8 @@ def child_idle(home_text: str) -> dict[str, Any]:
     return {"cpu_seconds_per_look": (time.process_time() - cpu) / looks}
 
 
-def in_child(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run([*BENCH, "--child", *arguments], capture_output=True, check=False)
+def in_child(*arguments: str, command: Sequence[str] = BENCH) -> dict[str, Any]:
+    done = subprocess.run([*command, "--child", *arguments], capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr.decode())
     found: dict[str, Any] = json.loads(done.stdout)
@@ -215,7 +223,7 @@ def measure_backlog(rows: int) -> dict[str, Any]:
         before = {name: in_child("floor", name, str(home.queue)) for name in FLOORS}
         # A floor needs the files, and the drain takes them away: what comes after reads them where
         # they were archived in.
-        drain = in_child("drain", str(home.root))
+        drain = in_child("drain", str(home.root), command=WITHOUT_NUMPY)
         after = {name: in_child("floor", name, str(home.queue / "archive")) for name in FLOORS}
     floors, cpu = (
         {name: (before[name][unit] + after[name][unit]) / 2 for name in FLOORS}

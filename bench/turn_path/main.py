@@ -32,6 +32,8 @@ EVENT = {
     },
 }
 INSIGHT = {"subject": "project atlas", "metric": "median minutes", "value": 12.5}
+PENDING = 200
+"""Insights that no snapshot shows yet, as after an hour's work while nothing could be built."""
 QUERY = {"template": "recent_activities", "params": {"hours_back": 48}}
 
 
@@ -59,6 +61,7 @@ def _servers(base: Path) -> list[Server]:
         Server("stock", ["bench/turn_path/stock.py"], "echo", echo, plain),
         Server("cdesk", ours, "get_context", {}, _environ(base / "reading")),
         Server("cdesk-writing", ours, "log_event", EVENT, _environ(base / "writing")),
+        Server("cdesk-pending", ours, "get_context", {}, _environ(base / "pending")),
     ]
 
 
@@ -93,10 +96,14 @@ def measure_calls(base: Path, servers: Sequence[Server], calls: int) -> dict[str
             "ticket_id"
         ]
         fixtures.finish(StateDirectory(base / "writing"), ticket)
+        for number in range(PENDING):
+            metric = {"metric": f"median minutes of step {number}"}
+            clients["cdesk-pending"].call("log_insight", INSIGHT | metric)
         operations: dict[str, tuple[str, str, dict[str, Any]]] = {
             "floor echo": ("floor", "echo", by_name["floor"].call),
             "stock echo": ("stock", "echo", by_name["stock"].call),
             "get_context": ("cdesk", "get_context", {}),
+            f"{PENDING} pending": ("cdesk-pending", "get_context", {}),
             "log_event": ("cdesk-writing", "log_event", EVENT),
             "log_insight": ("cdesk-writing", "log_insight", INSIGHT),
             "submit_query": ("cdesk-writing", "submit_query", QUERY),
@@ -249,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="cdesk-bench-") as folder:
         base = Path(folder)
-        for name in ("reading", "writing"):
+        for name in ("reading", "writing", "pending"):
             fixtures.state_directory(base / name, contexts=1_000)
         servers = _servers(base)
         results: dict[str, Any] = {

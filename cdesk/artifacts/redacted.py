@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cdesk.contract import redaction
 from cdesk.contract.redaction import key_label, redact_value
@@ -65,6 +64,8 @@ def _redacted(column: pa.Array, label: str, personal: bool) -> pa.Array:
 
 def _mapped(column: pa.Array, change: Callable[[str], str]) -> pa.Array:
     """Each distinct text is looked at once."""
+    import pyarrow.compute as pc  # here: an idle worker does without
+
     encoded = pc.dictionary_encode(column.cast(pa.large_string()))
     texts = encoded.dictionary.to_pylist()
     changed = [change(text) for text in texts]

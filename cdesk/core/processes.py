@@ -1,4 +1,4 @@
-"""Processes that one of ours starts and that outlive it."""
+"""Processes that one of ours starts and that outlive it; what one takes of the computer."""
 
 from __future__ import annotations
 
@@ -96,6 +96,19 @@ def run_giving_way(job: Callable[[], T], name: str) -> T:
 def gives_way_to_all() -> bool:
     """Whether this thread runs only when nobody else wants the processor."""
     return hasattr(os, "SCHED_IDLE") and os.sched_getscheduler(0) == os.SCHED_IDLE
+
+
+def give_memory_back() -> None:
+    """Return to the system what this process has freed, where the C library keeps it for later
+    (glibc).
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # not for the server's start
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def be_nice_among_sessions() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import orjson
 import pyarrow as pa
 
-from cdesk.artifacts.formats import column_type, json_value
+from cdesk.artifacts.values import column_type, json_value
 from cdesk.contract.catalog import BASIS_COLUMN, Basis
 from cdesk.contract.records import MAX_VALUE
 

@@ -20,12 +20,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
-import pyarrow as pa
 
-from cdesk.artifacts.formats import Stored, first_bytes, store, store_small
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.packs import SMALL_BYTES
 from cdesk.artifacts.records import RETENTION_DAYS, Artifact, keep_artifact
@@ -50,13 +48,18 @@ from cdesk.query.reuse import (
     keep_answer,
     keep_trend,
 )
-from cdesk.query.summary import Summary
 from cdesk.query.trend import PERIOD, finer_params, trend_reference
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import open_catalog
 from cdesk.state.kill_switch import read_switch
 from cdesk.state.pages import page_count
 from cdesk.warehouse.protocol import QueryOutcome, Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cdesk.artifacts.formats import Stored
+    from cdesk.query.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -272,6 +275,9 @@ class Executor:
         fingerprint: str | None,
         attempt: _Attempt,
     ) -> dict[str, Any]:
+        # Here: a worker that has answered nothing yet does without Arrow's functions and Parquet.
+        from cdesk.query.summary import Summary
+
         artifact_id = self.new_id()
         with self._warehouse.run_template(
             request.template,
@@ -324,6 +330,7 @@ class Executor:
         summary: Summary,
     ) -> tuple[Stored, str]:
         """The answer, redacted, in a file of its own unless it is small; its URI."""
+        from cdesk.artifacts.formats import first_bytes, store, store_small
 
         def watch(batch: pa.RecordBatch) -> None:
             evidence.add(batch)

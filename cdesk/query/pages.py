@@ -10,9 +10,9 @@ import threading
 import time
 from typing import Final
 
-from cdesk.artifacts.formats import PREVIEW_ROWS, cut_cells, rows_at
 from cdesk.artifacts.records import get_artifact
 from cdesk.artifacts.store import ArtifactStore
+from cdesk.artifacts.values import PREVIEW_ROWS, cut_cells
 from cdesk.core.clock import NowNs, format_ts
 from cdesk.core.errors import CdeskError
 from cdesk.state.pages import (
@@ -79,6 +79,8 @@ class PageWriter:
         Raises:
             CdeskError: the result isn't the customer's, is gone, or can't be read.
         """
+        from cdesk.artifacts.formats import rows_at  # here: it imports Parquet
+
         artifact = get_artifact(state, artifact_id, customer=customer)
         last = min(page_count(artifact.rows), first + AT_ONCE - 1)
         rows = cut_cells(

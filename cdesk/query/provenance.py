@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cdesk.artifacts.formats import Stored
 from cdesk.artifacts.records import Artifact
 from cdesk.contract.catalog import canonical_params, normalise_sql
 from cdesk.contract.events import make_event
@@ -20,6 +19,9 @@ from cdesk.core.clock import IdSource, NowNs, format_ts
 from cdesk.query.evidence import Evidence
 from cdesk.query.request import QueryRequest
 from cdesk.queue.writer import QueueWriter
+
+if TYPE_CHECKING:
+    from cdesk.artifacts.formats import Stored
 
 
 class Provenance:

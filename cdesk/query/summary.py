@@ -26,7 +26,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdesk.artifacts.formats import column_type, json_value
+from cdesk.artifacts.values import column_type, json_value
 
 SUMMARY_BYTES: Final = 2_048
 DISTINCT: Final = 10_000

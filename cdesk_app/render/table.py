@@ -21,8 +21,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdesk.artifacts.formats import column_type, json_value, readable, rows_at
+from cdesk.artifacts.formats import readable, rows_at
 from cdesk.artifacts.ranges import REMOTE_SCHEME, Source, opened
+from cdesk.artifacts.values import column_type, json_value
 from cdesk.core.errors import ArtifactUnreadable, CdeskError, InvalidField, QueryTimedOut
 from cdesk.warehouse.duckdb_file import seal
 

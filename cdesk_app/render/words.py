@@ -189,7 +189,7 @@ def _visible(character: str) -> str:
 
 def cell(value: Any, kind: str, zone: tzinfo) -> str | None:
     """A value as a page shows it; None for null. `kind` is the column's type in words
-    (cdesk.artifacts.formats.column_type).
+    (cdesk.artifacts.values.column_type).
     """
     if value is None:
         return None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from cdesk.artifacts.formats import json_value
+from cdesk.artifacts.values import json_value
 from cdesk.contract.catalog import Catalog
 from cdesk.core.clock import IdSource, NowNs, format_ts
 from cdesk.core.home import StateDirectory, write_private

@@ -4,6 +4,8 @@ on, and wakes the loop when something is new.
 Looking costs next to nothing: files that changed within the last hour are looked at each time, of
 others a third, of those that nobody has written to for a week a twelfth; folders tell by their
 times when a file was added.
+
+What reads them is imported once capture is on: a worker without it does without.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cdesk.contract.records import Record
 from cdesk.core.backoff import Backoff
@@ -25,10 +27,11 @@ from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.queue.writer import QueueWriter
-from uploader.capture import Capture, Look
-from uploader.capture_store import CaptureStore
-from uploader.histories import local_histories
-from uploader.sources.protocol import HistoryFile
+
+if TYPE_CHECKING:
+    from uploader.capture import Capture, Look
+    from uploader.capture_store import CaptureStore
+    from uploader.sources.protocol import HistoryFile
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +127,8 @@ class Follower:
 
     def _keep_error(self, reason: str) -> None:
         """For the status; where even that cannot be written, the log says it."""
+        from uploader.capture_store import CaptureStore
+
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         with (
             contextlib.suppress(CdeskError, sqlite3.Error),
@@ -190,16 +195,11 @@ class Follower:
         return self._settings.capture
 
     def _take_up(self, wanted: CaptureSettings) -> None:
+        from uploader.capture_store import CaptureStore
+
         self._let_go()
         self._store = CaptureStore(self._home.capture)
-        self._capture = Capture(
-            self._store,
-            [local_histories(self._settings.environ)],
-            customer=self._settings.customer,
-            include_text=wanted.include_text,
-            exclude=wanted.exclude,
-            earlier=self._earlier,
-        )
+        self._capture = _capture_into(self._store, self._settings, self._earlier)
         self._following = wanted
         self._files, self._seen, self._folders = {}, {}, {}
         self._failed = []
@@ -246,6 +246,8 @@ class Follower:
         folders: set[Path] = set()
         for path in self._files:
             folders.update(list(path.parents)[:3])
+        from uploader.histories import local_histories
+
         places = local_histories(self._settings.environ)
         folders.update((*places.code, *places.desktop))
         self._folders = {folder: _changed_at(folder) for folder in folders}
@@ -259,6 +261,22 @@ def _changed_at(folder: Path) -> int:
         return folder.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _capture_into(
+    store: CaptureStore, settings: Settings, earlier: Callable[[], Iterable[Record]]
+) -> Capture:
+    from uploader.capture import Capture
+    from uploader.histories import local_histories
+
+    return Capture(
+        store,
+        [local_histories(settings.environ)],
+        customer=settings.customer,
+        include_text=settings.capture.include_text,
+        exclude=settings.capture.exclude,
+        earlier=earlier,
+    )
 
 
 def capture_once(
@@ -275,19 +293,14 @@ def capture_once(
     Raises:
         CdeskError: what is known cannot be kept, or the queue not be written.
     """
+    from uploader.capture_store import CaptureStore
+
     lock = FileLock(home.root / "capture.lock")
     if not lock.acquire():
         return 0
     try:
         with contextlib.closing(CaptureStore(home.capture)) as store:
-            capture = Capture(
-                store,
-                [local_histories(settings.environ)],
-                customer=settings.customer,
-                include_text=settings.capture.include_text,
-                exclude=settings.capture.exclude,
-                earlier=earlier,
-            )
+            capture = _capture_into(store, settings, earlier)
 
             def write(lines: Sequence[bytes]) -> None:
                 for line in lines:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk.core.processes import give_memory_back
 from cdesk.state.database import is_damage
 from cdesk_app.worker.cycle import run_tickets
 from cdesk_app.worker.pipeline import Pipeline
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 FINISH_SECONDS: Final = 30.0
 """How long a worker that an upgrade has overtaken goes on with the queries that wait."""
+REST_SECONDS: Final = 20.0
+"""With nothing to do for so long after work, the memory of it is given back."""
 
 Ending = Literal["stopped", "idle", "removed", "damaged", "upgraded", "newer_version"]
 """Why a loop ended: told to stop; nobody there; the state directory has gone, or another worker's
@@ -37,6 +40,7 @@ class Loop:
     wait: blocks for that many seconds or until woken; whether it was.
     others_live: whether a shim is there.
     owned: whether the state directory is still this worker's.
+    rest: called once after work, when nothing has come for REST_SECONDS.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Loop:
         others_live: Callable[[], bool],
         owned: Callable[[], bool] = lambda: True,
         installed: Callable[[], str | None] = installed_version,
+        rest: Callable[[], None] = give_memory_back,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
@@ -57,6 +62,8 @@ class Loop:
         self._owned = owned
         self._monotonic = monotonic
         self._active_at = monotonic()
+        self._rest = rest
+        self._has_rested = False
         self._table = TaskTable(
             PipelineTasks(pipeline, others_live, installed, monotonic=monotonic).table(),
             monotonic=monotonic,
@@ -91,6 +98,9 @@ class Loop:
                 return "damaged"
             if self.idle_for() >= idle_exit_seconds and not self._others_live():
                 return "idle"
+            if not self._has_rested and self.idle_for() >= REST_SECONDS:
+                self._rest()
+                self._has_rested = True
             self._wait(pause)
         return "stopped"
 
@@ -108,6 +118,7 @@ class Loop:
 
     def _active(self) -> None:
         self._active_at = self._monotonic()
+        self._has_rested = False
 
     def _look_at_state(self, error: Exception) -> None:
         if isinstance(error, sqlite3.Error) and is_damage(error):

@@ -20,17 +20,17 @@ from typing import Final
 from cdesk.core.clock import format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, NewerVersion, StateDirectoryError
+from cdesk.core.features import METRICS
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeListener
+from cdesk.state.counts import Counts
 from cdesk.state.facts import write_status
 from cdesk.state.status import WorkerState
 from cdesk.state.tickets import fail_open
 from cdesk_app.worker.cycle import CycleReport, Stage, run_cycle
 from cdesk_app.worker.cycle_requests import ask_for_cycle
-from cdesk_app.worker.erasure import finish_erasures
 from cdesk_app.worker.loop import Loop
-from cdesk_app.worker.metrics_server import serving_metrics
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 from cdesk_app.worker.presentation import PresenterFactory, plain_presenter
 from cdesk_app.worker.stop_request import StopEvent
@@ -74,7 +74,7 @@ def run_once(
         if report is not None:
             return report
     try:
-        finish_erasures(settings, home)
+        _finish_erasures(settings, home)
         with contextlib.closing(_open(settings, home, threading.Event(), present)) as pipeline:
             pipeline.resume()
             report = run_cycle(pipeline, full=full, tell=tell)
@@ -164,12 +164,12 @@ def run(
     stop = StopEvent(home)
     try:
         stop.forget_request()  # nobody has been told of this process yet
-        finish_erasures(settings, home)
+        _finish_erasures(settings, home)
         with (
             contextlib.closing(WakeListener(home)) as listener,
             _signals(stop, listener),
             contextlib.closing(_open(settings, home, stop, present, listener)) as pipeline,
-            serving_metrics(settings, home, pipeline.counts),
+            _serving_metrics(settings, home, pipeline.counts),
         ):
             _stay(pipeline, listener, lock, idle_exit_seconds)
     except (CdeskError, sqlite3.Error, OSError) as error:
@@ -179,6 +179,23 @@ def run(
         stop.forget_request()
         lock.release()
     return 0
+
+
+def _finish_erasures(settings: Settings, home: StateDirectory) -> None:
+    if home.erasing.exists():
+        from cdesk_app.worker.erasure import finish_erasures  # here: seldom needed, and large
+
+        finish_erasures(settings, home)
+
+
+def _serving_metrics(
+    settings: Settings, home: StateDirectory, counts: Counts
+) -> contextlib.AbstractContextManager[None]:
+    if not settings.metrics_address or not settings.features.has(METRICS):
+        return contextlib.nullcontext()
+    from cdesk_app.worker.metrics_server import serving_metrics  # here: it brings an HTTP server
+
+    return serving_metrics(settings, home, counts)
 
 
 def _stay(

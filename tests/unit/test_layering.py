@@ -265,6 +265,33 @@ def test_starting_cdesk_imports_nothing_heavy() -> None:
     assert not loaded & heavy
 
 
+def test_an_idle_worker_has_imported_only_what_landing_needs() -> None:
+    """What questions, pictures, histories and metrics need stays out until somebody asks for it:
+    Arrow's functions and Parquet alone take 20 MB.
+    """
+    code = (
+        "import sys, cdesk_app.cli.worker, cdesk_app.render.presentation, cdesk_app.worker.main; "
+        "import cdesk.warehouse.duckdb; print(*sorted(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    loaded = set(run.stdout.split())
+    assert {"duckdb", "pyarrow", "uploader.uploader"} <= loaded
+    unwanted = {
+        "pyarrow.compute", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet",
+        "asyncio", "http.server", "multiprocessing", "ssl",
+        "babel", "boto3", "dbt", "ijson", "jinja2", "mcp_shim", "msgspec", "opentelemetry",
+        "prometheus_client", "snowflake", "starlette", "tqdm", "vl_convert",
+    }  # fmt: skip
+    assert not loaded & unwanted
+
+
 def test_starting_the_server_imports_no_warehouse() -> None:
     code = (
         "import sys, cdesk_app.cli.main; cdesk_app.cli.main.load('mcp'); "

@@ -51,7 +51,7 @@ from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildReport, NodeFailure
 from cdesk_app.worker.dbt.project import locate_project
-from cdesk_app.worker.loop import Loop
+from cdesk_app.worker.loop import REST_SECONDS, Loop
 from cdesk_app.worker.pipeline import Pipeline
 from cdesk_app.worker.presentation import PlainPresenter
 from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
@@ -753,6 +753,38 @@ def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None
     ends.append(loop.run(900))
     assert ends == ["idle"]
     assert built.clock.seconds > 40_000
+
+
+def test_the_memory_of_work_is_given_back_once_nothing_comes_any_more(built: Desk) -> None:
+    begun, records = built.clock.seconds, iter((100.0, 200.0, 210.0))
+    due = next(records)
+    rested: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        nonlocal due
+        if built.clock.seconds - begun >= due:
+            built.record()
+            due = next(records, 1e9)
+        if built.clock.seconds - begun > 2_000:
+            built.stop.set()
+        return built.wait(seconds)
+
+    Loop(
+        built.pipeline,
+        wait,
+        built.stop,
+        others_live=lambda: True,
+        rest=lambda: rested.append(built.clock.seconds - begun),
+        monotonic=built.clock.monotonic,
+    ).run(900)
+    landed_at = [100.0, 210.0]
+    built_at = [one + GAP_SECONDS for one in landed_at]
+    assert len(rested) >= 3, "after the start, after landings, after builds"
+    assert all(
+        any(REST_SECONDS <= at - one <= REST_SECONDS + 2 * POLL_SECONDS for at in rested)
+        for one in (0.0, *landed_at)
+    )
+    assert max(rested) < max(built_at) + REST_SECONDS + 2 * POLL_SECONDS, "and then no more"
 
 
 def test_a_stop_ends_the_loop_before_its_next_wait(built: Desk) -> None:
