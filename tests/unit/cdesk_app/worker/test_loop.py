@@ -6,6 +6,7 @@ Only dbt and tickets are stand-ins.
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import threading
@@ -756,35 +757,33 @@ def test_the_worker_ends_when_nobody_is_there_and_only_then(built: Desk) -> None
 
 
 def test_the_memory_of_work_is_given_back_once_nothing_comes_any_more(built: Desk) -> None:
-    begun, records = built.clock.seconds, iter((100.0, 200.0, 210.0))
-    due = next(records)
-    rested: list[float] = []
+    def turn_for(seconds: float) -> int:
+        """How often it was given back meanwhile."""
+        until, rested = built.clock.seconds + seconds, list[float]()
 
-    def wait(seconds: float) -> bool:
-        nonlocal due
-        if built.clock.seconds - begun >= due:
-            built.record()
-            due = next(records, 1e9)
-        if built.clock.seconds - begun > 2_000:
-            built.stop.set()
-        return built.wait(seconds)
+        def wait(pause: float) -> bool:
+            built.wait(min(pause, until - built.clock.seconds))
+            if built.clock.seconds >= until:
+                built.stop.set()
+            return False
 
-    Loop(
-        built.pipeline,
-        wait,
-        built.stop,
-        others_live=lambda: True,
-        rest=lambda: rested.append(built.clock.seconds - begun),
-        monotonic=built.clock.monotonic,
-    ).run(900)
-    landed_at = [100.0, 210.0]
-    built_at = [one + GAP_SECONDS for one in landed_at]
-    assert len(rested) >= 3, "after the start, after landings, after builds"
-    assert all(
-        any(REST_SECONDS <= at - one <= REST_SECONDS + 2 * POLL_SECONDS for at in rested)
-        for one in (0.0, *landed_at)
-    )
-    assert max(rested) < max(built_at) + REST_SECONDS + 2 * POLL_SECONDS, "and then no more"
+        built.stop.clear()
+        loop = Loop(
+            built.pipeline,
+            wait,
+            built.stop,
+            others_live=lambda: True,
+            rest=lambda: rested.append(built.clock.seconds),
+            monotonic=built.clock.monotonic,
+        )
+        loop.run(math.inf)
+        return len(rested)
+
+    built.record()
+    assert turn_for(REST_SECONDS - 1) == 0, "work has just been done"
+    built.record()
+    assert turn_for(REST_SECONDS + 2 * POLL_SECONDS) == 1
+    assert turn_for(GAP_SECONDS + REST_SECONDS + 2 * POLL_SECONDS) == 2, "and after the build"
 
 
 def test_a_stop_ends_the_loop_before_its_next_wait(built: Desk) -> None:
