@@ -20,6 +20,8 @@ from cdesk.warehouse.protocol import Warehouse
 TIMEOUT_SECONDS: Final = 60.0
 Kind = Literal["year", "month", "week"]
 _PERIOD = re.compile(r"(?P<year>20\d\d)(?:-(?:(?P<month>0[1-9]|1[0-2])|W(?P<week>\d\d)))?\Z")
+MOST_INSIGHTS: Final = 1_000
+"""The latest, of which a review shows those of its time."""
 FEW_DAYS: Final = 3
 """What a person may be away for without a word about it."""
 ALLOWED: Final = "a year as 2026, a month as 2026-03, or a week as 2026-W12"
@@ -228,7 +230,7 @@ def gather(
         longest_project=project,
         saved_usd=caching.get("saved_usd"),
         hit_rate=caching.get("hit_rate"),
-        insights=_insights(ask("insights", limit=100), period, ZoneInfo(timezone)),
+        insights=_insights(ask("insights", limit=MOST_INSIGHTS), period, ZoneInfo(timezone)),
         as_of=now,
         begins_before=bool(ask("token_usage", period="month", until=eve)),
     )

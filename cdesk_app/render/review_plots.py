@@ -126,7 +126,7 @@ def _cell(x: float, y: float, size: float, fill: str | None, told: str) -> str:
 
 
 def calendar_cells(
-    figures: Figures, *, x: float, y: float, size: float, gap: float, numbered: bool = False
+    figures: Figures, *, x: float, y: float, size: float, gap: float, numbered: bool
 ) -> tuple[list[str], float]:
     """A square a day, a column a week, with the day's number where it is `numbered`; and how wide
     it is. One week by itself is a row.

@@ -213,8 +213,13 @@ def test_one_value_is_a_big_number_with_its_trend_and_a_small_line(
             "activity_count": pa.array([], pa.int64()),
         },
         hours([1, 2, 3, 4], name=["a", "b", "a", "b"]) | {"period_start": [DAY, DAY] * 2},
+        {
+            "period_start": sorted(days(4) * 2),
+            "name": ["a", "b"] * 4,
+            "activity_count": list(range(8)),
+        },
     ],
-    ids=["one point", "two", "another measure", "no time", "no row", "several lines"],
+    ids=["one point", "two", "another measure", "no time", "no row", "one moment", "lines"],
 )
 def test_one_value_without_a_series_behind_it_has_no_line(
     series: dict[str, Any], write: Write

@@ -140,6 +140,30 @@ def test_what_cannot_be_read_or_is_old_is_a_finding(overview: Overview, tmp_path
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "is_read"),
+    [
+        (b"", False),
+        (b"[1]", False),
+        (b'{"metrics": {"rows": [[1]]}}', False),
+        (b'{"metrics": {"columns": ["day"], "rows": [1]}}', False),
+        (b'{"insights": {"columns": 7, "rows": []}}', False),
+        (b'{"insights": [], "as_of": "no"}', False),
+        (b'{"levels": null, "metrics": {"columns": ["day"], "rows": [[1]]}}', True),
+        (b'{"levels": {"columns": ["metric", "reached"], "rows": [["get_context_p95_ms", null], ["x", "y"]]}}', True),
+    ],
+)  # fmt: skip
+def test_figures_that_make_no_sense_leave_the_rest(
+    content: bytes, is_read: bool, overview: Overview, tmp_path: Path
+) -> None:
+    (tmp_path / "dashboard.json").write_bytes(content)
+    made = board(overview, tmp_path)
+    assert [finding.what for finding in made.findings] == (
+        [] if is_read else ["the exported figures cannot be read"]
+    )
+    assert (made.more, made.tops, len(made.levels)) == ([], [], 4)
+
+
 def test_moments_of_today_are_told_by_the_clock(overview: Overview, tmp_path: Path) -> None:
     given = replace(
         overview,

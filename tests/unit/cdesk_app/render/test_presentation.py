@@ -5,14 +5,16 @@ leaves.
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from query_desk import desk
 
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.identity import customer_key
-from cdesk_app.render import presentation
+from cdesk_app.render import pictures, presentation
 from cdesk_app.render.links import Links
 
 if TYPE_CHECKING:
@@ -109,3 +111,30 @@ def test_keys_that_cannot_be_used_cost_the_link_alone(desk: Desk) -> None:
     assert ticket.result is not None
     assert ticket.result["card"] is None
     assert ticket.result["headline"]
+
+
+def test_what_has_no_result_or_no_chart_goes_as_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendering(desk)
+    presenter = presentation.CardPresenter(desk.settings, desk.home, Mock(), True)
+    request = Mock(params={}, caller=Mock(customer=ADA))
+    stored = {"artifact": {"artifact_id": "a", "uri": "cdesk://a"}, "rows": [[1]]}
+    for answer in ({"rows": [[1]]}, {**stored, "artifact": None}, {**stored, "dry_run": True}):
+        presented = presenter.present(request, answer)
+        assert presented.answer == answer
+        presented.paint()
+    painted: list[object] = []
+    monkeypatch.setattr(pictures, "keep_pictures", lambda *told: painted.append(told[3]))
+    started: list[object] = []
+    monkeypatch.setattr(presentation.start, "start", lambda *told: started.append(told))
+    words = {"headline": "h", "finding": "f", "alt": "a", "kind": "none"}
+    charts = (SimpleNamespace(**words, spec=spec) for spec in (None, {"mark": "bar"}))
+    for chart in (None, *charts):
+        monkeypatch.setattr(presenter, "_chart", lambda *_, made=chart: made)
+        presented = presenter.present(request, stored)
+        assert ("headline" in presented.answer) is (chart is not None)
+        assert presented.answer["card"]["url"].startswith("http://127.0.0.1:8377/c/a?t=")
+        presented.paint()
+    assert painted == [{"mark": "bar"}]
+    assert len(started) == 3, "a worker that stays starts the renderer"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from cdesk.core.errors import InvalidField
+from cdesk.core.errors import InvalidField, NotFound
+from cdesk.core.identity import Caller
+from cdesk_app.render import review_figures
 from cdesk_app.render.review import make_review
 from cdesk_app.render.review_figures import Figures, Period, Usage, _insights, period_named
 from cdesk_app.render.review_plots import (
@@ -18,6 +23,7 @@ from cdesk_app.render.review_plots import (
     calendar,
     dollars,
     model_title,
+    pulse,
     share_card,
     short,
 )
@@ -173,6 +179,127 @@ def test_an_insight_is_of_the_day_on_which_it_was_where_the_person_is() -> None:
         for name in ("2026-02", "2026-03")
     }
     assert found == {"2026-02": [], "2026-03": [("a", "b", "1")]}
+
+
+def test_a_review_is_asked_for_its_time_and_told_on_the_persons_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usage = {"output_tokens": 1, "total_tokens": 9, "responses": 4, "cost_usd": None}
+    usage["unpriced_responses"] = 2
+    rows: dict[str, list[dict[str, Any]]] = {
+        "day": [{"period_start": "2026-02-03", **usage, "cost_usd": "1.5"}],
+        "hour": [
+            {"period_start": f"2026-02-{day} 22:00", **usage, "responses": n}
+            for day, n in (("02", 3), ("09", 4), ("10", 5))
+        ],
+        "model": [{"period_start": "m", **usage}],
+        "project": [{"period_start": "p", **usage}],
+        "month": [],
+        "review": [
+            {"SECTION": section, "name": name, "figure": figure}
+            for section, name, figure in (
+                ("conversation", "short", 5),
+                ("conversation", "long", 75.5),
+                ("caching", "hit_rate", 0.9),
+                ("tool", "Read", 7.0),
+                ("activity", "cdesk.user_asked", 12),
+                ("lines", "a", 40),
+                ("lines", "b", 2),
+                ("conversations", "all", 3),
+            )
+        ],
+        "insights": [{"subject": "a", "metric": "b", "value": '"x"', "verified": True}],
+    }
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def read_rows(_: object, template: str, given: dict[str, Any], *__: Any, **more: Any) -> Any:
+        assert (more["timezone"], more["timeout_seconds"]) == ("Europe/Berlin", 60.0)
+        asked.append((template, given))
+        return SimpleNamespace(rows=rows[given.get("period", template)])
+
+    monkeypatch.setattr(review_figures, "read_rows", read_rows)
+    catalog: Any = SimpleNamespace(templates={"review": 1}, get=lambda name: name)
+
+    def gathered() -> Figures:
+        return review_figures.gather(
+            Mock(),
+            catalog,
+            Caller("ada", frozenset()),
+            period_named("2026-02"),
+            timezone="Europe/Berlin",
+            now=datetime(2026, 2, 20, tzinfo=UTC),
+        )
+
+    found = gathered()
+    assert found.by_day == {date(2026, 2, 3): Usage("2026-02-03", 1, 9, 4, 1.5, 2)}
+    assert found.by_hour == {(0, 22): 7, (1, 22): 5}
+    assert (found.models, found.projects) == (
+        [Usage("m", 1, 9, 4, None, 2)],
+        [Usage("p", 1, 9, 4, None, 2)],
+    )
+    assert (found.longest_project, found.longest_minutes) == ("long", 75.5)
+    assert (found.saved_usd, found.hit_rate) == (None, 0.9)
+    assert (found.tools, found.activities) == ([("Read", 7)], {"cdesk.user_asked": 12})
+    assert (found.lines_added, found.conversations) == (42, 3)
+    assert found.insights == [("a", "b", "x")]
+    assert not found.begins_before
+    time = {"since": "2026-02-01", "until": "2026-02-28"}
+    assert asked == [
+        ("token_usage", {"period": "day", **time}),
+        ("token_usage", {"period": "hour", **time}),
+        ("review", time),
+        ("token_usage", {"period": "model", **time}),
+        ("token_usage", {"period": "project", **time}),
+        ("insights", {"limit": 1_000}),
+        ("token_usage", {"period": "month", "until": "2026-01-31"}),
+    ]
+    rows["month"], rows["review"] = [{"period_start": "2025-12"}], []
+    found = gathered()
+    assert found.begins_before
+    assert (found.longest_project, found.longest_minutes, found.lines_added) == (None, None, 0)
+    catalog.templates.clear()
+    with pytest.raises(NotFound, match="cdesk refresh"):
+        gathered()
+
+
+def test_the_figures_of_a_time_are_the_sums_of_its_days() -> None:
+    days = {
+        date(2026, 2, 3): Usage("d", 1, 10, 3, 0.5, 1),
+        date(2026, 2, 5): Usage("d", 2, 20, 7, None, 2),
+        date(2026, 2, 6): Usage("d", 4, 40, 7, 1.0, 0),
+    }
+    found = figures("2026-02", by_day=days)
+    assert (found.responses, found.total_tokens, found.output_tokens) == (17, 70, 7)
+    assert (found.cost_usd, found.unpriced, found.questions) == (1.5, 3, 12)
+    assert found.busiest is not None
+    assert found.busiest[0] == date(2026, 2, 5), "the first of two"
+    assert found.known_from == date(2026, 2, 1), "two quiet days are no gap"
+    late = figures(
+        "2026-02", by_day={date(2026, 2, day): Usage("d", 1, 1, 1, None, 0) for day in (5, 27)}
+    )
+    assert (late.known_from, late.cost_usd) == (date(2026, 2, 5), None)
+    early = figures("2026-02", by_day={date(2026, 2, 4): Usage("d", 1, 1, 1, None, 0)})
+    assert early.known_from == date(2026, 2, 1)
+    for now, last in ((20, 27), (28, 28)):
+        told = replace(late, as_of=datetime(2026, 2, now, tzinfo=UTC))
+        assert told.known_to == date(2026, 2, last)
+    assert replace(late, as_of=datetime(2026, 3, 9, tzinfo=UTC)).known_to == date(2026, 2, 28)
+    nothing = figures("2026-02", every=0)
+    assert (nothing.busiest, nothing.streaks, nothing.known_from) == (None, [], date(2026, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("2026-W09", [f"{day} Feb" for day in range(23, 29)] + ["1 Mar"]),
+        ("2026-02", ["2 Feb", "9 Feb", "16 Feb", "23 Feb"]),
+        ("2026", ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]),
+    ],
+)  # fmt: skip
+def test_a_time_is_marked_by_days_mondays_or_months(name: str, marks: list[str]) -> None:
+    root = ET.fromstring(pulse(figures(name)))
+    said = [node.text for node in root.iter(f"{SVG}text")]
+    assert [text for text in said if text and " on " not in text] == marks
 
 
 def test_one_great_day_does_not_dim_the_others() -> None:
