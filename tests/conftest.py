@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
-from cdesk_app.worker.dbt import economy
+from cdesk_app.worker.dbt import build, economy
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,12 +34,16 @@ UNITS = {
 }
 """What one process runs, because what the tests share takes long to make; the longest first."""
 LONG = (
-    "tests/integration/test_installation.py",
     "tests/integration/test_demo.py",
+    "tests/integration/test_modes.py",
+    "tests/integration/test_installation.py",
     "tests/integration/worker/",
     "tests/integration/shim_http/",
 )
-"""What waits for processes for long begins next, so that it doesn't end last."""
+"""What waits for processes for long begins next, so that it doesn't end last: first the demo, whose
+worker gets what others leave of the processor. A file of one test keeps the next beside it waiting,
+which therefore is a short one.
+"""
 
 
 hypothesis.settings.register_profile(
@@ -98,11 +104,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long begins first, so that two processes end at about the same time."""
     units = list(UNITS)
 
-    def place(item: pytest.Item) -> tuple[int, bool, bool, str]:
+    def place(item: pytest.Item) -> tuple[int, int, bool, str]:
         file = item.nodeid.partition("::")[0]
         unit = unit_of(file)
         rank = units.index(unit) if unit in units else len(units)
-        return rank, not file.startswith(LONG), "/integration/" not in file, file
+        long = next((at for at, name in enumerate(LONG) if file.startswith(name)), len(LONG))
+        return rank, long, "/integration/" not in file, file
 
     items.sort(key=place)
 
@@ -127,6 +134,15 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CDESK_CUSTOMER", "ada@example.com")
     monkeypatch.setenv("CDESK_WORKER", "off")
     monkeypatch.setenv("CDESK_RENDER", "off")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_builders() -> Iterator[None]:
+    """Builders that a test starts in its own process need not import dbt (tests/forked.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        if forked.CAN_FORK:
+            patch.setattr(build, "start_child", forked.start_builder)
+        yield
 
 
 @pytest.fixture

@@ -238,6 +238,26 @@ class Builder:
             self.close()
 
 
+def start_child(
+    arguments: str, environ: Mapping[str, str], output: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """The process alone, with pipes for its protocol. arguments: as `builder.main` takes them.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "cdesk_app.worker.dbt.builder", arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=output,
+        env=dict(environ),
+        # Its own group: a Ctrl-C at the terminal reaches the worker alone, which then lets a build
+        # end.
+        **_own_group(),
+    )
+
+
 class _Child:
     """The process and the thread that reads its answers."""
 
@@ -268,21 +288,7 @@ class _Child:
         self.output: Path = project.log_dir / "builder.log"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(open_private(self.output, flags), "wb") as output:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "cdesk_app.worker.dbt.builder",
-                    orjson.dumps(arguments).decode(),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                env=dict(environ),
-                # Its own group: a Ctrl-C at the terminal reaches the worker alone, which then lets
-                # a build end.
-                **_own_group(),
-            )
+            self._process = start_child(orjson.dumps(arguments).decode(), environ, output)
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._number = 0
         self._reader = threading.Thread(target=self._read, name="builder-answers", daemon=True)

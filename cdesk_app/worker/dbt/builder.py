@@ -36,6 +36,7 @@ import orjson
 from cdesk.core.home import keep_private, write_private
 from cdesk.core.processes import be_nice_among_sessions, run_giving_way
 from cdesk_app.worker.dbt import economy
+from cdesk_app.worker.dbt.kept_manifest import FILE, KeptManifest
 from cdesk_app.worker.dbt.project import DbtProject
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ class WarmDbt:
     def _parse(self) -> bool | str:
         """Parse the project if need be: whether it was parsed, or what is wrong with it. What first
         imports dbt in this process.
+
+        An earlier process's parse serves the same project, where nothing but what its fingerprint
+        is made of went into it: the profile of Snowflake takes names from the environment.
         """
         economy.save(self._project.target_dir)
         from dbt.cli.main import dbtRunner
@@ -109,6 +113,17 @@ class WarmDbt:
         if self._manifest is not None and fingerprint == self._fingerprint:
             return False
         self._manifest, self._fingerprint = None, fingerprint
+        kept = None
+        if self._project.target == "duckdb":
+            kept = KeptManifest(self._project.target_dir / FILE, fingerprint)
+            gc.disable()
+            try:
+                self._manifest = kept.load()
+                gc.freeze()
+            finally:
+                gc.enable()
+            if self._manifest is not None:
+                return False
         # What dbt keeps of its last parse serves the same project alone: of another one it misses
         # what a model now depends on by way of a macro that another macro has begun to call.
         mark = self._project.target_dir / "parsed_project"
@@ -123,6 +138,8 @@ class WarmDbt:
                 return str(outcome.exception or "the project cannot be parsed")
             write_private(mark, fingerprint.encode())
             self._manifest = outcome.result
+            if kept is not None:
+                kept.keep(outcome.result)
             gc.collect()
             # tens of thousands of objects that live as long as this process: no collection walks
             # them again

@@ -43,6 +43,7 @@ def save(kept: Path | None = None) -> None:
     come, the schemas by which dbt checks its settings and the code of its templates.
     """
     for step in (
+        lock_among_threads,
         compile_when_used,
         compare_when_used,
         drop_unheard_events,
@@ -86,6 +87,17 @@ def compile_when_used() -> None:
     from mashumaro.config import BaseConfig
 
     _replace(BaseConfig, "lazy_compilation", True)
+
+
+def lock_among_threads() -> None:
+    """dbt runs its nodes in threads, and takes locks for that which processes could share: for the
+    first of them Python starts a process that would tidy up after them all. For what is made from
+    now on, and classes that name a lock when they are imported.
+    """
+    import dbt.mp_context
+
+    own = SimpleNamespace(Lock=threading.Lock, RLock=threading.RLock)
+    _replace(dbt.mp_context, "_MP_CONTEXT", own)
 
 
 def compare_when_used() -> None:

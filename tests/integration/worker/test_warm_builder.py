@@ -17,14 +17,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import psutil
 import pytest
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import BuildError
 from cdesk.core.home import StateDirectory
 from cdesk.core.processes import run_giving_way
+from cdesk_app.worker.dbt import build
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildBlocked, Builder, _Child
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, prepare_project
+from tests.forked import start_builder_anew
 
 
 def write(path: Path, text: str) -> None:
@@ -103,6 +106,7 @@ def test_asked_by_a_thread_that_gives_way_it_does_for_that_command(
 def test_a_child_that_gives_way_keeps_nobody_waiting_who_is_not_to_wait(
     project: DbtProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(build, "start_child", start_builder_anew)  # a fork would inherit nothing
     monkeypatch.setattr("cdesk_app.worker.dbt.build.YIELDING_SECONDS", 0.0)
     with contextlib.closing(Builder(project, dbt_environment(os.environ))) as builder:
         builder.warm(gives_way=True)
@@ -316,7 +320,11 @@ def test_dbts_folders_are_private(project: DbtProject) -> None:
 
 
 def test_a_moved_state_directory_is_not_parsed_again(
-    builder: Builder, project: DbtProject, home: StateDirectory, tmp_path: Path
+    builder: Builder,
+    project: DbtProject,
+    home: StateDirectory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = builder.build()
     shutil.copytree(home.root, tmp_path / "moved")
@@ -325,13 +333,21 @@ def test_a_moved_state_directory_is_not_parsed_again(
     copy = prepare_project(
         project.project_dir, project.project_dir / "profiles.example.yml", settings, moved
     )
+    read = copy.target_dir / "perf_info.json"  # what dbt writes of a parse
+    read.unlink()
+    monkeypatch.setattr(build, "start_child", start_builder_anew)  # as outside of tests
     with contextlib.closing(Builder(copy, dbt_environment(os.environ))) as other:
         report = other.build()
+        assert psutil.Process(other.pid).children() == [], "locks need no process"
     assert report.fingerprint == before.fingerprint
-    parse = json.loads((copy.target_dir / "perf_info.json").read_bytes())
-    assert parse["parsed_path_count"] == 0
+    assert not read.exists()
     count = "select max(n) from activities.numbers"
     assert rows(moved, count)[0][0] == rows(home, count)[0][0] + 1  # type: ignore[operator]
+    monkeypatch.undo()
+    (copy.target_dir / "manifest.bin").write_bytes(b"of other versions")
+    with contextlib.closing(Builder(copy, dbt_environment(os.environ))) as other:
+        other.compile()
+    assert json.loads(read.read_bytes())["parsed_path_count"] == 0, "by what dbt itself keeps"
 
 
 def test_a_build_with_something_to_tell_all_the_time_is_broken_off_too(

@@ -16,6 +16,7 @@ import agate.data_types.date
 import agate.data_types.date_time
 import dbt.adapters.events.base_types
 import dbt.events.base_types
+import dbt.mp_context
 import dbt_common.events.base_types
 import jinja2
 import orjson
@@ -44,6 +45,7 @@ from cdesk_app.worker.dbt import economy
 
 REPLACED: tuple[tuple[Any, str], ...] = (
     *([(dataclasses, "_cmp_fn"), (dataclasses, "_repr_fn")] if sys.version_info < (3, 13) else []),
+    (dbt.mp_context, "_MP_CONTEXT"),
     (BaseConfig, "lazy_compilation"),
     (EventManager, "fire_event"),
     (BehaviorFlagRendered, "_default_source"),
@@ -271,6 +273,13 @@ def test_dates_are_read_as_before_by_a_calendar_of_each_thread() -> None:
     thread.start()
     thread.join()
     assert elsewhere != [calendar()]
+
+
+def test_locks_are_those_of_threads() -> None:
+    economy.lock_among_threads()
+    context = dbt.mp_context.get_mp_context()
+    assert isinstance(context.Lock(), type(threading.Lock()))
+    assert isinstance(context.RLock(), type(threading.RLock()))
 
 
 def test_a_graph_is_the_same_without_its_summary() -> None:

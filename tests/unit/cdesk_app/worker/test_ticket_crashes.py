@@ -4,7 +4,6 @@ result is ever shown.
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import time
 from multiprocessing.connection import Connection
@@ -22,17 +21,12 @@ from cdesk.queue.writer import QueueWriter
 from cdesk.state.tickets import count_open
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk_app.worker.tickets import TicketRunner
+from tests.forked import STARTS
 
 if TYPE_CHECKING:
     from query_desk import Desk
 
 PATIENCE = 240.0
-STARTS = multiprocessing.get_context(
-    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-)
-"""Where it can be, a worker is forked from a process that has imported everything: its start is no
-part of these tests.
-"""
 
 
 def run_tickets(root: Path, ready: Connection) -> None:
@@ -49,7 +43,6 @@ def run_tickets(root: Path, ready: Connection) -> None:
 
 def worker(desk: Desk) -> BaseProcess:
     """A process that runs tickets until it is killed."""
-    STARTS.set_forkserver_preload([__name__])
     here, there = STARTS.Pipe(duplex=False)
     process = STARTS.Process(target=run_tickets, args=(desk.home.root, there), daemon=True)
     process.start()
@@ -104,11 +97,11 @@ def test_workers_killed_at_random_instants_lose_no_ticket_and_show_no_half_resul
     desk: Desk, seed: int
 ) -> None:
     rng = random.Random(seed)
-    tickets = [desk.submit("numbers", {"rows": 20_000 + number}) for number in range(24)]
+    tickets = [desk.submit("numbers", {"rows": 20_000 + number}) for number in range(12)]
     for _ in range(3):
         process = worker(desk)
         try:
-            time.sleep(rng.uniform(0, 0.8))
+            time.sleep(rng.uniform(0, 0.4))
         finally:
             kill(process)
     finish(desk)
