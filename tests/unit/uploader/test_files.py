@@ -128,21 +128,24 @@ def test_a_warehouse_put_back_under_a_living_uploader_is_filled_again(
 
 
 def test_a_file_that_another_took_the_place_of_lands_under_a_name_of_its_own(
-    state_home: StateDirectory,
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is remembered of the first one would pass over as much of the other."""
     make_landing(state_home.warehouse)
-    first, second, third = (event()[1] for _ in range(3))
+    first, second, third = (event(customer=name)[1] for name in ("ada", "zuleika", "bob"))
     path = state_home.queue / f"{'a' * 32}-000001.ndjson"
     path.write_bytes(first)
     with closing(Uploader(state_home, DuckDBWarehouse(state_home.warehouse))) as uploader:
-        assert uploader.drain().landed == 1
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(uploader, "_put_away", lambda _: None)
+            assert uploader.drain().landed == 1
         path.write_bytes(second + third)
         assert uploader.drain().landed == 2
         assert uploader.depth() == 0
-        assert path.name not in uploader._checkpoints.load()
-    landed = query(state_home.warehouse, "select payload from activities.landing")
+        assert uploader._checkpoints.load() == {}
+    landed = query(state_home.warehouse, "select payload, source_file from activities.landing")
     assert sorted(str(row[0]).encode() + b"\n" for row in landed) == sorted((first, second, third))
+    assert len({row[1] for row in landed}) == 2
 
 
 def test_what_an_earlier_version_archived_elsewhere_lands_again_too(
