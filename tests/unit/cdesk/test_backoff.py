@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdesk.core.backoff import FULL_JITTER, Backoff
+from cdesk.core.backoff import FULL_JITTER, Backoff, Breaker
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,6 +36,24 @@ def test_full_jitter_spreads_over_the_whole_pause() -> None:
     pauses = [Backoff(8.0, 8.0, jitter=FULL_JITTER).pause(1, rng) for _ in range(200)]
     assert min(pauses) < 1.0
     assert max(pauses) > 7.0
+
+
+def test_a_breaker_opens_with_the_third_failure_and_lets_one_try_after_its_pause() -> None:
+    now = [100.0]
+    breaker = Breaker(backoff=Backoff(2.0, 60.0), monotonic=lambda: now[0])
+    assert (breaker.state, breaker.wait, breaker.reason) == ("closed", 0.0, None)
+    for pause, state in ((2.0, "closed"), (4.0, "closed"), (8.0, "open")):
+        assert breaker.failed("no disk") == pause
+        assert (breaker.state, breaker.wait, breaker.reason) == (state, pause, "no disk")
+    now[0] += 7.5
+    assert (breaker.state, breaker.wait) == ("open", 0.5)
+    now[0] += 0.5
+    assert (breaker.state, breaker.wait) == ("half_open", 0.0)
+    assert breaker.failed("no disk yet") == 16.0
+    assert breaker.state == "open"
+    breaker.succeeded()
+    assert (breaker.state, breaker.wait, breaker.reason) == ("closed", 0.0, None)
+    assert breaker.failed("again") == 2.0
 
 
 def test_no_loop_doubles_a_pause_by_hand() -> None:

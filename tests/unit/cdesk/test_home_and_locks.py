@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cdesk.core.errors import StateDirectoryError
-from cdesk.core.home import StateDirectory, write_private
+from cdesk.core.home import StateDirectory, keep_private, write_private
 from cdesk.core.locks import FileLock
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes are a POSIX notion")
@@ -66,3 +68,33 @@ def test_a_lock_is_exclusive_between_processes_and_freed_by_death(tmp_path: Path
         assert ours.acquire(), "taking it twice is taking it once"
         ours.release()
         ours.release()
+
+
+def test_who_had_the_lock_in_between_is_told_by_its_mark(tmp_path: Path) -> None:
+    lock, other = (FileLock(tmp_path / "x.lock") for _ in range(2))
+    with lock:
+        assert not lock.claim(b"ours"), "nobody's yet"
+        assert lock.claim(b"ours")
+        assert not lock.claim(b"our"), "the beginning of a mark is none"
+        assert not lock.claim(b"ours")
+        assert lock.claim(b"ours")
+    with lock:
+        assert lock.claim(b"ours"), "nobody had it since"
+    with other:
+        assert not other.claim(b"a longer mark")
+    with lock:
+        assert not lock.claim(b"ours")
+        assert (tmp_path / "x.lock").read_bytes() == b"ours"
+
+
+@posix
+def test_what_libraries_make_is_its_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keep_private()
+        (tmp_path / "file").touch()
+        (tmp_path / "folder").mkdir()
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("file", "folder")]
+    assert modes == [0o600, 0o700]

@@ -8,7 +8,7 @@ import pytest
 
 from cdesk.core.config import Settings, Target, load_settings
 from cdesk.core.errors import ConfigurationError, Forbidden
-from cdesk.core.identity import ANALYST, Caller, local_caller, stdio_caller
+from cdesk.core.identity import ADMIN, ANALYST, Caller, local_caller, stdio_caller
 
 
 def test_a_caller_has_its_own_customer_only() -> None:
@@ -17,6 +17,15 @@ def test_a_caller_has_its_own_customer_only() -> None:
     for other in ("bob@example.com", "", "ADA@example.com"):
         with pytest.raises(Forbidden, match="forbidden"):
             caller.require_customer(other)
+
+
+def test_no_other_role_stands_for_the_one_that_is_asked_for() -> None:
+    Caller("ada", frozenset({ADMIN})).require_admin("the kill switch")
+    for roles in ((), (ANALYST,)):
+        with pytest.raises(Forbidden, match="the kill switch needs the admin role"):
+            Caller("ada", frozenset(roles)).require_admin("the kill switch")
+    with pytest.raises(Forbidden, match="needs the analyst role"):
+        Caller("ada", frozenset({ADMIN})).require_analyst("top_customers")
 
 
 def test_the_analyst_role_is_asked_for_by_name() -> None:

@@ -57,6 +57,12 @@ def test_json_says_the_same_without_them(value: Any) -> None:
     assert json.loads(encoded) == value
 
 
+def test_a_delete_character_alone_is_escaped_and_white_space_between_values_stays() -> None:
+    assert plain_json(b'{"a":\n\t"\x7f"}') == b'{"a":\n\t"\\u007f"}'
+    harmless = b'{"a": "b"}'
+    assert plain_json(harmless) is harmless
+
+
 def test_tables_pairs_json_and_contexts_are_plain() -> None:
     out = io.StringIO()
     printer = PlainOutput(out)

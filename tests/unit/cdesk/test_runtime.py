@@ -32,12 +32,16 @@ def test_it_says_how_far_it_is(runtime: Runtime) -> None:
     assert runtime.told(NOW + MINUTE // 2) == (
         "setting up, 2 of about 3 minutes; what you log is kept"
     )
+    assert "setting up, 3 of about 3 minutes" in (runtime.told(NOW + 2 * MINUTE) or "")
+    assert "4 minutes so far, about 3 as a rule" in (runtime.told(NOW + 2 * MINUTE + 10**9) or "")
     assert "9 minutes so far, about 3 as a rule" in (runtime.told(NOW + 8 * MINUTE) or "")
     assert runtime.told_if_begun(NOW) == runtime.told(NOW)
     runtime.keep_progress(begun(1, failures=2, error="no network"))
     assert runtime.told(NOW) == (
         "setting up the worker failed (no network); tried again in 4 minutes; what you log is kept"
     )
+    assert "tried again in 1 minute;" in (runtime.told(NOW + 3 * MINUTE) or "")
+    assert "tried again in 1 minute;" in (runtime.told(NOW + 9 * MINUTE) or "")
 
 
 def test_it_is_tried_again_after_a_while_and_by_one_process(runtime: Runtime) -> None:
