@@ -11,7 +11,7 @@ import time
 from typing import Any, Final, Protocol
 
 from cdesk.contract.vocabulary import SHED_PRIORITY, UNKNOWN_PRIORITY
-from cdesk.core.clock import IdSource, NowNs
+from cdesk.core.clock import IdSource, NowNs, format_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import CdeskError, StateDirectoryError
 from cdesk.core.features import APPS
@@ -41,8 +41,10 @@ class Author(Protocol):
     customer: str
     session_id: str
 
-    def own_line(self, activity: str, feature_json: dict[str, Any], *, id: str) -> bytes:
-        """The line of an activity of the shim itself, born now."""
+    def own_line(
+        self, activity: str, feature_json: dict[str, Any], *, id: str, ts: str | None = None
+    ) -> bytes:
+        """The line of an activity of the shim itself, born at `ts`; None: now."""
 
 
 class RecordQueue:
@@ -68,7 +70,7 @@ class RecordQueue:
         self._queue = queue
         self._wake = wake
         self._shedder = shedder
-        self._notes: list[tuple[Author, str, dict[str, Any]]] = []
+        self._notes: list[tuple[Author, str, dict[str, Any], str]] = []
         self._wake_timer: asyncio.TimerHandle | None = None
         self._woken = float("-inf")
         self._shed: dict[str, tuple[Author, str]] = {}
@@ -77,9 +79,10 @@ class RecordQueue:
         """Customers whose latest counts could not be written down."""
 
     def append(self, line: bytes) -> None:
-        """Put a line into the queue. Raises QueueWriteError."""
+        """Put a line, or several, into the queue. Raises QueueWriteError."""
         self._queue.append(line)
-        self.wake_worker()
+        if self._wake_timer is None:
+            self.wake_worker()
 
     def keeps(self, recorder: Author, activity: str) -> bool:
         """Whether policy lets this activity be written. What is shed is counted in the file system
@@ -104,25 +107,33 @@ class RecordQueue:
     # -- what nobody waits for
 
     def note(self, recorder: Author, activity: str, feature_json: dict[str, Any]) -> None:
-        """Write an activity of the shim itself once the answer under way has left."""
+        """Write an activity of the shim itself, born now, once the answer under way has left."""
         if not self._notes:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._notes.append((recorder, activity, feature_json))
+        self._notes.append((recorder, activity, feature_json, format_ts(self.now_ns())))
 
     def flush(self) -> None:
-        """Write the notes that wait. A failure is logged: the records that somebody asked for had
-        their own answer.
+        """Write the notes that wait, all at once. A failure is logged: the records that somebody
+        asked for had their own answer.
         """
         notes, self._notes = self._notes, []
-        for recorder, activity, feature_json in notes:
+        lines: list[bytes] = []
+        for recorder, activity, feature_json, ts in notes:
             if not self.keeps(recorder, activity):
                 continue
             try:
-                self.append(recorder.own_line(activity, feature_json, id=self.ids.uuid7()))
+                lines.append(recorder.own_line(activity, feature_json, id=self.ids.uuid7(), ts=ts))
             except CdeskError as error:
-                facts = {"activity": activity, "code": error.code}
-                logger.warning("note lost", extra={"facts": facts})
-                self.counts.add(ERRORS, "queue", error.code)
+                self._lost(error, 1)
+        if lines:
+            try:
+                self.append(b"".join(lines))
+            except CdeskError as error:
+                self._lost(error, len(lines))
+
+    def _lost(self, error: CdeskError, notes: int) -> None:
+        logger.warning("notes lost", extra={"facts": {"notes": notes, "code": error.code}})
+        self.counts.add(ERRORS, "queue", error.code, by=notes)
 
     def wake_worker(self, *, at_once: bool = False) -> None:
         """Tell the worker that there is something to do: in a while and seldom, or at once where

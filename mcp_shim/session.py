@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from cdesk import __version__
 from cdesk.contract.events import check_event, event_record
@@ -26,6 +26,14 @@ from mcp_shim.card_looks import CardLooks
 from mcp_shim.context import CustomerContext
 
 Json = dict[str, Any]
+
+
+_OWN_WORDS: Final = frozenset(
+    ("cdesk.tool_called", "cdesk.error_encountered", "cdesk.insight_recorded")
+)
+"""What the server notes of these holds names, codes and numbers of its own, or what has been looked
+at for credentials already.
+"""
 
 
 class Recorder:
@@ -82,6 +90,7 @@ class Recorder:
             session_id=self.session_id,
             query_tag=self._records.ids.query_tag(),
             fields=fields,
+            is_envelope_known=True,
         )
         clean = dict(without_credentials("insight", record))
         return clean, encode(clean, ours=True)
@@ -96,9 +105,17 @@ class Recorder:
         """
         self._records.note(self, activity, feature_json)
 
-    def own_line(self, activity: str, feature_json: Json, *, id: str) -> bytes:
-        """The line of an activity of the shim itself, born now."""
-        return self._event_line(activity, feature_json, id=id, ts=format_ts(self._records.now_ns()))
+    def own_line(
+        self, activity: str, feature_json: Json, *, id: str, ts: str | None = None
+    ) -> bytes:
+        """The line of an activity of the shim itself, born at `ts`; None: now."""
+        return self._event_line(
+            activity,
+            feature_json,
+            id=id,
+            ts=ts or format_ts(self._records.now_ns()),
+            ours=activity in _OWN_WORDS,
+        )
 
     def _event_line(
         self,
@@ -109,8 +126,9 @@ class Recorder:
         ts: str,
         link: str | None = None,
         revenue_impact: float | None = None,
+        ours: bool = False,
     ) -> bytes:
-        """The line of an event whose own fields have been checked."""
+        """The line of an event whose own fields have been checked. `ours` as in `encode`."""
         return encode(
             event_record(
                 activity,
@@ -122,7 +140,8 @@ class Recorder:
                 query_tag=self._records.ids.query_tag(),
                 link=link,
                 revenue_impact=revenue_impact,
-            )
+            ),
+            ours=ours,
         )
 
 

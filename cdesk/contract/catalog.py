@@ -25,7 +25,7 @@ from cdesk.contract.records import (
     check_activity_name,
     proof_hash,
 )
-from cdesk.contract.redaction import redact_value
+from cdesk.contract.redaction import redact_fields
 from cdesk.contract.vocabulary import SHED_PRIORITY
 from cdesk.core.checks import nearest
 from cdesk.core.clock import parse_ts
@@ -344,7 +344,7 @@ class Template:
                 "params", f"{size:,} bytes", f"at most {MAX_PARAMS_BYTES:,} bytes in all"
             )
         # What is searched for has been redacted where it was recorded.
-        return dict(redact_value(checked))
+        return dict(redact_fields(checked))
 
     def hints(self, checked: Mapping[str, Any]) -> list[str]:
         """A sentence for each activity that the vocabulary doesn't hold though it holds one much

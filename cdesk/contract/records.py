@@ -329,8 +329,10 @@ def make_record(
     query_tag: str,
     fields: Mapping[str, Any],
     source_system: SourceSystem = SOURCE_SYSTEM,
+    is_envelope_known: bool = False,
 ) -> Record:
-    """A whole, checked record of `kind`; `fields` are the kind's own.
+    """A whole, checked record of `kind`; `fields` are the kind's own. `is_envelope_known`: what is
+    not among them was made, or has been checked, by the caller.
 
     Raises:
         InvalidField: a value outside its limits, naming field, problem and what is allowed.
@@ -353,8 +355,9 @@ def make_record(
         raise InvalidField(odd[0], "unknown or missing", ", ".join(checks))
     for name in fields:
         _run(checks[name], name, record[name])
-    for name in ("id", "ts", "customer", "session_id", "query_tag"):
-        _run(checks[name], name, record[name])
+    if not is_envelope_known:
+        for name in ("id", "ts", "customer", "session_id", "query_tag"):
+            _run(checks[name], name, record[name])
     return record
 
 

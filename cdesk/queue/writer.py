@@ -56,7 +56,7 @@ class QueueWriter:
         ids: IdSource | None = None,
         appended: Callable[[bytes], None] | None = None,
     ) -> None:
-        """appended: told of each line that stands in the queue."""
+        """appended: told of what stands in the queue, one line or several."""
         self._folder = folder
         self._appended = appended
         self._durability = durability

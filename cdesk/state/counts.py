@@ -143,11 +143,13 @@ class Counts:
 
 
 def counting(counts: Counts, component: str) -> Callable[[bytes], None]:
-    """What a queue writer tells of each line: that there is one, and what was taken out of it."""
+    """What a queue writer tells of what it has written: how many lines, and what was taken out of
+    them.
+    """
 
-    def appended(line: bytes) -> None:
-        counts.add(RECORDS_QUEUED, component)
-        if marks := line.count(REDACTION_MARK):
+    def appended(lines: bytes) -> None:
+        counts.add(RECORDS_QUEUED, component, by=lines.count(b"\n"))
+        if marks := lines.count(REDACTION_MARK):
             counts.add(REDACTIONS, component, by=marks)
 
     return appended

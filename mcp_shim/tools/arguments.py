@@ -26,8 +26,10 @@ def as_sent(schema: Json, given: Mapping[str, Any]) -> Json:
     """The arguments that a client meant, by the tool's input schema."""
     properties, needed = schema["properties"], schema.get("required", ())
     return {
-        name: _as_wanted(value, _kinds(properties[name]))
-        if isinstance(value, str) and name in properties
+        name: _as_wanted(value, kinds)
+        if isinstance(value, str)
+        and name in properties
+        and "string" not in (kinds := _kinds(properties[name]))
         else value
         for name, value in given.items()
         if name in needed or not _is_absent(value)
@@ -81,6 +83,8 @@ def _is_absent(value: object) -> bool:
 
 def _kinds(schema: Json) -> set[str]:
     """The JSON types that a value may have."""
+    if (kind := schema.get("type")) and isinstance(kind, str):
+        return {kind}
     found: set[str] = set()
     for one in (schema, *schema.get("anyOf", ())):
         kinds = one.get("type", ())

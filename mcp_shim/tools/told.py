@@ -79,7 +79,10 @@ def _cell(value: Any) -> str:
 
 def _plain(text: object) -> str:
     """In one line, without what a table or an eye would be misled by."""
-    return _INVISIBLE.sub(" ", str(text)).replace("|", "\\|").strip()
+    shown = str(text)
+    if not (shown.isascii() and shown.isprintable()):  # most is, and nothing in it is invisible
+        shown = _INVISIBLE.sub(" ", shown)
+    return (shown.replace("|", "\\|") if "|" in shown else shown).strip()
 
 
 def _how_much(shown: int, count: int, result: Mapping[str, Any]) -> str:

@@ -63,15 +63,36 @@ def test_what_is_refused_leaves_nothing(state_home: StateDirectory, activity: ob
     assert run(state_home, test) == []
 
 
-def test_a_note_waits_until_the_task_under_way_has_ended(state_home: StateDirectory) -> None:
+def test_notes_come_after_what_was_asked_for_in_one_write(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with the time at which it was noted."""
+    written: list[bytes] = []
+    append = QueueWriter.append
+
+    def seen(self: QueueWriter, line: bytes) -> None:
+        written.append(line)
+        append(self, line)
+
+    monkeypatch.setattr(QueueWriter, "append", seen)
+
     async def test(recorder: Recorder) -> None:
         recorder.note("cdesk.tool_called", {})
+        recorder.note("cdesk.error_encountered", {})
         recorder.event("cdesk.user_asked", {})
         await asyncio.sleep(0)
         recorder.event("cdesk.claude_responded", {})
 
-    names = [record["activity"] for record in run(state_home, test)]
-    assert names == ["cdesk.user_asked", "cdesk.tool_called", "cdesk.claude_responded"]
+    found = run(state_home, test)
+    asked, called, failed, responded = found
+    assert [record["activity"] for record in found] == [
+        "cdesk.user_asked",
+        "cdesk.tool_called",
+        "cdesk.error_encountered",
+        "cdesk.claude_responded",
+    ]
+    assert called["ts"] <= failed["ts"] <= asked["ts"] <= responded["ts"]
+    assert [lines.count(b"\n") for lines in written] == [1, 2, 1]
 
 
 def test_the_worker_is_woken_once_for_a_burst(state_home: StateDirectory) -> None:
