@@ -133,16 +133,17 @@ class SharedState:
         """Return once `version` differs from `seen`, or after `seconds`. All waiting calls share
         one poll.
         """
-        waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
         self._waiters[waiter] = seen
         if self._poller is None:
-            self._poller = asyncio.create_task(self._poll())
+            self._poller = loop.create_task(self._poll())
+        # Not asyncio.timeout: a call may be begun where no task is.
+        timer = loop.call_later(seconds, _end, waiter)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError:
-            pass
+            await waiter
         finally:
+            timer.cancel()
             self._waiters.pop(waiter, None)
 
     async def _poll(self) -> None:
@@ -153,8 +154,8 @@ class SharedState:
                 except StateDirectoryError:
                     version = None  # the waiting call finds out when it reads
                 for waiter, seen in self._waiters.items():
-                    if version != seen and not waiter.done():
-                        waiter.set_result(None)
+                    if version != seen:
+                        _end(waiter)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             self._poller = None
@@ -168,3 +169,8 @@ class SharedState:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
+
+
+def _end(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

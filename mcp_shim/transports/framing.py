@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 from mcp.shared.message import SessionMessage
+from mcp_types import RequestId
 from mcp_types.jsonrpc import (
     INVALID_REQUEST,
     PARSE_ERROR,
@@ -42,18 +43,15 @@ class MessageTooLong(ValueError):
 
 # -- messages
 
-_AMBIGUOUS: Final = (b'"error"', b'"result"', b"\\u")
-"""A request or notification without any of these cannot be another kind of message, so the SDK's
-union, which tries every kind, is not needed.
-"""
-
 
 def parse_message(line: bytes) -> SessionMessage | Exception:
     """One line as the SDK's message, or the exception that its own transport would hand on.
 
     Bytes that are no UTF-8 become U+FFFD, as they do in the SDK's transport.
     """
-    if not any(mark in line for mark in _AMBIGUOUS):
+    # Without any of these a request or notification cannot be another kind of message, so the SDK's
+    # union, which tries every kind, is not needed.
+    if b'"error"' not in line and b'"result"' not in line and b"\\u" not in line:
         kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
         try:
             return SessionMessage(kind.model_validate_json(line, by_name=False))
@@ -232,21 +230,30 @@ def refuse_batch(problem: str) -> bytes:
 # -- writing
 
 
-def encode_message(message: JSONRPCMessage) -> bytes:
-    """The message as one line, its line feed included.
+def encode_result(request_id: RequestId, result: dict[str, Any]) -> bytes:
+    """The answer to a request as one line, its line feed included.
 
-    A result may hold `orjson.Fragment`s as values: JSON that is written as it stands.
+    The result is plain JSON data, and may hold `orjson.Fragment`s as values: JSON that is written
+    as it stands.
     """
+    try:  # several times as fast as the SDK's model
+        return orjson.dumps(
+            {"jsonrpc": "2.0", "id": request_id, "result": result},
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+    except TypeError:  # a number beyond 64 bits, the id perhaps: the model can write it
+        whole = JSONRPCResponse(jsonrpc="2.0", id=request_id, result=_without_fragments(result))
+        return _encode_by_model(whole)
+
+
+def encode_message(message: JSONRPCMessage) -> bytes:
+    """The message as one line, its line feed included. A result as in `encode_result`."""
     if type(message) is JSONRPCResponse:
-        # The result is plain JSON data by now; orjson writes it several times as fast as the model
-        # does.
-        try:
-            return orjson.dumps(
-                {"jsonrpc": "2.0", "id": message.id, "result": message.result},
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-        except TypeError:  # a number beyond 64 bits, the id perhaps: the model can write it
-            message = message.model_copy(update={"result": _without_fragments(message.result)})
+        return encode_result(message.id, message.result)
+    return _encode_by_model(message)
+
+
+def _encode_by_model(message: JSONRPCMessage) -> bytes:
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode("utf-8") + b"\n"
 
 

@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from mcp.server.runner import serve_loop
-
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import stdio_caller
@@ -26,6 +24,7 @@ from mcp_shim.app import App
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.transports.stdio_descriptors import claim_standard_streams, open_transport
+from mcp_shim.transports.stdio_exchange import serve_handshake
 from mcp_shim.transports.stdio_streams import MessageReader, MessageWriter
 
 logger = logging.getLogger(__name__)
@@ -84,7 +83,8 @@ async def serve_streams(server: McpServer, reader: MessageReader, writer: Messag
 
     The SDK's driver for both protocol eras relays every message through one more task, because it
     must see the first request before it can choose. Here the transport shows it that request, and
-    the SDK's driver for the handshake era serves what opens with a handshake.
+    what opens with a handshake is served by the SDK's driver for the handshake era, but for the
+    calls that can be answered at once.
     """
     sdk = server.sdk
     opening = await reader.first_request()
@@ -92,7 +92,9 @@ async def serve_streams(server: McpServer, reader: MessageReader, writer: Messag
         await sdk.run(reader, writer, server.options)
         return
     async with sdk.lifespan(sdk) as state:
-        await serve_loop(sdk, reader, writer, lifespan_state=state, init_options=server.options)
+        await serve_handshake(
+            sdk, reader, writer, lifespan_state=state, init_options=server.options
+        )
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:

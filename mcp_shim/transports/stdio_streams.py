@@ -11,10 +11,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
+from mcp_types import RequestId
 from mcp_types.jsonrpc import (
     JSONRPCError,
     JSONRPCNotification,
@@ -27,6 +28,7 @@ from mcp_shim.transports.framing import (
     LineSplitter,
     MessageTooLong,
     encode_message,
+    encode_result,
     normalise,
     parse_message,
     refuse,
@@ -37,6 +39,10 @@ from mcp_shim.transports.framing import (
 logger = logging.getLogger(__name__)
 
 CANCELLED: Final = "notifications/cancelled"
+MOST_AT_ONCE: Final = 16
+"""So many calls of one read are answered on the spot; those behind them take their turn in the
+event loop.
+"""
 MAX_WAITING: Final = 1_000
 """Pause reading once this many messages are queued, until the server has caught up."""
 LAST_ANSWERS_SECONDS: Final = 2.0
@@ -78,11 +84,16 @@ class MessageReader(_Stream):
         self.pause: Callable[[], None] = lambda: None
         self.resume: Callable[[], None] = lambda: None
         self._paused = False
+        self.at_once: Callable[[JSONRPCRequest], bool] = lambda _: False
+        """Answers a request before it is queued; whether it has. Asked while nothing else waits."""
+        self._at_once = 0
+        """How many of one read have been answered so."""
 
     def feed(self, data: bytes) -> None:
         """Take what was read; empty bytes mean the end of input."""
         if self._ended:
             return
+        self._at_once = 0
         if data:
             for line in self._splitter.feed(data):
                 self._take(line)
@@ -94,7 +105,8 @@ class MessageReader(_Stream):
         if len(self._items) >= MAX_WAITING and not self._paused:
             self._paused = True
             self.pause()
-        self._wake()
+        if self._items or self._ended:
+            self._wake()
 
     def end(self) -> None:
         """Take no more input: a signal came, or the client went away."""
@@ -124,6 +136,9 @@ class MessageReader(_Stream):
         message = item.message if isinstance(item, SessionMessage) else None
         if isinstance(message, JSONRPCRequest):
             self._pending.add(message.id, batch)
+            if batch is None and self._takes_at_once and self.at_once(message):
+                self._at_once += 1
+                return
         elif (refusal := refuse(line, item)) is not None:
             answer(refusal)
             return
@@ -133,6 +148,11 @@ class MessageReader(_Stream):
             # A cancelled call is never answered: nobody waits for it any more.
             self._pending.answered((message.params or {}).get("requestId"), None)
         self._items.append(item)
+
+    @property
+    def _takes_at_once(self) -> bool:
+        """Whether all that came before has been taken, and the server waits for more."""
+        return not self._items and self._waiter is not None and self._at_once < MOST_AT_ONCE
 
     def _take_batch(self, line: bytes) -> None:
         parts = split_batch(line)
@@ -265,6 +285,18 @@ class MessageWriter(_Stream):
             if not self._output.idle:
                 await self._output.drained()
         self._pending.answered(answered, line)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a message would leave at once."""
+        return self._output.idle and not self._closed
+
+    def answer(self, request_id: RequestId, result: dict[str, Any]) -> None:
+        """Answer a request that is in no batch, while the stream is idle."""
+        line = encode_result(request_id, result)
+        with contextlib.suppress(anyio.BrokenResourceError):  # the client is gone
+            self._output.write(line)
+        self._pending.answered(request_id, line)
 
     async def aclose(self) -> None:
         self._closed = True
