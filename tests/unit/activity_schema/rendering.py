@@ -1,6 +1,7 @@
 """Renders the relationship macros with dbt itself, in this process.
 
-The project's macros are parsed once an engine, then each text takes milliseconds.
+The project's macros are parsed once an engine, whatever variables a renderer has, then each text
+takes milliseconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from dbt.adapters.factory import get_adapter
 from dbt.cli.main import dbtRunner
 from dbt.clients.jinja import get_rendered
 from dbt.config.runtime import RuntimeConfig
@@ -22,6 +24,8 @@ from dbt.flags import get_flags
 from cdesk_app.worker.dbt import economy
 
 Engine = Literal["duckdb", "snowflake"]
+_parsed: dict[Engine, Any] = {}
+"""engine → the manifest of a project as below; variables count when a text is rendered."""
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -67,16 +71,18 @@ class Renderer:
                 warnings.simplefilter("ignore")
                 importlib.import_module("snowflake.connector")
         economy.save()
-        result = dbtRunner().invoke(
+        result = dbtRunner(manifest=_parsed.get(engine)).invoke(
             [
                 *("parse", "--project-dir", str(folder), "--profiles-dir", str(folder)),
-                *("--target", engine, "--no-partial-parse", "--quiet", "--log-level-file", "none"),
+                *("--target", engine, "--no-partial-parse", "--no-write-json"),
+                *("--quiet", "--log-level-file", "none"),
             ]
         )
         if not result.success or result.exception:
             raise RuntimeError(f"the macros do not parse: {result.exception}")
-        manifest: Any = result.result
+        manifest: Any = _parsed.setdefault(engine, result.result)
         config = RuntimeConfig.from_args(get_flags())
+        get_adapter(config).config.load_dependencies()  # as a parse does
         self._node = manifest.nodes["model.cdesk.asking"]
         self._context: Mapping[str, Any] = generate_runtime_model_context(
             self._node, config, manifest
