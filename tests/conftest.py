@@ -157,6 +157,12 @@ UNDER_UMASK_0 = (
 """`python -c` with this runs Python with what follows, every mode allowed to what it makes."""
 
 
+def place_of_first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `first_round` stands once a process of this run has made it."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "first_round"
+
+
 @pytest.fixture(scope="session")
 def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state directory after the first `cdesk worker --once`, with nothing in it yet: made once
@@ -164,9 +170,8 @@ def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Made under umask 0, so that the modes of its files are what cdesk gives them.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made, lock = shared / "first_round", FileLock(shared / "first_round.lock")
+    made = place_of_first_round(tmp_path_factory)
+    shared, lock = made.parent, FileLock(made.with_name("first_round.lock"))
     while not lock.acquire():
         time.sleep(0.2)
     try:

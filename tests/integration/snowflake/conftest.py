@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from cdesk.warehouse.protocol import LandedLine
+from tests.conftest import place_of_first_round
 from tests.integration.snowflake.account import FakeAccount, running_account
 from tests.integration.snowflake.dbt_process import ROLES, Dbt, DbtResult, running_dbt
 from tests.integration.snowflake.records import NOW, SQL, first, lines, second
@@ -38,7 +40,9 @@ def dbt(account: FakeAccount, tmp_path_factory: pytest.TempPathFactory) -> Itera
         file.write(
             f"    duckdb: {{type: duckdb, path: '{(work / 'warehouse.duckdb').as_posix()}', schema: activities, threads: 1}}\n"
         )
-    with running_dbt(profiles, work, environ, {"cdesk__now": NOW}) as running:
+    # What the first round has kept, where another process of this run has made it already.
+    kept = place_of_first_round(tmp_path_factory) / "dbt" / "target"
+    with running_dbt(profiles, work, environ, {"cdesk__now": NOW}, kept=kept) as running:
         # parsed for this database, whichever test with a profile of its own comes first
         succeeded(running.operation("teardown", dry_run=True))
         yield running
@@ -137,9 +141,13 @@ def both_built(built: Dbt, first_round: Path) -> Dbt:
     land_on_duckdb(file, lines(first(), "a-000001.ndjson"), FIRST_LANDING)
     land_on_duckdb(file, lines(second(), "b-000001.ndjson"), SECOND_LANDING)
     # The parsed project of a first round: its database has the same name, that of the file.
-    parsed = first_round / "dbt" / "target" / "partial_parse.msgpack"
-    environ = dict(os.environ)
-    with running_dbt(built.profiles, built.work, environ, built.variables, parsed=parsed) as local:
+    target = first_round / "dbt" / "target"
+    with running_dbt(
+        *(built.profiles, built.work / "local", dict(os.environ), built.variables),
+        parsed=target / "partial_parse.msgpack",
+        kept=target,
+    ) as running:
+        local = replace(running, work=built.work)
         succeeded(local("build", "--exclude-resource-type", "test", "unit_test", target="duckdb"))
         succeeded(local("compile", "--select", "resource_type:analysis", target="duckdb"))
     return built

@@ -2,7 +2,8 @@
 parsed once, or not at all if an argument names what another parse left: a JSON list of arguments
 in, a result out.
 
-Run as `python -m tests.integration.snowflake.dbt_driver`; ends when its standard input does.
+Run as `python -m tests.integration.snowflake.dbt_driver FOLDER [PARSED]`: what dbt makes once is
+kept in the folder for the processes that come. Ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     gc.disable()  # until dbt is imported and a project parsed
     gc.set_threshold(50_000, 20, 50)
-    economy.save()
+    kept, *parsed = sys.argv[1:]
+    economy.save(Path(kept))
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
@@ -39,8 +41,8 @@ def main() -> None:
         with contextlib.redirect_stdout(printed):
             if engine not in manifests:
                 gc.disable()
-                if len(sys.argv) > 1:
-                    manifests[engine] = Manifest.from_msgpack(Path(sys.argv[1]).read_bytes())
+                if parsed:
+                    manifests[engine] = Manifest.from_msgpack(Path(parsed[0]).read_bytes())
                     manifests[engine].build_flat_graph()
                 else:
                     manifests[engine] = dbtRunner().invoke(["parse", *options]).result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
+from cdesk_app.worker.dbt import economy
 from tests.integration.snowflake.account import ROOT, unmeasured
 
 
@@ -100,15 +102,20 @@ def running_dbt(
     variables: dict[str, object],
     *,
     parsed: Path | None = None,
+    kept: Path | None = None,
 ) -> Iterator[Dbt]:
     """dbt, for as long as the context lasts. `parsed`: what a parse with the same target left in
-    `partial_parse.msgpack`; it serves for all variables that stand in SQL alone.
+    `partial_parse.msgpack`; it serves for all variables that stand in SQL alone. `kept`: a folder in
+    which an earlier process has kept what dbt makes once (economy.py); it is copied.
     """
     work.mkdir(parents=True, exist_ok=True)
+    for name in (economy.SCHEMAS, economy.TEMPLATES):
+        if kept is not None and (kept / name).exists():
+            shutil.copy(kept / name, work / name)
     process = subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-m", "tests.integration.snowflake.dbt_driver"),
-            *([] if parsed is None else [str(parsed)]),
+            *(str(work), *([] if parsed is None else [str(parsed)])),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
