@@ -6,10 +6,13 @@ selected, nothing of ours is switched off.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -112,12 +115,13 @@ def shop(tmp_path: Path) -> Path:
     return project
 
 
-COMMANDS_IN_A_ROW = """
-import sys
+COMMANDS = """
+import contextlib, io, json, sys
 from dbt.cli.main import dbtRunner
-for command in sys.argv[1].split(";"):
-    if not dbtRunner().invoke([*command.split(), *sys.argv[2:]]).success:
-        raise SystemExit(1)
+for line in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        ended = dbtRunner().invoke(json.loads(line))
+    print(json.dumps([ended.success, said.getvalue()]), flush=True)
 """
 SPARED = """
 from cdesk_app.worker.dbt import economy
@@ -126,25 +130,47 @@ economy.save()
 """Before it: what our worker spares dbt. Without it dbt is as that project's owner has it."""
 
 
-def dbt(
-    project: Path, *arguments: str, code: str = "from dbt.cli.main import cli; cli()"
-) -> subprocess.CompletedProcess[str]:
-    """dbt in a process of its own, as that project's owner would run it."""
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *arguments, "--profiles-dir", "."],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=240,
-        check=False,
-    )
+class Dbt:
+    """dbt in a process of its own, as that project's owner would run it: one for all commands,
+    which holds the warehouse's file until it ends.
+    """
+
+    def __init__(self, project: Path, code: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code],
+            cwd=project,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def __call__(self, *arguments: str) -> tuple[bool, str]:
+        """Whether it succeeded, and what it printed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([*arguments, "--profiles-dir", "."]) + "\n")
+        self._process.stdin.flush()
+        ok, said = json.loads(self._process.stdout.readline())
+        return ok, said
+
+    def succeed(self, *arguments: str) -> None:
+        ok, said = self(*arguments)
+        assert ok, said
+        assert "may lead to unexpected cycles" not in said
+
+    def end(self) -> None:
+        self._process.communicate(timeout=60)
 
 
-def succeed(project: Path, *arguments: str, **options: str) -> None:
-    done = dbt(project, *arguments, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "may lead to unexpected cycles" not in done.stdout
+@contextmanager
+def dbt(project: Path, code: str = COMMANDS) -> Iterator[Dbt]:
+    running = Dbt(project, code)
+    try:
+        yield running
+    finally:
+        running.end()
 
 
 def relations(project: Path) -> list[str]:
@@ -162,7 +188,14 @@ def rows(project: Path, sql: str) -> list[tuple[str, ...]]:
 
 def test_a_newcomer_builds_everything_and_gets_nothing_but_the_own_models(shop: Path) -> None:
     """The stream has whole numbers for customers, and no anonymous_customer_id or link."""
-    succeed(shop, "deps;build", code=COMMANDS_IN_A_ROW)
+    with dbt(shop) as own:
+        own.succeed("deps")
+        own.succeed("build")
+        (shop / "models" / "visits.sql").write_text(
+            "{{ cdesk.dataset('visited', [cdesk.first_aftre('bought', cdesk.whitin(7, 'day'))]) }}",
+            encoding="utf-8",
+        )
+        ok, said = own("compile", "--select", "visits")
     assert relations(shop) == [
         *("main.events", "main.first_purchases", "main.our_stream"),
         *("main.stitched_stream", "main.visits"),
@@ -172,15 +205,10 @@ def test_a_newcomer_builds_everything_and_gets_nothing_but_the_own_models(shop: 
         ("3", "sale", "None", "None", "1", "5.5"),
     ]
 
-    (shop / "models" / "visits.sql").write_text(
-        "{{ cdesk.dataset('visited', [cdesk.first_aftre('bought', cdesk.whitin(7, 'day'))]) }}",
-        encoding="utf-8",
-    )
-    refused = dbt(shop, "compile", "--select", "visits")
-    assert refused.returncode != 0
-    assert "in model visits" in refused.stdout
-    assert "cdesk.first_aftre, cdesk.whitin, which does not exist" in refused.stdout
-    assert "first_after, " in refused.stdout
+    assert not ok
+    assert "in model visits" in said
+    assert "cdesk.first_aftre, cdesk.whitin, which does not exist" in said
+    assert "first_after, " in said
 
 
 def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop: Path) -> None:
@@ -203,7 +231,13 @@ def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop:
         (shop / "models" / f"{name}.sql").write_text(text, encoding="utf-8")
     (shop / "models" / "first_purchases.yml").unlink()
     (shop / "models" / "first_purchases.sql").unlink()
-    succeed(shop, "deps;build", code=SPARED + COMMANDS_IN_A_ROW)
+    with dbt(shop, SPARED + COMMANDS) as own:
+        own.succeed("deps")
+        own.succeed("build")
+        (shop / "models" / "visits.sql").write_text(
+            "{{ cdesk.dataset('visited', [cdesk.first_after('logni')]) }}", encoding="utf-8"
+        )
+        ok, said = own("compile", "--select", "visits")
     assert "main.cdesk_stitched_stream" in relations(shop)
     assert rows(shop, "select * from cdesk_stitched_stream order by activity, activity_id") == [
         ("1", "2026-01-01 00:00:01", "bob", "login", "d", "store-1"),
@@ -216,9 +250,5 @@ def test_vars_under_the_packages_name_rename_columns_and_stitch_the_stream(shop:
         ("7", "phone", "3", "1")
     ]
 
-    (shop / "models" / "visits.sql").write_text(
-        "{{ cdesk.dataset('visited', [cdesk.first_after('logni')]) }}", encoding="utf-8"
-    )
-    refused = dbt(shop, "compile --select visits", code=SPARED + COMMANDS_IN_A_ROW)
-    assert refused.returncode != 0
-    assert "'logni'; allowed: visited, login" in refused.stdout
+    assert not ok
+    assert "'logni'; allowed: visited, login" in said
