@@ -5,6 +5,7 @@ and built by the worker itself.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from cdesk.contract.catalog import Catalog, Parameter, Template, load_catalog
@@ -25,6 +27,8 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.direct import run_now
 from cdesk.queue.writer import QueueWriter
+from cdesk.warehouse import duckdb_file
+from cdesk.warehouse.duckdb_file import DuckDBFile
 from cdesk_app.worker.cycle import run_cycle
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 
@@ -94,6 +98,13 @@ class CallerRecorder:
         return self.record("insight", fields)
 
 
+@functools.lru_cache(maxsize=8)
+def _catalog(path: Path, mtime_ns: int) -> Catalog:
+    """Read again when it was written again."""
+    del mtime_ns
+    return load_catalog(path)
+
+
 @dataclass
 class Built:
     """The state directory and who it is asked by."""
@@ -103,7 +114,7 @@ class Built:
 
     @property
     def catalog(self) -> Catalog:
-        return load_catalog(self.home.catalog)
+        return _catalog(self.home.catalog, self.home.catalog.stat().st_mtime_ns)
 
     def query(
         self,
@@ -167,11 +178,44 @@ def original(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> Bui
 
 
 @pytest.fixture(scope="module")
-def asked(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def asked(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """A state directory in which nothing lands: each test of the module asks for what none of the
     others does.
     """
-    return copy(original, tmp_path_factory.mktemp("asked") / "home", without=("dbt",))
+    made = copy(original, tmp_path_factory.mktemp("asked") / "home", without=("dbt",))
+    with kept_open(made.home.warehouse):
+        yield made
+
+
+@contextlib.contextmanager
+def kept_open(path: Path) -> Iterator[None]:
+    """Whoever asks in this process shares one instance of the file, which nobody else writes to:
+    opening it takes as long as most questions do.
+    """
+    open_file, seal = DuckDBFile._connect, duckdb_file.seal
+    kept: list[duckdb.DuckDBPyConnection] = []
+
+    def connect(
+        self: DuckDBFile, deadline: float, *, read_only: bool, **options: Any
+    ) -> duckdb.DuckDBPyConnection:
+        if self.path != path or not read_only:
+            return open_file(self, deadline, read_only=read_only, **options)
+        if not kept:
+            kept.append(open_file(self, deadline, read_only=True, **options))
+            seal(kept[0])
+        return kept[0].cursor()
+
+    def seal_others(connection: duckdb.DuckDBPyConnection) -> None:
+        locked = connection.execute("select current_setting('lock_configuration')").fetchone()
+        if locked == (False,):
+            seal(connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DuckDBFile, "_connect", connect)
+        patch.setattr(duckdb_file, "seal", seal_others)
+        yield
+    for connection in kept:
+        connection.close()
 
 
 @pytest.fixture
