@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 
+import mcp.server.stdio  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest  # noqa: F401
 
 from cdesk.warehouse import duckdb  # noqa: F401
 from cdesk_app.worker import tickets  # noqa: F401
 from cdesk_app.worker.dbt import builder, economy  # noqa: F401
+from mcp_shim import main, server  # noqa: F401
 
 gc.disable()
 economy.lock_among_threads()

@@ -1,5 +1,5 @@
-"""What the chaos rounds run and kill: `python actors.py NAME HOME SEED …`, each a process of its
-own.
+"""What the chaos rounds run and kill, `main` in a process of its own each: a fork
+(tests/forked.py), or `python actors.py NAME HOME SEED …`.
 
 write HOME SEED [nofile=N] [fsize=N] [slow]
     appends events, prints each id once it is acknowledged; ends at end of input
@@ -159,10 +159,14 @@ def drain(home: StateDirectory) -> None:
     sys.stdout.write(json.dumps(total, default=str))
 
 
-if __name__ == "__main__":
-    name, folder, *rest = sys.argv[1:]
+def main(name: str, folder: str, *rest: str) -> None:
     place = StateDirectory(Path(folder)).ensure()
     if name == "drain":
         drain(place)
     else:
         {"write": write, "upload": upload}[name](place, int(rest[0]), *rest[1:])
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -20,15 +20,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import actors
 import orjson
 from landing_table import make_landing, query
 
 from cdesk.core.home import StateDirectory
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTORS = Path(__file__).with_name("actors.py")
 STALLED_SECONDS = 120.0
 """How long a drain may write nothing at all: a landing of 25,000 lines is a second's work."""
+
+
+def _environ() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @dataclass
@@ -51,7 +57,7 @@ class Outcome:
 class Process:
     """A child whose output lines are collected as they come."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | forked.Forked
     name: str
     lines: list[bytes] = field(default_factory=list)
     reader: threading.Thread | None = None
@@ -104,8 +110,19 @@ class Round:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
+            env={**_environ(), **(environ or {})},
         )
+        return self._watch(popen, name)
+
+    def actor(self, name: str, *options: str) -> Process:
+        arguments = (name, str(self.home.root), str(self.rng.randrange(2**32)), *options)
+        if any(option.startswith("memory=") for option in options):  # a fork begins with more
+            return self.start(name, [sys.executable, str(ACTORS), *arguments])
+        nowhere = Path(os.devnull)
+        popen = forked.start(actors.main, *arguments, environ=_environ(), errors=nowhere)
+        return self._watch(popen, name)
+
+    def _watch(self, popen: subprocess.Popen[bytes] | forked.Forked, name: str) -> Process:
         process = Process(popen, name)
         assert popen.stdout is not None
         out = popen.stdout
@@ -113,12 +130,6 @@ class Round:
         process.reader.start()
         self.processes.append(process)
         return process
-
-    def actor(self, name: str, *options: str) -> Process:
-        seed = str(self.rng.randrange(2**32))
-        return self.start(
-            name, [sys.executable, str(ACTORS), name, str(self.home.root), seed, *options]
-        )
 
     def sleep(self, low: float, high: float) -> None:
         time.sleep(self.rng.uniform(low, high))
@@ -158,14 +169,11 @@ class Round:
         """A clean uploader, to the end. A million lines take as long as the machine needs; what
         writes nothing for STALLED_SECONDS hangs.
         """
-        command = [sys.executable, str(ACTORS), "drain", str(self.home.root)]
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(
-                command,
-                stdout=out,
-                stderr=said,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+        with tempfile.NamedTemporaryFile() as said:
+            process = forked.start(
+                *(actors.main, "drain", str(self.home.root)),
+                environ=_environ(),
+                errors=Path(said.name),
             )
             seen, since = self._written(), time.monotonic()
             while True:
@@ -182,10 +190,11 @@ class Round:
                         raise AssertionError(
                             f"{self.scenario} seed {self.seed}: the drain stands still"
                         ) from None
-            said.seek(0)
+            process.stdin.close()
+            with process.stdout as out:
+                report = out.read()
             assert code == 0, said.read().decode()
-            out.seek(0)
-            found: dict[str, Any] = json.load(out)
+            found: dict[str, Any] = json.loads(report)
             return found
 
     def _written(self) -> list[tuple[str, int, int]]:

@@ -73,7 +73,7 @@ def test_an_uploader_killed_at_random_instants_neither_loses_nor_doubles(
         (writer,) = writers(one, 1)
         for _ in range(4):
             uploader = one.actor("upload")
-            one.sleep(0.3, 1.5)
+            one.sleep(0.0, 1.0)
             one.kill(uploader)
         writer.stop()
         one.note(writer)

@@ -18,6 +18,7 @@ from mcp import Client, StdioServerParameters
 
 from cdesk.contract.records import Record, parse_line
 from cdesk.core.home import StateDirectory
+from tests.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[3]
 LEGACY = "legacy"
@@ -79,8 +80,10 @@ class Wire:
         command: Sequence[str] = ("-m", "mcp_shim"),
         stdin: Any = subprocess.PIPE,
         environ: Mapping[str, str] | None = None,
+        process: Forked | None = None,
     ) -> None:
-        self.process = subprocess.Popen(
+        """process: one that serves `home` already."""
+        self.process: Any = process or subprocess.Popen(
             [sys.executable, *command],
             stdin=stdin,
             stdout=subprocess.PIPE,

@@ -15,8 +15,6 @@ from mcp_shim.server import McpServer
 from mcp_shim.transports import stdio
 from mcp_shim.transports.stdio_streams import MessageReader, MessageWriter
 
-assert not lazy_sdk.install(), "the SDK is loaded already"
-
 
 async def serve_on_the_sdks_transport(
     server: McpServer, _: MessageReader, __: MessageWriter
@@ -30,8 +28,9 @@ def nothing_claimed() -> tuple[int, int]:
     return os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
 
 
-if sys.argv[1] == "stock":
-    stdio.claim_standard_streams = nothing_claimed
-    stdio.serve_streams = serve_on_the_sdks_transport
-
-sys.exit(run_as_module())
+def main(variant: str) -> None:
+    assert not lazy_sdk.install(), "the SDK is loaded already"
+    if variant == "stock":
+        stdio.claim_standard_streams = nothing_claimed
+        stdio.serve_streams = serve_on_the_sdks_transport
+    sys.exit(run_as_module())

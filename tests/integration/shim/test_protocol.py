@@ -14,16 +14,14 @@ import pytest
 
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
-from tests.integration.shim.harness import EVENT, Wire, records
+from tests import forked
+from tests.integration.shim.harness import EVENT, Wire, environment, records
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
     "io.modelcontextprotocol/clientInfo": {"name": "wire", "version": "1"},
 }
-REFERENCE = Path(__file__).with_name("reference_server.py")
-FULL = (str(REFERENCE), "full")
-STOCK = (str(REFERENCE), "stock")
 
 
 def request(number: Any, method: str, params: Any = None) -> bytes:
@@ -124,9 +122,18 @@ _VARIABLE = re.compile(
 )
 
 
-def transcript(home: StateDirectory, command: tuple[str, ...], lines: list[bytes]) -> list[Any]:
-    """Every answer, in the order of ids, what differs from run to run blanked out."""
-    with Wire(home, command=command) as wire:
+def transcript(home: StateDirectory, variant: str, lines: list[bytes]) -> list[Any]:
+    """Every answer, in the order of ids, what differs from run to run blanked out. variant: the
+    real server's ("ours"), or what `reference_server` calls it.
+    """
+    process = None
+    if variant != "ours":
+        from tests.integration.shim import reference_server  # what it imports no other test needs
+
+        process = forked.start(
+            reference_server.main, variant, environ=environment(home), buffering=0
+        )
+    with Wire(home, process=process) as wire:
         for line in lines:
             wire.send(line)
         answers = []
@@ -145,10 +152,10 @@ def test_answers_are_those_of_the_sdk_imported_in_full_on_its_own_transport(
     for both eras as well.
     """
     found = {}
-    for variant, command in {"ours": ("-m", "mcp_shim"), "full": FULL, "stock": STOCK}.items():
+    for variant in ("ours", "full", "stock"):
         home = StateDirectory(tmp_path / variant).ensure()
         fixtures.catalog(home)
-        found[variant] = transcript(home, command, CONVERSATIONS[name])
+        found[variant] = transcript(home, variant, CONVERSATIONS[name])
     assert found["full"] == found["ours"]
     refused = [answer for answer in found["ours"] if answer["id"] in DROPPED_BY_THE_SDK]
     assert all(answer["error"]["code"] in (-32700, -32600) for answer in refused)
