@@ -26,6 +26,19 @@ def test_directories_and_files_are_private(tmp_path: Path) -> None:
     assert home.catalog.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("name", ["home", "home/queue"])
+def test_a_state_directory_without_permission_says_what_to_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As who may not: the user of these tests may write everything, often."""
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != tmp_path / name and access(path, mode)
+    )
+    with pytest.raises(StateDirectoryError, match="cannot be read and written; mend"):
+        StateDirectory(tmp_path / "home").ensure()
+
+
 def test_a_state_directory_that_is_a_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("", encoding="utf-8")
     with pytest.raises(StateDirectoryError, match="set CDESK_HOME"):

@@ -186,6 +186,26 @@ def test_why_looking_fails_is_kept_for_the_status(
     assert str(error).endswith("No space left on device")
 
 
+def said(second: int) -> bytes:
+    line: dict[str, Any] = {"type": "user", "sessionId": "s", "cwd": "/w/x"}
+    line["timestamp"] = f"2026-02-01T00:00:{second:02}Z"
+    line["message"] = {"role": "user", "content": "again"}
+    return orjson.dumps(line) + b"\n"
+
+
+def test_a_file_that_is_written_to_now_is_looked_at_each_turn(desk: Desk) -> None:
+    file = min((desk.user / ".claude").rglob("*.jsonl"))
+    file.touch()
+    desk.switch("enabled = true")
+    desk.turns(3)
+    for second in range(3):
+        before = len(desk.activities())
+        with file.open("ab") as stream:
+            stream.write(said(second))
+        desk.turns(1)
+        assert len(desk.activities()) > before, second
+
+
 def test_a_file_that_was_quiet_for_weeks_is_looked_at_within_twelve_turns(desk: Desk) -> None:
     files = sorted((desk.user / ".claude").rglob("*.jsonl"))
     month_ago = time.time() - 30 * 86_400
@@ -194,10 +214,8 @@ def test_a_file_that_was_quiet_for_weeks_is_looked_at_within_twelve_turns(desk: 
     desk.switch("enabled = true")
     desk.turns(3)
     before = len(desk.activities())
-    line = {"type": "user", "timestamp": "2026-02-01T00:00:00Z", "sessionId": "s", "cwd": "/w/x"}
-    line["message"] = {"role": "user", "content": "again"}  # type: ignore[assignment]
     with files[-1].open("ab") as stream:
-        stream.write(orjson.dumps(line) + b"\n")
+        stream.write(said(0))
     os.utime(files[-1], (month_ago + 60, month_ago + 60))
     desk.turns(12)
     assert len(desk.activities()) > before

@@ -1,0 +1,200 @@
+"""A whole cycle that somebody else's worker makes, and how long a cycle waits for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cdesk.core.errors import BuildError, WarehouseUnavailable
+from cdesk.core.home import StateDirectory
+from cdesk.state.database import open_state
+from cdesk.state.status import CycleAnswer, CycleRequest
+from cdesk_app.worker import cycle, cycle_requests
+from cdesk_app.worker.cycle import CycleReport, run_tickets
+from cdesk_app.worker.cycle_requests import answer_request, ask_for_cycle, take_request
+from cdesk_app.worker.status_board import StatusBoard
+from uploader.uploader import DrainReport
+
+NOW = 1_769_860_800_000_000_000
+
+
+class Worker:
+    """The running worker, in place of its lock: it looks when it is seen to be held."""
+
+    def __init__(self, status: StatusBoard) -> None:
+        self.status = status
+        self.does: Callable[[CycleRequest], None] = lambda _: None
+        self.is_there = True
+        self.asked: list[CycleRequest] = []
+
+    def acquire(self) -> bool:
+        if self.is_there and (request := take_request(self.status)) is not None:
+            self.asked.append(request)
+            self.does(request)
+        return not self.is_there
+
+
+@pytest.fixture
+def worker(state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(cycle_requests, "_LOOK_SECONDS", 0.0)
+    with closing(open_state(state_home.state_db)) as state:
+        yield Worker(StatusBoard(state, lambda: NOW))
+
+
+def ask(home: StateDirectory, worker: Worker, *, full: bool = False) -> CycleReport | None:
+    told: list[str] = []
+    report = ask_for_cycle(home, worker, full=full, tell=lambda *step: told.append(step[0]))  # type: ignore[arg-type]
+    assert told == ["waiting for the running worker"]
+    return report
+
+
+def test_a_running_worker_is_asked_and_its_report_is_handed_over(
+    worker: Worker, state_home: StateDirectory
+) -> None:
+    done = CycleReport(landed=3, builds=1, templates=None, failed_tests=("a", "b"))
+    worker.does = lambda request: answer_request(worker.status, request, report=done)
+    assert ask(state_home, worker) == replace(done, handed_over=True)
+    assert [request.full for request in worker.asked] == [False]
+    assert take_request(worker.status) is None, "it is answered"
+
+
+def test_what_it_could_not_do_is_told_in_its_own_words(
+    worker: Worker, state_home: StateDirectory
+) -> None:
+    worker.does = lambda request: answer_request(worker.status, request, error="model a failed")
+    with pytest.raises(BuildError, match="model a failed"):
+        ask(state_home, worker)
+
+
+def test_a_worker_that_ends_meanwhile_leaves_the_cycle_to_who_asked(
+    worker: Worker, state_home: StateDirectory
+) -> None:
+    worker.is_there = False
+    assert ask(state_home, worker) is None
+
+
+def test_a_worker_that_says_nothing_is_not_waited_for_without_end(
+    worker: Worker, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter((0.0, 600.0, 600.1))
+    monkeypatch.setattr(
+        cycle_requests,
+        "time",
+        SimpleNamespace(monotonic=lambda: next(moments), time_ns=lambda: NOW, sleep=lambda _: None),
+    )
+    with pytest.raises(BuildError, match="did not answer"):
+        ask(state_home, worker)
+    moments = iter((0.0, 599.9, 600.0))
+    with pytest.raises(BuildError, match="did not answer"):
+        ask(state_home, worker)
+    assert len(worker.asked) == cycle_requests._WAKE_EVERY
+
+
+def test_a_request_that_waits_is_part_of_the_one_that_takes_its_place(
+    worker: Worker, state_home: StateDirectory
+) -> None:
+    worker.does = lambda request: answer_request(worker.status, request, report=CycleReport())
+    waits = CycleRequest(id="earlier", at="2026-01-31T11:00:00.000000Z", full=True)
+    worker.status.keep(waits)
+    ask(state_home, worker)
+    assert worker.asked[-1].full, "the earlier one asked for all"
+    ask(state_home, worker)
+    assert not worker.asked[-1].full, "that one is answered"
+    ask(state_home, worker, full=True)
+    assert worker.asked[-1].full
+
+
+def test_the_report_on_a_later_request_is_one_on_those_before(
+    worker: Worker, state_home: StateDirectory
+) -> None:
+    def answered(asked_at: str) -> Callable[[CycleRequest], None]:
+        def does(_: CycleRequest) -> None:
+            other = CycleAnswer(id="another", asked_at=asked_at, ok=True, report={"landed": 7})
+            worker.status.keep(other)
+            worker.is_there = asked_at > "2100"
+
+        return does
+
+    worker.does = answered("2001-01-01T00:00:00.000000Z")
+    assert ask(state_home, worker) is None, "an earlier one says nothing of this"
+    worker.does, worker.is_there = answered("2999-01-01T00:00:00.000000Z"), True
+    report = ask(state_home, worker)
+    assert report is not None
+    assert (report.landed, report.handed_over) == (7, True)
+
+
+def test_a_report_of_another_version_is_read_as_far_as_it_is_known() -> None:
+    told = {"landed": 2, "new_field": 1, "failed_tests": ["a"], "templates": 40}
+    assert CycleReport.from_json(told) == CycleReport(
+        landed=2, failed_tests=("a",), templates=40, handed_over=True
+    )
+    assert CycleReport.from_json({"failed_tests": None}).failed_tests == ()
+    whole = CycleReport(landed=1, failed_tests=("x",))
+    assert CycleReport.from_json(whole.to_json()) == replace(whole, handed_over=True)
+
+
+def draining(*reports: DrainReport) -> Any:
+    waiting = iter(reports)
+    return SimpleNamespace(
+        drain=lambda: next(waiting), uploader=SimpleNamespace(debounce_seconds=0.0)
+    )
+
+
+def test_a_cycle_drains_to_the_end_or_says_what_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    moments = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: moments[0], sleep=pauses.append)
+    monkeypatch.setattr(cycle, "time", clock)
+    busy = DrainReport(landed=2, quarantined=1, blocked="warehouse_unavailable", waiting=5)
+    report = CycleReport()
+    cycle._drain(draining(busy, DrainReport(landed=3, waiting=0)), report)
+    assert (report.landed, report.quarantined, report.waiting, pauses) == (5, 1, 0, [0.05])
+    cycle._drain(draining(DrainReport(blocked="stopped", waiting=4)), report)
+    assert report.waiting == 4
+    for blocked in ("warehouse_not_built", "warehouse_error"):
+        with pytest.raises(WarehouseUnavailable, match=f"1,200 records wait.*{blocked}"):
+            cycle._drain(draining(DrainReport(blocked=blocked, waiting=1_200)), report)
+    told = DrainReport(blocked="busy", message="another drains", waiting=1)
+    assert len(pauses) == 1, "what no pause mends is not waited for"
+
+    def later(seconds: float) -> None:
+        pauses.append(seconds)
+        moments[0] += 30.5
+
+    clock.sleep = later
+    with pytest.raises(WarehouseUnavailable, match="another drains"):
+        cycle._drain(draining(told, told, told, told), report)
+    assert len(pauses) == 3, "for a minute"
+
+
+def test_tickets_are_waited_for_until_none_waits_or_it_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = [0.0]
+    monkeypatch.setattr(cycle, "time", SimpleNamespace(monotonic=lambda: moments[0]))
+
+    def running(*left: int, idle: bool = True) -> tuple[Any, list[str]]:
+        counts, done = [*left], list[str]()
+
+        def poll() -> None:
+            done.append("poll")
+
+        def wait_idle(seconds: float) -> bool:
+            moments[0] += seconds
+            return idle
+
+        runner = SimpleNamespace(poll=poll, wait_idle=wait_idle)
+        queued = lambda: counts.pop(0) if len(counts) > 1 else counts[0]  # noqa: E731
+        return SimpleNamespace(runner=runner, queued_tickets=queued), done
+
+    pipeline, done = running(3, 2, 0)
+    assert (run_tickets(pipeline, seconds=120.0), len(done)) == (3, 2)
+    pipeline, done = running(0)
+    assert (run_tickets(pipeline, seconds=120.0), len(done)) == (0, 1)
+    pipeline, done = running(3, idle=False)
+    assert (run_tickets(pipeline, seconds=5.0), len(done)) == (0, 5)
