@@ -24,6 +24,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.state.database import open_state
 from cdesk_app.cli.main import main
+from tests.kept_open import kept_open
 
 ROOT = Path(__file__).resolve().parents[2]
 CUSTOMER = "ada@example.com"
@@ -56,27 +57,30 @@ def conversations() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def built(first_round: Path, tmp_path_factory: pytest.TempPathFactory) -> StateDirectory:
-    """Imported and built by the commands themselves, in processes of their own."""
+    """Imported and built by the commands themselves, the first in a process of its own."""
     folder = tmp_path_factory.mktemp("built")
     shutil.copytree(first_round, folder / "home")
     export = folder / "conversations.json"
     export.write_text(json.dumps(conversations()), encoding="utf-8")
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("CDESK_")},
+    settings = {
         "CDESK_HOME": str(folder / "home"),
         "CDESK_CUSTOMER": CUSTOMER,
         "CDESK_WORKER": "off",
     }
-    for words in (["import", "--include-text", str(export)], ["worker", "--once"]):
+    with pytest.MonkeyPatch.context() as environ:
+        for name in [name for name in os.environ if name.startswith("CDESK_")]:
+            environ.delenv(name)
+        for name, value in settings.items():
+            environ.setenv(name, value)
         run = subprocess.run(
-            [sys.executable, "-m", "cdesk_app.cli", *words],
-            env=environ,
+            [sys.executable, "-m", "cdesk_app.cli", "import", "--include-text", str(export)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
         assert run.returncode == 0, run.stderr
+        assert main(["worker", "--once"]) == 0
     return StateDirectory(folder / "home")
 
 
@@ -139,21 +143,28 @@ def test_templates_lists_all_and_explains_one(cdesk: Callable[..., str]) -> None
     assert "did you mean recent_activities" in cdesk("templates", "recent_activity", code=2)
 
 
-def test_an_example_of_each_parameter_runs(cdesk: Callable[..., str]) -> None:
+def test_an_example_of_each_parameter_runs(
+    cdesk: Callable[..., str], built: StateDirectory
+) -> None:
     """By its words; that each template runs is shown by tests/integration/queries."""
     given = set[tuple[str, str]]()
-    for template in json.loads(cdesk("templates", "--json")):
-        takes = {(name, str(value)) for name, value in template["example"].items()}
-        if takes <= given:
-            continue
-        given |= takes
-        words = ["query", template["name"], "--json"]
-        for key, value in template["example"].items():
-            for item in value if isinstance(value, list) else [value]:
-                words += ["-p", f"{key}={str(item).lower() if isinstance(item, bool) else item}"]
-        result = json.loads(cdesk(*words))
-        assert result["columns"], template["name"]
-        assert result["template"] == template["name"]
+    templates = json.loads(cdesk("templates", "--json"))
+    with kept_open(built.warehouse):
+        for template in templates:
+            takes = {(name, str(value)) for name, value in template["example"].items()}
+            if takes <= given:
+                continue
+            given |= takes
+            words = ["query", template["name"], "--json"]
+            for key, value in template["example"].items():
+                for item in value if isinstance(value, list) else [value]:
+                    words += [
+                        "-p",
+                        f"{key}={str(item).lower() if isinstance(item, bool) else item}",
+                    ]
+            result = json.loads(cdesk(*words))
+            assert result["columns"], template["name"]
+            assert result["template"] == template["name"]
 
 
 def test_query_prints_a_table_with_its_proof(cdesk: Callable[..., str]) -> None:

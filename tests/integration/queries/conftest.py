@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from cdesk.contract.catalog import Catalog, Parameter, Template, load_catalog
@@ -27,10 +26,9 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.direct import run_now
 from cdesk.queue.writer import QueueWriter
-from cdesk.warehouse import duckdb_file
-from cdesk.warehouse.duckdb_file import DuckDBFile
 from cdesk_app.worker.cycle import run_cycle
 from cdesk_app.worker.pipeline import Pipeline, open_pipeline
+from tests.kept_open import kept_open
 
 ADA = Caller("ada@example.com", frozenset((ANALYST,)))
 BOB = Caller("bob@example.com", frozenset())
@@ -185,37 +183,6 @@ def asked(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made = copy(original, tmp_path_factory.mktemp("asked") / "home", without=("dbt",))
     with kept_open(made.home.warehouse):
         yield made
-
-
-@contextlib.contextmanager
-def kept_open(path: Path) -> Iterator[None]:
-    """Whoever asks in this process shares one instance of the file, which nobody else writes to:
-    opening it takes as long as most questions do.
-    """
-    open_file, seal = DuckDBFile._connect, duckdb_file.seal
-    kept: list[duckdb.DuckDBPyConnection] = []
-
-    def connect(
-        self: DuckDBFile, deadline: float, *, read_only: bool, **options: Any
-    ) -> duckdb.DuckDBPyConnection:
-        if self.path != path or not read_only:
-            return open_file(self, deadline, read_only=read_only, **options)
-        if not kept:
-            kept.append(open_file(self, deadline, read_only=True, **options))
-            seal(kept[0])
-        return kept[0].cursor()
-
-    def seal_others(connection: duckdb.DuckDBPyConnection) -> None:
-        locked = connection.execute("select current_setting('lock_configuration')").fetchone()
-        if locked == (False,):
-            seal(connection)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DuckDBFile, "_connect", connect)
-        patch.setattr(duckdb_file, "seal", seal_others)
-        yield
-    for connection in kept:
-        connection.close()
 
 
 @pytest.fixture
