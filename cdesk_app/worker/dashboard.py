@@ -62,22 +62,25 @@ def export_dashboard(
     """
     document: dict[str, Any] = {"as_of": format_ts(now_ns()), "customer": caller.customer}
     count = 0
-    for section, (name, given) in QUESTIONS.items():
-        template = catalog.templates.get(name)
-        if template is None:  # a project of before
-            continue
-        answer = read_rows(
-            warehouse,
-            template,
-            given,
-            caller,
-            query_tag=IdSource(now_ns).query_tag(),
-            timeout_seconds=TIMEOUT_SECONDS,
-            timezone=timezone,
-        )
-        rows = [[json_value(value) for value in row.values()] for row in answer.rows]
-        document[section] = {"columns": answer.columns, "rows": rows}
-        count += len(rows)
+    wanted = [  # a project of before has not all of them
+        (section, catalog.templates[name], given)
+        for section, (name, given) in QUESTIONS.items()
+        if name in catalog.templates
+    ]
+    with warehouse.reading([template for _, template, _ in wanted]):
+        for section, template, given in wanted:
+            answer = read_rows(
+                warehouse,
+                template,
+                given,
+                caller,
+                query_tag=IdSource(now_ns).query_tag(),
+                timeout_seconds=TIMEOUT_SECONDS,
+                timezone=timezone,
+            )
+            rows = [[json_value(value) for value in row.values()] for row in answer.rows]
+            document[section] = {"columns": answer.columns, "rows": rows}
+            count += len(rows)
     write_private(home.dashboard, orjson.dumps(document))
     return Exported(count, *_insights(document))
 
