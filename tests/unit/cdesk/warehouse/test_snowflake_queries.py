@@ -101,7 +101,7 @@ class Pool:
         self.callers: list[Any] = []
 
     @contextlib.contextmanager
-    def borrow(self, caller: Any) -> Iterator[Connection]:
+    def borrow(self, caller: Any = None) -> Iterator[Connection]:
         self.callers.append(caller)
         yield self.connection
 

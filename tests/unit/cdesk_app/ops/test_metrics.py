@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -242,6 +243,7 @@ def worker_url(settings: Settings, state_home: StateDirectory) -> Iterator[str]:
     ):
         yield f"http://127.0.0.1:{port}"
     counts.close()
+    assert "cdesk-metrics" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_worker_answers_with_what_it_has_just_counted_and_refuses_others(
