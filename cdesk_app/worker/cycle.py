@@ -89,8 +89,9 @@ def run_cycle(pipeline: Pipeline, *, full: bool = False, tell: Stage | None = No
     report.tickets = run_tickets(pipeline, seconds=TICKETS_SECONDS)
     if pipeline.builds and (full or pipeline.test_due):
         say("testing", 0, 0)
-        tests = pipeline.test(progress=lambda done, total, _name: say("testing", done, total))
-        report.failed_tests = tuple(failure.name for failure in tests.failures)
+        report.failed_tests = pipeline.test(
+            progress=lambda done, total, _name: say("testing", done, total)
+        )
     if pipeline.clean_up.due_in() == 0:
         pipeline.clean_up.run()
     say("landing", 0, 0)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from cdesk.artifacts.factory import open_artifacts
@@ -65,7 +66,13 @@ from cdesk_app.worker.budget import budget_word
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.cost_guard import CostGuard, account_meter
 from cdesk_app.worker.dashboard import export_dashboard
-from cdesk_app.worker.dbt.build import Builder, BuildReport, Progress, has_other_columns
+from cdesk_app.worker.dbt.build import (
+    Builder,
+    BuildReport,
+    NodeFailure,
+    Progress,
+    has_other_columns,
+)
 from cdesk_app.worker.dbt.prebuilt import find_prebuilt
 from cdesk_app.worker.dbt.project import DbtProject, dbt_environment, locate_project
 from cdesk_app.worker.following import Follower, capture_once
@@ -91,7 +98,7 @@ from uploader.uploader import DrainReport, Uploader
 logger = logging.getLogger(__name__)
 
 TEST_SECONDS: Final = 86_400.0
-"""Data tests run after the first build of a project, and once in this time."""
+"""Data tests run after the first build of a project, and once in this time, slice by slice."""
 COMPILE_SECONDS: Final = 86_400.0
 """The catalog is compiled anew once in this time, whatever seems to stand."""
 CLOSE_SECONDS: Final = 1.5
@@ -103,6 +110,25 @@ PREBUILT: Final = "prebuilt"
 """The reason of a build that was none: the installation brought its result."""
 CHECK_BYTES: Final = 64 * 1024 * 1024
 """A snapshot up to this size is read through once at the start of a worker."""
+
+
+@dataclass(slots=True)
+class _Testing:
+    """How far the data tests have got."""
+
+    fingerprint: str = ""
+    parts: int = 0
+    """Slices that have ended."""
+    tests: int = 0
+    seconds: float = 0.0
+    failures: list[NodeFailure] = field(default_factory=list)
+
+    def add(self, report: BuildReport) -> None:
+        self.fingerprint = report.fingerprint
+        self.parts += 1
+        self.tests += report.nodes
+        self.seconds += report.seconds
+        self.failures += report.failures
 
 
 class Pipeline:
@@ -194,6 +220,7 @@ class Pipeline:
         """A build has ended whose result the snapshot does not hold yet."""
         self.has_prebuilt = False
         """The warehouse is the one that the installation brought; nothing was built here yet."""
+        self._testing = _Testing()
         self.last_templates: int | None = None
         """How many templates the last export wrote."""
         self.last_changed = 0
@@ -423,23 +450,47 @@ class Pipeline:
             self.counts.observe(BUILD_SECONDS, fact.seconds)
         self.status.keep(fact)
 
-    def test(self, *, progress: Progress | None = None) -> BuildReport:
-        """Run the data tests. Those that fail stand in the report and in the status; they are no
-        error.
+    def test(self, *, progress: Progress | None = None) -> tuple[str, ...]:
+        """Run all data tests; the names of those that fail, which is no error. `progress` is told
+        of slices.
 
         Raises:
             BuildError: the tests could not be run.
         """
+        self._testing = _Testing()
+        while (failed := self.test_part(progress=progress)) is None:
+            pass
+        return failed
+
+    def test_part(self, *, progress: Progress | None = None) -> tuple[str, ...] | None:
+        """Run the next slice of the data tests, of the whole anew where the project is another than
+        at the last slice; after the last slice as `test`, before it None. In between, others have
+        the warehouse.
+
+        Raises:
+            BuildError: the tests could not be run; the next call tries this slice again.
+        """
+        testing = self._testing
         with self._under_way("test"), self.warehouse.building():
-            report = self._builder.test(stop=self.stop, progress=progress)
+            report = self._builder.test(testing.parts, stop=self.stop)
+        if testing.parts and report.fingerprint != testing.fingerprint:
+            self._testing = _Testing()
+            return None
+        testing.add(report)
+        if progress is not None:
+            progress(testing.parts, report.parts, "")
+        if testing.parts < report.parts:
+            return None
+        self._testing = _Testing()
         self._keep_project(tested=report.fingerprint, tested_at=self._now())
-        names = tuple(failure.name for failure in report.failures)
+        names = tuple(failure.name for failure in testing.failures)
+        seconds = round(testing.seconds, 3)
         self.status.keep(
-            LastTest(at=self._now(), seconds=report.seconds, tests=report.nodes, failed=names)
+            LastTest(at=self._now(), seconds=seconds, tests=testing.tests, failed=names)
         )
         if names:
             logger.error("data tests failed", extra={"facts": {"failed": names}})
-        return report
+        return names
 
     @property
     def test_due(self) -> bool:

@@ -11,7 +11,8 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
     drain       every turn, but for the uploader's debounce and its pause after a failure
     warm        a few seconds before a build: what builds is started, and landing goes on meanwhile
     build       as the build schedule says; not where builds happen elsewhere
-    tests       after the first build of a project and once a day, when no build is due
+    tests       after the first build of a project and once a day, when no build is due: a slice of
+                them a turn, so that landing and questions go on between
     catalog     where builds happen elsewhere: while a shim is there, ten minutes after something
                 landed from here, more and more rarely after that; everywhere where it is not what
                 was compiled
@@ -77,6 +78,8 @@ BUILD_SECONDS: Final = 4.0
 """Beside a service, what takes longer is late, and for a while gives way no more: records are to
 land within five seconds, and on the embedded engine a build keeps landings waiting.
 """
+TESTS_PAUSE_SECONDS: Final = 3.0
+"""From one slice of the data tests to the next: what landed and was asked meanwhile comes first."""
 READY_SECONDS: Final = 30.0
 """So long a build waits for what builds to get ready while that gives way."""
 READY_POLL_SECONDS: Final = 0.5
@@ -244,7 +247,7 @@ class PipelineTasks:
             Task("drain", self.drain_due, self.drain, self.drain_period),
             Task("warm", self.warm_due, self.warm),
             Task("build", self.build_due, self.build, self.build_period, retry=AT_ONCE),
-            Task("tests", self.tests_due, self.tests, retry=TEST_RETRY),
+            Task("tests", self.tests_due, self.tests, self.tests_period, retry=TEST_RETRY),
             Task("catalog", self.catalog_due, self.catalog),
             Task("refresh", lambda _: 0.0 if pipeline.refresh_due else None, self.refresh),
             Task("dashboard", self.dashboard_due, self.dashboard),
@@ -363,14 +366,19 @@ class PipelineTasks:
         due = self._pipeline.schedule.due_in()
         return POLL_SECONDS if due is None else due
 
-    def tests_due(self, _: float) -> float | None:
+    def tests_due(self, since: float) -> float | None:
         pipeline = self._pipeline
         wanted = pipeline.builds and pipeline.test_due and not pipeline.stop.is_set()
-        return 0.0 if wanted and pipeline.schedule.due_in() != 0 else None
+        if not wanted or pipeline.schedule.due_in() == 0:
+            return None
+        return max(TESTS_PAUSE_SECONDS - since, 0.0)
 
     def tests(self) -> bool:
-        self._pipeline.test()
+        self._pipeline.test_part()
         return True
+
+    def tests_period(self) -> float:
+        return TESTS_PAUSE_SECONDS if self._pipeline.test_due else POLL_SECONDS
 
     def catalog_due(self, since: float) -> float | None:
         pipeline = self._pipeline

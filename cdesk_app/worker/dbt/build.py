@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 REFRESH_SELECTOR: Final = "refresh"
 """The selector in selectors.yml that holds the models of an ordinary build."""
+TESTS_AT_ONCE: Final = 25
+"""Data tests of one slice, which keeps the warehouse for a few tenths of a second."""
 LOCK_WAIT_SECONDS: Final = 15.0
 """How long a build waits for another holder of the DuckDB file before it is given up until the next
 turn.
@@ -78,7 +80,7 @@ class BuildReport:
 
     `nodes` counts what ran, `failures` is empty unless `status` is `tests_failed`; `fingerprint` is
     the project's at that time, `parsed` whether it had to be parsed for this, `told` what macros
-    logged for a person.
+    logged for a person. `parts`: how many slices of data tests there are.
     """
 
     status: Status
@@ -88,6 +90,7 @@ class BuildReport:
     parsed: bool
     failures: tuple[NodeFailure, ...] = ()
     told: tuple[str, ...] = ()
+    parts: int = 1
 
 
 class Builder:
@@ -137,11 +140,18 @@ class Builder:
         return self._command(argv, stop, progress)
 
     def test(
-        self, *, stop: threading.Event | None = None, progress: Progress | None = None
+        self,
+        part: int,
+        *,
+        size: int = TESTS_AT_ONCE,
+        stop: threading.Event | None = None,
+        progress: Progress | None = None,
     ) -> BuildReport:
-        """Run the data tests; those that fail are in the report."""
+        """Run one slice of the data tests, from 0; those that fail are in the report, and how many
+        slices there are.
+        """
         argv = ["test", "--no-write-json", *_without("unit_test")]
-        return self._command(argv, stop, progress)
+        return self._command(argv, stop, progress, (part, size))
 
     def compile(self, *, stop: threading.Event | None = None) -> BuildReport:
         """Compile the SafeSQL templates into the manifest (`project.manifest`)."""
@@ -183,12 +193,16 @@ class Builder:
             self._child = None
 
     def _command(
-        self, argv: list[str], stop: threading.Event | None, progress: Progress | None
+        self,
+        argv: list[str],
+        stop: threading.Event | None,
+        progress: Progress | None,
+        part: tuple[int, int] | None = None,
     ) -> BuildReport:
         deadline = time.monotonic() + self._lock_wait_seconds
         pauses = _HELD.pauses()
         while True:
-            answer = self._ask(argv, stop, progress)
+            answer = self._ask(argv, stop, progress, part)
             failed = [node for node in answer["nodes"] if node["status"] in _FAILED]
             if not _is_locked(answer, failed):
                 break
@@ -212,15 +226,20 @@ class Builder:
         return BuildReport(
             status="tests_failed" if failures else "succeeded",
             seconds=answer["seconds"],
-            nodes=len(answer["nodes"]),
+            nodes=sum(node["type"] != "operation" for node in answer["nodes"]),
             fingerprint=answer["fingerprint"],
             parsed=answer["parsed"],
             failures=failures,
             told=tuple(answer.get("told", ())),
+            parts=answer.get("parts", 1),
         )
 
     def _ask(
-        self, argv: list[str], stop: threading.Event | None, progress: Progress | None
+        self,
+        argv: list[str],
+        stop: threading.Event | None,
+        progress: Progress | None,
+        part: tuple[int, int] | None,
     ) -> dict[str, Any]:
         """One request; a child that died of itself (idle, killed) before it was asked is replaced,
         one that dies over it is not. Asked by a thread that gives way to all, the child does too.
@@ -229,7 +248,7 @@ class Builder:
             self.warm(gives_way=gives_way_to_all())
             assert self._child is not None
             try:
-                answer = self._child.ask(argv, stop, progress)
+                answer = self._child.ask(argv, stop, progress, part)
             except BuildError:
                 self.close()
                 raise
@@ -311,7 +330,11 @@ class _Child:
         return self._gives_way_for_good or (self._gives_way and not self.is_ready)
 
     def ask(
-        self, argv: list[str], stop: threading.Event | None, progress: Progress | None
+        self,
+        argv: list[str],
+        stop: threading.Event | None,
+        progress: Progress | None,
+        part: tuple[int, int] | None = None,
     ) -> dict[str, Any] | None:
         """What dbt answered; None where the child ended idle before it took the request."""
         self._number += 1
@@ -320,7 +343,7 @@ class _Child:
         try:
             self._pipe(self._process.stdin).write(
                 orjson.dumps(
-                    {"id": self._number, "argv": argv, "gives_way": gives_way},
+                    {"id": self._number, "argv": argv, "gives_way": gives_way, "part": part},
                     option=orjson.OPT_APPEND_NEWLINE,
                 )
             )

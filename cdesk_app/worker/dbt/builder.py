@@ -9,6 +9,9 @@ own prints go to standard error):
     "parsed": false, "fingerprint": "…", "seconds": 0.61, "error": null,
        "nodes": [{"name", "type", "status", "seconds", "message"}], "told": ["…"]}
 
+`part` of a request chooses some of the project's data tests: the number of a slice, and how many
+tests have room in one; `parts` of the answer says how many slices there are.
+
 `told` is what macros logged for a person. What `gives_way` runs only when nobody else wants the
 processor: in a thread of its own, whose threads (dbt's, DuckDB's) inherit that.
 
@@ -65,7 +68,12 @@ class WarmDbt:
         finally:
             _release_warehouse()
 
-    def run(self, argv: list[str], progress: Callable[[int, int, str], None]) -> dict[str, Any]:
+    def run(
+        self,
+        argv: list[str],
+        progress: Callable[[int, int, str], None],
+        part: tuple[int, int] | None = None,
+    ) -> dict[str, Any]:
         """Run one dbt command. What came of it, as in the module's docstring (without `id`); never
         raises for a failed command.
         """
@@ -78,6 +86,10 @@ class WarmDbt:
                 return _answer(
                     started, ok=False, parsed=True, fingerprint=self._fingerprint, error=parsed
                 )
+            parts = 1
+            if part is not None:
+                names, parts = self._tests(*part)
+                argv = [*argv, "--select", *names]
             watcher = _Progress(progress)
             runner = dbtRunner(manifest=self._manifest, callbacks=[watcher])
             outcome = runner.invoke([*argv, *self._project.options()])
@@ -96,7 +108,22 @@ class WarmDbt:
                 for result in getattr(outcome.result, "results", None) or ()
             ],
             told=watcher.told,
+            parts=parts,
         )
+
+    def _tests(self, number: int, size: int) -> tuple[list[str], int]:
+        """The names of the data tests in one slice, those of a model together, and how many slices
+        there are. Beyond the last slice there is the last.
+        """
+        assert self._manifest is not None
+        tests = sorted(
+            (getattr(node, "attached_node", None) or "", node.name)
+            for node in self._manifest.nodes.values()
+            if str(node.resource_type) == "test"
+        )
+        parts = max(-(-len(tests) // size), 1)
+        first = min(number, parts - 1) * size
+        return [name for _, name in tests[first : first + size]], parts
 
     def _parse(self) -> bool | str:
         """Parse the project if need be: whether it was parsed, or what is wrong with it. What first
@@ -183,6 +210,7 @@ def _answer(
     error: str | None,
     nodes: list[dict[str, Any]] | None = None,
     told: list[str] | None = None,
+    parts: int = 1,
 ) -> dict[str, Any]:
     return {
         "ok": ok,
@@ -192,6 +220,7 @@ def _answer(
         "error": error,
         "nodes": nodes or [],
         "told": told or [],
+        "parts": parts,
     }
 
 
@@ -267,7 +296,7 @@ def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) 
         def report(done: int, total: int, name: str, number: int = number) -> None:
             send({"id": number, "progress": {"done": done, "total": total, "name": name}})
 
-        job = functools.partial(dbt.run, request["argv"], report)
+        job = functools.partial(dbt.run, request["argv"], report, request.get("part"))
         send({"id": number, **_run(job, gives_way=request["gives_way"])})
 
 

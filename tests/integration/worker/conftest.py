@@ -48,6 +48,8 @@ selectors:
     "ref('numbers') }}\n",
     "models/tests.yml": """
 models:
+  - name: numbers
+    columns: [{name: n, data_tests: [not_null]}]
   - name: total
     columns: [{name: rows, data_tests: [not_null]}]
 """,

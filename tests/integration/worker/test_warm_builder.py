@@ -146,7 +146,8 @@ def test_a_failed_test_is_reported_and_is_no_error(
     builder: Builder, project: DbtProject, home: StateDirectory, small_files: dict[str, str]
 ) -> None:
     builder.build()
-    assert builder.test().status == "succeeded"
+    slices = [builder.test(number, size=1) for number in range(2)]
+    assert [(one.status, one.nodes, one.parts) for one in slices] == [("succeeded", 1, 2)] * 2
     write(
         project.project_dir / "models/total.sql",
         "select cast(null as integer) as rows from {{ ref('numbers') }}\n",
@@ -155,7 +156,7 @@ def test_a_failed_test_is_reported_and_is_no_error(
         assert builder.build().status == "succeeded", (
             "a test that would fail keeps no model from being built"
         )
-        report = builder.test()
+        report = builder.test(0)
     finally:
         write(project.project_dir / "models/total.sql", small_files["models/total.sql"])
     assert report.status == "tests_failed"

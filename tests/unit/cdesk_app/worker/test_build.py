@@ -27,12 +27,16 @@ class Child:
     def __init__(self, *answers: Mapping[str, Any] | BuildError | None) -> None:
         self.answers = [*answers]
         self.asked: list[list[str]] = []
+        self.parts: list[tuple[int, int] | None] = []
         self.alive = True
         self.is_ready = True
         self.is_held_back = False
 
-    def ask(self, argv: list[str], *_: object) -> Mapping[str, Any] | None:
+    def ask(
+        self, argv: list[str], _stop: object, _progress: object, part: tuple[int, int] | None
+    ) -> Mapping[str, Any] | None:
         assert self.alive
+        self.parts.append(part)
         self.asked.append(argv)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, BuildError):
@@ -100,7 +104,7 @@ def test_a_build_asks_for_its_models_and_runs_no_tests(
 def test_the_other_commands(tmp_path: Path) -> None:
     child = Child(answer())
     made = builder(tmp_path, child)
-    made.test()
+    made.test(3, size=7)
     made.compile()
     made.operate("erase", {"customer": "it's ada"})
     assert child.asked == [
@@ -108,6 +112,7 @@ def test_the_other_commands(tmp_path: Path) -> None:
         ["compile", "--select", "path:analyses/safesql"],
         ["run-operation", "erase", "--args", '{"customer":"it\'s ada"}'],
     ]
+    assert child.parts == [(3, 7), None, None]
 
 
 def test_data_tests_that_fail_stand_in_the_report(tmp_path: Path) -> None:
@@ -116,9 +121,11 @@ def test_data_tests_that_fail_stand_in_the_report(tmp_path: Path) -> None:
         node("not_null_id", "pass", "test"),
         node("broken", "error", "test", "Runtime Error in test broken (x.yml)\n  No such table"),
     )
-    report = builder(tmp_path, Child(answer(*nodes, ok=False))).test()
+    hook = node("cdesk-on-run-start-0", "success", "operation")
+    child = Child(answer(hook, *nodes, ok=False) | {"parts": 8})
+    report = builder(tmp_path, child).test(0)
     assert report.status == "tests_failed"
-    assert report.nodes == 3
+    assert (report.nodes, report.parts) == (3, 8)
     assert [(one.name, one.message) for one in report.failures] == [
         ("unique_id", "Got 3 results, configured to fail if != 0"),
         ("broken", "No such table"),

@@ -10,9 +10,10 @@ import math
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,7 +54,7 @@ from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildReport, NodeFailure
 from cdesk_app.worker.dbt.project import locate_project
 from cdesk_app.worker.loop import REST_SECONDS, Loop
-from cdesk_app.worker.pipeline import Pipeline
+from cdesk_app.worker.pipeline import TEST_SECONDS, Pipeline
 from cdesk_app.worker.presentation import PlainPresenter
 from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
 from cdesk_app.worker.tasks import (
@@ -126,6 +127,10 @@ class SmallDbt:
     built_yielding: bool = False
     schema_mismatch: str | None = None
     failures: tuple[NodeFailure, ...] = ()
+    parts: int = 1
+    """Slices of the data tests."""
+    test_error: BuildError | None = None
+    during_tests: Callable[[], object] = lambda: None
 
     def build(
         self,
@@ -151,11 +156,14 @@ class SmallDbt:
             connection.execute(_MODELS, {"built_at": at})
         return self._report()
 
-    def test(self, *, stop: object = None, progress: object = None) -> BuildReport:
-        del stop, progress
-        self.calls.append("test")
+    def test(self, part: int, *, stop: object = None) -> BuildReport:
+        del stop
+        self.calls.append(f"test {part}")
         self._listen()
-        return self._report()
+        self.during_tests()
+        if self.test_error is not None:
+            raise self.test_error
+        return replace(self._report(), parts=self.parts)
 
     def compile(self, *, stop: object = None) -> BuildReport:
         del stop
@@ -338,7 +346,7 @@ def test_a_new_directory_is_built_in_full_then_tested_and_what_waited_lands(desk
     desk.record()
     desk.pipeline.look_at_project()
     desk.spend(10)
-    assert desk.dbt.calls == ["full", "test", "build"]
+    assert desk.dbt.calls == ["full", "test 0", "build"]
     assert b'"events":1' in (desk.context() or b"")
 
 
@@ -700,9 +708,48 @@ def test_data_tests_run_once_a_day_and_a_failure_is_shown(built: Desk) -> None:
     built.spend(10)
     assert built.dbt.calls == ["build"]
     built.let_pass(2 * 86_400 + 1_800)
-    assert built.dbt.calls.count("test") == 2
+    assert built.dbt.calls.count("test 0") == 2
     status = read_status(built.state, LastTest)
     assert status.failed == ("unique_events",)
+
+
+def test_between_slices_of_the_data_tests_what_is_recorded_lands(built: Desk) -> None:
+    built.dbt.parts = 3
+    built.dbt.failures = (NodeFailure("unique_events", "test", "Got 1 result"),)
+    built.let_pass(TEST_SECONDS - 1_500)
+    before = read_status(built.state, LastTest)
+    built.dbt.calls.clear()
+    landings: list[datetime | None] = []
+
+    def record() -> None:
+        landings.append(built.warehouse.last_landing())
+        built.record()
+
+    built.dbt.during_tests = record
+    built.spend(1_200)
+    slices = [call for call in built.dbt.calls if call.startswith("test")]
+    assert slices == ["test 0", "test 1", "test 2"], "once a day"
+    assert "build" in built.dbt.calls[: built.dbt.calls.index("test 2")]
+    assert len(set(landings)) == 3
+    status = read_status(built.state, LastTest)
+    assert status != before
+    assert (status.tests, status.failed) == (3, ("unique_events",) * 3)
+
+
+def test_tests_of_another_project_begin_anew_and_a_slice_that_fails_comes_again(
+    built: Desk,
+) -> None:
+    built.dbt.parts = 3
+    built.let_pass(TEST_SECONDS - 1_500)
+    built.dbt.calls.clear()
+    built.dbt.test_error = BuildError("no database")
+    built.spend(1_200)
+    assert built.dbt.calls == ["test 0"] * 2
+    built.dbt.test_error = None
+    built.pipeline.test_part()
+    built.dbt.fingerprint = "another"
+    assert [built.pipeline.test_part() for _ in range(4)] == [None, None, None, ()]
+    assert built.dbt.calls[2:] == ["test 0", "test 1", "test 0", "test 1", "test 2"]
 
 
 def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
