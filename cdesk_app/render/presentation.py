@@ -1,17 +1,19 @@
 """The worker's presenter: an answer gets its headline, the link to its card, and the chart's
 picture.
 
-The words are there before the answer is given; the picture is painted right after it. None of it
-decides whether there is an answer: what fails here is logged, and the answer goes out without.
+The words are there before the answer is given; the picture is painted right after it. An answer
+that is given again has both already. None of it decides whether there is an answer: what fails here
+is logged, and the answer goes out without.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, Final
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cdesk.artifacts.store import ArtifactStore
 from cdesk.core.config import Settings
@@ -21,9 +23,16 @@ from cdesk.query.request import QueryRequest
 from cdesk_app.render import start
 from cdesk_app.worker.presentation import Presented
 
+if TYPE_CHECKING:
+    from cdesk_app.render.chart import Chart
+
 log = logging.getLogger(__name__)
 
 WORDS: Final = ("duckdb", "pyarrow")
+KEPT: Final = 200
+"""Answers whose words are remembered."""
+
+_Key: TypeAlias = tuple[str, str, str | None, bool]
 
 
 class CardPresenter:
@@ -41,6 +50,8 @@ class CardPresenter:
         self._starts = starts and start.is_ours_to_start(settings)
         self._lock = threading.Lock()
         self._painter: Any = None
+        self._known: OrderedDict[_Key, Chart] = OrderedDict()
+        """The charts of the latest answers, without their drawing once that is painted."""
 
     def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
         """The answer with `headline`, `finding`, `alt`, `chart` (its kind) and `card` (url,
@@ -48,7 +59,10 @@ class CardPresenter:
         """
         if answer.get("dry_run") or not answer.get("artifact"):
             return Presented(dict(answer), _nothing)
-        chart = self._chart(request, answer)
+        key = _key(request, answer)
+        chart = self._kept(key) or self._chart(request, answer)
+        if chart is not None:
+            self._keep(key, chart)
         words = (
             {}
             if chart is None
@@ -62,15 +76,30 @@ class CardPresenter:
         artifact_id = answer["artifact"]["artifact_id"]
         presented = {**answer, **words, "card": self._card(request, artifact_id)}
         customer = request.caller.customer
-        return Presented(presented, lambda: self._paint(customer, artifact_id, chart))
+        return Presented(presented, lambda: self._paint(customer, artifact_id, key, chart))
 
     def clean_up(self) -> int:
         """Forget painted charts past their time; how many."""
         from cdesk_app.render.pictures import forget_pictures
 
+        with self._lock:  # what has no picture any more is drawn again
+            self._known.clear()
         return forget_pictures(self._home)
 
-    def _chart(self, request: QueryRequest, answer: Mapping[str, Any]) -> Any:
+    def _kept(self, key: _Key) -> Chart | None:
+        with self._lock:
+            chart = self._known.get(key)
+            if chart is not None:
+                self._known.move_to_end(key)
+            return chart
+
+    def _keep(self, key: _Key, chart: Chart) -> None:
+        with self._lock:
+            self._known[key] = chart
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+    def _chart(self, request: QueryRequest, answer: Mapping[str, Any]) -> Chart | None:
         if start.missing(WORDS):
             return None
         from cdesk_app.render.charts import chart_of
@@ -107,7 +136,7 @@ class CardPresenter:
             return None
         return asdict(link)
 
-    def _paint(self, customer: str, artifact_id: str, chart: Any) -> None:
+    def _paint(self, customer: str, artifact_id: str, key: _Key, chart: Chart | None) -> None:
         if chart is None or chart.spec is None or self._settings.render == "off":
             return
         if start.missing():
@@ -122,6 +151,19 @@ class CardPresenter:
         except (OSError, ValueError) as error:
             reason = type(error).__name__
             log.warning("a chart was not painted", extra={"facts": {"reason": reason}})
+        else:
+            self._keep(key, replace(chart, spec=None))
+
+
+def _key(request: QueryRequest, answer: Mapping[str, Any]) -> _Key:
+    """What the chart of an answer goes by: the question and what is stored of it."""
+    trend = answer.get("trend")
+    return (
+        request.query_hash,
+        answer["artifact"]["uri"],
+        trend["uri"] if trend else None,
+        bool(answer.get("sampled")),
+    )
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
@@ -14,20 +14,25 @@ from query_desk import desk
 
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.identity import customer_key
-from cdesk_app.render import pictures, presentation
+from cdesk_app.render import charts, pictures, presentation
+from cdesk_app.render.charts import chart_of
 from cdesk_app.render.links import Links
 
 if TYPE_CHECKING:
     from query_desk import Desk
+
+    from cdesk_app.render.chart import Chart
+    from cdesk_app.render.table import Table
 
 __all__ = ["desk"]
 
 ADA = "ada@example.com"
 
 
-def run_all(desk: Desk) -> None:
+def run_all(desk: Desk, presenter: presentation.CardPresenter | None = None) -> None:
     artifacts = LocalArtifacts(desk.home.artifacts)
-    presenter = presentation.CardPresenter(desk.settings, desk.home, artifacts, False)
+    if presenter is None:
+        presenter = presentation.CardPresenter(desk.settings, desk.home, artifacts, False)
     runner = desk.runner(artifacts=artifacts, presenter=presenter)
     try:
         runner.poll()
@@ -59,6 +64,44 @@ def test_an_answer_has_headline_link_and_chart(desk: Desk) -> None:
         f"{id}.light.svg", f"{id}.dark.svg", f"{id}.png",
     }  # fmt: skip
     assert not desk.home.render_json.exists(), "only a worker that stays starts the renderer"
+
+
+def test_an_answer_that_is_given_again_has_its_words_and_picture_already(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendering(desk)
+    artifacts = LocalArtifacts(desk.home.artifacts)
+    presenter = presentation.CardPresenter(desk.settings, desk.home, artifacts, False)
+    drawn: list[int] = []
+
+    def counted(table: Table, *arguments: Any, **named: Any) -> Chart:
+        drawn.append(table.row_count)
+        return chart_of(table, *arguments, **named)
+
+    monkeypatch.setattr(charts, "chart_of", counted)
+
+    def ask(rows: int) -> dict[str, Any]:
+        ticket_id = desk.submit("numbers", {"rows": rows})
+        run_all(desk, presenter)
+        result = desk.ticket(ticket_id).result
+        assert result is not None
+        return dict(result)
+
+    first = ask(25)
+    folder = desk.home.charts / customer_key(ADA)
+    for path in folder.iterdir():
+        path.unlink()
+    again = ask(25)
+    assert (first["reused"], again["reused"]) == (False, True)
+    words = ("headline", "finding", "alt", "chart")
+    assert [again[name] for name in words] == [first[name] for name in words]
+    assert drawn == [25]
+    assert list(folder.iterdir()) == []
+    assert ask(24)["headline"] != first["headline"], "another question has its own"
+    presenter.clean_up()
+    assert ask(25)["headline"] == first["headline"]
+    assert drawn == [25, 24, 25]
+    assert len(list(folder.iterdir())) == 6, "pictures that went are painted again"
 
 
 def test_the_stored_results_event_links_to_its_card(desk: Desk) -> None:

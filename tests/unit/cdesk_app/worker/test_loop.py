@@ -743,13 +743,14 @@ def test_tests_of_another_project_begin_anew_and_a_slice_that_fails_comes_again(
     built.let_pass(TEST_SECONDS - 1_500)
     built.dbt.calls.clear()
     built.dbt.test_error = BuildError("no database")
-    built.spend(1_200)
-    assert built.dbt.calls == ["test 0"] * 2
+    while not built.dbt.calls:
+        built.spend(30)
+    assert built.dbt.calls == ["test 0"]
     built.dbt.test_error = None
     built.pipeline.test_part()
     built.dbt.fingerprint = "another"
     assert [built.pipeline.test_part() for _ in range(4)] == [None, None, None, ()]
-    assert built.dbt.calls[2:] == ["test 0", "test 1", "test 0", "test 1", "test 2"]
+    assert built.dbt.calls[1:] == ["test 0", "test 1", "test 0", "test 1", "test 2"]
 
 
 def test_the_clean_up_runs_once_a_day_however_short_a_worker_lives(built: Desk) -> None:
