@@ -5,7 +5,6 @@ leaves.
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
@@ -15,13 +14,13 @@ from query_desk import desk
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.core.identity import customer_key
 from cdesk_app.render import charts, pictures, presentation
+from cdesk_app.render.chart import Chart
 from cdesk_app.render.charts import chart_of
 from cdesk_app.render.links import Links
 
 if TYPE_CHECKING:
     from query_desk import Desk
 
-    from cdesk_app.render.chart import Chart
     from cdesk_app.render.table import Table
 
 __all__ = ["desk"]
@@ -171,11 +170,11 @@ def test_what_has_no_result_or_no_chart_goes_as_it_is(
     monkeypatch.setattr(pictures, "keep_pictures", lambda *told: painted.append(told[3]))
     started: list[object] = []
     monkeypatch.setattr(presentation.start, "start", lambda *told: started.append(told))
-    words = {"headline": "h", "finding": "f", "alt": "a", "kind": "none"}
-    charts = (SimpleNamespace(**words, spec=spec) for spec in (None, {"mark": "bar"}))
-    for chart in (None, *charts):
+    drawn = (Chart("none", "h", "f", "a", spec) for spec in (None, {"mark": "bar"}))
+    for number, chart in enumerate((None, *drawn)):
         monkeypatch.setattr(presenter, "_chart", lambda *_, made=chart: made)
-        presented = presenter.present(request, stored)
+        another = {"artifact": {"artifact_id": "a", "uri": f"cdesk://{number}"}}
+        presented = presenter.present(request, stored | another)
         assert ("headline" in presented.answer) is (chart is not None)
         assert presented.answer["card"]["url"].startswith("http://127.0.0.1:8377/c/a?t=")
         presented.paint()
