@@ -72,6 +72,7 @@ class RecordQueue:
         self._shedder = shedder
         self._notes: list[tuple[Author, str, dict[str, Any], str]] = []
         self._wake_timer: asyncio.TimerHandle | None = None
+        self._wakes_at_once = False
         self._woken = float("-inf")
         self._shed: dict[str, tuple[Author, str]] = {}
         """Customer → who will report what was shed of theirs, and the id of that report."""
@@ -81,8 +82,7 @@ class RecordQueue:
     def append(self, line: bytes) -> None:
         """Put a line, or several, into the queue. Raises QueueWriteError."""
         self._queue.append(line)
-        if self._wake_timer is None:
-            self.wake_worker()
+        self.wake_worker()
 
     def keeps(self, recorder: Author, activity: str) -> bool:
         """Whether policy lets this activity be written. What is shed is counted in the file system
@@ -139,15 +139,14 @@ class RecordQueue:
         """Tell the worker that there is something to do: in a while and seldom, or at once where
         somebody waits for it.
         """
-        loop = asyncio.get_running_loop()
-        if at_once and self._wake_timer is not None:
+        if self._wake_timer is not None:
+            if self._wakes_at_once or not at_once:
+                return
             self._wake_timer.cancel()
-            self._wake_timer = None
-        if self._wake_timer is None:
-            delay = (
-                AT_ONCE_SECONDS if at_once else max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
-            )
-            self._wake_timer = loop.call_later(delay, self._send_wake)
+        loop = asyncio.get_running_loop()
+        delay = AT_ONCE_SECONDS if at_once else max(self._woken + WAKE_SECONDS - loop.time(), 0.0)
+        self._wake_timer = loop.call_later(delay, self._send_wake)
+        self._wakes_at_once = at_once
 
     def _send_wake(self) -> None:
         self._wake_timer = None

@@ -15,6 +15,8 @@ unchanged; `install` only puts off some of it, for this process:
   made.
 * **Message types** (`mcp_types._types`) are made at first use too, and get their validators when
   they are first needed.
+* **What dataclasses seldom need** (comparison, `repr`, hash, refusing to be changed) is compiled
+  when it is first called (`light_dataclasses`): a start makes more than a hundred dataclasses.
 
 Every part has a test that compares what is said on the wire with the SDK imported in full, and an
 SDK of another version than the one that was measured is simply imported in full.
@@ -24,12 +26,14 @@ SDK of another version than the one that was measured is simply imported in full
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -227,6 +231,41 @@ def _real_module(name: str) -> ModuleType:
     return found
 
 
+# -- dataclasses
+
+_SELDOM: Final = frozenset(("__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"))
+
+
+@contextmanager
+def light_dataclasses() -> Iterator[None]:
+    """For imports: dataclasses that are made meanwhile have their rarely used methods compiled at
+    their first call. With a Python whose dataclasses are made otherwise nothing is put off.
+    """
+    create = getattr(dataclasses, "_create_fn", None)
+    if create is None:
+        yield
+        return
+
+    def create_later(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name not in _SELDOM:
+            return create(name, *arguments, **keywords)
+        made: list[Any] = []
+
+        def method(self: Any, *given: Any) -> Any:
+            if not made:
+                made.append(create(name, *arguments, **keywords))
+            return made[0](self, *given)
+
+        method.__name__ = name
+        return method
+
+    dataclasses._create_fn = create_later  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        dataclasses._create_fn = create  # type: ignore[attr-defined]
+
+
 # -- types at first use
 
 
@@ -262,7 +301,10 @@ class _Later(type):
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(real_class(cls), name)
+        value = getattr(real_class(cls), name)
+        if isinstance(value, MethodType):  # bound to the real class: asked for with each message
+            type.__setattr__(cls, name, value)
+        return value
 
     def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
         return real_class(cls)(*arguments, **keywords)

@@ -41,7 +41,8 @@ def main(settings: Settings) -> int:
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     elif (reason := lazy_sdk.unmeasured()) is not None:
         logger.warning("the SDK is imported in full", extra={"facts": {"reason": reason}})
-    from mcp_shim.transports.stdio import serve  # brings the SDK: not before `install`
+    with lazy_sdk.light_dataclasses():
+        from mcp_shim.transports.stdio import serve  # brings the SDK: not before `install`
 
     if sys.stdin is not None and sys.stdin.isatty():
         print(WAITS, file=sys.stderr)  # noqa: T201

@@ -169,7 +169,8 @@ class McpServer:
         if not session.begun:
             client = (params.client_info.name, params.client_info.version) if params else None
             session.begin(client=client, protocol_version=ctx.protocol_version)
-        if params is not None:
+        if params is not None and params is not session.client:
+            session.client = params
             session.shows_cards = shows_cards(params.capabilities)
         return session
 
@@ -354,7 +355,9 @@ def _input_schema(tool: str) -> Mapping[str, Any] | None:
 def _has_envelope(params: Mapping[str, Any] | None) -> bool:
     """Whether a request carries the mark of protocol 2026-07-28."""
     meta = params.get("_meta") if params else None
-    return isinstance(meta, Mapping) and types.PROTOCOL_VERSION_META_KEY in meta
+    return (
+        meta is not None and isinstance(meta, Mapping) and types.PROTOCOL_VERSION_META_KEY in meta
+    )
 
 
 def _progress(ctx: Context) -> Progress | None:

@@ -161,6 +161,8 @@ class Session:
         self.context = CustomerContext(app.readers, caller.customer)
         self.card_looks = CardLooks()
         self._client_shows_cards = False
+        self.client: object = None
+        """What the client said of itself when it was last looked at."""
         self.calls = 0
         self.errors = 0
         self._started: float | None = None

@@ -34,6 +34,7 @@ class SharedState:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._name = os.fspath(path)
         self._checkpointer = Checkpointer(path)
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -52,7 +53,7 @@ class SharedState:
         """Raises StateDirectoryError where the file cannot be used."""
         if self._connection is not None:
             try:
-                status = os.stat(self._path)  # noqa: PTH116 - on every call
+                status = os.stat(self._name)  # noqa: PTH116 - on every call
                 if (status.st_dev, status.st_ino) == self._file:
                     return self._connection
             except OSError:

@@ -525,6 +525,7 @@ class CatalogReader:
 
     def __init__(self, path: Path, *, seal: Callable[[], str | None]) -> None:
         self._path = path
+        self._name = os.fspath(path)
         self._seal = seal
         self._turn = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
@@ -544,7 +545,7 @@ class CatalogReader:
             CatalogError: it is missing or unusable.
         """
         try:
-            status = os.stat(self._path)  # noqa: PTH116 - on every call of submit_query
+            status = os.stat(self._name)  # noqa: PTH116 - on every call of submit_query
         except OSError:
             return load_catalog(self._path, seal=self._seal)  # says what to do
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -59,6 +59,7 @@ class SnapshotReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._name = os.fspath(path)
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
 
@@ -87,7 +88,7 @@ class SnapshotReader:
 
     def _open(self) -> sqlite3.Connection:
         # On every call, and in a third of the time that Path.stat takes.
-        status = os.stat(self._path)  # noqa: PTH116
+        status = os.stat(self._name)  # noqa: PTH116
         file = (status.st_dev, status.st_ino)
         if self._connection is None or file != self._file:
             self.close()

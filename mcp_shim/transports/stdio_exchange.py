@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Mapping
 from types import coroutine
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import anyio.abc
@@ -110,8 +110,10 @@ class _AtOnce(Dispatcher[TransportContext]):
             or not self._writer.is_idle
         ):
             return False
-        call = on_request(_Exchange(self._inner, request.id), request.method, params)
-        assert isinstance(call, Coroutine)
+        call = cast(
+            "Coroutine[Any, Any, Result]",
+            on_request(_Exchange(self._inner, request.id), request.method, params),
+        )
         try:
             waits_for = call.send(None)
         except StopIteration as ended:

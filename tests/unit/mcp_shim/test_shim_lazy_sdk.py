@@ -5,10 +5,12 @@ it is off. What it leaves out is tested on the wire (tests/integration/shim/test
 from __future__ import annotations
 
 import ast
+import dataclasses
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -66,3 +68,53 @@ def test_only_the_way_into_stdio_installs_it() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_sdk.install"
     ]
     assert callers == ["mcp_shim/main.py"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plain:
+    """Made as any dataclass."""
+
+    a: int
+    b: tuple[str, ...] = ()
+
+
+@pytest.mark.skipif(
+    not hasattr(dataclasses, "_create_fn"), reason="this Python makes dataclasses otherwise"
+)
+def test_what_a_dataclass_seldom_needs_is_compiled_at_its_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create = dataclasses._create_fn  # type: ignore[attr-defined]
+    compiled: list[str] = []
+
+    def seen(name: str, *arguments: Any, **keywords: Any) -> Any:
+        compiled.append(name)
+        return create(name, *arguments, **keywords)
+
+    monkeypatch.setattr(dataclasses, "_create_fn", seen)
+    with lazy_sdk.light_dataclasses():
+
+        @dataclasses.dataclass(frozen=True, slots=True)
+        class Light:
+            """Made for a start."""
+
+            a: int
+            b: tuple[str, ...] = ()
+
+    assert dataclasses._create_fn is seen, "only what is made meanwhile"  # type: ignore[attr-defined]
+    assert compiled == ["__init__"]
+    one, same, other = Light(1, ("x",)), Light(a=1, b=("x",)), Light(2)
+    for _ in range(2):
+        assert one == same != other
+        assert one != (1, ("x",))
+    assert compiled == ["__init__", "__eq__"], "once"
+    assert repr(one).endswith("Light(a=1, b=('x',))")
+    assert hash(one) == hash(same) == hash(Plain(1, ("x",)))
+    assert {one: 3}[same] == 3
+    for made in (one, Plain(1)):
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'a'"):
+            made.a = 2  # type: ignore[misc]
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot delete field 'a'"):
+            del made.a  # type: ignore[misc]
+    assert dataclasses.replace(one, a=2, b=()) == other
+    assert sorted(compiled) == sorted(("__init__", *lazy_sdk._SELDOM))
