@@ -286,7 +286,7 @@ def test_an_idle_worker_has_imported_only_what_landing_needs() -> None:
     unwanted = {
         "pyarrow.compute", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet",
         "asyncio", "http.server", "multiprocessing", "ssl",
-        "babel", "boto3", "dbt", "ijson", "jinja2", "mcp_shim", "msgspec", "opentelemetry",
+        "babel", "boto3", "dbt", "ijson", "jinja2", "mcp_shim", "opentelemetry",
         "prometheus_client", "snowflake", "starlette", "tqdm", "vl_convert",
     }  # fmt: skip
     assert not loaded & unwanted
