@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from hypothesis import strategies
 
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
@@ -63,6 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # nothing that collecting the tests makes is garbage
     economy.compile_when_used()
     begin_elsewhere(config)
+    if getattr(config, "workerinput", None) is None and config.getoption("numprocesses", None):
+        # Which characters there are takes a second to find out, and is kept in .hypothesis: by the
+        # process that waits for the others, before they ask.
+        threading.Thread(target=strategies.text().validate, daemon=True).start()
 
 
 def begin_elsewhere(config: pytest.Config) -> None:
