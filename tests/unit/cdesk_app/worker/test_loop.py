@@ -682,6 +682,21 @@ def test_a_held_warehouse_is_tried_again_with_pauses(built: Desk) -> None:
     assert (status.waiting, status.blocked) == (0, None)
 
 
+def test_an_open_breaker_says_until_when_and_no_other(desk: Desk) -> None:
+    breaker = desk.pipeline.uploader.breaker
+
+    def told() -> BreakerState:
+        desk.pipeline._tell_landing(DrainReport(), 0)
+        return read_status(desk.state, BreakerState)
+
+    assert (told().state, told().until) == ("closed", None)
+    breaker.failures, breaker.reason, breaker._until = 3, "no disk", desk.clock.seconds + 90.5
+    until = format_ts(desk.clock.now_ns() + 90_500_000_000)
+    assert told() == BreakerState(state="open", reason="no disk", until=until)
+    desk.clock.seconds += 90.5
+    assert told() == BreakerState(state="half_open", reason="no disk", until=None)
+
+
 def test_a_request_is_carried_out_at_once_and_answered_once(built: Desk) -> None:
     built.record()
     write_status(built.state, CycleRequest(id="r1", full=False), now="x")
