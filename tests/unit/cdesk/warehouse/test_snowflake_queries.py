@@ -21,6 +21,7 @@ from cdesk.warehouse.snowflake.arrow import arrow_schema, record_batch
 from cdesk.warehouse.snowflake.driver import FIELD_ID_TO_NAME, errors
 from cdesk.warehouse.snowflake.queries import Reader
 from cdesk.warehouse.snowflake.sessions import SessionPool
+from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 
 TAG = "cdesk_1a2b3c4d"
 CODES = {name: code for code, name in FIELD_ID_TO_NAME.items()}
@@ -296,3 +297,17 @@ def test_a_session_has_one_caller_for_its_life_and_is_used_again_while_it_is_sou
     with pytest.raises(WarehouseError), pool.borrow(ada):
         pass
     assert login.opened[-1].closed
+
+
+def test_who_gives_no_way_to_cancel_gets_one_that_nobody_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warehouse = SnowflakeWarehouse(Login())  # type: ignore[arg-type]
+    given: list[Any] = []
+    reader = SimpleNamespace(run_template=lambda *asked: given.append(asked[-1]))
+    monkeypatch.setattr(warehouse, "_reader", reader)
+    own = threading.Event()
+    for cancel in (own, None):
+        warehouse.run_template(template(), [], query_tag=TAG, timeout_seconds=1.0, cancel=cancel)
+    assert given[0] is own
+    assert (given[1] is own, given[1].is_set()) == (False, False)

@@ -7,7 +7,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,12 @@ from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.config import CostCaps
 from cdesk.core.errors import WarehouseError
 from cdesk.core.home import StateDirectory
+from cdesk.core.identity import Caller
 from cdesk.state.database import open_state
 from cdesk.state.facts import KillSwitch, read_status
 from cdesk.state.kill_switch import COST_GUARD, read_switch, turn_off, turn_on
 from cdesk.state.status import Spent
+from cdesk_app.worker import cost_guard
 from cdesk_app.worker.cost_guard import (
     CREDITS,
     HOUR,
@@ -433,3 +437,42 @@ def ended(state: sqlite3.Connection, ticket_id: str) -> tuple[str, str]:
         "select status, error_code from tickets where ticket_id = ?", (ticket_id,)
     ).fetchone()
     return row
+
+
+def test_the_meter_of_an_account_is_read_by_its_template_in_the_order_of_hours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    naive = datetime(2026, 3, 2, 9)  # noqa: DTZ001 - as the connector hands it out
+    elsewhere = datetime(2026, 3, 2, 9, tzinfo=timezone(timedelta(hours=1)))
+    rows = [
+        {"hour_at": naive, "credits": "0.5", "usd": None},
+        {"hour_at": elsewhere, "credits": 1, "usd": "3.25"},
+        {"hour_at": naive, "credits": None, "usd": 1},
+    ]
+    asked: list[Any] = []
+
+    def read_rows(_: object, *question: object, **__: object) -> Any:
+        asked.append(question)
+        return SimpleNamespace(rows=rows)
+
+    monkeypatch.setattr(cost_guard, "read_rows", read_rows)
+    catalog: Any = SimpleNamespace(get=lambda name: name)
+    caller = Caller("ada")
+    read = cost_guard.account_meter(SimpleNamespace(), lambda: catalog, caller)  # type: ignore[arg-type]
+    assert read() == [
+        MeteredHour(datetime(2026, 3, 2, 8, tzinfo=UTC), 1.0, 3.25),
+        MeteredHour(datetime(2026, 3, 2, 9, tzinfo=UTC), 0.5, None),
+    ]
+    assert asked == [("hourly_costs", {"hours_back": 48}, caller)]
+
+
+def test_when_it_was_looked_at_is_kept_with_what_was_found(account: Account) -> None:
+    guard = account.guard(metered=False, query_seconds_a_day=100.0)
+    guard.look()
+    assert account.spent.at == text(account.now)
+    looked, account.now = account.now, account.now + HOUR
+    guard.look()
+    assert account.spent.at == text(looked), "nothing is new"
+    account.run(account.now - HOUR, 5)
+    guard.look()
+    assert account.spent.at == text(account.now)

@@ -86,6 +86,15 @@ def test_they_are_given_back_in_the_other_order_and_not_at_the_first_dip(driven:
     assert driven.told.reason is None
 
 
+def test_a_change_is_told_once_with_its_time(driven: Driven) -> None:
+    told: list[int] = []
+    driven.plan.on_change = lambda: told.append(driven.plan.step)
+    for depth in (0, 60_000, 60_000, 75_000, 75_000, 0, 0):
+        driven.plan.look(depth=depth, queries=0)
+    assert told == [2, 3, 0]
+    assert driven.told.at is not None
+
+
 def test_queries_that_wait_are_pressure_too(driven: Driven) -> None:
     assert driven.plan.look(depth=0, queries=MANY_QUERIES // 2) == 2
 

@@ -172,3 +172,13 @@ def test_a_build_of_the_future_does_not_keep_builds_away(
     due = schedule.due_in()
     assert due is not None
     assert due <= GAP_SECONDS
+
+
+def test_what_did_not_land_makes_nothing_an_insight(schedule: BuildSchedule) -> None:
+    schedule.landed(0, insights=True)
+    assert schedule.reason is None
+    schedule.landed(1, insights=False)
+    assert schedule.reason == "landed"
+    schedule.landed(1, insights=True)
+    schedule.landed(1, insights=False)
+    assert schedule.reason == "insight"

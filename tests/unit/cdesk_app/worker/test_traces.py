@@ -22,6 +22,8 @@ from cdesk.warehouse.batch import LineBatch
 from cdesk_app.worker.traces import HELD_NS, MOST_WAITING, OtlpExport, Span, Traces
 
 SECOND = 1_000_000_000
+SERVER = 2
+"""https://github.com/open-telemetry/opentelemetry-proto: SPAN_KIND_SERVER"""
 IDS = IdSource()
 
 
@@ -81,6 +83,7 @@ def test_a_turn_is_one_trace_from_its_calls_to_the_snapshot() -> None:
     assert spans["landing"].parent in calls
     ids = [span.id for span in told.exports[0][1]]
     assert len(set(ids)) == len(ids)
+    assert not any(span.failed for span in told.exports[0][1])
 
 
 def test_spans_follow_one_another_in_time() -> None:
@@ -209,6 +212,8 @@ def test_a_collector_gets_the_trace_without_a_word_of_whose_it_is(
     by_id = {span.span_id: span for span in spans}
     assert len(by_id) == len(told.exports[0][1])
     assert {span.trace_id for span in spans} == {told.exports[0][0]}
+    served = {span.name for span in spans if span.kind == SERVER}
+    assert served == {"get_context", "log_event", "submit_query"}
     for span in spans:
         names = [span.name]
         while span.parent_span_id:
