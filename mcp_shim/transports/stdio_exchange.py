@@ -89,7 +89,10 @@ class _AtOnce(Dispatcher[TransportContext]):
             method: str,
             params: Mapping[str, Any] | None,
         ) -> Result:
-            begun = self._begun.pop(context.request_id, None) if context.request_id else None
+            begun = None
+            if context.request_id is not None:
+                self._reader.begun(context.request_id)
+                begun = self._begun.pop(context.request_id, None)
             return await (on_request(context, method, params) if begun is None else begun)
 
         self._reader.at_once = lambda request: self._answer(on_request, request)

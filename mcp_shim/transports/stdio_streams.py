@@ -139,6 +139,7 @@ class MessageReader(_Stream):
             if batch is None and self._takes_at_once and self.at_once(message):
                 self._at_once += 1
                 return
+            self._pending.to_begin.add(message.id)
         elif (refusal := refuse(line, item)) is not None:
             answer(refusal)
             return
@@ -151,8 +152,13 @@ class MessageReader(_Stream):
 
     @property
     def _takes_at_once(self) -> bool:
-        """Whether all that came before has been taken, and the server waits for more."""
-        return not self._items and self._waiter is not None and self._at_once < MOST_AT_ONCE
+        """Whether all that came before has been begun, and the server waits for more."""
+        return (
+            not self._items
+            and not self._pending.to_begin
+            and self._waiter is not None
+            and self._at_once < MOST_AT_ONCE
+        )
 
     def _take_batch(self, line: bytes) -> None:
         parts = split_batch(line)
@@ -171,6 +177,10 @@ class MessageReader(_Stream):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def begun(self, request_id: RequestId) -> None:
+        """The server works on it now; what comes behind it may be answered at once again."""
+        self._pending.to_begin.discard(request_id)
 
     async def first_request(self) -> JSONRPCRequest | None:
         """The client's first request, left in the queue; None if the input ends without one."""
@@ -223,6 +233,8 @@ class Pending:
     def __init__(self) -> None:
         self._ids: dict[object, Batch | None] = {}
         self._waiter: asyncio.Future[None] | None = None
+        self.to_begin: set[object] = set()
+        """Those that were left to the server and whose work has not begun. None overtakes them."""
 
     def add(self, request_id: object, batch: Batch | None = None) -> None:
         self._ids[request_id] = batch
@@ -236,6 +248,7 @@ class Pending:
         """Forget a request. `answer` goes into its batch, if it has one (None: it gets none)."""
         if not isinstance(request_id, str | int):
             return
+        self.to_begin.discard(request_id)
         batch = self._ids.pop(request_id, None)
         if batch is not None:
             batch.waiting.discard(request_id)
@@ -249,6 +262,7 @@ class Pending:
 
     def clear(self) -> None:
         self._ids.clear()
+        self.to_begin.clear()
         self._tell()
 
     async def empty(self, seconds: float) -> None:

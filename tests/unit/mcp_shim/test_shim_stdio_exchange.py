@@ -205,6 +205,27 @@ def test_no_call_overtakes_what_was_sent_before_it_and_waits_still() -> None:
     assert [answer["id"] for answer in talk(nothing, test)] == [1, 2]
 
 
+def test_no_call_overtakes_one_that_the_dispatcher_has_taken_and_not_begun() -> None:
+    begun: list[str] = []
+
+    async def note(name: str) -> None:
+        begun.append(name)
+
+    async def test(line: Line) -> None:
+        progress = {"_meta": {"progressToken": 1}}  # with which it is not begun at once
+        line.send(line.call(1, "first", **progress))
+        for id in range(2, 50):  # a read at each turn of the loop
+            await asyncio.sleep(0)
+            line.send(line.call(id, str(id)))
+        await line.until(49)
+        line.send(line.call(50, "last"))
+        assert begun[-1] == "last", "and then at once again"
+
+    answers = talk(note, test)
+    assert begun == ["first", *map(str, range(2, 50)), "last"]
+    assert [one["id"] for one in answers] == list(range(1, 51))
+
+
 def test_calls_take_turns_with_all_else_where_many_come_at_once() -> None:
     async def test(line: Line) -> None:
         line.send(*(line.call(number) for number in range(1, 101)))
