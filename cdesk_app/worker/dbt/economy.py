@@ -232,23 +232,29 @@ def flatten_macro_names() -> None:
     plain = ManifestContext.__dict__["to_dict"]
     plain = getattr(plain, "__wrapped__", plain)
 
-    def add_macros(self: Any, macros: Iterable[Any], ctx: dict[str, Any]) -> None:
-        node, stack = self.node, self.thread_ctx
-        for macro in macros:
-            made = object.__new__(MacroGenerator)
-            made.macro, made.context, made.node, made.stack = macro, ctx, node, stack
-            name, package = macro.name, macro.package_name
-            is_internal = package in self.internal_package_names
-            hierarchy = self.internal_packages if is_internal else self.packages
-            names = hierarchy.get(package)
-            if names is None or name in names:
-                self._add_macro_to(hierarchy, macro, made)
+    build = MacroNamespaceBuilder.__dict__["build_namespace"]
+    build = getattr(build, "__wrapped__", build)
+
+    @functools.wraps(build)
+    def build_namespace(self: Any, macros_by_package: dict[str, dict[str, Any]], ctx: Any) -> Any:
+        node, stack, make = self.node, self.thread_ctx, object.__new__
+        for package, macros in macros_by_package.items():
+            names = {}
+            for name, macro in macros.items():
+                names[name] = made = make(MacroGenerator)
+                made.macro = macro
+                made.context = ctx
+                made.node = node
+                made.stack = stack
+            if package in self.internal_package_names:
+                self.internal_packages[package] = names
             else:
-                names[name] = made
-            if not is_internal and package == self.search_package:
-                self.locals[name] = made
-            elif not is_internal and package == self.root_package:
-                self.globals[name] = made
+                self.packages[package] = names
+                if package == self.search_package:
+                    self.locals.update(names)
+                elif package == self.root_package:
+                    self.globals.update(names)
+        return build(self, {}, ctx)
 
     def flat(self: Any) -> dict[str, Any]:
         found: dict[str, Any] | None = self.__dict__.get("cdesk_flat")
@@ -277,7 +283,7 @@ def flatten_macro_names() -> None:
         found.update(flat(self.namespace))
         return found
 
-    _replace(MacroNamespaceBuilder, "add_macros", add_macros)
+    _replace(MacroNamespaceBuilder, "build_namespace", build_namespace)
     _replace(MacroNamespace, "keys", keys)
     _replace(MacroNamespace, "__getitem__", getitem)
     _replace(ManifestContext, "to_dict", to_dict)

@@ -28,7 +28,6 @@ from dbt.context.configured import ConfiguredContext
 from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
 from dbt.context.manifest import ManifestContext
 from dbt.contracts.project import Project
-from dbt.exceptions import DuplicateMacroNameError
 from dbt.plugins.manager import PluginManager
 from dbt_common.behavior_flags import Behavior, BehaviorFlagRendered
 from dbt_common.clients.jinja import MacroFuzzEnvironment, get_environment
@@ -49,7 +48,7 @@ REPLACED: tuple[tuple[Any, str], ...] = (
     (BaseConfig, "lazy_compilation"),
     (EventManager, "fire_event"),
     (BehaviorFlagRendered, "_default_source"),
-    (MacroNamespaceBuilder, "add_macros"),
+    (MacroNamespaceBuilder, "build_namespace"),
     (MacroNamespace, "keys"),
     (MacroNamespace, "__getitem__"),
     *(
@@ -216,20 +215,6 @@ def test_a_context_has_the_same_macros_and_each_what_it_needs(
     assert after["own"] == 1
     assert after["in_dbt"].macro.unique_id == "dbt.in_dbt"
     assert context({"alone": 2}) == {"own": 1, "in_dbt": 1, "alone": 2}
-
-
-def test_a_macros_name_is_taken_once_in_a_package() -> None:
-    def add() -> None:
-        builder = MacroNamespaceBuilder("root", "root", SimpleNamespace(), ["dbt"])  # type: ignore[arg-type]
-        macro: Any = SimpleNamespace(
-            name="twice", package_name="root", unique_id="root.twice", original_file_path="a.sql"
-        )
-        builder.add_macros([macro, macro], {})
-
-    for step in (lambda: None, economy.flatten_macro_names):
-        step()
-        with pytest.raises(DuplicateMacroNameError):
-            add()
 
 
 def test_a_macro_is_parsed_once_to_be_found_and_to_see_what_it_calls() -> None:
