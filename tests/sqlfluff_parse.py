@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlfluff.core import FluffConfig, Linter
+if TYPE_CHECKING:
+    from sqlfluff.core import Linter
 
 NOT_IN_SQLFLUFF = (
     # CREATE ROW ACCESS POLICY, in form a CREATE MASKING POLICY:
@@ -40,6 +41,8 @@ NO_GRAMMAR = {
 
 @cache
 def _linter() -> Linter:
+    from sqlfluff.core import FluffConfig, Linter
+
     return Linter(config=FluffConfig(overrides={"dialect": "snowflake", "templater": "raw"}))
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from scripts.mutants.mutant import Mutant
-from scripts.mutants.python_mutants import can_be_read, python_mutants
 from scripts.mutants.sql_mutants import sql_mutants
 
 
@@ -125,11 +124,19 @@ def read_equivalent(path: Path) -> list[Equivalent]:
 
 
 def mutants_of(file: str, text: str) -> list[Mutant]:
-    return python_mutants(file, text) if file.endswith(".py") else sql_mutants(file, text)
+    if not file.endswith(".py"):
+        return sql_mutants(file, text)
+    from scripts.mutants.python_mutants import python_mutants  # which takes half a second
+
+    return python_mutants(file, text)
 
 
 def is_readable(mutant: Mutant, text: str) -> bool:
-    return not mutant.file.endswith(".py") or can_be_read(mutant.apply(text))
+    if not mutant.file.endswith(".py"):
+        return True
+    from scripts.mutants.python_mutants import can_be_read
+
+    return can_be_read(mutant.apply(text))
 
 
 def candidates(root: Path, files: Iterable[str], equivalent: Sequence[Equivalent]) -> list[Mutant]:

@@ -11,7 +11,6 @@ import pytest
 from scripts.mutants import forks
 from scripts.mutants.__main__ import Sampling, Trials, main, run_room, sample
 from scripts.mutants.mutant import Mutant
-from scripts.mutants.python_mutants import can_be_read, python_mutants
 from scripts.mutants.reached import Kept, Reached, files_below, named_by
 from scripts.mutants.report import BEGIN, END, Result, Survivor, write_report
 from scripts.mutants.rooms import (
@@ -112,6 +111,8 @@ def test_sql_is_changed_as_people_get_it_wrong(
 
 
 def test_every_mutant_of_a_python_file_can_be_read_and_is_another_program() -> None:
+    from scripts.mutants.python_mutants import can_be_read, python_mutants
+
     text = (ROOT / "uploader/batching.py").read_text(encoding="utf-8")
     mutants = python_mutants("uploader/batching.py", text)
     assert len({one.apply(text) for one in mutants}) == len(mutants) > 40
