@@ -5,6 +5,7 @@ for all tests of this folder.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from cdesk.contract.catalog import Template
 from cdesk.warehouse.protocol import LandedLine
 from tests.conftest import place_of_first_round
 from tests.integration.snowflake.account import FakeAccount, running_account
@@ -151,3 +153,29 @@ def both_built(built: Dbt, first_round: Path) -> Dbt:
         succeeded(local("build", "--exclude-resource-type", "test", "unit_test", target="duckdb"))
         succeeded(local("compile", "--select", "resource_type:analysis", target="duckdb"))
     return built
+
+
+LIVE, ROWS_OF_LIVE = re.compile(r"\bevents_live\b"), "rows_of_events_live"
+
+
+def of_rows(template: Template) -> Template:
+    """The template, asked of a table with the rows of `events_live` (fixture `rows_of_live`)."""
+    return replace(template, sql=LIVE.sub(ROWS_OF_LIVE, template.sql))
+
+
+@pytest.fixture(scope="module")
+def rows_of_live(account: FakeAccount, both_built: Dbt) -> Iterator[None]:
+    """What `events_live` shows, as a table in both engines while nothing lands: to plan the view
+    takes DuckDB, which is behind both, ten times as long as an answer. Its rows are compared by
+    themselves (test_parity.py).
+    """
+    make = f"create or replace table {ROWS_OF_LIVE} as select * from events_live"
+    file = both_built.work / "warehouse.duckdb"
+    with duckdb.connect(file) as local, account.connect() as connection:
+        local.execute("use activities")
+        local.execute(make)
+        connection.cursor().execute(make)
+    yield
+    with duckdb.connect(file) as local, account.connect() as connection:
+        local.execute(f"drop table activities.{ROWS_OF_LIVE}")
+        connection.cursor().execute(f"drop table {ROWS_OF_LIVE}")

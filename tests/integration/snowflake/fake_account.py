@@ -150,6 +150,7 @@ REFERENCES = re.compile(
     r"table\(\s*([\w\"]+\.)?information_schema\.policy_references\(\s*(?P<what>\w+)\s*=>\s*'(?P<value>[^']*)'[^)]*\)\s*\)",
     re.IGNORECASE,
 )
+ONE_TABLE = re.compile(r"\btable_name = '(\w+)'\s*$")
 TABLES = re.compile(r"([\w\"]+\.)?information_schema\.tables\b", re.IGNORECASE)
 
 
@@ -495,15 +496,17 @@ def references_sql(found: re.Match[str], conn: Any) -> str:
     )
 
 
-def tables_sql(tables: str, conn: Any) -> str:
+def tables_sql(tables: str, conn: Any, asked: str) -> str:
     """`information_schema.tables` with the time of the last change and the number of rows, which
-    fakesnow leaves out.
+    fakesnow leaves out. Where a statement asks for one table, its text stays the same until that
+    table changes.
     """
     here = f"{conn.database}.{conn.schema}.".upper()
+    one = ONE_TABLE.search(asked)
     rows = [
         (name.removeprefix(here), at)
         for name, at in ACCOUNT.altered.items()
-        if name.startswith(here)
+        if name.startswith(here) and (one is None or name == here + one[1])
     ] or [("-", 0.0)]
     values = ", ".join(
         f"('{name}', to_timestamp_ntz({int(at * 1_000_000)}, 6))" for name, at in rows
@@ -707,7 +710,7 @@ def dispatch(
     ):
         ACCOUNT.altered[name_of(found["name"], conn)] = time.time()
     if "last_altered" in bare.lower():
-        bare = TABLES.sub(lambda match: tables_sql(match[0], conn), bare)
+        bare = TABLES.sub(lambda match, asked=bare: tables_sql(match[0], conn, asked), bare)
     if re.search(r"account_usage|vw_sql_events|obs_hourly_costs", bare, re.IGNORECASE):
         refresh_history(conn)
     bare = re.sub(

@@ -51,12 +51,14 @@ def forms() -> tuple[Form, ...]:
     return tuple(Form(match["form"], match["page"], match["how"]) for match in found)
 
 
+@cache
 def normal(statement: str) -> str:
     """Without comments, in one line and in lower case."""
     bare = re.sub(r"/\*.*?\*/|--[^\n]*", " ", statement, flags=re.DOTALL)
     return " ".join(bare.split()).rstrip("; ").lower()
 
 
+@cache
 def form_of(statement: str) -> Form | None:
     return max(
         (form for form in forms() if form.has(statement)), key=lambda f: f.words, default=None

@@ -21,6 +21,7 @@ from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from cdesk_app.worker.dbt.catalog_export import export_catalog
 from tests.integration.snowflake.account import FakeAccount
+from tests.integration.snowflake.conftest import of_rows
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.records import CUSTOMERS
 
@@ -128,13 +129,14 @@ def answer(
     params = template.check_params(template.example) | changed
     binds = template.bind(params, customer=customer, is_analyst=True)
     with warehouse.run_template(
-        template, binds, query_tag="cdesk_0000beef", timeout_seconds=30
+        of_rows(template), binds, query_tag="cdesk_0000beef", timeout_seconds=30
     ) as outcome:
         batches = list(outcome.batches)
         columns = outcome.schema.names
     return rows(columns, [tuple(row.values()) for batch in batches for row in batch.to_pylist()])
 
 
+@pytest.mark.usefixtures("rows_of_live")
 def test_every_template_answers_the_same(
     account: FakeAccount, both_built: Dbt, catalogs: dict[str, dict[str, Template]]
 ) -> None:
@@ -160,6 +162,7 @@ def test_every_template_answers_the_same(
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.usefixtures("rows_of_live")
 def test_whose_word_a_row_is_is_the_same(
     account: FakeAccount, both_built: Dbt, catalogs: dict[str, dict[str, Template]]
 ) -> None:
