@@ -196,7 +196,8 @@ def cell(value: Any, kind: str, zone: tzinfo) -> str | None:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return number(value) if kind != "integer" or abs(value) < 2**53 else str(value)
+        # An integer of so many digits is an id or a clock's reading: whole, and ungrouped.
+        return number(value) if kind != "integer" or abs(value) < 10**15 else str(value)
     if isinstance(value, str):
         return moment(value, zone) if kind == "timestamp" else shown_text(value)
     return shown_text(orjson.dumps(value).decode())
