@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdesk.artifacts import formats as artifacts
+from cdesk.artifacts import values
 from cdesk.artifacts.local import ABANDONED_SECONDS
 from cdesk.artifacts.records import RETENTION_DAYS
 from cdesk.query import evidence
@@ -38,7 +39,7 @@ def test_the_figures_on_the_page_are_those_of_the_code() -> None:
     assert f"within {tickets.EXPIRY_SECONDS // 60} min" in PAGE
     assert f"ticket {tickets.KEEP_DAYS} days" in PAGE
     assert f"({tickets.BYTE_CAP_DEFAULT // 2**20} MiB unless" in PAGE
-    assert f"over {artifacts.PREVIEW_CELL:,} characters" in PAGE
+    assert f"over {values.PREVIEW_CELL:,} characters" in PAGE
     assert f"{evidence.VALUE_CELLS:,} cells and {evidence.VALUE_BYTES // 1024} KiB" in PAGE
     assert f"over {artifacts.MAX_RESULT_BYTES // 2**30} GiB" in PAGE
 
