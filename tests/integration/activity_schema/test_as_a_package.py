@@ -150,7 +150,8 @@ class Dbt:
         """Whether it succeeded, and what it printed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([*arguments, "--profiles-dir", "."]) + "\n")
+        unread = ("--no-write-json", "--log-level-file", "none")
+        self._process.stdin.write(json.dumps([*arguments, "--profiles-dir", ".", *unread]) + "\n")
         self._process.stdin.flush()
         ok, said = json.loads(self._process.stdout.readline())
         return ok, said

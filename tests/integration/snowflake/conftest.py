@@ -163,19 +163,18 @@ def of_rows(template: Template) -> Template:
     return replace(template, sql=LIVE.sub(ROWS_OF_LIVE, template.sql))
 
 
+MAKE_ROWS_OF_LIVE = f"create or replace table {ROWS_OF_LIVE} as select * from events_live"
+
+
 @pytest.fixture(scope="module")
-def rows_of_live(account: FakeAccount, both_built: Dbt) -> Iterator[None]:
-    """What `events_live` shows, as a table in both engines while nothing lands: to plan the view
-    takes DuckDB, which is behind both, ten times as long as an answer. Its rows are compared by
-    themselves (test_parity.py).
+def rows_of_live(account: FakeAccount, built: Dbt) -> Iterator[None]:
+    """What `events_live` shows, as a table while nothing lands: to plan the view takes DuckDB, which
+    is behind the account, ten times as long as an answer. Its rows are compared by themselves
+    (test_parity.py).
     """
-    make = f"create or replace table {ROWS_OF_LIVE} as select * from events_live"
-    file = both_built.work / "warehouse.duckdb"
-    with duckdb.connect(file) as local, account.connect() as connection:
-        local.execute("use activities")
-        local.execute(make)
-        connection.cursor().execute(make)
+    assert built
+    with account.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(MAKE_ROWS_OF_LIVE)
     yield
-    with duckdb.connect(file) as local, account.connect() as connection:
-        local.execute(f"drop table activities.{ROWS_OF_LIVE}")
-        connection.cursor().execute(f"drop table {ROWS_OF_LIVE}")
+    with account.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"drop table {ROWS_OF_LIVE}")

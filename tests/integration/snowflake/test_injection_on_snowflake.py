@@ -20,6 +20,7 @@ from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from cdesk_app.worker.dbt.catalog_export import export_catalog
 from tests.integration.snowflake.account import FakeAccount
+from tests.integration.snowflake.conftest import of_rows
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.records import CUSTOMERS
 
@@ -63,6 +64,7 @@ def objects(account: FakeAccount) -> list[Any]:
     return found
 
 
+@pytest.mark.usefixtures("rows_of_live")
 def test_the_statement_is_the_templates_own_whatever_is_bound(
     account: FakeAccount, templates: dict[str, Template]
 ) -> None:
@@ -70,7 +72,7 @@ def test_the_statement_is_the_templates_own_whatever_is_bound(
     before = objects(account)
     assert before
     asked = bound = 0
-    for template in templates.values():
+    for template in map(of_rows, templates.values()):
         for parameter in filter(takes_text, template.parameters):
             for text in CORPUS:
                 value = [text] if parameter.type.startswith("list[") else text

@@ -21,7 +21,7 @@ from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
 from cdesk_app.worker.dbt.catalog_export import export_catalog
 from tests.integration.snowflake.account import FakeAccount
-from tests.integration.snowflake.conftest import of_rows
+from tests.integration.snowflake.conftest import MAKE_ROWS_OF_LIVE, of_rows
 from tests.integration.snowflake.dbt_process import Dbt
 from tests.integration.snowflake.records import CUSTOMERS
 
@@ -120,6 +120,14 @@ def test_the_account_knows_the_sql_of_every_template(
         assert (name, hashlib.sha256(sql.encode()).hexdigest()) in known, name
 
 
+@pytest.fixture(scope="module")
+def rows_in_duckdb(both_built: Dbt) -> None:
+    """The table of `rows_of_live` in DuckDB."""
+    with duckdb.connect(both_built.work / "warehouse.duckdb") as local:
+        local.execute("use activities")
+        local.execute(MAKE_ROWS_OF_LIVE)
+
+
 def answer(
     warehouse: SnowflakeWarehouse | DuckDBWarehouse,
     template: Template,
@@ -136,7 +144,7 @@ def answer(
     return rows(columns, [tuple(row.values()) for batch in batches for row in batch.to_pylist()])
 
 
-@pytest.mark.usefixtures("rows_of_live")
+@pytest.mark.usefixtures("rows_of_live", "rows_in_duckdb")
 def test_every_template_answers_the_same(
     account: FakeAccount, both_built: Dbt, catalogs: dict[str, dict[str, Template]]
 ) -> None:
@@ -162,7 +170,7 @@ def test_every_template_answers_the_same(
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.usefixtures("rows_of_live")
+@pytest.mark.usefixtures("rows_of_live", "rows_in_duckdb")
 def test_whose_word_a_row_is_is_the_same(
     account: FakeAccount, both_built: Dbt, catalogs: dict[str, dict[str, Template]]
 ) -> None:
