@@ -246,8 +246,6 @@ def _step_of(low: datetime, high: datetime, count: int, *, is_raw: bool, is_date
             continue
         if seconds / length <= most and (length * 1.9 >= apart or unit == "year"):
             return unit
-        if apart and length * 1.9 >= apart and seconds / length <= most:
-            return unit
     return "year"
 
 
