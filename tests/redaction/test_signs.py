@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cdesk.contract.redaction import document, redact_fields
+from cdesk.contract.redaction import document, redact_fields, redact_value
 from cdesk.contract.redaction.lookalikes import as_meant
 from cdesk.contract.redaction.rules import AT, CARD, FLAG, NAME, RUN, SCHEME
 from cdesk.contract.redaction.signs import signs_of
@@ -93,6 +94,18 @@ def test_what_shows_nothing_is_not_looked_through(
 ) -> None:
     monkeypatch.delattr(document, "redact_value")
     assert redact_fields(plain) is plain
+
+
+def test_only_what_begins_and_ends_as_json_is_read_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(document, "json", SimpleNamespace(loads=read.append))
+    long = "[" + " " * 65_536 + "]"
+    for text in ("words", "{ torn", "[1, 2", "a]", "x}", "", long):
+        redact_value(text)
+    assert read == []
+    for text in ("[1]", '{"a":1}', " \t[]\n"):
+        redact_value(text)
+    assert read == ["[1]", '{"a":1}', " \t[]\n"]
 
 
 def test_a_letter_is_read_as_another_only_where_it_stands_beside_what_it_is_meant_for() -> None:

@@ -61,6 +61,8 @@ def test_it_says_which_page_it_is_and_what_all_rows_hold() -> None:
     text = told({**RESULT, "row_count": 190, "page": 2, "pages": 19, "summary": summary})
     assert "2 of 190 rows. Page 2 of 19; get_result with page 3 has the next." in text
     assert "Page 19 of 19." in told({**RESULT, "row_count": 190, "page": 19, "pages": 19})
+    assert "Page 1 of 19; get_result with page 2" in told({**RESULT, "row_count": 190, "pages": 19})
+    assert "Page" not in told({**RESULT, "page": 1, "pages": 1})
     start = text.index("All 190 rows")
     assert text[start:].splitlines()[:4] == [
         "All 190 rows by column:",
