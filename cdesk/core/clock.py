@@ -6,30 +6,28 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 NowNs = Callable[[], int]
 """Wall clock: nanoseconds since 1970-01-01T00:00:00Z."""
 
 
-_second: tuple[int, str] = (-1, "")
-"""The second formatted last, and its text: calls come in bursts."""
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    """A timestamp without its fraction: calls come in bursts, and name few other moments."""
+    stamp = time.gmtime(seconds)
+    return (
+        f"{stamp.tm_year:04d}-{stamp.tm_mon:02d}-{stamp.tm_mday:02d}"
+        f"T{stamp.tm_hour:02d}:{stamp.tm_min:02d}:{stamp.tm_sec:02d}"
+    )
 
 
 def format_ts(ns: int) -> str:
     """RFC 3339 in UTC with six decimals and `Z`; `ns` are nanoseconds since the epoch, cut to
     microseconds.
     """
-    global _second
     seconds, rest = divmod(ns, 1_000_000_000)
-    known, text = _second
-    if seconds != known:
-        stamp = time.gmtime(seconds)
-        text = (
-            f"{stamp.tm_year:04d}-{stamp.tm_mon:02d}-{stamp.tm_mday:02d}"
-            f"T{stamp.tm_hour:02d}:{stamp.tm_min:02d}:{stamp.tm_sec:02d}"
-        )
-        _second = (seconds, text)
-    return f"{text}.{rest // 1000:06d}Z"
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
 
 
 def parse_ts(text: str) -> datetime:

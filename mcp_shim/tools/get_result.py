@@ -68,9 +68,13 @@ async def _state_of(
     while True:
         # Before the row is read: a change in between is then noticed.
         seen = state.version() if patience else 0
-        not_before = format_ts(session.app.readers.now_ns() - LONGEST_BUILD_NS)
         ticket, waiting = state.read(
-            partial(_ticket, ticket_id=ticket_id, customer=customer, not_before=not_before)
+            partial(
+                _ticket,
+                ticket_id=ticket_id,
+                customer=customer,
+                now_ns=session.app.readers.now_ns(),
+            )
         )
         shown = await _page(session, ticket, page) if page > 1 else None
         left = begun + patience - loop.time()
@@ -85,17 +89,17 @@ async def _state_of(
 
 
 def _ticket(
-    connection: sqlite3.Connection, *, ticket_id: str, customer: str, not_before: str
+    connection: sqlite3.Connection, *, ticket_id: str, customer: str, now_ns: int
 ) -> tuple[Ticket, str | None]:
-    """The caller's ticket, and what it waits for. A build that began earlier than `not_before` has
-    died with its worker.
-    """
+    """The caller's ticket, and what it waits for."""
     ticket = get_ticket(connection, ticket_id, customer=customer)
     is_waiting = ticket.status == "queued" or (
         ticket.status == "running" and (ticket.progress or "").startswith("waiting")
     )
     if is_waiting:
         build = read_status(connection, BuildUnderWay)
+        # One that began earlier has died with its worker.
+        not_before = format_ts(now_ns - LONGEST_BUILD_NS)
         if build.since is not None and build.since > not_before:
             under_way = f"under way since {build.since}"
             return ticket, f"waiting for the {build.what} of the tables, {under_way}"

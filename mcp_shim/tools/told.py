@@ -59,10 +59,19 @@ def _local(value: Any, kind: str | None, zone: tzinfo) -> Any:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     shown = columns[:MAX_COLUMNS]
     lines = [_line(map(_plain, shown)), _line(["---"] * len(shown))]
-    lines += [_line(_cell(value) for value in row[:MAX_COLUMNS]) for row in rows]
+    lines += [_row(row[:MAX_COLUMNS]) for row in rows]
     if len(columns) > MAX_COLUMNS:
         lines.append(f"({len(columns) - MAX_COLUMNS} more columns in the structured content)")
     return "\n".join(lines)
+
+
+def _row(row: Sequence[Any]) -> str:
+    if not all(type(value) is str for value in row):
+        return _line(map(_cell, row))
+    whole = "".join(row)  # most rows need no second look, and one tells it of all their cells
+    if len(whole) <= MAX_CELL and "|" not in whole and whole.isascii() and whole.isprintable():
+        return _line(map(str.strip, row))
+    return _line(map(_cell, row))
 
 
 def _line(cells: Any) -> str:

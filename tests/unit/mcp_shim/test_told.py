@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mcp_shim.tools.told import told
+from mcp_shim.tools.told import _cell, _line, _row, told
 
 RESULT: dict[str, Any] = {
     "template": "activity_by_period",
@@ -118,3 +119,22 @@ def test_whatever_a_cell_holds_the_table_keeps_its_form(values: list[Any]) -> No
 def test_an_answer_of_which_little_is_known_is_told_as_far_as_it_is() -> None:
     assert told({}) == "0 rows.\n\nProvenance: "
     assert told({"rows": [[1]], "template": "x"}) == "1 rows.\n\nProvenance: template x"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["plain", " apart "],
+        ["a|b", "c"],
+        ["a\nb", "c"],
+        ["a\u202eb", "c"],
+        ["é", "c"],
+        ["x" * 150, "y" * 150],
+        ["x" * 201, "y"],
+        ["x", None],
+        ["x", 12.5, True],
+        [],
+    ],
+)
+def test_a_row_is_its_cells_whatever_is_seen_of_them_together(row: list[Any]) -> None:
+    assert _row(row) == _line([_cell(value) for value in row])
