@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import random
@@ -131,12 +132,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByUnit(config, log)
 
 
+_homes = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the state directory of the person who runs it."""
     for name in [name for name in os.environ if name.startswith("CDESK_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("CDESK_HOME", str(tmp_path / "home"))
+    if "tmp_path" in request.fixturenames:
+        home = request.getfixturevalue("tmp_path") / "home"
+    else:  # pytest looks through all folders of a run to name the next: none where none is used
+        folder = request.getfixturevalue("tmp_path_factory").getbasetemp() / "homes"
+        folder.mkdir(exist_ok=True)
+        home = folder / str(next(_homes))
+    monkeypatch.setenv("CDESK_HOME", str(home))
     monkeypatch.setenv("CDESK_CUSTOMER", "ada@example.com")
     monkeypatch.setenv("CDESK_WORKER", "off")
     monkeypatch.setenv("CDESK_RENDER", "off")

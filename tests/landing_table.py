@@ -4,7 +4,9 @@ from the dbt macro that makes it.
 
 from __future__ import annotations
 
+import functools
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +37,27 @@ def land_lines_ddl(landing: str = "landing", name: str = "land_lines") -> str:
 
 
 def make_landing(path: Path) -> Path:
-    """A warehouse in which only `landing` stands."""
-    with duckdb.connect(path) as connection:
-        connection.execute("create schema if not exists activities").fetchall()
-        connection.execute(landing_ddl()).fetchall()
+    """A new warehouse in which only `landing` stands."""
+    return made_by(path, "create schema activities", landing_ddl())
+
+
+def made_by(path: Path, *statements: str) -> Path:
+    """A new warehouse in which these statements ran, once for all tests of a process: to make one
+    takes as long as many a test.
+    """
+    path.write_bytes(_made_by(path.name, statements))
     return path
+
+
+@functools.cache
+def _made_by(name: str, statements: tuple[str, ...]) -> bytes:
+    """name: of the file, after which views call it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        with duckdb.connect(path) as connection:
+            for statement in statements:
+                connection.execute(statement).fetchall()
+        return path.read_bytes()
 
 
 def query(path: Path, sql: str, binds: list[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import orjson
 import pytest
+from landing_table import made_by
 
 from cdesk.contract.catalog import Catalog, load_catalog
 from cdesk.core.clock import IdSource, format_ts
@@ -107,6 +108,17 @@ TEMPLATES: dict[str, dict[str, Any]] = {
 }
 
 
+TABLES = (
+    "create schema activities",
+    "create table activities.expired (uri varchar)",
+    "create table activities.landing (id varchar, kind varchar, payload json, "
+    "source_file varchar, source_offset bigint, landed_at timestamp)",
+)
+LINE = (
+    "insert into activities.landing values (uuid()::varchar, $kind, '{}', 'f', 0, now()::timestamp)"
+)
+
+
 class Clock:
     """Wall clock that a test moves."""
 
@@ -151,11 +163,7 @@ class Desk:
     def land(self, kind: str = "event") -> None:
         """One more line in landing."""
         with duckdb.connect(str(self.home.warehouse)) as connection:
-            connection.execute(
-                "insert into activities.landing values (uuid()::varchar, ?, '{}', 'f', 0, "
-                "now()::timestamp)",
-                [kind],
-            )
+            connection.execute(LINE, {"kind": kind})
 
     def expire(self, *results: dict[str, Any]) -> None:
         """Have the warehouse say of these results that they may go."""
@@ -271,14 +279,7 @@ def answer(
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     home = StateDirectory(tmp_path / "desk").ensure()
-    with duckdb.connect(str(home.warehouse)) as connection:
-        connection.execute("create schema activities")
-        connection.execute("create table activities.expired (uri varchar)")
-        connection.execute(
-            "create table activities.landing (id varchar, kind varchar, payload json, "
-            "source_file varchar, source_offset bigint, "
-            "landed_at timestamp)"
-        )
+    made_by(home.warehouse, *TABLES, LINE.replace("$kind", "'event'"))
     desk = Desk(
         home=home,
         settings=Settings(home=home.root, customer=CUSTOMER, render="off"),
@@ -287,7 +288,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         state=open_state(home.state_db),
     )
     desk.write_catalog(TEMPLATES)
-    desk.land()
     yield desk
     desk.state.close()
     desk.writer.close()

@@ -335,7 +335,7 @@ def test_a_moved_state_directory_is_not_parsed_again(
         project.project_dir, project.project_dir / "profiles.example.yml", settings, moved
     )
     read = copy.target_dir / "perf_info.json"  # what dbt writes of a parse
-    read.unlink()
+    read.unlink(missing_ok=True)
     monkeypatch.setattr(build, "start_child", start_builder_anew)  # as outside of tests
     with contextlib.closing(Builder(copy, dbt_environment(os.environ))) as other:
         report = other.build()

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from landing_table import event, landing_ddl
+from landing_table import event, landing_ddl, made_by
 
 from cdesk.contract.catalog import Template
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
@@ -51,26 +51,24 @@ STREAM = "select _activity_id, numbered from activities.events_live order by all
 
 
 def make_warehouse(path: Path) -> Path:
-    with duckdb.connect(path) as connection:
-        for statement in (
-            "create schema activities",
-            landing_ddl(),
-            "create table activities.events "
-            "(_activity_id varchar, customer varchar, _landed_at timestamp, numbered integer)",
-            f"{CHANGES}{RENUMBERED}",
-            "create view activities.events_live as select * from w.activities.events as stored "
-            "where not exists (select 1 from w.activities.live_changes() as changes "
-            "where changes._activity_id = stored._activity_id) "
-            "union all select * from w.activities.live_changes()",
-            "create view activities.counted as select count(*) as n from w.activities.events_live",
-            "create view activities.above as select n + 1 as n from w.activities.counted",
-            "create view activities.unstored_activities as select id from w.activities.landing "
-            "where id not in (select _activity_id from w.activities.events)",
-            "create view activities.landed_imports as select id from w.activities.landing",
-            "create table activities.notes (note varchar)",
-        ):
-            connection.execute(statement).fetchall()
-    return path
+    return made_by(
+        path,
+        "create schema activities",
+        landing_ddl(),
+        "create table activities.events "
+        "(_activity_id varchar, customer varchar, _landed_at timestamp, numbered integer)",
+        f"{CHANGES}{RENUMBERED}",
+        "create view activities.events_live as select * from w.activities.events as stored "
+        "where not exists (select 1 from w.activities.live_changes() as changes "
+        "where changes._activity_id = stored._activity_id) "
+        "union all select * from w.activities.live_changes()",
+        "create view activities.counted as select count(*) as n from w.activities.events_live",
+        "create view activities.above as select n + 1 as n from w.activities.counted",
+        "create view activities.unstored_activities as select id from w.activities.landing "
+        "where id not in (select _activity_id from w.activities.events)",
+        "create view activities.landed_imports as select id from w.activities.landing",
+        "create table activities.notes (note varchar)",
+    )
 
 
 class Copied:
