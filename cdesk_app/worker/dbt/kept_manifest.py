@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FILE: Final = "manifest.bin"
 _DIGEST: Final = 32
 _PROTOCOL: Final = 5
+_OTHERWISE: Final = (pickle.UnpicklingError, AttributeError, ImportError, LookupError, TypeError)
+"""What is raised where dbt's classes are no longer those that were kept."""
 
 
 def _digest(data: bytes) -> bytes:
@@ -52,7 +54,9 @@ class KeptManifest:
             return None
         from dbt.contracts.graph.manifest import Manifest
 
-        return Manifest(**pickle.loads(fields))
+        with contextlib.suppress(*_OTHERWISE):  # dbt was changed in place: it is parsed again
+            return Manifest(**pickle.loads(fields))
+        return None
 
     def keep(self, manifest: Manifest) -> None:
         """Keep it for the processes that come. Where the file can't be written nothing is kept."""

@@ -70,6 +70,17 @@ def test_a_damaged_file_is_not_read(file: Path, place: int) -> None:
     assert KeptManifest(file, "project").load() is None
 
 
+def test_a_manifest_of_other_classes_is_left_out(
+    manifest: Manifest, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dbt.contracts.graph.manifest.Manifest", lambda: None)
+    assert KeptManifest(file, "project").load() is None
+    monkeypatch.undo()
+    monkeypatch.setattr(kept_manifest.pickle, "dumps", lambda *_: b"c__main__\nGone\n.")
+    KeptManifest(file, "project").keep(manifest)
+    assert KeptManifest(file, "project").load() is None
+
+
 def test_nothing_kept_is_nothing_found(file: Path) -> None:
     assert KeptManifest(file, "project").load() is None
     KeptManifest(file / "no folder", "project").keep(Manifest())
