@@ -1,0 +1,238 @@
+"""What `cdesk doctor` says of each part in each of its states."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cdesk.core.clock import format_ts, to_ns
+from cdesk.core.config import Settings
+from cdesk.core.home import StateDirectory
+from cdesk.queue.overview import Queue, Worker
+from cdesk.state.database import open_state
+from cdesk.state.kill_switch import turn_on
+from cdesk.state.snapshot import SnapshotWriter
+from cdesk.state.status import Quarantined
+from cdesk_app.cli import doctor
+from cdesk_app.cli.doctor import FULL_DISK_BYTES, LOW_DISK_BYTES, Finding
+from cdesk_app.worker.version import running_version
+
+QUEUE = Queue(records=0, bytes=0, files=0, oldest=None, foreign=[], held={})
+
+
+def ago(**span: float) -> str:
+    return format_ts(to_ns(datetime.now(UTC) - timedelta(**span)))
+
+
+def overview(**parts: Any) -> Any:
+    return SimpleNamespace(**parts)
+
+
+def settings(home: StateDirectory, **changes: Any) -> Settings:
+    return Settings(home=home.root, customer="ada", **changes)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_findings_are_marked_and_only_a_failure_is_one(
+    as_json: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Finding("a", "ok", "fine"), Finding("longer", "note", "hm", "do this")]
+    monkeypatch.setattr(doctor, "examine", lambda _: iter(found))
+    assert doctor.run(Namespace(json=as_json)) == 0
+    told = capsys.readouterr().out
+    if as_json:
+        assert json.loads(told) == [
+            {"check": "a", "level": "ok", "found": "fine", "todo": None},
+            {"check": "longer", "level": "note", "found": "hm", "todo": "do this"},
+        ]
+    else:
+        assert told.splitlines() == [
+            "ok      a       fine",
+            "note    longer  hm",
+            "                → do this",
+        ]
+    found.append(Finding("b", "failed", "broken"))
+    assert doctor.run(Namespace(json=as_json)) == 1
+
+
+@pytest.mark.parametrize(
+    ("free", "level"),
+    [
+        (FULL_DISK_BYTES - 1, "failed"),
+        (FULL_DISK_BYTES, "note"),
+        (LOW_DISK_BYTES - 1, "note"),
+        (LOW_DISK_BYTES, "ok"),
+    ],
+)
+def test_a_disk_that_fills_up_is_named(
+    free: int, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def usage(path: Path) -> Any:
+        asked.append(path)
+        return SimpleNamespace(free=free)
+
+    monkeypatch.setattr(doctor.shutil, "disk_usage", usage)
+    found = doctor._disk(tmp_path / "not" / "there")
+    assert (found.level, asked) == (level, [tmp_path])
+    assert (str(tmp_path) in str(found.todo)) is (level != "ok")
+
+
+@pytest.mark.parametrize(
+    ("worker", "setting", "level", "word"),
+    [
+        (Worker(True, 7, version=running_version()), "auto", "ok", "running"),
+        (Worker(True, 7), "auto", "ok", "running"),
+        (Worker(True, 7, version="0.0.1"), "auto", "note", "while this command is version"),
+        (Worker(False, problem="newer"), "auto", "failed", "ended: newer"),
+        (Worker(True, 7, problem="of before"), "auto", "ok", "running"),
+        (Worker(False), "off", "note", "CDESK_WORKER=off"),
+        (Worker(False), "auto", "ok", "the server starts one"),
+    ],
+)
+def test_whether_a_worker_does_its_work(
+    worker: Worker, setting: Any, level: str, word: str, state_home: StateDirectory
+) -> None:
+    found = doctor._worker(overview(worker=worker), settings(state_home, worker=setting))
+    assert (found.level, word in found.found) == (level, True)
+    assert (found.todo is None) is (level == "ok")
+
+
+@pytest.mark.parametrize(
+    ("given", "level", "told", "todo"),
+    [
+        ({}, "ok", "0 records not landed yet", None),
+        ({"records": 10_000}, "ok", "10,000 records not landed yet", None),
+        ({"records": 10_001}, "note", "10,001 records not landed yet", "worker --once"),
+        ({"foreign": ["a", "b", "c", "d"]}, "note", "a, b, c in ", "cdesk import"),
+        ({"held": dict.fromkeys("abcd", "a folder")}, "failed", "4 in ", "permissions"),
+        (
+            {"held": {"a": "x"}, "foreign": ["b"], "records": 10**6},
+            "failed",
+            "1 in ",
+            "permissions",
+        ),
+    ],
+)
+def test_what_does_not_land_is_named(
+    given: dict[str, Any], level: str, told: str, todo: str | None, state_home: StateDirectory
+) -> None:
+    found = doctor._queue(overview(queue=replace(QUEUE, **given)), state_home)
+    assert (found.level, found.found.startswith(told)) == (level, True)
+    assert (todo or "None") in str(found.todo)
+    if "held" in given:
+        assert ("c (a folder)" in found.found, "d (a folder)" in found.found) == (
+            len(given["held"]) > 2,
+            False,
+        )
+
+
+def test_the_oldest_that_waits_is_told(state_home: StateDirectory) -> None:
+    waits = replace(QUEUE, records=3, oldest=ago(hours=2.1))
+    found = doctor._queue(overview(queue=waits), state_home)
+    assert found.found == "3 records not landed yet, the oldest from 2 h ago"
+
+
+def test_lines_in_quarantine_wait_for_a_decision() -> None:
+    assert doctor._quarantine(overview(quarantine=Quarantined())).level == "ok"
+    found = doctor._quarantine(overview(quarantine=Quarantined(ago(days=1), 3, {"x": 3})))
+    assert (found.level, found.todo) == ("note", "cdesk quarantine list")
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "said"),
+    [
+        (-1, "failed", "was good until"),
+        (0, "note", "is good until"),
+        (13, "note", "is good until"),
+        (14, "ok", "is good until"),
+    ],
+)
+def test_what_ends_is_named_two_weeks_before(days: int, level: str, said: str) -> None:
+    today = datetime.now(UTC).date()
+    found = doctor._expiry("certificate", "x.pem", today + timedelta(days=days))
+    if datetime.now(UTC).date() == today:  # else midnight has passed meanwhile
+        assert (found.level, said in found.found) == (level, True)
+
+
+def test_a_snapshot_that_is_missing_old_or_damaged_is_named(state_home: StateDirectory) -> None:
+    def look() -> Finding:
+        return doctor._snapshot(settings(state_home), state_home)
+
+    assert (look().level, look().todo) == ("note", "cdesk worker --once")
+    for hours, level in ((23, "ok"), (25, "note")):
+        SnapshotWriter(state_home.context_db).renew(
+            iter(()), refreshed_at=ago(hours=hours), latest_mark="m", complete=True
+        )
+        assert look().level == level
+        assert look().found.startswith("refreshed ")
+    state_home.context_db.write_bytes(b"no database" * 999)
+    assert (look().level, look().todo) == ("failed", "cdesk refresh")
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "is_offered"),
+    [
+        ({"roles": ("analyst",)}, "Claude has the role analyst", False),
+        ({}, "Claude sees the data of ada alone", True),
+        ({"target": "snowflake"}, "Claude sees the data of ada alone", False),
+    ],
+)
+def test_what_claude_may_ask_is_told(
+    given: dict[str, Any], told: str, is_offered: bool, state_home: StateDirectory
+) -> None:
+    found = doctor._roles(settings(state_home, **given))
+    assert (found.level, found.found.startswith(told)) == ("ok", True)
+    assert ("cdesk connect --roles analyst" in found.found) is is_offered
+
+
+def test_a_state_that_cannot_be_used_or_is_switched_off_is_named(
+    state_home: StateDirectory,
+) -> None:
+    def look() -> Finding:
+        return doctor._state(settings(state_home), state_home)
+
+    assert look() == Finding("state.db", "ok", "can be read and written")
+    with closing(open_state(state_home.state_db)) as state:
+        turn_on(state, state_home, reason="spend", now=ago(hours=2.1))
+        assert look() == Finding(
+            "state.db", "note", "the kill switch is on since 2 h ago", "cdesk kill-switch off"
+        )
+        state.execute("pragma user_version = 9999")
+    assert (look().level, look().todo) == ("failed", "pip install --upgrade cdesk")
+
+
+def test_a_warehouse_that_is_not_built_or_whose_log_was_damaged_is_named(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> Finding:
+        return doctor._warehouse(settings(state_home), state_home)
+
+    assert (look().level, look().found) == ("note", "not built yet")
+    state_home.warehouse.touch()
+    answers = SimpleNamespace(data_version=lambda: "1")
+    monkeypatch.setattr(doctor, "_impatient", lambda *_: answers)
+    assert look() == Finding("warehouse (duckdb)", "ok", "built, and answers")
+    for name in ("1", "2"):
+        (state_home.root / f"warehouse.duckdb.wal.damaged-{name}").touch()
+    found = look()
+    assert (found.level, "damaged-2" in found.found, "damaged-1" in found.found) == (
+        "note", True, False,
+    )  # fmt: skip
+
+
+def test_a_catalog_that_is_missing_is_compiled_by_the_worker(state_home: StateDirectory) -> None:
+    found = doctor._catalog(settings(state_home), state_home)
+    assert (found.level, found.todo) == ("note", "cdesk worker --once")
+    state_home.catalog.write_bytes(b"{}")
+    found = doctor._catalog(settings(state_home), state_home)
+    assert (found.level, found.todo) == ("note", "cdesk refresh"), "its seal is not there"
