@@ -14,7 +14,19 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
     return Renderer(tmp_path_factory.mktemp("render") / "duckdb", "duckdb")
 
 
-@pytest.fixture
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture(scope="session")
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"threads": 2}) as opened:
         yield opened
+
+
+@pytest.fixture
+def connection(database: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to an empty database: what a test makes is dropped, which is faster than to open
+    another one.
+    """
+    with database.cursor() as opened:
+        yield opened
+        made = opened.execute("select table_name, table_type from information_schema.tables")
+        for name, kind in made.fetchall():
+            opened.execute(f'drop {"view" if kind == "VIEW" else "table"} "{name}"')
