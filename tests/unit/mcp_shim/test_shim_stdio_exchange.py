@@ -122,7 +122,8 @@ async def _sent(line: Line, *messages: dict[str, Any]) -> None:
     await line.until(len(messages))
 
 
-def test_a_call_that_waits_goes_on_where_it_stood_while_others_are_answered() -> None:
+@pytest.mark.parametrize("id", [1, 0, "1", ""])
+def test_a_call_that_waits_goes_on_where_it_stood_while_others_are_answered(id: int | str) -> None:
     begun: list[str] = []
     free: list[asyncio.Event] = []
 
@@ -134,7 +135,7 @@ def test_a_call_that_waits_goes_on_where_it_stood_while_others_are_answered() ->
             await free[0].wait()
 
     async def test(line: Line) -> None:
-        line.send(line.call(1, "slow"))
+        line.send(line.call(id, "slow"))
         assert begun == ["slow"], "it is begun on the spot"
         await asyncio.sleep(0)
         line.send(line.call(2))
@@ -144,7 +145,7 @@ def test_a_call_that_waits_goes_on_where_it_stood_while_others_are_answered() ->
         free[0].set()
         await line.until(2)
 
-    assert [answer["id"] for answer in talk(handler, test)] == [2, 1]
+    assert [answer["id"] for answer in talk(handler, test)] == [2, id]
     assert begun == ["slow", "x"], "each once"
 
 
