@@ -46,6 +46,8 @@ step_{{ plan.index }}_computed as (
 
 {% if plan.form == 'pairs' -%}
 {{ cdesk._as_pairs(plan, previous) }}
+{%- elif plan.form == 'rolling' -%}
+{{ cdesk._as_rolling(plan, previous) }}
 {%- elif plan.form == 'windowed' -%}
 {{ cdesk._as_windowed(plan, previous) }}
 {%- elif plan.form == 'grouped' -%}

@@ -138,3 +138,16 @@ cohort as {{ cdesk._as_once() if plan.needs_row }}(
 {% macro snowflake___as_once() -%}
     {{ return('') }}
 {%- endmacro %}
+
+{# What has a CTE computed wherever it is read: what it reads is at hand, and it is narrow. #}
+{% macro _as_each_time() -%}
+    {{ return(adapter.dispatch('_as_each_time', 'cdesk')()) }}
+{%- endmacro %}
+
+{% macro default___as_each_time() -%}
+    {{ return('not materialized ') }}
+{%- endmacro %}
+
+{% macro snowflake___as_each_time() -%}
+    {{ return('') }}
+{%- endmacro %}

@@ -1,8 +1,9 @@
 {#
-    The one form that joins rows with rows, for conditions that no order of rows answers, and for
-    aggregates between two limits. Equality conditions narrow it; so does time, where both limits
-    lie in a fixed distance of the cohort row: rows then meet only in the same or the next slice of
-    time, so that the cost follows the rows within the limits and not a customer's history.
+    The form that joins rows with rows, for conditions that no order of rows answers, and for
+    aggregates between two limits that `rolling` can't put together. Equality conditions narrow it;
+    so does time, where both limits lie in a fixed distance of the cohort row: rows then meet only
+    in the same or the next slice of time, so that the cost follows the rows within the limits and
+    not a customer's history.
 #}
 {% macro _as_pairs(plan, previous) -%}
 {%- set i = plan.index -%}
@@ -93,18 +94,29 @@ step_{{ i }} as (
 
 {#
     The number of the slice of time, of so many seconds, in which an instant lies; null for
-    infinity, which is within no distance of anything. In whole numbers, so that nothing rounds.
+    infinity, which is within no distance of anything. In whole numbers, so that nothing rounds; and
+    down, before 1970 as after, where the length is known here: division rounds towards zero, which
+    makes one slice of two. Where rows meet in the same slice or the next, that does no harm.
 #}
 {% macro _as_slice(ts, seconds) -%}
     {{ return(adapter.dispatch('_as_slice', 'cdesk')(ts, seconds)) }}
 {%- endmacro %}
 
 {% macro default___as_slice(ts, seconds) -%}
-    {% set length = seconds * 1000000 if seconds is number else '(' ~ seconds ~ ' * 1000000)' %}
-    {{ return('epoch_us(' ~ ts ~ ') // ' ~ length) }}
+    {% set epoch = 'epoch_us(' ~ ts ~ ')' %}
+    {% if seconds is not number %}{{ return(epoch ~ ' // (' ~ seconds ~ ' * 1000000)') }}{% endif %}
+    {% set length = seconds * 1000000 %}
+    {% set before = epoch ~ ' % ' ~ length ~ ' < 0' %}
+    {{ return(
+        '(' ~ epoch ~ ' // ' ~ length ~ ' - case when ' ~ before ~ ' then 1 else 0 end)'
+    ) }}
 {%- endmacro %}
 
 {% macro snowflake___as_slice(ts, seconds) -%}
-    {% set epoch = 'date_part(epoch_second, ' ~ ts ~ ')' %}
-    {{ return('(' ~ epoch ~ ' - mod(' ~ epoch ~ ', ' ~ seconds ~ ')) / ' ~ seconds) }}
+    {% set down = "date_trunc('second', " ~ ts ~ ')' if seconds is number else ts %}
+    {% set epoch = 'date_part(epoch_second, ' ~ down ~ ')' %}
+    {% set rest = 'mod(' ~ epoch ~ ', ' ~ seconds ~ ')' %}
+    {% set slice = '(' ~ epoch ~ ' - ' ~ rest ~ ') / ' ~ seconds %}
+    {% if seconds is not number %}{{ return(slice) }}{% endif %}
+    {{ return('(' ~ slice ~ ' - case when ' ~ rest ~ ' < 0 then 1 else 0 end)') }}
 {%- endmacro %}

@@ -52,7 +52,7 @@
     } %}
     {% set form = cdesk._as_form(plan) %}
     {% do plan.update({
-        'form': form, 'sorts': form in ['windowed', 'running', 'counted', 'nearest'],
+        'form': form, 'sorts': form in cdesk._as_sorting_forms(),
         'outputs': cdesk._as_outputs(values),
     }) %}
     {{ return(plan) }}
@@ -61,7 +61,7 @@
 {#
     The form follows what is picked and which limits there are. `pairs`, a join of rows with rows,
     is left for what no order of rows answers: conditions other than equality outside of a window
-    between cohort rows, and aggregates between two limits.
+    between cohort rows, and what of the aggregates between two limits isn't `rolling`.
 #}
 {% macro _as_form(plan) -%}
     {% set checked = plan.checks | length > 0 %}
@@ -74,6 +74,9 @@
         {% if not plan.low and not plan.high %}{{ return('grouped') }}{% endif %}
         {% set running = cdesk._as_running_functions() %}
         {% set others = plan['values'] | rejectattr('function', 'in', running) | list %}
+        {% if plan.low and plan.high and cdesk._as_is_rolling(plan) %}
+            {{ return('rolling') }}
+        {% endif %}
         {{ return('pairs' if (plan.low and plan.high) or others else 'running') }}
     {% endif %}
     {% if plan.pick == 'last' %}
@@ -81,6 +84,11 @@
     {% endif %}
     {% if not plan.low %}{{ return('one_a_customer') }}{% endif %}
     {{ return('nearest' if plan.pick == 'first' else 'counted') }}
+{%- endmacro %}
+
+{# The forms that have an ASOF join in them. #}
+{% macro _as_sorting_forms() -%}
+    {{ return(['windowed', 'running', 'counted', 'nearest', 'rolling']) }}
 {%- endmacro %}
 
 {# The columns of an append, with those that only a ratio needs at the end. #}

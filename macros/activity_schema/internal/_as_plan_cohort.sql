@@ -51,6 +51,6 @@
         'needs_occurrence': picks,
         'needs_next': picks or plans | selectattr('needs_next') | list | length > 0,
         'needs_previous': plans | selectattr('needs_previous') | list | length > 0,
-        'needs_row': plans | selectattr('form', 'equalto', 'pairs') | list | length > 0,
+        'needs_row': plans | selectattr('form', 'in', ['pairs', 'rolling']) | list | length > 0,
     }) }}
 {%- endmacro %}

@@ -5,6 +5,7 @@ the reference.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
@@ -255,6 +256,54 @@ _ratios = st.builds(
 )
 
 
+_put_together = (
+    *("count", "count_if", "sum", "avg", "min", "max", "any", "all", "first_value", "last_value"),
+)
+
+
+@st.composite
+def rolling(draw: st.DrawFn) -> Append:
+    """Aggregates of `b` in a window of fixed length, each put together from two parts of it."""
+    spans = ["before", "at_or_before", "after", "at_or_after", "all_ever"]
+    relationship = "aggregate_" + draw(st.sampled_from(spans))
+    near = None if relationship.endswith("ever") else draw(st.sampled_from([None, None, 0, 1]))
+    conditions: list[Any] = [Within(draw(st.integers(2, 9)), near)]
+    if draw(st.booleans()):
+        conditions.append(Condition(Value("link"), "equals", Value("link")))
+    columns = _aggregates.filter(lambda column: column.function in _put_together)
+    chosen = tuple(draw(st.lists(st.one_of(columns, _ratios), min_size=1, max_size=3)))
+    return Append(relationship, Activity("b"), chosen, None, tuple(conditions))
+
+
+def busy_stream(append: Append, seed: int) -> list[Row]:
+    """Few rows of `a`; rows of `b`, of which one customer has many in any window of the append."""
+    [within, *_] = append.conditions
+    sides = 2 if append.span == "ever" else 1
+    length = sides * within.seconds - (within.at_least or 0)
+    chosen = random.Random(seed)
+    # Slices of time are counted from 1970 on.
+    start = chosen.choice([START, datetime(1969, 12, 31, 23, 59, 55)])  # noqa: DTZ001
+
+    def row(number: int, activity: str, customer: str) -> Row:
+        ts = start + timedelta(milliseconds=500 * chosen.randint(0, 4 * length))
+        return {
+            "activity": activity,
+            "activity_id": f"id{number:03}",
+            "customer": customer,
+            "anonymous_customer_id": None,
+            "ts": chosen.choice([ts] * 40 + [LAST_DAY, None]),
+            "revenue_impact": chosen.choice([None, -1.5, 0.25, 7.75]),
+            "link": chosen.choice(["s3://x", "it's"]),
+            "feature_json": {"n": chosen.choice([None, 1, 3, True, False])},
+        }
+
+    rows = [row(number, "b", "ada") for number in range(110)]
+    rows += [row(number, "b", "bob") for number in range(110, 115)]
+    rows += [row(number, "a", chosen.choice(["ada", "bob", "it's"])) for number in range(6)]
+    chosen.shuffle(rows)
+    return [row for name in ("a", "b") for row in occurrences(rows, Activity(name))]
+
+
 @st.composite
 def appends(draw: st.DrawFn, relationship: str | None = None, conditions: bool = True) -> Append:
     relationship = relationship or draw(st.sampled_from(RELATIONSHIPS))
@@ -481,11 +530,13 @@ def comparable(rows: Sequence[Sequence[Any]]) -> list[str]:
 __all__ = [
     "append_text",
     "appends",
+    "busy_stream",
     "cohorts",
     "comparable",
     "create_stream",
     "filters",
     "macro_text",
+    "rolling",
     "streams",
     "value_text",
     "who",

@@ -24,11 +24,13 @@ from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import (
     ENTITIES,
     appends,
+    busy_stream,
     cohorts,
     comparable,
     create_stream,
     derivations,
     macro_text,
+    rolling,
     streams,
 )
 
@@ -134,3 +136,16 @@ def test_rows_relate_by_the_entity_that_is_named(
     entity: Value,
 ) -> None:
     check(render, connection, stream, cohort, asked, stored, entity)
+
+
+@settings(relaxed, max_examples=5)
+@given(append=rolling(), seed=st.integers(0, 10_000), stored=st.booleans())
+def test_a_window_is_what_it_is_however_many_rows_it_holds(
+    render: Renderer,
+    connection: duckdb.DuckDBPyConnection,
+    append: Append,
+    seed: int,
+    stored: bool,
+) -> None:
+    stream = busy_stream(append, seed)
+    check(render, connection, stream, Activity("a"), [append], stored)
