@@ -10,14 +10,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.config import Settings
+from cdesk.core.errors import WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.queue.overview import Queue, Worker
+from cdesk.state import catalog
 from cdesk.state.database import open_state
+from cdesk.state.facts import CatalogSeal
 from cdesk.state.kill_switch import turn_on
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.status import Quarantined
@@ -93,6 +97,7 @@ def test_a_disk_that_fills_up_is_named(
         (Worker(True, 7, version=running_version()), "auto", "ok", "running"),
         (Worker(True, 7), "auto", "ok", "running"),
         (Worker(True, 7, version="0.0.1"), "auto", "note", "while this command is version"),
+        (Worker(False, version="0.0.1"), "auto", "ok", "the server starts one"),
         (Worker(False, problem="newer"), "auto", "failed", "ended: newer"),
         (Worker(True, 7, problem="of before"), "auto", "ok", "running"),
         (Worker(False), "off", "note", "CDESK_WORKER=off"),
@@ -236,3 +241,59 @@ def test_a_catalog_that_is_missing_is_compiled_by_the_worker(state_home: StateDi
     state_home.catalog.write_bytes(b"{}")
     found = doctor._catalog(settings(state_home), state_home)
     assert (found.level, found.todo) == ("note", "cdesk refresh"), "its seal is not there"
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "todo"),
+    [
+        (ModuleNotFoundError("x", name="duckdb"), "note", "pip install 'cdesk[worker]'"),
+        (WarehouseNotBuilt("no table"), "note", "cdesk worker --once"),
+        (WarehouseUnavailable("held"), "note", "end the program that holds it"),
+        (WarehouseError("torn"), "failed", "restore the file from a backup"),
+    ],
+)
+def test_a_warehouse_that_does_not_answer_is_named(
+    error: Exception,
+    level: str,
+    todo: str,
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state_home.warehouse.touch()
+    monkeypatch.setattr(
+        doctor, "_impatient", lambda *_: Mock(**{"data_version.side_effect": error})
+    )
+    found = doctor._warehouse(settings(state_home), state_home)
+    assert (found.level, todo in str(found.todo)) == (level, True)
+
+
+def test_a_catalog_of_another_version_is_to_be_compiled_anew(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_home.catalog.write_bytes(b"{}")
+    seal = CatalogSeal(digest="d", project="p1")
+    monkeypatch.setattr(catalog, "read_seal", lambda _: seal)
+    monkeypatch.setattr(catalog, "sealed_catalog", lambda _: Mock(templates={"a": 1, "b": 2}))
+    for installed, level in (("p1", "ok"), (None, "ok"), ("p2", "note")):
+        monkeypatch.setattr(doctor, "_project_fingerprint", lambda *_, made=installed: made)
+        found = doctor._catalog(settings(state_home), state_home)
+        assert (found.level, found.found.startswith("2 templates, ")) == (level, True)
+    seal = CatalogSeal(digest="d")
+    assert doctor._catalog(settings(state_home), state_home).level == "ok", "of before"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "port"),
+    [
+        ("http://collector:4318", "collector", 4318),
+        ("http://collector/v1/traces", "collector", 80),
+        ("https://collector", "collector", 443),
+    ],
+)
+def test_a_collector_is_looked_for_at_its_port(
+    endpoint: str, host: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(doctor, "_answers", lambda *place: asked.append(place) or len(asked) == 1)
+    assert [doctor._traces(endpoint).level for _ in range(2)] == ["ok", "failed"]
+    assert asked == [(host, port)] * 2
