@@ -66,6 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # nothing that collecting the tests makes is garbage
     economy.compile_when_used()
     begin_elsewhere(config)
+
+
+@pytest.hookimpl(trylast=True)  # Hypothesis evaluates no strategy before its own hook has run
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
     if getattr(config, "workerinput", None) is None and config.getoption("numprocesses", None):
         # Which characters there are takes a second to find out, and is kept in .hypothesis: by the
         # process that waits for the others, before they ask.
