@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 import duckdb
 
+from bench._memory import peak_mb
 from cdesk.contract.records import encode, make_record
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import Durability
@@ -169,7 +169,7 @@ def child_drain(home_text: str) -> dict[str, Any]:
         "landed": report.landed,
         "quarantined": report.quarantined,
         "batches": report.batches,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
 
 

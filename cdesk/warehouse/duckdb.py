@@ -307,9 +307,15 @@ class DuckDBWarehouse:
         return "\n".join(str(row[-1]) for row in rows)
 
     def export_context(self, *, since: str | None) -> Iterator[ContextRow]:
-        """Streamed: memory holds a few thousand rows, whatever the number of customers."""
+        """Streamed: memory holds a few thousand rows, whatever the number of customers. All of them
+        are read from the file itself, even where questions read a copy.
+        """
         bound = None if since is None else parse_ts(since).replace(tzinfo=None)
-        with self._questions(_CONTEXT) as (cursor, _):
+        with contextlib.ExitStack() as stack:
+            if since is None:
+                cursor = stack.enter_context(self._file.scanning())
+            else:
+                cursor, _ = stack.enter_context(self._questions(_CONTEXT))
             try:
                 reader = cursor.sql(_CONTEXT, params=[bound, bound]).to_arrow_reader(_CONTEXT_ROWS)
                 for batch in reader:

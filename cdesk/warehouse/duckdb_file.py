@@ -53,6 +53,8 @@ READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "python_enable_replacements": "false",
 }
 
+SCAN_MEMORY: Final = "96MB"
+
 
 def seal(connection: DuckDBPyConnection) -> None:
     """Close an instance, for all of its connections, to everything but what it was opened with:
@@ -148,6 +150,37 @@ class DuckDBFile:
         except TimeoutError:
             raise WarehouseUnavailable(
                 "a landing keeps the warehouse; try again in a moment"
+            ) from None
+
+    @contextlib.contextmanager
+    def scanning(self) -> Iterator[DuckDBPyConnection]:
+        """A connection for who reads a whole table once: what it reads is cached in SCAN_MEMORY,
+        where that of all queries would fill with it. Nobody here has the file open meanwhile.
+
+        Raises:
+            As `reading`.
+        """
+        deadline = time.monotonic() + self._read_wait
+        try:
+            with self._read_write.write(self._read_wait):
+                connection = self._connect(
+                    deadline,
+                    read_only=True,
+                    config={
+                        **READ_CONFIG,
+                        "threads": self._threads,
+                        "memory_limit": SCAN_MEMORY,
+                    },
+                )
+                with contextlib.closing(connection):
+                    try:
+                        seal(connection)
+                    except duckdb.Error as error:
+                        refuse(error)
+                    yield connection
+        except TimeoutError:
+            raise WarehouseUnavailable(
+                "running queries keep the warehouse; it is tried again"
             ) from None
 
     @contextlib.contextmanager

@@ -22,6 +22,7 @@ from cdesk.core.errors import (
 )
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.duckdb_file import SCAN_MEMORY
 from cdesk.warehouse.protocol import LandedLine
 
 TAG = "cdesk_00c0ffee"
@@ -465,7 +466,16 @@ class TestReadingBack:
         versions.append(warehouse.data_version())
         assert versions[0] == versions[1] != versions[2]
 
-    def test_context_is_exported_by_delta(self, warehouse: DuckDBWarehouse, path: Path) -> None:
+    def test_context_is_exported_by_delta(
+        self, warehouse: DuckDBWarehouse, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits: list[object] = []
+        connect = duckdb.connect
+
+        def noted(*arguments: Any, config: dict[str, object], **options: Any) -> Any:
+            limits.append(config["memory_limit"])
+            return connect(*arguments, config=config, **options)
+
         with duckdb.connect(path) as connection:
             connection.execute(
                 "create table activities.context_cache (customer varchar, context json, "
@@ -476,6 +486,7 @@ class TestReadingBack:
                 "('ada', '{\"a\":\"é\"}', 'v1', '2026-01-01 00:00:00.000001'), ('bob', '{}', "
                 "'v2', '2026-01-02')"
             )
+        monkeypatch.setattr(duckdb, "connect", noted)
         every = list(warehouse.export_context(since=None))
         assert [(row.customer, row.context, row.version, row.updated_at) for row in every] == [
             ("ada", '{"a":"é"}'.encode(), "v1", "2026-01-01T00:00:00.000001Z"),
@@ -484,6 +495,7 @@ class TestReadingBack:
         assert [row.customer for row in warehouse.export_context(since=every[0].updated_at)] == [
             "bob"
         ]
+        assert limits == [SCAN_MEMORY, "1GB"], "all of them fill no memory of questions"
 
 
 def test_the_table_is_the_one_that_dbt_makes() -> None:
