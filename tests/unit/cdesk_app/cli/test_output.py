@@ -51,6 +51,8 @@ def test_a_line_break_in_a_cell_does_not_break_the_table() -> None:
 def test_values_are_shown_as_a_person_writes_them() -> None:
     shown = pairs([("a", True), ("b", None), ("c", 1_000), ("d", {"x": [1]}), ("e", 0.25)])
     assert shown.splitlines() == ["a  yes", "b  –", "c  1,000", 'd  {"x":[1]}', "e  0.25"]
+    at = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+    assert pairs([("at", at)]).split() == ["at", "2026-01-31", "12:00:00+00:00"]
 
 
 @pytest.mark.parametrize(

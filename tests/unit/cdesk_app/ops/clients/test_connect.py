@@ -102,7 +102,10 @@ def test_undo_leaves_what_others_did_since(connect: Callable[..., str], path: Pa
     values = read(path)
     values["mcpServers"]["later"] = OTHER  # type: ignore[assignment]
     path.write_text(json.dumps(values), encoding="utf-8")
-    connect("--undo")
+    kept = path.read_bytes()
+    assert "would be" in connect("--undo", "--dry-run")
+    assert path.read_bytes() == kept
+    assert "would be" not in connect("--undo")
     assert read(path) == {"mcpServers": {"files": OTHER, "later": OTHER}}
     assert "nothing to undo" in connect("--undo")
 
