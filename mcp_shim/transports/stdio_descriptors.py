@@ -25,7 +25,10 @@ from mcp_shim.transports.stdio_streams import MessageReader, MessageWriter, Outp
 
 Mode = Literal["loop", "threads"]
 
-READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 64 * 1024
+"""What a pipe holds as a rule. The interpreter makes room for all of it before each read: from
+128 KiB on that is memory mapped, moved and given back, three system calls for each message.
+"""
 
 
 class LoopOutput(Output):
