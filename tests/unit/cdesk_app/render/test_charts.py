@@ -263,6 +263,20 @@ def test_bars_are_of_what_each_row_is_about(write: Write) -> None:
     assert chart(write(scattered)).kind == "bars", "a grid that is empty for the most part"
 
 
+def test_a_key_or_a_rank_is_nothing_to_draw(write: Write) -> None:
+    calls = {"tool": ["a", "b"], "run_id": [7, 8], "rank": [9, 5], "calls": [4, 1]}
+    assert chart(write(calls)).headline == "a leads with 4: 80 % of 5 in calls"
+
+
+def test_a_single_path_has_its_start(write: Write) -> None:
+    one = {
+        "start_activity": [ACTIVITIES[0]],
+        "step_1": [ACTIVITIES[1]],
+        "occurrences": [3],
+    }
+    assert chart(write(one)).headline == "After user asked, 100 % go on to claude responded"
+
+
 def test_bars_without_a_name_are_counted_as_others_are_and_those_without_a_number_are_not(
     write: Write,
 ) -> None:

@@ -20,6 +20,7 @@ from cdesk_app.render.review_figures import Figures, Period, Usage, _insights, p
 from cdesk_app.render.review_plots import (
     STEPS,
     Levels,
+    bars,
     calendar,
     dollars,
     model_title,
@@ -315,5 +316,16 @@ def test_figures_are_short_and_models_have_their_names() -> None:
         "999", "9,999", "12.3K", "298M", "1.5B",
     ]  # fmt: skip
     assert (dollars(None), dollars(0.5), dollars(1234.5)) == ("unpriced", "$0.50", "$1,234")
+    assert (dollars(99.99), dollars(100.0)) == ("$99.99", "$100")
     assert model_title("claude-opus-4-1-20250805") == "Claude Opus 4.1"
     assert model_title("claude-3-5-haiku") == "Claude 3.5 Haiku"
+
+
+def test_what_is_beyond_eight_names_is_one_row() -> None:
+    def said(count: int) -> list[str | None]:
+        rows = [(f"n{n}", 100.0 - n, f"said{n}") for n in range(count)]
+        return [node.text for node in ET.fromstring(bars(rows, label="b")).iter(f"{SVG}text")]
+
+    assert said(8)[-2:] == ["n7", "said7"]
+    assert (len(said(8)), len(said(10))) == (16, 18)
+    assert said(10)[-2:] == ["2 others", "183"]
