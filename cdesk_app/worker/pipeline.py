@@ -251,11 +251,7 @@ class Pipeline:
         # An insight may have landed with an earlier drain or under an earlier worker: it waits for
         # its build all the same.
         insights = bool(news) and report.blocked is None
-        self.schedule.landed(
-            max(report.landed - own, int(insights)),
-            insights=insights,
-            history=bool(self.backlog.waiting()),
-        )
+        self.schedule.landed(max(report.landed - own, int(insights)), insights=insights)
         self._tell_landing(report, own)
         self._look_at_pressure(report.waiting)
         return report

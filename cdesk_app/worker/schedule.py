@@ -5,7 +5,6 @@
     an insight landed                                      DEBOUNCE_SECONDS later, and at least
                                                            INSIGHT_GAP_SECONDS after the last build
     more than MANY_ROWS landed                             the same with MANY_GAP_SECONDS
-    more than FAST_ROWS landed within FAST_SECONDS         the same with FAST_GAP_SECONDS
     anything else landed                                   the same with GAP_SECONDS
     a new day began (UTC; counts are over calendar days)   at once
 
@@ -18,7 +17,6 @@ pause, 30 s doubling up to 15 minutes.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -33,14 +31,6 @@ MANY_GAP_SECONDS: Final = 15.0
 """What is not built yet is worked out for whoever asks `events_live`, 13 µs a line, and a build
 keeps the warehouse for a second and 60 µs a line: neither is to grow with five minutes of a high
 rate.
-"""
-FAST_ROWS: Final = 8_000
-FAST_SECONDS: Final = 10.0
-FAST_GAP_SECONDS: Final = 4.0
-"""What is recorded while a build keeps the warehouse waits for its end, and makes the next one
-longer. At 2,000 events a second each takes 3.2 s where they are 15 s apart, and 1.7 s where they
-are 4 s apart (b = 1 + 0.12 (gap + b)), for twice the processor's time in all. So it is above some
-hundred events a second alone.
 """
 DEBOUNCE_SECONDS: Final = 3.0
 """Records of one turn come in a bunch: the build waits for the bunch."""
@@ -60,7 +50,6 @@ class BuildSchedule:
         self._built_day: int | None = None
         self._landed_at: float | None = None
         self._landed_rows = 0
-        self._fast = False
         self._insight = False
         self._requested = False
         self._stale = False
@@ -71,16 +60,11 @@ class BuildSchedule:
         self.failed_with: str | None = None
         """The error code of the last build, None where it succeeded."""
 
-    def landed(self, rows: int, *, insights: bool, history: bool = False) -> None:
-        """Note that `rows` landed which are more than bookkeeping, insights among them or not.
-        `history`: they were recorded long ago, and nobody waits for them.
-        """
+    def landed(self, rows: int, *, insights: bool) -> None:
+        """Note that `rows` landed which are more than bookkeeping, insights among them or not."""
         if rows > 0 and self._landed_at is None:
             self._landed_at = self._monotonic()
         self._landed_rows += rows
-        since = math.inf if self._built_at is None else self._monotonic() - self._built_at
-        is_fast = self._landed_rows > FAST_ROWS and since <= FAST_SECONDS
-        self._fast = self._fast or (is_fast and not history)
         self._insight = self._insight or (rows > 0 and insights)
 
     def request(self) -> None:
@@ -133,8 +117,6 @@ class BuildSchedule:
 
     @property
     def _gap(self) -> float:
-        if self._fast:
-            return FAST_GAP_SECONDS
         if self._landed_rows > MANY_ROWS:
             return MANY_GAP_SECONDS
         return INSIGHT_GAP_SECONDS if self._insight else GAP_SECONDS
@@ -147,7 +129,7 @@ class BuildSchedule:
         """
         self._built_at = None if self._stale else self._monotonic()
         self._built_day = self._now_ns() // _DAY_NS
-        self._landed_at, self._landed_rows, self._fast = None, 0, False
+        self._landed_at, self._landed_rows = None, 0
         self._insight = self._requested = self._stale = False
         self._failures = 0
         self.failed_with = None
