@@ -45,7 +45,9 @@ _CANCELLED_EARLY: Final = "the query was cancelled before it started"
 _NOT_BUILT: Final = (
     "the warehouse is not built yet; the worker builds it, or run 'cdesk worker --once'"
 )
-READ_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
+
+READ_CONFIG: Final[Config] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -139,18 +141,9 @@ class DuckDBFile:
             As `reading`.
         """
         wait = self._read_wait if wait is None else wait
-        deadline = time.monotonic() + wait
-        try:
-            with self._read_write.write(wait):
-                connection = self._connect(deadline, read_only=True, config={}, cancel=cancel)
-                try:
-                    yield self._path
-                finally:
-                    connection.close()
-        except TimeoutError:
-            raise WarehouseUnavailable(
-                "a landing keeps the warehouse; try again in a moment"
-            ) from None
+        said = "a landing keeps the warehouse; try again in a moment"
+        with self._alone(wait, {}, said, cancel):
+            yield self._path
 
     @contextlib.contextmanager
     def scanning(self) -> Iterator[DuckDBPyConnection]:
@@ -160,28 +153,33 @@ class DuckDBFile:
         Raises:
             As `reading`.
         """
-        deadline = time.monotonic() + self._read_wait
+        config = {**READ_CONFIG, "threads": self._threads, "memory_limit": SCAN_MEMORY}
+        said = "running queries keep the warehouse; it is tried again"
+        with self._alone(self._read_wait, config, said) as connection:
+            try:
+                seal(connection)
+            except duckdb.Error as error:
+                refuse(error)
+            yield connection
+
+    @contextlib.contextmanager
+    def _alone(
+        self, wait: float, config: Config, said: str, cancel: threading.Event | None = None
+    ) -> Iterator[DuckDBPyConnection]:
+        """A read-only connection, the only one of this process. `said`: what is wrong where others
+        of this process keep the file.
+        """
+        deadline = time.monotonic() + wait
         try:
-            with self._read_write.write(self._read_wait):
-                connection = self._connect(
-                    deadline,
-                    read_only=True,
-                    config={
-                        **READ_CONFIG,
-                        "threads": self._threads,
-                        "memory_limit": SCAN_MEMORY,
-                    },
-                )
-                with contextlib.closing(connection):
-                    try:
-                        seal(connection)
-                    except duckdb.Error as error:
-                        refuse(error)
-                    yield connection
+            with (
+                self._read_write.write(wait),
+                contextlib.closing(
+                    self._connect(deadline, read_only=True, config=config, cancel=cancel)
+                ) as connection,
+            ):
+                yield connection
         except TimeoutError:
-            raise WarehouseUnavailable(
-                "running queries keep the warehouse; it is tried again"
-            ) from None
+            raise WarehouseUnavailable(said) from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[DuckDBPyConnection]:
@@ -401,7 +399,7 @@ class DuckDBFile:
         deadline: float,
         *,
         read_only: bool,
-        config: dict[str, str | bool | int | float | list[str]],
+        config: Config,
         cancel: threading.Event | None = None,
         pauses: Backoff = _HELD,
         free: Callable[[float], None] | None = None,

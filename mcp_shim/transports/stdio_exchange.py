@@ -61,7 +61,26 @@ async def serve_handshake(
     )
 
 
-class _AtOnce(Dispatcher[TransportContext]):
+class _Outward:
+    """What goes to the client on the server's own account: by way of the dispatcher."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: JSONRPCDispatcher[TransportContext]) -> None:
+        self._inner = inner
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> Result:
+        return await self._inner.send_raw_request(method, params, opts)
+
+    async def notify(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> None:
+        await self._inner.notify(method, params, opts)
+
+
+class _AtOnce(_Outward, Dispatcher[TransportContext]):
     """The dispatcher `inner`, but for calls that end without waiting."""
 
     def __init__(
@@ -70,7 +89,7 @@ class _AtOnce(Dispatcher[TransportContext]):
         reader: MessageReader,
         writer: MessageWriter,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._reader = reader
         self._writer = writer
         self._begun: dict[RequestId, Coroutine[Any, Any, Result]] = {}
@@ -128,16 +147,6 @@ class _AtOnce(Dispatcher[TransportContext]):
             self._begun[request.id] = _going_on(call, waits_for)
         return False
 
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> Result:
-        return await self._inner.send_raw_request(method, params, opts)
-
-    async def notify(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> None:
-        await self._inner.notify(method, params, opts)
-
 
 async def _failed(error: Exception) -> Result:
     raise error
@@ -167,17 +176,17 @@ async def _going_on(call: Coroutine[Any, Any, Result], waits_for: Any) -> Result
     return await _rest(call, waits_for)
 
 
-class _Exchange:
+class _Exchange(_Outward):
     """The SDK's `DispatchContext` of one call."""
 
-    __slots__ = ("_cancel_requested", "_inner", "request_id")
+    __slots__ = ("_cancel_requested", "request_id")
 
     transport = _PIPE
     can_send_request = True
     message_metadata = None
 
     def __init__(self, inner: JSONRPCDispatcher[TransportContext], request_id: RequestId) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.request_id = request_id
         self._cancel_requested: anyio.Event | None = None
 
@@ -186,16 +195,6 @@ class _Exchange:
         if self._cancel_requested is None:
             self._cancel_requested = anyio.Event()
         return self._cancel_requested
-
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> Result:
-        return await self._inner.send_raw_request(method, params, opts)
-
-    async def notify(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> None:
-        await self._inner.notify(method, params, opts)
 
     async def progress(
         self, progress: float, total: float | None = None, message: str | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.imported import modules_after
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -241,15 +242,7 @@ def test_starting_cdesk_imports_nothing_heavy() -> None:
         "import sys; before = set(sys.modules); import cdesk_app.cli.main; "
         "print(*sorted(name for name in set(sys.modules) - before))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        cwd=ROOT,
-    )
-    loaded = set(run.stdout.split())
+    loaded = modules_after(code)
     heavy = {
         "argparse",
         "mcp",
@@ -273,15 +266,7 @@ def test_an_idle_worker_has_imported_only_what_landing_needs() -> None:
         "import sys, cdesk_app.cli.worker, cdesk_app.render.presentation, cdesk_app.worker.main; "
         "import cdesk.warehouse.duckdb; print(*sorted(sys.modules))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        cwd=ROOT,
-    )
-    loaded = set(run.stdout.split())
+    loaded = modules_after(code)
     assert {"duckdb", "pyarrow", "uploader.uploader"} <= loaded
     unwanted = {
         "pyarrow.compute", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet",
@@ -299,19 +284,11 @@ def test_starting_the_server_imports_no_warehouse() -> None:
         "import mcp_shim.main, mcp_shim.app, mcp_shim.session, mcp_shim.transports.stdio; "
         "print(*sorted(sys.modules))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        cwd=ROOT,
-    )
+    loaded = modules_after(code)
     forbidden = {
         "dbt", "duckdb", "snowflake", "boto3", "pandas", "pyarrow", "numpy", "ijson", "tqdm",
         "uploader",
     }  # fmt: skip
-    loaded = set(run.stdout.split())
     assert not {name.partition(".")[0] for name in loaded} & forbidden
     rooms = ("cdesk.warehouse", "cdesk.query", "cdesk.artifacts", "cdesk_app.worker")
     assert not [name for name in loaded if name.startswith(rooms)]

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,12 +22,12 @@ from cdesk.core.metrics import TOOL_CALLS
 from cdesk.state.counts import read_counts
 from cdesk.state.http_service import look_at_service
 from mcp_shim.tools import TOOLS
+from tests.imported import modules_after
 from tests.integration.shim.harness import ERAS, EVENT, environment, records
 from tests.integration.shim_http.harness import (
     ADA,
     BOB,
     JSON_HEADERS,
-    ROOT,
     Service,
     connect,
     run_cdesk,
@@ -498,15 +497,6 @@ def test_stdio_imports_nothing_of_http(home: StateDirectory) -> None:
         "import sys, mcp_shim.main, mcp_shim.lazy_sdk; mcp_shim.lazy_sdk.install(); "
         "import mcp_shim.transports.stdio; print(*sorted(sys.modules))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        cwd=ROOT,
-        env=environment(home),
-    )
-    loaded = set(run.stdout.split())
+    loaded = modules_after(code, environment(home))
     ours = {"mcp_shim.auth", "mcp_shim.limits", "mcp_shim.session_pool", "cdesk.state.access"}
     assert not loaded & {"httptools", "uvloop", "mcp_shim.transports.http", *ours}
