@@ -93,6 +93,18 @@ step_{{ plan.index }} as (
     {{ return(plan.nth.sql if plan.nth is mapping else plan.nth) }}
 {%- endmacro %}
 
+{# The step itself, where each cohort row has found what is its own. #}
+{% macro _as_step_by_row(plan, previous) -%}
+step_{{ plan.index }} as (
+    select
+        c.*
+        {{- cdesk._as_take(plan) }}
+    from {{ previous }} as c
+    left join append_{{ plan.index }} as a
+        on c._row = a._cohort_row
+)
+{%- endmacro %}
+
 {#
     The appended columns, all from the one row `a`; outside of `inside` they are null. No match is
     null, and 0 for counts.

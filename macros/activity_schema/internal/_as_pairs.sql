@@ -65,14 +65,7 @@ append_{{ i }} as (
         {%- endif %}
 ),
 
-step_{{ i }} as (
-    select
-        c.*
-        {{- cdesk._as_take(plan) }}
-    from {{ previous }} as c
-    left join append_{{ i }} as a
-        on c._row = a._cohort_row
-)
+{{ cdesk._as_step_by_row(plan, previous) }}
 {%- endmacro %}
 
 {# The seconds between the two limits at most, where both lie in a fixed distance; else none. #}

@@ -139,14 +139,7 @@ append_{{ i }} as (
     from step_{{ i }}_both
 ),
 
-step_{{ i }} as (
-    select
-        c.*
-        {{- cdesk._as_take(plan) }}
-    from {{ previous }} as c
-    left join append_{{ i }} as a
-        on c._row = a._cohort_row
-)
+{{ cdesk._as_step_by_row(plan, previous) }}
 {%- endmacro %}
 
 {# What a window is of: its cohort row, and what an appended row must have in common with it. #}
