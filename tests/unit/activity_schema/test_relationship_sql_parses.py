@@ -22,6 +22,14 @@ AGGREGATES = (
     "cdesk.agg('any', cdesk.filter('link', 'like', 'h%')), cdesk.agg('median', 'revenue_impact'), "
     "cdesk.ratio(cdesk.agg('sum', 'revenue_impact'), cdesk.agg('count'))]"
 )
+# Those that are put together from two parts of a window that moves with the cohort row.
+ROLLING_AGGREGATES = (
+    "[cdesk.agg('count'), cdesk.agg('sum', 'revenue_impact'), cdesk.agg('avg', 'revenue_impact'), "
+    "cdesk.agg('min', 'revenue_impact'), cdesk.agg('max', 'revenue_impact'), "
+    "cdesk.agg('any', cdesk.filter('link', 'like', 'h%')), cdesk.agg('first_value', 'link'), "
+    "cdesk.agg('all', cdesk.filter('link', 'like', 'h%')), cdesk.agg('last_value', 'link'), "
+    "cdesk.ratio(cdesk.agg('sum', 'revenue_impact'), cdesk.agg('count'))]"
+)
 REGISTRY = {
     "a": {
         "model": "events",
@@ -98,6 +106,19 @@ def test_a_form_parses(
     nth = ", nth=2" if relationship.startswith("nth_") else ""
     append = f"cdesk.{relationship}({activity}, columns={columns}, conditions={conditions}{nth})"
     assert violations(render_snowflake(f"{{{{ cdesk.dataset('a', [{append}], {stream}) }}}}")) == []
+
+
+@pytest.mark.parametrize("relationship", ["aggregate_after", "aggregate_before"])
+def test_a_window_that_moves_with_the_cohort_row_parses(
+    render_snowflake: Renderer, relationship: str
+) -> None:
+    append = (
+        f"cdesk.{relationship}('b', columns={ROLLING_AGGREGATES}, "
+        "conditions=[cdesk.within(7, 'day')])"
+    )
+    sql = render_snowflake(f"{{{{ cdesk.dataset('a', [{append}], cdesk.stream('stream')) }}}}")
+    assert "append_1_dense as (" in sql
+    assert violations(sql) == []
 
 
 def test_a_spine_with_dimensions_and_a_stitched_stream_parse(render_snowflake: Renderer) -> None:
