@@ -43,6 +43,8 @@ PACKAGES = ("cdesk", "cdesk_app", "mcp_shim", "uploader")
 KEPT = ROOT / ".mutants"
 KEPT_ANSWERS = "tests/integration/dbt/test_kept_answers.py"
 """What says of most mutants of SQL, on the first round that the tests of SQL share."""
+OTHERS_SECONDS = 60.0
+"""For the tests of a line outside of its module's own file, the fastest first."""
 FILE_SECONDS = 900.0
 """For the tests of a file of which nobody knows how long they take."""
 
@@ -100,7 +102,9 @@ class Trials:
         # Those of one file alone first: most mutants are noticed there, and no other is collected.
         for some in (
             [test for test in tests if test.startswith(nearest)],
-            [test for test in tests if not test.startswith(nearest)],
+            self.reached.within(
+                [test for test in tests if not test.startswith(nearest)], OTHERS_SECONDS
+            ),
         ):
             usual = sum(self.reached.seconds.get(test, 0.0) for test in some)
             seconds = max(LEAST_SECONDS, TIMES_LONGER * usual)

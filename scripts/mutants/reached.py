@@ -5,6 +5,7 @@ file as long as nothing changes that it reaches.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,11 @@ class Reached:
         if not found and any(AT_IMPORT in tests for tests in reached):
             found = set().union(*of_file.values()) - {AT_IMPORT} or set(self.seconds)
         return sorted(found, key=lambda test: self.seconds.get(test, 0.0))
+
+    def within(self, tests: Sequence[str], seconds: float) -> list[str]:
+        """The first of them, as many as take so long together."""
+        spent = itertools.accumulate(self.seconds.get(test, 0.0) for test in tests)
+        return [test for test, until in zip(tests, spent, strict=True) if until <= seconds]
 
     def is_at_import(self, mutant: Mutant, text: str) -> bool:
         """Whether the line runs while its module is imported, and in no test."""

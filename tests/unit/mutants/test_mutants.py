@@ -285,6 +285,11 @@ def test_where_no_test_is_in_a_module_all_of_the_room_are_asked() -> None:
     assert reached.among(["t"]).tests(mutant, "x = 1\n") == ["t/b", "t/a"]
 
 
+def test_what_takes_long_is_asked_as_far_as_time_goes() -> None:
+    reached = Reached({"t/a": 1.0, "t/b": 2.0, "t/c": 3.0}, {})
+    assert reached.within(["t/a", "t/b", "t/c"], 3.0) == ["t/a", "t/b"]
+
+
 def test_of_a_long_line_what_changed_is_shown() -> None:
     text = f"f({'a, ' * 50}key=1, {'b, ' * 50})\n"
     start = text.index("1")
