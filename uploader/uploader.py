@@ -79,7 +79,8 @@ DEBOUNCE_SECONDS: Final = 0.25
 MOST_DEBOUNCE_SECONDS: Final = 2.0
 DRAIN_SHARE: Final = 0.2
 """Small landings take no more of the time than this: where they are slow, they are fewer. Waiting
-for whoever keeps the warehouse does not count.
+for whoever keeps the warehouse does not count. Of one that caught up with more rows than FIRST_ROWS
+so much counts as so many take: the others are no price of landing often.
 """
 PART_ROWS: Final = 4_096
 STRETCH_BYTES: Final = 64 * 1024 * 1024
@@ -208,8 +209,10 @@ class Uploader:
                 self._lock.release()
             self._last_drain = self._monotonic()
             took = self._last_drain - begun - self._waited
-            pause = took / DRAIN_SHARE if report.landed else 0.0
-            self._debounce = min(max(pause, DEBOUNCE_SECONDS), MOST_DEBOUNCE_SECONDS)
+            small = min(FIRST_ROWS / report.landed, 1.0) if report.landed else 0.0
+            self._debounce = min(
+                max(took * small / DRAIN_SHARE, DEBOUNCE_SECONDS), MOST_DEBOUNCE_SECONDS
+            )
             report.waiting = self.measure().lines
         if report.reasons:
             log.warning("lines quarantined: %s", dict(report.reasons))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,12 +50,13 @@ def read_rows(
     query_tag: str,
     timeout_seconds: float,
     timezone: str = "UTC",
+    cancel: threading.Event | None = None,
 ) -> Rows:
     """Run `template` for `caller`; the whole answer, in memory. `timezone` is the person's.
 
     Raises:
         InvalidField: a parameter is not as the template declares it. WarehouseError: it could not
-        be asked.
+        be asked. QueryCancelled: `cancel` was set.
     """
     checked = template.check_params(params, timezone=timezone)
     with warehouse.run_template(
@@ -62,6 +64,7 @@ def read_rows(
         template.bind(checked, customer=caller.customer, is_analyst=caller.is_analyst),
         query_tag=query_tag,
         timeout_seconds=timeout_seconds,
+        cancel=cancel,
         whole=True,
     ) as outcome:
         rows = [row for batch in outcome.batches for row in batch.to_pylist()]

@@ -4,6 +4,7 @@ down for get_context, which never waits for the warehouse.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,6 +32,7 @@ def budget_word(
     *,
     now_ns: NowNs,
     timezone: str,
+    cancel: threading.Event | None = None,
 ) -> BudgetWord:
     """The word, an empty one where no limit is near.
 
@@ -49,6 +51,7 @@ def budget_word(
         query_tag=IdSource(now_ns).query_tag(),
         timeout_seconds=TIMEOUT_SECONDS,
         timezone=timezone,
+        cancel=cancel,
     )
     said = "; ".join(words(answer.rows))
     if not said:

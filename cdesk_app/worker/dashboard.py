@@ -5,6 +5,7 @@ shows the last figures when that is down.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,6 +52,7 @@ def export_dashboard(
     *,
     now_ns: NowNs,
     timezone: str = "UTC",
+    cancel: threading.Event | None = None,
 ) -> Exported:
     """Write `dashboard.json`.
 
@@ -77,6 +79,7 @@ def export_dashboard(
                 query_tag=IdSource(now_ns).query_tag(),
                 timeout_seconds=TIMEOUT_SECONDS,
                 timezone=timezone,
+                cancel=cancel,
             )
             rows = [[json_value(value) for value in row.values()] for row in answer.rows]
             document[section] = {"columns": answer.columns, "rows": rows}

@@ -16,11 +16,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from cdesk.artifacts.factory import open_artifacts
 from cdesk.artifacts.store import ArtifactStore
-from cdesk.contract.catalog import CatalogReader
+from cdesk.contract.catalog import Catalog, CatalogReader
 from cdesk.contract.records import Record
 from cdesk.core.clock import IdSource, NowNs, format_ts, parse_ts, to_ns
 from cdesk.core.config import Settings
@@ -35,7 +35,7 @@ from cdesk.core.errors import (
 )
 from cdesk.core.features import COST_GUARD, DEGRADATION, TRACES
 from cdesk.core.home import StateDirectory
-from cdesk.core.identity import local_caller
+from cdesk.core.identity import Caller, local_caller
 from cdesk.core.metrics import BUILD_SECONDS, BUILDS, RETRIES
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.catalog import write_catalog
@@ -61,11 +61,12 @@ from cdesk.state.status import (
 from cdesk.state.tickets import count_open
 from cdesk.warehouse.factory import open_warehouse
 from cdesk.warehouse.protocol import Warehouse
+from cdesk_app.worker.beside import Beside
 from cdesk_app.worker.bookkeeping import Bookkeeping
 from cdesk_app.worker.budget import budget_word
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.cost_guard import CostGuard, account_meter
-from cdesk_app.worker.dashboard import export_dashboard
+from cdesk_app.worker.dashboard import Exported, export_dashboard
 from cdesk_app.worker.dbt.build import (
     Builder,
     BuildReport,
@@ -96,6 +97,9 @@ from uploader.quarantine import Quarantine
 from uploader.uploader import DrainReport, Uploader
 
 logger = logging.getLogger(__name__)
+
+Figures: TypeAlias = tuple[BudgetWord | None, Exported]
+"""The word on the budget, where one was asked for, and what the dashboard shows."""
 
 TEST_SECONDS: Final = 86_400.0
 """Data tests run after the first build of a project, and once in this time, slice by slice."""
@@ -159,7 +163,9 @@ class Pipeline:
         counts: Counts | None = None,
         traces: Traces | None = None,
         state_file: StateFile | None = None,
+        beside: Beside[Figures] | None = None,
     ) -> None:
+        self._beside = beside
         self.state_file = state_file or StateFile(home.state_db)
         self.counts = counts or Counts()
         self._traces = traces
@@ -570,33 +576,80 @@ class Pipeline:
         was there stays.
         """
         self.dashboard_due = False
-        try:
-            if self._settings.budget.is_set or self.status.read(BudgetWord).text:
-                self.status.show(self._budget_word())
+        with self._dashboard_may_fail():
+            self._tell_figures(self._dashboard_job()(threading.Event()))
+
+    def begin_dashboard(self, *, gives_way: bool = False) -> None:
+        """The same beside the loop, where there is one; `end_dashboard` takes in what came of it.
+        Its questions go through a year of the stream, and landing need not wait for them.
+        """
+        if self._beside is None:
+            self.export_dashboard()
+            return
+        self.dashboard_due = False
+        with self._dashboard_may_fail():
+            self._beside.begin(self._dashboard_job(), gives_way=gives_way)
+
+    def end_dashboard(self) -> None:
+        assert self._beside is not None
+        with self._dashboard_may_fail():
+            self._tell_figures(self._beside.take())
+
+    @property
+    def is_dashboard_begun(self) -> bool:
+        """Whether there is something to end."""
+        return self._beside is not None and self._beside.is_begun
+
+    @property
+    def is_dashboard_under_way(self) -> bool:
+        return self._beside is not None and self._beside.is_running
+
+    def _dashboard_job(self) -> Callable[[threading.Event], Figures]:
+        """What asks for its figures, from any thread. Raises CdeskError."""
+        catalog, caller = self.catalog.get(), local_caller(self._settings)
+        says_budget = self._settings.budget.is_set or bool(self.status.read(BudgetWord).text)
+
+        def ask(cancel: threading.Event) -> Figures:
+            word = self._budget_word(catalog, caller, cancel) if says_budget else None
             exported = export_dashboard(
                 self.warehouse,
-                self.catalog.get(),
+                catalog,
                 self.home,
-                local_caller(self._settings),
+                caller,
                 now_ns=self.now_ns,
                 timezone=self._settings.timezone,
+                cancel=cancel,
             )
-            logger.info("dashboard exported", extra={"facts": {"rows": exported.rows}})
-            self.status.keep(
-                Insights(at=self._now(), verified=exported.verified, unverified=exported.unverified)
-            )
-        except (CdeskError, OSError) as error:
-            logger.warning("dashboard put off", extra={"facts": {"reason": str(error)}})
+            return word, exported
 
-    def _budget_word(self) -> BudgetWord:
+        return ask
+
+    def _budget_word(self, catalog: Catalog, caller: Caller, cancel: threading.Event) -> BudgetWord:
         return budget_word(
             self.warehouse,
-            self.catalog.get(),
-            local_caller(self._settings),
+            catalog,
+            caller,
             self._settings.budget,
             now_ns=self.now_ns,
             timezone=self._settings.timezone,
+            cancel=cancel,
         )
+
+    def _tell_figures(self, figures: Figures) -> None:
+        word, exported = figures
+        if word is not None:
+            self.status.show(word)
+        logger.info("dashboard exported", extra={"facts": {"rows": exported.rows}})
+        self.status.keep(
+            Insights(at=self._now(), verified=exported.verified, unverified=exported.unverified)
+        )
+
+    @contextlib.contextmanager
+    def _dashboard_may_fail(self) -> Iterator[None]:
+        try:
+            yield
+        except (CdeskError, OSError) as error:
+            logger.warning("dashboard put off", extra={"facts": {"reason": str(error)}})
 
     def check_warehouse(self) -> None:
         """Set a damaged log of the warehouse file aside: what it held lands again."""
@@ -704,7 +757,9 @@ class Pipeline:
 
     def close(self) -> None:
         """Hand over: tickets go back, the child ends, the queue file is sealed."""
+        beside = () if self._beside is None else (self._beside,)
         for step in (
+            *(functools.partial(one.close, CLOSE_SECONDS) for one in beside),
             functools.partial(self.runner.close, seconds=CLOSE_SECONDS),
             self._builder.close,
             self.queue.close,
@@ -784,6 +839,7 @@ def open_pipeline(
         counts=counts,
         traces=traces,
         state_file=state_file,
+        beside=None if notify is None else Beside("cdesk-dashboard", notify),
     )
 
 

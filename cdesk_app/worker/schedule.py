@@ -116,6 +116,11 @@ class BuildSchedule:
         return max(at - now, 0.0)
 
     @property
+    def nears_many(self) -> bool:
+        """Whether so much has landed that a build may be due from one landing to the next."""
+        return self._landed_rows > MANY_ROWS // 2
+
+    @property
     def _gap(self) -> float:
         if self._landed_rows > MANY_ROWS:
             return MANY_GAP_SECONDS

@@ -18,7 +18,7 @@ its period. The loop (cdesk_app/worker/loop.py) drives it.
                 was compiled
     refresh     the snapshot is behind the last build, or behind its period
     dashboard   after a refresh, once a minute at most; beside an HTTP service once in a quarter of
-                an hour
+                an hour; the other tasks go on meanwhile
     clean up    once a day, whichever worker of the directory runs then
     seal        the worker's own queue file has come of age
     costs       once a minute while there are turns: what was used, against its caps
@@ -62,8 +62,8 @@ CATALOG_SECONDS: Final = 600.0
 QUIET_SECONDS: Final = 3600.0
 DASHBOARD_SECONDS: Final = 60.0
 SERVICE_DASHBOARD_SECONDS: Final = 900.0
-"""Beside a service, where it is this host's own person's alone, and landing waits while its queries
-run on what is left of the processor.
+"""Beside a service, where it is this host's own person's alone, and its queries run on what is left
+of the processor.
 """
 COUNTS_SECONDS: Final = 5.0
 COSTS_SECONDS: Final = 60.0
@@ -325,7 +325,7 @@ class PipelineTasks:
         # What is due now starts it itself.
         if due is None or due == 0 or pipeline.is_warm:
             return None
-        return max(due - WARM_UP_SECONDS, 0.0)
+        return 0.0 if pipeline.schedule.nears_many else max(due - WARM_UP_SECONDS, 0.0)
 
     def warm(self) -> bool:
         self._warm()
@@ -399,11 +399,18 @@ class PipelineTasks:
         return False
 
     def dashboard_due(self, since: float) -> float | None:
+        if self._pipeline.is_dashboard_under_way:
+            return None  # its end wakes the loop
+        if self._pipeline.is_dashboard_begun:
+            return 0.0
         period = SERVICE_DASHBOARD_SECONDS if self._jobs.gives_way else DASHBOARD_SECONDS
         return max(period - since, 0.0) if self._pipeline.dashboard_due else None
 
     def dashboard(self) -> bool:
-        self._pipeline.export_dashboard()
+        if self._pipeline.is_dashboard_begun:
+            self._pipeline.end_dashboard()
+        else:
+            self._pipeline.begin_dashboard(gives_way=self._jobs.gives_way)
         return False
 
     def clean_up(self) -> bool:

@@ -14,7 +14,7 @@ from landing_table import event
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.warehouse.protocol import LandedLine, LandResult
-from uploader.uploader import Uploader
+from uploader.uploader import FIRST_ROWS, Uploader
 
 
 @pytest.mark.parametrize(("takes", "pause"), [(0.01, 0.25), (0.3, 1.5), (7.0, 2.0)])
@@ -35,6 +35,28 @@ def test_where_landing_is_slow_it_comes_less_often_within_bounds(
         assert uploader.debounce_seconds == pytest.approx(pause)
         assert uploader.drain().landed == 0
         assert uploader.debounce_seconds == pytest.approx(0.25)
+
+
+def test_what_caught_up_puts_the_next_landing_off_no_longer(state_home: StateDirectory) -> None:
+    clock = [100.0]
+    warehouse = MemoryWarehouse()
+
+    def slowly(lines: Sequence[LandedLine]) -> None:
+        clock[0] += 0.1 + len(lines) / 10_000
+
+    warehouse.before = slowly
+    uploader = Uploader(state_home, warehouse, monotonic=lambda: clock[0])
+    with closing(QueueWriter(state_home.queue)) as queue, closing(uploader):
+
+        def pause_after(rows: int) -> float:
+            for _ in range(rows):
+                queue.append(event()[1])
+            assert uploader.drain().landed == rows
+            return uploader.debounce_seconds
+
+        assert pause_after(1) == pytest.approx(0.5, abs=0.01)
+        assert pause_after(FIRST_ROWS) == pytest.approx(1.5, abs=0.01)
+        assert pause_after(2 * FIRST_ROWS) == pytest.approx(1.25, abs=0.01), "and not 2.5"
 
 
 class Kept(MemoryWarehouse):

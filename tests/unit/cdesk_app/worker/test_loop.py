@@ -27,7 +27,7 @@ from cdesk.artifacts.local import LocalArtifacts
 from cdesk.contract.records import encode, make_record
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.core.config import HttpSettings, Settings
-from cdesk.core.errors import BuildError, WarehouseUnavailable
+from cdesk.core.errors import BuildError, QueryCancelled, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.metrics import DEGRADED
@@ -44,19 +44,27 @@ from cdesk.state.status import (
     BreakerState,
     CycleAnswer,
     CycleRequest,
+    Insights,
     LastBuild,
     LastCatalog,
     LastCleanUp,
     LastTest,
 )
 from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.worker.beside import Beside
 from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker.dashboard import Exported
 from cdesk_app.worker.dbt.build import SCHEMA_MISMATCH, BuildReport, NodeFailure
 from cdesk_app.worker.dbt.project import locate_project
 from cdesk_app.worker.loop import REST_SECONDS, Loop
 from cdesk_app.worker.pipeline import TEST_SECONDS, Pipeline
 from cdesk_app.worker.presentation import PlainPresenter
-from cdesk_app.worker.schedule import GAP_SECONDS, INSIGHT_GAP_SECONDS, BuildSchedule
+from cdesk_app.worker.schedule import (
+    GAP_SECONDS,
+    INSIGHT_GAP_SECONDS,
+    MANY_ROWS,
+    BuildSchedule,
+)
 from cdesk_app.worker.tasks import (
     CATALOG_SECONDS,
     POLL_SECONDS,
@@ -1030,6 +1038,82 @@ def test_what_builds_is_started_a_little_before_a_build_is_due(built: Desk) -> N
     assert len(built.dbt.warmed) == 2  # it was still there
 
 
+def test_what_builds_is_started_where_much_lands_before_a_build_is_due(built: Desk) -> None:
+    built.pipeline.schedule.succeeded()
+    built.pipeline.schedule.landed(MANY_ROWS // 2, insights=False)
+    built.loop.turn()
+    assert built.dbt.warmed == []
+    built.pipeline.schedule.landed(1, insights=False)
+    built.loop.turn()
+    assert len(built.dbt.warmed) == 1
+    assert built.builds() == []
+
+
+def test_records_land_while_the_dashboard_is_asked_for(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, go_on, threads = threading.Event(), threading.Event(), []
+
+    def slowly(*_: object, **__: object) -> Exported:
+        threads.append(threading.current_thread())
+        assert go_on.wait(60)
+        return Exported(7, 3, 4)
+
+    monkeypatch.setattr("cdesk_app.worker.pipeline.export_dashboard", slowly)
+    built.pipeline._beside = Beside("dashboard", told.set)
+    built.record("insight")
+    built.spend(INSIGHT_GAP_SECONDS + 120)
+    assert built.builds() == ["build"]
+    assert built.pipeline.is_dashboard_under_way
+    landed = built.warehouse.last_landing()
+    built.record()
+    built.spend(10)
+    assert built.warehouse.last_landing() != landed
+    go_on.set()
+    assert told.wait(60)
+    assert len(threads) == 1, "no second one meanwhile"
+    assert not built.pipeline.is_dashboard_under_way
+    built.spend(1)
+    assert not built.pipeline.is_dashboard_begun
+    insights = built.pipeline.status.read(Insights)
+    assert (insights.verified, insights.unverified) == (3, 4)
+
+
+def test_a_dashboard_that_fails_beside_the_loop_is_put_off_and_asked_again(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def fails(*_: object, **__: object) -> Exported:
+        raise WarehouseUnavailable("it is held")
+
+    monkeypatch.setattr("cdesk_app.worker.pipeline.export_dashboard", fails)
+    built.pipeline._beside = Beside("dashboard", ended.set)
+    for _ in range(2):
+        ended.clear()
+        built.pipeline.dashboard_due = True
+        built.spend(120)
+        assert ended.wait(60)
+        built.spend(1)
+        assert not built.pipeline.is_dashboard_begun
+
+
+def test_a_worker_that_ends_ends_what_asks_for_the_dashboard(
+    built: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def until_told(*_: object, cancel: threading.Event, **__: object) -> Exported:
+        assert cancel.wait(60)
+        raise QueryCancelled("it was told to end")
+
+    monkeypatch.setattr("cdesk_app.worker.pipeline.export_dashboard", until_told)
+    built.pipeline._beside = Beside("dashboard", ended.set)
+    built.pipeline.begin_dashboard()
+    built.pipeline.close()
+    assert ended.is_set()
+
+
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
 def test_it_gives_way_once_an_http_service_runs(
     built: Desk, monkeypatch: pytest.MonkeyPatch
@@ -1084,11 +1168,11 @@ def test_beside_a_service_the_dashboard_keeps_landings_waiting_more_seldom(
 ) -> None:
     exports: list[float] = []
 
-    def export() -> None:
+    def export(**_: bool) -> None:
         built.pipeline.dashboard_due = False
         exports.append(built.clock.seconds)
 
-    monkeypatch.setattr(built.pipeline, "export_dashboard", export)
+    monkeypatch.setattr(built.pipeline, "begin_dashboard", export)
 
     def work(records: int) -> int:
         exports.clear()

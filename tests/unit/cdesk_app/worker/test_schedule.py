@@ -75,7 +75,11 @@ def test_steady_landings_are_built_at_most_every_five_minutes(
 
 def test_where_much_lands_builds_keep_up_with_it(schedule: BuildSchedule) -> None:
     schedule.succeeded()
-    schedule.landed(MANY_ROWS, insights=False)
+    schedule.landed(MANY_ROWS // 2, insights=False)
+    assert not schedule.nears_many
+    schedule.landed(1, insights=False)
+    assert schedule.nears_many
+    schedule.landed(MANY_ROWS // 2 - 1, insights=False)
     assert schedule.due_in() == GAP_SECONDS
     schedule.landed(1, insights=False)
     assert schedule.due_in() == MANY_GAP_SECONDS
@@ -85,6 +89,7 @@ def test_where_much_lands_builds_keep_up_with_it(schedule: BuildSchedule) -> Non
     schedule.stretch = 1.0
     schedule.landed(1, insights=False)
     assert schedule.due_in() == GAP_SECONDS, "it counts anew"
+    assert not schedule.nears_many
 
 
 def test_an_insight_is_built_within_its_shorter_gap(schedule: BuildSchedule, clock: Clock) -> None:
