@@ -390,7 +390,7 @@ def _file(item: Mapping[str, Any], include_text: bool) -> dict[str, Any]:
 def last_part(path: str) -> str:
     """The name at the end of a path, of Windows or another system; never where it lies."""
     name = path.rpartition("/")[2]
-    if name not in ("", ".") and "\\" not in path and ":" not in path:
+    if name not in ("", ".") and "\\" not in path:
         return name  # what the libraries say, at a tenth of the time
     windows = "\\" in path or path[1:3] in (":/", ":\\")
     return (PureWindowsPath(path) if windows else PurePosixPath(path)).name

@@ -125,18 +125,16 @@ class Facts:
 
 
 def _joined(name: str, one: Any, other: Any) -> Any:
-    if type(one) is type(other):
-        return min(one, other) if name in SMALLER else max(one, other)
-    if not (isinstance(one, int | float) and isinstance(other, int | float)):
-        one, other = sorted((one, other), key=lambda value: type(value).__name__)
-        return other
+    if type(one) is not type(other):
+        numbers = isinstance(one, int | float) and isinstance(other, int | float)
+        if not numbers:  # which can't be compared, and no version of a client writes both
+            return max(one, other, key=lambda value: type(value).__name__)
     return min(one, other) if name in SMALLER else max(one, other)
 
 
 def _joined_block(one: Block, other: Block) -> Block:
     """The earlier time; a text where either has one."""
-    first, second = (one, other) if len(one) >= len(other) else (other, one)
-    return [first[0], max(one[1], other[1]), min(one[2], other[2]), *max(first[3:], second[3:])]
+    return [one[0], max(one[1], other[1]), min(one[2], other[2]), *max(one[3:], other[3:])]
 
 
 class Ids:

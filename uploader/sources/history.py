@@ -571,17 +571,13 @@ def _ndjson_records(source: _Source, tally: Tally) -> Iterator[Record]:
     stream = next(source.streams)
     while line := stream.readline(MAX_LINE_BYTES + 1):
         source.parts += 1
-        whole = line
-        while len(whole) > MAX_LINE_BYTES and not whole.endswith(b"\n"):
-            whole = stream.readline(
-                MAX_LINE_BYTES + 1
-            )  # the rest of a line that is too long anyway
-            if not whole:
-                break
+        rest = line
+        while rest and not rest.endswith(b"\n"):  # of a line that is too long anyway
+            rest = stream.readline(MAX_LINE_BYTES + 1)
         if not line.strip():
             continue
         try:
-            record = parse_line(line.rstrip(b"\r\n") if len(line) <= MAX_LINE_BYTES else line)
+            record = parse_line(line.rstrip(b"\r\n"))
             _check_importable(record)
             if record["source_system"] == SOURCE_SYSTEM:
                 record["source_system"] = "import"  # a file's word, not this server's

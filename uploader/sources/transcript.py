@@ -105,6 +105,7 @@ _TITLES: Final = {
     "agent-name": ("title_given", "agentName"),
     "summary": ("title_summary", "summary"),
 }
+_IN_MILLISECONDS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 _MOST_LABEL: Final = 200
 
 
@@ -146,7 +147,7 @@ class TranscriptReader:
         self._excluded_sessions = excluded_sessions if excluded_sessions is not None else set()
         known = context or {}
         self._ts: str | None = known.get("ts")
-        self._session: str | None = known.get("session")
+        self._session: str = known.get("session", "")
         self._cwd: str | None = known.get("cwd")
         self._project: str | None = known.get("project")
         self._is_excluded = bool(known.get("excluded"))
@@ -165,7 +166,7 @@ class TranscriptReader:
         """What the next reader of this file needs to know."""
         known = {
             "ts": self._ts,
-            "session": self._session,
+            "session": self._session or None,
             "cwd": self._cwd,
             "project": self._project,
             "excluded": self._is_excluded or None,
@@ -228,12 +229,6 @@ class TranscriptReader:
                 return None
         self._ts = ts
         copied = line.forked_from is not None
-        if not copied and (self._own_ts is None or ts > self._own_ts):
-            self._own_ts = ts
-        if is_audit:
-            ts = AFTERTHOUGHT + ts
-        if not copied and (self._own_first is None or ts < self._own_first):
-            self._own_first = ts
         said = (
             line.session, line.session_snake, line.cwd, line.agent, line.is_sidechain, copied,
             bool(line.parent_call),
@@ -242,6 +237,12 @@ class TranscriptReader:
         if said != self._last_said:
             place = self._last = self._placed(line, copied=copied)
             self._last_said = said
+        if not copied and (self._own_ts is None or ts > self._own_ts):
+            self._own_ts = ts
+        if is_audit:
+            ts = AFTERTHOUGHT + ts
+        if not copied and (self._own_first is None or ts < self._own_first):
+            self._own_first = ts
         if place is not None:
             place.ts = ts
         return place
@@ -249,8 +250,9 @@ class TranscriptReader:
     def _placed(self, line: Line, *, copied: bool) -> _Place | None:
         """The place of a line that says of itself what the one before did not."""
         session = line.session or line.session_snake or self._file.session_id
-        session = session or self._session or _stem(self._file.path)
-        session = self._session = session[:255]
+        session = (session or self._session or _stem(self._file.path))[:255]
+        if session != self._session:
+            self._session, self._own_ts, self._own_first = session, None, None
         cwd = line.cwd
         if cwd and cwd != self._cwd:
             self._cwd, self._project = cwd, project_of(cwd)
@@ -259,14 +261,21 @@ class TranscriptReader:
         if self._is_excluded:
             self._excluded_sessions.add(session)
             return None
-        if self._cwd is None and session in self._excluded_sessions:
-            return None  # the stream of the SDK does not say where a conversation took place
+        if self._is_excluded_elsewhere(session):
+            return None
         about = self._about
         if line.agent:
             about = {**about, "agent": line.agent[:_MOST_LABEL]}
         if line.is_sidechain or line.parent_call:
             about = {**about, "is_sidechain": True}
         return _Place("", (copied, session), about)
+
+    def _is_excluded_elsewhere(self, session: str) -> bool:
+        """Whether another file excludes a conversation of which this one does not say where it took
+        place, as the stream of the SDK never does.
+        """
+        is_placed = self._cwd is not None and session == self._session
+        return not is_placed and session in self._excluded_sessions
 
     def _conversation(self, line: Line, place: _Place, model: str | None = None) -> None:
         """Note what a line says of its conversation, where no earlier one said it."""
@@ -324,7 +333,7 @@ class TranscriptReader:
 
     def _user(self, line: Line, message: Message, place: _Place) -> None:
         texts: list[str] = []
-        attached = results = 0
+        attached, has_results = 0, False
         content = message.content
         if isinstance(content, str):
             texts.append(content)
@@ -335,7 +344,7 @@ class TranscriptReader:
                     continue
                 kind = block.type
                 if kind == "tool_result":
-                    results += 1
+                    has_results = True
                     self._result(line, block, place)
                 elif kind == "text":
                     if block.text is not None:
@@ -344,7 +353,7 @@ class TranscriptReader:
                     attached += 1
                 else:
                     self._other_block(block)
-            if results and not texts:
+            if has_results and not texts:
                 return
         text = "\n".join(texts)
         start = text.lstrip()
@@ -355,7 +364,7 @@ class TranscriptReader:
             self._note("error_encountered", key, ts, place.session, place.about, said)
             return
         injected = line.is_meta or line.is_summary
-        if results or injected or (self._file.audit and line.is_synthetic):
+        if has_results or injected or (self._file.audit and line.is_synthetic):
             return
         command = _COMMAND.search(text) if "<command-name>" in text else None
         if command is None and (start.startswith(_INJECTED) or not (text or attached)):
@@ -510,9 +519,9 @@ class TranscriptReader:
         line = read_document(raw)
         title = _text(line.get(field))
         session = _text(line.get("sessionId")) or self._session
-        if kind == "summary" and line.get("leafUuid") is not None and session is None:
-            return  # it may be about another file's conversation
-        if title is None or session is None or self._ts is None or self._is_excluded:
+        if title is None or self._ts is None or self._is_excluded:
+            return
+        if self._is_excluded_elsewhere(session):
             return
         said = {"source": self._file.source_system, "client": self._file.client}
         said[name] = title[:_MOST_LABEL]
@@ -521,9 +530,9 @@ class TranscriptReader:
     def last(self) -> None:
         """Note when the conversation was last written to, as far as the lines read say."""
         session, ts = self._session, self._own_ts
-        if session is None or ts is None or self._is_excluded:
+        if ts is None or self._is_excluded:
             return
-        if self._cwd is None and session in self._excluded_sessions:
+        if self._is_excluded_elsewhere(session):
             return
         said = {"source": self._file.source_system, "last_at": ts}
         self._note("session_started", session, self._own_first or ts, (False, session), said)
@@ -578,12 +587,12 @@ def timestamp(value: str | None) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if _IN_MILLISECONDS(value):  # as the clients write it
+            return f"{value[:23]}000Z"
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if len(value) == 24 and value[-1] == "Z" and value[19] == ".":
-        return f"{value[:23]}000Z"
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment.year >= 1000 else None
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def project_of(cwd: str) -> str:
