@@ -106,10 +106,10 @@ class Checks:
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         waits = whole or status.st_size <= self._at_once
         with self._lock:
-            known = self._known.get(path)
-            is_new = known is None or known[0] != version
-            sound = None if is_new or known is None else known[1]
+            known, sound = self._known.get(path, (None, None))
+            is_new = known != version
             if is_new:
+                sound = None
                 self._known[path] = (version, None)  # under way
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)

@@ -202,7 +202,7 @@ def _kept(row_count: int, byte_count: int, byte_cap: int) -> int:
     """How many rows stay under the cap; one at least."""
     if byte_count <= byte_cap:
         return row_count
-    return max(1, min(row_count, row_count * byte_cap // byte_count))
+    return max(1, row_count * byte_cap // byte_count)
 
 
 def sample_positions(query_hash: str, kept: int, total: int) -> Iterator[int]:
@@ -243,7 +243,7 @@ def _storable(schema: pa.Schema) -> pa.Schema:
 
 
 def _convert(batch: pa.RecordBatch, given: pa.Schema, written: pa.Schema) -> pa.RecordBatch:
-    if given is written or given.equals(written):
+    if given.equals(written):
         return batch
     columns = [
         column
@@ -400,7 +400,7 @@ def export(
 
 
 def _write_csv(path: Path, out: BinaryIO, header: list[str], *, raw: bool) -> int:
-    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="")
     count = 0
     try:
         writer = csv.writer(text)

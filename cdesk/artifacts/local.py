@@ -47,7 +47,10 @@ ABANDONED_SECONDS: Final = 24 * 3600
 _URI = re.compile(rf"{re.escape(SCHEME)}([0-9a-f]{{16}})/({NAME_PATTERN})\.parquet\Z")
 _FOLDER = re.compile(r"[0-9a-f]{16}\Z")
 _FILE = re.compile(rf"({NAME_PATTERN})\.parquet\Z")
-_TEMPORARY = re.compile(rf"\.{ID_PATTERN}\.parquet\.part(\.whole)?\Z")
+# A draft, its whole before it is sampled, and what `replacing` writes a small result's file to.
+_TEMPORARY = re.compile(
+    rf"\.{ID_PATTERN}(\.parquet\.part(\.whole)?|-[0-9a-f]+\.[0-9a-f]{{16}}\.part)\Z"
+)
 
 
 def own_files(root: Path, only: str | None = None) -> Iterator[Path]:
@@ -205,7 +208,7 @@ class LocalArtifacts:
             if not (_is_real_folder(self._root) and _is_real_folder(path.parent)):
                 return False
             removed = self._packs.remove(path.parent.name, path.stem)
-            if not self._is_ours(path):
+            if not _is_regular(path):
                 return removed
             path.unlink()
         except (OSError, NotFound):
@@ -251,9 +254,6 @@ class LocalArtifacts:
 
     def download_url(self, uri: str, *, filename: str, seconds: int = 900) -> str | None:
         """None: a local result has no address of its own."""
-
-    def _is_ours(self, path: Path) -> bool:
-        return _is_real_folder(self._root) and _is_real_folder(path.parent) and _is_regular(path)
 
 
 def _settle(temporary: Path, final: Path) -> None:

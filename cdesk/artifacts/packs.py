@@ -140,7 +140,7 @@ class Packs:
         return removed
 
     def _path(self, folder: str, name: str) -> Path:
-        return self._root / folder / f"{name[:_ID_DIGITS]}.pack".replace("-", "")
+        return self._root / folder / f"{name[:_ID_DIGITS]}.pack"
 
     @contextlib.contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO | None]:
@@ -192,7 +192,7 @@ def _entries(file: BinaryIO) -> Iterator[_Entry]:
         line = file.readline(_HEAD_BYTES)
         match = _HEAD.match(line)
         if match is None:
-            at = _next_head(file, at + 1)
+            at = _next_head(file, at)
             continue
         entry = _Entry(
             match[2].decode(), at, len(line), int(match[3]), int(match[4], 16), match[1] == b"1"
@@ -201,7 +201,7 @@ def _entries(file: BinaryIO) -> Iterator[_Entry]:
             yield entry
             at += len(line) + entry.size + 1
         else:
-            at = _next_head(file, at + 1)
+            at = _next_head(file, at)
 
 
 def _is_whole(file: BinaryIO, entry: _Entry) -> bool:

@@ -430,7 +430,7 @@ class S3Artifacts:
                 path.unlink()
                 left -= size
                 removed += 1
-        for path in self._cache.rglob(".*.part"):
+        for path in self._cache.rglob(".*.part*"):  # `.part.whole`: before it is sampled
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > ABANDONED.total_seconds():
                     path.unlink()

@@ -27,6 +27,19 @@ PREVIEW_ROWS: Final = 10
 PREVIEW_CELL: Final = 2_000
 """Characters of one text in the preview; a longer one is cut where everybody sees it."""
 _SAFE_INTEGER: Final = 2**53 - 1
+_BINARY: Final = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
+_ARRAY: Final = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+    pa.types.is_fixed_size_list,
+)
 
 
 def json_value(value: Any) -> Any:
@@ -93,8 +106,8 @@ def column_type(kind: pa.DataType) -> str:
         ("date", pa.types.is_date),
         ("time", pa.types.is_time),
         ("interval", lambda t: pa.types.is_interval(t) or pa.types.is_duration(t)),
-        ("binary", lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t)),
-        ("array", lambda t: pa.types.is_list(t) or pa.types.is_large_list(t)),
+        ("binary", lambda t: any(test(t) for test in _BINARY)),
+        ("array", lambda t: any(test(t) for test in _ARRAY)),
         ("object", lambda t: pa.types.is_struct(t) or pa.types.is_map(t)),
     )
     return next((name for name, test in tests if test(kind)), "string")

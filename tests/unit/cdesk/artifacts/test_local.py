@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from cdesk.artifacts.addresses import Checks
-from cdesk.artifacts.local import LocalArtifacts
-from cdesk.artifacts.records import Artifact, get_artifact, keep_artifact
-from cdesk.core.errors import ArtifactUnreadable, NotFound
+from cdesk.artifacts.local import ABANDONED_SECONDS, LocalArtifacts, erase_folder, own_files
+from cdesk.artifacts.records import Artifact, get_artifact, is_held, keep_artifact
+from cdesk.artifacts.store import Draft
+from cdesk.core.errors import ArtifactUnreadable, NotFound, StateDirectoryError
 from cdesk.core.identity import customer_key
 from cdesk.state.database import open_state
 
@@ -165,6 +166,49 @@ def test_a_damaged_twin_is_not_what_a_new_result_becomes(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
+def test_a_twin_that_is_a_link_is_none(tmp_path: Path) -> None:
+    """Whoever it points to may change it."""
+    store = LocalArtifacts(tmp_path / "artifacts")
+    first = store.path(put(store, b"rows", ID))
+    first.rename(tmp_path / "elsewhere")
+    first.symlink_to(tmp_path / "elsewhere")
+    second = store.path(put(store, b"rows", OTHER_ID))
+    assert not second.is_symlink()
+    assert second.stat().st_ino != first.stat().st_ino
+
+
+def test_where_files_cannot_share_their_bytes_each_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(os, "link", refused)
+    store = LocalArtifacts(tmp_path)
+    first, second = (store.path(put(store, b"rows", id)) for id in (ID, OTHER_ID))
+    assert first.stat().st_ino != second.stat().st_ino
+    assert first.read_bytes() == second.read_bytes() == b"rows"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_junction_is_a_link_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which Windows shows as a folder, with a tag."""
+    store = LocalArtifacts(tmp_path / "artifacts")
+    uri = put(store, b"rows", ID)
+    lstat = Path.lstat
+
+    class Junction:
+        st_reparse_tag = 0xA0000003
+
+        def __init__(self, status: os.stat_result) -> None:
+            self.st_mode = status.st_mode
+
+    monkeypatch.setattr(Path, "lstat", lambda path: Junction(lstat(path)))
+    assert list(store.artifact_ids()) == []
+    assert store.remove(uri) is False
+
+
 def test_a_result_of_an_earlier_version_has_no_digest_and_opens(tmp_path: Path) -> None:
     store = LocalArtifacts(tmp_path)
     path = tmp_path / customer_key("ada") / f"{ID}.parquet"
@@ -231,16 +275,49 @@ def test_files_that_are_none_of_ours_are_neither_listed_nor_removed(tmp_path: Pa
     assert [path for path in made if not path.exists()] == []
 
 
-def test_an_abandoned_temporary_file_goes_after_a_day_and_not_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        f".{ID}.parquet.part",
+        f".{ID}.parquet.part.whole",
+        f".{ID}-{'d' * 63}.0123456789abcdef.part",
+    ],
+    ids=["a draft", "the whole of a sample", "the file of a small result"],
+)
+def test_an_abandoned_temporary_file_goes_after_a_day_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     store = LocalArtifacts(tmp_path / "artifacts")
-    folder = tmp_path / "artifacts" / customer_key("ada")
-    folder.mkdir(parents=True)
-    old, new = folder / f".{ID}.parquet.part", folder / f".{ID.replace('0', '1')}.parquet.part"
-    for path in (old, new):
-        path.write_bytes(b"half")
-    os.utime(old, (0, 0))
+    half = tmp_path / "artifacts" / customer_key("ada") / name
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    os.utime(half, (now, now - ABANDONED_SECONDS))
+    assert store.remove_abandoned() == 0
+    os.utime(half, (now, now - ABANDONED_SECONDS - 1))
     assert store.remove_abandoned() == 1
-    assert (old.exists(), new.exists()) == (False, True)
+    assert not half.exists()
+
+
+def test_what_a_killed_process_left_of_a_small_results_file_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalArtifacts(tmp_path)
+    uri = store.keep("ada", ID, b"rows")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.path(uri)
+    monkeypatch.undo()
+    (half,) = tmp_path.rglob("*.part")
+    os.utime(half, (0, 0))
+    assert store.remove_abandoned() == 1
+    assert store.path(uri).read_bytes() == b"rows"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
@@ -265,3 +342,163 @@ def test_nothing_is_listed_or_removed_through_a_link(tmp_path: Path, linked: str
     assert store.remove(uri) is False
     assert elsewhere.path(uri).read_bytes() == b"precious"
     assert half.exists()
+
+
+# -- where it cannot be written, and what is told
+
+
+def test_folders_and_files_are_their_users_alone(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path / "artifacts")
+    with store.write("ada", ID) as draft:
+        assert draft.path.name == f".{ID}.parquet.part"
+        assert draft.path.stat().st_size == 0, "it is there, before anything writes to it"
+        assert draft.uri == Draft(draft.path).uri == ""
+        modes = [
+            path.stat().st_mode & 0o777 for path in (draft.path, *list(draft.path.parents)[:2])
+        ]
+        draft.path.write_bytes(b"rows")
+    assert modes == [0o600, 0o700, 0o700] or os.name == "nt"
+
+
+def test_two_drafts_of_one_result_do_not_write_into_each_other(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path / "artifacts")
+
+    def again() -> None:
+        with store.write("ada", ID):
+            pytest.fail("somebody else writes it")
+
+    with store.write("ada", ID) as draft:
+        draft.path.write_bytes(b"rows")
+        with pytest.raises(StateDirectoryError, match=r"cannot be stored in .*File exists"):
+            again()
+    assert store.path(draft.uri).read_bytes() == b"rows"
+
+
+def test_where_it_cannot_be_stored_it_says_where_and_what_to_do(tmp_path: Path) -> None:
+    root = tmp_path / "artifacts"
+    root.write_bytes(b"a file stands in the way")
+    store = LocalArtifacts(root)
+    said = f"the result cannot be stored in {root} \\(.*\\); free space or mend its permissions"
+    for attempt in (lambda: put(store, b"x", ID), lambda: store.keep("ada", ID, b"x")):
+        with pytest.raises(StateDirectoryError, match=said):
+            attempt()
+
+
+def test_a_small_result_whose_file_cannot_be_made_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalArtifacts(tmp_path)
+    uri = store.keep("ada", ID, b"rows")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StateDirectoryError, match="No space left"):
+        store.path(uri)
+    assert not list(tmp_path.rglob("*.par*"))
+    assert store.source(uri) == b"rows", "it can still be read"
+
+
+def test_what_was_never_stored_is_not_there_and_no_error(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path / "artifacts")
+    uri = f"cdesk://artifacts/{customer_key('ada')}/{ID}.parquet"
+    for _ in range(2):
+        assert (store.exists(uri), store.is_whole(uri)) == (False, False)
+        assert (store.remove(uri), store.purge(uri)) == (False, False)
+        assert not store.path(uri).exists()
+        assert store.source(uri) == store.path(uri)
+        assert (store.erase("ada"), store.remove_abandoned()) == (0, 0)
+        put(store, b"rows", OTHER_ID)
+        assert store.erase("ada") == 1
+    assert (store.exists("s3://a/b"), store.is_whole("s3://a/b")) == (False, False)
+    assert (store.remove("s3://a/b"), store.purge("s3://a/b")) == (False, False)
+    assert store.keeps_small
+
+
+def test_a_result_that_is_held_or_linked_to_stays_as_it_is(tmp_path: Path) -> None:
+    """Nobody else removes what lies here, and it has no address elsewhere."""
+    store = LocalArtifacts(tmp_path)
+    uri = put(store, b"rows", ID)
+    store.hold(uri, on=True)
+    assert store.download_url(uri, filename="x") is None
+    assert store.purge(uri)
+    assert (store.exists(uri), store.purge(uri)) == (False, False)
+
+
+def test_a_result_in_a_pack_and_in_its_file_goes_from_both(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path)
+    uri = store.keep("ada", ID, b"rows")
+    file = store.path(uri)
+    assert [found for _, found in store.artifact_ids()] == [uri, uri]
+    assert store.remove(uri)
+    assert not file.exists()
+    assert not store.exists(uri)
+    assert store.remove(uri) is False
+    in_pack = store.keep("ada", OTHER_ID, b"rows")
+    assert store.remove(in_pack), "without a file of its own, too"
+    assert list(store.artifact_ids()) == []
+
+
+def test_an_erasure_counts_files_and_small_results_and_leaves_others_alone(tmp_path: Path) -> None:
+    store = LocalArtifacts(tmp_path / "artifacts")
+    ids = [f"{ID[:-1]}{n}" for n in range(5)]
+    for id in ids[:3]:
+        store.keep("ada", id, b"small")
+    put(store, b"large", ids[3])
+    theirs = store.keep("bob", ids[4], b"theirs")
+    assert sorted(id for id, _ in store.artifact_ids("ada")) == ids[:4]
+    assert [id for id, _ in store.artifact_ids("bob")] == ids[4:]
+    assert sorted(id for id, _ in store.artifact_ids()) == ids
+    assert {
+        path.parent.name for path in own_files(tmp_path / "artifacts", customer_key("ada"))
+    } == {customer_key("ada")}
+    assert store.erase("ada") == 4
+    assert not (tmp_path / "artifacts" / customer_key("ada")).exists()
+    assert store.source(theirs) == b"theirs"
+
+
+def test_a_folder_that_cannot_be_erased_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / customer_key("ada")
+    (folder / "z").mkdir(parents=True)
+    (folder / "a").write_bytes(b"x")
+    with pytest.raises(StateDirectoryError, match=f"{folder} cannot be removed .*permissions"):
+        erase_folder(tmp_path, "ada")
+    assert not (folder / "a").exists(), "what could be removed is gone"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
+def test_a_folder_that_is_a_link_holds_no_small_results_and_stays(tmp_path: Path) -> None:
+    elsewhere = LocalArtifacts(tmp_path / "somebody's")
+    uri = elsewhere.keep("ada", ID, b"precious")
+    root = tmp_path / "artifacts"
+    root.mkdir()
+    (root / customer_key("ada")).symlink_to(tmp_path / "somebody's" / customer_key("ada"))
+    store = LocalArtifacts(root)
+    assert (store.exists(uri), store.remove(uri), store.erase("ada")) == (False, False, 0)
+    assert store.source(uri) == root / customer_key("ada") / uri.rpartition("/")[2]
+    assert elsewhere.source(uri) == b"precious"
+
+
+# -- what state.db knows
+
+
+def test_what_is_known_of_a_result_comes_back_as_it_was_and_the_last_word_counts(
+    state: sqlite3.Connection,
+) -> None:
+    one = Artifact(ID, "ada", "u", "parquet", "0" * 16, 7, 99, True, NOW, LATER, legal_hold=True)
+    keep_artifact(state, one)
+    found = get_artifact(state, ID, customer="ada")
+    assert found == one
+    assert (found.sampled, found.legal_hold) == (True, True)
+    assert (is_held(state, "u"), is_held(state, "v")) == (True, False)
+    free = Artifact(ID, "ada", "u", "parquet", "0" * 16, 7, 99, False, NOW, LATER)
+    keep_artifact(state, free)
+    again = get_artifact(state, ID, customer="ada")
+    assert (again, again.sampled, again.legal_hold) == (free, False, False)
+    assert is_held(state, "u") is False
+
+
+def test_a_result_that_is_not_known_is_named_and_not_at_length(state: sqlite3.Connection) -> None:
+    with pytest.raises(NotFound, match=f"^artifact '{'x' * 60}' is not known here; run its query"):
+        get_artifact(state, "x" * 99, customer="ada")

@@ -1,5 +1,8 @@
+"""Small results in packs: whole, private, gone when removed, whatever happens to their neighbours."""
+
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zlib
@@ -7,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cdesk.artifacts import packs as module
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.packs import Packs
 from cdesk.core.errors import ArtifactUnreadable
+from cdesk.core.locks import FileLock
 
 FOLDER = "0123456789abcdef"
 IDS = [f"01a219a7-c742-7ce1-8bd3-2f531aece5{n:02x}" for n in range(40)]
@@ -120,3 +125,143 @@ def test_a_damaged_small_result_is_unreadable_and_not_gone(tmp_path: Path) -> No
             with pytest.raises(ArtifactUnreadable, match="damaged"):
                 read(uri)
         assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_pack_is_written_as_it_says(packs: Packs, tmp_path: Path) -> None:
+    """Another version, and whoever has to repair one, read it by this."""
+    packs.put(FOLDER, IDS[0], b"ab")
+    packs.put(FOLDER, f"{IDS[1]}-{'d' * 64}", b"")
+    first = f"cdesk1 {IDS[0]} 2 {zlib.crc32(b'ab'):08x}\nab\n"
+    second = f"cdesk1 {IDS[1]}-{'d' * 64} 0 00000000\n\n"
+    assert pack(tmp_path).read_bytes() == (first + second).encode()
+    packs.remove(FOLDER, IDS[0])
+    packs.remove(FOLDER, f"{IDS[1]}-{'d' * 64}")
+    first = f"cdeskx {IDS[0]} 2 {zlib.crc32(b'ab'):08x}\n\0\0\n"
+    second = f"cdeskx {IDS[1]}-{'0' * 64} 0 00000000\n\n"
+    assert pack(tmp_path).read_bytes() == (first + second).encode()
+    assert packs.counts(tmp_path / FOLDER) == (1, 0)
+
+
+def test_what_is_not_here_is_not_and_makes_no_file(packs: Packs, tmp_path: Path) -> None:
+    assert packs.has(FOLDER, IDS[0]) is False
+    assert packs.get(FOLDER, IDS[0]) is None
+    assert packs.remove(FOLDER, IDS[0]) is False
+    assert list(tmp_path.iterdir()) == []
+    packs.put(FOLDER, IDS[0], b"x")
+    assert (packs.has(FOLDER, IDS[1]), packs.get(FOLDER, IDS[1])) == (False, None)
+    assert packs.remove(FOLDER, IDS[1]) is False
+    assert packs.get(FOLDER, IDS[0]) == b"x"
+
+
+def test_a_result_that_was_removed_can_come_back(packs: Packs, tmp_path: Path) -> None:
+    packs.put(FOLDER, IDS[0], b"before")
+    packs.remove(FOLDER, IDS[0])
+    assert (packs.has(FOLDER, IDS[0]), packs.get(FOLDER, IDS[0])) == (False, None)
+    packs.put(FOLDER, IDS[0], b"after")
+    assert packs.get(FOLDER, IDS[0]) == b"after"
+    packs.put(FOLDER, IDS[0], b"twice")
+    assert packs.counts(tmp_path / FOLDER) == (1, 2)
+    assert packs.remove(FOLDER, IDS[0])
+    assert packs.counts(tmp_path / FOLDER) == (1, 0), "every entry of it"
+
+
+def test_what_else_lies_in_the_folder_is_no_pack(packs: Packs, tmp_path: Path) -> None:
+    packs.put(FOLDER, IDS[0], b"x")
+    for name in ("01a219a.pack.bak", "x01a219.pack", "01A219A.pack"):
+        (tmp_path / FOLDER / name).write_bytes(b"theirs")
+    assert packs.counts(tmp_path / FOLDER) == (1, 1)
+    assert packs.remove_empty(tmp_path / FOLDER) == 0
+    packs.remove(FOLDER, IDS[0])
+    other = IDS[1].replace("01a219a", "01a219b")
+    packs.put(FOLDER, other, b"y")
+    assert packs.remove_empty(tmp_path / FOLDER) == 1, "the empty one alone"
+    assert list(packs.names(tmp_path / FOLDER)) == [other]
+    assert len(list((tmp_path / FOLDER).iterdir())) == 4
+
+
+def test_a_head_that_is_none_is_passed_over_and_what_follows_is_found(
+    packs: Packs, tmp_path: Path
+) -> None:
+    packs.put(FOLDER, IDS[0], b"first")
+    path = pack(tmp_path)
+    whole = path.read_bytes()
+    for junk in (
+        b"\n",
+        b"x\n",
+        b"cdesk1 \n",
+        b"cdesk2" + whole[6:],
+        whole[:-3] + b"\n",
+        b"y" * 200 + b"\n",
+    ):
+        path.write_bytes(junk + whole)
+        assert packs.get(FOLDER, IDS[0]) == b"first", junk
+        path.write_bytes(whole + junk)
+        packs.put(FOLDER, IDS[1], b"second")
+        assert packs.get(FOLDER, IDS[0]) == b"first", junk
+        assert packs.get(FOLDER, IDS[1]) == b"second", junk
+    path.write_bytes(b"nothing of ours")
+    assert list(packs.names(tmp_path / FOLDER)) == []
+
+
+def test_a_torn_head_of_a_whole_entry_is_told_by_its_checksum(packs: Packs, tmp_path: Path) -> None:
+    """Behind it stands something torn: only its checksum says that it is whole."""
+    packs.put(FOLDER, IDS[0], b"first")
+    path = pack(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"torn")
+    assert packs.get(FOLDER, IDS[0]) == b"first"
+    path.write_bytes(whole[:-2] + b"#torn")
+    assert packs.get(FOLDER, IDS[0]) is None
+    assert packs.has(FOLDER, IDS[0]) is False
+
+
+@pytest.mark.parametrize("written", [0, 7])
+def test_an_entry_that_finds_no_room_leaves_the_pack_as_it_was(
+    packs: Packs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    packs.put(FOLDER, IDS[0], b"first")
+    before = pack(tmp_path).read_bytes()
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if written:
+            return write(fd, data[:written])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            packs.put(FOLDER, IDS[1], b"second")
+    assert pack(tmp_path).read_bytes() == before
+    packs.put(FOLDER, IDS[1], b"second")
+    assert packs.get(FOLDER, IDS[1]) == b"second"
+
+
+def test_who_waits_for_the_lock_too_long_is_told(
+    packs: Packs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.0)
+    packs.put(FOLDER, IDS[0], b"first")
+    other = FileLock(tmp_path / ".packs.lock")
+    assert other.acquire(), "it is free between two uses"
+    for attempt in (
+        lambda: packs.put(FOLDER, IDS[1], b"second"),
+        lambda: packs.remove(FOLDER, IDS[0]),
+        lambda: packs.remove_empty(tmp_path / FOLDER),
+    ):
+        with pytest.raises(TimeoutError, match="another process keeps the results' lock"):
+            attempt()
+    assert packs.get(FOLDER, IDS[0]) == b"first", "who reads does not wait"
+    other.release()
+    packs.put(FOLDER, IDS[1], b"second")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
+def test_a_pack_that_is_a_link_is_not_followed(packs: Packs, tmp_path: Path) -> None:
+    Packs(tmp_path / "b").put(FOLDER, IDS[0], b"theirs")
+    (tmp_path / FOLDER).mkdir()
+    pack(tmp_path / "b").rename(tmp_path / "theirs")
+    (tmp_path / FOLDER / "01a219a.pack").symlink_to(tmp_path / "theirs")
+    assert (packs.has(FOLDER, IDS[0]), packs.get(FOLDER, IDS[0])) == (False, None)
+    assert list(packs.names(tmp_path / FOLDER)) == []
+    assert packs.remove_empty(tmp_path / FOLDER) == 0
