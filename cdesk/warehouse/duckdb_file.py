@@ -15,6 +15,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
@@ -170,16 +171,13 @@ class DuckDBFile:
         of this process keep the file.
         """
         deadline = time.monotonic() + wait
-        try:
-            with (
-                self._read_write.write(wait),
-                contextlib.closing(
-                    self._connect(deadline, read_only=True, config=config, cancel=cancel)
-                ) as connection,
-            ):
-                yield connection
-        except TimeoutError:
-            raise WarehouseUnavailable(said) from None
+        with (
+            _turn(self._read_write.write(wait), said),
+            contextlib.closing(
+                self._connect(deadline, read_only=True, config=config, cancel=cancel)
+            ) as connection,
+        ):
+            yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[DuckDBPyConnection]:
@@ -193,29 +191,25 @@ class DuckDBFile:
             yield shared
             return
         begun = time.monotonic()
-        try:
-            with self._read_write.write(self._land_wait):
-                connection = self._connect(
-                    begun + self._land_wait,
-                    read_only=False,
-                    config={
-                        "threads": 1,  # more of them keep more rows in memory before they write
-                        "memory_limit": self._land_memory,
-                        "python_enable_replacements": "false",
-                    },
-                    pauses=_HELD_FROM_LANDING,
-                    free=functools.partial(self._note_wait, begun),
-                )
-                self.opened(self.look())
-                try:
-                    yield connection
-                finally:
-                    connection.close()
-                    self.closed(self.look())
-        except TimeoutError:
-            raise WarehouseUnavailable(
-                "running queries keep the warehouse; landing waits for them"
-            ) from None
+        said = "running queries keep the warehouse; landing waits for them"
+        with _turn(self._read_write.write(self._land_wait), said):
+            connection = self._connect(
+                begun + self._land_wait,
+                read_only=False,
+                config={
+                    "threads": 1,  # more of them keep more rows in memory before they write
+                    "memory_limit": self._land_memory,
+                    "python_enable_replacements": "false",
+                },
+                pauses=_HELD_FROM_LANDING,
+                free=functools.partial(self._note_wait, begun),
+            )
+            self.opened(self.look())
+            try:
+                yield connection
+            finally:
+                connection.close()
+                self.closed(self.look())
 
     def _note_wait(self, begun: float, opened: float) -> None:
         self.waited = opened - begun
@@ -302,14 +296,8 @@ class DuckDBFile:
             return
         wait = self._read_wait if wait is None else wait
         deadline = time.monotonic() + wait
-        entered = contextlib.ExitStack()
-        try:
-            entered.enter_context(self._read_write.read(wait, cancel=cancel))
-        except TimeoutError:
-            raise WarehouseUnavailable(
-                "a landing keeps the warehouse; try again in a moment"
-            ) from None
-        with entered:
+        said = "a landing keeps the warehouse; try again in a moment"
+        with _turn(self._read_write.read(wait, cancel=cancel), said):
             cursor = self._share(deadline, cancel)
             try:
                 yield cursor
@@ -438,6 +426,19 @@ class DuckDBFile:
                 self._sleep(pause)
             else:
                 cancel.wait(pause)
+
+
+@contextlib.contextmanager
+def _turn(lock: AbstractContextManager[None], said: str) -> Iterator[None]:
+    """Hold the lock. Raises WarehouseUnavailable, saying `said`, where it isn't free in time; what
+    the block raises stays as it is.
+    """
+    with contextlib.ExitStack() as entered:
+        try:
+            entered.enter_context(lock)
+        except TimeoutError:
+            raise WarehouseUnavailable(said) from None
+        yield
 
 
 def _nothing(_: FileStamp) -> None:
