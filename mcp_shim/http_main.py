@@ -65,6 +65,8 @@ def main(
     )
     if not 1 <= http.workers <= 64:
         raise ConfigurationError(f"workers is {http.workers}; allowed: from 1 to 64")
+    if not 0 <= http.port <= 65_535:  # the system would listen on what is left of it by 65,536
+        raise ConfigurationError(f"port is {http.port}; allowed: from 0 to 65535")
     settings = replace(settings, http=http)
     home = StateDirectory(settings.home).ensure()
     set_up_logging(None, settings.environ, credentials=redact_value, only_ours=True)
@@ -147,10 +149,10 @@ def listen(host: str, port: int) -> socket.socket:
         except BaseException:
             listener.close()
             raise
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
         raise ConfigurationError(
-            f"{host}:{port} cannot be listened on ({reason}); choose another --port or --host"
+            f"{host}:{port} cannot be listened on ({error.strerror}); "
+            "choose another --port or --host"
         ) from None
     return listener
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from bench.turn_path import fixtures
 from cdesk.contract.catalog import Parameter, load_catalog
+from cdesk.core.errors import InvalidField
 from cdesk.core.home import StateDirectory
-from mcp_shim.tools.arguments import as_sent, features_as_sent, params_as_sent
+from mcp_shim.tools.arguments import (
+    as_sent,
+    boolean,
+    features_as_sent,
+    integer,
+    named,
+    params_as_sent,
+    required,
+    seconds,
+)
 from mcp_shim.tools.tool import closed
 
 
@@ -48,6 +61,20 @@ def test_text_that_parses_to_what_the_schema_wants_is_that(
         assert (found, type(found)) == (meant, type(meant))
 
 
+def test_what_is_no_text_or_of_no_known_argument_stays_as_it_is() -> None:
+    schema = closed(
+        {
+            "a": {"type": "integer"},
+            "b": {"anyOf": [{"type": "integer"}, {"type": ["number", "null"]}]},
+            "c": {},
+        }
+    )
+    given = {"a": [1], "b": {"x": "1"}, "unknown": "1", "c": "1"}
+    assert as_sent(schema, given) == given
+    assert as_sent(schema, {"b": "1.5", "unknown": None}) == {"b": 1.5}
+    assert as_sent({**schema, "required": ["b"]}, {"a": "", "b": ""}) == {"b": ""}
+
+
 @pytest.mark.parametrize("nothing", [None, "", " \n"])
 def test_nothing_is_absent_where_it_may_be_and_kept_where_it_may_not(nothing: object) -> None:
     schema = closed({"a": {"type": "string"}, "b": {"type": "integer"}}, ("a",))
@@ -72,6 +99,12 @@ def test_a_templates_parameters_go_by_the_same_rule(state_home: StateDirectory) 
         "since": "2026-01-31",
         "other": "1",
     }
+    assert params_as_sent(template, {"steps": None, "since": None, "topic": "5"}) == {
+        "steps": None,
+        "since": None,
+        "topic": "5",
+    }, "what has to be given is refused as it came"
+    assert params_as_sent(template, {"steps": "5"}) == {"steps": "5", "since": None}
 
 
 def test_the_details_of_an_activity_go_by_the_same_rule_and_its_declared_types() -> None:
@@ -95,3 +128,66 @@ def test_the_details_of_an_activity_go_by_the_same_rule_and_its_declared_types()
         ("cdesk.user_asked", "no object"),
     ):
         assert features_as_sent(activity, features) == features
+
+
+BIG = 2**63
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "found"),
+    [
+        (lambda given: integer(given, "a", low=1, high=9, default=5), None, 5),
+        (lambda given: integer(given, "a", low=1, high=9, default=None), None, None),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), 1, 1),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), 9.0, 9),
+        (lambda given: seconds(given, "a", high=20.0), None, 0.0),
+        (lambda given: seconds(given, "a", high=20.0), 0, 0.0),
+        (lambda given: seconds(given, "a", high=20.0), 20, 20.0),
+        (lambda given: seconds(given, "a", high=20.0), 0.5, 0.5),
+        (lambda given: boolean(given, "a"), True, True),
+        (lambda given: boolean(given, "b"), True, False),
+        (lambda given: required(given, "a", "x"), "", ""),
+        (lambda given: required(given, "a", "x"), False, False),
+        (lambda given: named(given, "a", "x"), "", ""),
+        (lambda given: named(given, "a", "x"), 5, 5),
+        (lambda given: named(given, "a", "x"), " a", " a"),
+    ],
+)
+def test_an_argument_within_its_bounds_is_taken(
+    check: Callable[[dict[str, Any]], Any], value: Any, found: Any
+) -> None:
+    checked = check({"a": value})
+    assert (checked, type(checked)) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "problem"),
+    [
+        (lambda given: integer(given, "a", low=1, high=9_000, default=5), 0, "0 is out of range; allowed: an integer from 1 to 9,000"),
+        (lambda given: integer(given, "a", low=1, high=9_000, default=5), 9_001, "9,001 is out of range; allowed: an integer from 1 to 9,000"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), True, "is bool; allowed: an integer from 1 to 9"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), "5", "is str; allowed: an integer from 1 to 9"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), 1.5, "is float; allowed: an integer from 1 to 9"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), BIG - 1, f"{BIG - 1:,} is out of range; allowed: an integer from 1 to 9"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), BIG, "is out of range; allowed: an integer from 1 to 9"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), -BIG, "is out of range; allowed: an integer from 1 to 9"),
+        (lambda given: integer(given, "a", low=1, high=9, default=5), 10**400, "is out of range; allowed: an integer from 1 to 9"),
+        (lambda given: seconds(given, "a", high=20.0), 20.5, "20.5 is out of range; allowed: a number from 0 to 20"),
+        (lambda given: seconds(given, "a", high=20.0), -0.5, "-0.5 is out of range; allowed: a number from 0 to 20"),
+        (lambda given: seconds(given, "a", high=20.0), float("nan"), "nan is out of range; allowed: a number from 0 to 20"),
+        (lambda given: seconds(given, "a", high=20.0), float("inf"), "inf is out of range; allowed: a number from 0 to 20"),
+        (lambda given: seconds(given, "a", high=20.0), 10**400, f"1{'0' * 39} is out of range; allowed: a number from 0 to 20"),
+        (lambda given: seconds(given, "a", high=20.0), False, "is bool; allowed: a number from 0 to 20"),
+        (lambda given: seconds(given, "a", high=20.0), "5", "is str; allowed: a number from 0 to 20"),
+        (lambda given: boolean(given, "a"), 1, "is int; allowed: true or false"),
+        (lambda given: boolean(given, "a"), None, "is NoneType; allowed: true or false"),
+        (lambda given: required(given, "a", "x"), None, "missing; allowed: x"),
+        (lambda given: named(given, "a", "x"), " \n", "is blank; allowed: x"),
+    ],
+)  # fmt: skip
+def test_an_argument_out_of_its_bounds_is_refused_with_what_is_allowed(
+    check: Callable[[dict[str, Any]], Any], value: Any, problem: str
+) -> None:
+    with pytest.raises(InvalidField) as refused:
+        check({"a": value})
+    assert (refused.value.field, str(refused.value)) == ("a", f"a: {problem}")
