@@ -69,7 +69,7 @@ def _row(row: Sequence[Any]) -> str:
     if not all(type(value) is str for value in row):
         return _line(map(_cell, row))
     whole = "".join(row)  # most rows need no second look, and one tells it of all their cells
-    if len(whole) <= MAX_CELL and "|" not in whole and whole.isascii() and whole.isprintable():
+    if len(whole) <= MAX_CELL and "|" not in whole and whole.isprintable():
         return _line(map(str.strip, row))
     return _line(map(_cell, row))
 
@@ -89,7 +89,7 @@ def _cell(value: Any) -> str:
 def _plain(text: object) -> str:
     """In one line, without what a table or an eye would be misled by."""
     shown = str(text)
-    if not (shown.isascii() and shown.isprintable()):  # most is, and nothing in it is invisible
+    if not shown.isprintable():  # most is, and nothing in it is invisible
         shown = _INVISIBLE.sub(" ", shown)
     return (shown.replace("|", "\\|") if "|" in shown else shown).strip()
 

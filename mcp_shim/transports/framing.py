@@ -54,11 +54,11 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
     if b'"error"' not in line and b'"result"' not in line and b"\\u" not in line:
         kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
         try:
-            return SessionMessage(kind.model_validate_json(line, by_name=False))
+            return SessionMessage(kind.model_validate_json(line))
         except ValidationError:
             pass  # none of the two: the SDK's union decides
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        return SessionMessage(jsonrpc_message_adapter.validate_json(line))
     except ValueError as error:
         if (readable := line.decode("utf-8", "replace").encode()) != line:
             return parse_message(readable)
@@ -67,7 +67,7 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
 
 def normalise(line: bytes) -> bytes:
     """The line without byte-order marks, blanks and control characters before it."""
-    return line if line[:1] == b"{" else _BEFORE.sub(b"", line, count=1)
+    return _BEFORE.sub(b"", line)
 
 
 # -- what cannot be served
@@ -195,7 +195,8 @@ def split_batch(line: bytes) -> list[bytes] | None:
 
 def _skip(text: str, place: int) -> int:
     found = _BLANKS.match(text, place)
-    return found.end() if found else place
+    assert found is not None  # no blanks are some
+    return found.end()
 
 
 class Batch:
@@ -254,7 +255,7 @@ def encode_message(message: JSONRPCMessage) -> bytes:
 
 
 def _encode_by_model(message: JSONRPCMessage) -> bytes:
-    return message.model_dump_json(by_alias=True, exclude_unset=True).encode("utf-8") + b"\n"
+    return message.model_dump_json(exclude_unset=True).encode("utf-8") + b"\n"
 
 
 def _without_fragments(result: dict[str, Any]) -> dict[str, Any]:

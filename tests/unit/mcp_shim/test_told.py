@@ -97,8 +97,90 @@ def test_a_sample_a_reuse_and_a_missing_card_are_said() -> None:
     text = told(
         {**RESULT, "row_count": 900, "sampling_note": "sampled 90 of 900 rows", "reused": True, "card": None}
     )  # fmt: skip
-    assert "2 of 900 rows. sampled 90 of 900 rows. The earlier answer" in text
-    assert "cdesk artifact a1 --out result.csv" in text
+    assert (
+        "2 of 900 rows. sampled 90 of 900 rows. "
+        "The earlier answer to the same question, on unchanged data." in text
+    )
+    for card in (None, {}, {"url": None}):
+        told_lines = told({**RESULT, "card": card}).splitlines()
+        assert "Whole result, for the person: cdesk artifact a1 --out result.csv" in told_lines
+    assert "Whole result" not in told({**RESULT, "card": None, "artifact": None})
+
+
+def test_where_every_row_is_shown_no_part_is_spoken_of() -> None:
+    summary = {"rows": 2, "columns": [{"name": "n", "type": "integer"}]}
+    assert "1 rows." in (single := told({**RESULT, "row_count": 1, "summary": summary}))
+    assert "by column" not in single, "a summary of one row says nothing new"
+    assert "All 2 rows by column:\n- n: integer\n" in told({**RESULT, "summary": summary})
+    assert "Page 1 of 2; get_result with page 2 has the next." in told({**RESULT, "pages": 2})
+    nothing = told({**RESULT, "rows": [], "row_count": 0, "finding": None})
+    assert nothing.startswith("**412 questions in 30 days**\n\n0 rows.\n\nWhole result")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ({"nulls": 0, "distinct": 0}, "0 distinct"),
+        ({"nulls": 1_000, "distinct_over": 0}, "1,000 null, over 0 distinct"),
+        ({"min": "2026-01-30T00:00:00.000000Z", "max": None}, "2026-01-30T00:00:00.000000Z to "),
+        ({"sum": 0}, "sum 0"),
+        ({"mean": 0.5}, "mean 0.5"),
+        ({"frequent": [["2026-01-30T00:00:00.000000Z", 1_000]]}, "most frequent 2026-01-30T00:00:00.000000Z (1,000)"),
+        ({"trend": {"over": "a|b", "direction": "flat", "change": None}}, "flat over a\\|b"),
+        ({"trend": {"over": "at", "direction": "flat", "change": 0.0}}, "flat over at (+0% from first to last)"),
+        ({"trend": {"over": "at", "direction": "falling"}}, "falling over at"),
+    ],
+)  # fmt: skip
+def test_of_a_column_that_is_told_which_is_known(column: dict[str, Any], said: str) -> None:
+    summary = {"rows": 2, "columns": [{"name": "c", "type": "timestamp", **column}]}
+    assert f"\n- c: timestamp, {said}\n\n" in told({**RESULT, "summary": summary})
+
+
+def test_what_is_no_moment_stays_as_it_is_in_a_time_zone() -> None:
+    """A row that isn't as wide as its columns, a moment that is missing, text of another type."""
+    moment, local = "2026-01-30T00:00:00.000000Z", "2026-01-30T01:00:00+01:00"
+    columns = [{"name": "at", "type": "timestamp"}, {"name": "text", "type": "string"}]
+    rows = [[None, moment], [moment], [moment, moment, 5]]
+    summary = {
+        "rows": 3,
+        "columns": [
+            {"name": "at", "type": "timestamp", "min": None, "max": moment, "frequent": [[moment, 2]]},
+            {"name": "text", "type": "string", "min": moment, "max": moment},
+        ],
+    }  # fmt: skip
+    given = {"columns": columns, "rows": rows, "row_count": 3, "summary": summary}
+    assert told(given, timezone="Europe/Berlin").splitlines()[2:12] == [
+        f"|  | {moment} |",
+        f"| {local} |",
+        f"| {local} | {moment} |",
+        "",
+        "3 rows.",
+        "",
+        "All 3 rows by column:",
+        f"- at: timestamp,  to {local}, most frequent {local} (2)",
+        f"- text: string, {moment} to {moment}",
+        "",
+    ]
+    without = [{"name": "text", "type": "string"}]
+    assert "Times are" not in told(
+        {"columns": without, "rows": [[moment]]}, timezone="Europe/Berlin"
+    )
+
+
+def test_cells_and_columns_are_shown_up_to_their_bounds() -> None:
+    def table(columns: int, *row: Any) -> list[str]:
+        named = [{"name": f"c{n}", "type": "string"} for n in range(columns)]
+        return told({"columns": named, "rows": [row]}).splitlines()
+
+    assert table(1, "x" * 200)[2] == f"| {'x' * 200} |"
+    assert table(1, "x" * 201)[2] == f"| {'x' * 200}… |"
+    assert table(1, "|" * 101)[2] == "| " + "\\|" * 100 + "… |", "measured as it is shown"
+    assert table(1, ["é", "a|b\u200b"])[2] == '| ["é", "a\\|b "] |'
+    for wide in (20, 21):
+        lines = table(wide, *["x"] * wide)
+        assert [line.count("|") for line in lines[:3]] == [21] * 3
+        more = [line for line in lines if "more columns" in line]
+        assert more == ["(1 more columns in the structured content)"] * (wide - 20)
 
 
 @given(
