@@ -65,8 +65,8 @@ class Alert:
 
 
 def _quantile(metric: Metric, matching: str = "") -> str:
-    series = f"{metric.name}_bucket{{{matching}}}" if matching else f"{metric.name}_bucket"
-    return f"histogram_quantile(0.95, sum by (le) (rate({series}[10m])))"
+    rate = f"rate({metric.name}_bucket{{{matching}}}[10m])"
+    return f"histogram_quantile(0.95, sum by (le) ({rate}))"
 
 
 _GET_CONTEXT: Final = _quantile(TOOL_CALL_SECONDS, 'tool="get_context"') + " > 0.025"

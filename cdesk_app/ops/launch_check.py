@@ -92,7 +92,7 @@ def judge(
     done: dict[tuple[str, ...], Ran] = {}
 
     def verdicts() -> list[Verdict]:
-        return [_verdict(point, done if point in chosen else {}, quick=quick) for point in points]
+        return [_verdict(point, done if point in chosen else {}) for point in points]
 
     for argv in sorted(commands, key=lambda argv: argv == SUITE.argv):
         tell(commands[argv].shown)
@@ -103,13 +103,11 @@ def judge(
     return verdicts()
 
 
-def _verdict(point: Point, done: Mapping[tuple[str, ...], Ran], *, quick: bool) -> Verdict:
+def _verdict(point: Point, done: Mapping[tuple[str, ...], Ran]) -> Verdict:
     """What came of a point, by the commands that are `done`."""
     verdict = Verdict(point)
     for check in point.checks:
         ran = done.get(check.argv)
-        if quick and not check.quick:
-            ran = None
         if ran is not None:
             verdict.commands.append((check.shown, ran.seconds))
             _judge_check(check, ran, verdict)
@@ -118,10 +116,6 @@ def _verdict(point: Point, done: Mapping[tuple[str, ...], Ran], *, quick: bool) 
         else:
             _leave_out(check, verdict)
     return verdict
-
-
-def _not_run(point: Point) -> Verdict:
-    return _verdict(point, {}, quick=False)
 
 
 def _leave_out(check: Check, verdict: Verdict) -> None:
@@ -154,7 +148,7 @@ def _judge_part(check: Check, suite: Ran, verdict: Verdict) -> None:
 
 def _place_of(case: ElementTree.Element) -> str:
     """The module of a test; of one that could not be collected its name is the module."""
-    return case.get("classname") or case.get("name") or ""
+    return case.get("classname") or case.get("name", "")
 
 
 def _cases(ran: Ran) -> list[ElementTree.Element]:
@@ -179,7 +173,7 @@ def _judge_check(check: Check, ran: Ran, verdict: Verdict) -> None:
 def _judge_cases(check: Check, cases: list[ElementTree.Element], verdict: Verdict) -> None:
     wrong = {
         kind: {
-            f"{case.get('classname')}::{case.get('name')}": found.get("message") or ""
+            f"{case.get('classname')}::{case.get('name')}": found.get("message", "")
             for case in cases
             if (found := case.find(kind)) is not None
         }
@@ -368,9 +362,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="one point, by its name (again for more)",
     )
     parser.add_argument("--list", action="store_true", help="the points and their commands")
-    parser.add_argument(
-        "--out", type=Path, default=None, help="the report (build/launch_check/<when>.md)"
-    )
+    parser.add_argument("--out", type=Path, help="the report (build/launch_check/<when>.md)")
     options = parser.parse_args(argv)
     if options.list:
         for point in POINTS:
@@ -397,7 +389,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         write_private(out, text.encode("utf-8"))
 
-    write([_not_run(point) for point in POINTS])
+    write([_verdict(point, {}) for point in POINTS])
     # told to end, it ends what it has started, as at the keyboard
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     verdicts = judge(

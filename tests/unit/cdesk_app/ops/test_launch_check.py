@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import orjson
+import psutil
 import pytest
 
-from bench.load import report as report_of_load
-from bench.load.client import Tally
-from bench.load.phases import Counted, People
-from bench.load.servers import Memory
-from cdesk.core.clock import format_ts
+from cdesk.core.errors import ConfigurationError
+from cdesk_app.ops import launch_check
 from cdesk_app.ops.launch_check import Machine, Ran, Verdict, is_go, judge, report, run_check
-from cdesk_app.ops.launch_check_dependencies import NO_DATA, Pin, pins, problems_of, read_audit
-from cdesk_app.ops.launch_check_points import (
-    LIVE,
-    POINTS,
-    SUITE,
-    Check,
-    Point,
-    coverage_figures,
-    load_figures,
-    pytest_of,
-    turn_figures,
-)
+from cdesk_app.ops.launch_check_points import LIVE, SUITE, Check, Point, pytest_of
 
 ROOT = Path(__file__).resolve().parents[4]
 QUICK = Point("quick", (pytest_of("tests/a.py", quick=True),))
@@ -61,9 +52,79 @@ def test_it_is_go_where_every_point_ran_and_passed(tmp_path: Path) -> None:
     found = verdicts_of(tmp_path, leaving(GOOD))
     assert is_go(found, whole=True)
     text = report(found, MACHINE, at="2026-01-31T00:00:00Z", seconds=3, quick=False)
-    assert "**GO**" in text
-    for told in ("2026-01-31", "`abc`", "Linux", "2 processors", "1 tests passed", "1.5", *LIVE):
-        assert told in text
+    assert text.startswith("# Launch check\n\n**GO**\n\nWritten by `make launch-check`")
+    assert [name for name in LIVE if f"- **{name}**: " not in text] == []
+    assert text.endswith(f"{list(LIVE.values())[-1]}\n")
+
+
+FAILS_TWICE = (
+    '<testsuite><testcase name="tests.lost" classname=""><error message="cannot  import\nit"/>'
+    '</testcase><testcase classname="a" name="one"><failure/></testcase>'
+    '<testcase classname="a" name="two"/></testsuite>'
+)
+
+
+def test_a_report_says_of_each_point_what_ran_and_what_came_of_it(tmp_path: Path) -> None:
+    piped = Check(("grep", "a|b"), figures=lambda output, *_: ([f"saw {output}"], ["too |slow|"]))
+
+    def run(check: Check, folder: Path) -> Ran:
+        code = 3 if check is piped else 0
+        output = "" if check is piped else "last line"
+        (folder / "results.xml").write_text(FAILS_TWICE, encoding="utf-8")
+        return Ran(code, output, 1_234.56, 0, folder)
+
+    points = (Point("piped", (piped,)), QUICK, SLOW)
+    found = judge(points, run, quick=True, folder=tmp_path, only=["piped", "quick"])
+    assert found[0].commands == [("grep a|b", None)], "it takes long"
+    found = judge(points, run, quick=False, folder=tmp_path / "2", only=["piped", "quick"])
+    machine = Machine("abc", True, "Linux x86_64", "3.11.2", 2)
+    text = report(
+        *(found, machine),
+        at="2026-01-31T00:00:00Z",
+        seconds=1_234.5,
+        quick=True,
+        only=["piped", "quick"],
+        live={"credits": "what builds cost"},
+    )
+    assert (
+        text
+        == """\
+# Launch check
+
+**NO-GO**: 3 of 3 points have no evidence
+
+Written by `make launch-check`; do not edit. A point passes by what ran in this very run.
+
+**A quick run**: what takes long was not run, so it can only be a NO-GO.
+
+**A run of some points** (piped, quick), so it can only be a NO-GO.
+
+- made: 2026-01-31T00:00:00Z, in 1,234 s
+- commit: `abc`, changed since
+- machine: Linux x86_64, Python 3.11.2, 2 processors
+
+| point | verdict | evidence |
+|---|---|---|
+| piped | NO-GO | saw ; **grep a\\|b: exit 3: no output**; **too \\|slow\\|** |
+| quick | NO-GO | 1 tests passed; **failure: a::one (no reason given); 1 in all**; \
+**error: ::tests.lost (cannot import it); 1 in all** |
+| slow | NO-GO | **not run: python -m pytest -q tests/b.py** |
+
+## What was run
+
+| point | command | seconds |
+|---|---|--:|
+| piped | `grep a\\|b` | 1,234.6 |
+| quick | `python -m pytest -q tests/a.py` | 1,234.6 |
+| slow | `python -m pytest -q tests/b.py` | not run |
+
+## What only a live Snowflake account can show
+
+None of it is part of the verdict. `scripts/live.sh` runs `tests/live` there.
+
+- **credits**: what builds cost
+"""
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,6 +245,18 @@ def test_a_point_whose_tests_are_in_the_suite_is_judged_by_them(
     text = report(found, MACHINE, at="now", seconds=1, quick=False)
     assert says in text
     assert ("**GO**" in text) == all(passed)
+    whole = ended in (0, 1)
+    told = "make coverage" in "".join(command for command, _ in found[1].commands)
+    assert told == whole
+    assert [took is None for _, took in found[1].commands] == [not whole]
+
+
+def test_a_part_of_the_suite_has_the_seconds_of_its_own_tests(tmp_path: Path) -> None:
+    untimed = '<testcase classname="tests.b" name="three"/>'
+    run = suite(part(A, B, B.replace("0.5", "0.25"), untimed))
+    found = judge((SLOW, Point("coverage", (SUITE,))), run, quick=False, folder=tmp_path)
+    assert found[0].commands == [("python -m pytest -q tests/b.py, by make coverage", 0.8)]
+    assert found[0].evidence == ["3 tests passed"]
 
 
 def test_without_the_suite_a_point_runs_its_own_tests(tmp_path: Path) -> None:
@@ -202,6 +275,7 @@ def test_without_the_suite_a_point_runs_its_own_tests(tmp_path: Path) -> None:
 def test_the_suite_comes_last_and_what_it_is_to_show_is_not_run_until_then(tmp_path: Path) -> None:
     alone = Point("alone", (Check(("python", "-c", "")),))
     kept: list[list[bool]] = []
+    told: list[str] = []
 
     def run(check: Check, folder: Path) -> Ran:
         if check is SUITE:
@@ -213,208 +287,291 @@ def test_the_suite_comes_last_and_what_it_is_to_show_is_not_run_until_then(tmp_p
         run,
         quick=False,
         folder=tmp_path,
+        tell=told.append,
         keep=lambda verdicts: kept.append([one.passed for one in verdicts]),
     )
     assert kept == [[False, False, True], [True, True, True]]
+    assert told == ["python -c ''", SUITE.shown]
 
 
-def test_results_of_an_earlier_run_are_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "bench" / "results"
-    folder.mkdir(parents=True)
-    rows = {name: {"p95_ms": 9.0} for name in ("get_context", "log_event", "submit_query")}
-    now = time.time_ns()
-    (folder / "turn_path.json").write_bytes(orjson.dumps({"at": format_ts(now), "calls": rows}))
-    evidence, problems = turn_figures("", now - 10**9, tmp_path)
-    assert evidence
-    assert problems == []
-    assert "of an earlier run" in turn_figures("", now + 10**9, tmp_path)[1][0]
-    rows["get_context"]["p95_ms"] = 26.0
-    rows["log_event"]["p95_ms"] = 300.0
-    (folder / "turn_path.json").write_bytes(orjson.dumps({"at": format_ts(now), "calls": rows}))
-    assert len(turn_figures("", now - 10**9, tmp_path)[1]) == 2
+# -- the real thing
 
 
-def load_output(*, users: int = 1_000, lag: float = 1.0, **p95: float) -> str:
-    """What `python -m bench load` prints, by its own hand."""
-    ours, bare = Tally(), Tally()
-    for name, limit in report_of_load.LIMITS.items():
-        ours.times[name] = [p95.get(name, limit / 2)] * 20
-        bare.times[name] = [1.0] * 20
-    ours.turns, bare.turns = [p95.get("turn", 90.0)] * 20, [9.0] * 20
-    ours.times["get_result"], bare.times["get_result"] = [900.0] * 20, [1.0] * 20
-    counted = Counted(acknowledged=9)
-    people = People(users, 60.0, (2, 5), ours, bare, counted, lag, Memory({}), worked=True)
-    return "\n".join(report_of_load.people_lines(people))
+@contextlib.contextmanager
+def typed(text: bytes) -> Iterator[None]:
+    """While this lasts somebody has typed something that a command could read."""
+    kept = os.dup(0)
+    reader, writer = os.pipe()
+    os.write(writer, text)
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.close(reader)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
 
 
-def test_what_the_load_benchmark_prints_is_held_to_its_limits() -> None:
-    evidence, problems = load_figures(load_output(), 0, ROOT)
-    assert problems == []
-    assert "get_context p95 12.5 ms" in evidence
-    assert "ingestion lag p95 1000.0 ms" in evidence
-    for told, output in (
-        ("get_context p95 is 25.0 ms, the limit 25", load_output(get_context=25.0)),
-        ("log_insight p95 is 10.5 ms, the limit 10", load_output(log_insight=10.5)),
-        ("first token path p95 is 300.0 ms, the limit 300", load_output(turn=300.0)),
-        ("ingestion lag p95 is 6000.0 ms, the limit 5000", load_output(lag=6.0)),
-        ("ingestion lag p95 is nan ms, the limit 5000", load_output(lag=float("nan"))),
-        ("999 users, at least 1,000", load_output(users=999)),
-    ):
-        assert load_figures(output, 0, ROOT)[1] == [told]
-    for output in ("", "\n".join(load_output().splitlines()[:4])):
-        assert "printed no figures" in load_figures(output, 0, ROOT)[1][0]
-
-
-def test_the_total_of_a_coverage_report_is_held_to_its_bound() -> None:
-    assert coverage_figures("TOTAL  100 20 30 5 80%\n", 0, ROOT)[1] == []
-    assert coverage_figures("TOTAL  100 20 30 5 79%\n", 0, ROOT)[1]
-    assert coverage_figures("nothing", 0, ROOT)[1]
-
-
-def test_every_test_of_the_list_is_there() -> None:
-    """A path that was renamed would be found only by the run that needs it."""
-    for point in POINTS:
-        for check in point.checks:
-            for word in check.argv:
-                if word.startswith("tests/"):
-                    assert (ROOT / word).exists(), word
-
-
-def test_no_setting_of_who_runs_it_changes_what_a_check_does(
+def test_a_command_runs_at_the_root_by_itself_with_all_that_it_says_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PYTEST_ADDOPTS", "UPDATE_SNAPSHOT", "CDESK_CHAOS_ROUNDS"):
         monkeypatch.setenv(name, "1")
-    code = "import os; print(*(n for n in os.environ if n[:6] in ('PYTEST', 'UPDATE', 'CDESK_')))"
-    assert run_check(Check(("python", "-c", code)), tmp_path).output.split() == []
+    monkeypatch.setenv("LAUNCH_CHECK_TEST", "kept")
+    monkeypatch.chdir(tmp_path)
+    code = """\
+import os, sys
+print(os.getcwd(), sys.argv[1], repr(sys.stdin.read()), flush=True)
+print(*(n for n in os.environ if n[:6] in ("PYTEST", "UPDATE", "CDESK_", "LAUNCH")), flush=True)
+print(not hasattr(os, "getsid") or os.getsid(0) == os.getpid(), flush=True)
+print("problem", file=sys.stderr, flush=True)
+os.write(1, b"caf\\xff")
+sys.exit(3)
+"""
+    with typed(b"typed"):
+        ran = run_check(Check(("python", "-c", code, "{folder}/x")), tmp_path)
+    root = Path(__file__).resolve().parents[4]
+    said = [f"{root} {tmp_path}/x ''", "LAUNCH_CHECK_TEST", "True", "problem", "caf\ufffd"]
+    assert (ran.code, ran.output.splitlines(), ran.folder) == (3, said, tmp_path)
+    assert ran.seconds < 3_600
+    assert (tmp_path / "output.txt").read_bytes().endswith(b"caf\xff")
+
+
+def test_pytest_is_told_where_to_leave_its_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pytest.py").write_text("import sys; print(*sys.argv[1:])", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert run_check(pytest_of("tests/a.py"), tmp_path).output == (
+        f"-q tests/a.py --junitxml={tmp_path / 'results.xml'} -p no:cacheprovider\n"
+    )
 
 
 def test_a_command_that_cannot_be_run_or_takes_too_long_is_told(tmp_path: Path) -> None:
     gone = run_check(Check(("no-such-command",)), tmp_path)
-    assert gone.code == 127
-    slow = run_check(
-        Check(("python", "-c", "import time; time.sleep(9)"), most_seconds=1), tmp_path
+    assert (gone.code, gone.output, gone.seconds) == (
+        127,
+        "cannot be run: No such file or directory",
+        0.0,
     )
-    assert (slow.code, slow.output) == (124, "not ended after 1 s")
+    slow = run_check(
+        Check(("python", "-c", "import time; time.sleep(9)"), most_seconds=0), tmp_path
+    )
+    assert (slow.code, slow.output, slow.seconds) == (124, "not ended after 0 s", 0)
 
 
-def test_a_lock_with_a_loose_pin_is_told() -> None:
-    found, loose = pins("a==1.0\n# b\nc==2; sys_platform == 'win32'\nd>=3\n")
-    assert found == {"a": Pin("1.0"), "c": Pin("2", is_conditional=True)}
-    assert loose == ["d>=3"]
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+def test_a_check_that_is_broken_off_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the command nor what it has started."""
+    processes: list[subprocess.Popen[bytes]] = []
+    waited = subprocess.Popen.wait
+    file = tmp_path / "pid"
+
+    def wait(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if processes:
+            return waited(process, timeout)
+        processes.append(process)
+        while not file.exists() or not file.read_text(encoding="utf-8").endswith("\n"):
+            time.sleep(0.005)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        run_check(Check(("sh", "-c", "sleep 20 & echo $! > {folder}/pid; wait")), tmp_path)
+    assert processes[0].returncode == -signal.SIGKILL
+    started = int(file.read_text(encoding="utf-8"))
+    deadline = time.monotonic() + 10
+    while _runs(started) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert not _runs(started)
 
 
-def test_a_pin_that_nobody_could_look_at_is_told() -> None:
-    version = metadata.version("pytest")
-    assert problems_of({"pytest": Pin(version), "no-such-a": Pin("1", is_conditional=True)}) == []
-    told = problems_of({"no-such-b": Pin("1"), "pytest": Pin("0.1")})
-    assert f"pytest is {version} here and 0.1 in the lock" in told
-    assert any("1 pins are not installed here" in one and "no-such-b" in one for one in told)
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
-def test_an_audit_that_could_ask_about_nothing_is_no_evidence() -> None:
-    skipped = {"name": "a", "skip_reason": "not found"}
-    sound = {"name": "b", "version": "1.0", "vulns": []}
-    known = {"id": "PYSEC-1", "fix_versions": ["1.1"]}
-    for text in ("", "[]", orjson.dumps({"dependencies": [skipped]}).decode()):
-        assert read_audit(text) == (NO_DATA, [])
-    told, found = read_audit(orjson.dumps({"dependencies": [skipped, sound]}).decode())
-    assert (told, found) == ("pip-audit has asked about 1 of 2 packages; vulnerabilities: 0", [])
-    _, found = read_audit(orjson.dumps({"dependencies": [sound | {"vulns": [known]}]}).decode())
-    assert found == ["b 1.0: PYSEC-1, fixed in 1.1"]
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout with two points of its own."""
+    root = tmp_path / "checkout"
+    (root / "tests").mkdir(parents=True)
+    monkeypatch.setattr(launch_check, "ROOT", root)
+    points = (
+        Point("sound", (Check(("python", "-c", "print('fine')"), quick=True),)),
+        Point("broken", (Check(("python", "-c", "raise SystemExit('no')")),)),
+    )
+    monkeypatch.setattr(launch_check, "POINTS", points)
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    yield root
+    signal.signal(signal.SIGTERM, before)
 
 
-def test_no_test_of_the_list_leaves_itself_out_for_what_it_is_given() -> None:
-    """A skip of one case would keep the whole point from ever passing. What is missing on a machine
-    (a tag, a program, a privilege) is another thing.
-    """
-    missing = ("tag v0.1.0", "not a git checkout", "no mount here", "is not permitted here")
-    for point in POINTS:
-        for check in filter(lambda check: check.is_pytest, point.checks):
-            for word in check.argv:
-                path = ROOT / word
-                files = path.rglob("test_*.py") if path.is_dir() else [path]
-                for file in files if word.startswith("tests/") else ():
-                    text = file.read_text(encoding="utf-8")
-                    skips = re.findall(r"pytest\.skip\(\s*(.*)", text)
-                    odd = [why for why in skips if not any(one in why for one in missing)]
-                    assert odd == [], file.name
+def test_a_whole_run_is_go_where_each_point_is(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = launch_check.POINTS
+    monkeypatch.setattr(launch_check, "POINTS", points[:1])
+    assert launch_check.main([]) == 0
+    (file,) = (checkout / "build" / "launch_check").glob("*.md")
+    folder = file.with_suffix("")
+    assert capsys.readouterr().out == (
+        "python -c print('fine')\n"
+        "go     sound\n"
+        f"GO; the report is {file}, what the commands printed in {folder}\n"
+    )
+    assert (folder / "00" / "output.txt").read_text(encoding="utf-8") == "fine\n"
+    text = file.read_text(encoding="utf-8")
+    assert "**GO**" in text
+    assert "- commit: `unknown`\n" in text, "it is no repository"
+    assert [one.stat().st_mode & 0o077 for one in (folder, file)] == [0, 0] or os.name == "nt"
+    handler: Any = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as told:
+        handler(signal.SIGTERM, None)
+    assert told.value.code == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(
-    ("told", "is_problem"),
+    ("options", "lines", "head"),
     [
-        (["License-Expression: MIT"], False),
-        (["License-Expression: GPL-3.0-only"], True),
-        (["License-Expression: AGPL-3.0-only OR MIT"], False),
-        (["License-Expression: LGPL-3.0-only"], False),
-        (["License-Expression: Something of our own"], False),
-        (["Classifier: License :: OSI Approved :: GNU Affero General Public License v3"], True),
-        (["Classifier: Programming Language :: Python", "License: Proprietary"], True),
-        (["License: GPL-3.0", "License-Expression: BSD-3-Clause"], False),
+        (
+            [],
+            [
+                "go     sound",
+                "NO-GO  broken",
+                "         python -c 'raise SystemExit('no')': exit 1",
+            ],
+            ["**NO-GO**: 1 of 2 points have no evidence"],
+        ),
+        (
+            ["--quick"],
+            ["go     sound", "NO-GO  broken", "         not run: "],
+            ["**NO-GO**: 1 of 2 points have no evidence", "**A quick run**"],
+        ),
+        (
+            ["--only", "sound"],
+            ["go     sound"],
+            ["**NO-GO**: 1 of 2 points have no evidence", "**A run of some points** (sound)"],
+        ),
     ],
 )
-def test_a_licence_is_free_or_told(
-    told: list[str], is_problem: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_in_which_something_is_missing_is_a_no_go(
+    options: list[str],
+    lines: list[str],
+    head: list[str],
+    checkout: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    info = tmp_path / "sample_of_a_pin-1.0.dist-info"
-    info.mkdir()
-    head = ["Metadata-Version: 2.4", "Name: sample-of-a-pin", "Version: 1.0"]
-    (info / "METADATA").write_text("\n".join([*head, *told, ""]), encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    problems = problems_of({"sample-of-a-pin": Pin("1.0")})
-    assert bool(problems) is is_problem
-    assert all("sample-of-a-pin is under " in one for one in problems)
-
-
-def test_a_package_without_a_licence_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    info = tmp_path / "sample_of_a_pin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: sample-of-a-pin\nVersion: 1.0\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    pinned = {"sample-of-a-pin": Pin("1.0", is_conditional=True)}
-    assert problems_of(pinned) == ["sample-of-a-pin says nothing of its licence"]
-
-
-def turn_results(root: Path, at: str, **calls: float) -> None:
-    (root / "bench" / "results").mkdir(parents=True, exist_ok=True)
-    rows = {name: {"p95_ms": value} for name, value in calls.items()}
-    results = orjson.dumps({"at": at, "calls": rows})
-    (root / "bench" / "results" / "turn_path.json").write_bytes(results)
-
-
-def test_the_turn_path_is_held_to_its_limits_by_results_of_this_run(tmp_path: Path) -> None:
-    at, started = "2026-01-31T12:00:00.000000Z", 1_769_860_800_000_000_000
-    sound = {"get_context": 25.0, "log_event": 100.0, "submit_query": 175.0}
-    assert turn_figures("", started, tmp_path)[1] == [
-        "the benchmark left no results (FileNotFoundError)"
+    """By its exit code, on the screen and in the report."""
+    out = tmp_path / "new" / "report.md"
+    assert launch_check.main([*options, "--out", str(out)]) == 1
+    said = capsys.readouterr().out.splitlines()
+    first = next(at for at, line in enumerate(said) if line.startswith("go "))
+    for line, begin in zip(said[first:], [*lines, f"NO-GO; the report is {out}, "], strict=True):
+        assert line.startswith(begin)
+    text = out.read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("**")] == [
+        *(line for line in text.splitlines() if any(line.startswith(one) for one in head))
     ]
-    turn_results(tmp_path, at, **sound)
-    assert turn_figures("", started, tmp_path) == (
-        [
-            "get_context p95 25.00 ms",
-            "first token path (get_context, log_event, submit_query) p95 300.0 ms",
-        ],
-        [],
+    assert [one for one in head if one not in text] == []
+    assert list((checkout / "build" / "launch_check").glob("*.md")) == []
+
+
+def test_even_all_points_by_name_are_no_whole_run(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del checkout
+    monkeypatch.setattr(launch_check, "POINTS", launch_check.POINTS[:1])
+    assert launch_check.main(["--only", "sound"]) == 1
+    assert launch_check.main(["--quick"]) == 1
+
+
+def test_the_report_is_there_from_the_beginning_and_says_that_it_is_not_the_end(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del checkout
+    out, seen = tmp_path / "report.md", []
+
+    def run(check: Check, folder: Path) -> Ran:
+        del check
+        seen.append(out.read_text(encoding="utf-8"))
+        return Ran(0, "", 1.0, 0, folder)
+
+    monkeypatch.setattr(launch_check, "run_check", run)
+    assert launch_check.main(["--out", str(out)]) == 0
+    assert ["**Not ended**" in text for text in seen] == [True, True]
+    assert [text.count("not run: ") for text in seen] == [2, 1]
+    assert "**Not ended**" not in out.read_text(encoding="utf-8")
+    took = out.read_text(encoding="utf-8").partition(", in ")[2].partition(" s\n")[0]
+    assert float(took.replace(",", "")) < 3_600
+
+
+def test_the_points_are_listed_at_once(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line by line: a whole run takes hours, and somebody looks at it."""
+    del checkout
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as screen:
+        monkeypatch.setattr(sys, "stdout", screen)
+        assert launch_check.main(["--list"]) == 0
+        assert raw.getvalue().decode() == (
+            "sound\n  python -c print('fine')\nbroken\n  python -c 'raise SystemExit('no')'\n"
+        )
+        monkeypatch.undo()
+
+
+def test_its_help_and_what_it_refuses(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        launch_check.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith(
+        "usage: python -m cdesk_app.ops.launch_check [-h] [--quick] [--only POINT] [--list] "
+        "[--out OUT] The launch check, `make launch-check`: go or no-go"
     )
-    assert turn_figures("", started + 1_000, tmp_path)[1] == [
-        f"the results are of an earlier run ({at})"
-    ]
-    turn_results(tmp_path, at, **{**sound, "get_context": 25.1})
-    assert turn_figures("", started, tmp_path)[1] == [
-        "get_context p95 is over 25 ms",
-        "the first token path is over 300 ms",
-    ]
-    turn_results(tmp_path, at, get_context=1.0)
-    assert turn_figures("", started, tmp_path)[1] == ["the benchmark left no results (KeyError)"]
+    for said in (
+        "--quick only what takes seconds",
+        "--only POINT one point, by its name (again for more)",
+        "--list the points and their commands",
+        "--out OUT the report (build/launch_check/<when>.md)",
+    ):
+        assert said in told
+    with pytest.raises(SystemExit):
+        launch_check.main(["--only", "nothing of the kind"])
+    (checkout / "tests").rmdir()
+    with pytest.raises(ConfigurationError, match="needs a checkout"):
+        launch_check.main([])
 
 
-def test_a_check_is_shown_as_it_is_typed_and_tests_of_other_marks_run_apart() -> None:
-    assert Check(("a", "b c", "")).shown == "a 'b c' ''"
-    own, marked = pytest_of("tests/x"), pytest_of("tests/x", marked="chaos", quick=True)
-    assert own == Check(("python", "-m", "pytest", "-q", "tests/x"), in_suite=True)
-    assert marked == Check(("python", "-m", "pytest", "-q", "-m", "chaos", "tests/x"), quick=True)
-    assert own.is_pytest
-    assert not Check(("python", "-m", "bench")).is_pytest
+def test_the_machine_is_told_with_its_commit_and_whether_it_was_changed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ("git", "-c", "user.name=ada", "-c", "user.email=ada@example.com")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> str:
+        ended = subprocess.run(
+            [*git, *words], cwd=checkout, capture_output=True, text=True, check=True
+        )
+        return ended.stdout.strip()
+
+    (checkout / "file").write_text("1", encoding="utf-8")
+    run("init", "-q")
+    run("add", "file")
+    run("commit", "-q", "-m", "first")
+    machine = launch_check.this_machine()
+    assert (machine.commit, machine.changed) == (run("rev-parse", "HEAD"), False)
+    assert (machine.cpus, machine.python) == (os.cpu_count(), sys.version.split()[0])
+    assert machine.system.split()[0] in ("Linux", "Darwin", "Windows")
+    (checkout / "other").write_text("not of the commit", encoding="utf-8")
+    assert not launch_check.this_machine().changed
+    (checkout / "file").write_text("2", encoding="utf-8")
+    assert launch_check.this_machine().changed
