@@ -31,7 +31,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
@@ -64,7 +64,7 @@ _FILES: Final = ("config.toml", "catalog.json", "link_keys.json", "kill_switch.j
 _NAME: Final = re.compile(r"[^/\\:]+(/[^/\\:]+){0,3}\Z")
 """What lies in our folders has other names, too, where somebody put it there."""
 _CHUNK: Final = 1 << 20
-_MOST_MANIFEST: Final = 256 * 1024 * 1024
+_MOST_MANIFEST: Final = 1 << 28
 
 Step = Callable[[str], None]
 
@@ -206,7 +206,7 @@ def _no_building(home: StateDirectory) -> Iterator[None]:
 
 def _copy_database(path: Path, copy: Path) -> None:
     with (
-        contextlib.closing(sqlite3.connect(path, timeout=10.0)) as source,
+        contextlib.closing(sqlite3.connect(path)) as source,
         contextlib.closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)
@@ -428,8 +428,8 @@ def _manifest(archive: zipfile.ZipFile, file: Path) -> Manifest:
 
 def _is_ours(name: str) -> bool:
     """Whether a name stays below the directory, whatever the platform."""
-    parts = set(PurePosixPath(name).parts)
-    return name.isprintable() and _NAME.match(name) is not None and not {".", ".."} & parts
+    is_named = name.isprintable() and _NAME.match(name) is not None
+    return is_named and not {".", ".."}.intersection(name.split("/"))
 
 
 def _copied(

@@ -148,7 +148,7 @@ def _judge_part(check: Check, suite: Ran, verdict: Verdict) -> None:
 
 def _place_of(case: ElementTree.Element) -> str:
     """The module of a test; of one that could not be collected its name is the module."""
-    return case.get("classname") or case.get("name", "")
+    return case.get("classname", "") or case.get("name", "")
 
 
 def _cases(ran: Ran) -> list[ElementTree.Element]:

@@ -33,7 +33,7 @@ def changed(path: Path, values: Mapping[str, str | None]) -> str | None:
     for name, value in values.items():
         if before.get(name) != value:
             new = _with(new, name, value)
-    if _parse(path, new) != wanted:
+    if not _holds(new, wanted):
         told = "; ".join(f"{name} = {value!r}" for name, value in values.items())
         raise ConfigurationError(f"{path} is not in a form that can be changed here; write: {told}")
     return new
@@ -54,6 +54,16 @@ def _parse(path: Path, text: str) -> dict[str, object]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from None
+
+
+def _holds(text: str, wanted: Mapping[str, object]) -> bool:
+    """Whether a changed text says what it is to say: a form that was misread may not even be TOML
+    any more.
+    """
+    try:
+        return tomllib.loads(text) == wanted
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _with(text: str, name: str, value: str | None) -> str:
@@ -88,7 +98,7 @@ def changed_table(path: Path, table: str, values: Mapping[str, object]) -> str:
         text = own.sub(lambda _: new, text, count=1)
     else:
         text += ("" if not text or text.endswith("\n") else "\n") + ("\n" if text else "") + new
-    if _parse(path, text) != wanted:
+    if not _holds(text, wanted):
         raise ConfigurationError(f"{path} has {table} in a form that can't be changed here")
     return text
 

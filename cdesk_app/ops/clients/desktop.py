@@ -124,12 +124,13 @@ def merged(configuration: Configuration, server: Mapping[str, Any]) -> dict[str,
         ConfigurationError: another server has the name.
     """
     servers = configuration.servers()
-    name, entry = find_entry(configuration.values) or (NAME, {})
-    if name == NAME and not entry and NAME in servers:
+    found = find_entry(configuration.values)
+    if found is None and NAME in servers:
         raise ConfigurationError(
             f"{configuration.path} has a server {NAME!r} that starts something else; "
             "give it another name and run this again"
         )
+    name, entry = found or (NAME, {})
     before = entry.get("env")
     kept = dict(before) if isinstance(before, dict) else {}
     servers[name] = {**entry, **server, "env": {**_not_settings(kept), **server["env"]}}

@@ -15,7 +15,6 @@ from needs import need_program
 from cdesk.core.metrics import METRICS
 from cdesk_app.cli.main import main
 from cdesk_app.ops.alerts import ALERTS, RUNBOOKS, rules
-from cdesk_app.ops.grafana import dashboard, queries
 
 BY_NAME = {alert.name: alert for alert in ALERTS}
 Series = dict[str, str]
@@ -233,46 +232,15 @@ def test_the_runbooks_may_be_elsewhere(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["metrics", "--runbooks", "x"]) == 2
 
 
-# -- the Grafana dashboard
+def test_the_threshold_that_a_dashboard_draws_is_the_one_that_wakes_somebody() -> None:
+    for alert in ALERTS:
+        bound = re.search(r" [<>] ([\d.]+)$", alert.expr)
+        if alert.threshold is not None:
+            assert bound is not None, alert.name
+            assert alert.threshold == float(bound[1]), alert.name
 
 
-def test_the_dashboard_shows_every_metric_once_and_none_over_another(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["metrics", "--dashboard"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    panels = told["panels"]
-    asked = " ".join(target["expr"] for panel in panels for target in panel["targets"])
-    assert [metric.name for metric in METRICS if metric.name not in asked] == []
-    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
-    assert len(set(places)) == len(panels) == len(METRICS)
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
-
-
-def test_a_panel_draws_the_thresholds_of_its_alerts() -> None:
-    panel = next(one for one in dashboard()["panels"] if one["title"] == "first token path seconds")
-    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-    assert steps == [{"color": "green", "value": None}, {"color": "red", "value": 0.3}]
-    assert "docs/runbooks/performance_degradation.md" in panel["description"]
-
-
-def test_every_query_of_the_dashboard_is_one_that_prometheus_reads(tmp_path: Path) -> None:
-    asked = [expr for metric in METRICS for expr, _ in queries(metric)]
-    group = {
-        "name": "panels",
-        "rules": [
-            {"record": f"panel:{number}", "expr": expr.replace("$__rate_interval", "5m")}
-            for number, expr in enumerate(asked)
-        ],
-    }
-    (tmp_path / "panels.yml").write_text(json.dumps({"groups": [group]}), encoding="utf-8")
-    run = subprocess.run(
-        [need_program("promtool", "prometheus"), "check", "rules", "panels.yml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert f"{len(asked)} rules found" in run.stdout, run.stderr
+def test_the_rules_are_a_text_of_whole_lines_with_the_pages_below_one_address() -> None:
+    text = rules(runbooks="/pages/")
+    assert text.endswith('.md"\n')
+    assert text.count('runbook_url: "/pages/') == len(ALERTS)

@@ -18,18 +18,27 @@ import orjson
 import pytest
 from landing_table import event, landed, make_landing
 
+from cdesk import __version__
 from cdesk.core.config import Settings
-from cdesk.core.errors import CdeskError, NewerVersion
+from cdesk.core.errors import CdeskError, NewerVersion, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
+from cdesk.core.locks import FileLock
 from cdesk.queue.overview import gather
 from cdesk.queue.writer import QueueWriter
-from cdesk.state.database import open_state
+from cdesk.state.database import SCHEMA_VERSION, open_state
 from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk_app.ops import backup as module
 from cdesk_app.ops.backup import (
+    FORMAT,
     MANIFEST,
     BackupRefused,
+    Manifest,
     Member,
     _add,
+    _copied,
+    _is_ours,
+    _queue_files,
+    _told,
     check_backup,
     make_backup,
     read_manifest,
@@ -174,6 +183,54 @@ def test_files_of_other_names_do_not_make_a_backup_that_nobody_can_restore(
     assert b"left out" not in restored
 
 
+def test_only_a_state_directory_around_it_forbids_a_place(backup: Path, tmp_path: Path) -> None:
+    """Its database and its queue: one of both alone may be anybody's."""
+    for name in ("database", "queue"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "database" / "state.db").touch()
+    (tmp_path / "queue" / "queue").mkdir()
+    for name in ("database", "queue"):
+        restore_backup(backup, tmp_path / name / "restored")
+        assert (tmp_path / name / "restored" / "state.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("mounted", "writable", "stays"),
+    [(True, True, True), (False, False, True), (False, True, False)],
+)
+def test_a_volume_or_a_folder_among_others_is_filled_in_place(
+    mounted: bool,
+    writable: bool,
+    stays: bool,
+    backup: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = tmp_path / "root"
+    for name in ("queue", "of/others"):
+        (root / name).mkdir(parents=True)
+    place, told = root.stat().st_ino, []
+    (tmp_path / ".root.restoring").mkdir()
+    (tmp_path / ".root.restoring" / "half").touch()
+    monkeypatch.setattr(os.path, "ismount", lambda _: mounted)
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    manifest = restore_backup(backup, root, tell=told.append)
+    assert (root.stat().st_ino == place) is stays
+    assert told == list(manifest.members)
+    assert not (root / "of").exists()
+    assert not (tmp_path / ".root.restoring").exists()
+    assert (root / "state.db").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_in_the_place_is_somebodys(backup: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BackupRefused, match="is not empty"):
+        restore_backup(backup, tmp_path / "root")
+
+
 def test_a_living_directory_is_not_touched(full: StateDirectory, backup: Path) -> None:
     before = sorted(path for path in full.root.rglob("*"))
     with pytest.raises(BackupRefused, match=r"is not empty.*nothing in it was touched.*--to"):
@@ -235,6 +292,210 @@ def test_a_directory_is_not_backed_up_into_itself(full: StateDirectory, tmp_path
         with pytest.raises(BackupRefused, match="within the directory"):
             make_backup(settings(full), full, folder / "b.zip")
     assert not (full.root / "new").exists()
+
+
+def test_it_says_what_it_holds_and_who_made_it_when(full: StateDirectory, tmp_path: Path) -> None:
+    for name in ("config.toml", "catalog.json", "link_keys.json", "kill_switch.json"):
+        (full.root / name).write_text(name, encoding="utf-8")
+    for name in ("access.db", "context.db", "imports.db", "capture.db", "others.db"):
+        with contextlib.closing(sqlite3.connect(full.root / name)) as database:
+            database.execute("create table t (x)")
+    (full.root / "dashboard.html").write_text("made anew", encoding="utf-8")
+    (full.artifacts / ("0" * 16) / "x.svg").write_text("made anew", encoding="utf-8")
+    (full.queue / "archive").mkdir()
+    (full.queue / "archive" / f"{'1' * 32}-000001.ndjson").write_text("old", encoding="utf-8")
+    now_ns, told, seen = 1_790_000_000_000_000_000, [], []
+    file = tmp_path / "new" / "b.zip"
+
+    def tell(step: str) -> None:
+        told.append(step)
+        if step == "queue":
+            seen.extend(path.name[:7] for path in file.parent.iterdir())
+            assert orjson.loads(full.backing_up.read_bytes()) == {
+                "file": str(file),
+                "at": "2026-09-21T14:13:20.000000Z",
+            }
+
+    made = make_backup(settings(full), full, file, now_ns=lambda: now_ns, tell=tell)
+    databases = ["state.db", "context.db", "access.db", "imports.db", "capture.db"]
+    assert told == [*databases, "queue", "warehouse", "results"]
+    assert sorted(seen) == [".b.zip.", ".cdesk-"], "the copies of databases are beside it meanwhile"
+    assert [path.name for path in file.parent.iterdir()] == ["b.zip"]
+    assert not full.backing_up.exists()
+    assert (made.format, made.version, made.at, made.target, made.state) == (
+        *(FORMAT, __version__, "2026-09-21T14:13:20.000000Z", "duckdb", SCHEMA_VERSION),
+    )
+    names = [name for name in made.members if not name.startswith(("queue/", "backlog/"))]
+    assert names == [
+        *databases,
+        "warehouse.duckdb",
+        f"artifacts/{'0' * 16}/x.parquet",
+        *("config.toml", "catalog.json", "link_keys.json", "kill_switch.json"),
+    ]
+    assert f"queue/archive/{'1' * 32}-000001.ndjson" in made.members
+    content = b"config.toml"
+    assert made.members["config.toml"] == Member(11, hashlib.sha256(content).hexdigest())
+    assert made.bytes == sum(one.bytes for one in made.members.values())
+    assert read_manifest(file) == check_backup(file) == made
+    with zipfile.ZipFile(file) as archive:
+        assert archive.namelist()[-2:] == [MANIFEST, "seal"]
+        assert archive.read(MANIFEST).count(b"\n") > len(made.members), "a person reads it"
+    last = gather(settings(full), full).last_backup
+    assert (last.at, last.bytes, last.file) == (made.at, file.stat().st_size, str(file))
+
+
+def test_a_directory_without_a_warehouse_is_saved_too(
+    state_home: StateDirectory, tmp_path: Path
+) -> None:
+    """As one of Snowflake's, or one that has not been built."""
+    made = make_backup(settings(state_home), state_home, tmp_path / "b.zip")
+    assert "warehouse.duckdb" not in made.members
+    assert restore_backup(tmp_path / "b.zip", tmp_path / "back") == made
+    assert (tmp_path / "back" / "queue").is_dir()
+
+
+def test_a_landing_under_way_is_waited_for_and_not_for_ever(
+    full: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(full.queue / "uploader.lock")
+    assert lock.acquire()
+    monkeypatch.setattr(module.time, "sleep", lambda _: lock.release())
+    make_backup(settings(full), full, tmp_path / "b.zip")
+    assert lock.acquire(), "it is free again afterwards"
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.0)
+    with pytest.raises(WarehouseUnavailable, match="a landing goes on and on"):
+        make_backup(settings(full), full, tmp_path / "c.zip")
+    lock.release()
+    assert not (tmp_path / "c.zip").exists()
+    assert not full.backing_up.exists()
+
+
+def test_a_build_under_way_is_waited_for_as_long(
+    full: StateDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    made = DuckDBWarehouse.__init__
+
+    def init(warehouse: DuckDBWarehouse, path: Path, **more: Any) -> None:
+        waited.append(more["read_wait"])
+        made(warehouse, path, **more)
+
+    monkeypatch.setattr(DuckDBWarehouse, "__init__", init)
+    make_backup(settings(full), full, tmp_path / "b.zip")
+    assert waited == [module.WAIT_SECONDS] == [60.0]
+
+
+def test_an_erasure_that_has_not_ended_comes_first(full: StateDirectory, tmp_path: Path) -> None:
+    full.erasing.touch()
+    with pytest.raises(BackupRefused, match="an erasure has begun and not ended"):
+        make_backup(settings(full), full, tmp_path / "b.zip")
+    assert list(tmp_path.glob("*.zip")) == []
+
+
+def test_what_is_no_queue_file_of_ours_stays_out(state_home: StateDirectory) -> None:
+    queue = state_home.queue
+    for name in ("b.ndjson", "a.ndjson", "uploader.lock", ".hidden"):
+        (queue / name).touch()
+    (queue / "folder").mkdir()
+    if sys.platform != "win32":  # links need a privilege there
+        (queue / "link.ndjson").symlink_to(queue / "a.ndjson")
+    (queue / "archive").mkdir(exist_ok=True)
+    (queue / "archive" / "c.ndjson").touch()
+    state_home.backlog.mkdir(exist_ok=True)
+    (state_home.backlog / "z.ndjson").touch()
+    found = [path.relative_to(state_home.root).as_posix() for path in _queue_files(state_home)]
+    assert found == [
+        *("backlog/z.ndjson", "queue/a.ndjson", "queue/b.ndjson", "queue/archive/c.ndjson")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("state.db", True),
+        ("queue/archive/x.ndjson", True),
+        ("a/b/c/d", True),
+        ("a/b/c/d/e", False),
+        ("/etc/passwd", False),
+        ("../x", False),
+        ("a/../x", False),
+        ("./x", False),
+        (".", False),
+        ("a.b/..c", True),
+        ("a//x", False),
+        ("a\\x", False),
+        ("C:x", False),
+        ("a\nx", False),
+        ("a\u202ex", False),
+        ("", False),
+    ],
+)
+def test_a_name_stays_below_the_directory_on_every_platform(name: str, ours: bool) -> None:
+    assert _is_ours(name) is ours
+
+
+def test_a_file_may_grow_beyond_what_its_entry_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue or a warehouse of more than 4 GiB."""
+    (tmp_path / "file").write_bytes(b"x" * 200)
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    members: dict[str, Member] = {}
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        _add(archive, members, "file", tmp_path / "file")
+    assert members["file"].bytes == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "sound"),
+    [
+        (Member(8, hashlib.sha256(b"12345678").hexdigest()), True),
+        (Member(9, hashlib.sha256(b"12345678").hexdigest()), False),
+        (Member(8, hashlib.sha256(b"1234").hexdigest()), False),
+        (Member(4, hashlib.sha256(b"1234").hexdigest()), False),
+        (Member(0, hashlib.sha256(b"").hexdigest()), False),
+    ],
+)
+def test_a_member_of_another_size_or_content_is_refused_before_it_fills_the_disk(
+    said: Member, sound: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 4)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("file", b"12345678")
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        if sound:
+            _copied(archive, "file", said, tmp_path / "file", tmp_path / "b.zip")
+        else:
+            with pytest.raises(BackupRefused, match="file is not what was written"):
+                _copied(archive, "file", said, tmp_path / "file", tmp_path / "b.zip")
+    most = 8 if said.bytes > 0 else 4
+    assert (tmp_path / "file").stat().st_size == most
+
+
+def test_a_manifest_that_would_fill_the_memory_is_not_read(
+    backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(backup) as archive:
+        size = archive.getinfo(MANIFEST).file_size
+    monkeypatch.setattr(module, "_MOST_MANIFEST", size)
+    assert isinstance(read_manifest(backup), Manifest)
+    monkeypatch.setattr(module, "_MOST_MANIFEST", size - 1)
+    with pytest.raises(BackupRefused, match="its manifest is too large"):
+        read_manifest(backup)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(13, "Permission denied", "a.db"), "a.db: Permission denied"),
+        (OSError("out of luck"), "out of luck"),
+        (sqlite3.OperationalError("disk I/O error"), "disk I/O error"),
+    ],
+)
+def test_what_an_error_says_is_told_with_its_file(error: Exception, told: str) -> None:
+    assert _told(error) == told
 
 
 def _cut(file: Path) -> None:
@@ -339,10 +600,11 @@ def test_what_is_cut_or_edited_is_refused_and_nothing_is_left(
     assert not (tmp_path / ".other.restoring").exists()
 
 
-def test_one_of_a_newer_version_is_refused_with_what_to_do(backup: Path) -> None:
+@pytest.mark.parametrize("grown", ["state", "format"])
+def test_one_of_a_newer_version_is_refused_with_what_to_do(grown: str, backup: Path) -> None:
     with zipfile.ZipFile(backup) as archive:
         manifest = orjson.loads(archive.read(MANIFEST))
-    manifest["state"] += 1
+    manifest[grown] += 1
     _again(backup, MANIFEST, orjson.dumps(manifest))
     with pytest.raises(NewerVersion, match=r"made by a newer cdesk.*upgrade this one"):
         read_manifest(backup)
@@ -388,7 +650,13 @@ def test_a_directory_that_went_on_brings_its_small_results_along(
     (folder / "01a219a.pack").write_bytes(b"as it went on")
     (folder / "01a219b.pack").write_bytes(b"new")
     root = tmp_path / "restored"
-    restore_backup(tmp_path / "again.zip", root, queue_of=full)
+    (folder / "y.parquet").write_bytes(b"PAR1 new")
+    (folder / "x.parquet").write_bytes(b"never written again")
+    told: list[str] = []
+    made = restore_backup(tmp_path / "again.zip", root, queue_of=full, tell=told.append)
+    assert told == [*made.members, "queue"]
+    results = {path.name: path.read_bytes() for path in root.rglob("*.parquet")}
+    assert results == {"x.parquet": b"PAR1", "y.parquet": b"PAR1 new"}
     packs = {path.name: path.read_bytes() for path in root.rglob("*.pack")}
     assert packs == {"01a219a.pack": b"as it went on", "01a219b.pack": b"new"}
 

@@ -6,7 +6,7 @@ import plistlib
 import re
 import shutil
 import tomllib
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from xml.etree import ElementTree
 
 import pytest
@@ -17,8 +17,11 @@ from cdesk_app.ops.services import (
     SERVICES,
     STOP_SECONDS,
     Installed,
+    Kind,
+    hidden_from_unit,
     launchd_plist,
     next_step,
+    place_of,
     systemd_unit,
     text_of,
     windows_task,
@@ -107,6 +110,7 @@ def test_a_property_list_is_one(name: str) -> None:
     assert found["ProgramArguments"] == [*ODD.command, *SERVICES[name].words]
     assert found["EnvironmentVariables"]["CDESK_HOME"] == str(ODD.home)
     assert found["Umask"] == 0o077
+    assert found["RunAtLoad"] is found["KeepAlive"] is True
     assert found["ExitTimeOut"] == STOP_SECONDS
 
 
@@ -136,6 +140,72 @@ def test_the_command_prints_each(kind: str, capsys: pytest.CaptureFixture[str]) 
     assert "mcp" in told
     assert next_step(kind, SERVICES["http"])  # type: ignore[arg-type]
     assert text_of(kind, SERVICES["http"], ODD)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins", "place", "step"),
+    [
+        (
+            "systemd",
+            "[Unit]\n",
+            Path("/etc/systemd/system/cdesk-worker.service"),
+            "systemctl daemon-reload && systemctl enable --now cdesk-worker",
+        ),
+        (
+            "launchd",
+            "<?xml",
+            Path("/home/Library/LaunchAgents/io.cdesk.worker.plist"),
+            "launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/io.cdesk.worker.plist",
+        ),
+        ("windows", "<?xml", None, 'schtasks /Create /TN "cdesk worker" /XML task.xml'),
+    ],
+)
+def test_each_system_has_its_form_its_place_and_its_next_step(
+    kind: Kind, begins: str, place: PurePath | None, step: str
+) -> None:
+    service = SERVICES["worker"]
+    assert text_of(kind, service, ODD).startswith(begins)
+    assert ("<plist" in text_of(kind, service, ODD)) == (kind == "launchd")
+    assert place_of(kind, service, Path("/home")) == place
+    assert next_step(kind, service) == step
+
+
+def test_a_property_list_begins_with_what_it_is_of() -> None:
+    keys = re.findall(r"<key>(\w+)</key>", launchd_plist(SERVICES["worker"], ODD))
+    assert keys[:2] == ["Label", "ProgramArguments"]
+
+
+@pytest.mark.parametrize(
+    ("command", "hidden"),
+    [
+        ("/home/ada/cdesk", True),
+        ("/root/cdesk", True),
+        ("/run/user/1/cdesk", True),
+        ("/homes/cdesk", False),
+        ("/usr/bin/cdesk", False),
+    ],
+)
+def test_what_the_hardening_hides_is_told(command: str, hidden: bool) -> None:
+    found = hidden_from_unit(Installed((command, "/home/ada"), Path("/srv")))
+    assert found == (command if hidden else None)
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("plain", "plain"),
+        ("two words", '"two words"'),
+        ("semi;colon", '"semi;colon"'),
+        ("it's", '"it\'s"'),
+        ("C:\\x", '"C:\\\\x"'),
+        ('say "x"', '"say \\"x\\""'),
+        ("a\tb", '"a\tb"'),
+    ],
+)
+def test_a_word_is_quoted_where_systemd_would_part_it(word: str, written: str) -> None:
+    installed = Installed((word,), Path("/srv"))
+    (start,) = unit(systemd_unit(SERVICES["renderer"], installed))["Service"]["ExecStart"]
+    assert start == f"{written} render"
 
 
 def test_a_place_that_cannot_be_written_is_one_line(

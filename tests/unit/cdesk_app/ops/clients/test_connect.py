@@ -6,16 +6,13 @@ import json
 import os
 import stat
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cdesk.core.config import Settings, load_settings
-from cdesk.core.errors import ConfigurationError
+from cdesk.core.config import load_settings
 from cdesk_app.cli.main import main
-from cdesk_app.ops.clients import claude_code, config_file
 from cdesk_app.ops.clients.entry import CONFIG_NAME, server_command
 
 pytestmark = pytest.mark.skipif(
@@ -238,33 +235,6 @@ def test_a_bad_customer_is_refused(connect: Callable[..., str], path: Path) -> N
     assert not path.exists()
 
 
-# -- config.toml
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", 'customer = "ada"\n'),
-        ('# mine\ntarget = "duckdb"', '# mine\ntarget = "duckdb"\ncustomer = "ada"\n'),
-        ('customer = "x" # who\ntimezone = "UTC"\n', 'customer = "ada"\ntimezone = "UTC"\n'),
-        ("'customer' = 'x'\r\n", 'customer = "ada"\n'),
-        ('customer = "ada"', None),
-    ],
-)
-def test_the_rest_of_config_toml_stays(before: str, after: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_bytes(before.encode())
-    assert config_file.changed(path, {"customer": "ada", "roles": None}) == after
-
-
-@pytest.mark.parametrize("before", ['timezone = """\ncustomer = 1\n"""\n', "customer"])
-def test_a_config_toml_of_another_form_is_left_alone(before: str, tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(before, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"config\.toml"):
-        config_file.changed(path, {"customer": "ada"})
-
-
 # -- Claude Code
 
 
@@ -329,34 +299,6 @@ def test_without_claude_code_its_command_is_named(
     assert not (home / "config.toml").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a program is a script here")
-@pytest.mark.parametrize(
-    ("err", "out", "told"),
-    [
-        (" no such scope ", "usage", "no such scope"),
-        ("", " usage ", "usage"),
-        ("", "", "3"),
-        ("caf\\377", "", "caf\ufffd"),
-    ],
-)
-def test_what_claude_code_says_to_a_refusal_is_told(
-    err: str, out: str, told: str, tmp_path: Path
-) -> None:
-    program = tmp_path / "claude"
-    program.write_text(f"#!/bin/sh\nprintf '{out}'\nprintf '{err}' >&2\nexit 3\n")
-    program.chmod(0o700)
-    settings = Settings(home=tmp_path, customer="ada", environ={"PATH": str(tmp_path)})
-    with pytest.raises(ConfigurationError) as refused:
-        claude_code.run(["claude", "mcp", "add"], settings)
-    assert str(refused.value) == f"'claude mcp add' refuses: {told}"
-
-
-def test_an_option_stands_between_the_variables_and_the_name() -> None:
-    words = claude_code.add_command({"command": "c", "args": ["mcp"], "env": {"A": "1", "B": "2"}})
-    assert words[-6:] == ["--transport", "stdio", "cdesk", "--", "c", "mcp"]
-    assert words[5:9] == ["--env", "A=1", "--env", "B=2"]
-
-
 # -- doctor
 
 
@@ -383,21 +325,3 @@ def test_doctor_compares_the_entry_with_its_own_settings(
         found = finding()
         assert (found["level"], said in found["found"]) == (level, True), found
         assert "cdesk connect" in found["todo"]
-
-
-def test_a_setting_goes_before_the_tables_and_a_table_in_its_place(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text('# mine\ntimezone = "UTC"\n[budget]\nday = 5\n', encoding="utf-8")
-    path.write_text(config_file.changed(path, {"customer": "ada"}) or "", encoding="utf-8")
-    for enabled in (True, False):
-        text = config_file.changed_table(
-            path, "capture", {"enabled": enabled, "exclude": ['a "b"', "c"]}
-        )
-        path.write_text(text, encoding="utf-8")
-        assert tomllib.loads(text) == {
-            "timezone": "UTC",
-            "customer": "ada",
-            "budget": {"day": 5},
-            "capture": {"enabled": enabled, "exclude": ['a "b"', "c"]},
-        }
-    assert text.startswith("# mine\n")
