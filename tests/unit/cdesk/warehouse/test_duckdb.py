@@ -18,8 +18,10 @@ from cdesk.core.errors import (
     QueryTimedOut,
     WarehouseError,
     WarehouseNotBuilt,
+    WarehouseRewound,
     WarehouseUnavailable,
 )
+from cdesk.warehouse import duckdb as duckdb_module
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.duckdb_file import SCAN_MEMORY
@@ -500,3 +502,283 @@ class TestReadingBack:
 
 def test_the_table_is_the_one_that_dbt_makes() -> None:
     assert "create table if not exists activities.landing" in landing_ddl()
+
+
+def ask(warehouse: DuckDBWarehouse, sql: str, **options: Any) -> list[dict[str, Any]]:
+    given: dict[str, Any] = {"query_tag": TAG, "timeout_seconds": 30, **options}
+    with warehouse.run_template(template(sql), [], **given) as outcome:
+        return [row for batch in outcome.batches for row in batch.to_pylist()]
+
+
+class TestWhatIsAsked:
+    def test_an_installation_that_says_nothing_has_the_limits_that_are_documented(
+        self, path: Path
+    ) -> None:
+        sql = (
+            "select current_setting('threads') as threads, "
+            "current_setting('memory_limit') as memory"
+        )
+        assert ask(DuckDBWarehouse(path), sql) == [{"threads": 2, "memory": "953.6 MiB"}]
+
+    def test_before_anything_has_landed_an_answer_is_of_the_beginning_of_time(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        assert warehouse.last_landing() is None
+        with warehouse.run_template(
+            template("select 1"), [], query_tag=TAG, timeout_seconds=5
+        ) as outcome:
+            assert outcome.as_of == datetime(1970, 1, 1, tzinfo=UTC)
+        result = warehouse.land([line(1)])
+        assert warehouse.last_landing() == result.landed_at
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_an_answer_that_is_read_at_once_is_the_same(
+        self, warehouse: DuckDBWarehouse, whole: bool
+    ) -> None:
+        assert ask(warehouse, "select range as n from range(3)", whole=whole) == [
+            {"n": 0},
+            {"n": 1},
+            {"n": 2},
+        ]
+        with pytest.raises(WarehouseError, match="Conversion Error"):
+            ask(warehouse, "select 'x'::integer as n", whole=whole)
+
+    @pytest.mark.parametrize(
+        ("sql", "said"),
+        [
+            ("select 1; select 2", "template test is not exactly one select statement"),
+            ("set threads = 1", "template test is not exactly one select statement"),
+            ("selec 1", "template test is no SQL of this engine: Parser Error: syntax error at"),
+        ],
+    )
+    def test_what_keeps_a_template_from_being_run_is_said(
+        self, warehouse: DuckDBWarehouse, sql: str, said: str
+    ) -> None:
+        for attempt in (
+            lambda: ask(warehouse, sql),
+            lambda: warehouse.explain_template(template(sql), [], query_tag=TAG),
+        ):
+            with pytest.raises(WarehouseError) as caught:
+                attempt()
+            assert str(caught.value).startswith(said)
+            assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("tag", [f"{TAG}\n", f"x{TAG}", TAG[:-1], TAG.upper()])
+    def test_a_tag_is_exactly_of_its_form(self, warehouse: DuckDBWarehouse, tag: str) -> None:
+        with pytest.raises(WarehouseError, match="does not match"):
+            ask(warehouse, "select 1", query_tag=tag)
+
+    def test_the_engine_sees_the_tag_in_the_statement(self) -> None:
+        assert duckdb_module._tagged(template("select 1"), TAG) == (
+            f"/* QUERY_TAG='{TAG}' */ select 1"
+        )
+
+    def test_a_plan_is_of_several_lines_with_the_engines_estimates(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        warehouse.land([line(1_000)])
+        asked = template("select * from activities.landing where source_offset > ?", "least")
+        plan = warehouse.explain_template(asked, [4711], query_tag=TAG)
+        assert "Estimated Cardinality" in plan
+        assert len(plan.splitlines()) > 9
+        with pytest.raises(WarehouseNotBuilt):
+            warehouse.explain_template(
+                template("select * from activities.nothing"), [], query_tag=TAG
+            )
+
+    def test_a_question_whose_time_is_over_before_it_begins_is_not_waited_for(
+        self, path: Path
+    ) -> None:
+        """As long as a landing has the file, as long as the question has time and no longer."""
+        warehouse = DuckDBWarehouse(path, read_wait=60.0)
+        raised: list[Exception] = []
+
+        def late() -> None:
+            try:
+                ask(warehouse, "select 1", timeout_seconds=0.01)
+            except WarehouseError as error:
+                raised.append(error)
+
+        with warehouse.bulk():
+            thread = threading.Thread(target=late)
+            thread.start()
+            thread.join(30)
+        assert [type(error) for error in raised] == [WarehouseUnavailable]
+
+    def test_every_query_that_asks_for_what_is_not_there_says_what_to_build(
+        self, tmp_path: Path
+    ) -> None:
+        duckdb.connect(tmp_path / "empty.duckdb").close()
+        warehouse = DuckDBWarehouse(tmp_path / "empty.duckdb")
+        for attempt in (
+            warehouse.data_version,
+            warehouse.last_landing,
+            lambda: warehouse.positions(["a"]),
+            lambda: list(warehouse.export_context(since=None)),
+            lambda: list(warehouse.export_context(since="2026-01-01T00:00:00Z")),
+        ):
+            with pytest.raises(WarehouseNotBuilt, match="cdesk worker --once"):
+                attempt()
+
+    def test_without_a_copy_nobody_can_tell_whether_anything_has_changed(
+        self, warehouse: DuckDBWarehouse
+    ) -> None:
+        assert warehouse.data_state("ada", system=True) is None
+        with warehouse.building():
+            assert warehouse.land([line(1)]).rows == 1
+
+    def test_a_version_is_the_latest_landing_and_the_number_of_lines(self, path: Path) -> None:
+        warehouse = DuckDBWarehouse(path, now_ns=lambda: 1_767_225_600_123_456_789)
+        assert warehouse.data_version() == "0-0"
+        warehouse.land([line(1), line(2)])
+        assert warehouse.data_version() == "1767225600123456-2"
+
+    def test_contexts_later_than_a_moment_of_any_zone_are_exported(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        with duckdb.connect(path) as connection:
+            connection.execute(
+                "create table activities.context_cache (customer varchar, context json, "
+                "version varchar, updated_at timestamp)"
+            )
+            connection.execute(
+                "insert into activities.context_cache select 'c' || range, '{}', 'v', "
+                "'2026-01-01'::timestamp + to_seconds(range) from range(9)"
+            )
+        since = "2026-01-01T02:00:06.000000+02:00"
+        assert [row.customer for row in warehouse.export_context(since=since)] == ["c7", "c8"]
+        assert len(list(warehouse.export_context(since=None))) == 9
+
+
+class TestBacklog:
+    def test_batches_land_in_one_transaction_in_their_order(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        with warehouse.bulk() as stretch:
+            assert stretch is not None
+            result = stretch.land([[line(1), line(2)], [], [line(3)]], None)
+            empty = stretch.land([], result.landed_at)
+        assert (result.rows, empty.rows) == (3, 0)
+        assert empty.previous == result.landed_at < empty.landed_at
+        assert [row[0] for row in landed(path)] == ["id-1", "id-2", "id-3"]
+        assert query(path, "select distinct landed_at from activities.landing") == [
+            (result.landed_at.replace(tzinfo=None),)
+        ]
+
+    @pytest.mark.parametrize("bad", [0, 1, 2])
+    def test_a_refused_batch_takes_those_before_it_with_it(
+        self, warehouse: DuckDBWarehouse, path: Path, bad: int
+    ) -> None:
+        batches = [[line(n, payload="{no" if n == bad else "1")] for n in range(3)]
+        with warehouse.bulk() as stretch:
+            assert stretch is not None
+            with pytest.raises(WarehouseError, match="JSON"):
+                stretch.land(batches, None)
+            assert stretch.land([[line(9)]], None).rows == 1
+        assert [row[0] for row in landed(path)] == ["id-9"]
+
+    def test_a_warehouse_that_was_put_back_takes_nothing(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        later = warehouse.land([line(1)]).landed_at + timedelta(microseconds=1)
+        with pytest.raises(WarehouseRewound):
+            warehouse.land([line(2)], after=later)
+        with warehouse.bulk() as stretch:
+            assert stretch is not None
+            with pytest.raises(WarehouseRewound):
+                stretch.land([[line(2)]], later)
+        assert warehouse.land([line(3)], after=later - timedelta(microseconds=1)).rows == 1
+        assert [row[0] for row in landed(path)] == ["id-1", "id-3"]
+
+    def test_a_text_that_is_no_unicode_is_refused_with_its_batch(
+        self, warehouse: DuckDBWarehouse, path: Path
+    ) -> None:
+        batch = LineBatch.of([line(1)])
+        batch.append("id-2", "event", b'"\xff"', "a.ndjson", 20)
+        with pytest.raises(WarehouseError, match=r"(?i)utf-?8"):
+            warehouse.land(batch)
+        assert landed(path) == []
+
+    def test_two_landings_within_a_microsecond_have_two_stamps(self, path: Path) -> None:
+        moments = iter((10**18, 10**18 + 999, 10**18 + 2_000))
+        warehouse = DuckDBWarehouse(path, now_ns=lambda: next(moments))
+        stamps = [warehouse.land([line(n)]).landed_at for n in range(3)]
+        assert [(stamp - stamps[0]).microseconds for stamp in stamps] == [0, 1, 2]
+
+
+class TestWatch:
+    @pytest.fixture
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(duckdb_module, "_WATCH_SECONDS", 0.001)
+        monkeypatch.setattr(duckdb_module, "_WATCH_IDLE_TURNS", 3)
+
+    def test_the_watch_is_there_while_a_query_runs_and_ends_by_itself(
+        self, warehouse: DuckDBWarehouse, quick: None
+    ) -> None:
+        del quick
+        watcher = warehouse._watcher
+        for _ in range(2):
+            with warehouse.run_template(
+                template("select 1"), [], query_tag=TAG, timeout_seconds=60
+            ):
+                thread = watcher._thread
+                assert thread is not None
+                assert (thread.daemon, thread.name) == (True, "cdesk-query-watch")
+                thread.join(0.05)
+                assert thread.is_alive(), "however long that takes"
+                with warehouse.run_template(
+                    template("select 2"), [], query_tag=TAG, timeout_seconds=60
+                ):
+                    assert watcher._thread is thread, "one for all"
+            thread.join(30)
+            assert not thread.is_alive()
+            assert watcher._thread is None
+        warehouse.close()
+
+    def test_a_watch_that_is_told_to_end_does_so_at_once_where_nothing_runs(
+        self, warehouse: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(duckdb_module, "_WATCH_IDLE_TURNS", 10**9)
+        monkeypatch.setattr(duckdb_module, "_CLOSE_SECONDS", 60.0)
+        ask(warehouse, "select 1")
+        thread = warehouse._watcher._thread
+        assert thread is not None
+        warehouse.close()
+        assert not thread.is_alive()
+        warehouse.close()
+        assert ask(warehouse, "select 1 as n") == [{"n": 1}]
+        warehouse.close()
+
+    def test_an_interrupt_is_told_from_an_error_of_the_engine(self) -> None:
+        for error, is_one in (
+            (duckdb.InterruptException("INTERRUPT Error: Interrupted!"), True),
+            (OSError("INTERRUPT Error: Interrupted!"), True),
+            (OSError("no INTERRUPT"), False),
+            (duckdb.BinderException("INTERRUPT"), False),
+        ):
+            assert duckdb_module._is_interrupt(error) is is_one
+
+    @pytest.mark.parametrize("cancelled", [True, False])
+    def test_an_interrupted_query_says_which_it_was(
+        self, warehouse: DuckDBWarehouse, cancelled: bool
+    ) -> None:
+        cancel = threading.Event()
+        now = time.monotonic()
+        watch = duckdb_module._Watch(
+            warehouse._watcher,
+            None,  # type: ignore[arg-type]
+            now + 60 if cancelled else now - 1,
+            cancel,
+        )
+        if cancelled:
+            watch.check()
+            with pytest.raises(WarehouseError, match="Interrupted"):
+                watch.explain(duckdb.InterruptException("Interrupted"))  # by nobody that we know
+            cancel.set()
+        expected = QueryCancelled if cancelled else QueryTimedOut
+        with pytest.raises(expected):
+            watch.check()
+        with pytest.raises(expected):
+            watch.explain(duckdb.InterruptException("Interrupted"))
+        with pytest.raises(WarehouseError, match="Binder Error: x"):
+            watch.explain(duckdb.BinderException("Binder Error: x"))

@@ -43,4 +43,36 @@ def test_other_kinds_show_with_the_next_build() -> None:
 
 def test_a_line_that_cannot_be_read_and_a_large_batch_are_news_to_everybody() -> None:
     assert all(changed(("x", b"[]")))
+    assert all(changed(("x", b"no json")))
+    assert all(changed(("x", b'{"customer":"ada@example.com"}')))
     assert all(changed(*[event()] * (LOOKED_AT + 1)))
+    assert not all(changed(*[event()] * LOOKED_AT))
+
+
+def test_a_line_that_can_not_be_read_hides_none_behind_it() -> None:
+    news = LandedNews()
+    news.add(batch(("x", b"[]"), event()))
+    after_it = news.mark("ada@example.com", system=False)
+    news.everything()
+    assert after_it != news.mark("ada@example.com", system=False)
+    news = LandedNews()
+    before = news.mark("bob@example.com", system=False)
+    news.add(LineBatch.of([LandedLine("x", "query_run", "{}", "f", 0), *batch(event())]))
+    assert news.mark("bob@example.com", system=False) == before
+    assert news.mark("ada@example.com", system=False) != before, "what comes after another kind"
+
+
+def test_each_thing_is_news_once_more_and_a_revision_is_as_an_event() -> None:
+    news = LandedNews()
+    marks_ = [news.mark("ada@example.com", system=True)]
+    for step in (
+        lambda: news.add(batch(event())),
+        lambda: news.add(batch(event(), kind="revision")),
+        lambda: news.add(batch(event("cdesk.sql_completed"))),
+        news.everything,
+        news.everything,
+        lambda: news.add(batch(event())),
+    ):
+        step()
+        marks_.append(news.mark("ada@example.com", system=True))
+    assert len(set(marks_)) == len(marks_), "none stands for two states"
