@@ -1,13 +1,14 @@
 """The worker's presenter: an answer gets its headline, the link to its card, and the chart's
 picture.
 
-The words are there before the answer is given; the picture is painted right after it. An answer
-that is given again has both already. None of it decides whether there is an answer: what fails here
-is logged, and the answer goes out without.
+The words are there before the answer is given; the picture is painted after it, in a pause. An
+answer that is given again has both already. None of it decides whether there is an answer: what
+fails here is logged, and the answer goes out without.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections import OrderedDict
@@ -58,7 +59,7 @@ class CardPresenter:
         expires_at), as far as they can be had.
         """
         if answer.get("dry_run") or not answer.get("artifact"):
-            return Presented(dict(answer), _nothing)
+            return Presented(dict(answer))
         key = _key(request, answer)
         chart = self._kept(key) or self._chart(request, answer)
         if chart is not None:
@@ -75,8 +76,12 @@ class CardPresenter:
         )
         artifact_id = answer["artifact"]["artifact_id"]
         presented = {**answer, **words, "card": self._card(request, artifact_id)}
-        customer = request.caller.customer
-        return Presented(presented, lambda: self._paint(customer, artifact_id, key, chart))
+        if chart is None or chart.spec is None or self._settings.render == "off":
+            return Presented(presented)
+        paint = functools.partial(
+            self._paint, request.caller.customer, artifact_id, key, chart, chart.spec
+        )
+        return Presented(presented, paint)
 
     def clean_up(self) -> int:
         """Forget painted charts past their time; how many."""
@@ -136,9 +141,9 @@ class CardPresenter:
             return None
         return asdict(link)
 
-    def _paint(self, customer: str, artifact_id: str, key: _Key, chart: Chart | None) -> None:
-        if chart is None or chart.spec is None or self._settings.render == "off":
-            return
+    def _paint(
+        self, customer: str, artifact_id: str, key: _Key, chart: Chart, spec: dict[str, Any]
+    ) -> None:
         if start.missing():
             return
         from cdesk_app.render.paint import Painter
@@ -147,7 +152,7 @@ class CardPresenter:
         with self._lock:
             self._painter = self._painter or Painter()
         try:
-            keep_pictures(self._home, customer, artifact_id, chart.spec, self._painter)
+            keep_pictures(self._home, customer, artifact_id, spec, self._painter)
         except (OSError, ValueError) as error:
             reason = type(error).__name__
             log.warning("a chart was not painted", extra={"facts": {"reason": reason}})
@@ -164,7 +169,3 @@ def _key(request: QueryRequest, answer: Mapping[str, Any]) -> _Key:
         trend["uri"] if trend else None,
         bool(answer.get("sampled")),
     )
-
-
-def _nothing() -> None:
-    return

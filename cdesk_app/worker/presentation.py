@@ -16,10 +16,12 @@ from cdesk.query.request import QueryRequest
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """An answer with its words and link; `paint` makes the picture of its chart."""
+    """An answer with its words and link; `paint` makes the picture of its chart, where it has one
+    and that is not there yet.
+    """
 
     answer: dict[str, Any]
-    paint: Callable[[], None]
+    paint: Callable[[], None] | None = None
 
 
 class Presenter(Protocol):
@@ -41,7 +43,7 @@ class PlainPresenter:
 
     def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
         del request
-        return Presented(dict(answer), _nothing)
+        return Presented(dict(answer))
 
     def clean_up(self) -> int:
         return 0
@@ -53,7 +55,3 @@ def plain_presenter(
     """The presenter of a worker that nobody handed one."""
     del settings, home, artifacts, stays
     return PlainPresenter()
-
-
-def _nothing() -> None:
-    return

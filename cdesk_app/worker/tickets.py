@@ -58,6 +58,13 @@ from cdesk_app.worker.pressure import PREVIEWS, SUMMARIES, Degradation, Step
 MAX_RUNNING: Final = 4
 _LOOK_SECONDS: Final = 0.1
 _UNPAGED: Final = 32
+PICTURE_PAUSE_SECONDS: Final = 0.1
+LATE_PICTURE_SECONDS: Final = 2.0
+"""An answer's picture is painted once nobody has asked for so long, and before the next question
+where it is late: drawing takes a tenth of a second, and keeps every thread of the process from
+going on.
+"""
+_PICTURE_LOOK_SECONDS: Final = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +125,9 @@ class TicketRunner:
         self._unpaged: deque[tuple[str, str]] = deque(maxlen=_UNPAGED)
         """Artifact and customer of answers whose pages are written once nobody waits."""
         self._presenter = presenter or PlainPresenter()
+        self._unpainted: deque[tuple[float, Callable[[], None]]] = deque()
+        """Pictures to paint, and since when (monotonic)."""
+        self._answered_at = 0.0
         self._name = self._executor.new_id()
         self._state = open_state(home.state_db, mends=False)
         self._lock = threading.Lock()
@@ -196,7 +206,7 @@ class TicketRunner:
             with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
                 while not ended:
                     seen = self._polls
-                    while (claimed := self._claim(state)) is not None:
+                    while (claimed := self._next(state)) is not None:
                         self._run(state, *claimed)
                         self._notify()
                     self._write_pages_ahead(state)
@@ -218,6 +228,31 @@ class TicketRunner:
             self._threads -= 1
             self._idle.notify_all()
             return True
+
+    def _next(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
+        """The next ticket to run. Pictures are painted while none comes, and those that are late
+        before the next.
+        """
+        while True:
+            now = time.monotonic()
+            self._paint_next(since=now - LATE_PICTURE_SECONDS)
+            claimed = self._claim(state)
+            if claimed is not None or self._closing.is_set():
+                return claimed
+            if not self._unpainted:
+                return None
+            if now - self._answered_at < PICTURE_PAUSE_SECONDS:
+                self._closing.wait(_PICTURE_LOOK_SECONDS)
+            else:
+                self._paint_next(since=now)
+
+    def _paint_next(self, *, since: float) -> None:
+        """Paint the picture that has waited longest, where it has since then."""
+        with self._lock:
+            if not self._unpainted or self._unpainted[0][0] > since:
+                return
+            _, paint = self._unpainted.popleft()
+        paint()
 
     def _claim(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
         if self.gives_way:  # a thread that always finds another query never ends
@@ -256,8 +291,9 @@ class TicketRunner:
                 del self._running[ticket.ticket_id]
         if presented is not None:
             self._notify()
-            if not self._gives_up(PREVIEWS):
-                presented.paint()
+            self._answered_at = time.monotonic()
+            if not self._gives_up(PREVIEWS) and presented.paint is not None:
+                self._unpainted.append((self._answered_at, presented.paint))
             if presented.answer.get("pages", 1) > 1:
                 artifact_id = presented.answer["artifact"]["artifact_id"]
                 self._unpaged.append((artifact_id, ticket.customer))

@@ -165,7 +165,7 @@ def test_what_has_no_result_or_no_chart_goes_as_it_is(
     for answer in ({"rows": [[1]]}, {**stored, "artifact": None}, {**stored, "dry_run": True}):
         presented = presenter.present(request, answer)
         assert presented.answer == answer
-        presented.paint()
+        assert presented.paint is None
     painted: list[object] = []
     monkeypatch.setattr(pictures, "keep_pictures", lambda *told: painted.append(told[3]))
     started: list[object] = []
@@ -177,6 +177,8 @@ def test_what_has_no_result_or_no_chart_goes_as_it_is(
         presented = presenter.present(request, stored | another)
         assert ("headline" in presented.answer) is (chart is not None)
         assert presented.answer["card"]["url"].startswith("http://127.0.0.1:8377/c/a?t=")
-        presented.paint()
+        assert (presented.paint is not None) is (chart is not None and chart.spec is not None)
+        if presented.paint is not None:
+            presented.paint()
     assert painted == [{"mark": "bar"}]
     assert len(started) == 3, "a worker that stays starts the renderer"

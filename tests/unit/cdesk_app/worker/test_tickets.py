@@ -14,6 +14,7 @@ from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest
 from cdesk.state.kill_switch import turn_on
 from cdesk.state.tickets import cancel_ticket, claim_ticket, count_open
+from cdesk_app.worker import tickets
 from cdesk_app.worker.presentation import PlainPresenter, Presented
 from cdesk_app.worker.tickets import TicketRunner
 
@@ -180,6 +181,62 @@ def test_pages_are_written_ahead_once_nobody_waits(
             (result["artifact"]["artifact_id"],),
         )
         assert pages.fetchone()[0] == result["pages"]
+
+
+class Painting:
+    """A presenter that notes what it presents and paints, by the number of rows asked for."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+        rows = request.params["rows"]
+        self.done.append(f"answer {rows}")
+        return Presented(dict(answer), lambda: self.done.append(f"picture {rows}"))
+
+    def clean_up(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("late", "done"),
+    [
+        (3600.0, ["answer 1", "answer 2", "picture 1", "picture 2"]),
+        (0.0, ["answer 1", "picture 1", "answer 2", "picture 2"]),
+    ],
+)
+def test_pictures_are_painted_once_nobody_waits_or_they_are_late(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, late: float, done: list[str]
+) -> None:
+    monkeypatch.setattr(tickets, "LATE_PICTURE_SECONDS", late)
+    monkeypatch.setattr(tickets, "PICTURE_PAUSE_SECONDS", 0.0)
+    painting = Painting()
+    for rows in (1, 2):
+        desk.submit("numbers", {"rows": rows})
+    run_all(desk, max_running=1, presenter=painting)
+    assert painting.done == done
+
+
+def test_a_question_right_after_an_answer_waits_for_no_picture(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "PICTURE_PAUSE_SECONDS", 3600.0)
+    painting = Painting()
+    runner = desk.runner(presenter=painting)
+    try:
+        for rows in (1, 2):
+            ticket_id = desk.submit("numbers", {"rows": rows})
+            if rows == 1:
+                runner.poll()
+            deadline = time.monotonic() + 60
+            while desk.ticket(ticket_id).status != "succeeded":
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+        assert painting.done == ["answer 1", "answer 2"]
+    finally:
+        runner.close(seconds=60)
+    assert painting.done == ["answer 1", "answer 2"], "who ends paints nothing more"
+    assert not runner.busy
 
 
 def test_a_ticket_submitted_while_threads_end_is_not_forgotten(desk: Desk) -> None:
