@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 BUSY_SECONDS: Final = 5.0
 """Retry a write for this long while another process holds the lock."""
-POLL_SECONDS: Final = 0.01
+POLL_SECONDS: Final = 0.004
 _BUSY: Final = Backoff(0.001, 0.01)
 """Others hold the lock for the time of one statement."""
 
