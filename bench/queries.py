@@ -1,5 +1,5 @@
 """Tickets: from submission to preview against the query's own time, 1,000 tickets of 50 customers
-drained in fair order, and questions while a build holds the file.
+drained in fair order, and questions while a build holds the file and while the worker is at it.
 
     python -m bench.queries [--rounds 30] [--tickets 1000] [--customers 50]
 
@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -302,6 +303,51 @@ def while_held(desk: Desk, questions: int = 60) -> dict[str, Any]:
     }
 
 
+def while_building(desk: Desk, questions: int = 60) -> dict[str, Any]:
+    """Submission to preview by the real server and the real worker, while that builds the tables
+    one time after the other, beside the same while it is at rest.
+    """
+    environ = {
+        **os.environ,
+        "CDESK_HOME": str(desk.home.root),
+        "CDESK_CUSTOMER": name(0),
+        "CDESK_WORKER": "off",
+    }
+    server = Server("cdesk", ["-m", "mcp_shim"], "get_context", {}, environ)
+    ended = threading.Event()
+
+    def build() -> None:
+        while not ended.is_set():
+            run_once(desk.settings)  # which the running worker does
+
+    with worker_process(desk), server.start(ROOT)[0] as client:
+
+        def ask(number: int) -> float:
+            started = time.perf_counter()
+            question = {"template": "recent_activities", "params": {"limit": 500 + number}}
+            ticket = client.call("submit_query", question)["structuredContent"]
+            wait = {"ticket_id": ticket["ticket_id"], "wait_seconds": 20}
+            client.call("get_result", wait)
+            taken = time.perf_counter() - started
+            time.sleep(PAUSE_SECONDS)
+            return taken
+
+        quiet = [ask(number) for number in range(questions)]
+        builder = threading.Thread(target=build)
+        builder.start()
+        time.sleep(1.0)
+        busy = [ask(questions + number) for number in range(questions)]
+        ended.set()
+        builder.join()
+    return {
+        "quiet_p50_ms": milliseconds(quiet, 0.5),
+        "quiet_p95_ms": milliseconds(quiet, 0.95),
+        "building_p50_ms": milliseconds(busy, 0.5),
+        "building_p95_ms": milliseconds(busy, 0.95),
+        "building_max_ms": milliseconds(busy, 1.0),
+    }
+
+
 def turns(state: sqlite3.Connection) -> list[str]:
     """Whose ticket was claimed, in order, in the drain."""
     rows = state.execute(
@@ -357,6 +403,7 @@ def main(argv: list[str] | None = None) -> int:
             desk.state.execute("delete from tickets")
             figures["drain"] = row = drain(desk, args.tickets, args.customers)
             figures["while_held"] = held = while_held(desk)
+            figures["while_building"] = built = while_building(desk)
         finally:
             desk.state.close()
     print(
@@ -372,7 +419,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     print(
         f"a question while a build holds the file: p95 {held['held_p95_ms']} ms, "
-        f"{held['quiet_p95_ms']} ms while nobody does ({held['ratio']} ×)"
+        f"{held['quiet_p95_ms']} ms while nobody does ({held['ratio']} ×)\n"
+        "submit to preview while the worker builds, one time after the other: p50 "
+        f"{built['building_p50_ms']}, p95 {built['building_p95_ms']}, at most "
+        f"{built['building_max_ms']} ms; at rest {built['quiet_p50_ms']} and "
+        f"{built['quiet_p95_ms']} ms"
     )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import sqlite3
 import sys
 import threading
@@ -35,6 +34,7 @@ from cdesk_app.worker.pipeline import Pipeline, open_pipeline
 from cdesk_app.worker.presentation import PresenterFactory, plain_presenter
 from cdesk_app.worker.stop_request import StopEvent
 from cdesk_app.worker.version import running_version
+from cdesk_app.worker.waking import Waking
 
 logger = logging.getLogger(__name__)
 
@@ -207,9 +207,10 @@ def _stay(
     pipeline.status.keep(WorkerState(pid=os.getpid(), state="running", version=running_version()))
     pipeline.resume()
     follower = pipeline.follower(listener.interrupt)
+    waking = Waking(listener, pipeline.runner.look)
     loop = Loop(
         pipeline,
-        listener.wait,
+        waking.wait,
         pipeline.stop,
         others_live=lambda: shims_live(home, own=pipeline.queue.writer),
         owned=lambda: lock.stands,
@@ -219,6 +220,7 @@ def _stay(
         ending = loop.run(idle_exit_seconds)
     finally:
         follower.close()
+        waking.close()
     logger.info("worker ends", extra={"facts": {"reason": ending}})
     if loop.problem is not None:
         error = NewerVersion(loop.problem)
@@ -256,9 +258,7 @@ def shims_live(home: StateDirectory, *, own: str | None = None) -> bool:
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event, listener: WakeListener) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop` and end a wait at once, on Windows too (where a socket has to
-    be written to for that).
-    """
+    """SIGTERM and SIGINT set `stop` and end a wait."""
 
     def handle(_number: int, _frame: object) -> None:
         stop.set()
@@ -266,14 +266,8 @@ def _signals(stop: threading.Event, listener: WakeListener) -> Iterator[None]:
 
     names = [name for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
     before = {name: signal.signal(getattr(signal, name), handle) for name in names}
-    nudge = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    nudge.setblocking(False)
-    nudge.connect(listener.address)
-    previous = signal.set_wakeup_fd(nudge.fileno(), warn_on_full_buffer=False)
     try:
         yield
     finally:
-        signal.set_wakeup_fd(previous)
-        nudge.close()
         for name, old in before.items():
             signal.signal(getattr(signal, name), old)

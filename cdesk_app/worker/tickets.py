@@ -80,9 +80,9 @@ class CatalogChanged(CdeskError):
 class TicketRunner:
     """Runs the tickets of a state directory; one a directory, in its worker.
 
-    `poll`, `recover` and `close` are for one thread, the worker's. notify: called (from any thread)
-    when tickets have ended, so that the worker can land their records. presenter: what is said and
-    shown beside an answer.
+    `poll`, `recover` and `close` are for one thread, the worker's, `look` for any. notify: called
+    (from any thread) when tickets have ended, so that the worker can land their records. presenter:
+    what is said and shown beside an answer.
     """
 
     def __init__(
@@ -137,6 +137,7 @@ class TicketRunner:
         self._polls = 0
         self._running: dict[str, threading.Event] = {}
         self._closing = threading.Event()
+        self._polled = threading.Event()
         self._guard: threading.Thread | None = None
 
     @property
@@ -159,11 +160,25 @@ class TicketRunner:
         """
         if self._closing.is_set():
             return 0
+        self._polled.set()
         self._record_ended(expire_tickets(self._state, now=self._now()))
-        waiting = count_open(self._state)["queued"]
-        if waiting and self._enforce_switch(self._state):
+        started = self._start(self._state)
+        self._end_orphans()
+        return started
+
+    def look(self) -> None:
+        """Start what waits, from any thread, once the worker has begun to: while its own is at
+        something else.
+        """
+        if self._polled.is_set() and not self._closing.is_set():
+            with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
+                self._start(state)
+
+    def _start(self, state: sqlite3.Connection) -> int:
+        waiting = count_open(state)["queued"]
+        if waiting and self._enforce_switch(state):
             waiting = 0
-        waiting += min(count_waited_for(self._state), 1)  # one thread writes all pages
+        waiting += min(count_waited_for(state), 1)  # one thread writes all pages
         with self._lock:
             self._polls += 1  # a thread that found nothing looks again before it ends
             wanted = max(min(self._max_running - self._threads, waiting), 0)
@@ -175,7 +190,6 @@ class TicketRunner:
                 self._guard.start()
         for _ in range(wanted):
             threading.Thread(target=self._work, name="cdesk-ticket", daemon=True).start()
-        self._end_orphans()
         return wanted
 
     def wait_idle(self, seconds: float) -> bool:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cdesk.core.clock import format_ts
+from cdesk.core.wake import WakeListener, WakeSender
 from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest
 from cdesk.state.kill_switch import turn_on
-from cdesk.state.tickets import cancel_ticket, claim_ticket, count_open
+from cdesk.state.tickets import ENDED, cancel_ticket, claim_ticket, count_open
 from cdesk_app.worker import tickets
 from cdesk_app.worker.presentation import PlainPresenter, Presented
 from cdesk_app.worker.tickets import TicketRunner
+from cdesk_app.worker.waking import Waking
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -228,15 +231,59 @@ def test_a_question_right_after_an_answer_waits_for_no_picture(
             ticket_id = desk.submit("numbers", {"rows": rows})
             if rows == 1:
                 runner.poll()
-            deadline = time.monotonic() + 60
-            while desk.ticket(ticket_id).status != "succeeded":
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            assert wait_until_ended(desk, ticket_id) == "succeeded"
         assert painting.done == ["answer 1", "answer 2"]
     finally:
         runner.close(seconds=60)
     assert painting.done == ["answer 1", "answer 2"], "who ends paints nothing more"
     assert not runner.busy
+
+
+def wait_until_ended(desk: Desk, ticket_id: str) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while (status := desk.ticket(ticket_id).status) not in ENDED:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return status
+
+
+def test_a_question_that_wakes_the_worker_waits_for_nothing_else(desk: Desk) -> None:
+    runner, listener = desk.runner(), WakeListener(desk.home)
+    waking = Waking(listener, runner.look)
+    try:
+        runner.poll()
+        ticket_id = desk.submit("numbers", {"rows": 3})
+        with closing(WakeSender(desk.home)) as sender:
+            assert sender.send()
+        # The worker's own thread is at something else: nobody polls.
+        assert wait_until_ended(desk, ticket_id) == "succeeded"
+    finally:
+        waking.close()
+        runner.close()
+        listener.close()
+
+
+def test_nothing_is_started_before_the_worker_begins_or_after_it_has_ended(desk: Desk) -> None:
+    runner = desk.runner()
+    ticket_id = desk.submit("numbers", {"rows": 3})
+    runner.look()
+    assert not runner.busy, "what was recorded before comes first"
+    runner.close()
+    runner.look()
+    assert desk.ticket(ticket_id).status == "queued"
+
+
+def test_the_kill_switch_holds_for_what_a_wake_up_would_start(desk: Desk) -> None:
+    runner = desk.runner()
+    try:
+        runner.poll()
+        turn_on(desk.state, desk.home, reason=None, now=format_ts(desk.clock()))
+        ticket_id = desk.submit("numbers", {"rows": 3})
+        runner.look()
+        assert desk.ticket(ticket_id).status == "cancelled"
+        assert not runner.busy
+    finally:
+        runner.close()
 
 
 def test_a_ticket_submitted_while_threads_end_is_not_forgotten(desk: Desk) -> None:
