@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -71,3 +73,33 @@ def test_a_parameter_of_another_type_is_refused_before_anybody_is_asked() -> Non
             timeout_seconds=1.0,
         )
     assert warehouse.binds == []
+
+
+def test_a_whole_answer_is_read_at_once_and_can_be_cancelled() -> None:
+    warehouse, cancel = Asked(), threading.Event()
+    options: dict[str, Any] = {"query_tag": "cdesk_00000001", "timeout_seconds": 7.0}
+    found = read_rows(warehouse, TEMPLATE, {}, Caller("ada"), **options, cancel=cancel)  # type: ignore[arg-type]
+    assert (found.columns, len(found.rows)) == (["n"], 3)
+    assert warehouse.options == {**options, "cancel": cancel, "whole": True}
+    assert warehouse.binds == ["ada", False, 3], "with the parameters' defaults"
+    list(each_row(warehouse, TEMPLATE, {}, Caller("ada"), **options))  # type: ignore[arg-type]
+    assert warehouse.options == options, "one row after the other, however many"
+
+
+def test_a_zone_that_nobody_names_is_the_persons() -> None:
+    zone = Parameter("zone", "timezone", required=False)
+    template = replace(TEMPLATE, parameters=(zone,), binds=("zone",))
+
+    class Zoned(Asked):
+        @contextmanager
+        def run_template(self, _: Template, binds: Any, **options: Any) -> Iterator[Any]:
+            with super().run_template(TEMPLATE, binds, **options) as outcome:
+                yield outcome
+
+    def bound(**given: Any) -> list[Any]:
+        warehouse = Zoned()
+        options: dict[str, Any] = {"query_tag": "t", "timeout_seconds": 1.0, **given}
+        read_rows(warehouse, template, {}, Caller("ada"), **options)  # type: ignore[arg-type]
+        return warehouse.binds
+
+    assert (bound(), bound(timezone="Asia/Tokyo")) == (["UTC"], ["Asia/Tokyo"])

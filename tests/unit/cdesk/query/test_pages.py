@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cdesk.core.clock import format_ts
-from cdesk.query.pages import AT_ONCE
+from cdesk.query.pages import AT_ONCE, PageWriter
 from cdesk.state.pages import ResultPage, ask_for_page, count_waited_for, forget_pages, get_page
 
 if TYPE_CHECKING:
@@ -99,3 +99,77 @@ def test_pages_go_with_their_result_and_after_a_week_without_a_look(desk: Desk) 
     assert forget_pages(desk.state, before=format_ts(desk.clock() - 10**12)) == 0
     desk.state.execute("delete from artifacts")
     assert forget_pages(desk.state, before="") == AT_ONCE
+
+
+def test_so_many_pages_are_written_together_and_none_beyond_the_end(
+    desk: Desk, artifact_id: str
+) -> None:
+    """Of the pages asked for one is written in any case: whoever asked is told that it is empty."""
+
+    def pages() -> list[int]:
+        rows = desk.state.execute(
+            "select page from result_pages where artifact_id = ? and rows is not null "
+            "order by page",
+            (artifact_id,),
+        )
+        return [row[0] for row in rows]
+
+    writer = PageWriter(desk.executor().artifacts, desk.clock)
+    desk.state.execute("delete from result_pages")
+    for asked, written in (
+        (20, range(20, 30)),
+        (230, range(230, 236)),
+        (235, range(235, 236)),
+        (236, range(236, 237)),
+        (400, range(400, 401)),
+    ):
+        desk.state.execute("delete from result_pages")
+        ask(desk, artifact_id, asked)
+        assert writer.write_waited_for(desk.state) == 1
+        assert pages() == list(written), asked
+        for page in written:
+            first = (page - 1) * 10
+            assert numbers(look(desk, artifact_id, page)) == list(
+                range(first, max(first, min(first + 10, 2_345)))
+            )
+    assert writer.write_waited_for(desk.state) == 0
+
+
+def test_each_that_is_waited_for_is_written_and_counted(desk: Desk, artifact_id: str) -> None:
+    for page in (50, 100, 150):
+        ask(desk, artifact_id, page)
+    ask(desk, "another", 1)
+    writer = PageWriter(desk.executor().artifacts, desk.clock)
+    assert writer.write_waited_for(desk.state) == 4
+    assert count_waited_for(desk.state) == 0
+    failed = look(desk, "another", 1)
+    assert failed is not None
+    assert failed.error_code == "not_found"
+    assert "is not known here" in (failed.error_message or "")
+
+
+def test_pages_are_written_ahead_once_and_a_failure_is_no_error(
+    desk: Desk, artifact_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = PageWriter(desk.executor().artifacts, desk.clock)
+    desk.state.execute("update result_pages set rows = '[]'")
+    writer.write_ahead(desk.state, artifact_id, customer=ADA)
+    assert numbers(look(desk, artifact_id, 1)) == [], "they are there"
+    assert caplog.text == ""
+    desk.state.execute("delete from result_pages")
+    writer.write_ahead(desk.state, artifact_id, customer=BOB)
+    assert "pages were not written ahead" in caplog.text
+    assert look(desk, artifact_id, 1, BOB) is None
+    writer.write_ahead(desk.state, artifact_id, customer=ADA)
+    assert numbers(look(desk, artifact_id, AT_ONCE)) == list(range(90, 100))
+
+
+def test_a_page_shows_a_long_text_cut(desk: Desk) -> None:
+    echo = {**desk.templates["echo"], "sql": "select repeat(?, 3) as said from range(11)"}
+    desk.write_catalog({**desk.templates, "echo": echo})
+    ticket = desk.submit("echo", {"text": "x" * 667})
+    run(desk)
+    result = desk.ticket(ticket).result
+    assert result is not None
+    page = look(desk, result["artifact"]["artifact_id"], 2)
+    assert numbers(page) == ["x" * 2_000 + "… (2,001 characters)"]

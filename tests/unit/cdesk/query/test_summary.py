@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdesk.query import summary
 from cdesk.query.summary import DISTINCT, SUMMARY_BYTES, summary_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -156,3 +157,241 @@ def test_no_rows_no_figures() -> None:
         pa.table({"n": pa.array([], pa.int64()), "at": pa.array([], pa.timestamp("us"))})
     )
     assert found["n"] == {"name": "n", "type": "integer", "nulls": 0}
+
+
+# -- to the letter
+
+
+def test_a_summary_is_what_its_page_says() -> None:
+    moments = [START + timedelta(days=n) for n in range(6)]
+    table = pa.table(
+        {
+            "label": ["b", "a", "b", "c", "a", None],
+            "on": [True, None, True, False, True, True],
+            "period_start": moments,
+            "n": [1, 2, 3, 4, 5, 21],
+        }
+    )
+    assert summary_of(table.schema, table.to_batches(max_chunksize=4)) == {
+        "rows": 6,
+        "columns": [
+            {
+                "name": "label",
+                "type": "string",
+                "nulls": 1,
+                "distinct": 3,
+                "min": "a",
+                "max": "c",
+                "frequent": [["a", 2], ["b", 2]],
+            },
+            {
+                "name": "on",
+                "type": "boolean",
+                "nulls": 1,
+                "distinct": 2,
+                "frequent": [[True, 4]],
+            },
+            {
+                "name": "period_start",
+                "type": "timestamp",
+                "nulls": 0,
+                "distinct": 6,
+                "min": "2026-01-01T00:00:00.000000Z",
+                "max": "2026-01-06T00:00:00.000000Z",
+            },
+            {
+                "name": "n",
+                "type": "integer",
+                "nulls": 0,
+                "distinct": 6,
+                "min": 1,
+                "max": 21,
+                "sum": 36,
+                "mean": 6.0,
+                "trend": {
+                    "over": "period_start",
+                    "direction": "rising",
+                    "fit": 0.7857,
+                    "change": 2.619,
+                },
+            },
+        ],
+    }
+
+
+def test_values_of_the_same_count_come_in_the_order_of_their_text_and_three_of_them() -> None:
+    values = ["d", "c", "b", "a", "e"] * 2 + ["e"]
+    found = columns(pa.table({"x": values}), rows=2)["x"]
+    assert found["frequent"] == [["e", 3], ["a", 2], ["b", 2]]
+
+
+def test_names_and_texts_are_cut_to_forty_characters() -> None:
+    table = pa.table({"n" * 41: ["x" * 40, "x" * 40, "y" * 41]})
+    [found] = columns(table).values()
+    assert found["name"] == "n" * 40
+    assert found["frequent"] == [["x" * 40, 2]]
+    assert (found["min"], found["max"]) == ("x" * 40, "y" * 40 + "…")
+    days = pa.table({"d" * 41: [date(2026, 1, n) for n in (1, 2, 3)], "n": [1, 2, 3]})
+    assert columns(days)["n"]["trend"]["over"] == "d" * 40
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_so_many_values_are_told_apart_and_no_more(more: int) -> None:
+    found = columns(pa.table({"n": [*range(DISTINCT + more), 7, None]}), rows=3_000)["n"]
+    if more:
+        assert (found["distinct_over"], "distinct" in found) == (DISTINCT, False)
+        assert "frequent" not in found
+    else:
+        assert (found["distinct"], "distinct_over" in found) == (DISTINCT, False)
+        assert found["frequent"] == [[7, 2]]
+    assert found["nulls"] == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded"),
+    [
+        (0.0, 0.0),
+        (0.123456, 0.1235),
+        (-0.123456, -0.1235),
+        (0.99996, 1.0),
+        (1.0, 1.0),
+        (1.23456, 1.235),
+        (-12.3456, -12.35),
+        (123.456, 123.5),
+        (1234.56, 1235.0),
+        (123456.7, 123457.0),
+        (float("nan"), 0.0),
+        (float("inf"), 0.0),
+    ],
+)
+def test_an_estimate_has_four_digits_or_all_before_the_point(value: float, rounded: float) -> None:
+    assert summary._rounded(value) == rounded
+
+
+def test_shown_numbers_have_twelve_digits() -> None:
+    found = columns(pa.table({"x": [0.1, 0.2, 1 / 3]}))["x"]
+    assert (found["min"], found["max"]) == (0.1, 0.333333333333)
+    assert found["sum"] == 0.633333333333
+
+
+def line(ys: list[Any], days: list[Any] | None = None) -> dict[str, Any] | None:
+    moments = [None if n is None else START + timedelta(days=n) for n in days or range(len(ys))]
+    table = pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC")), "n": pa.array(ys)})
+    trends = [columns(table, rows=rows)["n"].get("trend") for rows in (1, 2, 100)]
+    assert trends[0] == trends[1] == trends[2], "however the rows come"
+    found: dict[str, Any] | None = trends[0]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ys", "days", "trend"),
+    [
+        ([1.0, 2.0], None, None),
+        ([1.0, 2.0, 3.0], None, ("rising", 1.0, 1.0)),
+        ([3.0, 2.0, 1.0], None, ("falling", -1.0, -1.0)),
+        ([1.0, 2.0, 3.0], [5, 5, 5], None),
+        ([1.0, 2.0, 3.0], [0, 0, 7], ("rising", 0.866, 0.75)),
+        ([7.0, 7.0, 7.0], None, ("steady", 0.0, None)),
+        ([0.0, 0.0, 0.0], None, ("steady", 0.0, None)),
+        ([-1.0, 0.0, 1.0], None, ("rising", 1.0, None)),
+        ([-3.0, -2.0, -1.0], None, ("rising", 1.0, 1.0)),
+        ([1.0, None, float("nan"), float("inf"), 2.0], None, None),
+        ([1.0, None, 3.0, 4.0], None, ("rising", 1.0, 1.125)),
+        ([1.0, 9.0, 3.0, 4.0], [0, None, 2, 3], ("rising", 1.0, 1.125)),
+        ([9.0, 1.0, 2.0, 3.0], [None, 0, 1, 2], ("rising", 1.0, 1.0)),
+    ],
+)
+def test_a_trend_is_the_line_through_all_points_that_there_are(
+    ys: list[Any], days: list[Any] | None, trend: tuple[str, float, float | None] | None
+) -> None:
+    found = line(ys, days)
+    if trend is None:
+        assert found is None
+        return
+    direction, fit, change = trend
+    assert found == {
+        "over": "at",
+        "direction": direction,
+        "fit": fit,
+        **({} if change is None else {"change": change}),
+    }
+
+
+@pytest.mark.parametrize(("last", "direction"), [(4.4, "rising"), (4.0, "steady")])
+def test_a_weak_correlation_is_no_direction(last: float, direction: str) -> None:
+    ys = [1.0, 5.0, 2.0, 1.0, 5.0, 2.0, last]
+    for sign in (1, -1):
+        found = line([sign * y for y in ys])
+        assert found is not None
+        rho = statistics.correlation(range(7), [sign * y for y in ys])
+        assert found["fit"] == pytest.approx(rho, abs=1e-4)
+        expected = direction if direction == "steady" or sign == 1 else "falling"
+        assert found["direction"] == expected
+    assert (abs(rho) >= 0.3) == (direction == "rising")
+
+
+def test_a_correlation_of_exactly_three_tenths_is_clear() -> None:
+    found = line([8.0, 10.0, 12.0, 11.0, 9.0])
+    assert found is not None
+    assert (found["direction"], found["fit"]) == ("rising", 0.3)
+
+
+def test_the_first_column_of_moments_is_what_trends_are_over() -> None:
+    days = [date(2026, 1, n) for n in (1, 2, 3)]
+    table = pa.table({"n": [1, 2, 3], "first": days, "second": days[::-1], "t": ["a", "b", "c"]})
+    found = columns(table)
+    assert (found["n"]["trend"]["over"], found["n"]["trend"]["direction"]) == ("first", "rising")
+    assert all("trend" not in found[name] for name in ("first", "second", "t"))
+    assert "trend" not in columns(pa.table({"n": [1, 2, 3]}))["n"]
+
+
+@pytest.mark.parametrize("size", [2**60, 2**61, 2**62 - 1, 2**62, 2**63 - 1])
+def test_integers_of_any_size_are_summed_up_to_the_last_digit(size: int) -> None:
+    for values in ([size, 1, None], [-size, -1, 0], [size, size], [-(2**63), size]):
+        found = columns(pa.table({"n": pa.array(values, pa.int64())}), rows=9)["n"]
+        assert int(found["sum"]) == sum(value or 0 for value in values)
+
+
+def test_what_cannot_be_computed_ends_what_is_said_of_that_column_alone() -> None:
+    rows = [pa.array([2**63 - 1, 1], pa.timestamp("us")), pa.array([1, 2], pa.int64())]
+    batches = [pa.record_batch(rows, names=["at", "n"])] * 2
+    found = summary_of(batches[0].schema, batches)
+    assert found["rows"] == 4
+    assert [column["nulls"] for column in found["columns"]] == [0, 0]
+    assert found["columns"][1]["sum"] == 6
+    assert "min" not in found["columns"][0]
+
+
+def test_where_it_would_be_too_large_it_says_less_in_an_order() -> None:
+    """First the values, then trends, means and counts, at last whole columns from the end."""
+    names = ("frequent", "trend", "mean", "distinct", "distinct_over")
+    for kept in range(len(names) + 1):
+        # Sizes so that what is left without the first `kept` fits.
+        left = dict.fromkeys(names[kept:], "x")
+        gone = dict.fromkeys(names[:kept], "x" * 2_000)
+        columns_ = [{"name": "a", "nulls": 0, **gone, **left}, {"name": "b", **left}]
+        found = summary._within(7, columns_)
+        assert found == {"rows": 7, "columns": [{"name": "a", "nulls": 0, **left}, {"name": "b", **left}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "left"),
+    [(3, 600, 3), (4, 600, 3), (20, 600, 3), (1, 9_000, 0), (16, 150, 12)],
+)
+def test_columns_are_left_out_from_the_end_until_the_rest_fits(
+    count: int, size: int, left: int
+) -> None:
+    given: list[dict[str, Any]] = [{"name": f"{n}" + "x" * size} for n in range(count)]
+    found = summary._within(7, given)
+    assert len(orjson.dumps(found)) <= SUMMARY_BYTES
+    assert found["columns"] == given[:left]
+    assert found.get("left_out", 0) == count - left
+
+
+def test_exactly_as_much_as_there_is_room_for_stays() -> None:
+    for more in (0, 1):
+        column = {"name": "a", "frequent": ""}
+        room = SUMMARY_BYTES - len(orjson.dumps({"rows": 7, "columns": [column]}))
+        column["frequent"] = "x" * (room + more)
+        found = summary._within(7, [column])
+        assert ("frequent" in found["columns"][0]) is (more == 0)

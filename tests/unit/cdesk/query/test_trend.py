@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from query_desk import answer
 
 from cdesk.artifacts.formats import rows_at
+from cdesk.contract.catalog import Parameter
+from cdesk.query.trend import finer_params, trend_reference
 
 if TYPE_CHECKING:
     from query_desk import Desk
@@ -56,3 +59,60 @@ def test_a_series_that_cannot_be_had_costs_the_answer_nothing(
     assert (found["row_count"], found["trend"]) == (1, None)
     assert [run["status"] for run in desk.records("query_run")] == ["succeeded", "failed"]
     assert "no trend" in caplog.text
+
+
+ALL = ("hour", "day", "week", "month", "quarter", "year")
+
+
+@pytest.mark.parametrize(
+    ("period", "values", "finer"),
+    [
+        ("year", ALL, "month"),
+        ("year", ("day", "week", "year"), "week"),
+        ("quarter", ALL, "month"),
+        ("quarter", ("day", "quarter"), "day"),
+        ("month", ALL, "day"),
+        ("month", ("week", "month"), "week"),
+        ("week", ALL, "day"),
+        ("day", ALL, "hour"),
+        ("day", ("day", "week"), None),
+        ("hour", ALL, None),
+        ("fortnight", ALL, None),
+        (None, ALL, None),
+    ],
+)
+def test_the_series_is_by_the_first_finer_period_that_the_template_knows(
+    desk: Desk, period: str | None, values: tuple[str, ...], finer: str | None
+) -> None:
+    request = desk.request("by_period", {"period": "week"})
+    other = Parameter("among", "enum", values=("minute",))
+    template = replace(
+        request.template, parameters=(other, Parameter("period", "enum", values=values))
+    )
+    request = replace(request, template=template, params={"among": "minute", "period": period})
+    expected = None if finer is None else {"among": "minute", "period": finer}
+    assert finer_params(request, {"row_count": 1}) == expected
+
+
+@pytest.mark.parametrize(
+    "answer_",
+    [{"row_count": 0}, {"row_count": 2}, {}, {"row_count": 1, "dry_run": True}],
+    ids=str,
+)
+def test_only_an_answer_of_one_row_has_a_series(desk: Desk, answer_: dict[str, Any]) -> None:
+    request = desk.request("by_period", {"period": "week"})
+    assert finer_params(request, answer_) is None
+    assert finer_params(desk.request("numbers", {"rows": 1}), {"row_count": 1}) is None
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_a_series_has_two_points_at_least(rows: int) -> None:
+    artifact = {"artifact_id": "a", "uri": "u", "format": "parquet"}
+    found = trend_reference(
+        {"row_count": rows, "query_hash": "h", "query_tag": "t", "artifact": artifact}, "day"
+    )
+    assert found == (
+        {"period": "day", "query_hash": "h", "query_tag": "t", "artifact_id": "a", "uri": "u"}
+        if rows == 2
+        else None
+    )
