@@ -484,7 +484,7 @@ def _holder(error: Exception) -> str:
 
 
 def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+    return str(error).strip().partition("\n")[0]
 
 
 def refuse(error: Exception) -> NoReturn:

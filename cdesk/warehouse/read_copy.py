@@ -38,7 +38,14 @@ import pyarrow as pa
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
 from cdesk.core.home import make_private_folder, open_private
 from cdesk.warehouse.batch import LineBatch
-from cdesk.warehouse.duckdb_file import READ_CONFIG, DuckDBFile, FileStamp, seal, transaction
+from cdesk.warehouse.duckdb_file import (
+    READ_CONFIG,
+    DuckDBFile,
+    FileStamp,
+    first_line,
+    seal,
+    transaction,
+)
 from cdesk.warehouse.landed_news import LandedNews
 
 if TYPE_CHECKING:
@@ -573,7 +580,7 @@ class ReadCopy:
     def _failed(self, error: Exception) -> CopyFailed:
         """Questions read the file itself for a while."""
         self._failed_at = time.monotonic()
-        reason = str(error).strip().split("\n", 1)[0]
+        reason = first_line(error)
         logger.warning("no copy of the warehouse", extra={"facts": {"reason": reason}})
         return CopyFailed(f"the warehouse could not be copied: {reason}")
 

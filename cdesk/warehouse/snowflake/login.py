@@ -269,5 +269,5 @@ def error_code(error: Exception) -> int:
 
 def first_line(error: Exception) -> str:
     """One line, without the values that an error may quote (failed rows, statements)."""
-    text = str(getattr(error, "msg", None) or error).strip().split("\n", 1)[0]
+    text = str(getattr(error, "msg", None) or error).strip().partition("\n")[0]
     return text if len(text) <= 200 else text[:199] + "…"

@@ -283,6 +283,8 @@ def test_while_a_backlog_lands_questions_are_answered_from_before_and_then_from_
 
 
 def test_landings_that_a_copy_shows_are_let_go(copied: Copied) -> None:
+    copied.land(ADA)
+    assert list(copied.copy._landings) == [], "before there is a copy none is kept"
     copied.ask(STREAM)
     for _ in range(3):
         copied.land(ADA)

@@ -242,3 +242,140 @@ def test_a_broken_network_is_worth_trying_again() -> None:
     with pytest.raises(WarehouseUnavailable):
         refuse(ConnectionResetError("reset"))
     assert error_code(ValueError("x")) == -1
+
+
+@pytest.mark.parametrize(
+    ("message", "first", "most"),
+    [
+        ("JWT token is invalid", 30.0, 36.0),
+        ("no route to host", 2.0, 2.4),
+    ],
+)
+def test_each_failure_doubles_the_pause_and_a_success_begins_anew(
+    message: str, first: float, most: float
+) -> None:
+    """An account that can't be reached is tried sooner than one that refuses."""
+    clock = Clock()
+    outcomes: list[Any] = []
+
+    def connect(**_: object) -> Any:
+        if outcomes:
+            return outcomes.pop()
+        raise sf.DatabaseError(msg=message, errno=250001)
+
+    login = Login(KEY_ENVIRON, monotonic=clock, rng=random.Random(1), connect=connect)
+    for begun in range(2):
+        for failure in range(3):
+            with pytest.raises(WarehouseUnavailable):
+                open_(login)
+            low, high = first * 2**failure, most * 2**failure
+            clock.now += low - 0.01
+            with pytest.raises(WarehouseUnavailable, match=r"; the next login is tried in \d+ s, "):
+                open_(login)
+            clock.now += high - low + 0.02
+        outcomes.append("connection")
+        assert open_(login) == "connection", begun
+
+
+def test_why_a_login_failed_is_said_again_while_it_pauses() -> None:
+    clock = Clock()
+    login = Login(KEY_ENVIRON, monotonic=clock, connect=refusing(250001, "no route\nto the host"))
+    with pytest.raises(WarehouseUnavailable) as caught:
+        open_(login)
+    said = str(caught.value)
+    assert said.startswith("Snowflake cannot be reached (")
+    assert said.endswith("no route); check it with 'snow connection test'")
+    with pytest.raises(WarehouseUnavailable) as again:
+        open_(login)
+    assert str(again.value).startswith(said + "; the next login is tried in 2 s, or when the cred")
+
+
+def test_a_refusal_names_the_credential_or_the_role_to_mend() -> None:
+    for code, says in (
+        (390144, "it has expired; check it with 'snow connection test' and mend the credential"),
+        (390189, "an administrator runs: grant role CDESK_READER to user …"),
+    ):
+        login = Login(KEY_ENVIRON, monotonic=Clock(), connect=refusing(code))
+        with pytest.raises(WarehouseUnavailable) as caught:
+            open_(login)
+        assert str(caught.value).startswith("Snowflake refuses the login: ")
+        assert str(caught.value).endswith(says)
+
+
+def test_without_a_configuration_nothing_is_counted_as_a_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cdesk.warehouse.snowflake.login.connections", dict)
+    login = Login({}, monotonic=Clock(), connect=lambda **_: "connection")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"connections.toml has no 'default'"):
+            open_(login)
+    monkeypatch.setattr(
+        "cdesk.warehouse.snowflake.login.connections", lambda: {"default": {"account": "a"}}
+    )
+    assert open_(login) == "connection"
+
+
+def test_a_connection_of_connections_toml_is_taken_without_what_is_ours_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {
+        "account": "a",
+        "user": "u",
+        "private_key_path": "k",
+        "private_key_passphrase": "p",
+        "port": 443,
+        "database": "D",
+        "schema": "S",
+        "role": "R",
+        "warehouse": "W",
+        "session_parameters": {"X": 1},
+    }
+    monkeypatch.setattr(
+        "cdesk.warehouse.snowflake.login.connections", lambda: {"mine": given, "default": {}}
+    )
+    login = Login({"SNOWFLAKE_DEFAULT_CONNECTION_NAME": "mine", "SNOWFLAKE_USER": "ignored"})
+    assert login.parameters() == {
+        "account": "a",
+        "user": "u",
+        "private_key_file": "k",
+        "private_key_file_pwd": "p",
+        "port": 443,
+    }
+    assert Login({}).parameters() == {}
+
+
+def test_the_environment_is_taken_as_it_is_where_it_names_an_account() -> None:
+    assert Login({"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_USER": ""}).parameters() == {"account": "a"}
+    key = {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_PRIVATE_KEY_PATH": "k"}
+    assert Login(key).parameters()["authenticator"] == "SNOWFLAKE_JWT"
+    oauth = {**key, "SNOWFLAKE_AUTHENTICATOR": "oauth"}
+    assert Login(oauth).parameters()["authenticator"] == "oauth"
+    wrong = Login(
+        {"SNOWFLAKE_ACCOUNT": "a", "SNOWFLAKE_PORT": "x"}, monotonic=Clock(), connect=lambda **_: 1
+    )
+    for _ in range(2):
+        with pytest.raises(WarehouseUnavailable, match="invalid literal"):
+            open_(wrong)
+    plain = Login({})
+    assert (plain.database, plain.schema) == ("CLAUDE_LOGS", "ACTIVITIES")
+    named = Login({"SNOWFLAKE_DATABASE": "D", "SNOWFLAKE_SCHEMA": "S"})
+    assert (named.database, named.schema) == ("D", "S")
+
+
+def test_a_rotated_token_begins_the_pauses_anew(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old", encoding="utf-8")
+    clock, connect = Clock(), refusing(390303)
+    environ = {**KEY_ENVIRON, "SNOWFLAKE_TOKEN_FILE_PATH": str(token)}
+    login = Login(environ, monotonic=clock, rng=random.Random(1), connect=connect)
+    for stamp in range(1, 4):
+        os.utime(token, ns=(1, stamp * 10**18))
+        with pytest.raises(WarehouseUnavailable):
+            open_(login)
+        with pytest.raises(WarehouseUnavailable, match=r"in 3\d s"):
+            open_(login)
+    token.unlink()
+    with pytest.raises(WarehouseUnavailable, match="Snowflake refuses the login"):
+        open_(login)
+    assert connect.calls == 4  # type: ignore[attr-defined]

@@ -61,6 +61,7 @@ class Connection:
         return {"queryId": "q1"}
 
     def query_result(self, query_id: str) -> None:
+        assert self.running < 0, "it has ended"
         self.told.append(query_id)
         self._left = [*self.rows["result"]]
 
