@@ -382,6 +382,47 @@ def test_what_is_no_landing_goes_to_the_plain_connector_as_it_was_asked() -> Non
         assert stretch is None
 
 
+def test_the_plain_connector_lands_by_its_loaders_and_reads_by_its_readers() -> None:
+    calls: list[Any] = []
+
+    def recorder(who: str) -> Any:
+        class Recorder:
+            def __getattr__(self, name: str) -> Callable[..., Any]:
+                def called(*given: Any, **options: Any) -> str:
+                    calls.append((who, name, given, options))
+                    return f"{name} of {who}"
+
+                return called
+
+        return Recorder()
+
+    warehouse = SnowflakeWarehouse(Login({}))
+    warehouse._loader, warehouse._reader = recorder("loader"), recorder("reader")
+    template = Template("t", "", "org", (), "select 1", (), {}, "0" * 16)
+    after, cancel = datetime.now(UTC), threading.Event()
+    asked: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
+        ("loader", "land", ([line(1)],), {"after": after}),
+        ("loader", "clock_distance", (), {}),
+        ("loader", "positions", (["f"],), {}),
+        ("loader", "last_landing", (), {}),
+        ("reader", "explain_template", (template, [1]), {"query_tag": "t"}),
+        ("reader", "export_context", (), {"since": "2026"}),
+        ("reader", "data_version", (), {}),
+    ]
+    for who, name, given, options in asked:
+        assert getattr(warehouse, name)(*given, **options) == f"{name} of {who}"
+    assert calls == asked
+    calls.clear()
+    warehouse.run_template(template, [1], query_tag="t", timeout_seconds=5.0, cancel=cancel)
+    assert calls == [("reader", "run_template", (template, [1], "t", 5.0, cancel), {})]
+    calls.clear()
+    with warehouse.bulk() as stretch, warehouse.reading([template], cancel=cancel):
+        assert stretch is None
+    with warehouse.building():
+        assert warehouse.data_state("ada", system=True) is None
+    assert calls == []
+
+
 # -- the SDK
 
 

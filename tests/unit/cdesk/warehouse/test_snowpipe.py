@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError, WarehouseError, WarehouseUnavailable
 from cdesk.warehouse.protocol import LandedLine, LandResult, Stretch
+from cdesk.warehouse.snowflake import streaming
 from cdesk.warehouse.snowflake.login import Login
 from cdesk.warehouse.snowflake.snowpipe_sdk import sdk_client
 from cdesk.warehouse.snowflake.streaming import (
@@ -29,8 +30,9 @@ from cdesk.warehouse.snowflake.streaming import (
     parse_sequence,
     writer_id,
 )
+from cdesk.warehouse.snowflake.times import EPOCH, TICK
 from cdesk.warehouse.snowflake.warehouse import SnowflakeWarehouse
-from tests.integration.warehouse_contract.fake_snowpipe import FakeSnowpipe
+from tests.integration.warehouse_contract.fake_snowpipe import FakeChannel, FakeSnowpipe
 
 FILE = "0" * 32 + "-000001.ndjson"
 CHANNEL = "cdesk-writer"
@@ -418,6 +420,186 @@ def test_every_line_is_committed_once_whatever_breaks(cuts: list[int], crashes: 
 def _is_new(bench: Bench, one: LandedLine) -> bool:
     """What the uploader sends: what lies behind the place that the table says."""
     return one.source_offset > max(bench.offsets(), default=-1)
+
+
+def test_a_landing_says_when_it_was_and_what_came_before() -> None:
+    bench = Bench()
+    now, results = [0], []
+    warehouse = bench.warehouse(now_ns=lambda: now[0] * 1_000)
+    for number, moment in enumerate((1_000_000, 1_000_000, 999_000, 1_000_007)):
+        now[0] = moment
+        results.append(warehouse.land([line(number), line(number + 10)]))
+    stamps = [int((one.landed_at - EPOCH) / TICK) for one in results]
+    assert stamps == [1_000_000, 1_000_001, 1_000_002, 1_000_007], "each is later than any before"
+    assert [one.previous for one in results] == [None, *(one.landed_at for one in results[:-1])]
+    assert [one.rows for one in results] == [2] * 4
+    assert warehouse.land([]).rows == 0
+    assert bench.rows[0] == {
+        "id": f"id-{FILE}-0",
+        "kind": "event",
+        "payload": '{"n":1}',
+        "source_file": FILE,
+        "source_offset": 0,
+        "landed_at": "1970-01-01 00:00:01.000000",
+    }
+
+
+@pytest.mark.parametrize(("polls", "committed"), [(1, True), (20, True), (10**9, False)])
+def test_a_commit_is_waited_for_as_long_as_it_may_take(
+    bench: Bench, polls: int, committed: bool
+) -> None:
+    """Its status is asked for ever less often, and once more when the time is over."""
+    bench.service.polls = polls
+    warehouse = bench.warehouse()
+    if committed:
+        warehouse.land([line(0)])
+        assert bench.now < 60
+        return
+    with pytest.raises(WarehouseUnavailable, match="has not committed within 60 s; the lines are"):
+        warehouse.land([line(0)])
+    assert 60 <= bench.now <= 62
+
+
+def test_a_large_landing_is_appended_in_parts_and_committed_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "_APPEND_ROWS", 2)
+    warehouse = bench.warehouse()
+    warehouse.land([line(number) for number in range(5)])
+    assert bench.offsets() == [0, 1, 2, 3, 4]
+    assert bench.service.channels[CHANNEL].token == offset_token(1, 4)
+    warehouse.land([line(5)])
+    assert bench.service.channels[CHANNEL].token == offset_token(2, 5)
+
+
+def test_positions_are_the_tables_and_wait_no_longer_than_a_commit_takes_to_show(
+    bench: Bench,
+) -> None:
+    warehouse = bench.warehouse()
+    warehouse.land([line(0), line(30)])
+    before = bench.now
+    assert warehouse.positions([FILE, "other"]) == {FILE: 30}
+    assert warehouse.positions([]) == {}
+    assert bench.now == before, "it shows already"
+    del bench.rows[1:]
+    assert warehouse.positions(["other"]) == {}
+    assert bench.now == before, "of this file nothing is missing"
+    assert warehouse.positions([FILE]) == {FILE: 0}
+    assert 15 <= bench.now - before <= 17, "and then the table is believed"
+
+
+def test_what_an_earlier_process_left_is_waited_for_once(bench: Bench) -> None:
+    bench.warehouse().land([line(0)])
+    again = bench.warehouse()
+    begun = bench.now
+    again.positions([FILE])
+    assert bench.now == begun + 15
+    again.positions([FILE])
+    assert bench.now == begun + 15
+    late = bench.warehouse()
+    late.land([line(10)])
+    bench.now += 10
+    begun = bench.now
+    late.positions([FILE])
+    assert begun + 4 <= bench.now <= begun + 5, "so long ago it was taken over"
+    fresh = bench.warehouse(channel="cdesk-another")
+    begun = bench.now
+    fresh.positions([FILE])
+    assert bench.now == begun, "nobody was before it"
+
+
+def test_positions_are_told_though_the_service_cannot_be_opened(bench: Bench) -> None:
+    bench.warehouse().land([line(0)])
+    bench.service.limit = 0
+    assert bench.warehouse(channel="cdesk-another").positions([FILE]) == {FILE: 0}
+    assert bench.service.closed == 1, "a client that cannot be used is closed"
+
+
+def test_after_a_failure_the_client_is_closed_and_another_opened(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    bench.service.dies.append(RuntimeError("x"))
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.land([line(0)])
+    assert bench.service.closed == 1
+    warehouse.land([line(0)])
+    warehouse.land([line(10)])
+    assert bench.service.opened == [CHANNEL] * 2
+    warehouse.close()
+    warehouse.close()
+    assert bench.service.closed == 2
+
+
+def test_what_was_sent_without_an_answer_stays_in_doubt_until_it_has_landed(bench: Bench) -> None:
+    """Of each file as far as it was sent; what comes behind it is streamed."""
+    warehouse = bench.warehouse()
+    bench.service.stalled = True
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.land([line(0), line(10), line(5, "other")])
+    bench.service.stalled = False
+    warehouse.land([line(0), line(5, "other"), line(6, "other"), line(7, "third")])
+    assert bench.plain.landed == [0, 5]
+    warehouse.land([line(10), line(20)])
+    assert bench.plain.landed == [0, 5, 10]
+    warehouse.land([line(30), line(8, "other")])
+    assert bench.plain.landed == [0, 5, 10]
+    assert sorted(bench.offsets()) == [0, 5, 6, 7, 8, 10, 20, 30]
+
+
+def test_an_error_of_ours_counts_as_broken_off_only_where_trying_again_helps(
+    bench: Bench,
+) -> None:
+    """Three in a row, and the next goes by the plain connector; then the service has another try."""
+    warehouse = bench.warehouse()
+    for _ in range(3):
+        with pytest.raises(WarehouseError, match="can't take"):
+            warehouse.land([line(0, payload=POISON)])
+    warehouse.land([line(10)])
+    assert bench.plain.landed == [], "the lines were wrong, and not the service"
+    bench.service.limit = 0
+    other = bench.warehouse(channel="cdesk-another")
+    for _ in range(3):
+        with pytest.raises(WarehouseUnavailable):
+            other.land([line(20)])
+    other.land([line(20)])
+    assert bench.plain.landed == [20]
+    with pytest.raises(WarehouseUnavailable):
+        other.land([line(30)])
+    other.land([line(30)])
+    assert bench.plain.landed == [20, 30]
+
+
+def test_the_files_that_landed_last_are_remembered(bench: Bench) -> None:
+    warehouse = bench.warehouse()
+    for number in (*range(256), 0, 256):
+        warehouse.land([line(number, f"{number}")])
+    assert list(warehouse._committed)[-3:] == ["255", "0", "256"]
+    assert len(warehouse._committed) == 256
+    assert "1" not in warehouse._committed, "and not the one that landed again"
+    assert warehouse._in_doubt == {}
+
+
+def test_the_end_of_a_writer_waits_for_its_rows_and_ends_the_plain_connector(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    close = FakeChannel.close
+
+    def noting(channel: FakeChannel, **given: Any) -> None:
+        done.append(given)
+        close(channel, **given)
+
+    monkeypatch.setattr(FakeChannel, "close", noting)
+    bench.plain.close = lambda: done.append("plain")  # type: ignore[method-assign]
+    warehouse = bench.warehouse()
+    warehouse.close()
+    assert done == ["plain"], "nothing was opened"
+    warehouse.land([line(0)])
+    warehouse.close()
+    assert done[1:] == [{"drop": True, "wait_for_flush": True, "timeout_seconds": 10}, "plain"]
+    monkeypatch.setattr(FakeChannel, "close", lambda *_, **__: 1 / 0)
+    warehouse.land([line(10)])
+    warehouse.close()
+    assert done[-1] == "plain", "whatever the SDK raises"
 
 
 @pytest.mark.parametrize(
