@@ -275,19 +275,26 @@ def claim_standard_streams() -> tuple[int, int]:
     until the process ends.
     """
     sys.stdout.flush()
-    read_fd, write_fd = os.dup(0), os.dup(1)
-    empty = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(empty, 0)
-    os.close(empty)
     try:
-        os.dup2(2, 1)
-    except OSError:  # no standard error: stray output goes nowhere
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, 1)
-        os.close(sink)
+        os.fstat(2)
+    except OSError:  # no standard error: else its number, the next that is free, would be ours
+        _open_nothing(2, os.O_WRONLY)
+    read_fd, write_fd = os.dup(0), os.dup(1)
+    _open_nothing(0, os.O_RDONLY)
+    os.dup2(2, 1)
     if sys.platform == "win32":
         import msvcrt
 
         for fd in (read_fd, write_fd):
             msvcrt.setmode(fd, os.O_BINARY)
     return read_fd, write_fd
+
+
+def _open_nothing(fd: int, flags: int) -> None:
+    """Have a descriptor, that children inherit, lead nowhere."""
+    nothing = os.open(os.devnull, flags)
+    os.dup2(nothing, fd)
+    if nothing == fd:
+        os.set_inheritable(fd, True)
+    else:
+        os.close(nothing)
