@@ -14,19 +14,30 @@ from typing import Any
 
 import orjson
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from bench.turn_path import fixtures
 from cdesk.contract.records import parse_line
 from cdesk.core.clock import format_ts
 from cdesk.core.config import HttpSettings, Settings
+from cdesk.core.errors import Forbidden, StateDirectoryError
 from cdesk.core.features import METRICS, Features
 from cdesk.core.home import StateDirectory
 from cdesk.state.access import AccessStore
 from cdesk.state.database import open_state
 from cdesk.state.kill_switch import read_switch
+from mcp_shim.auth import Identity
+from mcp_shim.limits import TooMany
 from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.transports import http as http_module
-from mcp_shim.transports.http import MAX_BODY_BYTES, Service, security
+from mcp_shim.transports.http import (
+    MAX_BODY_BYTES,
+    Call,
+    Refused,
+    Service,
+    security,
+)
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 HEADERS = {
@@ -527,6 +538,293 @@ def test_the_log_names_what_we_know_and_nothing_that_a_caller_made_up(
             await running.post(message, token=token)
             line = running.log[-1]
             assert (line["method"], line["tool"], line["outcome"]) == told, message
+
+    serve(test)
+
+
+# -- a request under way
+
+
+def asked(**headers: str) -> Request:
+    given = {"host": "127.0.0.1", **headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "query_string": b"",
+    }
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    return Request(scope, receive)
+
+
+class Client:
+    """What one was sent. `reads`: whether it takes an answer."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.sent: list[Any] = []
+        self._reads = reads
+
+    async def send(self, message: Any) -> None:
+        if not self._reads:
+            await asyncio.Event().wait()
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int | None:
+        return self.sent[0]["status"] if self.sent else None
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def test_what_would_go_on_for_ever_ends_with_the_process_and_a_call_does_not(
+    serve: Callable[..., None],
+) -> None:
+    async def test(running: Running) -> None:
+        service, free = running.service, asyncio.Event()
+        calls: list[Call] = []
+
+        def handler(method: str) -> Any:
+            async def wait(call: Call, _: Request, __: Any) -> Response:
+                call.method = method
+                calls.append(call)
+                await free.wait()
+                return Response("done")
+
+            return wait
+
+        stream, tool = Client(), Client()
+        serving = [
+            asyncio.create_task(service.serve(handler(method), asked(), client.send))
+            for method, client in (("subscriptions/listen", stream), ("tools/call", tool))
+        ]
+        await until(lambda: len(calls) == 2)
+        assert service._under_way == {*calls}
+        service.drain()
+        await serving[0]
+        assert (stream.status, stream.headers[b"retry-after"]) == (503, b"1")
+        assert not tool.sent
+        free.set()
+        await serving[1]
+        assert (tool.status, tool.sent[1]["body"]) == (200, b"done")
+        assert service._under_way == set()
+        assert [line["outcome"] for line in running.log] == ["refused", "ok"]
+
+    serve(test)
+
+
+def test_who_loses_its_token_loses_what_is_under_way(
+    serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "WATCH_SECONDS", 3_600.0)  # it is watched here
+
+    async def test(running: Running) -> None:
+        service = running.service
+        revoked, kept = running.token(ADA), running.token(BOB)
+        looked: list[str] = []
+        still_valid = service._verifier.still_valid
+
+        def seen(identity: Identity) -> bool:
+            looked.append(identity.caller.customer)
+            return still_valid(identity)
+
+        monkeypatch.setattr(service._verifier, "still_valid", seen)
+        calls: list[Call] = []
+
+        async def wait(call: Call, request: Request, _: Any) -> Response:
+            if "authorization" in request.headers:
+                await service._admit(call, request)
+            calls.append(call)
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        clients = [Client() for _ in range(4)]
+        tokens = ({"authorization": f"Bearer {one}"} for one in (revoked, revoked, kept))
+        serving = [
+            asyncio.create_task(service.serve(wait, asked(**given), client.send))
+            for client, given in zip(clients, (*tokens, {}), strict=True)
+        ]
+        await until(lambda: len(calls) == 4)
+        with closing(AccessStore(running.home.access_db)) as store:
+            ids = [token.id for token in store.tokens() if token.customer == ADA]
+            store.revoke(ids, now=format_ts(time.time_ns()))
+        service._withdraw()
+        assert looked == [], "a request that has just begun was asked for its token then"
+        for call in calls:
+            call.begun -= 3_601
+        service._withdraw()
+        assert sorted(looked) == [ADA, BOB], "each token once"
+        await asyncio.gather(*serving[:2])
+        assert [client.status for client in clients] == [401, 401, None, None]
+        assert clients[0].headers[b"www-authenticate"] == b'Bearer error="invalid_token"'
+        assert [line["outcome"] for line in running.log] == ["withdrawn"] * 2
+        for call in calls:
+            call.scope.cancel()
+        await asyncio.gather(*serving)
+        assert [client.status for client in clients] == [401, 401, 503, 503]
+
+    serve(test)
+
+
+def test_a_client_that_goes_away_or_reads_nothing_has_its_line_in_the_log(
+    serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "WRITE_SECONDS", 0.01)
+
+    async def gone(*_: Any) -> Response:
+        raise ConnectionAbortedError
+
+    async def answers(*_: Any) -> Response:
+        return Response("x")
+
+    async def by_itself(_: Call, request: Request, send: Any) -> None:
+        try:
+            await Response("x")(request.scope, request.receive, send)
+        except TimeoutError:
+            raise RuntimeError("as the SDK has it in a group of errors") from None
+
+    async def test(running: Running) -> None:
+        for handler in (gone, answers, by_itself):
+            client = Client(reads=False)
+            await running.service.serve(handler, asked(), client.send)
+            assert client.sent == []
+        told = [(line["status"], line["outcome"]) for line in running.log]
+        assert told == [(0, "disconnected"), (200, "disconnected"), (200, "disconnected")]
+        running.service._app.counts.flush()
+        (path,) = running.home.metrics.glob("*.json")
+        series = json.loads(path.read_bytes())["series"]
+        counted = {one[1][0]: one[2] for one in series if one[0] == "cdesk_http_requests_total"}
+        assert counted == {"none": 1.0, "200": 2.0}
+        assert not [one for one in series if one[0] == "cdesk_errors_total"]
+
+    serve(test)
+
+
+def test_a_session_is_named_to_its_client_where_it_has_begun(serve: Callable[..., None]) -> None:
+    async def test(running: Running) -> None:
+        for status, named in ((200, b"a-session"), (400, None)):
+
+            async def answers(call: Call, *_: Any, status: int = status) -> Response:
+                call.new_session = "a-session"
+                return Response("x", status)
+
+            client = Client()
+            await running.service.serve(answers, asked(), client.send)
+            assert client.headers.get(b"mcp-session-id") == named
+            assert client.headers[b"content-length"] == b"1"
+
+    serve(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "said", "outcome"),
+    [
+        (Forbidden("not yours"), 403, -32000, "not yours", "forbidden"),
+        (TooMany("calls", 3), 429, -32000, "too many calls; try again in 3 s", "rate_limited"),
+        (Refused(400, "odd"), 400, -32600, "odd", "refused"),
+        (Refused(408, "slow"), 408, -32600, "slow", "refused"),
+        (Refused(413, "large", rpc_code=-1), 413, -1, "large", "refused"),
+        (StateDirectoryError("/a/path"), 503, -32000, "state_directory: the service cannot answer now; try again", "state_directory"),
+        (RuntimeError("/a/path"), 500, -32603, "Internal server error", "internal_error"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_answered_by_its_kind(
+    serve: Callable[..., None],
+    error: Exception,
+    status: int,
+    code: int,
+    said: str,
+    outcome: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(*_: Any) -> Response:
+        raise error
+
+    async def test(running: Running) -> None:
+        client = Client()
+        await running.service.serve(fails, asked(), client.send)
+        assert client.status == status
+        assert orjson.loads(client.sent[1]["body"]) == {
+            "jsonrpc": "2.0",
+            "id": None,
+            "error": {"code": code, "message": said},
+        }
+        headers = client.headers
+        assert headers[b"content-type"] == b"application/json"
+        assert (b"retry-after" in headers) == (status == 429)
+        assert headers.get(b"connection") == (b"close" if status in (408, 413) else None)
+        assert (running.log[-1]["status"], running.log[-1]["outcome"]) == (status, outcome)
+        assert (running.log[-1]["customer"], running.log[-1]["tool"]) == (None, None)
+        counts = running.service._app.counts._table
+        counted = {metric.name: {*found} for metric, found in counts.items()}
+        assert ("cdesk_rate_limited_requests_total" in counted) == (status == 429)
+        errors = {("http", outcome)} if status in (500, 503) else set()
+        assert counted.get("cdesk_errors_total", set()) == errors
+        assert [one.message for one in caplog.records] == ["request failed"] * len(errors)
+        assert running.events("cdesk.tool_called") == [], "of whom nobody knows, nothing is kept"
+
+    serve(test)
+
+
+def test_the_process_keeps_going_whatever_one_of_its_steps_does(
+    serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_module, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(http_module, "WATCH_SECONDS", 0.0)
+    done: list[str] = []
+
+    async def test(running: Running) -> None:
+        service = running.service
+
+        def fails(name: str) -> Callable[[], None]:
+            def step() -> None:
+                done.append(name)
+                raise RuntimeError(name)
+
+            return step
+
+        async def fails_later() -> None:
+            done.append("pool")
+            raise RuntimeError
+
+        monkeypatch.setattr(service._app, "tick", fails("app"))
+        monkeypatch.setattr(service._pool, "tick", fails_later)
+        monkeypatch.setattr(service._checkpointer, "tick", fails("checkpointer"))
+        monkeypatch.setattr(service, "_withdraw", fails("watch"))
+        done.clear()
+        await until(lambda: done.count("watch") > 1 and done.count("checkpointer") > 1)
+        ticks = [name for name in done if name != "watch"]
+        first = ticks.index("app")
+        assert ticks[first : first + 3] == ["app", "pool", "checkpointer"]
+        messages = {record.message for record in caplog.records}
+        assert messages >= {"tick failed", "watch failed"}
+
+    serve(test)
+
+
+def test_the_collector_looks_seldom_in_a_service(
+    serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+
+    class Gc:
+        freeze = staticmethod(lambda: told.append("freeze"))
+        set_threshold = staticmethod(lambda *given: told.append(given))
+
+    monkeypatch.setattr(http_module, "gc", Gc)
+
+    async def test(_: Running) -> None:
+        assert told == ["freeze", (10_000, 20, 20)]
 
     serve(test)
 

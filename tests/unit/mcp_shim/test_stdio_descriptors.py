@@ -65,6 +65,11 @@ def other() -> Iterator[Pipe]:
     made.close()
 
 
+def is_watched(fd: int) -> bool:
+    """Whether the loop waits for room in a pipe; it does no longer."""
+    return asyncio.get_running_loop().remove_writer(fd)
+
+
 async def until(condition: Callable[[], object]) -> None:
     while not condition():
         await asyncio.sleep(0.001)
@@ -103,6 +108,7 @@ def test_what_does_not_fit_follows_in_order_once_there_is_room(pipe: Pipe) -> No
         assert await reading == BIG + b"behind\n"
         await draining[0]
         assert output.idle
+        assert not is_watched(pipe.write_end), "a pipe with room wakes nobody"
         output.write(b"at once")
         assert pipe.read(7) == b"at once"
         assert broken == []
@@ -151,6 +157,7 @@ def test_a_client_that_goes_while_a_line_waits_for_room_ends_the_waiting(pipe: P
             await draining
         assert broken == ["broken"]
         assert (output.idle, output._rest) == (True, b"")
+        assert not is_watched(pipe.write_end)
 
     by_loop(pipe, test)
 
