@@ -657,15 +657,16 @@ class Pipeline:
             return
         from cdesk.warehouse.duckdb import DuckDBWarehouse
 
-        with contextlib.suppress(WarehouseUnavailable):
-            try:
-                aside = DuckDBWarehouse(self.home.warehouse).set_damaged_log_aside()
-            except WarehouseError as error:
-                logger.error("warehouse is damaged", extra={"facts": {"reason": str(error)}})
-                return
-            if aside is not None:
-                logger.error("warehouse log set aside", extra={"facts": {"file": aside.name}})
-                self.schedule.stale()
+        try:
+            aside = DuckDBWarehouse(self.home.warehouse).set_damaged_log_aside()
+        except WarehouseUnavailable:
+            return  # somebody reads it: nothing is known of its log
+        except WarehouseError as error:
+            logger.error("warehouse is damaged", extra={"facts": {"reason": str(error)}})
+            return
+        if aside is not None:
+            logger.error("warehouse log set aside", extra={"facts": {"file": aside.name}})
+            self.schedule.stale()
 
     def check_snapshot(self) -> None:
         """Set a damaged snapshot aside at the start, so that the first refresh makes a new one of
