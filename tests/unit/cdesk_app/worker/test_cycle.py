@@ -198,3 +198,215 @@ def test_tickets_are_waited_for_until_none_waits_or_it_takes_too_long(
     assert (run_tickets(pipeline, seconds=120.0), len(done)) == (0, 1)
     pipeline, done = running(3, idle=False)
     assert (run_tickets(pipeline, seconds=5.0), len(done)) == (0, 5)
+
+
+# -- the whole way once
+
+
+class Fake:
+    """Stands for Pipeline: what a cycle asks of it, in its order, between what it tells."""
+
+    def __init__(
+        self,
+        *,
+        builds: bool = True,
+        stale: bool = False,
+        reason: str | None = None,
+        has_prebuilt: bool = False,
+        refresh_due: bool = False,
+        test_due: bool = False,
+        clean_up_in: float = 1.0,
+        landed: tuple[int, ...] = (),
+        captured: tuple[int, ...] = (),
+        waiting: tuple[list[str], ...] = (),
+        again: str | None = None,
+    ) -> None:
+        self.asked: list[Any] = []
+        self.builds, self.has_prebuilt = builds, has_prebuilt
+        self.refresh_due, self.test_due = refresh_due, test_due
+        self.last_changed, self.last_templates = 0, 40
+        self.schedule = SimpleNamespace(is_stale=stale, reason=reason)
+        self.uploader = SimpleNamespace(debounce_seconds=0.0)
+        self.clean_up = SimpleNamespace(
+            due_in=lambda: clean_up_in, run=lambda: self.asked.append("clean up")
+        )
+        self.costs = SimpleNamespace(look=lambda: self.asked.append("costs"))
+        self.runner = SimpleNamespace(poll=lambda: self.asked.append("poll"), wait_idle=bool)
+        self.backlog = SimpleNamespace(waiting=lambda: next(self._waiting, []))
+        self._landed, self._captured, self._waiting = iter(landed), iter(captured), iter(waiting)
+        self._again = again
+        self._tickets = iter((2, 0))
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.asked.append((what, done, total))
+
+    def look_at_project(self) -> None:
+        self.asked.append("look")
+
+    def build(self, *, full: bool, progress: Callable[[int, int, str], None]) -> Any:
+        self.asked.append(("build", full))
+        progress(1, 2, "events")
+        self.schedule = SimpleNamespace(is_stale=False, reason=None)
+        self.last_changed, self.refresh_due = 2, False
+        return SimpleNamespace(seconds=0.5)
+
+    def drain(self) -> DrainReport:
+        self.asked.append("drain")
+        report = DrainReport(landed=next(self._landed, 0))
+        if report.landed and self._again:
+            self.schedule.reason = self._again
+        return report
+
+    def capture(self) -> int:
+        return next(self._captured, 0)
+
+    def refresh(self) -> None:
+        self.asked.append("refresh")
+        self.last_changed = 3
+
+    def export(self) -> None:
+        self.asked.append("export")
+
+    def queued_tickets(self) -> int:
+        return next(self._tickets, 0)
+
+    def test(self, *, progress: Callable[[int, int, str], None]) -> tuple[str, ...]:
+        self.asked.append("test")
+        progress(1, 3, "")
+        return ("unique_events",)
+
+    def export_dashboard(self) -> None:
+        self.asked.append("dashboard")
+
+
+def cycled(full: bool = False, **pipeline: Any) -> tuple[CycleReport, list[Any]]:
+    fake = Fake(**pipeline)
+    return cycle.run_cycle(fake, full=full), fake.asked  # type: ignore[arg-type]
+
+
+def test_a_whole_cycle_goes_from_the_queue_to_the_next_conversation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = [1_000.0]
+    monkeypatch.setattr(cycle, "time", SimpleNamespace(monotonic=lambda: moments[0]))
+    fake = Fake(stale=True, landed=(3, 1), test_due=True, clean_up_in=0.0, again="landed")
+
+    def idle(seconds: float) -> bool:
+        moments[0] += 1.2346 * seconds
+        return True
+
+    fake.runner.wait_idle = idle  # type: ignore[assignment]
+    report = cycle.run_cycle(fake, full=True, tell=fake.tell)  # type: ignore[arg-type]
+    assert fake.asked == [
+        "look",
+        *(("building", 0, 0), ("build", True), ("building", 1, 2)),
+        *(("landing", 0, 0), "drain"),
+        *(("building", 0, 0), ("build", False), ("building", 1, 2)),
+        *("export", "costs"),
+        *(("running tickets", 0, 0), "poll"),
+        *(("testing", 0, 0), "test", ("testing", 1, 3)),
+        "clean up",
+        *(("landing", 0, 0), "drain"),
+        "dashboard",
+    ]
+    assert report == CycleReport(
+        landed=4,
+        builds=2,
+        build_seconds=1.0,
+        contexts_changed=4,
+        templates=40,
+        tickets=2,
+        seconds=1.235,
+        failed_tests=("unique_events",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("full", "pipeline", "builds"),
+    [
+        (False, {}, [False]),
+        (True, {}, [True]),
+        (False, {"stale": True}, [False]),
+        (False, {"stale": True, "landed": (1,), "again": "landed"}, [False, False]),
+        (False, {"has_prebuilt": True}, []),
+        (True, {"has_prebuilt": True}, [True]),
+        (False, {"has_prebuilt": True, "landed": (1,)}, [False]),
+        (False, {"has_prebuilt": True, "reason": "new_day"}, [False]),
+        (True, {"builds": False, "stale": True, "reason": "landed"}, []),
+    ],
+)
+def test_a_cycle_builds_what_is_asked_for_or_has_landed_where_builds_are_made(
+    full: bool, pipeline: dict[str, Any], builds: list[bool]
+) -> None:
+    report, asked = cycled(full, **pipeline)
+    assert [one[1] for one in asked if one[0] == "build"] == builds
+    assert report.builds == len(builds)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "changed"),
+    [
+        ({}, 2),
+        ({"has_prebuilt": True}, 0),
+        ({"has_prebuilt": True, "refresh_due": True}, 3),
+        ({"builds": False}, 3),
+    ],
+)
+def test_a_cycle_renews_the_snapshot_where_no_build_of_it_has(
+    pipeline: dict[str, Any], changed: int
+) -> None:
+    report, asked = cycled(**pipeline)
+    assert report.contexts_changed == changed
+    assert ("refresh" in asked) == (changed == 3)
+
+
+@pytest.mark.parametrize(
+    ("full", "pipeline", "is_tested"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        (False, {"test_due": True}, True),
+        (True, {"test_due": True, "builds": False}, False),
+    ],
+)
+def test_a_cycle_tests_what_it_builds(
+    full: bool, pipeline: dict[str, Any], is_tested: bool
+) -> None:
+    report, asked = cycled(full, **pipeline)
+    assert ("test" in asked) == is_tested
+    assert report.failed_tests == (("unique_events",) if is_tested else ())
+    assert "clean up" not in asked, "it is not due"
+
+
+@pytest.mark.parametrize(
+    ("captured", "waiting", "landed", "drains"),
+    [
+        ((), (), (5,), 1),
+        ((3,), (), (0, 3), 2),
+        ((0,), (["a file"],), (0, 2_000), 2),
+        ((3, 3), (), (1, 3, 3), 3),
+        ((3, 3, 3, 3), (), (1, 3, 0, 3), 3),
+    ],
+)
+def test_histories_are_taken_in_until_none_is_left_or_none_of_it_lands(
+    captured: tuple[int, ...], waiting: tuple[list[str], ...], landed: tuple[int, ...], drains: int
+) -> None:
+    _, asked = cycled(captured=captured, waiting=waiting, landed=landed)
+    before_builds = asked[: asked.index(("build", False))]
+    assert before_builds.count("drain") == drains
+
+
+def test_a_report_of_nothing_says_nothing() -> None:
+    assert CycleReport().to_json() == {
+        "landed": 0,
+        "quarantined": 0,
+        "builds": 0,
+        "build_seconds": 0.0,
+        "contexts_changed": 0,
+        "templates": None,
+        "tickets": 0,
+        "waiting": 0,
+        "seconds": 0.0,
+        "failed_tests": (),
+        "handed_over": False,
+    }
