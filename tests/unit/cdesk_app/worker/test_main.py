@@ -427,7 +427,7 @@ def test_a_worker_says_that_it_runs_follows_histories_meanwhile_and_why_it_ended
     follower = SimpleNamespace(
         start=lambda: asked.append("follow"), close=lambda: asked.append("follow no more")
     )
-    listener: Any = SimpleNamespace(wait="wait", interrupt="interrupt")
+    listener: Any = SimpleNamespace(interrupt="interrupt")
     pipeline: Any = SimpleNamespace(
         asked=asked,
         home=state_home,
@@ -435,11 +435,22 @@ def test_a_worker_says_that_it_runs_follows_histories_meanwhile_and_why_it_ended
         queue=SimpleNamespace(writer="w"),
         status=SimpleNamespace(keep=asked.append),
         resume=lambda: asked.append("resume"),
+        runner=SimpleNamespace(look="look"),
         follower=lambda notify: asked.append(notify) or follower,
     )
     live: list[Any] = []
     monkeypatch.setattr(main, "shims_live", lambda home, *, own: live.append((home, own)) or True)
     monkeypatch.setattr(main, "Loop", Turns)
+
+    class Waking:
+        def __init__(self, heard: Any, asked_for: Any) -> None:
+            asked.append((heard is listener, asked_for))
+            self.wait = "wait"
+
+        def close(self) -> None:
+            asked.append("hear no more")
+
+    monkeypatch.setattr(main, "Waking", Waking)
     monkeypatch.setattr(main, "tell_of_newer_version", lambda *of: asked.append(of[0]))
     monkeypatch.setattr(Turns, "ending", ending)
     monkeypatch.setattr(Turns, "problem", problem)
@@ -454,12 +465,13 @@ def test_a_worker_says_that_it_runs_follows_histories_meanwhile_and_why_it_ended
     with expected:
         main._stay(pipeline, listener, lock, 60.0)
     version = running_version()
-    assert asked[:6] == [
+    assert asked[:8] == [
         WorkerState(pid=os.getpid(), state="running", version=version),
-        *("resume", "interrupt", "follow", ("run", 60.0), "follow no more"),
+        *("resume", "interrupt", (True, "look"), "follow", ("run", 60.0)),
+        *("follow no more", "hear no more"),
     ]
     last = [state_home] if problem else [WorkerState(version=version, reason="idle")]
-    assert asked[6:] == ([] if isinstance(ending, Exception) else last)
+    assert asked[8:] == ([] if isinstance(ending, Exception) else last)
     assert (Turns.made["wait"], Turns.made["stop"]) == ("wait", "stop")
     assert Turns.made["owned"]()
     lock.stands = False
@@ -473,8 +485,6 @@ def test_a_signal_ends_the_wait_and_what_was_there_before_is_put_back(
     state_home: StateDirectory, number: signal.Signals
 ) -> None:
     before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    descriptor = signal.set_wakeup_fd(-1)
-    signal.set_wakeup_fd(descriptor)
     stop = threading.Event()
     with closing(WakeListener(state_home)) as listener:
         with main._signals(stop, listener):
@@ -483,7 +493,6 @@ def test_a_signal_ends_the_wait_and_what_was_there_before_is_put_back(
             assert stop.is_set()
             assert listener.wait(20.0)
         assert {one: signal.getsignal(one) for one in before} == before
-        assert signal.set_wakeup_fd(descriptor) == descriptor
         listener.interrupt = MagicMock()  # type: ignore[method-assign]
         with main._signals(stop, listener):
             signal.raise_signal(number)

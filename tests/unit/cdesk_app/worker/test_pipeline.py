@@ -658,16 +658,19 @@ def test_the_dashboard_is_renewed_with_the_word_on_the_budget(
     settings = replace(desk.settings, timezone="Europe/Berlin")
     pipeline._settings = settings
     asked: list[Any] = []
+    cancels: list[threading.Event] = []
     word = BudgetWord(customer="ada", text="80 %", until=NOW)
 
-    def export(*given: object, now_ns: Any, timezone: str) -> Exported:
+    def export(*given: object, now_ns: Any, timezone: str, cancel: threading.Event) -> Exported:
         asked.append((*given, now_ns(), timezone))
+        cancels.append(cancel)
         if pipeline._settings.budget.week:
             raise WarehouseUnavailable("held")
         return Exported(9, 2, 1)
 
-    def budget(*given: object, now_ns: Any, timezone: str) -> BudgetWord:
+    def budget(*given: object, now_ns: Any, timezone: str, cancel: threading.Event) -> BudgetWord:
         asked.append((*given, now_ns(), timezone))
+        cancels.append(cancel)
         return word
 
     monkeypatch.setattr(module, "export_dashboard", export)
@@ -683,12 +686,69 @@ def test_the_dashboard_is_renewed_with_the_word_on_the_budget(
     pipeline._settings = replace(settings, budget=limits)
     pipeline.export_dashboard()
     assert asked[1:] == [(desk.warehouse, catalog, caller, limits, NOON, "Europe/Berlin"), exported]
+    assert cancels[1] is cancels[2]
+    assert not cancels[1].is_set()
     assert read_status(desk.state, BudgetWord) == word
     pipeline._settings, word = settings, BudgetWord()
     pipeline.export_dashboard()
     assert read_status(desk.state, BudgetWord) == BudgetWord(), "the limit was taken away"
     pipeline._settings = replace(settings, budget=BudgetSettings(week=1.0))
     pipeline.export_dashboard()
+    assert said(caplog, "dashboard put off") == [{"reason": "held"}]
+
+
+class Beside:
+    """Stands for what runs a job beside the loop: holds it until it is taken in."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[Any, bool]] = []
+        self.is_begun = self.is_running = False
+        self.error: Exception | None = None
+
+    def begin(self, job: Any, *, gives_way: bool) -> None:
+        self.begun.append((job, gives_way))
+
+    def take(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.begun[-1][0](threading.Event())
+
+    def close(self, seconds: float) -> None:
+        pass
+
+
+def test_the_dashboard_is_asked_for_beside_the_loop_where_there_is_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Any] = []
+
+    def export(*_: object, **__: object) -> Exported:
+        asked.append("figures")
+        return Exported(9, 2, 1)
+
+    monkeypatch.setattr(module, "export_dashboard", export)
+    pipeline = desk.pipeline
+    assert (pipeline.is_dashboard_begun, pipeline.is_dashboard_under_way) == (False, False)
+    pipeline.begin_dashboard()
+    assert asked == ["figures"], "here and now"
+    beside: Any = Beside()
+    pipeline._beside = beside
+    pipeline.dashboard_due = True
+    pipeline.begin_dashboard()
+    pipeline.begin_dashboard(gives_way=True)
+    assert [gives_way for _, gives_way in beside.begun] == [False, True]
+    assert (asked, pipeline.dashboard_due) == (["figures"], False)
+    for is_begun, is_running in ((True, True), (True, False), (False, False)):
+        beside.is_begun, beside.is_running = is_begun, is_running
+        assert pipeline.is_dashboard_begun is is_begun
+        assert pipeline.is_dashboard_under_way is is_running
+    desk.clock.seconds += 1
+    pipeline.end_dashboard()
+    assert asked == ["figures", "figures"]
+    later = format_ts(desk.clock.now_ns())
+    assert read_status(desk.state, Insights) == Insights(at=later, verified=2, unverified=1)
+    beside.error = WarehouseUnavailable("held")
+    pipeline.end_dashboard()
     assert said(caplog, "dashboard put off") == [{"reason": "held"}]
 
 
@@ -887,7 +947,7 @@ def test_a_pipeline_ends_its_parts_in_order_whatever_one_of_them_says(desk: Desk
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def close(self, *, seconds: float | None = None) -> None:
+        def close(self, seconds: float | None = None) -> None:
             ended.append(self.name if seconds is None else (self.name, seconds))
             raise OSError(self.name)
 
@@ -896,12 +956,14 @@ def test_a_pipeline_ends_its_parts_in_order_whatever_one_of_them_says(desk: Desk
     parts.runner, parts._builder, parts.queue = Part("tickets"), Part("builder"), Part("queue")
     parts._traces, parts.counts, parts.uploader = Part("traces"), Part("counts"), Part("uploader")
     parts.warehouse, parts.state = Part("warehouse"), Part("state")
+    parts._beside = Part("beside")
     pipeline.close()
     assert ended == [
+        ("beside", CLOSE_SECONDS),
         ("tickets", CLOSE_SECONDS),
         *("builder", "queue", "traces", "counts", "uploader", "warehouse", "state"),
     ]
-    parts._traces = None
+    parts._traces = parts._beside = None
     ended.clear()
     pipeline.close()
     assert "traces" not in ended
@@ -981,6 +1043,9 @@ def test_the_parts_of_a_pipeline_share_what_there_is_one_of(
         "landed": None,
     }
     assert (named["presenter"], named["traces"]) == (parts["presenter"], None)
+    assert (named["beside"] is not None) is stays
+    if stays:
+        assert named["beside"]._notify is notify
     assert isinstance(named["schedule"], BuildSchedule)
     project, environ = named["builder"].given
     assert project is named["project"]

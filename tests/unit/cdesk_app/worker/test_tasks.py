@@ -193,6 +193,9 @@ class Fake:
     test_due: bool = False
     refresh_due: bool = False
     dashboard_due: bool = False
+    is_dashboard_begun: bool = False
+    is_dashboard_under_way: bool = False
+    nears_many: bool = False
     depth: int = 0
     debounce: float = 0.25
     due: float | None = None
@@ -211,7 +214,7 @@ class Fake:
         self.runner = SimpleNamespace(
             poll=lambda: self.polled, wait_idle=self.says("idle"), busy=False, gives_way=False
         )
-        self.schedule = SimpleNamespace(due_in=lambda: self.due)
+        self.schedule = SimpleNamespace(due_in=lambda: self.due, nears_many=self.nears_many)
         self.backlog = SimpleNamespace(waiting=lambda: self.behind)
         self.catalog = SimpleNamespace(look=lambda: "catalog" if self.catalog_stands else None)
         self.home = SimpleNamespace(catalog=SimpleNamespace(exists=lambda: self.catalog_exists))
@@ -219,8 +222,8 @@ class Fake:
         self.queue = SimpleNamespace(due=False, seal=self.says("seal"))
         self.costs = SimpleNamespace(enabled=True, look=self.says("costs"))
         for name in (
-            *("export", "refresh", "export_dashboard", "test_part", "hand_over_counts"),
-            *("build", "warm"),
+            *("export", "refresh", "begin_dashboard", "end_dashboard", "test_part"),
+            *("hand_over_counts", "build", "warm"),
         ):
             setattr(self, name, self.says(name))
 
@@ -407,6 +410,8 @@ def test_what_builds_is_started_shortly_before(
 ) -> None:
     worker = Worker(builds=builds, due=due, is_warm=is_warm)
     assert worker.due("warm") == expected
+    worker.pipeline.schedule.nears_many = True
+    assert worker.due("warm") == (None if expected is None else 0.0)
     assert worker.run("warm") is False
     assert worker.asked == [("warm", False)]
     worker.give_way()
@@ -531,10 +536,21 @@ def test_the_dashboard_follows_a_refresh_once_in_its_period() -> None:
     worker.pipeline.dashboard_due = True
     assert worker.due("dashboard", math.inf) == 0.0
     assert worker.due("dashboard", 10.0) == DASHBOARD_SECONDS - 10.0
+    assert worker.run("dashboard") is False
+    assert worker.asked == [("begin_dashboard", False)]
     worker.give_way()
     assert worker.due("dashboard", 10.0) == SERVICE_DASHBOARD_SECONDS - 10.0
+    worker.run("dashboard")
+    assert worker.asked == [("begin_dashboard", True)]
+
+
+def test_a_dashboard_is_ended_once_it_is_there_before_another_is_begun() -> None:
+    worker = Worker(dashboard_due=True, is_dashboard_begun=True, is_dashboard_under_way=True)
+    assert worker.due("dashboard", math.inf) is None, "its end wakes the loop"
+    worker.pipeline.is_dashboard_under_way = False
+    assert worker.due("dashboard", 0.0) == 0.0
     assert worker.run("dashboard") is False
-    assert worker.asked == ["export_dashboard"]
+    assert worker.asked == ["end_dashboard"]
 
 
 def test_an_http_service_is_looked_for_until_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
