@@ -87,7 +87,7 @@ def _on(args: Namespace, settings: Settings, home: StateDirectory) -> int:
         print(to_json({**asdict(found), "worker_told": running}))
         return 0
     print("Capture is on. Read, and never changed, are these folders:")
-    for folder in found.folders or ["  (none is there yet)"]:
+    for folder in found.folders or ["(none is there yet)"]:
         print(f"  {folder}")
     print(
         "Kept of each conversation: when, project and title, model, tokens, tools and their "
