@@ -405,8 +405,7 @@ class Uploader:
         seconds = self._monotonic() - started
         self._note(reached, result, report)
         self._observe(rows, seconds, born)
-        if rows:
-            self._adapt(batch_rows, (seconds - result.waited) * batch_rows / rows)
+        self._adapt(batch_rows, (seconds - result.waited) * batch_rows / rows)
 
     def _rewound(self) -> None:
         log.warning("the warehouse is older than what has landed: asking it again for every file")

@@ -408,7 +408,7 @@ def _joined(blocks: Sequence[Mapping[str, Any]], kind: str) -> str:
 
 def _items(value: object) -> list[Any]:
     """A list, or one that is JSON in text; nothing where it is neither."""
-    if isinstance(value, str) and value.lstrip()[:1] == "[":
+    if isinstance(value, str):
         try:
             value = orjson.loads(value)
         except ValueError:

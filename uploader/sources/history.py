@@ -215,7 +215,7 @@ def _open_source(path: Path, progress: Progress) -> Iterator[_Source]:
                 _recognised(path, stream, zipped=True)
                 yield stream
 
-        beside = _in_archive(archive, members) if archive else _in_folder(path)
+        beside = _in_archive(path, archive, members) if archive else _in_folder(path)
         yield _Source(path, found, streams(), beside if found == "claude_export" else [])
 
 
@@ -240,7 +240,9 @@ def _export_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInf
     return sorted(found, key=lambda info: info.filename)
 
 
-def _in_archive(archive: zipfile.ZipFile, taken: Sequence[zipfile.ZipInfo]) -> list[Beside]:
+def _in_archive(
+    path: Path, archive: zipfile.ZipFile, taken: Sequence[zipfile.ZipInfo]
+) -> list[Beside]:
     """The JSON files of an archive beside those that are `taken`."""
 
     def reader(info: zipfile.ZipInfo) -> Callable[[], bytes]:
@@ -248,7 +250,7 @@ def _in_archive(archive: zipfile.ZipFile, taken: Sequence[zipfile.ZipInfo]) -> l
             try:
                 return archive.read(info)
             except _BAD_ZIP as error:
-                raise _damaged(Path(archive.filename or info.filename), error) from None
+                raise _damaged(path, error) from None
 
         return read
 

@@ -177,7 +177,7 @@ def test_a_conversations_id_has_a_length_that_a_record_holds(length: int, is_tol
 
 
 def test_messages_that_are_none_are_told_with_their_place_and_their_neighbours_come_in() -> None:
-    long = "x" * 37
+    long = "x" * 38
     read = Read(
         "odd",
         said("system"),
@@ -185,7 +185,7 @@ def test_messages_that_are_none_are_told_with_their_place_and_their_neighbours_c
         human(created_at=7),
         human(created_at=...),
         said(long),
-        said(long + "xx"),
+        said(long + "x"),
         human(3),
     )
     assert read.tally.reasons == [
@@ -195,7 +195,7 @@ def test_messages_that_are_none_are_told_with_their_place_and_their_neighbours_c
         "conversation 7, message 4: its created_at is 7",
         "conversation 7, message 5: its created_at is missing",
         f"conversation 7, message 6: its sender is '{long}'",
-        f"conversation 7, message 7: its sender is '{long}x…",
+        f"conversation 7, message 7: its sender is '{long}…",
     ]
     assert read.tally.left_out == 7
     assert [(name, ts) for name, ts, _ in read.told] == [
