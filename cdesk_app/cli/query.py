@@ -312,11 +312,14 @@ def _told(result: Mapping[str, Any], timezone: str, *, width: int | None) -> str
 
 def _readable(value: object, zone: tzinfo) -> object:
     """A timestamp in UTC as a person reads it: on their clock, to the second, without the T."""
-    if not isinstance(value, str) or (found := _TIMESTAMP.fullmatch(value)) is None:
+    if not isinstance(value, str):
+        return value
+    found = _TIMESTAMP.fullmatch(value)
+    if found is None:
         return value
     if zone is not UTC:
         found = _LOCAL.match(local_iso(value, zone)) or found
-    return f"{found[1]} {found[2]}" if found else value
+    return f"{found[1]} {found[2]}"
 
 
 def _plan(estimate: Mapping[str, Any], *, width: int | None) -> str:
