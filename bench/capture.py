@@ -1,7 +1,9 @@
 """Capture against a bare pass of orjson over the same bytes, and against ccusage.
 
-    python -m bench capture [SHARE]       SHARE of 200,000 responses: 1 (default), 10 or 100 (percent)
+    python -m bench capture [SHARE [short]]   of 200,000 responses 1 (default), 10 or 100 per cent
 
+Lines are as long as those of histories that people have published (docs/capture.md), a third of
+that with `short`.
 Floor: orjson over each line, nothing kept, before and after all else; the lesser counts. Cold: all
 histories brought in as `cdesk import` does it, into files of the backlog, by the clock and in
 processor time of all processes, each as a ratio to the same of the floor. One process: the same
@@ -239,10 +241,15 @@ def idle_and_live(folder: Path) -> tuple[float, list[float]]:
     return idle, sorted(waits)
 
 
-def main(share: float) -> None:
+def main(share: float, *, published_lengths: bool = True) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "home"
-        truth: Truth = write_history(root, responses=int(RESPONSES * share / 100), days=300)
+        truth: Truth = write_history(
+            root,
+            responses=int(RESPONSES * share / 100),
+            days=300,
+            published_lengths=published_lengths,
+        )
         print(
             f"{truth.responses:,} responses in {truth.lines:,} lines, "
             f"{truth.bytes / 2**20:.0f} MiB, {processors()} processors"
@@ -282,4 +289,4 @@ def main(share: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
+    main(float([*sys.argv, "1"][1]), published_lengths="short" not in sys.argv)

@@ -18,6 +18,13 @@ from typing import Any, Final
 import orjson
 
 from cdesk.core.home import open_private
+from uploader.sources.sample_lengths import (
+    STEPS_RATE,
+    TEXT_BESIDE_CALL,
+    THINKING,
+    PublishedLengths,
+)
+from uploader.sources.sample_lengths import TOOLS as _PUBLISHED_TOOLS
 
 MODELS: Final = (
     ("claude-sonnet-4-5-20250929", 0.62),
@@ -100,17 +107,20 @@ def write_history(
     end: datetime | None = None,
     seed: int = 1,
     duplicates: bool = True,
+    published_lengths: bool = False,
 ) -> Truth:
     """Write about `responses` responses over `days` before `end` into `root`, laid out as a home:
     `.claude/projects` and Claude Desktop's data folder of Linux. Without `duplicates` each response
-    stands once, on one line.
+    stands once, on one line. With `published_lengths` lines are of the kinds and lengths that
+    people's are, three times as long as otherwise.
     """
     rng = random.Random(seed)
+    lengths = PublishedLengths(rng) if published_lengths else None
     end = end or datetime.now(UTC)
     truth = Truth()
     writer = _Writer(root, truth)
     while truth.responses < responses:
-        _conversation(rng, writer, truth, end - timedelta(days=days), days, duplicates)
+        _conversation(rng, writer, truth, end - timedelta(days=days), days, duplicates, lengths)
         writer.flush()
     return truth
 
@@ -149,6 +159,7 @@ class _Talk:
     model: str
     cached: int = 18_000
     parent: str | None = None
+    lengths: PublishedLengths | None = None
 
     def line(self, kind: str, rng: random.Random, **more: Any) -> dict[str, Any]:
         own = _uuid(rng)
@@ -175,7 +186,13 @@ def _stamp(moment: datetime) -> str:
 
 
 def _conversation(
-    rng: random.Random, writer: _Writer, truth: Truth, start: datetime, days: int, duplicates: bool
+    rng: random.Random,
+    writer: _Writer,
+    truth: Truth,
+    start: datetime,
+    days: int,
+    duplicates: bool,
+    lengths: PublishedLengths | None,
 ) -> None:
     session = _uuid(rng)
     project = rng.choices(PROJECTS, (6, 4, 3, 2, 2, 1))[0]
@@ -199,7 +216,7 @@ def _conversation(
         writer.add(tab, {"cliSessionId": session, "title": title})
     talk = _Talk(
         session, project, home / f"{session}.jsonl", source, _begin(rng, start, days),
-        _pick(rng, MODELS),
+        _pick(rng, MODELS), lengths=lengths,
     )  # fmt: skip
     truth.sessions += 1
     written: list[tuple[Path, dict[str, Any]]] = []
@@ -250,18 +267,29 @@ def _copy(
 
 
 def _turn(rng: random.Random, talk: _Talk, truth: Truth, put: Any, duplicates: bool) -> None:
-    text = rng.choice(_QUESTIONS) + " " + "x" * rng.randrange(200)
+    lengths = talk.lengths
+    more = lengths.text("question") if lengths else "x" * rng.randrange(200)
+    text = f"{rng.choice(_QUESTIONS)} {more}"
+    message: dict[str, Any]
     put(talk.file, talk.line("user", rng, message={"role": "user", "content": text}))
     truth.questions += 1
-    steps = 1 + min(int(rng.expovariate(0.4)), 20)
+    steps = 1 + min(int(rng.expovariate(STEPS_RATE if lengths else 0.4)), 60 if lengths else 20)
     for step in range(steps):
         talk.now += timedelta(seconds=1.5 + rng.expovariate(1 / 4))
-        tool = _pick(rng, _TOOLS) if step + 1 < steps else None
+        tool = None
+        if step + 1 < steps:
+            tool = _pick(rng, _PUBLISHED_TOOLS if lengths else _TOOLS)
         calls = _response(rng, talk, truth, put, tool, duplicates)
         for call, name, given in calls:
             talk.now += timedelta(seconds=0.05 + rng.expovariate(1 / 2.5))
             bad = rng.random() < 0.05
             block = {"type": "tool_result", "tool_use_id": call, "is_error": bad}
+            if lengths:
+                block["content"], detail = lengths.result(name, given)
+                kept = f"Error: {block['content']}" if bad else detail
+                message = {"role": "user", "content": [block]}
+                put(talk.file, talk.line("user", rng, message=message, toolUseResult=kept))
+                continue
             block["content"] = [{"type": "text", "text": "y" * int(rng.expovariate(1 / 900))}]
             result = talk.line("user", rng, message={"role": "user", "content": [block]})
             if name == "Edit" and not bad:
@@ -272,7 +300,7 @@ def _turn(rng: random.Random, talk: _Talk, truth: Truth, put: Any, duplicates: b
         _agent(rng, talk, truth, put)
     if rng.random() < 0.02:
         text = "API Error: Rate limit reached"
-        message: dict[str, Any] = {"id": _uuid(rng), "role": "assistant"}
+        message = {"id": _uuid(rng), "role": "assistant"}
         message["model"] = "<synthetic>"
         message |= {"content": [{"type": "text", "text": text}], "usage": {"input_tokens": 0}}
         put(talk.file, talk.line("assistant", rng, isApiErrorMessage=True, message=message))
@@ -292,6 +320,7 @@ def _agent(rng: random.Random, talk: _Talk, truth: Truth, put: Any) -> None:
         talk.now,
         "claude-haiku-4-5-20251001",
         cached=9_000,
+        lengths=talk.lengths,
     )
     in_parent = rng.random() < 0.4
 
@@ -328,9 +357,16 @@ def _response(
     }
     talk.cached = min(talk.cached + created, 190_000)
     blocks: list[dict[str, Any]] = []
-    if rng.random() < 0.4:
-        blocks.append({"type": "thinking", "thinking": "t" * rng.randrange(800), "signature": "s"})
-    blocks.append({"type": "text", "text": "r" * (20 + int(rng.expovariate(1 / 500)))})
+    lengths = talk.lengths
+    if rng.random() < (THINKING if lengths else 0.4):
+        thought = {"thinking": "t" * rng.randrange(800), "signature": "s"}
+        if lengths:
+            thought = {name: lengths.text(name) for name in thought}
+        blocks.append({"type": "thinking", **thought})
+    if lengths is None:
+        blocks.append({"type": "text", "text": "r" * (20 + int(rng.expovariate(1 / 500)))})
+    elif tool is None or rng.random() < TEXT_BESIDE_CALL:
+        blocks.append({"type": "text", "text": lengths.text("text")})
     calls: list[tuple[str, str, dict[str, Any]]] = []
     if tool:
         call = f"toolu_01{rng.getrandbits(100):025x}"
@@ -340,6 +376,8 @@ def _response(
             given = {"file_path": f"/home/ada/work/{talk.project}/{name}"}
             if tool == "Write":
                 given["content"] = "line\n" * rng.randrange(1, 120)
+        if lengths:
+            given = lengths.given(tool, given.get("file_path"))
         blocks.append({"type": "tool_use", "id": call, "name": tool, "input": given})
         calls.append((call, tool, given))
     groups = [[block] for block in blocks] if duplicates else [blocks]
