@@ -100,17 +100,19 @@ class McpServer:
         # The SDK's own middleware makes spans for an exporter that a desktop process does not have;
         # the stream itself says how long calls took.
         self.sdk.middleware[:] = [self._around]
-        handle = self.sdk.add_request_handler
-        handle("tools/list", types.PaginatedRequestParams, self._list_tools)
-        handle("tools/call", types.CallToolRequestParams, self._call_tool)
-        handle("resources/list", types.PaginatedRequestParams, self._list_resources)
-        handle(
-            "resources/templates/list", types.PaginatedRequestParams, self._list_resource_templates
+        paged = types.PaginatedRequestParams
+        handlers: tuple[tuple[str, Any, Any], ...] = (
+            ("tools/list", paged, self._list_tools),
+            ("tools/call", types.CallToolRequestParams, self._call_tool),
+            ("resources/list", paged, self._list_resources),
+            ("resources/templates/list", paged, self._list_resource_templates),
+            ("resources/read", types.ReadResourceRequestParams, self._read_resource),
+            ("prompts/list", paged, self._list_prompts),
+            ("prompts/get", types.GetPromptRequestParams, self._get_prompt),
+            ("completion/complete", types.CompleteRequestParams, self._complete),
         )
-        handle("resources/read", types.ReadResourceRequestParams, self._read_resource)
-        handle("prompts/list", types.PaginatedRequestParams, self._list_prompts)
-        handle("prompts/get", types.GetPromptRequestParams, self._get_prompt)
-        handle("completion/complete", types.CompleteRequestParams, self._complete)
+        for method, params, handler in handlers:
+            self.sdk.add_request_handler(method, params, handler)
         self.sdk.add_notification_handler(
             "notifications/initialized", types.NotificationParams, self._initialized
         )

@@ -146,7 +146,7 @@ def run(test: Callable[[Process], Awaitable[None]], *, sheds: bool = True) -> No
             return later(0.0, *given, **more)
 
         loop.call_later = call_later  # type: ignore[method-assign, assignment]
-        loop.time = lambda: 0.0  # type: ignore[method-assign]
+        loop.time = lambda: 64.0  # type: ignore[method-assign]
         await test(Process(records, parts, counted, timers))
 
     asyncio.run(body())
@@ -169,7 +169,7 @@ def test_the_worker_is_woken_seldom_but_at_once_where_somebody_waits() -> None:
         await turn()
         assert process.parts.take() == [("append", b"a"), ("append", b"b"), "wake"]
         records.wake_worker()
-        assert timers[1:] == [WAKE_SECONDS], "and not again so soon"
+        assert timers[1:] == [pytest.approx(WAKE_SECONDS)], "and not again so soon"
         for _ in range(2):
             records.wake_worker(at_once=True)
             records.wake_worker()
@@ -179,6 +179,11 @@ def test_the_worker_is_woken_seldom_but_at_once_where_somebody_waits() -> None:
         records.wake_worker(at_once=True)
         records.wake_worker()
         assert timers[3:] == [AT_ONCE_SECONDS]
+        await turn()
+        process.parts.failing["append"] = QueueWriteError("full")
+        with pytest.raises(QueueWriteError):
+            records.append(b"c")
+        assert len(timers) == 4, "for what could not be written nobody is woken"
 
     run(test)
 

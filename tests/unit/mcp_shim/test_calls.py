@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -594,6 +595,125 @@ def test_a_client_that_shows_cards_gets_the_chart_and_how_long_it_was_waited_for
         assert (await desk.answer("get_result", ticket_id=ticket, chart=True)).more == ()
         desk.session.shows_cards = False
         assert (await desk.answer("get_result", ticket_id=ticket)).meta is None
+
+    run(test)
+
+
+def test_whoever_waits_is_told_what_goes_on(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(time=lambda: 0.0)  # no time goes by: it is for the worker to end it
+    monkeypatch.setattr(
+        "mcp_shim.tools.get_result.asyncio", SimpleNamespace(get_running_loop=lambda: clock)
+    )
+
+    async def test(desk: Desk) -> None:
+        async def said(ticket: str, **given: Any) -> list[str]:
+            """What is told until it has been told thrice."""
+            told: list[str] = []
+
+            async def progress(done: float, total: float, message: str) -> None:
+                assert (done, total) == (0, 20)
+                told.append(message)
+                if len(told) == 3:
+                    end(desk, ticket, "cancelled")
+                with closing(open_state(desk.home.state_db)) as other:
+                    other.execute("insert or replace into worker_status values ('x', '1', '')")
+
+            await desk.ask("get_result", progress, ticket_id=ticket, wait_seconds=20, **given)
+            return told
+
+        ticket = await submitted(desk)
+        end(desk, ticket, "running", progress="half of it")
+        assert await said(ticket) == ["half of it"] * 3
+        ticket = await submitted(desk)
+        end(desk, ticket, "running", progress=None)
+        assert await said(ticket) == ["running"] * 3
+        ticket = await submitted(desk)
+        end(desk, ticket, result=RESULT)
+        assert await said(ticket, page=2) == ["page 2 is being written; ask again in a moment"] * 3
+
+    run(test)
+
+
+def test_the_pages_of_a_result_are_those_that_it_says_it_has(run: Callable[..., None]) -> None:
+    async def test(desk: Desk) -> None:
+        ticket = await submitted(desk)
+        end(desk, ticket, result={**RESULT, "pages": 3})
+        assert (await desk.ask("get_result", ticket_id=ticket, page=3))["status"] == "running"
+        with pytest.raises(InvalidField, match=r"^page: 4 is beyond the last one; allowed: 1 to 3"):
+            await desk.ask("get_result", ticket_id=ticket, page=4)
+        for result, status in ((None, "succeeded"), (RESULT, "failed"), ({}, "succeeded")):
+            end(desk, ticket, status, result=result)
+            answer = await desk.answer("get_result", ticket_id=ticket, page=4)
+            told = orjson.loads(answer.structured)
+            assert (told["status"], told["result"]) == (status, result), "it has no pages"
+            assert (told["note"] is None) == (result is None)
+        connection = desk.app.readers.state.connection()
+        end(desk, ticket, result=RESULT)
+        connection.execute("update result_pages set error_code = 'gone', error_message = null")
+        answer = await desk.ask("get_result", ticket_id=ticket, page=3)
+        assert answer["error"] == {"code": "gone", "message": "gone"}
+        assert len(desk.rows("result_pages")) == 1, "the first page is in the result"
+
+    run(test)
+
+
+def test_where_no_worker_can_run_a_caller_who_waits_is_told_why(run: Callable[..., None]) -> None:
+    async def test(desk: Desk) -> None:
+        desk.app._starter._missing = "no worker is installed here"
+        ticket = await submitted(desk)
+        end(desk, ticket, result=RESULT)
+        answer = await desk.ask("get_result", ticket_id=ticket, page=2)
+        assert (answer["status"], answer["progress"]) == ("running", "no worker is installed here")
+        ticket = await submitted(desk)
+        desk.now_ns += 901 * 10**9
+        answer = await desk.ask("get_result", ticket_id=ticket)
+        assert answer["error"] == {"code": "expired", "message": "no worker is installed here"}
+        desk.app._starter._missing = None
+        answer = await desk.ask("get_result", ticket_id=ticket)
+        assert answer["error"]["message"] == (
+            "no worker took it in time; see 'cdesk status', then submit again"
+        )
+        end(desk, ticket, "running", progress=None)
+        assert (await desk.ask("get_result", ticket_id=ticket))["status"] == "running", "in time"
+
+    run(test)
+
+
+def test_a_chart_goes_only_to_who_sees_one_and_only_of_what_has_one(
+    run: Callable[..., None],
+) -> None:
+    async def test(desk: Desk) -> None:
+        folder = desk.home.charts / customer_key(ADA.customer)
+        folder.mkdir(parents=True)
+        for name in ("light.svg", "dark.svg", "png"):
+            (folder / f"{ARTIFACT}.{name}").write_text(name, encoding="utf-8")
+
+        async def shown(**given: Any) -> tuple[bool, int, bool]:
+            """Whether the answer has a text, how many images, whether the page gets its chart."""
+            answer = await desk.answer("get_result", ticket_id=ticket, **given)
+            return answer.text is not None, len(answer.more), answer.meta is not None
+
+        ticket = await submitted(desk)
+        end(desk, ticket, result=RESULT)
+        assert await shown() == (True, 0, False)
+        assert await shown(chart=True) == (True, 1, False)
+        desk.session.shows_cards = True
+        assert await shown() == (True, 0, True)
+        assert await shown(chart=True) == (True, 1, True)
+        end(desk, ticket, result={**RESULT, "artifact": None})
+        assert await shown(chart=True) == (True, 0, False)
+        end(desk, ticket, result={**RESULT, "dry_run": {}})
+        assert await shown(chart=True) == (True, 1, True)
+        end(desk, ticket, result={**RESULT, "dry_run": {"rows": 1}})
+        assert await shown(chart=True) == (False, 0, False)
+        end(desk, ticket, "failed", result=RESULT)
+        assert await shown(chart=True) == (False, 0, False)
+        end(desk, ticket, result=RESULT, finished_at=None)
+        assert await shown() == (True, 0, True)
+        ready = [features for name, features in desk.events() if name == "cdesk.card_ready"]
+        assert len(ready) == 1, "a chart is recorded when it is shown first"
 
     run(test)
 

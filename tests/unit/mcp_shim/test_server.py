@@ -21,6 +21,7 @@ from cdesk.core.errors import Forbidden, InvalidField, NotFound
 from mcp_shim import completion, server
 from mcp_shim.server import McpServer, _input_schema, _progress, error_text
 from mcp_shim.tools import TOOLS
+from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.tools.tool import Answer
 from tests.unit.mcp_shim.desk import Desk
 
@@ -474,6 +475,7 @@ def test_the_server_says_what_it_is_and_that_its_lists_change(
     async def test(server: McpServer, _: Desk) -> None:
         options = server.options
         assert (options.server_name, options.server_version) == ("cdesk", __version__)
+        assert options.instructions == INSTRUCTIONS
         capabilities = options.capabilities
         assert capabilities.tools is not None
         assert capabilities.tools.list_changed

@@ -18,6 +18,7 @@ from cdesk.contract.records import ACTIVITY_PATTERN, MAX_LINK, MAX_VALUE
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from mcp_shim.tools import TOOLS, tool_list
+from mcp_shim.tools import template_list as listing
 from mcp_shim.tools.instructions import INSTRUCTIONS
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
 from mcp_shim.tools.template_list import phrase, template_list
@@ -95,10 +96,53 @@ def test_what_cdesk_asks_for_itself_is_in_no_list(state_home: StateDirectory) ->
         ("How often. And a count of it.", "How often"),
         ("How often: a count of all of it.", "How often: a count of…"),
         ("Short enough.", "Short enough"),
+        ("Exactly of the length.", "Exactly of the length"),
+        ("Not quite as long as..", "Not quite as long as"),
+        ("Seven c; more of what there is.", "Seven c"),
+        ("Six ch; more of what there is.", "Six ch; more of what…"),
+        ("A part (of more) than there is", "A part (of more) than…"),
+        ("A longer part (of more) than.", "A longer part"),
+        ("The first one. The second one. A third.", "The first one"),
+        ("The first.The second.One more.", "The first.The…"),
+        ("Onewordthatislongerthanitis", "Onewordthatislongertha…"),
+        ("For analysts: how often.", "how often"),
+        ("  How often.  ", "How often"),
     ],
 )
 def test_a_phrase_ends_where_a_part_of_the_description_does(description: str, said: str) -> None:
     assert phrase(description, 22) == said
+
+
+def test_the_list_takes_the_richest_form_that_fits(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = with_templates(state_home, 1).templates.values()
+    long = "abcdefg " * 20
+    templates = [
+        dataclasses.replace(one, name="a", description=long),
+        dataclasses.replace(one, name="b", description=long, listed=False),
+        dataclasses.replace(one, name="c", description="Short."),
+        dataclasses.replace(one, name="x_ever", family="Relate."),
+    ]
+    forms: list[str] = []
+    most = 10_000
+    for _ in range(9):
+        monkeypatch.setattr(listing, "MAX_LIST", most)
+        forms.append(template_list(templates, USER))
+        most = len(forms[-1]) - 1
+        monkeypatch.setattr(listing, "MAX_LIST", len(forms[-1]))
+        assert template_list(templates, USER) == forms[-1], "to the last character"
+    signature, family = "(hours_back?, limit?)", "- x_ever(hours_back?, limit?): Relate."
+    assert forms == [
+        *(
+            f"- a{signature}: {'abcdefg ' * words}".rstrip() + f"…\n- c{signature}: Short\n{family}"
+            for words in (9, 8, 7, 6, 5, 4)
+        ),
+        f"- a{signature}\n- c{signature}\n{family}",
+        f"- a, c\n{family}",
+        f"- a, c\n{family}",
+    ]
+    assert template_list([], USER) == ""
 
 
 @pytest.mark.parametrize("count", [1, 30, 60, 100])

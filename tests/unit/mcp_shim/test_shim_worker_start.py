@@ -5,7 +5,6 @@ us.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -141,39 +140,6 @@ def test_a_second_look_is_not_due_at_once_and_starts_no_second_worker(
     assert child is not None
     child.kill()
     child.wait()
-
-
-def test_a_small_installation_says_what_is_missing(state_home: StateDirectory) -> None:
-    """`pip install cdesk` alone: the packages of the extra cannot be found."""
-    code = (
-        "import sys\n"
-        "import importlib.util\n"
-        "real = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, package=None: None if name in ('dbt', "
-        "'duckdb') else real(name, package)\n"
-        "import os\n"
-        "from pathlib import Path\n"
-        "from cdesk.core.config import Settings\n"
-        "from cdesk.core.home import StateDirectory\n"
-        "from cdesk.core.log import set_up_logging\n"
-        "set_up_logging(None, {}, credentials=lambda said: said, only_ours=True)\n"
-        "from mcp_shim.worker_start import WAITED_FOR_SECONDS, WorkerStarter\n"
-        "home = StateDirectory(Path(sys.argv[1]))\n"
-        "starter = WorkerStarter(Settings(home=home.root, customer='a', "
-        "environ=dict(os.environ)), home)\n"
-        "assert not starter.look()\n"
-        "print(starter.missing)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(state_home.root)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        cwd=Path(__file__).resolve().parents[3],
-    )
-    assert "cdesk[worker]" in done.stdout
-    assert "dbt, duckdb" in done.stderr
 
 
 def test_the_command_as_it_stands_starts_a_worker(
