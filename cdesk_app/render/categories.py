@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 from cdesk_app.render import vega
 from cdesk_app.render.chart import MAX_CELLS, Chart, Json, counted_as, measure_of, measured
-from cdesk_app.render.shape import HOUR, WEEKDAY, Shape
+from cdesk_app.render.shape import HOUR, WEEKDAY, Shape, fits
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import (
     label,
@@ -26,28 +25,26 @@ _BINS: Final = 24
 
 
 def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzinfo) -> Chart | None:
-    points = _by_category(table, shape, MAX_BARS + 1)
-    if not points:
+    shown = _by_category(table, shape)
+    if not shown:
         return None
     measure = table.columns[measure_of(shape)].name
     what, by = counted_as(measure, {}), title(table.columns[shape.by[0]].name)
-    total_row = table.aggregate(
-        f"select {measured(table, shape)}, "
+    value = f"cast({table.sql_name(measure_of(shape))} as double)"
+    ((total, least, kinds),) = table.aggregate(
+        f"select {measured(table, shape)}, min({value}) filter (isfinite({value})), "
         f"count(distinct coalesce(cast({table.sql_name(shape.by[0])} as varchar), 'none')) "
-        f"filter (isfinite(cast({table.sql_name(measure_of(shape))} as double))) from source"
-    )[0]
-    total, kinds = float(total_row[0] or 0.0), int(total_row[1])
-    shown = points[:MAX_BARS]
+        f"filter (isfinite({value})) from source"
+    )
     top = shown[0]
-    share = top["v"] / total if shape.additive and total > 0 else None
     days = (
         f" in {plural(params['days_back'], 'day')}"
         if isinstance(params.get("days_back"), int)
         else ""
     )
-    if share is not None and all(point["v"] >= 0 for point in points):
+    if shape.additive and total > 0 and least >= 0:  # parts of a whole
         headline = (
-            f"{top['x']} leads with {number(top['v'])}{days}: {percent(share)} of "
+            f"{top['x']} leads with {number(top['v'])}{days}: {percent(top['v'] / total)} of "
             f"{number(total)} in {what}"
         )
     else:
@@ -60,15 +57,15 @@ def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzin
     return Chart("bars", headline, finding, alt, vega.bars(data, title=what), totals)
 
 
-def _by_category(table: Table, shape: Shape, limit: int) -> list[Json]:
+def _by_category(table: Table, shape: Shape) -> list[Json]:
     name = table.sql_name(shape.by[0])
     rows = table.aggregate(
         f"select coalesce(cast({name} as varchar), 'none') as x, {measured(table, shape)} as v "
         f"from source "
         f"group by x having v is not null order by v desc, x limit ?",
-        [limit],
+        [MAX_BARS],
     )
-    return [{"x": label(x), "v": float(v)} for x, v in rows if math.isfinite(v) and abs(v) < 1e290]
+    return [{"x": label(x), "v": float(v)} for x, v in rows if fits(v)]
 
 
 def _unique(points: Sequence[Json]) -> list[Json]:
@@ -94,11 +91,7 @@ def draw_heatmap(
         [MAX_CELLS],
     )
     of_y, of_x = (table.columns[place].name for place in shape.by)
-    cells = [
-        (_named(of_y, y), _named(of_x, x), float(v))
-        for y, x, v in rows
-        if math.isfinite(v) and abs(v) < 1e290
-    ]
+    cells = [(_named(of_y, y), _named(of_x, x), float(v)) for y, x, v in rows if fits(v)]
     if not cells:
         return None
     sums: dict[tuple[int, str], float] = defaultdict(float)
@@ -200,7 +193,7 @@ def draw_boxes(
     data = [
         {"x": label(x), "low": q[0], "q1": q[1], "mid": q[2], "q3": q[3], "high": q[4]}
         for x, q, _ in rows
-        if all(math.isfinite(v) and abs(v) < 1e290 for v in q)
+        if all(map(fits, q))
     ]
     if not data:
         return None
@@ -228,7 +221,7 @@ def draw_histogram(
         f"quantile_cont({measure}, 0.95), "
         f"count(*) from source where isfinite({measure})"
     )[0]
-    if not count or not high > low or abs(high) > 1e290 or abs(low) > 1e290:
+    if not count or high == low or not fits(high) or not fits(low):
         return None
     width = (high - low) / _BINS
     rows = table.aggregate(

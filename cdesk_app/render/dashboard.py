@@ -6,8 +6,8 @@ import hashlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -31,11 +31,11 @@ OLD_RECORD_SECONDS: Final = 600
 DEEP_QUEUE: Final = 10_000
 
 LEVELS: Final = (
-    # name, service level, percentiles' metric (with what it is of), its three columns, unit, factor
-    ("First-token path", "first_token_path_p95_ms", "turn_latency.latency", "", "ms"),
-    ("get_context", "get_context_p95_ms", "tool_latency.latency", "get_context", "ms"),
-    ("Ingestion lag", "ingestion_lag_p95_s", "ingestion_lag.lag", "", "s"),
-    ("Card ready", "card_ready_p95_s", "card_ready.ready", "", "s"),
+    # name, service level without `_p95_<unit>`, percentiles' metric, what it is of, unit
+    ("First-token path", "first_token_path", "turn_latency.latency", "", "ms"),
+    ("get_context", "get_context", "tool_latency.latency", "get_context", "ms"),
+    ("Ingestion lag", "ingestion_lag", "ingestion_lag.lag", "", "s"),
+    ("Card ready", "card_ready", "card_ready.ready", "", "s"),
 )
 _SUFFIX: Final = {"ms": "ms", "s": "seconds"}
 _NAMES: Final = {
@@ -290,10 +290,10 @@ Series = dict[tuple[str, str], dict[date, float]]
 
 
 def _rows(section: Any) -> list[Json]:
-    if not isinstance(section, Mapping):
+    """Of a section of the export (_require_figures); none where it is missing."""
+    if not section:
         return []
-    names = section.get("columns") or []
-    return [dict(zip(names, row, strict=False)) for row in section.get("rows") or []]
+    return [dict(zip(section["columns"], row, strict=False)) for row in section["rows"]]
 
 
 def _metrics(section: Any) -> Series:
@@ -310,51 +310,42 @@ def _metrics(section: Any) -> Series:
 def _levels(board: Board, metrics: Series, levels: list[Json], today: date) -> None:
     """The four levels that matter most with their charts, the others in a line each."""
     levels = sorted(levels, key=lambda level: str(level.get("day")))  # so that the latest stays
-    last: dict[str, Json | None] = {
-        str(level.get("metric")): level for level in levels if _whole(level)
-    }
-    for name, metric, series, part, unit in LEVELS:
-        row = last.pop(metric, None)
-        key = metric.partition("_p95")[0]
-        target = None if row is None else float(row["target"])
-        shown = "" if row is None else _short(float(row["reached"]))
-        chart = _percentiles(metrics, series, part, unit, target, today)
+    last = {str(level["metric"]): level for level in levels if _whole(level)}
+    for name, key, series, part, unit in LEVELS:
+        row = last.pop(f"{key}_p95_{unit}", None)
+        target = "" if row is None else f"target {number(float(row['target']))} {unit}"
+        at = None if row is None else float(row["target"])
+        chart = _percentiles(metrics, f"{series}_{{}}_{_SUFFIX[unit]}", part, at, target, today)
         if chart is not None:
             board.charts[key] = chart
-        board.levels.append(
-            Level(
-                name=name,
-                reached=f"{shown} {unit}" if row else "–",
-                target=f"target {number(float(row['target']))} {unit}"
-                if row
-                else "not measured yet",
-                is_met=bool(row["is_met"]) if row else None,
-                chart=key if chart is not None else None,
-                alt=f"{name} by day: median, 95th and 99th percentile. The 95th is {shown} {unit}."
-                if row
-                else "",
-            )
-        )
+        level = Level(name, "–", "not measured yet", None, key if chart is not None else None)
+        if row is not None:
+            reached = f"{_short(float(row['reached']))} {unit}"
+            alt = f"{name} by day: median, 95th and 99th percentile. The 95th is {reached}."
+            is_met = bool(row["is_met"])
+            level = replace(level, reached=reached, target=target, is_met=is_met, alt=alt)
+        board.levels.append(level)
     for metric, row in sorted(last.items()):
-        if row is None:
-            continue
-        reached, target, unit = float(row["reached"]), float(row["target"]), str(row["unit"])
+        unit = str(row["unit"])
         sign = "≤" if row["comparison"] == "at_most" else "≥"
         board.more.append(
             Level(
                 name=_NAMES.get(metric, shown_text(metric, limit=60)),
-                reached=_with_unit(reached, unit),
-                target=f"{sign} {_with_unit(target, unit)}",
+                reached=_with_unit(float(row["reached"]), unit),
+                target=f"{sign} {_with_unit(float(row['target']), unit)}",
                 is_met=bool(row["is_met"]),
             )
         )
+
+
+_OF_A_LEVEL: Final = ("metric", "unit", "comparison", "is_met")
 
 
 def _whole(level: Json) -> bool:
     """Whether a row of the export has what a level is shown by."""
     try:
         finite = math.isfinite(float(level["reached"])) and math.isfinite(float(level["target"]))
-        return finite and {"metric", "unit", "comparison", "is_met"} <= level.keys()
+        return finite and all(name in level for name in _OF_A_LEVEL)
     except (KeyError, TypeError, ValueError):
         return False
 
@@ -369,21 +360,19 @@ def _with_unit(value: float, unit: str) -> str:
 
 
 def _percentiles(
-    metrics: Series, series: str, part: str, unit: str, target: float | None, today: date
+    metrics: Series, series: str, part: str, target: float | None, said: str, today: date
 ) -> Json | None:
+    """The plot of `part` of the metrics that `series` names with a percentile in its place."""
     first = today - timedelta(days=DAYS_SHOWN - 1)
     points = [
         {"t": f"{day.isoformat()}T00:00:00", "v": value, "s": name}
         for name in ("p50", "p95", "p99")
-        for day, value in sorted(
-            metrics.get((f"{series}_{name}_{_SUFFIX[unit]}", part), {}).items()
-        )
+        for day, value in sorted(metrics.get((series.format(name), part), {}).items())
         if day >= first
     ]
     if len({point["t"] for point in points}) < 2:
         return None
-    text = f"target {number(target)} {unit}" if target is not None else ""
-    return vega.sparkline(points, target=target, target_text=text)
+    return vega.sparkline(points, target=target, target_text=said)
 
 
 def _activity(board: Board, metrics: Series, today: date) -> None:
@@ -394,13 +383,11 @@ def _activity(board: Board, metrics: Series, today: date) -> None:
     start = today - timedelta(days=today.weekday() + 52 * 7)
     cells: list[Json] = []
     months: list[Json] = []
-    seen: set[tuple[int, int]] = set()
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     for n in range((today - start).days + 1):
         day = start + timedelta(days=n)
         cells.append({"week": n // 7, "day": names[day.weekday()], "v": days.get(day, 0.0)})
-        if day.day <= 7 and day.weekday() == 0 and (day.year, day.month) not in seen:
-            seen.add((day.year, day.month))
+        if day.day <= 7 and day.weekday() == 0:
             months.append({"week": n // 7, "text": day.strftime("%b")})
     total = sum(value for day, value in days.items() if day >= start)
     board.charts["calendar"] = vega.calendar(cells, title="activities", months=months)

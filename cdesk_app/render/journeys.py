@@ -29,13 +29,14 @@ def draw_funnel(
     table: Table, shape: Shape, _params: Mapping[str, Any], _zone: tzinfo
 ) -> Chart | None:
     rows = table.page(View(), 0, 20).rows
-    steps = [(label(str(row[shape.by[0]])), row[measure_of(shape)]) for row in rows]
-    counts = [float(v) for _, v in steps if isinstance(v, int | float)]
-    if len(counts) != len(steps) or not counts or counts[0] <= 0:
+    names = [label(str(row[shape.by[0]])) for row in rows]
+    counts = [float(v) for row in rows if isinstance(v := row[measure_of(shape)], int | float)]
+    if len(counts) != len(rows) or counts[0] <= 0:
         return None
     data: list[Json] = []
     drops: list[tuple[float, str]] = []
-    for place, ((name, _), value) in enumerate(zip(steps, counts, strict=True)):
+    for place, value in enumerate(counts):
+        name = names[place]
         share = value / counts[0]
         text = number(value) if place == 0 else f"{number(value)} ({percent(share)})"
         data.append(
@@ -50,7 +51,7 @@ def draw_funnel(
         if place and counts[place - 1] > 0:
             drops.append((1 - value / counts[place - 1], name))
     headline = (
-        f"{percent(counts[-1] / counts[0])} of {number(counts[0])} came as far as {steps[-1][0]}"
+        f"{percent(counts[-1] / counts[0])} of {number(counts[0])} came as far as {names[-1]}"
     )
     finding = "No step loses anybody."
     if drops and max(drops)[0] > 0:
@@ -59,7 +60,7 @@ def draw_funnel(
             f"earlier."
         )
     alt = (
-        f"Funnel of {plural(len(steps), 'step')}: "
+        f"Funnel of {plural(len(names), 'step')}: "
         f"{'; '.join(d['x'] + ' ' + d['text'] for d in data)}. {headline}. {finding}"
     )
     return Chart("funnel", headline, finding, alt, vega.funnel(data, title="reached"))
@@ -71,36 +72,35 @@ def draw_retention(
     start, period = shape.by
     rows = table.page(View(), 0, RAW_ROWS).rows
     place = {column.name: column.place for column in table.columns}
-    cells: list[tuple[str, str, float]] = []
-    by_period: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    cells: list[tuple[str, int, float, float]] = []
     now = datetime.now(UTC)
     for row in rows:
         share, at = row[measure_of(shape)], row[period]
         if not isinstance(share, int | float) or not isinstance(at, int | float):
             continue
         size = row[place["customers"]] if "customers" in place else 1
-        cohort = _cohort(row[start], zone)
         if not _has_begun(row[start], int(at), rows, start, now):
             continue
-        cells.append((cohort, str(int(at)), float(share)))
-        by_period[int(at)].append((float(share), float(size or 0)))
+        cells.append((_cohort(row[start], zone), int(at), float(share), float(size or 0)))
     if not cells:
         return None
-    ys = sorted({y for y, _, _ in cells})[-20:]
-    xs = [str(n) for n in sorted(by_period)]
+    ys = sorted({cohort for cohort, *_ in cells})[-20:]
+    periods = sorted({at for _, at, *_ in cells})
+    xs = list(map(str, periods))
 
     def mean(n: int) -> float:
-        weight = sum(size for _, size in by_period[n])
-        return sum(share * size for share, size in by_period[n]) / weight if weight else 0.0
+        found = [(share, size) for _, at, share, size in cells if at == n]
+        weight = sum(size for _, size in found)
+        return sum(share * size for share, size in found) / weight if weight else 0.0
 
-    known = [n for n in sorted(by_period) if n > 0] or sorted(by_period)
+    known = [n for n in periods if n > 0] or periods
     first, last = known[0], known[-1]
     headline = f"{percent(mean(first))} came back in period {first}"
     if last != first:
         headline += f", {percent(mean(last))} in period {last}"
     finding = f"{plural(len(ys), 'cohort')} over {plural(len(xs), 'period')}, weighted by size."
     spec = vega.heatmap(
-        cells_of([one for one in cells if one[0] in ys], ys, xs),
+        cells_of([(y, str(at), share) for y, at, share, _ in cells if y in ys], ys, xs),
         x_title="periods after the first",
         y_title=None,
         title="came back",
@@ -158,13 +158,13 @@ def draw_paths(
         for at, (a, b) in enumerate(pairwise(names)):
             flows[at, a, b] += int(weight)
             depth = max(depth, at + 1)
-    if not flows or depth == 0:
+    if not flows:
         return None
     links, nodes = _layout(flows, depth)
-    first = max(((v, b) for (at, _, b), v in flows.items() if at == 0), default=(0, ""))
-    start = label(str(rows[0][shape.steps[0]]))
-    headline = f"After {start}, {percent(first[0] / total)} go on to {first[1]}"
     nexts = sorted(((v, b) for (at, _, b), v in flows.items() if at == 0), reverse=True)[:4]
+    most, first = nexts[0]
+    start = label(str(rows[0][shape.steps[0]]))
+    headline = f"After {start}, {percent(most / total)} go on to {first}"
     finding = "Next: " + "; ".join(f"{name} {number(v)}" for v, name in nexts) + "."
     height = min(90 + 44 * max(Counter(n["x"] for n in nodes).values()), 520)
     spec = vega.sankey(links, nodes, depth=depth, height=height)

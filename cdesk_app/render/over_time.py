@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from cdesk_app.render import vega
-from cdesk_app.render.chart import Chart, Json, counted_as
-from cdesk_app.render.shape import MAX_SERIES, Shape, shape_of
+from cdesk_app.render.chart import Chart, Json, counted_as, measure_of
+from cdesk_app.render.shape import MAX_SERIES, Shape, fits, shape_of
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import (
     change,
@@ -28,9 +27,16 @@ MAX_POINTS: Final = 400
 MAX_YEARS: Final = 200
 """A longer span comes from placeholders (year 1, year 9999), and is no series."""
 _EXACT: Final = 10_000
-_UNITS: Final = ("minute", "hour", "day", "week", "month", "quarter", "year")
-_UNIT_SECONDS: Final = (60, 3_600, 86_400, 604_800, 2_629_746, 7_889_238, 31_556_952)
-
+_UNITS: Final = {
+    "minute": 60,
+    "hour": 3_600,
+    "day": 86_400,
+    "week": 604_800,
+    "month": 2_629_746,
+    "quarter": 7_889_238,
+    "year": 31_556_952,
+}
+"""Seconds of each; of those from the month on, as many as it has on average."""
 
 FEW_POINTS: Final = 3
 """Fewer than that are no line."""
@@ -53,9 +59,9 @@ def trend_of(table: Table, measure: str, zone: tzinfo) -> Trend | None:
         ArtifactUnreadable, QueryTimedOut: as Table.
     """
     shape = shape_of(table)
-    if shape.kind != "series" or shape.by or shape.measure is None:
+    if shape.kind != "series" or shape.by:
         return None
-    if table.columns[shape.measure].name != measure:
+    if table.columns[measure_of(shape)].name != measure:
         return None
     points, step = _over_time(table, shape, zone)
     points = _with_gaps(points, step) if shape.additive else points
@@ -65,7 +71,7 @@ def trend_of(table: Table, measure: str, zone: tzinfo) -> Trend | None:
     high = max(points, key=lambda point: point["v"])
     half = len(values) // 2
     text = f"By {step}: highest at {number(high['v'])} ({_day(high['t'], step)})"
-    if moved := change(sum(values[:half]) / half, sum(values[-half:]) / half):
+    if moved := change(sum(values[:half]), sum(values[-half:])):
         than = "as" if moved == "as many" else "than"
         text += f", {moved} in the second half {than} in the first"
     return Trend([{"t": point["t"], "v": point["v"]} for point in points], step, f"{text}.")
@@ -77,8 +83,8 @@ def draw_series(
     points, step = _over_time(table, shape, zone)
     if len({point["t"] for point in points}) < 2:
         return None
-    measure = None if shape.measure is None else table.columns[shape.measure]
-    what = counted_as(measure.name if measure else None, params)
+    measure = None if shape.measure is None else table.columns[shape.measure].name
+    what = counted_as(measure, params)
     names = [str(name) for name in dict.fromkeys(p["s"] for p in points)] if shape.by else []
     if names:
         return _several(points, names, what, step, shape, table)
@@ -96,13 +102,12 @@ def draw_series(
     if shape.additive:
         headline = f"{number(total)} {what} in {span}"
         if compared:
-            count, _, unit = span.partition(" ")
+            count, unit = span.split(" ")
             than = f"the {unit if count == '1' else count} before"
             headline += f", {compared} {'as in' if compared == 'as many' else 'than'} {than}"
         elif trend:
-            headline += f", {trend} in the second half than in the first".replace(
-                "as many in the second half than", "as many in the second half as"
-            )
+            than = "as" if trend == "as many" else "than"
+            headline += f", {trend} in the second half {than} in the first"
     else:
         headline = (
             f"{what}: {number(values[-1])} most recently, {number(mean)} on average over {span}"
@@ -123,9 +128,8 @@ def draw_series(
         has_series=False,
         before=f"the {span} before" if compared else None,
     )
-    alt = f"Area chart of {what} by {step} over {span}. {headline}. {finding}"
-    if compared:
-        alt = alt.replace("Area chart of", "Area chart, with a line for the time before, of", 1)
+    drawn = "Area chart, with a line for the time before," if compared else "Area chart"
+    alt = f"{drawn} of {what} by {step} over {span}. {headline}. {finding}"
     totals = (("total", number(total)), (f"mean a {step}", number(mean))) if shape.additive else ()
     return Chart(shape.kind, headline, finding, alt, spec, totals)
 
@@ -192,7 +196,7 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
         f"where isfinite({name}) and {name} between '0001-01-02' and '9999-12-30'"
     )
     count, low, high = found[0]
-    if not count or low is None or high.year - low.year > MAX_YEARS:
+    if low is None or high.year - low.year > MAX_YEARS:
         return [], "day"
     if count < _EXACT and not is_short:  # the estimate is good for large numbers only
         ((count,),) = table.aggregate(f"select count(distinct {name}) from source")
@@ -231,7 +235,7 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
             **({} if shape.before is None else {"b": float(b or 0)}),
         }
         for t, s, v, b in rows
-        if math.isfinite(v) and abs(v) < 1e290
+        if fits(v)
     ]
     return points, step
 
@@ -241,7 +245,7 @@ def _step_of(low: datetime, high: datetime, count: int, *, is_raw: bool, is_date
     seconds = max((high - low).total_seconds(), 1.0)
     most = 60 if is_raw else MAX_POINTS
     apart = 0.0 if is_raw else seconds / max(count - 1, 1)
-    for unit, length in zip(_UNITS, _UNIT_SECONDS, strict=True):
+    for unit, length in _UNITS.items():
         if is_date and length < 86_400:
             continue
         if seconds / length <= most and (length * 1.9 >= apart or unit == "year"):
@@ -251,8 +255,8 @@ def _step_of(low: datetime, high: datetime, count: int, *, is_raw: bool, is_date
 
 def _with_gaps(points: list[Json], step: str) -> list[Json]:
     """A count's series with zero where nothing was counted."""
-    length = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 604_800}.get(step)
-    if length is None or len(points) < 2:
+    length = _UNITS[step]
+    if length > _UNITS["week"] or len(points) < 2:
         return points
     known = {point["t"]: point for point in points}
     at, end = (datetime.fromisoformat(points[i]["t"]) for i in (0, -1))
@@ -297,5 +301,4 @@ def _span(points: Sequence[Json], step: str, params: Mapping[str, Any]) -> str:
             whole_days = unit == "hour" and asked >= 48 and asked % 24 == 0
             return plural(asked // 24, "day") if whole_days else plural(asked, unit)
     low, high = (datetime.fromisoformat(points[i]["t"]) for i in (0, -1))
-    length = dict(zip(_UNITS, _UNIT_SECONDS, strict=True))[step]
-    return plural(round((high - low).total_seconds() / length) + 1, step)
+    return plural(round((high - low).total_seconds() / _UNITS[step]) + 1, step)

@@ -6,12 +6,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date
 from html import escape
 from itertools import zip_longest
 from typing import Final
 
-from cdesk_app.render.review_figures import Figures
+from cdesk_app.render.review_figures import Figures, Period
 
 STEPS: Final = ("#262a33", "#5b3a2e", "#93492f", "#cf6238", "#f59a6c", "#ffd9c2")
 """No use, then little to much."""
@@ -28,9 +28,9 @@ MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", 
 
 def short(value: float) -> str:
     """A figure in few characters: 1,234 or 1.2M."""
-    for limit, mark in ((1e9, "B"), (1e6, "M"), (1e4, "K")):
-        if abs(value) >= limit:
-            scale = 1e3 if mark == "K" else limit
+    # From where on: 999,600 is 1M, not 1,000K.
+    for least, scale, mark in ((999.5e6, 1e9, "B"), (999.5e3, 1e6, "M"), (1e4, 1e3, "K")):
+        if abs(value) >= least:
             digits = 0 if abs(value) >= 100 * scale else 1
             text = f"{value / scale:,.{digits}f}".removesuffix(".0")
             return f"{text}{mark}"
@@ -76,8 +76,7 @@ class Levels:
         return cls(tuple(sorted({known[int(share * len(known))] for share in shares if known})))
 
     def fill(self, count: int) -> str:
-        place = bisect_right(self.bounds, count)
-        return self._fills[place] if count > 0 and place else STEPS[0]
+        return self._fills[bisect_right(self.bounds, count)]
 
     @property
     def _fills(self) -> list[str]:
@@ -99,18 +98,17 @@ class Levels:
         return list(zip(self._fills, said, strict=True))
 
 
-def _step(value: float, most: float) -> str:
-    if value <= 0 or most <= 0:
-        return STEPS[0]
-    place = 1 + int(math.sqrt(value / most) * (len(STEPS) - 1.001))
-    return STEPS[min(place, len(STEPS) - 1)]
+def _step(share: float) -> str:
+    """The colour of a share of the most there was."""
+    return STEPS[1 + int(math.sqrt(share) * (len(STEPS) - 1.001))] if share else STEPS[0]
 
 
-def svg(width: float, height: float, label: str, *parts: str) -> str:
-    """A picture with what it shows in words."""
+def svg(width: float, height: float, label: str, *parts: str, sized: bool = False) -> str:
+    """A picture with what it shows in words; `sized` where it stands by itself."""
+    size = f'width="{width:.0f}" height="{height:.0f}" ' if sized else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'role="img" aria-label="{escape(label, quote=True)}">{"".join(parts)}</svg>'
+        f'<svg {size}xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
 
 
@@ -133,34 +131,41 @@ def calendar_cells(
     """
     period = figures.period
     levels = _levels(figures)
-    start = period.first - timedelta(days=period.first.weekday())
     parts: list[str] = []
     is_row = period.kind == "week"
-    column = 0
     for day in period.days:
-        column = day.weekday() if is_row else (day - start).days // 7
         usage = figures.by_day.get(day)
         count = usage.responses if usage else 0
         is_known = figures.known_from <= day <= figures.known_to
         fill = levels.fill(count) if is_known else None
         named = f"{day:%a} {day.day} {MONTHS[day.month - 1]} {day.year}"
         told = f"{named}: {count:,} responses" if is_known else f"{named}: not on record"
-        left = x + column * (size + gap)
+        left = x + _column(period, day) * (size + gap)
         top = y if is_row else y + day.weekday() * (size + gap)
         parts.append(_cell(left, top, size, fill, told))
         if numbered:
             ink = "#2a1a13" if fill in STEPS[4:] else INK if count else MUTED
             middle = (left + size / 2, top + size / 2 + size * 0.12)
             parts.append(text(*middle, f"{day.day}", size=size * 0.33, fill=ink, anchor="middle"))
-    return parts, (column + 1) * (size + gap)
+    return parts, _columns(period) * (size + gap)
+
+
+def _column(period: Period, day: date) -> int:
+    """A week each, but one week by itself has a column a day."""
+    if period.kind == "week":
+        return day.weekday()
+    return ((day - period.first).days + period.first.weekday()) // 7
+
+
+def _columns(period: Period) -> int:
+    return _column(period, period.last) + 1
 
 
 def _weekdays(x: float, y: float, step: float, size: float) -> list[str]:
     """Names of the days of a week, each over the middle of its square."""
-    middles = [x + place * step + step / 2 for place in range(7)]
     return [
-        text(at, y, name, size=size, anchor="middle")
-        for at, name in zip(middles, _DAYS, strict=True)
+        text(x + place * step + step / 2, y, name, size=size, anchor="middle")
+        for place, name in enumerate(_DAYS)
     ]
 
 
@@ -185,8 +190,7 @@ def _legend(figures: Figures, *, x: float, y: float, width: float) -> tuple[list
         wide = 17 + 6.3 * len(said) + 16
         if left + wide > x + width:
             left, top = x, top + 20
-        parts.append(_cell(left, top - 9.5, 11, fill, said))
-        parts.append(text(left + 16, top, said, size=11))
+        parts += [_cell(left, top - 9.5, 11, fill, said), text(left + 16, top, said, size=11)]
         left += wide
     return parts, top - y + 14
 
@@ -194,8 +198,7 @@ def _legend(figures: Figures, *, x: float, y: float, width: float) -> tuple[list
 def calendar(figures: Figures) -> str:
     """Every day of the time, the brighter the more responses, and what the colours stand for."""
     period = figures.period
-    weeks = ((period.last - period.first).days + period.first.weekday()) // 7 + 1
-    is_long = weeks > 8
+    is_long = period.kind == "year"
     size, gap = (14.0, 3.4) if is_long else (46.0, 7.0)
     is_row = period.kind == "week"
     left, top = (2.0 if is_row else 38.0), 24.0
@@ -209,12 +212,11 @@ def calendar(figures: Figures) -> str:
             )
             for row in (range(0, 7, 2) if is_long else range(7))
         ]
-    start = period.first - timedelta(days=period.first.weekday())
     for day in period.days:
         if day.day == 1 and not is_row:
-            column = (day - start).days // 7 + (1 if day.weekday() > 2 and is_long else 0)
+            column = _column(period, day) + (1 if day.weekday() > 2 and is_long else 0)
             parts.append(text(left + column * (size + gap), 13, MONTHS[day.month - 1], size=11))
-    width = max(left + weeks * (size + gap) + 4, 380.0)
+    width = max(left + _columns(period) * (size + gap) + 4, 380.0)
     bottom = top + (1 if is_row else 7) * (size + gap)
     legend, high = _legend(figures, x=left if is_long else 2.0, y=bottom + 22, width=width - left)
     active = len(figures.by_day)
@@ -225,7 +227,7 @@ def calendar(figures: Figures) -> str:
 
 def hours(figures: Figures) -> str:
     """Weekday by hour, a disc for how many responses."""
-    most = max(figures.by_hour.values(), default=0)
+    most = max(figures.by_hour.values(), default=0.0)
     step, row, left, top = 34.0, 34.0, 44.0, 12.0
     parts: list[str] = []
     for weekday in range(7):
@@ -234,10 +236,11 @@ def hours(figures: Figures) -> str:
         for hour in range(24):
             count = figures.by_hour.get((weekday, hour), 0)
             x = left + hour * step + step / 2
-            radius = 2.0 if not count else 3.2 + 11.8 * math.sqrt(count / most)
+            share = count / most if count else 0.0
+            radius = 3.2 + 11.8 * math.sqrt(share) if share else 2.0
             told = f"{_DAYS[weekday]} {hour:02}:00: {count:,} responses"
             parts.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{_step(count, most)}">'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{_step(share)}">'
                 f"<title>{told}</title></circle>"
             )
     bottom = top + 7 * row + 16
@@ -255,19 +258,19 @@ def bars(
     if len(rows) > most:
         rest = sum(value for _, value, _ in rows[most:])
         shown.append((f"{len(rows) - most} others", rest, short(rest)))
-    top = max((value for _, value, _ in shown), default=0) or 1
+    top = max([0.0, *(value for _, value, _ in shown)])
     width, height = 430.0, 38.0
     parts: list[str] = []
     for place, (name, value, said) in enumerate(shown):
         y = place * height
-        long = max((width - 4) * value / top, 3)
-        parts.append(text(2, y + 14, name if len(name) < 44 else f"{name[:42]}…", fill=INK))
-        parts.append(text(width - 2, y + 14, said, anchor="end"))
-        parts.append(
+        long = max((width - 4) * value / top, 3) if top else 3
+        parts += [
+            text(2, y + 14, name if len(name) < 44 else f"{name[:42]}…", fill=INK),
+            text(width - 2, y + 14, said, anchor="end"),
             f'<rect x="2" y="{y + 20:.1f}" width="{width - 4:.1f}" height="7" rx="3.5" '
             f'fill="{STEPS[0]}"/><rect x="2" y="{y + 20:.1f}" width="{long:.1f}" height="7" '
-            f'rx="3.5" fill="{fill}"/>'
-        )
+            f'rx="3.5" fill="{fill}"/>',
+        ]
     return svg(width, max(len(shown), 1) * height, label, *parts)
 
 
@@ -276,8 +279,9 @@ def pulse(figures: Figures) -> str:
     days = figures.period.days
     values = [usage.total_tokens if (usage := figures.by_day.get(day)) else 0 for day in days]
     width, height, base, high = 900.0, 170.0, 148.0, 124.0
-    top = max(values, default=0)
-    step = (width - 8) / max(len(days), 1)
+    top = max(values)
+    is_long = figures.period.kind == "year"
+    step = (width - 8) / len(days)
     wide = min(max(step * 0.72, 1.4), 46.0)
     parts = [
         f'<path d="M4,{base} H{width - 4}" stroke="{LINE}"/>',
@@ -285,11 +289,12 @@ def pulse(figures: Figures) -> str:
     if top:
         when = days[values.index(top)]
         said = f"{short(top)} on {when.day} {MONTHS[when.month - 1]}"
-        parts.append(
-            f'<path d="M4,{base - high} H{width - 4}" stroke="{LINE}" stroke-dasharray="2 5"/>'
-        )
-        parts.append(text(4, base - high - 7, said, size=11))
-    for place, (day, value) in enumerate(zip(days, values, strict=True)):
+        parts += [
+            f'<path d="M4,{base - high} H{width - 4}" stroke="{LINE}" stroke-dasharray="2 5"/>',
+            text(4, base - high - 7, said, size=11),
+        ]
+    for place, day in enumerate(days):
+        value = values[place]
         at = 4 + place * step + step / 2
         if value:
             tall = max(high * value / top, 1.5)
@@ -299,10 +304,9 @@ def pulse(figures: Figures) -> str:
                 f'height="{tall:.1f}" rx="{min(wide / 3, 4):.1f}" fill="{ACCENT}">'
                 f"<title>{told}</title></rect>"
             )
-        marked = day.day == 1 if len(days) > 62 else day.weekday() == 0 or len(days) < 10
-        if marked:
-            said = MONTHS[day.month - 1] if len(days) > 62 else f"{day.day} {MONTHS[day.month - 1]}"
-            is_long = len(days) > 62
+        marked = day.weekday() == 0 or figures.period.kind == "week"
+        if day.day == 1 if is_long else marked:
+            said = MONTHS[day.month - 1] if is_long else f"{day.day} {MONTHS[day.month - 1]}"
             begin = at - step / 2 if is_long else at
             anchor = "start" if is_long else "middle"
             parts.append(text(begin, height - 4, said, size=11, anchor=anchor))
@@ -332,11 +336,14 @@ def share_card(figures: Figures, zone: str) -> str:
     ]
     for place, (value, name) in enumerate(cards):
         x = 72 + place * 272
-        parts.append(text(x, 216, value, size=60, fill=ACCENT if place == 0 else INK, weight=700))
-        parts.append(text(x + 2, 250, name, size=20))
-    weeks = ((period.last - period.first).days + period.first.weekday()) // 7 + 1
-    size, gap = (16.4, 3.6) if weeks > 8 else (28.0, 5.0)
-    y = 318.0 if weeks > 8 else 296.0
+        fill = ACCENT if place == 0 else INK
+        parts += [
+            text(x, 216, value, size=60, fill=fill, weight=700),
+            text(x + 2, 250, name, size=20),
+        ]
+    is_long = period.kind == "year"
+    size, gap = (16.4, 3.6) if is_long else (28.0, 5.0)
+    y = 318.0 if is_long else 296.0
     is_row = period.kind == "week"
     if is_row:
         size, gap, y = 56.0, 8.0, 388.0
@@ -344,20 +351,17 @@ def share_card(figures: Figures, zone: str) -> str:
     cells, wide = calendar_cells(figures, x=72, y=y, size=size, gap=gap, numbered=is_row)
     parts += cells
     facts = _facts(figures)
-    if weeks > 8:
+    if is_long:
         parts.append(text(72, 520, "   ·   ".join(facts[:3]), size=21, fill=INK))
     else:
-        for place, fact in enumerate(facts[:5]):
+        for place, fact in enumerate(facts):
             parts.append(text(72 + wide + 60, 330 + place * 44, fact, size=24, fill=INK))
     parts.append(f'<path d="M72,556 H1128" stroke="{LINE}"/>')
     counted = "counted on this computer by cdesk"
     if not _is_whole(figures):
         counted += "; outlined days are not on record"
-    parts.append(text(72, 592, counted, size=18))
-    parts.append(text(1128, 592, zone, size=18, anchor="end"))
-    return svg(width, height, f"{period.title} with Claude", *parts).replace(
-        "<svg ", f'<svg width="{width:.0f}" height="{height:.0f}" ', 1
-    )
+    parts += [text(72, 592, counted, size=18), text(1128, 592, zone, size=18, anchor="end")]
+    return svg(width, height, f"{period.title} with Claude", *parts, sized=True)
 
 
 def _facts(figures: Figures) -> list[str]:
@@ -367,7 +371,7 @@ def _facts(figures: Figures) -> list[str]:
     if figures.busiest:
         day, usage = figures.busiest
         facts.append(f"busiest on {day.day} {MONTHS[day.month - 1]}: {usage.responses:,} responses")
-    if figures.saved_usd and figures.saved_usd > 0:
+    if figures.saved_usd is not None and figures.saved_usd > 0:
         facts.append(f"{dollars(figures.saved_usd)} saved by caching")
     if figures.activities.get("cdesk.tool_called"):
         facts.append(f"{short(figures.activities['cdesk.tool_called'])} tool calls")
@@ -378,7 +382,8 @@ def _facts(figures: Figures) -> list[str]:
 
 def model_title(name: str) -> str:
     """A model's name as people say it: Claude Sonnet 4.5."""
-    words = [word for word in name.split("-") if not (word.isdigit() and len(word) == 8)]
+    parts = filter(None, name.split("-"))
+    words = [word for word in parts if not (word.isdigit() and len(word) == 8)]
     said: list[str] = []
     for word in words:
         if word.isdigit() and said and said[-1][-1].isdigit():

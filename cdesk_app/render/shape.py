@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,7 @@ HOUR: Final = "hour_of_day"
 BEFORE: Final = "_before"
 """How the column of a count ends that is of as long a time before."""
 _LONG_TEXT: Final = 60
+_LARGEST: Final = 1e290
 _CLOCK_TEXT: Final = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]( [0-2][0-9]:[0-5][0-9])?\Z")
 
 
@@ -61,7 +61,7 @@ class Shape:
 
 def shape_of(table: Table) -> Shape:
     """The chart for a stored result; kind `none` where a table says it best."""
-    if table.row_count == 0 or not table.columns or len(table.columns) > 60:
+    if table.row_count == 0 or len(table.columns) > 60:
         return Shape("none")
     rows = table.page(View(), 0, SAMPLE_ROWS).rows
     return _named(table.columns) or _choose(table.columns, rows, table.row_count)
@@ -75,7 +75,7 @@ def _named(columns: Sequence[Column]) -> Shape | None:
     """Results whose columns say what they are: retention, funnel, paths."""
     place = {column.name: column.place for column in reversed(columns)}
     numeric = {column.name for column in columns if column.type in ("integer", "number")}
-    if {"cohort_start", "period"} <= place.keys() and "retention" in numeric:
+    if "cohort_start" in place and "period" in place and "retention" in numeric:
         return Shape(
             "retention",
             measure=place["retention"],
@@ -85,7 +85,8 @@ def _named(columns: Sequence[Column]) -> Shape | None:
     if {"step", "reached"} <= numeric:
         name = next((place[n] for n in ("activity", "name", "label") if n in place), place["step"])
         return Shape("funnel", measure=place["reached"], by=(name,))
-    if {WEEKDAY, HOUR} <= numeric and (counts := [c for c in columns if _is_count_of(c)]):
+    counts = [column for column in columns if _is_count_of(column)]
+    if WEEKDAY in numeric and HOUR in numeric and counts:
         return Shape("heatmap", measure=counts[0].place, by=(place[WEEKDAY], place[HOUR]))
     steps = [place[f"step_{n}"] for n in range(1, 7) if f"step_{n}" in place]
     if steps and "start_activity" in place and "occurrences" in numeric:
@@ -160,7 +161,7 @@ def _over_time(
     if moments < 3:
         return None
     by = next(
-        (c for c in categories if 2 <= _distinct(rows, c) <= MAX_SERIES and c.place != time.place),
+        (c for c in categories if 2 <= _distinct(rows, c) <= MAX_SERIES),
         None,
     )
     if measure is None:
@@ -210,13 +211,18 @@ def _filled(rows: list[list[Any]], column: Column) -> bool:
     return empty * 2 < len(rows)
 
 
+def fits(value: float) -> bool:
+    """Whether a scale can hold it: a number, and not one at the end of all numbers."""
+    return abs(value) <= _LARGEST
+
+
 def _drawable(rows: list[list[Any]], column: Column) -> bool:
     """Whether the column has numbers, and none that a scale can't hold."""
     seen = False
     for row in rows:
         value = row[column.place]
         if isinstance(value, int | float) and not isinstance(value, bool):
-            if not math.isfinite(value) or abs(value) > 1e290:
+            if not fits(value):
                 return False
             seen = True
     return seen

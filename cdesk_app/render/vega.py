@@ -134,7 +134,7 @@ def themed(spec: Json, name: ThemeName) -> Json:
             }
         if isinstance(node, list):
             return [fill(item) for item in node]
-        return colors.get(node, node) if isinstance(node, str) else node
+        return colors.get(node, node)
 
     return {"$schema": SCHEMA, "config": config(theme), **fill(spec)}
 
@@ -171,6 +171,11 @@ def _quantity(field: str, title: str | None, **more: Any) -> Json:
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
+def _ticks(points: Sequence[Json], most: int) -> int:
+    """About how many moments an axis names: no more than there are, or one would be named twice."""
+    return min(most, len({point["t"] for point in points}) - 1)
+
+
 def series(
     points: Sequence[Json],
     *,
@@ -189,19 +194,19 @@ def series(
         "type": "temporal",
         "title": None,
         "scale": {"type": "utc"},
-        "axis": {"format": date_format, "tickCount": 6, "labelFlush": True, "labelOverlap": True},
+        "axis": {"format": date_format, "tickCount": _ticks(points, 6)},
     }
-    y = _quantity("v", title, axis={"tickCount": 5, "format": "~s"}, scale={"zero": True})
+    y = _quantity("v", title, axis={"tickCount": 5, "format": "~s"})
     if has_series:
         longest = max(len(point["s"]) for point in points)
         columns = max(2, min(8, int(WIDE / (longest * 7.5 + 40))))
         legend = {"columns": columns}
         color = {"field": "s", "type": "nominal", "title": None, "sort": None, "legend": legend}
-        line: Json = {"type": "line", "strokeWidth": 2.25, "strokeJoin": "round"}
+        mark: Json = {"type": "line", "strokeWidth": 2.25, "strokeJoin": "round"}
         if len(points) <= 160:  # a series of one moment is seen, too
-            line["point"] = {"filled": True, "size": 30}
+            mark["point"] = {"filled": True, "size": 30}
         return _frame(
-            list(points), height=300, mark=line, encoding={"x": x, "y": y, "color": color}
+            list(points), height=300, mark=mark, encoding={"x": x, "y": y, "color": color}
         )
     layers: list[Json] = [
         {
@@ -224,14 +229,11 @@ def series(
         )
     if before is not None:
         dashed = {"strokeDash": [6, 4], "strokeWidth": 1.75, "color": "$soft"}
-        layers.insert(
-            0,
-            {
-                "mark": {"type": "line", "interpolate": "linear", **dashed},
-                "encoding": {"x": x, "y": _quantity("b", title)},
-            },
-        )
-        layers.append(_dashed_is(before))
+        line = {
+            "mark": {"type": "line", "interpolate": "linear", **dashed},
+            "encoding": {"x": x, "y": _quantity("b", title)},
+        }
+        layers = [line, *layers, _dashed_is(before)]
     elif mean is not None:
         layers += _marked("y", mean, mean_text, align="left", x=4)
     return _frame(list(points), height=300, layer=layers)
@@ -263,7 +265,7 @@ def bars(points: Sequence[Json], *, title: str) -> Json:
         "sort": None,
         "axis": {"labelLimit": 170, "ticks": False, "domain": False},
     }
-    x = _quantity("v", title, axis=None, scale={"zero": True})
+    x = _quantity("v", title, axis=None)
     return _frame(
         list(points),
         height=max(30 * len(points), 60),
@@ -306,7 +308,6 @@ def funnel(points: Sequence[Json], *, title: str) -> Json:
                     "fontSize": 13,
                     "fontWeight": 600,
                     "color": "$ink",
-                    "dy": 0,
                     "stroke": None,
                 },
                 "encoding": {
@@ -393,7 +394,9 @@ def histogram(
         {
             "mark": {"type": "rect", "stroke": "$surface", "strokeWidth": 1, "color": "$accent"},
             "encoding": {
-                "x": _quantity("low", title, axis={"format": "~s", "tickCount": 8}),
+                "x": _quantity(
+                    "low", title, axis={"format": "~s", "tickCount": 8}, scale={"zero": False}
+                ),
                 "x2": {"field": "high"},
                 "y": _quantity("v", count_title, axis={"tickCount": 5, "format": "~s"}),
                 "y2": {"datum": 0},
@@ -413,7 +416,7 @@ def boxes(points: Sequence[Json], *, title: str) -> Json:
         "sort": None,
         "axis": {"ticks": False, "domain": False},
     }
-    scale = {"zero": False}
+    low = _quantity("low", title, axis={"format": "~s", "grid": True}, scale={"zero": False})
     return _frame(
         list(points),
         height=max(38 * len(points), 76),
@@ -421,23 +424,15 @@ def boxes(points: Sequence[Json], *, title: str) -> Json:
         layer=[
             {
                 "mark": {"type": "rule", "color": "$soft"},
-                "encoding": {
-                    "x": _quantity("low", title, scale=scale, axis={"format": "~s", "grid": True}),
-                    "x2": {"field": "high"},
-                    "y": y,
-                },
+                "encoding": {"x": low, "x2": {"field": "high"}, "y": y},
             },
             {
                 "mark": {"type": "bar", "height": {"band": 0.56}, "cornerRadius": 4},
-                "encoding": {
-                    "x": _quantity("q1", title, scale=scale),
-                    "x2": {"field": "q3"},
-                    "y": y,
-                },
+                "encoding": {"x": _quantity("q1", title), "x2": {"field": "q3"}, "y": y},
             },
             {
                 "mark": {"type": "tick", "color": "$surface", "thickness": 3, "bandSize": 18},
-                "encoding": {"x": _quantity("mid", title, scale=scale), "y": y},
+                "encoding": {"x": _quantity("mid", title), "y": y},
             },
         ],
     )
@@ -503,6 +498,7 @@ def figures(items: Sequence[Json], *, trend: Sequence[Json] = (), caption: str =
     (place), big, small. Trend: t (ISO, Z), v; `caption` says what it is.
     """
     x = {"field": "x", "type": "ordinal", "axis": None}
+    room = WIDE / len(items)
     numbers = _frame(
         list(items),
         height=110,
@@ -514,7 +510,7 @@ def figures(items: Sequence[Json], *, trend: Sequence[Json] = (), caption: str =
                     "fontWeight": 700,
                     "y": 56,
                     "baseline": "alphabetic",
-                    "limit": WIDE // max(len(items), 1) - 12,
+                    "limit": room - 12,
                 },
                 "encoding": {"x": x, "text": {"field": "big", "type": "nominal"}},
             },
@@ -524,7 +520,7 @@ def figures(items: Sequence[Json], *, trend: Sequence[Json] = (), caption: str =
                     "y": 82,
                     "color": "$muted",
                     "fontSize": 13,
-                    "limit": WIDE // max(len(items), 1) - 8,
+                    "limit": room - 8,
                 },
                 "encoding": {"x": x, "text": {"field": "small", "type": "nominal"}},
             },
@@ -536,7 +532,7 @@ def figures(items: Sequence[Json], *, trend: Sequence[Json] = (), caption: str =
 def _small_line(points: Sequence[Json], caption: str) -> Json:
     """A line without axes, its last point marked: what matters is which way it goes."""
     x = {"field": "t", "type": "temporal", "axis": None, "scale": {"type": "utc"}}
-    y = _quantity("v", None, axis=None, scale={"zero": True})
+    y = _quantity("v", None, axis=None)
     line = {"color": "$accent", "strokeWidth": 2.5}
     last = {"type": "point", "filled": True, "size": 60, "color": "$accent", "opacity": 1}
     words = {"type": "text", "text": caption, "align": "left", "baseline": "bottom", "dy": -8}
@@ -565,9 +561,9 @@ def sparkline(points: Sequence[Json], *, target: float | None, target_text: str)
         "type": "temporal",
         "title": None,
         "scale": {"type": "utc"},
-        "axis": {"format": "%-d %b", "tickCount": 4, "labelFlush": True, "labelOverlap": True},
+        "axis": {"format": "%-d %b", "tickCount": _ticks(points, 4)},
     }
-    y = _quantity("v", None, axis={"tickCount": 4, "format": "~s"}, scale={"zero": True})
+    y = _quantity("v", None, axis={"tickCount": 4, "format": "~s"})
     layers: list[Json] = [
         {
             "mark": {"type": "line", "strokeWidth": 2, "interpolate": "monotone"},
@@ -579,7 +575,7 @@ def sparkline(points: Sequence[Json], *, target: float | None, target_text: str)
         }
     ]
     if target is not None:
-        highest = max((point["v"] for point in points), default=target)
+        highest = max(point["v"] for point in points)
         # Below the line, unless that is where the axis is.
         place = {"baseline": "top", "dy": 3} if highest < 5 * target else {}
         layers += _marked("y", target, target_text, align="left", x=4, **place)

@@ -45,7 +45,7 @@ def day(back: int) -> str:
 
 
 def board(
-    overview: Overview | None,
+    overview: Overview | Exception,
     folder: Path,
     *,
     metrics: list[list[Any]] | None = None,
@@ -60,8 +60,8 @@ def board(
         path.write_bytes(orjson.dumps(document))
 
     def look() -> Overview:
-        if overview is None:
-            raise StateDirectoryError("state.db is locked")
+        if isinstance(overview, Exception):
+            raise overview
         return overview
 
     return make_board(Figures(path), look, UTC, now=NOW.timestamp)
@@ -127,8 +127,12 @@ def test_what_is_as_it_should_be_is_no_finding(
 
 
 def test_what_cannot_be_read_or_is_old_is_a_finding(overview: Overview, tmp_path: Path) -> None:
-    (found,) = board(None, tmp_path).findings
-    assert (found.what, found.todo) == ("state.db is locked", "cdesk doctor")
+    for error, what in (
+        (StateDirectoryError("state.db is locked"), "state.db is locked"),
+        (PermissionError("/home/ada"), "the queue cannot be read"),
+    ):
+        made = board(error, tmp_path)
+        assert (made.findings, made.now) == ([Finding(what, "now", "cdesk doctor")], [])
     assert board(overview, tmp_path, as_of="2026-03-03T12:00:00Z").findings == []
     (found,) = board(overview, tmp_path, as_of="2026-03-03T11:59:59Z").findings
     assert (found.what, found.since) == ("The figures are old", "since 2026-03-03 11:59")
@@ -208,6 +212,107 @@ def test_a_level_is_the_latest_that_was_measured_against_its_target(
     assert len(made.charts["get_context"]["data"]["values"]) == 2, "of ninety days, today one"
 
 
+def test_a_levels_plot_has_three_percentiles_of_ninety_days_and_its_target(
+    overview: Overview, tmp_path: Path
+) -> None:
+    metrics: list[list[Any]] = [
+        [day(n), f"{series}_{name}_{unit}", part, at + n]
+        for series, part, unit in (
+            ("turn_latency.latency", "", "ms"),
+            ("tool_latency.latency", "get_context", "ms"),
+            ("tool_latency.latency", "log_event", "ms"),
+            ("ingestion_lag.lag", "", "seconds"),
+        )
+        for at, name in ((100, "p99"), (10, "p50"), (50, "p95"))
+        for n in (1, 0, 89, 90)
+    ]
+    metrics.append([day(0), "card_ready.ready_p50_seconds", "", 3])
+    levels = [[day(0), "ingestion_lag_p95_s", 4.0, 1234.5, "s", "at_most", True]]
+    made = board(overview, tmp_path, metrics=metrics, levels=levels)
+    assert sorted(made.charts) == ["first_token_path", "get_context", "ingestion_lag"]
+    for plot in made.charts.values():
+        assert [(one["t"], one["s"], one["v"]) for one in plot["data"]["values"]] == [
+            (f"{day(n)}T00:00:00", name, at + n)
+            for name, at in (("p50", 10), ("p95", 50), ("p99", 100))
+            for n in (89, 1, 0)
+        ]
+    rules = {
+        name: [layer["mark"].get("text") for layer in plot["layer"]][1:]
+        for name, plot in made.charts.items()
+    }
+    assert rules["first_token_path"] == rules["get_context"] == [], "without a target"
+    assert rules["ingestion_lag"] == [None, "target 1,234.5 s", "target 1,234.5 s"]
+    rule = made.charts["ingestion_lag"]["layer"][1]["encoding"]["y"]
+    assert rule == {"datum": 1234.5, "type": "quantitative"}
+    assert [(one.name, one.chart, one.is_met) for one in made.levels] == [
+        ("First-token path", "first_token_path", None),
+        ("get_context", "get_context", None),
+        ("Ingestion lag", "ingestion_lag", True),
+        ("Card ready", None, None),
+    ]
+    one_day = [row for row in metrics if row[0] == day(0)]
+    assert board(overview, tmp_path, metrics=one_day).charts == {}, "one day is no line"
+
+
+def test_a_level_that_is_not_whole_is_left_out(overview: Overview, tmp_path: Path) -> None:
+    whole = dict(
+        zip(LEVELS, [day(0), "error_rate", 0.02, 0.01, "ratio", "at_most", False], strict=True)
+    )
+    for change in (
+        {"metric": None}, {"unit": None}, {"comparison": None}, {"is_met": None},
+        {"reached": None}, {"target": None},
+    ):  # fmt: skip
+        kept = {name: value for name, value in whole.items() if name not in change}
+        section = {"columns": list(kept), "rows": [list(kept.values())]}
+        path = tmp_path / "dashboard.json"
+        path.write_bytes(orjson.dumps({"levels": section}))
+        assert make_board(Figures(path), lambda: overview, UTC, now=NOW.timestamp).more == []
+    for name, bad in (("reached", float("inf")), ("target", float("nan")), ("target", "x")):
+        row = [bad if column == name else value for column, value in whole.items()]
+        assert board(overview, tmp_path, levels=[row, row[:3]]).more == []
+    named = [day(0), "m" * 61, 2.0, 1.0, "s", "at_least", True]
+    (level,) = board(overview, tmp_path, levels=[named]).more
+    assert level.name == "m" * 60 + "… (61 characters)"
+
+
+def test_figures_are_read_again_when_their_file_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard.json"
+    figures = Figures(path)
+    assert figures.get() == ({}, None)
+    path.write_bytes(b'{"levels": null}')
+    first = figures.get()[0]
+    assert first == {"levels": None}
+    assert figures.get()[0] is first
+    (tmp_path / "new").write_bytes(b'{"insights": null}')
+    (tmp_path / "new").replace(path)
+    assert figures.get() == ({"insights": None}, None)
+    path.unlink()
+    assert figures.get() == ({}, None)
+
+
+def test_what_is_long_is_cut_where_everybody_sees_it(overview: Overview, tmp_path: Path) -> None:
+    long = "x" * 201
+    given = replace(
+        overview,
+        kill_switch=KillSwitch(on=True, reason=long),
+        spent=Spent(problem=long, read_at=AT),
+        pressure=Pressure(step=1, reason=long, at=AT),
+        last_build=LastBuild(status="build_failed", message=long),
+        last_test=LastTest(failed=(long,), at=AT),
+    )
+    made = board(given, tmp_path, metrics=[[day(1), "errors.error_count", "y" * 61, 2]])
+    assert [finding.what.partition("x")[0] for finding in made.findings] == [
+        "Queries are switched off: ",
+        "What is spent cannot be read: ",
+        "Under pressure, ",
+        "The last build failed: ",
+        "Data tests fail: ",
+    ]
+    assert all(finding.what.endswith("x" * 200 + "… (201 characters)") for finding in made.findings)
+    assert made.errors == [("y" * 60 + "… (61 characters)", "2")]
+    assert made.heading == "5 things to look at"
+
+
 def test_sums_are_of_thirty_days_the_largest_first(overview: Overview, tmp_path: Path) -> None:
     metrics: list[list[Any]] = [
         *([day(n), "errors.error_count", "build", 2] for n in (0, 29, 30)),
@@ -244,6 +349,14 @@ def test_costs_are_credits_where_there_are_some_else_seconds(
     assert made.alts["costs"] == "3 seconds of queries in 90 days"
     made = board(overview, tmp_path, metrics=[*seconds, *credits])
     assert made.alts["costs"] == "4 credits in 90 days"
+    plot = made.charts["costs"]
+    assert plot["data"]["values"] == [
+        {"t": f"{day(n)}T00:00:00", "v": 2.0, "s": ""} for n in (1, 0)
+    ]
+    assert (plot["width"], plot["height"]) == (440, 160)
+    encoding = plot["layer"][0]["encoding"]
+    assert (encoding["y"]["title"], encoding["x"]["axis"]["format"]) == ("credits", "%-d %b")
+    assert [layer["mark"]["type"] for layer in plot["layer"]] == ["area", "point"], "no mean"
 
 
 def test_the_calendar_is_a_year_of_whole_weeks_from_monday(
@@ -261,6 +374,10 @@ def test_the_calendar_is_a_year_of_whole_weeks_from_monday(
         {"week": 52, "day": "Wed", "v": 3.0},
     )
     assert (len(narrow), narrow[0]["week"]) == (23 * 7 + 3, 29)
+    for name in ("calendar", "calendar_narrow"):
+        assert made.charts[name]["layer"][0]["encoding"]["color"]["title"] == "activities"
+    marked = {one["text"]: one["week"] for one in _values(made.charts["calendar_narrow"], "text")}
+    assert marked == {"Oct": 31, "Nov": 35, "Dec": 39, "Jan": 44, "Feb": 48, "Mar": 52}
     months = [one["text"] for one in _values(made.charts["calendar"], "text")]
     first = date(2025, 3, 3)
     assert before == first
@@ -289,13 +406,23 @@ def test_insights_are_shown_whatever_their_columns_are_called(
 ) -> None:
     section = {
         "columns": ["subject", "metric", "insight_value", "is_verified", "provenance_query_hash"],
-        "rows": [["a" * 81, "m", "x", True, "h" * 16], *[["b", "n", None, False, None]] * 12],
+        "rows": [
+            ["a" * 81, "m" * 81, "x", True, "h" * 17],
+            *[["b", "n", None, False, None]] * 12,
+        ],
     }
     made = board(overview, tmp_path, insights=section)
     assert len(made.insights) == 12
-    assert made.insights[0][1:] == ("m", "x", "h" * 16, True)
-    assert made.insights[0][0].startswith("a" * 80 + "…")
+    assert made.insights[0] == (
+        "a" * 80 + "… (81 characters)",
+        "m" * 80 + "… (81 characters)",
+        "x",
+        "h" * 16 + "… (17 characters)",
+        True,
+    )
     assert made.insights[1] == ("b", "n", "–", "", False)
+    section = {"columns": ["subject", "value", "verified", "more"], "rows": [["a", 1, True]]}
+    assert board(overview, tmp_path, insights=section).insights == [("a", "", "1", "", True)]
 
 
 def test_the_version_moves_with_what_the_page_shows(overview: Overview, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ import pytest
 
 from cdesk.core.errors import InvalidField, NotFound
 from cdesk.core.identity import Caller
-from cdesk_app.render import review_figures
+from cdesk_app.render import review, review_figures
 from cdesk_app.render.review import make_review
 from cdesk_app.render.review_figures import Figures, Period, Usage, _insights, period_named
 from cdesk_app.render.review_plots import (
+    ACCENT,
+    COOL,
     STEPS,
     Levels,
     bars,
@@ -84,6 +86,7 @@ def test_the_page_needs_nothing_else_and_the_card_names_no_project(name: str) ->
     assert "&lt;plan" not in made.card_svg
     ET.fromstring(made.card_svg)
     assert made.card_png.startswith(b"\x89PNG")
+    assert int.from_bytes(made.card_png[16:20]) == 2_400, "twice its size"
 
 
 def test_no_project_is_named_where_none_is_to_be() -> None:
@@ -98,6 +101,135 @@ def test_it_says_what_it_does_not_know() -> None:
     assert "Nothing before 1 Sep 2026 is on record" in html
     assert "3 responses are of models without a published price" in html
     assert "<b>unpriced</b>" in html, "a cost that is not known is none of 0"
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """What the page of February is given."""
+    return review._values(figures("2026-02", **changes), "Europe/Berlin", True)
+
+
+def said(svg: str) -> list[str | None]:
+    return [node.text for node in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_a_page_begins_with_what_there_was_and_when() -> None:
+    told = values(begins_before=True)
+    assert (told["title"], told["kind"]) == ("February 2026 with Claude", "month")
+    assert (told["span"], told["zone"]) == ("1 Feb 2026 to 28 Feb 2026", "Europe/Berlin")
+    assert told["hero"] == [
+        ("42", "responses"),
+        ("12", "questions asked"),
+        ("14K", "tokens"),
+        ("$7.00", "at list prices"),
+    ]
+    assert (told["cost"], told["saved"], told["hit_rate"]) == ("$7.00", "$3.00", "90%")
+    assert not told["is_empty"]
+    for saved, shown in ((None, None), (0.0, None), (-1.0, None), (0.5, "$0.50")):
+        assert values(saved_usd=saved)["saved"] == shown
+    assert [values(hit_rate=rate)["hit_rate"] for rate in (None, 0.0, 0.004)] == [None, None, "0%"]
+    nothing = values(by_day={}, by_hour={}, insights=[("a", "b", "c")] * 9)
+    assert (nothing["is_empty"], nothing["favourite"]) == (True, None)
+    assert len(nothing["insights"]) == 8
+
+
+def test_models_projects_and_tools_are_bars_with_what_they_cost() -> None:
+    def one(name: str, tokens: int, responses: int, cost: float | None) -> Usage:
+        return Usage(name, 1, tokens, responses, cost, 0)
+
+    told = values(
+        models=[one("claude-3-opus", 9, 1_000, 2.5), one("gpt-5", 9, 1_001, None)],
+        projects=[one("atlas", 12_345, 1, 150.0), one("birch", 90, 9, None)],
+        tools=[(f"tool{n}", 1_000 - n) for n in range(12)],
+    )
+    assert said(told["models"]) == [
+        *("Gpt 5", "1,001 responses, unpriced"),
+        *("Claude 3 Opus", "1,000 responses, $2.50"),
+    ]
+    assert said(told["projects"]) == [
+        *("atlas", "12.3K tokens, $150"),
+        *("birch", "90 tokens, unpriced"),
+    ]
+    assert said(told["tools"])[:4] == ["tool0", "1,000", "tool1", "999"]
+    assert said(told["tools"])[18:] == ["tool9", "991", "2 others", "1,979"]
+    assert [ET.fromstring(told[name]).get("aria-label") for name in ("models", "projects", "tools")] == [
+        *("Responses by model", "Tokens by project", "Calls by tool"),
+    ]  # fmt: skip
+    widths = {
+        name: [
+            float(bar.get("width", ""))
+            for bar in ET.fromstring(told[name]).iter(f"{SVG}rect")
+            if bar.get("fill") == fill
+        ]
+        for name, fill in (("models", ACCENT), ("projects", COOL), ("tools", ACCENT))
+    }
+    assert widths["projects"] == [426, 3.1]
+    assert widths["models"] == [426, 425.6]
+    assert len(widths["tools"]) == 11
+
+
+def test_where_no_project_is_to_be_named_each_has_its_place() -> None:
+    usage = [Usage(name, 1, 9, 4, None, 0) for name in ("atlas", "birch")]
+    told = review._values(figures("2026-02", projects=usage), "UTC", False)
+    assert said(told["projects"])[::2] == ["Project 1", "Project 2"]
+    assert ("Longest conversation", "1 h 15 min", "of all") in told["records"]
+
+
+@pytest.mark.parametrize(
+    ("by_hour", "favourite"),
+    [
+        ({(0, 9): 1}, "09:00 to 10:00, with 100% of all responses; 0% are of weekends."),
+        ({(0, 9): 0}, "09:00 to 10:00, with 0% of all responses; 0% are of weekends."),
+        ({(4, 23): 3, (5, 8): 1}, "23:00 to 00:00, with 75% of all responses; 25% are of weekends."),
+        ({(0, 9): 2, (1, 9): 2, (6, 8): 3}, "09:00 to 10:00, with 57% of all responses; 43% are of weekends."),
+        ({(5, 11): 2, (6, 10): 2}, "10:00 to 11:00, with 50% of all responses; 100% are of weekends."),
+    ],
+)  # fmt: skip
+def test_the_busiest_hour_is_that_of_all_days_the_earliest_of_equals(
+    by_hour: dict[tuple[int, int], int], favourite: str
+) -> None:
+    assert values(by_hour=by_hour)["favourite"] == f"The busiest hour is {favourite}"
+
+
+def test_records_are_of_what_there_was() -> None:
+    usage = {
+        date(2026, 2, 3): Usage("d", 1, 10, 1_300, 0.5, 0),
+        date(2026, 2, 4): Usage("d", 1, 10, 7, 120.0, 0),
+        date(2026, 2, 9): Usage("d", 1, 10, 7, None, 0),
+    }
+    assert values(by_day=usage, longest_project="atlas", conversations=1_234)["records"] == [
+        ("Busiest day", "3 Feb 2026", "1,300 responses"),
+        ("Costliest day", "4 Feb 2026", "$120"),
+        ("Longest streak", "2 days", "3 Feb 2026 to 4 Feb 2026"),
+        ("Longest conversation", "1 h 15 min", "in atlas"),
+        ("Conversations", "1,234", "started or carried on"),
+        ("Lines written", "42", "by Claude, into files"),
+    ]
+    nothing = {"by_day": {}, "longest_minutes": None, "lines_added": 0, "conversations": 0}
+    assert values(**nothing)["records"] == [("Conversations", "0", "started or carried on")]
+    free = {date(2026, 2, 3): Usage("d", 1, 10, 1, 0.0, 0)}
+    found = values(by_day=free, longest_minutes=59.6, lines_added=0)["records"]
+    assert [record[:2] for record in found] == [
+        ("Busiest day", "3 Feb 2026"),
+        ("Longest streak", "1 day"),
+        ("Longest conversation", "1 h 00 min"),
+        ("Conversations", "3"),
+    ]
+    short = values(longest_minutes=59.4)["records"]
+    assert ("Longest conversation", "59 min") in [record[:2] for record in short]
+
+
+def test_what_a_review_cannot_know_is_said_each_time_and_the_rest_where_it_is_so() -> None:
+    always = values(begins_before=True)["unknown"]
+    assert [text.split(".")[0] for text in always] == [
+        "Costs are list prices of the API",
+        "Counted is what Claude Code, Claude Desktop's Code tab and Cowork kept on this computer; "
+        "chats in a browser or on a phone are not, and other computers neither",
+    ]
+    late = {date(2026, 2, 5): Usage("d", 1, 2, 3, None, 1_200)}
+    more = values(by_day=late)["unknown"]
+    assert more[2:] == always
+    assert more[0].startswith("Nothing before 5 Feb 2026 is on record")
+    assert more[1].startswith("1,200 responses are of models without a published price")
 
 
 def test_a_time_without_anything_is_told_as_such() -> None:
