@@ -11,14 +11,19 @@ from typing import Any
 
 import orjson
 import pytest
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace.export import SpanExportResult
 
+from cdesk import __version__
 from cdesk.contract.events import make_event
 from cdesk.contract.records import encode
 from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.errors import ConfigurationError
 from cdesk.core.metrics import ERRORS
 from cdesk.state.counts import Counts
 from cdesk.warehouse.batch import LineBatch
+from cdesk_app.worker import traces
 from cdesk_app.worker.traces import HELD_NS, MOST_WAITING, OtlpExport, Span, Traces
 
 SECOND = 1_000_000_000
@@ -160,6 +165,101 @@ def test_lines_of_another_form_are_no_calls() -> None:
     assert told.exports == []
 
 
+def test_what_landed_just_as_a_build_began_is_in_it() -> None:
+    told = Told()
+    told.land(("s1", "get_context"), ms=20.0)
+    now = told.now
+    told.traces.built(now, now + SECOND, outcome="tests_failed")
+    told.traces.refreshed(now, now + 2 * SECOND)
+    spans = told.named()
+    assert not spans["build"].failed
+    assert spans["build"].attributes == {"cdesk.outcome": "tests_failed"}
+    assert spans["snapshot"].attributes == {"cdesk.outcome": "ok"}
+    assert spans["get_context"].attributes == {"cdesk.tool": "get_context", "cdesk.outcome": "ok"}
+    assert spans["queue"].attributes == spans["landing"].attributes == {}
+
+
+def test_a_record_that_lands_before_it_ends_waited_for_nothing() -> None:
+    told = Told()
+    told.land(("s1", "get_context"), seconds=9.0)
+    told.traces.close()
+    queue = told.named()["queue"]
+    assert queue.begins == queue.ends
+
+
+def test_a_failed_call_shows_in_the_trace_and_those_behind_what_is_no_call_do_too() -> None:
+    told = Told()
+    batch = LineBatch()
+    call = {
+        "activity": "cdesk.tool_called",
+        "id": "x",
+        "ts": format_ts(told.now),
+        "session_id": "s",
+        "feature_json": {"tool": "get_result", "latency_ms": 0, "outcome": "error"},
+    }
+    for payload in (
+        b'{"activity":"cdesk.user_asked"}',
+        b'"cdesk.tool_called',
+        b'{"activity":"cdesk.user_asked","x":"cdesk.tool_called"}',
+        b'{"activity":"cdesk.tool_called"}',
+        orjson.dumps(call),
+    ):
+        batch.append("id", "event", payload, "file", 0)
+    batch.payloads[-1] = orjson.dumps({**call, "id": "y"}).decode()
+    told.traces.landed(batch, 0.1)
+    told.traces.close()
+    assert told.named()["get_result"].failed
+    assert len(told.exports) == 1
+
+
+def test_turns_that_no_build_takes_in_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "MOST_TURNS", 2)
+    told = Told()
+    told.land(("a", "get_context"), ("b", "get_context"))
+    assert told.exports == []
+    told.land(("c", "get_context"))
+    assert len(told.exports) == 1, "the oldest"
+    assert [*told.traces._current] == ["b", "c"]
+    told.land(("b", "log_event"), ("a", "log_event"))
+    assert [*told.traces._current] == ["c", "a"], "as the sessions began their turns"
+    assert len(told.exports) == 2
+
+
+def test_a_session_goes_on_in_the_turn_that_it_began_until_that_was_told() -> None:
+    told = Told()
+    told.land(("a", "get_context"), ("b", "get_context"))
+    told.land(("a", "log_event"))
+    told.now += SECOND
+    told.traces.refreshed(told.now, told.now)
+    assert [len(spans) for _, spans in told.exports] == [8, 5]
+    told.land(("a", "log_event"))
+    told.traces.close()
+    assert set(told.named()) == {"turn", "log_event", "queue", "landing"}
+
+
+def test_a_turn_is_held_for_ten_minutes() -> None:
+    told = Told()
+    told.land(("s1", "get_context"))
+    told.now += HELD_NS
+    told.traces.tick()
+    assert told.exports == []
+    told.now += 1
+    told.traces.refreshed(0, 0)
+    assert len(told.exports) == 1, "a refresh looks after those, too"
+    assert HELD_NS == 600 * SECOND
+
+
+def test_what_waits_is_told_and_sent_at_the_end() -> None:
+    steps: list[str] = []
+    told = Told()
+    told.traces = traces.Traces(
+        lambda *_: steps.append("told"), end=lambda: steps.append("sent"), now_ns=lambda: told.now
+    )
+    told.land(("s1", "get_context"), ("s2", "get_context"))
+    told.traces.close()
+    assert steps == ["told", "told", "sent"]
+
+
 # -- over the wire
 
 
@@ -251,3 +351,83 @@ def test_without_an_endpoint_nothing_of_it_is_there() -> None:
     assert run.stdout.split(maxsplit=1)[0] == "None"
     assert "opentelemetry.sdk" not in run.stdout
     assert "opentelemetry.exporter" not in run.stdout
+
+
+class Exporter:
+    """Stands for OpenTelemetry's: what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+        self.result: Any = SpanExportResult.SUCCESS
+        self.made: tuple[Any, ...] = ()
+
+    def __call__(self, endpoint: str, **named: Any) -> Exporter:
+        self.made = (endpoint, named)
+        return self
+
+    def export(self, spans: list[Any]) -> Any:
+        self.given.append(spans)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    def shutdown(self) -> None:
+        self.given.append("ended")
+
+
+@pytest.mark.parametrize(
+    ("result", "count"),
+    [
+        (SpanExportResult.SUCCESS, 0),
+        (SpanExportResult.FAILURE, 2),
+        (ConnectionError("away"), 2),
+    ],
+)
+def test_what_a_collector_does_not_take_is_counted(
+    monkeypatch: pytest.MonkeyPatch, result: Any, count: int
+) -> None:
+    exporter, counts = Exporter(), Counts()
+    exporter.result = result
+    monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", exporter)
+    export = OtlpExport("http://collector:4318", counts)
+    assert exporter.made == ("http://collector:4318/v1/traces", {"timeout": 5.0})
+    assert export._thread.daemon
+    for _ in range(2):
+        export(b"x" * 16, [Span("turn", b"12345678", b"", 1, 2, {})])
+    export.close()
+    assert not export._thread.is_alive()
+    assert [len(one) for one in exporter.given] == [1, 1, len("ended")]
+    found = counts._table.get(ERRORS, {})
+    assert {name: one.value for name, one in found.items()} == (
+        {("traces", "not_sent"): float(count)} if count else {}
+    )
+
+
+def test_without_the_packages_somebody_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'cdesk\[ops\]'"):
+        OtlpExport("http://collector:4318", Counts())
+
+
+def test_a_span_says_when_it_was_and_how_it_ended() -> None:
+    trace = b"0123456789abcdef"
+    call = Span("get_context", b"12345678", b"87654321", 5, 9, {"cdesk.tool": "t"}, failed=True)
+    shown = traces._readable(trace, call)
+    assert (shown.name, shown.start_time, shown.end_time) == ("get_context", 5, 9)
+    assert (shown.kind.name, shown.status.status_code.name) == ("SERVER", "ERROR")
+    assert shown.context is not None
+    assert shown.context.trace_id.to_bytes(16) == trace
+    assert shown.context.span_id.to_bytes(8) == b"12345678"
+    assert (shown.context.is_remote, shown.context.trace_flags.sampled) == (False, True)
+    assert shown.parent is not None
+    assert shown.parent.span_id.to_bytes(8) == b"87654321"
+    assert shown.attributes == {"cdesk.tool": "t"}
+    assert shown.resource.attributes == {"service.name": "cdesk", "service.version": __version__}
+    assert shown.instrumentation_scope is not None
+    assert shown.instrumentation_scope.name == "cdesk"
+    for name in ("queue", "landing", "build", "snapshot", "turn"):
+        inner = traces._readable(trace, Span(name, b"12345678", b"", 5, 9, {}))
+        assert (inner.kind.name, inner.status.status_code.name) == ("INTERNAL", "UNSET")
+        assert inner.parent is None
