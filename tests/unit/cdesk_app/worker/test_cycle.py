@@ -128,6 +128,55 @@ def test_the_report_on_a_later_request_is_one_on_those_before(
     assert (report.landed, report.handed_over) == (7, True)
 
 
+def test_an_answer_says_to_which_request_and_when(worker: Worker) -> None:
+    at = "2026-01-31T12:00:00.000000Z"
+    assert take_request(worker.status) is None, "nobody has asked"
+    asked = CycleRequest(id="r", at="2026-01-31T11:00:00.000000Z")
+    worker.status.keep(asked)
+    assert take_request(worker.status) == asked
+    answer_request(worker.status, asked, report=CycleReport(landed=3))
+    assert worker.status.read(CycleAnswer) == CycleAnswer(
+        id="r",
+        asked_at=asked.at,
+        at=at,
+        ok=True,
+        report={**CycleReport(landed=3).to_json(), "failed_tests": []},
+    )
+    answer_request(worker.status, asked, error="no")
+    assert worker.status.read(CycleAnswer) == CycleAnswer(
+        id="r", asked_at=asked.at, at=at, message="no"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_one"),
+    [
+        (CycleAnswer(), False),
+        (CycleAnswer(id="a", ok=True), True),
+        (CycleAnswer(id="b", ok=True), False),
+        (CycleAnswer(id="b", ok=True, asked_at="2026-02"), True),
+        (CycleAnswer(id="b", ok=True, asked_at="2026-01"), False),
+        (CycleAnswer(id="b", ok=True, asked_at="2025-12"), False),
+    ],
+)
+def test_whose_answer_it_is(state_home: StateDirectory, answer: CycleAnswer, is_one: bool) -> None:
+    with closing(open_state(state_home.state_db)) as state:
+        StatusBoard(state, lambda: NOW).keep(answer)
+        asked = CycleRequest(id="a", at="2026-01")
+        assert (cycle_requests._answer_to(state, asked) is not None) is is_one
+        told = cycle_requests._answer_to(state, CycleRequest(id="a"))
+        assert (told is not None) is (answer.id == "a"), "of one without a time nothing is later"
+
+
+def test_a_worker_that_says_nothing_of_why_is_told_of_all_the_same(
+    state_home: StateDirectory,
+) -> None:
+    with closing(open_state(state_home.state_db)) as state:
+        StatusBoard(state, lambda: NOW).keep(CycleAnswer(id="a"))
+        with pytest.raises(BuildError, match="the running worker could not do it"):
+            cycle_requests._answer_to(state, CycleRequest(id="a", at="2026-01"))
+
+
 def test_a_report_of_another_version_is_read_as_far_as_it_is_known() -> None:
     told = {"landed": 2, "new_field": 1, "failed_tests": ["a"], "templates": 40}
     assert CycleReport.from_json(told) == CycleReport(

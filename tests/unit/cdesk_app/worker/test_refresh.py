@@ -9,16 +9,21 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from contexts import row, stamp
 
+from cdesk.core.clock import format_ts
 from cdesk.core.errors import SnapshotError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
 from cdesk.state.snapshot import ContextRow, SnapshotReader, SnapshotWriter
-from cdesk_app.worker.refresh import refresh_context
+from cdesk_app.worker import refresh as module
+from cdesk_app.worker.refresh import RefreshReport, refresh_catalog, refresh_context
 
 
 class Cache:
@@ -252,3 +257,75 @@ def test_readers_are_answered_all_through_a_refresh(
     thread.join()
     assert not errors
     assert seen <= {"v1", "v2", "v3", "v4", "v5"}
+
+
+NOON = 1_769_860_800_000_000_000
+DAY = 86_400 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("since_last", "is_whole"),
+    [(0, False), (1_000, False), (DAY - 1_000, False), (DAY, True), (-1_000, True)],
+)
+def test_all_are_taken_once_a_day_to_the_microsecond(
+    cache: Cache, state_home: StateDirectory, since_last: int, is_whole: bool
+) -> None:
+    cache.put(row("ada", "a1", 5))
+    refresh(cache, state_home, now_ns=lambda: NOON)
+    assert refresh(cache, state_home, now_ns=lambda: NOON + since_last).whole is is_whole
+    # Whether all were taken last is what counts, not when anything was.
+    half = refresh(cache, state_home, now_ns=lambda: NOON + DAY // 2)
+    assert half.whole is (since_last > DAY // 2 and is_whole)
+
+
+def test_a_mark_that_is_no_time_takes_all(cache: Cache, state_home: StateDirectory) -> None:
+    writer = SnapshotWriter(state_home.context_db)
+    writer.apply((), refreshed_at=stamp(1), marks={module.WHOLE: "yesterday"})
+    assert refresh(cache, state_home).whole
+
+
+def test_a_report_says_what_was_done(
+    cache: Cache, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter((100.0, 101.23456) * 3)
+    clock = SimpleNamespace(monotonic=lambda: next(moments))
+    monkeypatch.setattr(module, "time", clock)
+    cache.put(row("ada", "a1", 5))
+    report = refresh(cache, state_home, now_ns=lambda: NOON)
+    expected = RefreshReport(
+        at=format_ts(NOON),
+        changed=1,
+        removed=0,
+        whole=True,
+        rebuilt=False,
+        seconds=1.235,
+        changed_customers=(("ada", "a1"),),
+    )
+    assert report == expected
+    assert cache.open == 0
+    report = refresh(cache, state_home, now_ns=lambda: NOON)
+    assert report == replace(expected, changed=0, whole=False, changed_customers=())
+    state_home.context_db.write_bytes(b"no database at all, and long enough to be told" * 99)
+    assert refresh(cache, state_home, now_ns=lambda: NOON) == replace(expected, rebuilt=True)
+    assert state_home.context_db.with_name("context.db.damaged").exists()
+
+
+def test_an_engine_that_answers_with_a_list_is_read_as_one_that_streams(
+    state_home: StateDirectory,
+) -> None:
+    listed: Any = SimpleNamespace(export_context=lambda **_: [row("ada", "a1", 5)])
+    assert refresh_context(listed, state_home).changed == 1
+
+
+def test_the_catalog_is_written_with_the_time_of_the_clock_that_is_given(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "export_catalog", lambda *of, **how: asked.append((of, how)))
+    refresh_catalog(Path("manifest.json"), state_home, "duckdb", now_ns=lambda: NOON)
+    assert asked == [
+        (
+            (Path("manifest.json"), state_home.catalog),
+            {"dialect": "duckdb", "now": format_ts(NOON)},
+        )
+    ]
