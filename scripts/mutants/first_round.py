@@ -18,6 +18,8 @@ from dbt_common.clients.jinja import extract_toplevel_blocks
 
 from scripts.mutants.plugin import BUILT
 
+PROJECT = "cdesk"
+
 
 class DoesNotBuild(Exception):
     """The views of the project can't be made with the mutant."""
@@ -28,7 +30,7 @@ def take_first_round(made: Path, target: Path, *, root: Path, file: str) -> None
     shutil.copytree(made, target)
     parsed = target / "dbt" / "target" / "partial_parse.msgpack"
     manifest: Any = Manifest.from_msgpack(parsed.read_bytes())
-    _take_text(manifest, file, (root / file).read_text(encoding="utf-8"))
+    take_text(manifest, file, (root / file).read_text(encoding="utf-8"))
     parsed.write_bytes(manifest.to_msgpack())
     manifest.build_flat_graph()
     sorts = {_sort(node) for node in manifest.nodes.values() if node.original_file_path == file}
@@ -42,7 +44,8 @@ def _sort(node: Any) -> str:
     return "template" if node.resource_type == "analysis" else str(node.config.materialized)
 
 
-def _take_text(manifest: Any, file: str, text: str) -> None:
+def take_text(manifest: Any, file: str, text: str) -> None:
+    """Put a text in place of the one that was parsed."""
     for node in manifest.nodes.values():
         if node.original_file_path == file and hasattr(node, "raw_code"):
             node.raw_code = text
@@ -56,7 +59,8 @@ def _take_text(manifest: Any, file: str, text: str) -> None:
         if (found := re.match(r"\{%-?\s*macro\s+(\w+)", block.full_block or ""))
     }
     for macro in manifest.macros.values():
-        if macro.original_file_path == file and macro.name in blocks:
+        path = f"/{Path(macro.original_file_path).as_posix()}"  # of another project's folder, too
+        if macro.package_name == PROJECT and path.endswith(f"/{file}") and macro.name in blocks:
             macro.macro_sql = blocks[macro.name]
 
 

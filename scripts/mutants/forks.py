@@ -31,6 +31,8 @@ IMPORTED: Final = (
     *("duckdb", "pyarrow", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "mcp_types"),
 )
 """No module of the project, which a mutant may change, and none that begins threads."""
+IMPORTED_FOR_SQL: Final = (*IMPORTED, "scripts.mutants.parsed")
+"""What changes SQL changes no module."""
 LOOK_SECONDS: Final = 2.0
 REWRITTEN: Final = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 """Plug-ins that were imported before pytest could rewrite their assertions."""
@@ -60,8 +62,8 @@ class Forks:
         if not hasattr(os, "fork"):
             measured = ("-m", "coverage", "run", "--rcfile", rc) if rc else ()
             return self._alone([*measured, "-m", "pytest", *arguments], environ, seconds)
-        if self._server is None or self._server.poll() is not None:
-            self._server = self._begun(environ)
+        self.begin(environ)
+        assert self._server is not None
         assert self._server.stdin is not None
         request = {"arguments": [*REWRITTEN, *arguments], "environ": dict(environ)}
         self._server.stdin.write(json.dumps({**request, "rc": rc}) + "\n")
@@ -76,6 +78,11 @@ class Forks:
                     _end(child)
                     self._number(None)
                     return None
+
+    def begin(self, environ: Mapping[str, str]) -> None:
+        """Import what runs share, where that has not been done."""
+        if hasattr(os, "fork") and (self._server is None or self._server.poll() is not None):
+            self._server = self._begun(environ)
 
     def _number(self, seconds: float | None) -> int:
         """The next answer. Raises queue.Empty where there is none in time."""

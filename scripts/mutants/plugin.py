@@ -4,13 +4,14 @@ which line and how long each takes, or runs the tests that it is given, in their
 Loaded with `-p scripts.mutants.plugin`; told what to do by variables of the environment:
 MUTANTS_TIMES and MUTANTS_TESTS name files of JSON, to be written and to be read;
 MUTANTS_FIRST_ROUND is a first round that was made without a mutant, to be taken with the text
-of MUTANTS_FILE.
+of MUTANTS_FILE where a test asks for one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -39,12 +40,21 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if TESTS in os.environ:
+        _choose(config, items)
+    if FIRST_ROUND in os.environ and any(
+        "first_round" in getattr(item, "fixturenames", ()) for item in items
+    ):
+        _take_first_round(session)
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The tests that are asked for alone, in the order in which they are; a name without its
     brackets stands for all of its parameters.
     """
-    if TESTS not in os.environ:
-        return
     wanted = json.loads(Path(os.environ[TESTS]).read_text(encoding="utf-8"))
     places = {nodeid: place for place, nodeid in enumerate(wanted)}
     chosen: list[tuple[int, pytest.Item]] = []
@@ -111,16 +121,22 @@ class Measured:
 def pytest_sessionstart(session: pytest.Session) -> None:
     if TIMES in os.environ:
         session.config.pluginmanager.register(Measured(Path(os.environ[TIMES])))
-    if FIRST_ROUND in os.environ:
-        from scripts.mutants.first_round import DoesNotBuild, take_first_round
+    parsed = sys.modules.get("scripts.mutants.parsed")
+    if parsed is not None and FILE in os.environ:
+        file = os.environ[FILE]
+        parsed.take(file, (session.config.rootpath / file).read_text(encoding="utf-8"))
 
-        base: Path = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
-        try:
-            take_first_round(
-                Path(os.environ[FIRST_ROUND]),
-                base / "first_round",
-                root=session.config.rootpath,
-                file=os.environ[FILE],
-            )
-        except DoesNotBuild as error:
-            pytest.exit(str(error), returncode=1)
+
+def _take_first_round(session: pytest.Session) -> None:
+    from scripts.mutants.first_round import DoesNotBuild, take_first_round
+
+    base: Path = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    try:
+        take_first_round(
+            Path(os.environ[FIRST_ROUND]),
+            base / "first_round",
+            root=session.config.rootpath,
+            file=os.environ[FILE],
+        )
+    except DoesNotBuild as error:
+        pytest.exit(str(error), returncode=1)

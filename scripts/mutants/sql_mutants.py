@@ -19,16 +19,21 @@ LARGEST_NUMBER = 100
 _HIDDEN = re.compile(
     r"\{#.*?#\}|--[^\n]*|\{\{|\}\}|\{%-?|-?%\}|'(?:[^'\n]|'')*'|\"[^\"\n]*\"", re.DOTALL
 )
+_NOT_TOUCHED = re.compile(r"\bexists\s*\(\s*select\s+1\b|\bif not exists\b|\bcreate or replace\b")
+"""What may stand otherwise without meaning anything else, or is no statement then."""
 Edit = tuple[str, int, int, str]
 
 
 def sql_mutants(file: str, text: str) -> list[Mutant]:
     """Every mutant of a file of SQL with Jinja."""
     shown = _blanked(text)
+    untouched = {place for one in _NOT_TOUCHED.finditer(shown) for place in range(*one.span())}
     found: dict[tuple[int, int, str], Mutant] = {}
     for operator in _OPERATORS:
         for kind, start, end, replacement in operator(shown, text):
-            if not _is_snowflakes(text, start) and text[start:end] != replacement:
+            if start in untouched or _is_snowflakes(text, start):
+                continue
+            if text[start:end] != replacement:
                 found.setdefault(
                     (start, end, replacement), Mutant(file, kind, start, end, replacement)
                 )
@@ -64,9 +69,16 @@ def _blank_assignments(shown: list[str], text: str, start: int, end: int) -> Non
 
 
 def _is_snowflakes(text: str, position: int) -> bool:
-    """Whether a place lies in a macro that Snowflake alone renders."""
+    """Whether a place lies in a macro that Snowflake alone renders: its own, or the default where
+    DuckDB has one.
+    """
     begun = list(re.finditer(r"\{%-?\s*macro\s+(\w+)", text[:position]))
-    return bool(begun) and begun[-1][1].startswith("snowflake__")
+    if not begun:
+        return False
+    engine, _, name = begun[-1][1].partition("__")
+    return engine == "snowflake" or (
+        engine == "default" and f" duckdb__{name}(" in text[begun[-1].start() :]
+    )
 
 
 def _replaced(kind: str, pattern: str, *replacements: str) -> Callable[[str, str], Iterator[Edit]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from scripts.mutants import plugin
-from scripts.mutants.forks import IMPORTED, Forks
+from scripts.mutants.forks import IMPORTED, IMPORTED_FOR_SQL, Forks
 from scripts.mutants.mutant import Mutant
 from scripts.mutants.reached import Kept, Reached, files_below, joined, read_coverage
 
@@ -57,6 +57,7 @@ class Copy:
     temporary: Path
     seed: int
     forks: Forks
+    forks_of_sql: Forks
     kept: Kept | None = None
     """What is known of tests from earlier runs."""
     _stamps: int = field(default=0, init=False)
@@ -89,6 +90,7 @@ class Copy:
         times.unlink(missing_ok=True)
         rc.write_text(SETTINGS.format(data=data, packages=",".join(packages)), encoding="utf-8")
         run = self._pytest(
+            self.forks,
             tests=tests,
             seconds=ROOM_SECONDS,
             **{MEASURED: str(rc), plugin.TIMES: str(times)},
@@ -100,10 +102,12 @@ class Copy:
         return reached, told["failed"]
 
     def build(self, tests: Sequence[str]) -> None:
-        """Run tests of SQL without a mutant, and keep the first round that they build on. Raises
-        RoomFails.
+        """Run tests of SQL without a mutant, once, and keep the first round that they build on.
+        Raises RoomFails.
         """
-        run = self._pytest(tests=tests, seconds=ROOM_SECONDS)
+        if self._first_round is not None:
+            return
+        run = self._pytest(self.forks_of_sql, tests=tests, seconds=ROOM_SECONDS)
         if run != 0:
             raise RoomFails(f"without a mutant pytest ends with {run}: {' '.join(tests)}")
         made = self.temporary / "pytest" / "first_round"
@@ -121,15 +125,20 @@ class Copy:
         wanted = self.temporary / "tests.json"
         wanted.write_text(json.dumps(names), encoding="utf-8")
         files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        is_sql = mutant.file.endswith(".sql")
+        forks = self.forks_of_sql if is_sql else self.forks
+        forks.begin(self._environ())
         with self._mutated(mutant):
             run = self._pytest(
+                forks,
                 tests=files,
                 seconds=seconds,
                 arguments=("-x", *(("-k", keyword) if keyword else ())),
                 **({plugin.TESTS: str(wanted)} if names else {}),
+                **({plugin.FILE: mutant.file} if is_sql else {}),
                 **(
-                    {plugin.FIRST_ROUND: str(self._first_round), plugin.FILE: mutant.file}
-                    if self._first_round is not None and mutant.file.endswith(".sql")
+                    {plugin.FIRST_ROUND: str(self._first_round)}
+                    if self._first_round is not None and is_sql
                     else {}
                 ),
             )
@@ -152,6 +161,8 @@ class Copy:
 
     def _pytest(
         self,
+        forks: Forks,
+        /,
         *,
         tests: Sequence[str],
         seconds: float,
@@ -161,7 +172,7 @@ class Copy:
         """Its exit code, or None where it had to be ended. Under coverage.py where `environ` has it
         for processes that tests start.
         """
-        return self.forks.run(
+        return forks.run(
             [
                 *("-q", "--no-header", "--tb=short" if os.environ.get("VERBOSE") else "--tb=no"),
                 *("-p", "scripts.mutants.plugin", "-p", "no:cacheprovider", "--timeout=0"),
@@ -169,14 +180,14 @@ class Copy:
                 *arguments,
                 *tests,
             ],
-            {
-                **{name: value for name, value in os.environ.items() if name not in _NOT_FOR_TESTS},
-                "PYTHONPATH": str(self.root),
-                **environ,
-            },
+            {**self._environ(), **environ},
             seconds=seconds,
             rc=environ.get(MEASURED),
         )
+
+    def _environ(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_TESTS}
+        return {**own, "PYTHONPATH": str(self.root)}
 
 
 @contextlib.contextmanager
@@ -193,11 +204,12 @@ def copied(
             target = copy / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / file, target)
-        forks = Forks(copy, imported)
-        try:
-            yield Copy(copy, copy.parent, seed, forks, kept)
-        finally:
-            forks.close()
+        of_sql = IMPORTED_FOR_SQL if imported else ()
+        with (
+            contextlib.closing(Forks(copy, imported)) as forks,
+            contextlib.closing(Forks(copy, of_sql)) as forks_of_sql,
+        ):
+            yield Copy(copy, copy.parent, seed, forks, forks_of_sql, kept)
 
 
 def _files(root: Path) -> list[str]:

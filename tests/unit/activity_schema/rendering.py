@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dbt.adapters.factory import get_adapter
 from dbt.cli.main import dbtRunner
@@ -24,7 +24,8 @@ from dbt.flags import get_flags
 from cdesk_app.worker.dbt import economy
 
 Engine = Literal["duckdb", "snowflake"]
-_parsed: dict[Engine, Any] = {}
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+parsed: dict[Engine, Any] = {}
 """engine → the manifest of a project as below; variables count when a text is rendered."""
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,7 +72,7 @@ class Renderer:
                 warnings.simplefilter("ignore")
                 importlib.import_module("snowflake.connector")
         economy.save()
-        result = dbtRunner(manifest=_parsed.get(engine)).invoke(
+        result = dbtRunner(manifest=parsed.get(engine)).invoke(
             [
                 *("parse", "--project-dir", str(folder), "--profiles-dir", str(folder)),
                 *("--target", engine, "--no-partial-parse", "--no-write-json"),
@@ -80,7 +81,7 @@ class Renderer:
         )
         if not result.success or result.exception:
             raise RuntimeError(f"the macros do not parse: {result.exception}")
-        manifest: Any = _parsed.setdefault(engine, result.result)
+        manifest: Any = parsed.setdefault(engine, result.result)
         config = RuntimeConfig.from_args(get_flags())
         get_adapter(config).config.load_dependencies()  # as a parse does
         self._node = manifest.nodes["model.cdesk.asking"]
@@ -98,6 +99,10 @@ class Renderer:
         if text not in self._seen:
             self._seen[text] = str(get_rendered(text, dict(self._context), self._node)).strip()
         return self._seen[text]
+
+    def macro(self, name: str) -> Any:
+        """One of the project's macros, to be called; `context` is where its names are looked up."""
+        return self._context["cdesk"][name]
 
     def template(self, name: str) -> tuple[str, list[str]]:
         """A SafeSQL template's SQL and the names of its binds, in order."""

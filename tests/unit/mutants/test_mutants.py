@@ -101,6 +101,10 @@ def test_what_no_test_could_notice_is_left_alone(code: str) -> None:
         ("select 'a < 1 and min(b)' -- c < 1", None, []),
         ("{# a < 1 #}", None, []),
         ("{% macro snowflake__a() %}\n    a < b\n", None, []),
+        ("{% macro default__a() %}\n    a < b\n{% macro duckdb__a() %}\n    a\n", None, []),
+        ("{% macro default__a() %}\n    a < b\n", "comparison", ["a <= b"]),
+        ("where exists (\n    select 1\n)", "off by one", []),
+        ("create or replace table if not exists a", None, []),
         ("where a is null", "null", ["where a is not null"]),
     ],
 )  # fmt: skip
