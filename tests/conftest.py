@@ -33,7 +33,7 @@ UNITS = {
     ),
     "questions": ("tests/integration/queries/",),
     "dbt": ("tests/integration/dbt/",),
-    "relationships": ("tests/unit/activity_schema/",),
+    "macros": ("tests/unit/activity_schema/", "tests/unit/governance/", "tests/unit/macros/"),
 }
 """What one process runs, because what the tests share takes long to make; the longest first."""
 LONG = (
@@ -50,7 +50,11 @@ which therefore is a short one.
 
 
 hypothesis.settings.register_profile(
-    "cdesk", parent=hypothesis.settings.get_profile("default"), derandomize=False, deadline=None
+    "cdesk",
+    parent=hypothesis.settings.get_profile("default"),
+    derandomize=False,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # a busy machine is no slow strategy
 )
 hypothesis.settings.load_profile("cdesk")
 

@@ -153,7 +153,9 @@ def landed(connection: duckdb.DuckDBPyConnection, lines: Sequence[bytes]) -> Ite
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_nothing_that_a_caller_wrote_is_the_systems_word(

@@ -367,7 +367,7 @@ def test_two_at_the_same_time_get_their_own(
 @settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_any_order_of_calls_with_any_ids_of_the_other_stays_apart(

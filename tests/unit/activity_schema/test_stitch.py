@@ -13,7 +13,9 @@ from tests.unit.activity_schema.streams import comparable, create_stream, stream
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(stream=streams())
 def test_an_anonymous_row_gets_the_customer_of_the_next_later_row_that_names_both(

@@ -45,7 +45,9 @@ def starts(at: datetime, zone: str, period: str) -> set[datetime]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     at=st.datetimes(datetime(2000, 1, 1), datetime(2035, 12, 31)),
