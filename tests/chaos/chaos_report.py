@@ -12,24 +12,26 @@ from chaos_harness import Outcome
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 HEAD = """# Reliability
 
-Written by `make chaos`; do not edit. The promise: a record that was acknowledged lands exactly once, or stands in quarantine with its
-reason, or was shed by declared policy and counted. Each round starts real processes, hurts them, and then holds what was
-acknowledged against what stands in the warehouse.
+Written by `make chaos`; do not edit. The promise: a record that was acknowledged lands exactly
+once, or stands in quarantine with its reason, or was shed by declared policy and counted. Each
+round starts real processes, hurts them, and then holds what was acknowledged against what stands in
+the warehouse.
 
-Last run: {date}, {system}. {rounds} rounds, {records:,} acknowledged records, {kills} kills with SIGKILL:
-**{lost} lost, {doubled} doubled**.
+Last run: {date}, {system}. {rounds} rounds, {records:,} acknowledged records,
+{kills} kills with SIGKILL: **{lost} lost, {doubled} doubled**.
 
 | scenario | rounds | acknowledged | kills | lost | doubled | quarantined | recovery, median | worst |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|
 """
 TAIL = """
-*lost*: acknowledged, and neither landed nor quarantined. *doubled*: ids that stand twice in `landing` where nobody put a file there
-twice; where a scenario copies files or brings old ones back, `landing` may hold a record twice, and `events` once. *quarantined*: lines
-that the killing tore, or the scenario corrupted. *recovery*: from the last fault until a fresh uploader, its start included, has
-drained the queue.
+*lost*: acknowledged, and neither landed nor quarantined. *doubled*: ids that stand twice in
+`landing` where nobody put a file there twice; where a scenario copies files or brings old ones
+back, `landing` may hold a record twice, and `events` once. *quarantined*: lines that the killing
+tore, or the scenario corrupted. *recovery*: from the last fault until a fresh uploader, its start
+included, has drained the queue.
 
-A round prints its seed; `CDESK_CHAOS_SEED=<seed> make chaos` (or pytest on one scenario) runs it again with the same choices. Which
-instant a signal meets is up to the machine.
+A round prints its seed; `CDESK_CHAOS_SEED=<seed> make chaos` (or pytest on one scenario) runs it
+again with the same choices. Which instant a signal meets is up to the machine.
 
 ## What survives what
 
