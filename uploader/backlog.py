@@ -13,7 +13,7 @@ from typing import Final
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory, keep_private
 from cdesk.queue.files import finish_leftovers
-from cdesk.queue.writer import SEALED_SUFFIX, QueueWriter
+from cdesk.queue.writer import OPEN_SUFFIX, SEALED_SUFFIX, QueueWriter
 
 log = logging.getLogger("cdesk.backlog")
 
@@ -55,7 +55,7 @@ class HistoryBacklog:
         finish_leftovers(self.folder)  # of an import that was killed
         moved = 0
         for path in self.waiting():
-            if not path.name.endswith(SEALED_SUFFIX) or ".open." in path.name:
+            if path.name.endswith(OPEN_SUFFIX):  # an import is under way
                 continue
             if depth + moved * FILE_RECORDS >= SHORT_QUEUE:
                 break

@@ -190,7 +190,8 @@ class ReadingPool:
                 finally:  # also where nobody asks for more
                     executor.shutdown(wait=True, cancel_futures=True)
         except (BrokenProcessPool, OSError, NotImplementedError, ImportError) as error:
-            logger.warning("histories are read by one process (%s)", error or type(error).__name__)
+            why = str(error) or type(error).__name__
+            logger.warning("histories are read by one process (%s)", why)
 
 
 def _begin() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from landing_table import event
 
-from cdesk.core.errors import NotFound, QueueWriteError
+from cdesk.contract.records import parse_line
+from cdesk.core.clock import IdSource
+from cdesk.core.errors import InvalidField, NotFound, QueueWriteError
 from cdesk.core.home import StateDirectory
 from cdesk.queue.writer import QueueWriter
 from cdesk.state.database import open_state
-from uploader.quarantine import Quarantine, QuarantinedLine
+from uploader import quarantine as module
+from uploader.quarantine import Quarantine, QuarantinedLine, Replay
 
 NOW = "2026-01-31T12:00:00.000000Z"
 
@@ -180,3 +183,102 @@ def test_lines_that_were_dealt_with_are_asked_for_and_left_out(
         ("q3", None),
     ]
     assert asked == [{"limit": 4}, {"limit": 3}, {"reason": "not_json", "limit": 3}]
+
+
+def test_without_a_word_the_fifty_newest_of_which_nothing_was_made_are_told(
+    quarantine: Quarantine, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quarantine.discard([line(1), line(2)], now=NOW)
+    assert [one.quarantine_id for one in quarantine.lines()] == ["q3", "q4"]
+    monkeypatch.setattr(module, "MOST_ROWS", 51)
+    quarantine.lines()
+    assert asked == [{"limit": 52}, {"limit": 51}]
+
+
+def test_the_warehouse_is_asked_as_an_analyst_under_a_tag_of_its_own(
+    state: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def read_rows(*given: Any, **options: Any) -> Any:
+        seen.append((*given, options))
+        return SimpleNamespace(rows=[])
+
+    monkeypatch.setattr(module, "read_rows", read_rows)
+    warehouse: Any = "warehouse"
+    template: Any = "template"
+
+    class Ids(IdSource):
+        def query_tag(self) -> str:
+            return "cdesk_0a1b2c3d"
+
+    for ids, is_own in ((Ids(), True), (None, False)):
+        Quarantine(warehouse, template, state, customer="ada", ids=ids).lines(reason="torn")
+        *given, caller, options = seen.pop()
+        assert given == ["warehouse", "template", {"reason": "torn", "limit": 50}]
+        assert (caller.customer, caller.roles) == ("ada", frozenset({"analyst"}))
+        assert options["timeout_seconds"] == 30.0
+        assert (options["query_tag"] == "cdesk_0a1b2c3d") is is_own
+
+
+@pytest.mark.parametrize(
+    ("landed_at", "told"),
+    [
+        (datetime(2026, 1, 31, 12), NOW),  # noqa: DTZ001
+        (datetime(2026, 1, 31, 12, tzinfo=UTC), NOW),
+        (datetime(2026, 1, 31, 13, tzinfo=timezone(timedelta(hours=1))), NOW),
+    ],
+)
+def test_when_a_line_landed_is_told_in_utc(landed_at: datetime, told: str) -> None:
+    row = {**ROW, "raw": "{}", "landed_at": landed_at}
+    found = module._line(row, {"q1": "replayed", "q2": "discarded"})
+    assert (found.landed_at, found.raw, found.action) == (told, "{}", "replayed")
+
+
+def test_a_replay_says_why_a_line_stays(quarantine: Quarantine, tmp_path: Path) -> None:
+    lines = [
+        line(1, action="replayed"),
+        line(2, reason="too_long"),
+        line(3, reason="id_conflict", detail="of a.ndjson"),
+        line(4, raw="torn"),
+    ]
+    told = quarantine.replay(lines, QueueWriter(tmp_path), now=NOW)
+    assert told[:3] == [
+        Replay("q1", "already", None),
+        Replay("q2", "not_whole", "its bytes stand in the archived queue file only"),
+        Replay("q3", "still_refused", "its id is taken: of a.ndjson"),
+    ]
+    assert (told[3].verdict, (told[3].detail or "")[:8]) == ("still_refused", "not_json")
+
+
+def test_a_credential_in_a_line_goes_back_as_what_it_is(
+    quarantine: Quarantine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "ghp_" + "a1B2" * 9
+    raw = event(feature_json={"question": f"of {secret}"})[1].decode().rstrip("\n")
+    if secret not in raw:
+        raw = event(feature_json={"question": "of THIS"})[1].decode().replace("THIS", secret)
+    with closing(QueueWriter(tmp_path)) as queue:
+        (replay,) = quarantine.replay([line(1, raw=raw.rstrip("\n"))], queue, now=NOW)
+    assert replay.verdict == "replayed"
+    (file,) = tmp_path.glob("*.ndjson")
+    record = parse_line(file.read_bytes())
+    assert record["feature_json"]["question"].startswith("of [secret:")
+
+    def refuse(*_: Any) -> Any:
+        raise InvalidField("feature_json", "too large", "64 KiB")
+
+    monkeypatch.setattr(module, "without_credentials", refuse)
+    with closing(QueueWriter(tmp_path)) as queue:
+        (replay,) = quarantine.replay([line(2)], queue, now=NOW)
+    assert (replay.verdict, (replay.detail or "")[:12]) == ("still_refused", "feature_json")
+
+
+def test_all_that_were_not_marked_are_discarded(
+    quarantine: Quarantine, state: sqlite3.Connection
+) -> None:
+    lines = [line(1), line(2, action="discarded"), line(3)]
+    assert quarantine.discard(lines, now=NOW) == 2
+    rows = state.execute("select quarantine_id, action, at from quarantine_marks").fetchall()
+    assert sorted(rows) == [("q1", "discarded", NOW), ("q3", "discarded", NOW)]
+    assert quarantine.discard([], now=NOW) == 0

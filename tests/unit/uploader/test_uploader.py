@@ -713,6 +713,15 @@ def test_a_file_that_has_landed_is_put_away_and_an_empty_one_removed(desk: Desk)
     assert uploader._progress == {}
 
 
+def test_files_are_put_away_while_others_are_still_written(desk: Desk) -> None:
+    with closing(QueueWriter(desk.home.queue)) as writer:
+        writer.append(event()[1])
+        sealed = desk.events(1, writer="f" * 32)
+        assert desk.uploader().drain().landed == 2
+        assert not sealed.exists()
+        assert len(list(desk.home.queue.glob("*.open.ndjson"))) == 1
+
+
 def test_a_file_that_cannot_be_put_away_stays_for_the_next_time(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

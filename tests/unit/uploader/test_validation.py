@@ -11,9 +11,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from landing_table import event
 
-from cdesk.contract.records import encode, make_record, parse_line
+from cdesk.contract.records import MAX_LINE_BYTES, encode, make_record, parse_line
 from cdesk.core.errors import Drift
-from uploader.validation import check, fast_check, quarantine_id, quarantine_payload
+from uploader.validation import (
+    check,
+    fast_check,
+    overlong,
+    quarantine_id,
+    quarantine_payload,
+    torn,
+)
 
 SCALARS = (
     st.none()
@@ -194,3 +201,48 @@ def test_other_kinds_are_checked_by_the_contract() -> None:
 
 def test_a_quarantine_id_is_of_the_contract() -> None:
     assert quarantine_id("a.ndjson", 7) == "q-3880c8b58f3f843f238907535456c8c7"
+
+
+@pytest.mark.parametrize(
+    ("features", "is_fast"),
+    [
+        ('{"a":"' + "x" * 32_760 + '"}', True),
+        ('{"a":"' + "x" * 32_761 + '"}', False),
+        ('{"a":9223372036854775807,"b":-9223372036854775808}', True),
+        ('{"a":9223372036854775808}', False),
+        ('{"a":-9223372036854775809}', False),
+        ('{"a":[1,{"b":["é"]}]}', True),
+        ('{"a":' + "[" * 31 + "]" * 31 + "}", True),
+        ('{"a":' + "[" * 32 + "]" * 32 + "}", False),
+        ('{"a":' + '{"b":' * 31 + "1" + "}" * 31 + "}", True),
+        ('{"a":' + '{"b":' * 32 + "1" + "}" * 32 + "}", False),
+        ('{"a":[' + "9" * 18 + "]}", True),
+        ('{"a":[' + "9" * 19 + "]}", False),
+        ('{"a":[' + "0123456789" * 2 + "]}", False),
+        ('{"a":["' + "0" * 19 + '"]}', False),
+        ('{"a":[1],"a":[1]}', False),
+        ('{"a":[1, 2]}', False),
+        ('{"a":["\xff"]}', False),
+    ],
+)
+def test_what_surely_keeps_the_contract_goes_the_fast_way(features: str, is_fast: bool) -> None:
+    """Whatever does not is decided by the contract, not refused."""
+    raw = features.encode("latin-1" if "\xff" in features else "utf-8")
+    line = line_of().replace(b'{"a":1}', raw)
+    assert agrees(line) is is_fast
+    if is_fast:
+        assert check(line) == ("019b76da-a800-7000-8000-000000000001", "event")
+
+
+def test_a_refused_line_is_kept_to_the_longest_and_its_reason_to_a_thousand() -> None:
+    payload = orjson.loads(quarantine_payload(b"x" * (MAX_LINE_BYTES + 1), "torn", "d" * 1_001))
+    assert payload == {"raw": "x" * MAX_LINE_BYTES, "reason": "torn", "detail": "d" * 1_000}
+    shown = orjson.loads(quarantine_payload(b"a\xffb", "not_utf8", "lone \ud83d"))
+    assert shown == {"raw": "a\\xffb", "reason": "not_utf8", "detail": "lone \\ud83d"}
+
+
+def test_what_is_too_long_or_torn_says_so() -> None:
+    long = overlong(300_000)
+    assert (long.reason, long.detail) == ("too_long", "300,000 bytes, at most 262,144")
+    assert torn().reason == "torn"
+    assert "in the middle of this line" in torn().detail
