@@ -153,7 +153,7 @@ def template_of(node: Mapping[str, Any], dialect: str) -> Template:
     scope = meta.get("scope")
     if scope not in _BINDS_OF_SCOPE:
         rules.broken(f"scope is {scope!r}; allowed: {', '.join(_BINDS_OF_SCOPE)}")
-    if _RENDERS_A_VALUE.search(str(node.get("raw_code") or "")):
+    if _RENDERS_A_VALUE.search(str(node.get("raw_code"))):
         rules.broken("it renders var() or env_var() into its SQL; a value is bound")
     compiled = node.get("compiled_code")
     if not compiled:
@@ -425,7 +425,7 @@ def _check_lexeme(match: re.Match[str], before: str, rules: _Rules, dialect: str
         rules.broken("a '$' stands outside of strings; write {{ cdesk.bind('…') }} for a bind")
     if text == "/" and before == "/" and dialect == "snowflake":
         rules.broken("'//' starts a comment on Snowflake")
-    if text in "/*" and before + text == "/*":
+    if before + text == "/*":
         rules.broken("a comment is not closed")
 
 

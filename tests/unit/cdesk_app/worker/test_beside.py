@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import pytest
 
@@ -28,6 +29,10 @@ def test_a_job_runs_beside_and_what_came_of_it_is_taken_in_once() -> None:
     assert (beside.is_begun, beside.is_running) == (True, False)
     assert beside.take().startswith("a-name")
     assert not beside.is_begun
+    deadline = time.monotonic() + 60
+    while any(thread.name.startswith("a-name") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "its thread ends with it"
+        time.sleep(0.01)
 
 
 def test_what_it_raises_is_raised_where_it_is_taken_in() -> None:
