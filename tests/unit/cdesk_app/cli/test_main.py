@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shlex
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.core.errors import CdeskError, ConfigurationError
+from cdesk.core.errors import CdeskError, ConfigurationError, InvalidField
 from cdesk.core.home import StateDirectory
+from cdesk.core.plain import plain
 from cdesk_app.cli import main as cli_main
 from cdesk_app.cli.extras import EXTRAS
 from cdesk_app.cli.main import COMMANDS, build_parser, main
@@ -114,6 +116,22 @@ def failing(error: BaseException) -> object:
             "'cdesk[snowflake]'\n",
         ),
         (RuntimeError("odd"), 1, "cdesk: RuntimeError: odd; 'cdesk --debug …' shows where\n"),
+        (RuntimeError(), 1, "cdesk: RuntimeError: no message; 'cdesk --debug …' shows where\n"),
+        (
+            ModuleNotFoundError("No module named 'own'", name="own"),
+            1,
+            "cdesk: ModuleNotFoundError: No module named 'own'; 'cdesk --debug …' shows where\n",
+        ),
+        (
+            ModuleNotFoundError("gone"),
+            1,
+            "cdesk: ModuleNotFoundError: gone; 'cdesk --debug …' shows where\n",
+        ),
+        (NameError("x", name="duckdb"), 1, "cdesk: NameError: x; 'cdesk --debug …' shows where\n"),
+        (InvalidField("f", "p", "a"), 2, "cdesk: f: p; allowed: a\n"),
+        (CdeskError("a\x1b[31mb"), 1, f"cdesk: {plain('a' + chr(27) + '[31mb')}\n"),
+        (SystemExit("a text"), 1, ""),
+        (SystemExit(7), 7, ""),
         (KeyboardInterrupt(), 130, "cdesk: interrupted\n"),
     ],
 )
@@ -268,3 +286,65 @@ def test_doctor_says_of_each_part_that_is_not_installed_what_is_not_there(
     assert parts.keys() == {f"part {extra}" for extra in EXTRAS if extra != unused}
     assert all("not installed" in one["found"] for one in parts.values())
     assert parts["part http"]["level"] == "ok", "a person alone needs no service"
+
+
+def test_its_own_words_are_those_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["--version"], ["-V"], ["--debug", "--version"]):
+        monkeypatch.setattr(sys, "argv", ["cdesk", *words])
+        assert main() == 0
+        assert capsys.readouterr().out.startswith("cdesk ")
+    for words in (["-h"], ["help"], ["--debug"], []):
+        assert main(words) == 0
+        assert capsys.readouterr().out.startswith("usage: cdesk ")
+    assert main(["--debug", "zzz"]) == 2
+
+
+def test_an_installation_for_snowflake_is_told_its_own_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = ModuleNotFoundError("No module named 'dbt'", name="dbt.cli")
+    monkeypatch.setattr(cli_main, "load", lambda _name: failing(missing))
+    monkeypatch.setenv("CDESK_TARGET", "snowflake")
+    assert main(["status"]) == 1
+    assert "this command needs dbt, which is not installed" in (told := capsys.readouterr().err)
+    assert told.endswith("run: pip install 'cdesk[snowflake]'\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "UTF-8", None])
+def test_each_stream_that_lacks_characters_is_made_printable(
+    encoding: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr("cdesk_app.cli.encoding.make_printable", made.append)
+    raw = io.StringIO() if encoding is None else io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", raw)
+    assert main(["--version"]) == 0
+    assert made == ([raw] if encoding == "ascii" else [])
+    monkeypatch.undo()
+
+
+def test_what_was_printed_is_out_before_the_command_ends(
+    monkeypatch: pytest.MonkeyPatch, state_home: StateDirectory
+) -> None:
+    """Where a closed pipe is still told from a failure."""
+    del state_home
+    flushed: list[str] = []
+
+    class Out(io.StringIO):
+        def flush(self) -> None:
+            if sys.stdout is not self:  # the command's own output stands before it
+                flushed.append(self.getvalue())
+
+    monkeypatch.setattr(sys, "stdout", Out())
+    assert main(["kill-switch", "status"]) == 0
+    assert flushed == ["off: queries run\n"]
+    monkeypatch.undo()
+
+
+def test_the_nearest_command_alone_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restor"]) == 2
+    assert capsys.readouterr().err == (
+        "cdesk: there is no command 'restor'; did you mean 'cdesk restore'?\n"
+    )

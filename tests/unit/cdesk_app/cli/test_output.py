@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cdesk_app.cli.output import MAX_CELL, age, pairs, progress, size, table, to_json, waiting
+from cdesk_app.cli import output
+from cdesk_app.cli.output import (
+    MAX_CELL,
+    PlainOutput,
+    age,
+    pairs,
+    progress,
+    size,
+    table,
+    terminal_width,
+    to_json,
+    waiting,
+)
 
 
 def test_a_table_is_aligned_numbers_to_the_right() -> None:
@@ -200,3 +216,181 @@ def test_truth_values_and_text_are_no_numbers_and_stand_to_the_left() -> None:
 def test_columns_share_what_rounding_leaves() -> None:
     lines = table(("a", "b", "c"), [("a" * 30, "b" * 30, "c" * 3)], width=46).splitlines()
     assert lines[2] == f"{'a' * 19}…  {'b' * 18}…  ccc"
+
+
+def test_the_terminals_width_counts_where_one_looks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "77")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert terminal_width() is None
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert terminal_width() == 77
+    monkeypatch.setattr("shutil.get_terminal_size", lambda fallback: os.terminal_size(fallback))
+    assert terminal_width() is None, "it does not say"
+
+
+def test_a_table_is_indented_to_its_numbers_and_its_last_column_ends_with_its_text() -> None:
+    assert table(("a", "n"), [("x", 1), ("y", None)], indent=2).splitlines() == [
+        "  a  n",
+        "  -  -",
+        "  x  1",
+        "  y  –",
+    ]
+    assert table(("long name", "b"), [("x", "y")]).splitlines() == [
+        "long name  b",
+        "---------  -",
+        "x          y",
+    ]
+    with pytest.raises(ValueError, match="zip"):
+        table(("a",), [("x", "y")], width=None)
+
+
+def test_of_a_table_the_widest_columns_are_cut_first_to_the_last_character() -> None:
+    rows = [("a" * 10, "b" * 20, "c" * 20)]
+    names = ("a", "b", "c")
+    for width, widths in ((54, (10, 20, 20)), (53, (10, 20, 19)), (44, (10, 15, 15))):
+        head = table(names, rows, width=width).splitlines()[1]
+        assert tuple(map(len, head.split("  "))) == widths
+    assert table(names, rows, width=3).splitlines()[1] == "  ".join(["-" * 8] * 3)
+
+
+def test_pairs_stand_in_line() -> None:
+    assert pairs([("a", None), ("long", [1, {"x": 2}]), ("c", "")], indent=2).splitlines() == [
+        "  a     –",
+        '  long  [1,{"x":2}]',
+        "  c",
+    ]
+    assert pairs([]) == ""
+
+
+def test_values_of_other_kinds() -> None:
+    at = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+    assert pairs([("a", at)]) == "a  2026-01-31 12:00:00+00:00"
+    assert pairs([("a", {"at": at.date()})]) == 'a  {"at":"2026-01-31"}'
+    assert pairs([("a", 1234567.891)]) == "a  1.23457e+06"
+    assert pairs([("a", {1})]) == "a  {1}"
+
+
+@dataclass
+class Named:
+    """As a report holds it."""
+
+    name: str
+    kind: type = str
+
+
+def test_names_that_are_no_text_are_shown_wherever_they_stand() -> None:
+    odd = b"a\xff".decode("utf-8", "surrogateescape")
+    told = to_json([Named(odd), {"in": (odd, 1, None)}])
+    assert json.loads(told) == [
+        {"name": "a\\udcff", "kind": "<class 'str'>"},
+        {"in": ["a\\udcff", 1, None]},
+    ]
+    assert told.startswith("[\n  {\n    ")
+
+
+def test_json_is_ascii_where_the_stream_lacks_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert to_json({"a": "é🙂"}) == '{\n  "a": "é🙂"\n}'
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert to_json({"a": "é🙂"}) == '{\n  "a": "\\u00e9\\ud83d\\ude42"\n}'
+
+
+class Screen(io.TextIOWrapper):
+    """Standard output with its bytes; a terminal or not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self.raw_bytes = io.BytesIO()
+        super().__init__(self.raw_bytes, encoding="utf-8", newline="\n")
+        self._is_terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+def test_no_control_character_reaches_a_terminal_and_bytes_reach_a_file_as_they_are() -> None:
+    for terminal in (True, False):
+        screen = Screen(terminal=terminal)
+        out = PlainOutput(screen)
+        assert (out.isatty(), out.encoding) == (terminal, "utf-8")
+        assert out.write("a\x1b[31mb\n") == 8
+        out.flush()
+        assert b"\x1b" not in screen.raw_bytes.getvalue()
+        assert screen.raw_bytes.getvalue().startswith(b"a")
+        before = len(screen.raw_bytes.getvalue())
+        buffer = out.buffer
+        assert buffer.writable()
+        assert buffer.write(b"c\x1b\xc3") == 3
+        assert buffer.write(b"\xa9\r\n\xff") == 4
+        buffer.flush()
+        written = screen.raw_bytes.getvalue()[before:]
+        if terminal:
+            assert b"\x1b" not in written
+            assert written.startswith(b"c")
+            assert written.endswith("é\n\ufffd".encode())
+        else:
+            assert written == b"c\x1b\xc3\xa9\r\n\xff"
+
+
+def test_an_age_counts_from_now() -> None:
+    then = datetime.now(UTC) - timedelta(days=400)
+    assert age(then.strftime("%Y-%m-%dT%H:%M:%S.000000Z")) == "400 d ago"
+
+
+def test_waiting_ends_its_thread_and_hides_itself_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert tickers() == []
+
+    def fail() -> None:
+        with waiting("building"):
+            (ticker,) = tickers()
+            assert ticker.daemon, "a process that ends does not wait for it"
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert tickers() == []
+    assert terminal.getvalue() == "\r\x1b[K"
+
+
+def tickers() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if "(tick)" in one.name]
+
+
+def test_the_seconds_that_were_waited_for_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pauses = iter([100.0, 103.4]), []
+
+    class Done:
+        """Ends the wait when the line has been shown once."""
+
+        def wait(self, pause: float) -> bool:
+            pauses.append(pause)
+            return len(pauses) > 1
+
+        def set(self) -> None:
+            pass
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(output.threading, "Event", Done)
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(output.threading, "Thread", Called)
+    with waiting("building"):
+        pass
+    assert terminal.getvalue() == "\r\x1b[Kbuilding … 3 s\r\x1b[K"
+    assert pauses == [1.0, 0.2]
+
+
+class Called:
+    """A thread that has ended when it has started."""
+
+    def __init__(self, *, target: Callable[[], None], daemon: bool) -> None:
+        del daemon
+        self._target = target
+
+    def start(self) -> None:
+        self._target()
+
+    def join(self) -> None:
+        pass
