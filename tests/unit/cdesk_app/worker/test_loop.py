@@ -904,30 +904,6 @@ def test_beside_a_service_landing_goes_on_while_what_builds_gets_ready(built: De
         assert built.dbt.built_yielding == hasattr(os, "SCHED_IDLE")
 
 
-def test_beside_a_service_the_dashboard_keeps_landings_waiting_more_seldom(
-    built: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exports: list[float] = []
-
-    def export(**_: bool) -> None:
-        built.pipeline.dashboard_due = False
-        exports.append(built.clock.seconds)
-
-    monkeypatch.setattr(built.pipeline, "begin_dashboard", export)
-
-    def work(records: int) -> int:
-        exports.clear()
-        for _ in range(records):
-            built.record("insight")
-            built.spend(120)
-        return len(exports)
-
-    assert work(6) > 5
-    with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
-        built.spend(5)
-        assert 1 <= work(15) <= 3
-
-
 def test_what_does_not_get_ready_builds_as_nice_as_the_worker(built: Desk) -> None:
     with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
         built.spend(5)
