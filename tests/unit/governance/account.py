@@ -34,7 +34,7 @@ class Named(str):
 
     @property
     def identifier(self) -> str:
-        return str(self)
+        return self.rpartition(".")[2]
 
 
 @dataclass
@@ -175,7 +175,20 @@ class _Adapter:
         return f"{database}.{schema}.{name}" if own in self._account.relations else None
 
     def get_columns_in_relation(self, _: object) -> list[Any]:
-        return [SimpleNamespace(name=name) for name in self._account.columns]
+        """A column is a name, or a name and a type."""
+        split = [column.partition(" ") for column in self._account.columns]
+        return [
+            SimpleNamespace(
+                name=name, data_type=kind, is_string=lambda kind=kind: kind.startswith("VARCHAR")
+            )
+            for name, _, kind in split
+        ]
+
+    def build_catalog_relation(self, _: object) -> Any:
+        return self._account.names["catalog_relation"]
+
+    def drop_relation(self, relation: object) -> None:
+        self._account.ran.append(f"drop {relation}")
 
     def commit(self) -> None:
         self._account.ran.append("commit")

@@ -207,32 +207,48 @@ def test_every_document_of_the_schema_is_masked_by_a_tag_unless_told_otherwise(
     )
 
 
+ATTACHED = {
+    "customer_rows": [("events", None), ("shown", None)],
+    "internal_rows": [("others", None)],
+    "mask_text": [("events", "NOTE"), ("events", "MORE"), ("others", "MORE")],
+    "mask_link": [("events", "LINK"), ("events", "SUBJECT")],
+}
+
+
 @pytest.mark.parametrize(
     ("missing", "names"),
     [
         (None, []),
-        ("customer_rows", ["EVENTS CUSTOMER_ROWS"]),
-        ("mask_text", ["EVENTS MASK_TEXT on NOTE"]),
+        (("customer_rows", ("events", None)), ["EVENTS CUSTOMER_ROWS"]),
+        (("internal_rows", ("others", None)), ["OTHERS INTERNAL_ROWS"]),
+        (("mask_text", ("events", "NOTE")), ["EVENTS MASK_TEXT on NOTE"]),
+        (("mask_text", ("events", "MORE")), ["EVENTS MASK_TEXT on MORE"]),
+        (("mask_link", ("events", "LINK")), ["EVENTS MASK_LINK on LINK"]),
     ],
 )
 def test_what_lacks_its_policy_is_found(
-    account: Made, missing: str | None, names: list[str]
+    account: Made, missing: tuple[str, tuple[str, str | None]] | None, names: list[str]
 ) -> None:
+    held = (("EVENTS", "BASE TABLE", ("CUSTOMER", "NOTE", "MORE", "LINK")),
+            ("SHOWN", "VIEW", ("CUSTOMER",)), ("OTHERS", "BASE TABLE", ("NAME", "MORE")))  # fmt: skip
     columns = {
         "information_schema.columns": [
-            {"table": "EVENTS", "type": "BASE TABLE", "column": column, "data_type": "VARCHAR"}
-            for column in ("CUSTOMER", "NOTE")
+            {"table": table, "type": kind, "column": column, "data_type": "VARCHAR"}
+            for table, kind, own in held
+            for column in own
         ]
     }
     sql = account(answers=columns)("unguarded")
-    attached = {"customer_rows": "null", "mask_text": "'NOTE'"}
     with duckdb.connect() as connection:
         for policy in re.findall(r"policy_references\(policy_name => '\S+\.(\w+)'\)", sql):
-            column = attached.get(policy)
-            rows = "where false" if column is None or policy == missing else ""
+            rows = [
+                f"('{table}', {'null' if column is None else repr(column)})"
+                for table, column in ATTACHED.get(policy, [])
+                if (policy, (table, column)) != missing
+            ]
             sql = re.sub(
                 rf"table\(\S+policy_references\(policy_name => '\S+\.{policy}'\)\)",
-                f"(select 'events' as ref_entity_name, {column or 'null'} as ref_column_name {rows})",
+                f"(values {', '.join([*rows, '(null, null)'])}) as r (ref_entity_name, ref_column_name)",
                 sql,
             )
         sql = sql.replace("select * from values", "values")
@@ -373,6 +389,16 @@ def test_a_person_reads_and_lands_and_has_a_pipe_only_where_asked_for(account: M
     )
 
 
+def test_a_persons_customer_is_a_text_that_ends_no_literal(account: Made) -> None:
+    assert account().statements("add_person", user="ada", customer="x" * 255)
+    for wrong in ("", None, "x" * 256, "it's", "a\\b"):
+        with pytest.raises(CompilationError, match=r"customer is .*; allowed: 1 to 255 characters"):
+            account()("add_person", user="ada", customer=wrong)
+    for wrong in ("", "a b", "1a", "a;", "x" * 101):
+        with pytest.raises(CompilationError, match=r"user is .*; allowed: a name of letters"):
+            account()("add_person", user=wrong, customer="ada")
+
+
 @pytest.mark.parametrize(
     ("pipes", "is_allowed"),
     [
@@ -446,6 +472,9 @@ def test_a_monitor_warns_and_suspends(account: Made) -> None:
     whole = account().statements("apply_resource_monitors", account_monthly_credits=1)
     assert whole[-1] == "alter account set resource_monitor = CDESK_ACCOUNT"
     assert terms.format(1, "monthly") in whole[-2]
+    one = {"query_warehouse": "ONE", "build_warehouse": "one"}
+    with pytest.raises(CompilationError, match="ONE serves queries and builds, and a warehouse"):
+        account(variables={"cdesk__snowflake_names": one})("apply_resource_monitors")
     for wrong in (0, 0.99, True, "5"):
         with pytest.raises(CompilationError, match="daily credits are"):
             account()("apply_resource_monitors", daily_credits=wrong)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.snowflake import procedures
 from tests.unit.activity_schema.rendering import Renderer
-from tests.unit.governance.account import Account
+from tests.unit.governance.account import Account, model
 
 NOW = datetime(2026, 3, 10, 12)  # noqa: DTZ001 -- as the column has it
 DAYS, MICROSECOND = timedelta(days=3), timedelta(microseconds=1)
@@ -196,3 +196,25 @@ def test_what_an_erased_customer_recorded_until_then_stays_out(local: Account) -
     assert [row[0] for row in execute(kept).fetchall()] == [
         "after", "at no time", "nobody's", "others", "quarantined after", "torn",
     ]  # fmt: skip
+
+
+def test_the_table_of_a_selected_seed_gains_its_new_columns(render: Renderer) -> None:
+    def seed(name: str, **given: Any) -> dict[str, Any]:
+        made = model(name, resource_type="seed", database="db", schema="s", unique_id=name)
+        made["config"]["column_types"] = {"a": "varchar", "b": "double"}
+        return {**made, **given}
+
+    account = Account(
+        render,
+        relations={"prices", "others", "a_model"},
+        nodes=[
+            seed("prices"),
+            seed("others"),
+            seed("gone"),
+            seed("a_model", resource_type="model"),
+        ],
+        names={"selected_resources": ["prices", "gone", "a_model"]},
+    )
+    account("add_seed_columns")
+    added = "alter table prices add column if not exists"
+    assert account.ran == [f"{added} a varchar", f"{added} b double"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from dbt.exceptions import CompilationError
 
-from tests.unit.governance.account import Account
+from tests.unit.governance.account import Account, one_line
 
 
 def values(local: Account, sql: str, *bound: Any) -> Any:
@@ -169,3 +169,29 @@ def test_rows_that_have_the_same_values(local: Account) -> None:
     )
     sql = local("test_unique_together", "given", ["a", "b"])
     assert sorted(local.connection.execute(sql).fetchall()) == [(2, 2, 2), (3, 3, 3)]
+
+
+def test_a_bind_stands_by_its_name_and_in_its_type(local: Account) -> None:
+    assert local("bind", "hours_back") == "?/*hours_back*/"
+    assert local("bind_as", "at", "timestamp") == "cast(?/*at*/ as timestamp)"
+    assert local("bind_as", "n", "integer") == "cast(?/*n*/ as integer)"
+    for name in ("Hours", "1st", "a-b", "a" * 64, ""):
+        with pytest.raises(CompilationError, match="is no parameter name"):
+            local("bind", name)
+    with pytest.raises(CompilationError, match="bind_as: type 'text' is none of integer, varchar"):
+        local("bind_as", "n", "text")
+    local.variables = {"cdesk__lint": True}
+    assert local("bind", "a" * 63) == f"1/*{'a' * 63}*/"
+
+
+def test_so_many_hours_or_days_back(local: Account) -> None:
+    for times, days in (((), 3), ((2,), 6)):
+        sql = local("time_back", "day", "n", *times).replace("?/*n*/", "3")
+        assert values(local, f"{sql} = {local('utc_now')} - to_days({days})") is True
+    with pytest.raises(CompilationError, match="time_back: part 'year' is none of minute, hour"):
+        local("time_back", "year", "n")
+
+
+def test_the_first_rows_in_their_order(local: Account) -> None:
+    assert one_line(local("first_rows", "a, b desc")) == "order by a, b desc limit ?/*limit*/"
+    assert local("first_rows", "a", "most").endswith("limit ?/*most*/")

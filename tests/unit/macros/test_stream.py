@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.integration.dbt.conftest import event
-from tests.unit.governance.account import Account, Named
+from tests.unit.activity_schema.rendering import Renderer
+from tests.unit.governance.account import Account, Named, one_line
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 COLUMNS = (
@@ -201,7 +202,7 @@ def test_what_a_build_has_known_at_its_place_alone_is_shown(stream: Stream) -> N
     """By id, day, file and place: the same id elsewhere is a repetition."""
     known = asked(20, 13, "known")
     stream.land(known, 3, file="b", offset=5, ingested=True)
-    for day, file, offset in ((4, "b", 5), (3, "c", 5), (3, "b", 6)):
+    for day, file, offset in ((2, "b", 5), (3, "a", 5), (3, "b", 4), (4, "b", 5)):
         stream.land({**known, "link": "https://a.b/again"}, day, file=file, offset=offset)
     other_kind = revision(20, FIRST, "of a kind that was not known", 1)
     stream.land(other_kind, 3)
@@ -300,3 +301,35 @@ def test_a_row_is_held_by_its_id_and_instant(local: Account) -> None:
 def test_what_counts_from_when(local: Account) -> None:
     assert local("recorded_at") == "least(ts, _landed_at)"
     assert local("recorded_at", "a") == "least(a.ts, a._landed_at)"
+
+
+def test_what_a_build_looks_back_and_in_which_order_it_stores(local: Account) -> None:
+    assert local("overlap_seconds") == 0
+    local.variables = {"cdesk__overlap_seconds": "7"}
+    assert local("overlap_seconds") == 7
+    assert local("in_storage_order", ["ts", "id"]).strip() == "order by ts, id"
+
+
+@pytest.mark.parametrize("revisions", [True, False])
+def test_an_account_notes_how_far_a_build_has_come(
+    tmp_path_factory: pytest.TempPathFactory, revisions: bool
+) -> None:
+    """The newest row that is not of the future; of revisions the oldest as well, where asked."""
+    snowflake = Renderer(tmp_path_factory.mktemp("macros") / "snowflake", "snowflake")
+    account = Account(
+        snowflake,
+        {" where mark = ": [{"at": None}]},
+        relations={"build_marks"},
+        names={"this": Named("events")},
+    )
+    asked: tuple[Any, ...] = (True,) if revisions else ()
+    sql = one_line(account("note_build_marks", "_landed_at", *asked))
+    newest = (
+        "merge into DB.PUBLIC.build_marks as known using ( select 'newest in events' as mark, "
+        "max(_landed_at) as instant from events where _landed_at <= sysdate()"
+    )
+    assert sql.startswith(newest)
+    oldest = " union all select 'oldest revision' as mark, min(_landed_at) as instant from events"
+    assert (oldest in sql) is revisions
+    account.relations.clear()
+    assert account("note_build_marks", "_landed_at") == ""

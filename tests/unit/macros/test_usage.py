@@ -182,3 +182,24 @@ def test_what_a_history_has_as_a_call_of_ours_is_told_once(usage: Account) -> No
         ("in the desktop's own call", desktop), ("never told", desktop),
         ("told twice", "claude_code"),
     ]  # fmt: skip
+
+
+def test_the_sums_of_a_group_say_how_many_have_no_price(usage: Account) -> None:
+    assert usage.connection is not None
+    price(usage, "m", "2026-01-01", limit=None)
+    for place, (model, tokens) in enumerate((("m", 1), ("m", 2), ("unheard-of", 4))):
+        given = {"input_tokens": 10 * tokens, "cache_read_tokens": 100 * tokens}
+        made = {"cache_creation_tokens": 1_000 * tokens, "output_tokens": tokens}
+        respond(usage, f"r{place}", model=model, **given, **made)
+    sql = usage("priced_responses", "true").replace("?/*customer*/", f"'{ADA}'")
+    found = usage.connection.execute(f"select {usage('usage_sums')} from ({sql})")
+    names = [name for name, *_ in found.description or ()]
+    [row] = found.fetchall()
+    sums = dict(zip(names, row, strict=True))
+    cost = sums.pop("cost_usd")
+    assert cost == pytest.approx(3 * (10 * 2 + 100 * 5 + 1_000 * 7 + 3) / MILLION, rel=1e-9)
+    assert sums == {
+        "input_tokens": 70, "output_tokens": 7, "cache_read_tokens": 700,
+        "cache_creation_tokens": 7_000, "total_tokens": 7_777, "responses": 3,
+        "unpriced_responses": 1,
+    }  # fmt: skip
