@@ -114,6 +114,12 @@ def test_sql_is_changed_as_people_get_it_wrong(
     assert made(sql, kind, name="m.sql") == after
 
 
+def test_what_snowflake_alone_renders_is_changed_where_nothing_else_is() -> None:
+    sql = "{% macro snowflake__a() %}\n    a < b\n"
+    assert made(sql, name="macros/governance/a.sql") == ["a <= b"]
+    assert made(sql, name="macros/sql/a.sql") == []
+
+
 def test_every_mutant_of_a_python_file_can_be_read_and_is_another_program() -> None:
     from scripts.mutants.python_mutants import can_be_read, python_mutants
 
