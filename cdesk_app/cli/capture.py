@@ -233,7 +233,7 @@ def _lines(found: CaptureStatus) -> list[tuple[str, object]]:
             or "none has written here yet",
         ),
         ("sessions", f"{found.sessions:,}"),
-        ("last read", age(found.last_read_at) if found.last_read_at else "never"),
+        ("last read", age(found.last_read_at)),
         ("backlog", size(found.backlog_bytes)),
         ("records", _counted(found.records)),
         ("unknown", _counted(found.unknown)),
