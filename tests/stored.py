@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from cdesk_app.render.table import Column, Page, Table, View
@@ -15,6 +16,9 @@ class _Stored:
         ]
         self.row_count = len(rows)
         self._rows = [list(row) for row in rows]
+
+    def one_connection(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def page(self, view: View, offset: int, limit: int) -> Page:
         assert view.is_plain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import tzinfo
@@ -43,6 +42,7 @@ def chart_of(
         ArtifactUnreadable, QueryTimedOut: as Table.
     """
     shape = shape_of(table)
+    drawn: Chart | None
     if shape.kind == "figures":
         drawn = _figures(table, params, zone, series)
     else:
@@ -60,17 +60,15 @@ def _figures(
     params: Mapping[str, Any],
     zone: tzinfo,
     series: Table | None,
-) -> Chart | None:
+) -> Chart:
     """One row: its numbers, the first one with what is known of the time before and behind it."""
     row = table.page(View(), 0, 1).rows[0]
     found = {
         column.name: value
-        for column, value in zip(table.columns, row, strict=True)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for column in table.columns
+        if isinstance(value := row[column.place], int | float) and not isinstance(value, bool)
     }
     before = {name: found.pop(name) for name in list(found) if name.endswith(BEFORE)}
-    if not found:
-        return None
     main = list(found)[main_measure(list(found))]
     found = {main: found.pop(main), **found}
     texts = [(title(name), _figure(name, value)) for name, value in found.items()]

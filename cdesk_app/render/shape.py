@@ -232,7 +232,7 @@ def _is_category(column: Column, rows: list[list[Any]]) -> bool:
     if column.type not in ("string", "boolean") or _KEY.search(column.name):
         return False
     values = [row[column.place] for row in rows if row[column.place] is not None]
-    if not values or any(len(str(value)) > _LONG_TEXT for value in values[:200]):
+    if any(len(str(value)) > _LONG_TEXT for value in values[:200]):
         return False
     distinct = len(set(values))
     if 2 * len(values) < len(rows):

@@ -443,13 +443,13 @@ def sankey(links: Sequence[Json], nodes: Sequence[Json], *, depth: int, height: 
 
     Links: points of bands: id, x (0 to depth), y, y2. Nodes: x, x2, y, y2, ty, text.
     """
-    scale = {"domain": [0, depth + 0.45], "nice": False}
+    scale = {"domain": [0, depth + 0.45]}
     x = {"field": "x", "type": "quantitative", "axis": None, "scale": scale}
     y = {
         "field": "y",
         "type": "quantitative",
         "axis": None,
-        "scale": {"domain": [0, 1], "reverse": True, "nice": False},
+        "scale": {"domain": [0, 1], "reverse": True},
     }
     layers: list[Json] = [
         {

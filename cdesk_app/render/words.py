@@ -84,12 +84,12 @@ def number(value: float | int) -> str:
 
 
 def _number(value: float | int) -> str:
-    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
-        return f"{int(value):,}" if abs(value) < 10**15 else f"{float(value):.3g}"
     if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    if abs(value) >= 1e15 or abs(value) < 1e-4:
-        return f"{value:.3g}"
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
+    if abs(value) >= 1e15 or 0 < abs(value) < 1e-4:
+        return f"{float(value):.3g}"
+    if value == int(value):
+        return f"{int(value):,}"
     if abs(value) >= 100:
         return f"{value:,.1f}".removesuffix(".0")
     return f"{value:.4g}"
@@ -98,7 +98,7 @@ def _number(value: float | int) -> str:
 def percent(share: float) -> str:
     """0.183 → `18 %`; below ten percent with one decimal."""
     points = share * 100
-    text = f"{points:.0f}" if abs(points) >= 10 or points == 0 else f"{points:.1f}"
+    text = f"{points:.0f}" if abs(points) >= 10 else f"{points:.1f}"
     return f"{_formats.number(text.removesuffix('.0'))} %"
 
 
@@ -167,7 +167,7 @@ def shown_text(text: str, *, limit: int = MAX_CELL) -> str:
     cut at `limit` characters.
     """
     head = text[:limit]
-    if not head.isascii() or not head.isprintable():
+    if not head.isprintable():
         head = "".join(map(_visible, head))
     return head if len(text) <= limit else f"{head}… ({len(text):,} characters)"
 

@@ -23,6 +23,7 @@ from cdesk_app.render.charts import chart_of
 from cdesk_app.render.paint import Painter
 from cdesk_app.render.table import Table
 from cdesk_app.render.vega import THEMES, themed
+from tests.stored import stored
 
 DAY = datetime(2026, 1, 5, tzinfo=UTC)
 ACTIVITIES = ["cdesk.user_asked", "cdesk.claude_responded", "cdesk.tool_called"]
@@ -229,6 +230,60 @@ def test_one_value_without_a_series_behind_it_has_no_line(
     assert made.finding == "349 the time before."
     assert made.spec is not None
     assert "vconcat" not in made.spec
+
+
+@pytest.mark.parametrize(
+    ("row", "headline", "finding"),
+    [
+        ({"tokens": 5}, "tokens: 5", "One value."),
+        ({"call_count": 5}, "5 calls", "One value."),
+        ({"call_count": 5.5}, "call count: 5.5", "One value."),
+        ({"error_rate_count": 5}, "error rate count: 5", "One value."),
+        ({"call_count": 6, "call_count_before": 5}, "6 calls, 20 % more than the time before", "5 the time before."),
+        ({"call_count": 5, "call_count_before": 5}, "5 calls, as many as the time before", "5 the time before."),
+        ({"call_count": 5, "call_count_before": 0}, "5 calls", "0 the time before."),
+        ({"call_count": 5, "other_before": 9}, "5 calls", "One value."),
+        ({"conversion": 0.25, "share": 1}, "conversion: 25 %", "share 1."),
+        ({"a": 1, "is_new": True, "name": "n", "total_b": 2}, "total b: 2", "a 1."),
+        ({f"c{n}": n for n in range(8)}, "c0: 0", "c1 1; c2 2; c3 3; c4 4; c5 5."),
+    ],
+)  # fmt: skip
+def test_one_row_is_told_by_its_main_figure_and_the_next_five(
+    row: dict[str, Any], headline: str, finding: str
+) -> None:
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    table = stored({name: kinds[type(value)] for name, value in row.items()}, [[*row.values()]])
+    made = chart_of(table, {}, ZoneInfo("UTC"))
+    assert (made.kind, made.headline, made.finding) == ("figures", headline, finding)
+    assert made.alt == f"{headline}. {finding}"
+    assert made.spec is not None
+    items = made.spec["data"]["values"]
+    assert [one["x"] for one in items] == [str(n) for n in range(len(items))]
+    assert len(items) == min(
+        sum(type(v) in (int, float) for v in row.values()) - ("before" in str(row)), 4
+    )
+    assert headline.startswith((items[0]["big"], items[0]["small"]))
+    sampled = chart_of(table, {}, ZoneInfo("UTC"), sampled=True)
+    assert sampled.headline == f"In a sample of 1 row: {headline}"
+    assert sampled.alt == f"In a sample of 1 row: {made.alt}"
+
+
+def test_a_table_that_is_not_drawn_says_how_large_it_is() -> None:
+    def told(columns: int, rows: int = 2, **more: Any) -> Chart:
+        kinds = {f"{letter}_id": "integer" for letter in "abcdefg"[:columns]}
+        return chart_of(stored(kinds, [[1] * columns] * rows), {}, ZoneInfo("UTC"), **more)
+
+    made = told(5)
+    assert (made.headline, made.finding) == (
+        "2 rows with 5 columns", "Each has a id, b id, c id, d id and e id.",
+    )  # fmt: skip
+    assert told(7, 1).headline == "1 row with 7 columns"
+    assert told(7).finding == "Each has a id, b id, c id, d id and 3 more."
+    sampled = told(1, sampled=True)
+    assert (sampled.headline, sampled.alt) == ("In a sample of 2 rows: 2 rows with 1 column", "")
+    assert (made.kind, made.spec, told(1, 0).finding) == (
+        "none", None, "Try a longer time range or other parameters.",
+    )  # fmt: skip
 
 
 def test_hours_of_a_week_are_a_heatmap_with_their_names(write: Write, painter: Painter) -> None:

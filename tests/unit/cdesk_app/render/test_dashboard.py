@@ -318,12 +318,13 @@ def test_sums_are_of_thirty_days_the_largest_first(overview: Overview, tmp_path:
         *([day(n), "errors.error_count", "build", 2] for n in (0, 29, 30)),
         [day(1), "errors.error_count", "shim", 4],
         [day(1), "errors.error_count", "none", 0],
+        *([day(1), "errors.error_count", name, count] for name, count in (("zip", 9), ("aa", 4))),
         *([day(1), "tool_latency.call_count", f"tool{n}", 100 / (n + 1) ** 3] for n in range(8)),
         ["no day", "errors.error_count", "build", 9],
         [day(1), "errors.error_count", "build", "many"],
     ]
     made = board(overview, tmp_path, metrics=metrics)
-    assert made.errors == [("build", "4"), ("shim", "4")]
+    assert made.errors == [("zip", "9"), ("aa", "4"), ("build", "4"), ("shim", "4")]
     ((name, rows),) = made.tops
     assert name == "Top tools"
     assert rows == [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
 import stat
 import tempfile
@@ -17,10 +19,14 @@ from hypothesis import strategies as st
 from cdesk.core.errors import StateDirectoryError
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import customer_key
+from cdesk_app.render import links as render_links
 from cdesk_app.render.links import (
     EVERYTHING,
+    LINK_SECONDS,
     MAX_SECONDS,
+    MAX_TOKEN,
     ROTATION_SECONDS,
+    SESSION_SECONDS,
     LinkRefused,
     Links,
 )
@@ -173,7 +179,83 @@ def test_many_at_once_make_one_key(tmp_path: Path) -> None:
         Links(StateDirectory(tmp_path)).check(link.token, "card", subject=ID)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"keys": 1}', b"\xff\x00"])
+def test_a_link_lasts_a_day_unless_asked_otherwise_and_at_least_a_second(
+    links: Links, clock: Clock
+) -> None:
+    clock.seconds += 0.5
+    for asked, expires in (
+        ({}, "2027-01-16T08:00:00.000000Z"),
+        ({"seconds": 1}, "2027-01-15T08:00:01.000000Z"),
+        ({"seconds": 0}, "2027-01-15T08:00:01.000000Z"),
+        ({"seconds": -9}, "2027-01-15T08:00:01.000000Z"),
+        ({"seconds": 10**9}, "2027-02-14T08:00:00.000000Z"),
+    ):
+        link = links.sign("card", customer=ADA, subject=ID, **asked)
+        assert link.expires_at == expires
+        assert links.check(link.token, "card", subject=ID).expires_at == expires
+    assert (LINK_SECONDS, SESSION_SECONDS) == (86_400, 43_200)
+    assert MAX_SECONDS == ROTATION_SECONDS == 30 * 86_400
+    assert str(LinkRefused("link_expired", "it has expired")) == "it has expired"
+
+
+def test_no_link_is_made_with_the_stand_in_for_a_key_that_nobody_has(links: Links) -> None:
+    body = base64.urlsafe_b64decode(
+        links.sign("card", customer=ADA, subject=ID).token.partition(".")[0] + "=="
+    )
+    forged = orjson.dumps({**orjson.loads(body), "k": "nobody's"})
+    mac = hmac.new(b"\x00", forged, hashlib.sha256).digest()
+    token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (forged, mac))
+    assert refused(links, token) == "link_invalid"
+
+
+def test_what_is_too_long_for_a_link_is_not_even_read(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def decode(text: str) -> bytes:
+        read.append(len(text))
+        raise ValueError(text)
+
+    monkeypatch.setattr(render_links, "_decode", decode)
+    for length in (MAX_TOKEN, MAX_TOKEN + 1):
+        assert refused(links, "a." + "b" * (length - 2)) == "link_invalid"
+    assert read == [1]
+
+
+def test_a_key_is_changed_on_its_day_and_what_no_link_can_hold_is_forgotten(
+    links: Links, clock: Clock, tmp_path: Path
+) -> None:
+    def kept() -> tuple[int, list[str]]:
+        document = orjson.loads((tmp_path / "link_keys.json").read_bytes())
+        return len(document["keys"]), sorted(document["revoked"])
+
+    links.sign("card", customer=ADA, subject=ID)
+    clock.seconds += ROTATION_SECONDS - 1
+    links.sign("card", customer=ADA, subject=ID)
+    links.revoke("old")
+    assert kept() == (1, ["old"])
+    clock.seconds += 1
+    links.revoke("new")
+    links.sign("card", customer=ADA, subject=ID)
+    assert kept() == (2, ["new", "old"])
+    clock.seconds += MAX_SECONDS - 1
+    links.sign("card", customer=ADA, subject=ID)
+    clock.seconds += 1
+    links.sign("card", customer=ADA, subject=ID)
+    assert kept() == (2, []), "the first key and both revocations are past their time"
+    clock.seconds += 1
+    links.revoke(ID)
+    assert kept() == (2, [ID])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b'{"keys": 1}', b"\xff\x00"),
+        *(b'{"keys": [], "revoked": []}', b'{"keys": {}, "revoked": {}}'),
+    ],
+)
 def test_damaged_keys_say_what_to_do(links: Links, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "link_keys.json").write_bytes(content)
     with pytest.raises(StateDirectoryError, match="remove it"):

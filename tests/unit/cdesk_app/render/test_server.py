@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import orjson
 import pytest
+from starlette.routing import Route
 
+from cdesk.core.clock import parse_ts
 from cdesk.core.config import Settings
-from cdesk.core.errors import ConfigurationError
+from cdesk.core.errors import ConfigurationError, QueueWriteError
 from cdesk.core.home import StateDirectory
+from cdesk.core.locks import is_held
+from cdesk.core.metrics import CARD_SECONDS, ERRORS, RECORDS_QUEUED
+from cdesk.state.counts import read_counts
 from cdesk_app.render import server
-from cdesk_app.render.server import _announce, _listening, _Watched, make_renderer, own_port
+from cdesk_app.render.app import Renderer
+from cdesk_app.render.board_pages import BoardSource
+from cdesk_app.render.server import (
+    ReadyRecorder,
+    _announce,
+    _listening,
+    _Watched,
+    make_renderer,
+    own_port,
+)
 
 
 def settings(home: StateDirectory, url: str = "http://127.0.0.1:8377") -> Settings:
@@ -128,3 +146,196 @@ def test_who_asked_for_render_from_elsewhere_is_known_by_the_service(
     source = server.make_source(given, state_home)
     assert (source.customer, source.stopping()) == ("team", False)
     assert source.gather().customer == "team"
+
+
+# -- serving
+
+
+class Process:
+    """A server that looks around while it runs, instead of serving."""
+
+    def __init__(self, home: StateDirectory, while_it_runs: Callable[[], None]) -> None:
+        self.home = home
+        self.should_exit = False
+        self.config: dict[str, Any] = {}
+        self.watched: object = None
+        self.ran = False
+        self._look = while_it_runs
+
+    def configured(self, watched: object, **config: Any) -> Mock:
+        self.watched, self.config = watched, config
+        return Mock()
+
+    def run(self, *, sockets: list[socket.socket]) -> None:
+        self.ran = True
+        (listener,) = sockets
+        facts = orjson.loads(self.home.render_json.read_bytes())
+        assert facts["port"] == listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", facts["port"]), 5):
+            pass
+        assert is_held(self.home.render_lock)
+        self._look()
+
+
+def serve(
+    home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    while_it_runs: Callable[[], None] = lambda: None,
+    **given: Any,
+) -> tuple[int, Process, dict[str, Any]]:
+    """What `serve` returns, its server, and what the application is made of."""
+    made: dict[str, Any] = {"threads": [], "idle": []}
+    process = Process(home, while_it_runs)
+
+    def board_routes(renderer: Renderer, source: BoardSource) -> list[Route]:
+        made["source"] = source
+        return server_board_routes(renderer, source)
+
+    def app(renderer: Renderer, *, more: list[Route]) -> object:
+        made.update(renderer=renderer, more=[route.path for route in more])
+        return made.setdefault("app", Mock())
+
+    server_board_routes = server.board_routes
+    threads = Mock(
+        Lock=threading.Lock, Thread=lambda **told: made["threads"].append(told) or Mock()
+    )
+    monkeypatch.setattr(server, "board_routes", board_routes)
+    monkeypatch.setattr(server, "make_app", app)
+    monkeypatch.setattr(server, "threading", threads)
+    monkeypatch.setattr(server, "_end_when_idle", lambda *told: made["idle"].append(told))
+    monkeypatch.setattr(
+        server, "uvicorn", Mock(Config=process.configured, Server=lambda _: process)
+    )
+    code = server.serve(settings(home, "http://localhost:8377"), port=0, **given)
+    return code, process, made
+
+
+def test_a_server_is_announced_before_it_runs_and_gone_from_there_after_it(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def second() -> None:
+        before = state_home.render_json.read_bytes()
+        assert server.serve(settings(state_home)) == 0
+        assert "runs already for this state directory" in capsys.readouterr().err
+        assert state_home.render_json.read_bytes() == before
+
+    code, process, made = serve(state_home, monkeypatch, while_it_runs=second)
+    assert (code, process.ran) == (0, True)
+    assert (state_home.render_json.exists(), is_held(state_home.render_lock)) == (False, False)
+    assert process.config == {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": True,
+        "timeout_graceful_shutdown": 3,
+    }
+    assert made["more"] == ["/", "/board", "/board/{name:str}.svg", "/events", "/metrics"]
+    renderer = made["renderer"]
+    assert isinstance(renderer.painted, ReadyRecorder)
+    assert renderer.verifier is None
+    (warm,) = made["threads"]
+    assert (warm["target"], warm["daemon"]) == (renderer.painter.warm, True)
+    assert made["idle"] == [(process, process.watched, state_home, 7_200.0)]
+    assert made["source"].stopping() is False
+    process.should_exit = True
+    assert made["source"].stopping() is True
+
+
+def test_a_team_is_known_by_its_tokens_and_a_service_never_rests(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, made = serve(state_home, monkeypatch, team=True, idle_seconds=None)
+    assert made["renderer"].verifier is not None
+    assert made["idle"] == []
+
+
+def test_a_server_that_fails_leaves_nothing_behind(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        serve(state_home, monkeypatch, while_it_runs=broken)
+    assert (state_home.render_json.exists(), is_held(state_home.render_lock)) == (False, False)
+    serve(state_home, monkeypatch)
+
+
+CARD: Any = Mock(
+    artifact_id="a1", template="numbers", artifact=Mock(customer="ada", query_hash="h1", rows=9)
+)
+
+
+def test_a_card_that_stands_is_on_record_and_counted(state_home: StateDirectory) -> None:
+    recorder = ReadyRecorder(settings(state_home), state_home)
+    woken = Mock()
+    recorder._waker.close()
+    recorder._waker = woken
+    recorder(CARD, 1234.56789, "bars")
+    (path,) = state_home.queue.glob("*.ndjson")
+    record = orjson.loads(path.read_bytes())
+    assert record["feature_json"] == {
+        "artifact_id": "a1",
+        "query_hash": "h1",
+        "template": "numbers",
+        "chart": "bars",
+        "rows": 9,
+        "elapsed_ms": 1234.568,
+        "shown_in": "browser",
+    }
+    assert (record["activity"], record["customer"]) == ("cdesk.card_ready", "ada")
+    assert record.get("session_id") is None
+    assert record["query_tag"]
+    assert abs(parse_ts(record["ts"]).timestamp() - time.time()) < 3_600
+    woken.send.assert_called_once_with()
+    counts = read_counts(state_home)
+    ((labels, seen),) = counts[CARD_SECONDS].items()
+    assert (labels, sum(seen.buckets or [])) == (("browser",), 1)
+    assert seen.value == pytest.approx(1.23456789)
+    assert counts[RECORDS_QUEUED][("renderer",)].value == 1
+
+    def full(_: bytes) -> None:
+        raise QueueWriteError("the disk is full")
+
+    recorder._writer.append = full  # type: ignore[method-assign]
+    recorder(CARD, 1.0, "bars")
+    assert read_counts(state_home)[ERRORS][("renderer", "queue_write_failed")].value == 1
+    woken.send.assert_called_once_with()
+    recorder._writer.close()
+    recorder.counts.close()
+    recorder._writer, recorder.counts = Mock(), Mock()
+    recorder.close()
+    for closed in (recorder._writer, woken, recorder.counts):
+        closed.close.assert_called_once_with()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (None, 3, ""),
+        (ConfigurationError("no port"), 1, "cdesk render: no port\n"),
+        (OSError("no disk"), 1, "cdesk render: no disk\n"),
+    ],
+)
+def test_a_process_says_why_it_does_not_serve(
+    error: Exception | None,
+    code: int,
+    said: str,
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CDESK_HOME", str(state_home.root))
+    private, logged, served = Mock(), Mock(), Mock(return_value=3, side_effect=error)
+    monkeypatch.setattr(server, "keep_private", private)
+    monkeypatch.setattr(server, "set_up_logging", logged)
+    monkeypatch.setattr(server, "serve", served)
+    assert server.main([]) == code
+    assert capsys.readouterr().err == said
+    private.assert_called_once_with()
+    (given,) = served.call_args.args
+    assert given.home == state_home.root
+    logged.assert_called_once_with(
+        state_home.render_log, given.environ, credentials=server.redact_value
+    )

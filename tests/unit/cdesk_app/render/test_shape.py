@@ -210,6 +210,9 @@ def test_lines_are_of_two_to_eight_names_that_share_their_moments() -> None:
     assert by("aaaaab") == (1,)
     assert by("aaaaaa") == by("aab") == ()
     assert by("aaaaaa", "xyxyxy") == (2,)
+    two = {"at": ("timestamp", days(3) * 2), "name": texts(*"aabbab")}
+    compared = shape({**two, "calls": integers(*range(6)), "calls_before": integers(*range(6))})
+    assert compared == Shape("series", time=0, measure=2, by=(1,)), "one line alone is compared"
     nine = {"at": ("timestamp", days(3) * 3), "calls": integers(*range(9))}
     for count, places in ((8, (2,)), (9, ())):
         names = texts(*(str(n % count) for n in range(9)))

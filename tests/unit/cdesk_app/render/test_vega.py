@@ -428,6 +428,7 @@ def test_boxes_span_their_quantiles_on_one_scale() -> None:
     assert [mark.text for mark in beside] == ["b", "a"]
     assert below[0].text == "1k", "not from zero"
     assert scene.labels("axis-title") == ["latency"]
+    assert len(scene.of("rule", "axis-domain")) == 1
     grid = scene.of("rule", "axis-grid")
     assert len(grid) > 3
     assert {mark.wide for mark in grid} == {0.0}

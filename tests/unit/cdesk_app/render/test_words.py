@@ -73,6 +73,9 @@ def test_a_share_has_a_decimal_where_it_is_small(share: float, text: str) -> Non
         (math.nan, 5, None),
         (5, math.inf, None),
         (5, 0, "100 % fewer"),
+        (1, 2, "100 % more"),
+        (0.5, 0.4, "20 % fewer"),
+        (math.inf, 5, None),
     ],
 )
 def test_a_change_is_told_where_there_is_one_to_tell(
@@ -119,6 +122,7 @@ def test_text_keeps_a_page_whole() -> None:
     assert words.shown_text("\u202ex\u200d\ufeff\ud800\ue000") == (
         "⟨U+202E⟩x\u200d⟨U+FEFF⟩⟨U+D800⟩⟨U+E000⟩"
     )
+    assert words.shown_text("a b\x1f\udfff\u00a0ö") == "a b␟⟨U+DFFF⟩\u00a0ö"
     assert words.shown_text("ö" * 3, limit=3) == "ööö"
     assert words.shown_text("ö" * 1_234, limit=2) == "öö… (1,234 characters)"
 
