@@ -21,13 +21,15 @@ from mcp_shim.app import RecordQueue
 from mcp_shim.session import Recorder
 
 
-def run(home: StateDirectory, test: Callable[[Recorder], Any]) -> list[Record]:
+def run(
+    home: StateDirectory, test: Callable[[Recorder], Any], *, session_id: str | None = None
+) -> list[Record]:
     """Run `test` with a recorder on a loop; the records that it left."""
 
     async def body() -> None:
         queue = RecordQueue(QueueWriter(home.queue), WakeSender(home), ids=IdSource())
         try:
-            done = test(Recorder(queue, customer="ada@example.com"))
+            done = test(Recorder(queue, customer="ada@example.com", session_id=session_id))
             if done is not None:
                 await done
         finally:
@@ -52,6 +54,52 @@ def test_what_is_written_keeps_the_contract(state_home: StateDirectory) -> None:
     found = run(state_home, test)  # parse_line checks every field of each
     assert sorted(record["kind"] for record in found) == ["event", "event", "insight"]
     assert found[0]["link"] == "https://a/b"
+
+
+def test_no_credential_gets_into_the_queue_by_any_way(state_home: StateDirectory) -> None:
+    """But for what the server's own words hold, which are looked at before they are given."""
+    secret = "ghp_" + "a1B2" * 9
+
+    def test(recorder: Recorder) -> None:
+        assert recorder.session_id == "0" * 36
+        recorder.event("cdesk.user_asked", {"question": f"what is {secret}?"}, link=f"https://a/{secret}")  # fmt: skip
+        recorder.note("cdesk.session_started", {"client_name": secret})
+        recorder.note("cdesk.fallback_triggered", {"component": secret})
+        id, ts = recorder.stamp()
+        fields = {"subject": secret, "metric": "m", "value": secret, "provenance_query_hash": None}
+        clean, line = recorder.insight(fields, id=id, ts=ts)
+        assert (clean["id"], clean["ts"], clean["session_id"]) == (id, ts, "0" * 36)
+        assert secret not in str(clean)
+        recorder.append(line)
+        with pytest.raises(InvalidField, match="metric"):
+            recorder.insight({**fields, "metric": ""}, id=id, ts=ts)
+
+    found = run(state_home, test, session_id="0" * 36)
+    assert len(found) == 4
+    assert secret not in str(found)
+    assert str(found).count("[secret:github_token]") == 6
+    assert {record["session_id"] for record in found} == {"0" * 36}
+    assert len({record["query_tag"] for record in found}) == 4, "one for each"
+
+
+def test_an_activity_of_the_shims_own_is_born_when_it_is_said_to_be(
+    state_home: StateDirectory,
+) -> None:
+    lines: list[bytes] = []
+
+    def test(recorder: Recorder) -> None:
+        born = "2026-01-01T00:00:00.000000Z"
+        for ts in (born, None):
+            lines.append(
+                recorder.own_line(
+                    "cdesk.insight_forgotten", {}, id="019b76da-a800-7000-8000-000000000001", ts=ts
+                )
+            )
+        times = [parse_line(line.rstrip())["ts"] for line in lines]
+        assert times[0] == born
+        assert times[1] != born, "now"
+
+    assert run(state_home, test) == []
 
 
 @pytest.mark.parametrize("activity", ["user_asked", "cdesk.", None])
