@@ -45,3 +45,32 @@ def test_a_closed_stream_is_no_reason_to_stop() -> None:
         log.flush()
 
     asyncio.run(scenario())
+
+
+def test_a_batch_is_as_large_as_its_bound_and_one_timer_waits_for_it() -> None:
+    async def scenario() -> Stream:
+        stream = Stream()
+        log = RequestLog("x", stream)
+        log.add({"tool": ""})
+        timer = log._timer
+        size = len(log._waiting.pop())
+        for more in (BATCH_BYTES - size - size, 0, 1, BATCH_BYTES):
+            log.add({"tool": "y" * more})
+        assert log._timer is timer
+        assert timer is not None
+        log.flush()
+        assert timer.cancelled()
+        assert log._timer is None
+        log.flush()
+        return stream
+
+    stream = asyncio.run(scenario())
+    assert [write.count("\n") for write in stream.writes] == [2, 1, 1]
+    assert len(stream.writes[0]) == BATCH_BYTES, "to the last byte"
+    facts = json.loads(stream.writes[1])
+    assert (facts["level"], facts["logger"], facts["message"], facts["tool"]) == (
+        "info",
+        "x",
+        "request",
+        "y",
+    )
