@@ -80,7 +80,7 @@ class BuildSchedule:
         installation, so that, as after the build that makes them, no gap has begun.
         """
         now = self._now_ns()
-        self._built_day = built_ns // _DAY_NS
+        self._built_day = _day(built_ns)
         self._built_at = None if empty else self._monotonic() - max(now - built_ns, 0) / 1e9
 
     @property
@@ -92,7 +92,7 @@ class BuildSchedule:
             return "stale"
         if self._landed_at is not None:
             return "insight" if self._insight else "landed"
-        if self._built_day is not None and self._now_ns() // _DAY_NS > self._built_day:
+        if self._built_day is not None and _day(self._now_ns()) > self._built_day:
             return "new_day"
         return None
 
@@ -133,7 +133,7 @@ class BuildSchedule:
         it has landed.
         """
         self._built_at = None if self._stale else self._monotonic()
-        self._built_day = self._now_ns() // _DAY_NS
+        self._built_day = _day(self._now_ns())
         self._landed_at, self._landed_rows = None, 0
         self._insight = self._requested = self._stale = False
         self._failures = 0
@@ -147,3 +147,8 @@ class BuildSchedule:
         if self._requested:
             self._requested = False
             self._landed_at = self._landed_at if self._landed_at is not None else self._failed_at
+
+
+def _day(ns: int) -> int:
+    """The number of a day (UTC)."""
+    return ns // _DAY_NS

@@ -31,6 +31,8 @@ def test_only_limits_that_are_near_or_passed_are_named() -> None:
         row("day", 0.7999, 20.0),
         row("week", 0.8, 100.0),
         row("month", None, None),
+        row("month", None, 5.0),
+        row("month", 0.9, None),
         row("month", 1.041, 7.5, unpriced_responses=3),
     ]
     assert words(rows) == [

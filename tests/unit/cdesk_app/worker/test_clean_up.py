@@ -6,6 +6,9 @@ import contextlib
 import os
 import time
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -14,13 +17,16 @@ from query_desk import answer
 
 from cdesk.artifacts.local import LocalArtifacts
 from cdesk.artifacts.records import Artifact
-from cdesk.core.errors import NotFound
+from cdesk.core.clock import format_ts
+from cdesk.core.errors import CatalogError, NotFound
+from cdesk.core.identity import ANALYST, Caller
 from cdesk.query.retention import hold_artifact
 from cdesk.state.database import open_state
 from cdesk.state.facts import read_status
 from cdesk.state.status import LastCleanUp
 from cdesk.state.tickets import KEEP_DAYS
-from cdesk_app.worker.clean_up import CleanUp
+from cdesk_app.worker import clean_up as module
+from cdesk_app.worker.clean_up import CLEAN_UP_SECONDS, CleanUp
 from cdesk_app.worker.presentation import PlainPresenter
 from cdesk_app.worker.status_board import StatusBoard
 
@@ -186,3 +192,103 @@ def test_landed_queue_files_go_after_their_days_whoever_drains(desk: Desk) -> No
         os.utime(file, (time.time() - days * 86_400,) * 2)
     assert clean_up(desk) == 2, "one removed, one packed"
     assert [path.name[:3] for path in archive.iterdir()] == ["bbb"]
+
+
+# -- when, and in which order
+
+NOON = 1_769_860_800_000_000_000
+
+
+class Asked:
+    """A clean-up on a clock of its own, and what it asks of the others."""
+
+    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, *, target: Any) -> None:
+        self.asked: list[Any] = []
+        self.now = NOON
+        self.status = StatusBoard(desk.state, lambda: self.now)
+        self.error: Exception | None = None
+        for number, name in enumerate(
+            ("forget_tickets", "sweep_artifacts", "forget_answers", "forget_pages", "forget_hidden")
+        ):
+            monkeypatch.setattr(module, name, self._says(name, 10**number))
+        archive = SimpleNamespace(clean_up=self._says("archive", 100_000))
+        monkeypatch.setattr(module, "Archive", lambda folder: folder == desk.home.queue and archive)
+        monkeypatch.setattr(module, "IdSource", lambda: SimpleNamespace(query_tag=lambda: "tag"))
+        catalog = SimpleNamespace(get=lambda: {"expired_artifacts": "template"})
+        monkeypatch.setattr(module, "open_catalog", lambda _: catalog)
+        presenter: Any = SimpleNamespace(clean_up=self._says("pictures", 10_000_000))
+        args: Any = ("warehouse", "store", presenter, "state")
+        self.clean_up = CleanUp(
+            replace(desk.settings, target=target),
+            desk.home,
+            args[0],
+            args[1],
+            args[2],
+            args[3],
+            self.status,
+            lambda: self.now,
+            retain=self._says("retain", 1_000_000),
+        )
+
+    def _says(self, name: str, answer: int) -> Any:
+        def say(*given: object, **named: object) -> int:
+            self.asked.append((name, *given, named))
+            if name == "forget_answers" and self.error is not None:
+                raise self.error
+            return answer
+
+        return say
+
+
+@pytest.mark.parametrize("target", ["duckdb", "snowflake"])
+def test_each_thing_goes_by_its_own_days_and_one_that_fails_keeps_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, target: str
+) -> None:
+    asked = Asked(desk, monkeypatch, target=target)
+    roles = frozenset((ANALYST,)) if target == "duckdb" else frozenset[str]()
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert asked.clean_up.run() == 11_111_111
+    assert asked.asked == [
+        ("forget_tickets", "state", {"now": now}),
+        (
+            *("sweep_artifacts", "state", "store", "warehouse", "template"),
+            *(Caller(desk.settings.customer, roles), {"query_tag": "tag"}),
+        ),
+        ("forget_answers", "state", {"now_ns": NOON, "keep_days": 90}),
+        ("forget_pages", "state", {"before": "2026-01-24T12:00:00.000000Z"}),
+        ("forget_hidden", "state", {"now": now}),
+        ("archive", {"max_seconds": 30.0}),
+        ("retain", {}),
+        ("pictures", {}),
+    ]
+    told = read_status(desk.state, LastCleanUp)
+    assert told == LastCleanUp(at=format_ts(NOON), removed=11_111_111)
+    asked.error = CatalogError("no catalog")
+    assert asked.clean_up.run() == 11_111_011
+    assert len(asked.asked) == 16
+    assert [record.facts for record in caplog.records] == [{"reason": "no catalog"}]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("since", "due_in"),
+    [
+        (None, 0.0),
+        (0, CLEAN_UP_SECONDS),
+        (1, CLEAN_UP_SECONDS - 1),
+        (86_399, 1.0),
+        (86_400, 0.0),
+        (90_000, 0.0),
+        (-1, 0.0),
+    ],
+)
+def test_it_is_due_a_day_after_the_last_one_whichever_worker_that_was(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, since: int | None, due_in: float
+) -> None:
+    asked = Asked(desk, monkeypatch, target="duckdb")
+    if since is not None:
+        asked.status.keep(LastCleanUp(at=format_ts(NOON - since * 10**9)))
+    assert asked.clean_up.due_in() == due_in
+    asked.status.keep(LastCleanUp())
+    assert asked.clean_up.due_in() == due_in, "what was read once is known"
+    asked.clean_up.run()
+    assert asked.clean_up.due_in() == CLEAN_UP_SECONDS

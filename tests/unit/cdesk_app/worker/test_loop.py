@@ -67,7 +67,6 @@ from cdesk_app.worker.tasks import (
     READY_SECONDS,
     AskingElsewhere,
 )
-from cdesk_app.worker.version import release
 from mcp_shim.context import LATE_SECONDS
 from uploader.uploader import DrainReport
 
@@ -698,13 +697,6 @@ def test_in_the_middle_of_an_upgrade_the_worker_goes_on(built: Desk) -> None:
     built.installed = None
     built.spend(60)
     assert built.dbt.calls == []
-
-
-def test_versions_compare_by_their_numbers() -> None:
-    assert release("0.10.0") > release("0.9.9")
-    assert release("1.0") == release("1.0.0") == release("1.0.0rc1")
-    assert release("2.0.0.dev1+abc") > release("1.99")
-    assert release("unknown") == ()
 
 
 def test_a_catalog_that_somebody_changed_is_compiled_anew(built: Desk) -> None:

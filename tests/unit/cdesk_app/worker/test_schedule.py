@@ -187,3 +187,48 @@ def test_what_did_not_land_makes_nothing_an_insight(schedule: BuildSchedule) -> 
     schedule.landed(1, insights=True)
     schedule.landed(1, insights=False)
     assert schedule.reason == "insight"
+
+
+def test_tables_that_were_brought_start_no_gap(schedule: BuildSchedule, clock: Clock) -> None:
+    schedule.resume(clock.now_ns(), empty=True)
+    schedule.landed(1, insights=False)
+    assert schedule.due_in() == DEBOUNCE_SECONDS
+
+
+def test_a_day_is_new_once_whenever_the_last_build_was(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.resume(clock.now_ns() - 6 * 3_600 * 10**9)
+    assert schedule.reason is None, "this morning"
+    schedule.resume(clock.now_ns() - 13 * 3_600 * 10**9)
+    assert schedule.reason == "new_day", "yesterday, and no whole day ago"
+    schedule.succeeded()
+    clock.seconds += 11 * 3_600
+    assert schedule.reason is None
+
+
+def test_how_the_last_build_failed_is_known_until_one_succeeds(schedule: BuildSchedule) -> None:
+    assert (schedule.failed_with, schedule.stretch, schedule.is_stale) == (None, 1.0, False)
+    schedule.failed("build_failed")
+    assert (schedule.failed_with, schedule.reason) == ("build_failed", None)
+    schedule.succeeded()
+    assert schedule.failed_with is None
+
+
+def test_a_request_that_failed_leaves_what_had_landed_before_in_its_place(
+    schedule: BuildSchedule, clock: Clock
+) -> None:
+    schedule.landed(1, insights=False)
+    clock.seconds += 1_000
+    schedule.request()
+    assert schedule.reason == "requested"
+    schedule.failed("build_failed")
+    assert schedule.reason == "landed"
+    clock.seconds += FAILED_BUILD.first
+    assert schedule.due_in() == 0, "it has waited for long"
+    schedule.failed("build_failed")
+    assert schedule.due_in() == 2 * FAILED_BUILD.first
+    schedule.succeeded()
+    schedule.landed(1, insights=False)
+    schedule.failed("build_failed")
+    assert schedule.due_in() == GAP_SECONDS, "the gap is longer than the first pause"
