@@ -112,7 +112,7 @@ class CostGuard:
         now = datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
         before = self._status.read(Spent)
         spent = self._begin(before, now)
-        runs = read_runs(self._state, since=now.replace(hour=0, minute=0, second=0), now=now)
+        runs = read_runs(self._state, since=_midnight(now), now=now)
         if self._meter is None:
             used = {
                 QUERY_SECONDS: sum((run.ends - run.begins).total_seconds() for run in runs),
@@ -169,8 +169,7 @@ class CostGuard:
         prices = [hour.usd / hour.credits for hour in hours if hour.usd and hour.credits]
         price = prices[-1] if prices else spent.usd_per_credit
         today = [hour for hour in hours if hour.begins.date() == now.date()]
-        begins = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        through = max((hour.begins + HOUR for hour in today), default=begins)
+        through = max((hour.begins + HOUR for hour in today), default=_midnight(now))
         estimated = self._credits(runs, since=through, now=now)
         metered = (
             sum(hour.credits for hour in today)
@@ -291,6 +290,11 @@ def account_meter(warehouse: Warehouse, catalog: Callable[[], Catalog], caller: 
         return sorted(found, key=lambda hour: hour.begins)
 
     return read
+
+
+def _midnight(now: datetime) -> datetime:
+    """When the day began (UTC)."""
+    return datetime.combine(now.date(), datetime.min.time(), UTC)
 
 
 def _utc(value: datetime) -> datetime:

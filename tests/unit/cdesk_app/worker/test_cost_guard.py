@@ -476,3 +476,88 @@ def test_when_it_was_looked_at_is_kept_with_what_was_found(account: Account) -> 
     account.run(account.now - HOUR, 5)
     guard.look()
     assert account.spent.at == text(account.now)
+
+
+def test_of_a_query_over_midnight_what_ran_today_counts(account: Account) -> None:
+    account.now = DAY + timedelta(hours=9, minutes=30, seconds=15, microseconds=7)
+    account.run(DAY - timedelta(seconds=600), 1_200)
+    account.run(account.now - timedelta(seconds=5), 0)
+    account.state.execute("update tickets set finished_at = null where ticket_id = '2'")
+    account.guard(metered=False).look()
+    assert account.spent.used[QUERY_SECONDS] == 605.0, "and of one that runs what has passed"
+    account.behind = timedelta(hours=30)
+    account.guard(credits_an_hour=3_600.0).look()
+    assert account.spent.estimated == pytest.approx(605.0)
+
+
+def test_the_last_hour_of_the_meter_is_the_rate_until_three_hours_have_passed(
+    account: Account,
+) -> None:
+    guard = account.guard(usd_an_hour=100.0)
+    account.now = DAY + 13 * HOUR
+    guard.look()
+    assert account.spent.usd_per_hour == pytest.approx(12.0), "of ten o'clock"
+    account.now += timedelta(seconds=1)
+    guard.look()
+    assert account.spent.usd_per_hour == 0
+
+
+def test_the_meter_is_read_ten_minutes_after_the_last_time_where_something_ran(
+    account: Account,
+) -> None:
+    guard = account.guard()
+    guard.look()
+    asked = account.now
+    account.run(asked - timedelta(seconds=5), 5)
+    account.now = asked + timedelta(seconds=600)
+    guard.look()
+    assert account.reads == 1, "nothing has run since"
+    account.run(asked, 1)
+    account.now = asked + timedelta(seconds=599)
+    guard.look()
+    assert account.reads == 1
+    account.now = asked + timedelta(seconds=600)
+    guard.look()
+    assert account.reads == 2
+    account.down = True
+    account.run(account.now, 1)
+    account.now += timedelta(seconds=600)
+    guard.look()
+    account.now += timedelta(seconds=599)
+    guard.look()
+    assert account.reads == 3
+    account.now += timedelta(seconds=1)
+    guard.look()
+    assert account.reads == 4, "what failed is tried again though nothing runs"
+
+
+def test_a_guard_that_is_switched_off_looks_at_nothing(account: Account) -> None:
+    guard = account.guard(credits_a_day=0.1)
+    account.now = DAY + 11 * HOUR
+    guard.enabled = False
+    assert guard.look() is False
+    assert account.spent == Spent()
+    assert account.reads == 0
+
+
+def test_what_is_known_of_a_day_is_kept_whole(account: Account) -> None:
+    account.now = DAY + 11 * HOUR
+    account.guard(credits_a_day=50.0, usd_an_hour=60.0, grace_hours=2.0).look()
+    spent = account.spent
+    assert spent == Spent(
+        period="2026-03-02",
+        at=text(account.now),
+        read_at=text(account.now),
+        used=spent.used,
+        caps={"usd_an_hour": 60.0, "credits": 50.0, "blind_seconds": 7_200.0},
+        usd_per_hour=spent.used["usd_an_hour"],
+        usd_per_credit=USD,
+    )
+    account.now = DAY + 25 * HOUR
+    account.down = True
+    account.guard(grace_hours=3.0).look()
+    again = account.spent
+    assert (again.period, again.read_at, again.usd_per_credit) == ("2026-03-03", spent.read_at, USD)
+    assert again.used["blind_seconds"] == 14 * 3_600.0
+    assert "privileges" in str(again.problem)
+    assert again.tripped is not None
