@@ -246,8 +246,7 @@ class _Instance:
         if self._fresh and not new:
             return
         with contextlib.closing(self.cursor()) as cursor, transaction(cursor):
-            if self._followers:
-                cursor.execute(_JUST_LANDED).fetchall()
+            cursor.execute(_JUST_LANDED).fetchall()
             for landing in new:
                 cursor.register("landing_batch", landing.lines)
                 stamp = landing.landed_at.replace(tzinfo=None)
@@ -642,18 +641,16 @@ def _make_relations(connection: DuckDBPyConnection) -> _Relations:
     found = connection.execute(_CHANGES).fetchall()
     relations = tables | views.keys()
     changes = None
-    followers: list[str] = []
+    followers = [_KEEP_LANDED]
     made = {"landing", "events_live"}
     statements = {
         relation: f"create view activities.{_quoted(relation)} as "
         f"select * from store.activities.{_quoted(relation)}"
         for relation in relations - made
     }
-    if "landing" in relations:
-        for statement in (_LANDED_SINCE, _LANDING, _JUST_LANDED):
-            connection.execute(statement).fetchall()
-        followers.append(_KEEP_LANDED)
-    if found and {"landing", "events", "events_live"} <= relations:
+    for statement in (_LANDED_SINCE, _LANDING, _JUST_LANDED):
+        connection.execute(statement).fetchall()
+    if found and {"events", "events_live"} <= relations:
         changes = _Changes(str(found[0][0]))
         followers += [_KEEP_RECENT, _TOUCHED]
         (since,) = connection.execute(_NEWEST_STORED).fetchall()[0]

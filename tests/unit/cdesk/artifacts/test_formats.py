@@ -452,3 +452,13 @@ def test_a_cell_of_csv_is_what_stands_in_it_and_no_formula(value: Any, cell: str
     assert str("" if (told := artifacts._csv_cell(value, raw=False)) is None else told) == cell
     if isinstance(value, str):
         assert artifacts._csv_cell(value, raw=True) == value
+
+
+def test_a_formula_in_a_text_is_none_unless_somebody_asks_for_it(tmp_path: Path) -> None:
+    schema = pa.schema([("t", pa.string())])
+    given = [pa.record_batch([pa.array(["=1"])], schema=schema)]
+    stored = store(schema, given, tmp_path / "a", query_hash=HASH, byte_cap=10**9)
+    for options, cell in (({}, b"'=1"), ({"raw": False}, b"'=1"), ({"raw": True}, b"=1")):
+        out = io.BytesIO()
+        export(tmp_path / "a", out, "csv", result={"columns": stored.columns}, **options)
+        assert out.getvalue() == b"t\r\n" + cell + b"\r\n"

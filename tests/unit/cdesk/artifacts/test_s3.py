@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -292,6 +293,22 @@ def test_what_is_gone_from_the_bucket_says_what_to_do(bucket: Bucket, tmp_path: 
     assert [name for name, _ in bucket.calls] == ["head"] * 5
 
 
+def test_a_result_is_fetched_in_parts_as_it_was_put(bucket: Bucket, tmp_path: Path) -> None:
+    put(store(bucket, tmp_path / "a"))
+    store(bucket, tmp_path / "b").path(URI)
+    store(bucket, tmp_path / "c", part_bytes=7).path(URI)
+    sizes = [
+        (given["Config"].multipart_threshold, given["Config"].multipart_chunksize)
+        for name, given in bucket.calls
+        if name in ("upload", "download")
+    ]
+    assert sizes == [(16 * 2**20, 16 * 2**20)] * 2 + [(7, 7)]
+
+
+def test_a_cache_that_nobody_bounds_keeps_four_gibibytes(bucket: Bucket, tmp_path: Path) -> None:
+    assert store(bucket, tmp_path)._cache_bytes == 4 * 2**30
+
+
 def test_what_came_is_checked_and_nothing_is_left_of_what_was_changed(
     bucket: Bucket, tmp_path: Path
 ) -> None:
@@ -417,9 +434,12 @@ def test_a_hold_is_a_tag_of_the_object(
     assert bucket.calls == [("tag", {"Key": KEY, "Tagging": tags})]
 
 
-def test_uploads_of_ours_that_began_a_day_ago_are_ended(bucket: Bucket, tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    old, new = now - timedelta(days=1, minutes=1), now - timedelta(hours=23)
+def test_uploads_of_ours_that_began_more_than_a_day_ago_are_ended(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    monkeypatch.setattr(s3, "datetime", SimpleNamespace(now=now.astimezone))
+    old, new = now - timedelta(days=1, microseconds=1), now - timedelta(days=1)
     bucket.uploads = [
         {"Key": KEY, "UploadId": "old", "Initiated": old},
         {"Key": KEY, "UploadId": "new", "Initiated": new},
