@@ -270,6 +270,8 @@ def test_a_small_answer_is_told_and_kept_as_any_other(tmp_path: Path, count: int
     assert len(stored.preview) == len(stored.shown) == min(count, 10)
     assert rows_at(content, 0, 99) == rows_at(path, 0, 99) == list(read_rows(path))
     if count:
+        about = pq.read_metadata(io.BytesIO(content))
+        assert about.row_group(0).column(0).compression == "ZSTD"
         assert small.preview[1] == [
             "1 days 0.000000 s",
             "2026-01-31T00:00:00.000000Z",

@@ -248,6 +248,23 @@ def test_a_file_that_another_process_holds_is_tried_again_until_it_is_free(
     assert all(0 <= pause <= 0.5 for pause in pauses)
 
 
+@pytest.mark.parametrize(("use", "longest"), [("writing", 0.1), ("reading", 0.5)])
+def test_those_who_wait_do_not_try_in_step_and_a_landing_tries_more_often(
+    path: Path, monkeypatch: pytest.MonkeyPatch, use: str, longest: float
+) -> None:
+    """By the same numbers each time: what is drawn is the test's own."""
+    tried: list[list[float]] = []
+    for seed in (1, 2):
+        pauses: list[float] = []
+        rng = random.Random(seed)
+        file = file_of(path, read_wait=60.0, land_wait=60.0, rng=rng, sleep=pauses.append)
+        with others_hold_it(monkeypatch, 40), getattr(file, use)():
+            pass
+        tried.append(pauses)
+    assert tried[0] != tried[1]
+    assert longest / 2 < max(*tried[0], *tried[1]) <= longest
+
+
 @pytest.mark.parametrize("use", ["reading", "still", "scanning", "writing"])
 def test_who_waits_too_long_for_another_process_is_told_which(
     file: DuckDBFile, monkeypatch: pytest.MonkeyPatch, use: str

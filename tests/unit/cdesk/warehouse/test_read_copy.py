@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from cdesk.contract.catalog import Template
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
 from cdesk.warehouse import duckdb as duckdb_warehouse
 from cdesk.warehouse import read_copy
+from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.protocol import LandedLine
 from cdesk.warehouse.read_copy import ReadCopy
@@ -675,3 +677,32 @@ def test_an_idle_copy_rests_and_one_that_is_read_does_not(
     copy._rest()
     assert waits == [60.0], "from the end of the last question"
     assert copied.copies == []
+
+
+def test_an_answer_of_the_copy_is_as_of_the_latest_landing_that_it_shows(copied: Copied) -> None:
+    def as_of() -> datetime:
+        template = Template("test", "", "org", (), STREAM, (), {}, "0" * 16)
+        with copied.warehouse.run_template(
+            template, [], query_tag="cdesk_00c0ffee", timeout_seconds=600
+        ) as outcome:
+            return outcome.as_of
+
+    assert as_of() == datetime(1970, 1, 1, tzinfo=UTC)
+    copied.land(ADA)
+    copied.land(ADA)
+    assert as_of() == copied.directly.last_landing()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_stretch_of_as_much_as_the_copy_takes_in_is_taken_in(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    copied.ask(STREAM)
+    batches = [copied.lines(BOB), copied.lines(ADA)]
+    size = sum(duckdb_warehouse._arrow(LineBatch.of(lines)).nbytes for lines in batches)
+    monkeypatch.setattr(duckdb_warehouse, "STRETCH_TAIL_BYTES", size - more)
+    with copied.warehouse.bulk() as stretch:
+        assert stretch is not None
+        stretch.land(batches, None)
+    assert len(copied.ask(STREAM)) == 2
+    assert copied.copies == (["2"] if more else ["1"])
