@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from argparse import Namespace
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +18,7 @@ import pytest
 
 from cdesk.core.clock import format_ts, to_ns
 from cdesk.core.config import Settings
-from cdesk.core.errors import WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
+from cdesk.core.errors import CatalogError, WarehouseError, WarehouseNotBuilt, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.queue.overview import Queue, Worker
 from cdesk.state import catalog
@@ -27,6 +29,7 @@ from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.status import Quarantined
 from cdesk_app.cli import doctor
 from cdesk_app.cli.doctor import FULL_DISK_BYTES, LOW_DISK_BYTES, Finding
+from cdesk_app.ops.clients import desktop, entry
 from cdesk_app.worker.version import running_version
 
 QUEUE = Queue(records=0, bytes=0, files=0, oldest=None, foreign=[], held={})
@@ -297,3 +300,228 @@ def test_a_collector_is_looked_for_at_its_port(
     monkeypatch.setattr(doctor, "_answers", lambda *place: asked.append(place) or len(asked) == 1)
     assert [doctor._traces(endpoint).level for _ in range(2)] == ["ok", "failed"]
     assert asked == [(host, port)] * 2
+
+
+PIP = "pip install 'cdesk[{}]'"
+
+
+@pytest.mark.parametrize(
+    ("given", "levels"),
+    [
+        ({}, {"worker": "note", "render": "note", "http": "ok", "ops": "ok"}),
+        ({"worker": "off"}, {"worker": "ok", "render": "ok", "http": "ok", "ops": "ok"}),
+        (
+            {"target": "snowflake", "worker": "off"},
+            {"snowflake": "failed", "render": "ok", "http": "ok", "ops": "ok"},
+        ),
+        (
+            {
+                "worker": "off",
+                "artifacts_url": "s3://b/p",
+                "metrics_address": "127.0.0.1:9",
+            },
+            {"worker": "ok", "render": "ok", "http": "ok", "s3": "failed", "ops": "failed"},
+        ),
+    ],
+)
+def test_a_part_that_is_missing_counts_as_much_as_what_it_is_for(
+    given: dict[str, Any],
+    levels: dict[str, str],
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = settings(state_home, **given)
+    monkeypatch.setattr(doctor, "_installed", lambda _: False)
+    found = {one.check.removeprefix("part "): one for one in doctor._parts(own)}
+    assert {extra: one.level for extra, one in found.items()} == levels
+    for extra, one in found.items():
+        assert one.todo == (None if one.level == "ok" else PIP.format(extra))
+    monkeypatch.setattr(doctor, "_installed", lambda _: True)
+    assert list(doctor._parts(own)) == [
+        Finding(f"part {extra}", "ok", "installed") for extra in levels
+    ]
+
+
+def test_what_a_missing_part_leaves_out_is_said(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_installed", lambda name: name in ("duckdb", "jwt"))
+    found = {one.check: one for one in doctor._parts(settings(state_home))}
+    assert found["part http"].found == "not installed: no service over HTTP"
+    assert found["part worker"].found.startswith("not installed (agate, dbt, ")
+    assert found["part worker"].found.endswith("): nothing lands from this computer")
+    assert "duckdb, ijson" not in found["part worker"].found
+
+
+def test_a_module_is_installed_where_it_can_be_found() -> None:
+    assert doctor._installed("json.decoder")
+    assert not doctor._installed("json.no_such")
+    assert not doctor._installed("no_such_package.at_all")
+
+
+def test_the_sdk_says_whether_its_quick_start_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mcp_shim import lazy_sdk
+
+    monkeypatch.setattr(lazy_sdk, "unmeasured", lambda: None)
+    assert doctor._sdk().level == "ok"
+    monkeypatch.setattr(lazy_sdk, "unmeasured", lambda: "mcp is 99")
+    found = doctor._sdk()
+    assert (found.level, found.found.startswith("mcp is 99: it is imported in full")) == (
+        *("note", True),
+    )
+    assert "pip install 'mcp==" in str(found.todo)
+
+
+def test_the_bounds_are_those_of_the_documentation() -> None:
+    assert (LOW_DISK_BYTES, FULL_DISK_BYTES) == (1_073_741_824, 104_857_600)
+    assert doctor.OLD_SNAPSHOT_SECONDS == 86_400
+    assert doctor.CHECKED_BACKUP_BYTES == 268_435_456
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no file modes there")
+@pytest.mark.parametrize("mode", [0o700, 0o701, 0o740, 0o720])
+def test_a_directory_is_its_persons_alone(mode: int, state_home: StateDirectory) -> None:
+    state_home.root.chmod(mode)
+    found = doctor._directory(state_home)
+    if mode == 0o700:
+        assert found == Finding("state directory", "ok", str(state_home.root))
+    else:
+        assert found.level == "failed"
+        assert f"has mode {mode:04o}: " in found.found
+        assert found.todo == f"chmod 700 '{state_home.root}'"
+    state_home.root.chmod(0o700)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = doctor._directory(StateDirectory(tmp_path / "file"))
+    assert (found.check, found.level) == ("state directory", "failed")
+    assert "CDESK_HOME" in str(found.todo)
+
+
+def test_what_one_finding_rests_on_comes_before_it_and_what_cannot_be_looked_at_is_left_out(
+    tmp_path: Path,
+) -> None:
+    def checks(**environ: str) -> list[str]:
+        home = str(tmp_path / "state")
+        found = doctor.examine({"CDESK_HOME": home, "CDESK_CUSTOMER": "ada", **environ})
+        return [one.check for one in found if not one.check.startswith("part ")]
+
+    assert checks(CDESK_TARGET="oracle") == ["python", "settings"]
+    new = ["python", "settings", "MCP SDK", "disk", "state directory"]
+    assert checks() == [*new, "Claude Desktop", "roles"]
+    StateDirectory(tmp_path / "state").ensure()
+    assert checks() == [
+        *("python", "settings", "MCP SDK", "disk", "state directory", "state.db", "backup"),
+        *("worker", "queue", "quarantine", "cost guard", "HTTP service", "warehouse (duckdb)"),
+        *("catalog", "snapshot", "clock", "log", "metrics", "Claude Desktop", "roles"),
+    ]
+    if os.name != "nt":
+        (tmp_path / "state").chmod(0o755)
+        assert checks() == [*new, "metrics", "Claude Desktop", "roles"]
+        (tmp_path / "state").chmod(0o700)
+
+
+def test_the_python_that_runs_it_is_named() -> None:
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert doctor._python() == Finding("python", "ok", f"{version} ({sys.executable})")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("target", ["duckdb", "snowflake"])
+def test_the_accounts_clock_is_asked_where_it_answers(
+    answers: bool, target: Any, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_account_ahead", lambda _: 7_200.0)
+    found = doctor._clock(settings(state_home, target=target), state_home, answers=answers)
+    assert (found.level == "failed") is (answers and target == "snowflake")
+    if found.level == "failed":
+        assert found.found == "this computer's clock is 2.0 hours behind the account's"
+        monkeypatch.setattr(doctor, "_account_ahead", lambda _: -5_400.0)
+        found = doctor._clock(settings(state_home, target=target), state_home, answers=True)
+        assert found.found == "this computer's clock is 1.5 hours ahead of the account's"
+        monkeypatch.setattr(doctor, "_account_ahead", lambda _: doctor.FUTURE_SECONDS)
+        found = doctor._clock(settings(state_home, target=target), state_home, answers=True)
+        assert found.level == "ok"
+
+
+def test_the_newest_file_says_how_far_the_clock_is_behind(state_home: StateDirectory) -> None:
+    now = datetime.now(UTC).timestamp()
+    for path, hours in (
+        (state_home.state_db, 1),
+        (state_home.queue / "z.ndjson", 7),
+        (state_home.queue / "a.ndjson", 5),
+        (state_home.worker_log, 3),
+    ):
+        path.touch()
+        os.utime(path, (now, now + hours * 3_600 + 1_200))
+    found = doctor._clock(settings(state_home), state_home, answers=False)
+    assert found.level == "failed"
+    assert found.found.startswith("z.ndjson was written 7.")
+
+
+def test_a_warehouse_that_is_held_is_not_waited_for_long(state_home: StateDirectory) -> None:
+    state_home.warehouse.touch()
+    impatient: Any = doctor._impatient(settings(state_home), state_home)
+    assert impatient._read_wait == doctor.LOCK_WAIT_SECONDS
+    impatient.close()
+
+
+def test_a_refused_catalog_is_set_aside(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> Any:
+        raise CatalogError("it was edited")
+
+    state_home.catalog.write_bytes(b"edited")
+    monkeypatch.setattr(catalog, "read_seal", lambda _: CatalogSeal(digest="d"))
+    monkeypatch.setattr(catalog, "sealed_catalog", refused)
+    found = doctor._catalog(settings(state_home), state_home)
+    aside = state_home.catalog.with_name("catalog.json.refused")
+    assert (found.level, found.todo) == ("failed", "cdesk refresh")
+    assert found.found.startswith(f"it was edited. It stands now in {aside}; ")
+    assert aside.read_bytes() == b"edited"
+    monkeypatch.setattr(catalog, "read_seal", refused)
+    state_home.catalog.write_bytes(b"edited")
+    found = doctor._catalog(settings(state_home), state_home)
+    assert (found.level, found.todo) == ("failed", f"mend {state_home.state_db}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "level"),
+    [("home", "failed"), ("customer", "failed"), ("target", "failed"), ("timezone", "note")],
+)
+def test_an_entry_of_other_settings_is_told_with_both_sides(
+    setting: str, level: str, state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = SimpleNamespace(raw=b"{}", values={}, marked=False)
+    server = {"command": sys.executable}
+    monkeypatch.setattr(desktop, "read_configuration", lambda _: configuration)
+    monkeypatch.setattr(entry, "find_entry", lambda _: ("mine", server))
+    monkeypatch.setattr(
+        entry, "differences", lambda *_: [(setting, "here", "there"), ("worker", "auto", "off")]
+    )
+    found = doctor._claude_desktop(settings(state_home))
+    assert (found.level, found.found) == (
+        level,
+        f"its entry 'mine' has other settings than this terminal: {setting} is there, here here; "
+        "worker is off, here auto",
+    )
+    assert str(found.todo).endswith(", or give this terminal the settings of the entry")
+    monkeypatch.setattr(entry, "differences", lambda *_: [])
+    assert doctor._claude_desktop(settings(state_home)).level == "ok"
+    server["command"] = "/no/such/cdesk"
+    found = doctor._claude_desktop(settings(state_home))
+    assert (found.level, "starts /no/such/cdesk, which is not there" in found.found) == (
+        *("failed", True),
+    )
+    configuration.marked = True
+    found = doctor._claude_desktop(settings(state_home))
+    assert found.found.endswith("begins with a byte order mark")
+    monkeypatch.setattr(entry, "find_entry", lambda _: None)
+    found = doctor._claude_desktop(settings(state_home))
+    assert (found.level, found.found) == ("note", "its configuration does not name cdesk")
+    configuration.raw = None  # type: ignore[assignment]
+    assert doctor._claude_desktop(settings(state_home)).found == "no configuration found"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +10,26 @@ from typing import Any
 import pytest
 
 from cdesk.core.clock import format_ts
-from cdesk.queue.overview import FeatureState, Queue, Worker
+from cdesk.core.config import Settings
+from cdesk.core.errors import StateDirectoryError
+from cdesk.core.home import StateDirectory
+from cdesk.queue.overview import FeatureState, Queue, Worker, gather
 from cdesk.state.facts import KillSwitch
-from cdesk.state.status import LastBuild, LastTest, Quarantined, Spent
+from cdesk.state.status import (
+    BreakerState,
+    LastBackup,
+    LastBuild,
+    LastCleanUp,
+    LastLanding,
+    LastRefresh,
+    LastTest,
+    Pressure,
+    Quarantined,
+    Spent,
+)
 from cdesk_app.cli import status
+from cdesk_app.cli.main import main
+from uploader import capture_status
 from uploader.capture_status import CaptureStatus
 
 LONG_AGO = format_ts(int((datetime.now(UTC) - timedelta(days=10)).timestamp()) * 10**9)
@@ -187,3 +204,111 @@ def test_the_kill_switch_says_since_when_why_and_how_it_ends() -> None:
 def test_what_never_happened_says_so() -> None:
     assert status._when(None, "0 rows") == "never"
     assert status._when(LONG_AGO, "3 rows") == "10 d ago, 3 rows"
+
+
+def lines(home: StateDirectory, **changes: Any) -> dict[str, object]:
+    found = gather(Settings(home=home.root, customer="ada"), home)
+    return dict(status._lines(replace(found, **changes)))
+
+
+def test_each_part_of_a_new_directory_says_that_nothing_happened(
+    state_home: StateDirectory,
+) -> None:
+    told = lines(state_home)
+    assert {name: value for name, value in told.items() if not name.startswith("feature ")} == {
+        "state directory": str(state_home.root),
+        "customer": "ada",
+        "warehouse": "duckdb",
+        "worker": "not running; the MCP server starts one, or run 'cdesk worker'",
+        "queue": "0 records (0 B) not landed yet",
+        **dict.fromkeys(
+            (
+                "last landing",
+                "last build",
+                "last tests",
+                "last refresh",
+                "last clean-up",
+                "last backup",
+                "snapshot",
+            ),
+            "never",
+        ),
+        "queries": "0 waiting, 0 running",
+        "breaker": "closed",
+        "quarantine": "empty",
+        "pressure": "none",
+        "used today": "nothing counted yet",
+        "kill switch": "off",
+        "HTTP service": "not running",
+    }
+
+
+def test_what_holds_the_work_up_is_told_with_its_reason(state_home: StateDirectory) -> None:
+    told = lines(
+        state_home,
+        breaker=BreakerState(state="open", reason="it does not answer"),
+        pressure=Pressure(reason="the disk fills up"),
+        last_landing=LastLanding(at=LONG_AGO, rows=1_200),
+        last_refresh=LastRefresh(at=LONG_AGO, changed=1_300),
+        last_clean_up=LastCleanUp(at=LONG_AGO, removed=1_400),
+        last_backup=LastBackup(at=LONG_AGO, bytes=2_048),
+    )
+    assert told["breaker"] == "open (it does not answer)"
+    assert told["pressure"] == "the disk fills up"
+    assert told["last landing"] == "10 d ago, 1,200 rows"
+    assert told["last refresh"] == "10 d ago, 1,300 contexts changed"
+    assert told["last clean-up"] == "10 d ago, 1,400 things removed"
+    assert told["last backup"] == "10 d ago, 2.0 KiB"
+
+
+@pytest.mark.parametrize(
+    ("enabled", "error", "problem"),
+    [
+        (False, None, None),
+        (True, None, None),
+        (
+            True,
+            ModuleNotFoundError("x", name="ijson"),
+            "on; what reads the histories is not installed: pip install 'cdesk[worker]'",
+        ),
+        (True, StateDirectoryError("capture.db is torn"), "capture.db is torn"),
+    ],
+)
+def test_capture_that_cannot_be_looked_at_says_why_in_both_forms(
+    enabled: bool,
+    error: Exception | None,
+    problem: str | None,
+    state_home: StateDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def look(*_: object) -> CaptureStatus:
+        if error is not None:
+            raise error
+        return CAPTURE
+
+    monkeypatch.setattr(capture_status, "capture_status", look)
+    if enabled:
+        (state_home.root / "config.toml").write_text(
+            "[capture]\nenabled = true\n", encoding="utf-8"
+        )
+    assert main(["status"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    looked = enabled and error is None
+    expected = problem or status.capture_told(CAPTURE if looked else None)
+    assert last.split(None, 1) == ["capture", expected]
+    assert main(["status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["customer"] == "ada@example.com"
+    assert (told["capture"]["enabled"], told["capture"]["problem"]) == (enabled, problem)
+    assert ("files" in told["capture"]) is looked
+
+
+def test_capture_that_was_on_once_is_looked_at_though_it_is_off(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_status, "capture_status", lambda *_: CAPTURE)
+    own = Settings(home=state_home.root, customer="ada")
+    assert status._capture(own, state_home) == (None, None)
+    state_home.capture.touch()
+    assert status._capture(own, state_home) == (CAPTURE, None)
