@@ -68,6 +68,9 @@ def test_a_stream_is_made_of_the_registered_activities(
     ]
     assert json.loads(rows[0]["feature_json"]) == {"items": 2, "packed": "2026-01-02 00:00:00"}
 
+    connection.execute("insert into events select * from events")  # which the model has twice
+    assert connection.execute(f"select count(*) from ({sql})").fetchall() == [(4,)]
+    connection.execute("delete from events where rowid > 0")
     connection.execute(f"create table stream as {sql}")
     typed = registered("{{ cdesk.activity_rows('bought', cdesk.stream('stream')) }}")
     [(items, year)] = connection.execute(

@@ -176,6 +176,7 @@ def test_what_a_querys_tag_cost(account: Made, records: duckdb.DuckDBPyConnectio
         ("q1", tag, FIRST, 1_500, 10, 0.5), ("q2", tag, "2026-01-02", 500, 20, None),
         ("q3", tag, BEFORE, 9_000, 90, 9.0), ("q4", other, "2026-01-02", 1_000, 5, None),
         ("q5", "of others", "2026-01-02", 1_000, 5, 9.0), ("q6", f"x{tag}", FIRST, 1, 1, 9.0),
+        ("not attributed yet", other, "2026-01-02", 1_000, 5, 0.5),
     ]  # fmt: skip
     attribution = [
         ("q1", FIRST, 0.25), ("q2", "2026-01-02", 2.0), ("q2", BEFORE, 64.0),
@@ -187,7 +188,7 @@ def test_what_a_querys_tag_cost(account: Made, records: duckdb.DuckDBPyConnectio
         f"insert into {schema}.query_attribution_history values (?, ?, ?)", attribution
     )
     found = records.execute(f"select * from ({said(account, 'query_costs')}) order by 1").fetchall()
-    assert found == [(tag, 2.0, 30, 2.75), (other, 1.0, 5, 0.0)]
+    assert found == [(tag, 2.0, 30, 2.75), (other, 2.0, 10, 0.5)]
 
 
 def test_what_our_warehouses_cost_by_the_hour(
