@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 Json = dict[str, Any]
@@ -172,8 +174,12 @@ def _quantity(field: str, title: str | None, **more: Any) -> Json:
 
 
 def _ticks(points: Sequence[Json], most: int) -> int:
-    """About how many moments an axis names: no more than there are, or one would be named twice."""
-    return min(most, len({point["t"] for point in points}) - 1)
+    """About how many moments an axis names: no more than lie in the span at the least distance of
+    two, or a day would be named twice.
+    """
+    moments = [datetime.fromisoformat(text) for text in sorted({point["t"] for point in points})]
+    least = min(later - earlier for earlier, later in pairwise(moments))
+    return min(most, round((moments[-1] - moments[0]) / least))
 
 
 def series(

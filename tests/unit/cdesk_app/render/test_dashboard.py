@@ -152,6 +152,7 @@ def test_what_cannot_be_read_or_is_old_is_a_finding(overview: Overview, tmp_path
         (b'{"metrics": {"rows": [[1]]}}', False),
         (b'{"metrics": {"columns": ["day"], "rows": [1]}}', False),
         (b'{"insights": {"columns": 7, "rows": []}}', False),
+        (b'{"insights": [1]}', False),
         (b'{"insights": [], "as_of": "no"}', False),
         (b'{"levels": null, "metrics": {"columns": ["day"], "rows": [[1]]}}', True),
         (b'{"levels": {"columns": ["metric", "reached"], "rows": [["get_context_p95_ms", null], ["x", "y"]]}}', True),

@@ -8,6 +8,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from query_desk import desk
 
@@ -182,3 +184,80 @@ def test_what_has_no_result_or_no_chart_goes_as_it_is(
             presented.paint()
     assert painted == [{"mark": "bar"}]
     assert len(started) == 3, "a worker that stays starts the renderer"
+
+
+def test_the_latest_charts_are_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presentation, "KEPT", 2)
+    presenter = presentation.CardPresenter(desk.settings, desk.home, Mock(), False)
+    keys = [("h", name, None, False) for name in "abcd"]
+    charts_ = [Chart("none", name, "", "", None) for name in "abcd"]
+    presenter._keep(keys[0], charts_[0])
+    presenter._keep(keys[1], charts_[1])
+    assert presenter._kept(keys[0]) is charts_[0]
+    presenter._keep(keys[2], charts_[2])
+    assert [presenter._kept(key) for key in keys] == [charts_[0], None, charts_[2], None]
+
+
+@pytest.mark.parametrize(
+    ("starts", "changes", "started"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"render_url": "https://cards.example.com"}, False),
+    ],
+)
+def test_a_renderer_is_started_by_a_worker_that_stays_on_this_computer(
+    starts: bool,
+    changes: dict[str, Any],
+    started: bool,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendering(desk)
+    settings = dataclasses.replace(desk.settings, **changes)
+    begun: list[object] = []
+    monkeypatch.setattr(presentation.start, "start", lambda *told: begun.append(told))
+    presenter = presentation.CardPresenter(settings, desk.home, Mock(), starts)
+    request = Mock(params={}, caller=Mock(customer=ADA))
+    assert presenter._card(request, "a") is not None
+    assert begun == ([(settings, desk.home)] if started else [])
+
+
+def test_a_chart_is_of_the_stored_rows_the_series_behind_them_and_whether_they_are_a_sample(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def drawn(table: Table, params: object, zone: object, *, sampled: bool, series: Any) -> Chart:
+        asked.append((table.row_count, params, str(zone), sampled, series and series.row_count))
+        return Chart("bars", "h", "f", "a", {"mark": "bar"})
+
+    def stored(uri: str) -> bytes:
+        rows = {"n": list(range(int(uri[-1])))}
+        pq.write_table(pa.table(rows), sink := pa.BufferOutputStream())
+        return sink.getvalue().to_pybytes()
+
+    monkeypatch.setattr(charts, "chart_of", drawn)
+    painted: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(pictures, "keep_pictures", lambda *told: painted.append(told))
+    rendering(desk)
+    presenter = presentation.CardPresenter(desk.settings, desk.home, Mock(source=stored), False)
+    params = {"timezone": "Asia/Tokyo"}
+    request = Mock(params=params, query_hash="h", caller=Mock(customer=ADA))
+    for more in ({}, {"sampled": True, "trend": {"uri": "s3"}}, {}, {"trend": {"uri": "s4"}}):
+        answer = {"artifact": {"artifact_id": "a", "uri": "s2"}, **more}
+        presented = presenter.present(request, answer)
+        assert presented.answer["chart"] == "bars"
+        if presented.paint is not None:
+            presented.paint()
+    assert asked == [
+        (2, params, "Asia/Tokyo", False, None),
+        (2, params, "Asia/Tokyo", True, 3),
+        (2, params, "Asia/Tokyo", False, 4),
+    ]
+    assert [told[1:4] for told in painted] == [(ADA, "a", {"mark": "bar"})] * 3
+    assert len({told[4] for told in painted}) == 1, "one engine draws them"
+    off = dataclasses.replace(desk.settings, render="off")
+    silent = presentation.CardPresenter(off, desk.home, Mock(source=stored), True)
+    presented = silent.present(request, {"artifact": {"artifact_id": "a", "uri": "s2"}})
+    assert (presented.answer["card"], presented.paint, len(painted)) == (None, None, 3)

@@ -314,6 +314,28 @@ def test_an_insight_is_of_the_day_on_which_it_was_where_the_person_is() -> None:
     assert found == {"2026-02": [], "2026-03": [("a", "b", "1")]}
 
 
+def test_insights_are_those_of_the_days_that_were_verified_however_their_columns_are_called() -> (
+    None
+):
+    def found(**row: Any) -> bool:
+        given = {"subject": "a", "metric": "b", "value": 1, "verified": True, **row}
+        return bool(_insights([given], period_named("2026-02"), ZoneInfo("America/New_York")))
+
+    # 05:00 in UTC is midnight in New York: a moment without a zone is UTC.
+    month = [datetime(2026, 2, 1, 5, tzinfo=UTC), datetime(2026, 3, 1, 5, tzinfo=UTC)]
+    (early, first), (last, late) = ((at - timedelta(minutes=1), at) for at in month)
+    for name in ("ts", "recorded_at"):
+        for zone in (None, UTC):
+            at = [moment.replace(tzinfo=zone) for moment in (early, first, last, late)]
+            assert [found(**{name: moment}) for moment in at] == [False, True, True, False]
+    assert found(ts=None, recorded_at="yesterday")
+    assert not found(verified=False)
+    assert not found(verified=False, is_verified=True)
+    row = {"subject": "a", "metric": "b", "value": '"x"', "is_verified": True}
+    assert _insights([row], period_named("2026-02"), ZoneInfo("UTC")) == [("a", "b", "x")]
+    assert _insights([{**row, "is_verified": False}], period_named("2026"), ZoneInfo("UTC")) == []
+
+
 def test_a_review_is_asked_for_its_time_and_told_on_the_persons_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -120,6 +120,14 @@ def test_no_day_of_a_few_is_named_twice(count: int) -> None:
         assert said == [f"{n} Jan" for n in range(1, count + 1)]
 
 
+def test_days_that_are_far_apart_have_labels_between_them() -> None:
+    points = [point for n, point in enumerate(days(*[1.0] * 29)) if n in (0, 4, 28)]
+    said = scene_of(lines(points[::-1])).labels()
+    assert [text for text in said if text.endswith("Jan")] == [
+        *("4 Jan", "11 Jan", "18 Jan", "25 Jan"),
+    ]
+
+
 def test_labels_of_hours_leave_each_other_room() -> None:
     for spec in (lines(hours(24), date_format="%-d %b %H:%M"),):
         for one in (spec, vega.narrowed(spec)):
