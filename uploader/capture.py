@@ -319,14 +319,16 @@ class Capture:
                 found.add(one.told)
             if found.lines:
                 write(found.lines)
-            self._store.put([known.row() for known in changed])
-            self._store.put([one.row for one in finished])
+            self._store.put([*(known.row() for known in changed), *(one.row for one in finished)])
             for path, place in places.items():
                 self._store.put_place(path, place)
-            self._store.add_counts("unknown", self.findings.unknown)
-            self._store.add_counts("bad_lines", self.findings.bad_lines)
-            self._store.add_counts("left_out", found.left_out)
-            self._store.add_counts("records", found.records)
+            for kind, counts in (
+                ("unknown", self.findings.unknown),
+                ("bad_lines", self.findings.bad_lines),
+                ("left_out", found.left_out),
+                ("records", found.records),
+            ):
+                self._store.add_counts(kind, counts)
             self._store.put_seen(
                 LastRead(stamp, dict(self.findings.unreadable))
                 if places or found.lines or found.failed

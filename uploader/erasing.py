@@ -28,6 +28,7 @@ from uploader.archive import Archive
 
 _ARCHIVED: Final = re.compile(r"(?P<stem>[0-9a-f]{32}-\d{6})\.(?P<last>\d+)\.ndjson(?P<gz>\.gz)?\Z")
 _ZIPPED_MAGIC: Final = b"\x1f\x8b"
+_CHUNK: Final = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     rest = b""
     while True:
         file.seek(offset + len(rest))
-        data = file.read(1 << 20)
+        data = file.read(_CHUNK)
         if not data:
             break
         *lines, rest = (rest + data).split(b"\n")
@@ -194,7 +195,7 @@ def _erase_archived(path: Path, is_wanted: Wanted) -> int:
     try:
         try:
             with gzip.open(path, "rb") as packed, os.fdopen(_made(plain), "wb") as out:
-                shutil.copyfileobj(packed, out, 1 << 20)
+                shutil.copyfileobj(packed, out, _CHUNK)
         except (EOFError, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
                 raise
@@ -208,7 +209,7 @@ def _erase_archived(path: Path, is_wanted: Wanted) -> int:
                 os.fdopen(_made(packed_again), "wb") as raw,
                 gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6) as zipped_again,
             ):
-                shutil.copyfileobj(source, zipped_again, 1 << 20)
+                shutil.copyfileobj(source, zipped_again, _CHUNK)
             os.utime(packed_again, (modified, modified))
             packed_again.replace(path)
             if match is not None:
