@@ -59,10 +59,13 @@ RESPONSES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Seconds by the clock, and of processor time in this process and those it has ended."""
+    """Seconds by the clock, and of processor time in this process and those it has ended, and in
+    this one alone.
+    """
 
     clock: float
     processor: float
+    own: float
 
     def over(self, floor: Spent) -> str:
         clock, processor = self.clock / floor.clock, self.processor / floor.processor
@@ -78,8 +81,8 @@ def measured() -> Iterator[Callable[[], Spent]]:
         ended = os.times()
         return time.process_time() + ended.children_user + ended.children_system
 
-    began, spent = time.perf_counter(), processor()
-    yield lambda: Spent(time.perf_counter() - began, processor() - spent)
+    began, spent, own = time.perf_counter(), processor(), time.process_time()
+    yield lambda: Spent(time.perf_counter() - began, processor() - spent, time.process_time() - own)
 
 
 def floor(root: Path) -> Spent:
@@ -261,7 +264,7 @@ def main(share: float, *, published_lengths: bool = True) -> None:
         into = landed(other)
         bare = min(bare, floor(root), key=lambda spent: spent.processor)
         print(f"floor     {bare.clock:8.2f} s; processor {bare.processor:.2f} s")
-        print(f"cold      {read.over(bare)}")
+        print(f"cold      {read.over(bare)}, who writes {read.own / bare.processor:.1f} ×")
         print(f"one proc. {alone.over(bare)}")
         print(f"contract  {least.over(bare)}")
         print(f"landed    {into.over(bare)}")

@@ -52,17 +52,20 @@ class Look:
     failed: list[Path] = field(default_factory=list)
     """Files that could not be read this time."""
 
-    def add(self, told: Told) -> None:
-        """Count what is told of one activity."""
-        if told.left_out:
-            self.left_out.update(told.left_out)
-        for activity, ts, line in told.lines:
-            self.lines.append(line)
-            self.records[activity] += 1
-            if self.first_ts is None or ts < self.first_ts:
-                self.first_ts = ts
-            if self.last_ts is None or ts > self.last_ts:
-                self.last_ts = ts
+    def add(self, told: Iterable[Told]) -> None:
+        """Count what is told of activities."""
+        lines: list[tuple[str, str, bytes]] = []
+        for one in told:
+            if one.left_out:
+                self.left_out.update(one.left_out)
+            lines += one.lines
+        if not lines:
+            return
+        activities, times, written = zip(*lines, strict=True)
+        self.lines += written
+        self.records.update(activities)
+        self.first_ts = min(filter(None, (self.first_ts, min(times))))
+        self.last_ts = max(filter(None, (self.last_ts, max(times))))
 
 
 class Capture:
@@ -286,21 +289,15 @@ class Capture:
         stamp = format_ts(to_ns(now))
         pending = self._facts.take()
         told, self._told = self._told, {}
-        keys = {*pending, *told, *self._store.due(stamp, _MOST_DUE)}
-        in_order = sorted(keys)
-        stored = self._store.load(in_order)
+        due = self._store.due(stamp, _MOST_DUE)
+        keys = {*pending, *told, *due}
+        stored = self._store.load(sorted(keys))
+        finished = [told[key] for key in sorted(told) if key not in stored]
+        requests = [(one.request, one.row[1]) for one in finished if one.request]
         changed: list[Known] = []
-        requests: list[tuple[str, str]] = []
-        finished: list[Finished] = []
-        for key in in_order:
-            known, fact, one = stored.get(key), pending.get(key), told.get(key)
-            if one is not None and known is None:
-                finished.append(one)
-                if one.request:
-                    requests.append((one.request, key[1]))
-                continue
-            if one is not None:
-                fact = one.fact()
+        for key in sorted({*pending, *due, *(told.keys() & stored.keys())}):
+            known, one = stored.get(key), told.get(key)
+            fact = pending.get(key) if one is None else one.fact()
             if known is None:
                 if fact is None:
                     continue
@@ -313,10 +310,8 @@ class Capture:
         with self._store.transaction():
             self._store.put_requests(sorted(requests))
             changed += self._repeated(changed, requests, keys)
-            for known in changed:
-                found.add(self._telling.tell(known, now=now, patient=patient))
-            for one in finished:
-                found.add(one.told)
+            found.add(self._telling.tell(known, now=now, patient=patient) for known in changed)
+            found.add(one.told for one in finished)
             if found.lines:
                 write(found.lines)
             self._store.put([*(known.row() for known in changed), *(one.row for one in finished)])

@@ -149,12 +149,14 @@ def _blocks(
     at = start
     begun = b""
     while data := stream.read(min(max(_CHUNK, len(begun)), _MOST_CHUNK)):
-        data = begun + data if begun else data
-        cut = data.rfind(b"\n") + 1
-        begun = data[cut:]
-        if cut:
-            at += cut
-            yield _not_too_long(data[: cut - 1].split(b"\n"), findings), at, True
+        lines = data.split(b"\n")
+        at += len(begun) + len(data)
+        if begun:
+            lines[0] = begun + lines[0]
+        begun = lines.pop()
+        at -= len(begun)
+        if lines:
+            yield _not_too_long(lines, findings), at, True
         if len(begun) > MOST_LINE_BYTES:
             at = _behind_line(stream, at + len(begun))
             begun = b""

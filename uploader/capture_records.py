@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 from msgspec import Struct, field
 
-from cdesk.contract.events import event_record, make_event, make_revision
+from cdesk.contract.events import event_line, make_event, make_revision
 from cdesk.contract.plain import is_known_plain
-from cdesk.contract.records import Record, encode, is_own_session
+from cdesk.contract.records import encode, is_own_session
 from cdesk.contract.redaction.document import redact_fields, redact_value
 from cdesk.core.checks import check_customer
 from cdesk.core.clock import format_ts, to_ns
@@ -146,15 +146,23 @@ class Telling:
         return line
 
     def _event(self, id_: str, made: Made, conversation: _Conversation, body: bytes) -> bytes:
+        activity = f"cdesk.{made.activity}"
         is_plain = is_known_plain(made.features)
-        make: Callable[..., Record] = make_event
-        features: Mapping[str, Any] | orjson.Fragment = made.features
         # What is short and flat, made here of names and counts, is within the contract.
         if is_plain and conversation.is_sound:
-            make, features = event_record, orjson.Fragment(body)
-        record = make(
-            f"cdesk.{made.activity}",
-            features,
+            return event_line(
+                activity,
+                body,
+                id=id_,
+                ts=made.ts,
+                customer=self._customer,
+                session_id=made.session_id,
+                query_tag=conversation.query_tag,
+                source_system=made.source_system,
+            )
+        record = make_event(
+            activity,
+            made.features,
             id=id_,
             ts=made.ts,
             customer=self._customer,

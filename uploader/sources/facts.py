@@ -68,20 +68,26 @@ class Fact(Struct, gc=False, eq=False):
         if session < self.session:
             self.session = session
         mine = self.features
-        for name, value in features.items():
-            known = mine.get(name)
-            if known is None:
-                mine[name] = value
-            elif known != value:
-                mine[name] = _joined(name, known, value)
+        if mine.keys().isdisjoint(features):
+            mine.update(features)
+        else:
+            for name, value in features.items():
+                known = mine.get(name)
+                if known is None:
+                    mine[name] = value
+                elif known != value:
+                    mine[name] = _joined(name, known, value)
         if blocks:
-            for name, block in blocks.items():
-                mine_block = self.blocks.get(name)
-                self.blocks[name] = (
-                    block if mine_block is None else _joined_block(mine_block, block)
-                )
+            self.take_blocks(blocks)
         if request is not None and (self.request is None or request > self.request):
             self.request = request
+
+    def take_blocks(self, blocks: Mapping[str, Block]) -> None:
+        """Take in parts of an answer."""
+        mine = self.blocks
+        for name, block in blocks.items():
+            known = mine.get(name)
+            mine[name] = block if known is None else _joined_block(known, block)
 
 
 class Facts:
@@ -103,20 +109,22 @@ class Facts:
         said: dict[str, Any] | None = None,
         blocks: dict[str, Block] | None = None,
         request: str | None = None,
-    ) -> None:
+    ) -> Fact:
         """Take in what a line says: `about`, which lines have in common and nobody changes, and
-        `said`, its own. Later ones go before earlier ones of the same name.
+        `said`, its own. Later ones go before earlier ones of the same name. What is known by then.
         """
-        known = self.known.get((activity, key))
+        place = (activity, key)
+        known = self.known.get(place)
         if known is None:
-            features = {**about, **said} if said else dict(about)
-            self.known[activity, key] = Fact(
+            features = {**about, **said} if said else about.copy()
+            known = self.known[place] = Fact(
                 activity, key, ts, session, features, blocks or {}, request, about
             )
-            return
+            return known
         if known.about is not about:
             known.take(ts, session, about, None, None)
         known.take(ts, session, said or {}, blocks, request)
+        return known
 
     def take(self) -> dict[tuple[str, str], Fact]:
         """All of them, which begin anew."""
@@ -137,16 +145,25 @@ def _joined_block(one: Block, other: Block) -> Block:
     return [one[0], max(one[1], other[1]), min(one[2], other[2]), *max(one[3:], other[3:])]
 
 
+_MOST_BEGINS: Final = 64
+"""Kinds of activity whose ids begin alike; ends of sessions have a time in theirs."""
+
+
 class Ids:
     """Ids of a customer's activities, whichever source they come from: UUIDs of version 5."""
 
     def __init__(self, customer: str) -> None:
-        begin = orjson.dumps([customer])[:-1] + b","
-        self._begin = NAMESPACE.bytes + begin
+        self._begin = NAMESPACE.bytes + orjson.dumps([customer])[:-1]
+        self._begins: dict[str, bytes] = {}
 
     def of(self, activity: str, key: str) -> str:
         """The id of an activity."""
-        whole = self._begin + orjson.dumps([activity, key])[1:]
+        begin = self._begins.get(activity)
+        if begin is None:
+            begin = b"%b,%b," % (self._begin, orjson.dumps(activity))
+            if len(self._begins) < _MOST_BEGINS:
+                self._begins[activity] = begin
+        whole = b"%b%b]" % (begin, orjson.dumps(key))
         digits = hashlib.sha1(whole, usedforsecurity=False).hexdigest()
         variant = "89ab"[int(digits[16], 16) & 3]
         return (
@@ -228,13 +245,16 @@ def _of_session(
 
 def _of_blocks(blocks: Mapping[str, Block]) -> dict[str, Any]:
     found: dict[str, Any] = {"length": 0, "thinking_length": 0, "tool_calls": 0}
-    for kind, length, *_ in blocks.values():
+    has_text = False
+    for block in blocks.values():
+        kind = block[0]
         if kind == "tool":
             found["tool_calls"] += 1
         else:
-            found["length" if kind == "text" else "thinking_length"] += length
-    texts = sorted((block[2], name, block[3]) for name, block in blocks.items() if len(block) > 3)
-    if texts:
+            found["length" if kind == "text" else "thinking_length"] += block[1]
+        has_text |= len(block) > 3
+    if has_text:
+        texts = sorted((one[2], name, one[3]) for name, one in blocks.items() if len(one) > 3)
         found["response"] = "\n\n".join(text for _, _, text in texts)
     return found
 
@@ -263,13 +283,9 @@ def _of_call(
 
 def milliseconds(start: str, end: str) -> float:
     """Between two timestamps of the contract."""
-    start, end = start.lstrip(AFTERTHOUGHT), end.lstrip(AFTERTHOUGHT)
+    if AFTERTHOUGHT in start or AFTERTHOUGHT in end:
+        start, end = start.lstrip(AFTERTHOUGHT), end.lstrip(AFTERTHOUGHT)
     if start[:17] == end[:17]:  # most are of one minute
-        return (_microseconds(end) - _microseconds(start)) / 1000
+        return (int(end[17:19] + end[20:26]) - int(start[17:19] + start[20:26])) / 1000
     spent = datetime.fromisoformat(end) - datetime.fromisoformat(start)
     return round(spent.total_seconds() * 1000, 3)
-
-
-def _microseconds(ts: str) -> int:
-    """Of the minute."""
-    return int(ts[17:19] + ts[20:26])

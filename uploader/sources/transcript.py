@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from uploader.sources.claude_export import MAX_TEXT_BYTES, fit_text, last_part
-from uploader.sources.facts import AFTERTHOUGHT, Facts, digest, milliseconds
+from uploader.sources.facts import AFTERTHOUGHT, Fact, Facts, digest, milliseconds
 from uploader.sources.lines import (
     UNREADABLE,
     Block,
@@ -160,6 +160,8 @@ class TranscriptReader:
         self._last_said: tuple[Any, ...] | None = None
         self._last_answer: str | None = None
         self._last_usage: Usage | None = None
+        self._answer: Fact | None = None
+        self._answered_in: _Place | None = None
 
     @property
     def context(self) -> dict[str, Any]:
@@ -392,7 +394,7 @@ class TranscriptReader:
             "outcome": "error" if block.is_error else "ok",
             "output_length": len(text),
         }
-        if "_id" in text and (logged := _LOGGED.search(text)):
+        if '"activity_id"' in text and (logged := _LOGGED.search(text)):
             said["logged"] = logged[1]
         if isinstance(line.detail, Detail) and line.detail.patch:
             added, removed = _patched(line.detail.patch)
@@ -434,6 +436,13 @@ class TranscriptReader:
         blocks = self._answer_blocks(message, place)
         usage, message_id = message.usage, message.id
         request = line.request or line.request_snake or None
+        if (
+            message_id
+            and place is self._answered_in
+            and self._goes_on(message, model, request, blocks, ts)
+        ):
+            return
+        self._answered_in = None
         counted = self._counted(usage, message_id) if usage is not None else {}
         if not (message_id or counted):
             self._findings.note("answer without id and usage")
@@ -451,9 +460,46 @@ class TranscriptReader:
             key = f"m:{message_id}"
         else:
             key = f"r:{request}" if request else f"l:{digest([ts, counted])}"
-        self._note(
+        self._answer = self._note(
             "claude_responded", key, ts, place.session, place.about, counted, blocks, request
         )
+        if message_id and usage is not None:
+            self._answered_in = place
+
+    def _goes_on(
+        self,
+        message: Message,
+        model: str | None,
+        request: str | None,
+        blocks: dict[str, list[Any]],
+        ts: str,
+    ) -> bool:
+        """Take in one more line of the answer that the line before told of, where it says nothing
+        new but its blocks, how much was put out and why it stopped, as most do.
+        """
+        answer, usage = self._answer, message.usage
+        if (
+            answer is None
+            or usage is None
+            or message.id != self._last_answer
+            or request != answer.request
+            or self._asked is not None
+            or model != answer.features.get("model")
+        ):
+            return False
+        output, usage.output_tokens = usage.output_tokens, None
+        if usage != self._last_usage:
+            usage.output_tokens = output
+            return False
+        answer.ts = min(ts, answer.ts)
+        features = answer.features
+        if output is not None and output > features.get("output_tokens", -1):
+            features["output_tokens"] = output
+        if stopped := message.stop_reason:
+            stopped = stopped[:_MOST_LABEL]
+            features["stop_reason"] = max(stopped, features.get("stop_reason", stopped))
+        answer.take_blocks(blocks)
+        return True
 
     def _counted(self, usage: Usage, message_id: str | None) -> dict[str, Any]:
         """The counts of a usage; where the line before told of the same answer, and of nothing but
@@ -651,10 +697,10 @@ def _patched(patch: list[Hunk | Other]) -> tuple[int, int]:
     """Lines that a patch adds and removes."""
     added = removed = 0
     for hunk in patch:
-        for line in (hunk.lines if isinstance(hunk, Hunk) else None) or ():
-            if isinstance(line, str):
-                added += line.startswith("+")
-                removed += line.startswith("-")
+        lines = (hunk.lines if isinstance(hunk, Hunk) else None) or ()
+        signs = [line[:1] for line in lines if isinstance(line, str)]
+        added += signs.count("+")
+        removed += signs.count("-")
     return added, removed
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import orjson
 import pytest
 
 from cdesk.contract.activity_features import ACTIVITY_FEATURES
-from cdesk.contract.events import check_event, event_record, make_event, make_revision
+from cdesk.contract.events import (
+    check_event,
+    event_line,
+    event_record,
+    make_event,
+    make_revision,
+)
 from cdesk.contract.records import FIELDS, encode, parse_line
 from cdesk.core.errors import InvalidField
 
@@ -28,6 +35,24 @@ def test_the_fast_way_makes_the_record_of_the_checked_way() -> None:
     checked = make_event("cdesk.user_asked", {"a": 1}, **ENVELOPE, **given)  # type: ignore[arg-type]
     assert fast == checked == parse_line(encode(fast))
     assert fast.keys() == FIELDS["event"].keys()
+
+
+@pytest.mark.parametrize("session_id", [None, "s", 'a "quoted" ü\n'])
+@pytest.mark.parametrize("customer", ["ada@example.com", 'b"\\'])
+def test_a_line_made_of_its_parts_is_that_of_the_whole_record(
+    session_id: str | None, customer: str
+) -> None:
+    features = {"a": 1, "b": 'x"\u00e9'}
+    given = {**ENVELOPE, "session_id": session_id, "customer": customer}
+    whole = event_record("cdesk.user_asked", features, source_system="cowork", **given)  # type: ignore[arg-type]
+    for id_ in ("0190a5f0-0000-7000-8000-000000000000", "0190a5f0-0000-7000-8000-000000000001"):
+        line = event_line(
+            "cdesk.user_asked",
+            orjson.dumps(features),
+            source_system="cowork",
+            **{**given, "id": id_},  # type: ignore[arg-type]
+        )
+        assert line == orjson.dumps({**whole, "id": id_}) + b"\n"
 
 
 @pytest.mark.parametrize(
