@@ -111,10 +111,14 @@ def test_a_look_counts_what_is_told_and_from_when_to_when() -> None:
     look = Look()
     assert (look.first_ts, look.last_ts, look.more) == (None, None, False)
     assert (look.files, look.read_bytes, look.behind_bytes) == (0, 0, 0)
-    look.add(Told([("user_asked", "b", b"1"), ("tool_called", "c", b"2")], ["x: bad"]))
-    look.add(Told([("user_asked", "a", b"3")], ["x: bad", "y: bad"]))
-    look.add(Told([("user_asked", "b", b"4")]))
-    look.add(Told())
+    look.add(
+        [
+            Told([("user_asked", "b", b"1"), ("tool_called", "c", b"2")], ["x: bad"]),
+            Told([("user_asked", "a", b"3")], ["x: bad", "y: bad"]),
+        ]
+    )
+    look.add([Told([("user_asked", "b", b"4")])])
+    look.add([Told([], []), Told()])
     assert look.lines == [b"1", b"2", b"3", b"4"]
     assert look.records == {"user_asked": 3, "tool_called": 1}
     assert look.left_out == {"x: bad": 2, "y: bad": 1}
