@@ -166,7 +166,7 @@ class SecureHeaders:
                 ]
             await send(message)
 
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+        await self._app(scope, receive, with_headers)
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

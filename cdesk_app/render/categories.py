@@ -221,7 +221,7 @@ def draw_histogram(
         f"quantile_cont({measure}, 0.95), "
         f"count(*) from source where isfinite({measure})"
     )[0]
-    if not count or high == low or not fits(high) or not fits(low):
+    if high == low or not fits(high) or not fits(low):  # none, or all of one value
         return None
     width = (high - low) / _BINS
     rows = table.aggregate(

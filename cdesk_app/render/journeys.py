@@ -144,7 +144,6 @@ def draw_paths(
     rows = table.page(View(), 0, 200).rows
     flows: Counter[tuple[int, str, str]] = Counter()
     total = 0.0
-    depth = 0
     for row in rows:
         weight = row[measure_of(shape)]
         if not isinstance(weight, int | float) or weight <= 0:
@@ -157,9 +156,9 @@ def draw_paths(
         total += weight
         for at, (a, b) in enumerate(pairwise(names)):
             flows[at, a, b] += int(weight)
-            depth = max(depth, at + 1)
     if not flows:
         return None
+    depth = 1 + max(at for at, _, _ in flows)
     links, nodes = _layout(flows, depth)
     nexts = sorted(((v, b) for (at, _, b), v in flows.items() if at == 0), reverse=True)[:4]
     most, first = nexts[0]

@@ -163,6 +163,7 @@ def test_a_link_that_opens_nothing_says_how_to_get_another(state_home: StateDire
     card = ask(made, f"/c/{ID}").body.decode()
     assert f"cdesk card {ID} --open" in card
     assert "403 Forbidden" in card
+    assert not ask(made, f"/c/{ID}").header("www-authenticate")
     assert "cdesk card" not in ask(made, "/nowhere").body.decode()
     link = made.links.sign("card", customer="ada", subject=ID).token
     made.links.revoke(ID)
@@ -327,6 +328,7 @@ def test_a_pages_words_are_the_charts_or_those_of_the_answer(state_home: StateDi
     card = used.cards.open.return_value
     card.table.columns = [Column(n, f"c{n}" + "x" * 250, "integer") for n in range(201)]
     card.table.columns[1] = Column(1, "latency_ms", "string")
+    card.template = "t" * 81
     card.preview.return_value = [[str(n) for n in range(201)]]
 
     def told(chart: Chart | None, answer: dict[str, str]) -> dict[str, Any]:
@@ -368,7 +370,9 @@ def test_a_pages_words_are_the_charts_or_those_of_the_answer(state_home: StateDi
     ]  # fmt: skip
     assert whole["columns"][0]["title"].endswith("… (252 characters): integer")
     assert len(whole["preview"]()[0]) == 200
-    assert (whole["stored"], whole["zone"]) == ("", "UTC")
+    assert (whole["stored"], whole["zone"]) == ("t" * 80 + "… (81 characters)", "UTC")
+    card.template = None
+    assert told(None, {})["stored"] == ""
     session = made.links.sign("session", customer="ada").token
     with pytest.MonkeyPatch.context() as patched:
         queries: list[str] = []

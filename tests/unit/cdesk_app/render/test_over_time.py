@@ -155,6 +155,7 @@ def test_a_count_is_told_with_its_halves_its_ends_and_its_mean(write: Write) -> 
     )
     assert made.alt == f"Area chart of calls by day over 4 days. {made.headline}. {made.finding}"
     assert made.totals == (("total", "12"), ("mean a day", "3"))
+    assert set(found[0]) == {"t", "s", "v"}, "nothing of a time before"
     assert [(point["t"][:10], point["v"]) for point in found] == [
         ("2026-01-05", 2.0), ("2026-01-06", 1.0), ("2026-01-07", 3.0), ("2026-01-08", 6.0),
     ]  # fmt: skip
