@@ -1161,7 +1161,7 @@ _conversation = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(conversations=st.lists(_conversation, min_size=1, max_size=3), include_text=st.booleans())
 def test_whatever_an_export_holds_each_message_comes_in_or_is_counted(
     tmp_path_factory: pytest.TempPathFactory,

@@ -91,7 +91,7 @@ def test_what_the_shim_writes_goes_the_fast_way() -> None:
     link=st.none() | st.sampled_from(["https://a/b", "ftp://x", "s3://b/ä", ""]),
     revenue=st.none() | st.floats() | st.integers(),
 )
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_the_fast_way_takes_nothing_that_the_contract_refuses(
     features: dict[str, Any],
     customer: str,

@@ -118,6 +118,8 @@ def test_a_batch_of_conversations_is_known_by_its_name(name: str, expected: bool
     [
         (b"", f"is empty; {EXPECTED}"),
         (b" \n", f"is empty; {EXPECTED}"),
+        (b"\xef\xbb\xbf", f"is empty; {EXPECTED}"),
+        (b"\xef\xbb\xbf[5]", f"is JSON of another shape; {EXPECTED}"),
         (b"hello", f"is of another shape; {EXPECTED}"),
         (b"[{}, 1]", f"is JSON of another shape; {EXPECTED}"),
         (b"[5]", f"is JSON of another shape; {EXPECTED}"),
@@ -173,11 +175,10 @@ def test_a_batch_of_conversations_is_known_by_its_name(name: str, expected: bool
         ),
     ],
 )
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_what_is_no_history_is_told_by_what_it_is(
-    run: Import, file: File, state_home: StateDirectory, content: bytes, told: str, mark: bytes
+    run: Import, file: File, state_home: StateDirectory, content: bytes, told: str
 ) -> None:
-    path = file(mark + content if not content.startswith((b"\xff", b"\xfe")) else content)
+    path = file(content)
     with pytest.raises(ImportRefused) as refused:
         run(path)
     start = f"{path} {told}"
