@@ -79,8 +79,8 @@ def pairs(items: Sequence[tuple[str, object]], *, indent: int = 0) -> str:
 def to_json(value: object) -> str:
     """Readable JSON, dates and the like as text; in ASCII where stdout lacks characters."""
     try:
-        encoded = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
-    except TypeError:  # the name of a file that is no text
+        encoded = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    except TypeError:  # a value of another kind, or the name of a file that is no text
         encoded = orjson.dumps(_with_text(value), option=orjson.OPT_INDENT_2, default=str)
     text = plain_json(encoded).decode()
     return escaped(text) if is_narrow(sys.stdout) else text
@@ -169,11 +169,9 @@ class Progress(Protocol):
     n: float
     total: float | None
 
-    def update(self, n: float | None = 1) -> object: ...
+    def update(self, n: float | None = ...) -> object: ...
 
-    def set_description_str(
-        self, desc: str | None = None, refresh: bool | None = True
-    ) -> object: ...
+    def set_description_str(self, desc: str | None = ..., refresh: bool | None = ...) -> object: ...
 
 
 @contextmanager

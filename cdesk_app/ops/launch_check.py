@@ -374,7 +374,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = ROOT / "build" / "launch_check" / at[:19].replace(":", "")
     out: Path = options.out or folder.with_suffix(".md")
     make_private_folder(out.absolute().parent)
-    make_private_folder(folder)
     machine = this_machine()
 
     def write(verdicts: list[Verdict], *, ended: bool = False) -> None:

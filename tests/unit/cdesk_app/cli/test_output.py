@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -265,7 +266,9 @@ def test_pairs_stand_in_line() -> None:
 def test_values_of_other_kinds() -> None:
     at = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
     assert pairs([("a", at)]) == "a  2026-01-31 12:00:00+00:00"
-    assert pairs([("a", {"at": at.date()})]) == 'a  {"at":"2026-01-31"}'
+    assert pairs([("a", {"at": at.date(), "in": PurePosixPath("x")})]) == (
+        'a  {"at":"2026-01-31","in":"x"}'
+    )
     assert pairs([("a", 1234567.891)]) == "a  1.23457e+06"
     assert pairs([("a", {1})]) == "a  {1}"
 
@@ -275,14 +278,14 @@ class Named:
     """As a report holds it."""
 
     name: str
-    kind: type = str
+    kind: object
 
 
 def test_names_that_are_no_text_are_shown_wherever_they_stand() -> None:
     odd = b"a\xff".decode("utf-8", "surrogateescape")
-    told = to_json([Named(odd), {"in": (odd, 1, None)}])
+    told = to_json([Named(odd, Named), {"in": (odd, 1, None)}])
     assert json.loads(told) == [
-        {"name": "a\\udcff", "kind": "<class 'str'>"},
+        {"name": "a\\udcff", "kind": str(Named)},
         {"in": ["a\\udcff", 1, None]},
     ]
     assert told.startswith("[\n  {\n    ")

@@ -67,7 +67,7 @@ def test_histories_say_what_came_in_and_what_was_left_out(running: bool, last: s
     )  # fmt: skip
 
 
-def imported(**changes: Any) -> list[str]:
+def imported(*, running: bool = False, **changes: Any) -> list[str]:
     counts = dict.fromkeys(
         ("added", "known", "conflicts", "changed", "revised", "cut", "left_out"), 0
     )
@@ -81,7 +81,7 @@ def imported(**changes: Any) -> list[str]:
         "reasons": (),
     }
     report: Any = Mock(spec=ImportReport, **{**given, **changes})
-    return [line for line in _told(report, running=False).splitlines() if line]
+    return [line for line in _told(report, running=running).splitlines() if line]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,7 @@ def test_an_import_says_what_came_in_beside_what_was_there() -> None:
         told = imported(**given)
         assert any(line.startswith(word) for line in told)
         assert told[-1] == TO_LAND
+    assert imported(added=1, running=True)[-1] == LANDING
     told = imported(changed=6)
     assert told[-1].startswith("6 say something else than when an earlier export")
     assert TO_LAND not in told

@@ -14,7 +14,9 @@ from cdesk.core.metrics import METRICS
 from cdesk_app.cli.main import main
 from cdesk_app.ops.grafana import dashboard, queries
 
-PANELS: dict[str, Any] = {panel["title"]: panel for panel in dashboard()["panels"]}
+
+def panel_of(title: str) -> Any:
+    return next(panel for panel in dashboard()["panels"] if panel["title"] == title)
 
 
 def test_the_dashboard_shows_every_metric_once_and_none_over_another(
@@ -78,7 +80,7 @@ def test_it_can_be_edited_and_shows_the_alerts_that_fire() -> None:
 
 
 def test_a_histogram_is_drawn_by_three_quantiles_of_each_of_its_series() -> None:
-    panel = PANELS["first token path seconds"]
+    panel = panel_of("first token path seconds")
     rate = "sum by (le, transport) (rate(cdesk_first_token_path_seconds_bucket[$__rate_interval]))"
     assert panel["targets"] == [
         {
@@ -93,7 +95,7 @@ def test_a_histogram_is_drawn_by_three_quantiles_of_each_of_its_series() -> None
 
 
 def test_a_counter_is_drawn_by_its_rate_and_a_gauge_as_it_is() -> None:
-    assert PANELS["tool calls total"]["targets"] == [
+    assert panel_of("tool calls total")["targets"] == [
         {
             "refId": "A",
             "expr": "sum by (tool, transport, outcome) "
@@ -101,7 +103,7 @@ def test_a_counter_is_drawn_by_its_rate_and_a_gauge_as_it_is() -> None:
             "legendFormat": "{{tool}} {{transport}} {{outcome}}",
         }
     ]
-    assert PANELS["queue records"]["targets"] == [
+    assert panel_of("queue records")["targets"] == [
         {"refId": "A", "expr": "cdesk_queue_records", "legendFormat": "cdesk_queue_records"}
     ]
 
@@ -118,13 +120,13 @@ def test_a_counter_is_drawn_by_its_rate_and_a_gauge_as_it_is() -> None:
     ],
 )
 def test_each_has_the_unit_that_its_name_ends_in(title: str, unit: str) -> None:
-    defaults = PANELS[title]["fieldConfig"]["defaults"]
+    defaults = panel_of(title)["fieldConfig"]["defaults"]
     assert (defaults["unit"], defaults["min"]) == (unit, 0)
 
 
 def test_a_line_is_drawn_where_an_alert_has_a_bound() -> None:
     def drawn(title: str) -> tuple[str, list[tuple[str, float | None]]]:
-        defaults = PANELS[title]["fieldConfig"]["defaults"]
+        defaults = panel_of(title)["fieldConfig"]["defaults"]
         steps = [(one["color"], one["value"]) for one in defaults["thresholds"]["steps"]]
         return defaults["custom"]["thresholdsStyle"]["mode"], steps
 
@@ -134,5 +136,5 @@ def test_a_line_is_drawn_where_an_alert_has_a_bound() -> None:
     )
     assert drawn("queue held entries") == ("line", [("green", None), ("orange", 0)])
     assert drawn("worker up") == ("off", [("green", None)]), "its alert has no bound"
-    assert "CdeskWorkerDown: docs/runbooks/" in PANELS["worker up"]["description"]
-    assert "CdeskDisk" not in PANELS["worker up"]["description"]
+    assert "CdeskWorkerDown: docs/runbooks/" in panel_of("worker up")["description"]
+    assert "CdeskDisk" not in panel_of("worker up")["description"]
