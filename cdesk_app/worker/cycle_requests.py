@@ -92,9 +92,9 @@ def _leave_request(state: sqlite3.Connection, full: bool) -> CycleRequest:
     it.
     """
     before, done = read_status(state, CycleRequest), read_status(state, CycleAnswer)
-    waits = before.id is not None and before.id != done.id
     now = format_ts(time.time_ns())
-    asked = CycleRequest(id=IdSource().uuid7(), at=now, full=full or (waits and before.full))
+    waits_for_all = before.full and before.id != done.id
+    asked = CycleRequest(id=IdSource().uuid7(), at=now, full=full or waits_for_all)
     write_status(state, asked, now=now)
     return asked
 
