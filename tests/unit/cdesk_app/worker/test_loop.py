@@ -7,7 +7,6 @@ Only dbt and tickets are stand-ins.
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -30,7 +29,6 @@ from cdesk.core.errors import BuildError, QueryCancelled, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.metrics import DEGRADED
-from cdesk.core.processes import gives_way_to_all
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk.state.facts import BuildUnderWay, read_status, write_status
@@ -48,6 +46,7 @@ from cdesk.state.status import (
     LastCleanUp,
     LastTest,
 )
+from cdesk_app.worker import yielding
 from cdesk_app.worker.beside import Beside
 from cdesk_app.worker.clean_up import CleanUp
 from cdesk_app.worker.dashboard import Exported
@@ -72,8 +71,9 @@ from uploader.uploader import DrainReport
 
 
 @pytest.fixture
-def desk(state_home: StateDirectory) -> Iterator[Desk]:
+def desk(state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     desk = Desk(state_home)
+    monkeypatch.setattr(yielding, "run_giving_way", desk.dbt.way.run)
     yield desk
     desk.pipeline.close()
     desk.shim.close()
@@ -847,7 +847,6 @@ def test_a_worker_that_ends_ends_what_asks_for_the_dashboard(
     assert ended.is_set()
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
 def test_it_gives_way_once_an_http_service_runs(
     built: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -856,11 +855,11 @@ def test_it_gives_way_once_an_http_service_runs(
     drain, renew = built.pipeline.uploader.drain, built.warehouse.export_context
 
     def draining(stop: threading.Event) -> DrainReport:
-        landed.append(gives_way_to_all())
+        landed.append(built.dbt.way.is_given)
         return drain(stop)
 
     def renewing(*, since: str | None) -> Iterator[ContextRow]:
-        renewed.append(gives_way_to_all())
+        renewed.append(built.dbt.way.is_given)
         return renew(since=since)
 
     monkeypatch.setattr(built.pipeline.uploader, "drain", draining)
@@ -893,7 +892,7 @@ def test_beside_a_service_landing_goes_on_while_what_builds_gets_ready(built: De
         built.dbt.is_ready = True
         built.spend(2)
         assert built.builds() == ["build"]
-        assert built.dbt.built_yielding == hasattr(os, "SCHED_IDLE")
+        assert built.dbt.built_yielding
 
 
 def test_what_does_not_get_ready_builds_as_nice_as_the_worker(built: Desk) -> None:
