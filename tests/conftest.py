@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,15 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # nothing that collecting the tests makes is garbage
     economy.compile_when_used()
     begin_elsewhere(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Each test draws examples of its own: with one seed for all, those of a property would be the
+    same for each of its parameters.
+    """
+    seed = f"{item.config.option.hypothesis_seed} {item.nodeid}"
+    hypothesis.core.global_force_seed = zlib.crc32(seed.encode())
 
 
 @pytest.hookimpl(trylast=True)  # Hypothesis evaluates no strategy before its own hook has run
