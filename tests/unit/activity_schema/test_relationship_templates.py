@@ -208,6 +208,46 @@ def test_a_distance_holds_its_limit_and_the_same_instant_counts_where_asked(
     assert answer[4 if relationship.startswith("aggregate") else 5] == found
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, ["a3", "a2", "a1", "b1", "a0"]),
+        ({"cohort_occurrence": "first"}, ["b1", "a0"]),
+        ({"cohort_occurrence": "last"}, ["a3", "b1"]),
+        ({"cohort_occurrence": "nth", "nth": 1}, ["b1", "a0"]),
+        ({"cohort_occurrence": "nth", "nth": 3}, ["a2"]),
+        ({"cohort_occurrence": "nth", "nth": 5}, []),
+        ({"since": 1}, ["a3", "a2", "a1", "b1"]),
+        ({"until": 2}, ["a1", "b1", "a0"]),
+        ({"since": 1, "until": 2}, ["a1", "b1"]),
+        ({"cohort_occurrence": "first", "since": 1}, ["b1"]),
+    ],
+)
+def test_a_template_asks_about_the_occurrences_of_the_span(
+    render: Renderer, connection: duckdb.DuckDBPyConnection, given: dict[str, Any], found: list[str]
+) -> None:
+    row: Row = {**dict.fromkeys(COLUMNS), "feature_json": {}, "activity": "a"}
+    stream = [
+        {
+            **row,
+            "customer": name[0],
+            "ts": START + timedelta(days=int(name[1])),
+            "activity_id": name,
+        }
+        for name in ("a0", "a1", "a2", "a3", "b1")
+    ]
+    create_events(connection, reference.occurrences(stream, Activity("a")))
+    for bound in ("since", "until"):
+        if bound in given:
+            given = {**given, bound: START + timedelta(days=given[bound])}
+    own: dict[str, Any] = {"cohort_occurrence": "all", "nth": 1, **given}
+    answer = run(
+        render, connection, "first_after", ("a", True), cohort_activity="a", append_activity="b",
+        append_nth=None, entity="customer", same_instant=False, within_days=None, **own,
+    )  # fmt: skip
+    assert [one[0] for one in answer] == found
+
+
 @relaxed
 @given(
     stream=streams(anonymous=False, timeless=False),
