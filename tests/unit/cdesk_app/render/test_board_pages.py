@@ -37,7 +37,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Board:
 
 
 def visit(made: Renderer, home: StateDirectory, session: str | None = None) -> TestClient:
-    app = make_app(made, more=board_routes(made, source(home)))
+    app = make_app(made, more=board_routes(made, source(home, stopping=lambda: True)))
     cookies = {} if session is None else {COOKIE: session}
     return TestClient(app, "http://localhost", cookies=cookies, follow_redirects=False)
 
@@ -86,6 +86,11 @@ def test_every_part_of_the_dashboard_needs_a_session_of_its_customer(
         assert (answer.text, answer.headers["content-type"]) == ("<svg/>", "image/svg+xml")
         painter.svg.assert_called_with({"mark": "bar"}, theme, narrow=narrow)
     assert visitor.get("/board/none.svg").status_code == 404
+    answer = visitor.get("/events")
+    assert (answer.status_code, answer.text) == (200, ""), "it is about to end"
+    told = {name: answer.headers[name] for name in ("content-type", "cache-control")}
+    assert told == {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
+    assert answer.headers["x-accel-buffering"] == "no", "a proxy hands each event on at once"
 
 
 @pytest.mark.usefixtures("board")

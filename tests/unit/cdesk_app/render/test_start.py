@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from cdesk.core.clock import parse_ts
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
 from cdesk.core.home import StateDirectory
@@ -46,11 +48,13 @@ def test_links_lead_to_where_the_renderer_listens_or_will(state_home: StateDirec
         assert (grant.customer_key, grant.expires_at) == (customer_key("bob"), link.expires_at)
         with pytest.raises(LinkRefused):
             links.check(token, scope, subject="other")  # type: ignore[arg-type]
-    long = start.dashboard_link(given, state_home, customer="bob")
-    assert long.expires_at > board.expires_at
-    assert start.card_link(given, state_home, artifact_id="a", customer="b").expires_at > (
-        card.expires_at
-    )
+    long = [
+        start.dashboard_link(given, state_home, customer="bob"),
+        start.card_link(given, state_home, artifact_id="a1", customer="bob"),
+    ]
+    for link, hours in ((card, 0), (board, 0), (long[0], 24), (long[1], 24)):
+        left = parse_ts(link.expires_at) - datetime.now(UTC)
+        assert abs(left - timedelta(hours=hours)) < timedelta(hours=1)
 
 
 def test_packages_that_are_there_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
