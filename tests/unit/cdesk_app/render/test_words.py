@@ -106,6 +106,8 @@ def test_moments_are_of_the_persons_clock() -> None:
     assert words.moment(NOON, BERLIN) == "2026-01-31 13:00"
     assert words.moment(NOON.replace(tzinfo=None), BERLIN) == "2026-01-31 13:00"
     assert words.moment("2026-01-31T12:00:00Z", BERLIN) == "2026-01-31 13:00"
+    east = NOON.replace(tzinfo=timezone(timedelta(hours=5)))
+    assert words.moment(east, BERLIN) == "2026-01-31 08:00"
     assert words.moment("soon", BERLIN) == "soon"
     assert words.moment(date(2026, 1, 31), BERLIN) == "2026-01-31"
     last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
