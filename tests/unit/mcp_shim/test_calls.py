@@ -591,6 +591,8 @@ def test_a_client_that_shows_cards_gets_the_chart_and_how_long_it_was_waited_for
         (folder / f"{ARTIFACT}.png").write_bytes(b"png")
         (image,) = (await desk.answer("get_result", ticket_id=ticket, chart=True)).more
         assert image == {"type": "image", "data": "cG5n", "mimeType": "image/png"}
+        (folder / f"{ARTIFACT}.png").write_bytes(b"x" * 400_000)
+        assert len((await desk.answer("get_result", ticket_id=ticket, chart=True)).more) == 1
         (folder / f"{ARTIFACT}.png").write_bytes(b"x" * 400_001)
         assert (await desk.answer("get_result", ticket_id=ticket, chart=True)).more == ()
         desk.session.shows_cards = False
