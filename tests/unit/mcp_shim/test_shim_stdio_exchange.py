@@ -254,3 +254,65 @@ def test_who_asks_for_progress_gets_it_from_the_dispatcher() -> None:
         await line.until(1)
 
     assert [answer["id"] for answer in talk(nothing, test)] == [1]
+
+
+def test_what_a_call_says_beside_its_answer_goes_by_way_of_the_dispatcher() -> None:
+    said: list[Any] = []
+
+    class Inner:
+        async def send_raw_request(self, *given: Any) -> dict[str, Any]:
+            said.append(("request", *given))
+            return {"answered": True}
+
+        async def notify(self, *given: Any) -> None:
+            said.append(("notification", *given))
+
+    async def body() -> None:
+        exchange = stdio_exchange._Exchange(Inner(), 7)  # type: ignore[arg-type]
+        options: Any = {"timeout": 1}
+        assert await exchange.send_raw_request("roots/list", None, options) == {"answered": True}
+        await exchange.notify("notifications/x", {"a": 1}, options)
+        await exchange.progress(1.0, 2.0, "nobody asked")
+        assert said == [
+            ("request", "roots/list", None, options),
+            ("notification", "notifications/x", {"a": 1}, options),
+        ]
+        assert (exchange.request_id, exchange.can_send_request) == (7, True)
+        assert exchange.transport.can_send_request
+        event = exchange.cancel_requested
+        assert not event.is_set()
+        assert exchange.cancel_requested is event
+
+    asyncio.run(body())
+
+
+def test_a_call_that_the_end_overtakes_is_closed() -> None:
+    closed: list[str] = []
+
+    async def handler(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closed.append(name)
+
+    async def body() -> None:
+        line = Line(handler)
+        inner: Any = type("Inner", (), {})()
+
+        async def run(*_: Any, **__: Any) -> None:
+            receiving = asyncio.create_task(line.reader.receive())
+            await asyncio.sleep(0)
+            line.send(line.call(1, "slow"), line.call(1, "again"))
+            await receiving
+
+        inner.run = run
+        dispatcher = stdio_exchange._AtOnce(inner, line.reader, line.writer)
+
+        async def on_request(*_: Any) -> dict[str, Any]:
+            await handler("slow")
+            return {}
+
+        await dispatcher.run(on_request, None)  # type: ignore[arg-type]
+        assert closed == ["slow"]
+
+    asyncio.run(body())

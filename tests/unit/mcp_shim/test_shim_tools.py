@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
@@ -19,9 +19,16 @@ from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from mcp_shim.tools import TOOLS, tool_list
 from mcp_shim.tools import template_list as listing
+from mcp_shim.tools.describe_template import DESCRIBE_TEMPLATE
+from mcp_shim.tools.forget_insight import FORGET_INSIGHT
+from mcp_shim.tools.get_context import GET_CONTEXT
+from mcp_shim.tools.get_result import GET_RESULT
 from mcp_shim.tools.instructions import INSTRUCTIONS
+from mcp_shim.tools.log_event import LOG_EVENT
+from mcp_shim.tools.log_insight import LOG_INSIGHT
 from mcp_shim.tools.submit_query import SUBMIT_QUERY
 from mcp_shim.tools.template_list import phrase, template_list
+from mcp_shim.tools.tool import Tool
 from tests.snapshots import assert_kept
 
 USER = Caller("ada")
@@ -232,3 +239,37 @@ def test_instructions_name_only_tools_that_exist() -> None:
 
 def test_a_tool_is_listed_under_its_name() -> None:
     assert [tool["name"] for tool in tool_list(None, USER)] == list(TOOLS)
+    assert list(TOOLS.values()) == [
+        GET_CONTEXT,
+        LOG_EVENT,
+        SUBMIT_QUERY,
+        DESCRIBE_TEMPLATE,
+        GET_RESULT,
+        LOG_INSIGHT,
+        FORGET_INSIGHT,
+    ]
+
+
+def test_a_client_is_told_what_a_call_does_and_what_it_needs() -> None:
+    def named(is_so: Callable[[Tool], bool]) -> set[str]:
+        return {name for name, tool in TOOLS.items() if is_so(tool)}
+
+    reads = {"get_context", "describe_template"}
+    assert named(lambda tool: tool.read_only) == reads
+    assert named(lambda tool: tool.destructive) == {"forget_insight"}
+    assert named(lambda tool: tool.idempotent and not tool.read_only) == {
+        *("submit_query", "get_result", "forget_insight"),
+    }
+    assert named(lambda tool: tool.needs_worker) == {"submit_query", "get_result"}
+    assert named(lambda tool: tool.meta is not None) == {"get_result"}
+    assert named(lambda tool: tool.dynamic is not None) == {"submit_query"}
+    listed = {tool["name"]: tool for tool in tool_list(None, USER)}
+    assert listed["get_result"]["_meta"] == {"ui": {"resourceUri": "ui://cdesk/card"}}
+    assert listed["get_context"]["annotations"] == {"openWorldHint": False, "readOnlyHint": True}
+    assert listed["log_event"]["annotations"] == {"openWorldHint": False, "destructiveHint": False}
+    assert listed["forget_insight"]["annotations"] == {
+        "openWorldHint": False,
+        "destructiveHint": True,
+        "idempotentHint": True,
+    }
+    assert all("_meta" not in tool for name, tool in listed.items() if name != "get_result")

@@ -282,6 +282,14 @@ def test_where_the_loop_takes_no_signals_the_interpreter_does(
         assert told[-2:] == [(stop, "SIGTERM"), (stop, "SIGINT")]
 
 
+def test_of_signals_those_are_heeded_that_the_system_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio, "signal", SimpleNamespace(SIGINT=2, SIGBREAK=21))
+    heeded: list[Any] = []
+    loop: Any = SimpleNamespace(add_signal_handler=lambda *given: heeded.append(given))
+    stdio._on_signals(loop, print)
+    assert heeded == [(2, print, "SIGINT"), (21, print, "SIGBREAK")]
+
+
 def test_an_end_that_takes_too_long_is_made_short(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[Any] = []
     ended = threading.Event()
