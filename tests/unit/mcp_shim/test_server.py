@@ -181,6 +181,7 @@ def test_arguments_that_are_text_are_read_before_the_sdk_checks_them(
             params = {"name": "get_context", "arguments": '{"max_bytes": 4096}'}
             result: Any = await server._around(asked(method, params=params), handled)
             assert (result["arguments"] == {"max_bytes": 4096}) is is_read
+        assert await server._around(asked(params=None), handled) is None, "the SDK refuses it"
 
     served(test)
 

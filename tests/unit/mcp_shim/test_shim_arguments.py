@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,6 +62,16 @@ def test_text_that_parses_to_what_the_schema_wants_is_that(
         assert (found, type(found)) == (meant, type(meant))
 
 
+def test_a_parameter_that_may_be_text_is_text(state_home: StateDirectory) -> None:
+    fixtures.catalog(state_home)
+    template = replace(
+        load_catalog(state_home.catalog).get("recent_activities"),
+        parameters=(Parameter("a", "string"), Parameter("b", "list[string]")),
+    )
+    given = {"a": "5", "b": ["5", "true"]}
+    assert params_as_sent(template, given) == given
+
+
 def test_what_is_no_text_or_of_no_known_argument_stays_as_it_is() -> None:
     schema = closed(
         {
@@ -82,8 +93,6 @@ def test_nothing_is_absent_where_it_may_be_and_kept_where_it_may_not(nothing: ob
 
 
 def test_a_templates_parameters_go_by_the_same_rule(state_home: StateDirectory) -> None:
-    from dataclasses import replace
-
     fixtures.catalog(state_home)
     template = replace(
         load_catalog(state_home.catalog).get("recent_activities"),
