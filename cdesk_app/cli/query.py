@@ -265,7 +265,6 @@ def target(path: Path | None) -> Iterator[BinaryIO]:
     """
     if path is None:
         yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
         return
     try:
         if path.exists() and not path.is_file():

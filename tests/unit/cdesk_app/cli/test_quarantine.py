@@ -45,7 +45,7 @@ def record() -> str:
             "v": 1,
             "kind": "event",
             "id": IdSource().uuid7(),
-            "ts": format_ts(1_790_000_000_000_000_000),
+            "ts": format_ts(1_580_000_000_000_000_000),
             "customer": CUSTOMER,
             "anonymous_customer_id": None,
             "session_id": "s",
@@ -83,7 +83,7 @@ def cdesk(
         ):
             connection.execute(
                 "insert into activities.quarantined values "
-                "(?, 'event', ?, 'why', ?, 'f.ndjson', 1200, timestamp '2026-01-31 12:00:00')",
+                "(?, 'event', ?, 'why', ?, 'f.ndjson', 1200, timestamp '2020-01-31 12:00:00')",
                 [id, reason, raw],
             )
 
@@ -128,14 +128,14 @@ def test_what_is_discarded_is_not_listed_any_more_and_the_status_knows(
     assert listed(cdesk("list", "--done")) == ["a", "b", "c"]
     kept = read_status(desk.state, Quarantined)
     assert (kept.at, kept.lines, kept.reasons) == (
-        "2026-01-31T12:00:00.000000Z",
+        "2020-01-31T12:00:00.000000Z",
         1,
         {"unknown_field": 1},
     )
     assert json.loads(cdesk("discard", "--all", "--json")) == {"discarded": 1}
     left = read_status(desk.state, Quarantined)
     assert (left.lines, left.reasons) == (0, {})
-    assert str(left.at) > "2026-01-31T12:00:00.000000Z", "when it was seen to be empty"
+    assert str(left.at) > "2020-01-31T12:00:00.000000Z", "when it was seen to be empty"
 
 
 def test_what_keeps_the_contract_now_goes_back_into_the_queue_once(

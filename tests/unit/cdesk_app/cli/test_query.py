@@ -83,6 +83,10 @@ def test_two_items_with_a_comma_between_are_told_how_they_are_given(template: ob
     with pytest.raises(InvalidField, match=r"-p steps=cdesk\.a -p steps=cdesk\.b") as raised:
         _checked(listed, [("steps", "cdesk.a,cdesk.b"), ("words", "x")])
     assert "1 item;" in str(raised.value)
+    for given in ([("steps", "cdesk.a")], [("words", "a,b"), ("steps", "cdesk.a")]):
+        with pytest.raises(InvalidField) as raised:
+            _checked(listed, given)
+        assert "each by itself" not in str(raised.value), "there was no comma in it"
     assert _checked(
         listed, [("steps", "cdesk.a"), ("steps", "cdesk.b"), ("words", "one, with a comma")]
     )[1] == {"steps": ["cdesk.a", "cdesk.b"], "words": ["one, with a comma"]}

@@ -9,9 +9,11 @@ import shutil
 import sqlite3
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -359,10 +361,17 @@ def test_a_landing_under_way_is_waited_for_and_not_for_ever(
 ) -> None:
     lock = FileLock(full.queue / "uploader.lock")
     assert lock.acquire()
-    monkeypatch.setattr(module.time, "sleep", lambda _: lock.release())
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if not sleeps:
+            lock.release()
+        sleeps.append(seconds)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+    monkeypatch.setattr(module, "time", clock)
     make_backup(settings(full), full, tmp_path / "b.zip")
     assert lock.acquire(), "it is free again afterwards"
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.0)
     with pytest.raises(WarehouseUnavailable, match="a landing goes on and on"):
         make_backup(settings(full), full, tmp_path / "c.zip")
