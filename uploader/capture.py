@@ -270,10 +270,10 @@ class Capture:
     def _known_place(self, file: HistoryFile) -> Place | None:
         """How far a file was read, under this name or, where it was moved, under another."""
         place = self._places.get(path_text(file.path))
-        if place is None and self._moved and (status := file.path.stat()).st_ino:
-            moved = self._moved.get((status.st_dev, status.st_ino))
-            return self._places.get(moved) if moved else None
-        return place
+        if place is not None:
+            return place
+        status = file.path.stat()
+        return self._places.get(self._moved.get((status.st_dev, status.st_ino), ""))
 
     # -- remembering
 

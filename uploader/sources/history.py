@@ -313,14 +313,14 @@ def _refuse_bomb(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 
 def _recognised(path: Path, stream: io.BufferedReader[_Counted], *, zipped: bool) -> Format:
     """The format by the first character; a byte order mark is taken off the stream."""
-    if stream.peek(3)[:3] == _BOM:
+    if stream.peek()[:3] == _BOM:
         stream.read(3)
-    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if stream.peek()[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise ImportRefused(
             f"{path} is text in UTF-16, as PowerShell's '>' writes it; save it as UTF-8 and import "
             "it again"
         )
-    head = stream.peek(1).lstrip()[:1]
+    head = stream.peek().lstrip()[:1]
     if head == b"[":
         return "claude_export"
     if head == b"{" and not zipped:

@@ -16,7 +16,8 @@ import orjson
 import pytest
 
 from cdesk.contract.records import MAX_LINE_BYTES, encode, make_record, parse_line
-from cdesk.core.errors import StateDirectoryError, WarehouseUnavailable
+from cdesk.contract.vocabulary import SYSTEM_ACTIVITIES
+from cdesk.core.errors import InvalidField, StateDirectoryError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from uploader.sources import history
 from uploader.sources.history import ImportRefused, ImportReport, import_file, is_batch
@@ -170,7 +171,12 @@ def test_a_batch_of_conversations_is_known_by_its_name(name: str, expected: bool
             "again",
         ),
         (
-            b"{\n" + b'"a":[' * 201 + b"]" * 201 + b"}",
+            b'\xef\xbb\xbf{\n"uuid": 1, "chat_messages": 2}',
+            "is one conversation; put '[' before it and ']' behind, and import it again",
+        ),
+        (b'{\n"a": ' + b"[" * 199 + b"]" * 199 + b"}", f"is JSON of another shape; {EXPECTED}"),
+        (
+            b'{\n"a": ' + b"[" * 200 + b"]" * 200 + b"}",
             "holds no record, so nothing was imported",
         ),
     ],
@@ -182,7 +188,7 @@ def test_what_is_no_history_is_told_by_what_it_is(
     with pytest.raises(ImportRefused) as refused:
         run(path)
     start = f"{path} {told}"
-    if content.count(b"[") > 200:
+    if content.count(b"[") == 200:
         assert str(refused.value).startswith(f"2 of 2 lines of {path} cannot be taken in")
     else:
         assert str(refused.value) == start
@@ -289,6 +295,92 @@ def test_an_export_nests_no_deeper_than_two_hundred_levels(run: Import, file: Fi
         f"{path} nests deeper than 200 levels in conversation 2; nothing was imported: download "
         "the export again"
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "conversations"),
+    [
+        (b'[{"uuid":"c1","chat_messages":[]}', 1),
+        (b'[{"uuid":"c1","chat_messages":[]},{"uuid":"c2"', 1),
+        (b"[", 0),
+        (b'[{"uuid":"c1","chat_messages":[]}]}', 1),
+    ],
+)
+def test_an_export_that_is_not_whole_says_how_much_of_it_is(
+    run: Import, file: File, state_home: StateDirectory, content: bytes, conversations: int
+) -> None:
+    path = file(content)
+    with pytest.raises(ImportRefused) as refused:
+        run(path)
+    said = str(refused.value)
+    assert said.startswith(f"{path} is no whole JSON after conversation {conversations} (")
+    assert said.endswith("nothing was imported: download the export again")
+    assert list(state_home.queue.iterdir()) == []
+
+
+def test_pieces_grow_while_a_text_goes_on() -> None:
+    """So that what a long one takes stays in proportion to it."""
+    sizes: list[int] = []
+
+    class Sized(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            sizes.append((size or 0) // 1024)
+            return super().read(size)
+
+    text = "x" * 1_000_000
+    found = list(history.parsed(Sized(json.dumps([text, [1] * 90_000]).encode())))
+    assert found[:2] == [("start_array", None), ("string", text)]
+    assert len(found) == 90_005
+    assert sizes[:7] == [64, 64, 128, 256, 512, 64, 64]
+
+
+# -- what a file may bring
+
+
+@pytest.mark.parametrize("kind", ["query_run", "artifact"])
+def test_a_file_brings_no_proof(kind: str) -> None:
+    with pytest.raises(InvalidField, match=f"kind: a {kind} is proof"):
+        history._check_importable({"kind": kind})
+
+
+@pytest.mark.parametrize("kind", ["event", "revision"])
+def test_a_file_brings_no_activity_of_the_system_and_features_as_declared(kind: str) -> None:
+    own = {"kind": kind, "customer": "ada", "anonymous_customer_id": None}
+    system = sorted(SYSTEM_ACTIVITIES)[0]
+    with pytest.raises(InvalidField, match="activity"):
+        history._check_importable({**own, "activity": system, "feature_json": {}})
+    asked = {**own, "activity": "cdesk.user_asked"}
+    history._check_importable({**asked, "feature_json": {"length": 3}})
+    with pytest.raises(InvalidField, match=r"feature_json\.length"):
+        history._check_importable({**asked, "feature_json": {"length": "three"}})
+    history._check_importable({**own, "kind": "insight"})
+
+
+@pytest.mark.parametrize("name", ["customer", "anonymous_customer_id"])
+def test_a_credential_names_nobody(name: str) -> None:
+    record = {"kind": "insight", "customer": "ada", name: "ghp_" + "a1B2" * 9}
+    with pytest.raises(InvalidField, match=f"{name}: is a credential"):
+        history._check_importable(record)
+
+
+def test_what_came_before_is_asked_where_nothing_is_known(
+    run: Import, file: File, state_home: StateDirectory
+) -> None:
+    """Of what waits in the queue, and of what has landed."""
+    run(file([asked(1)]))
+    state_home.import_index.unlink()
+    assert run(file([asked(1)])).known == 2
+    state_home.import_index.unlink()
+    (waiting,) = state_home.queue.iterdir()
+    records = queued(state_home)
+    waiting.unlink()
+    landed = {waiting.name: 7}
+    report = run(
+        file([asked(1)]),
+        landed=lambda _: landed,
+        earlier=lambda: [(waiting.name, record) for record in records],
+    )
+    assert (report.added, report.known) == (0, 2)
 
 
 # -- how much of it was read
