@@ -400,6 +400,8 @@ def test_reads_inside_a_block_see_one_state_and_make_what_the_block_names(copied
 
 def test_a_copy_that_is_read_stays_until_its_reader_leaves(copied: Copied) -> None:
     with copied.copy.reading(1.0, None, STREAM) as (cursor, _):
+        instance = copied.copy._instance
+        assert instance is not None
         copied.build()
         in_another_thread(lambda: copied.ask(STREAM))
         assert copied.copies == ["1", "2"]
@@ -407,6 +409,8 @@ def test_a_copy_that_is_read_stays_until_its_reader_leaves(copied: Copied) -> No
         assert copied.copies == ["1"]
         assert cursor.execute(STREAM).fetchall() == []
     assert copied.copies == []
+    with pytest.raises(duckdb.ConnectionException):
+        instance.connection.execute("select 1")
 
 
 def test_cursors_serve_the_next_reader_and_no_more_than_a_few_wait(copied: Copied) -> None:

@@ -160,6 +160,8 @@ def test_a_session_is_for_the_customer_unless_everybody_is_asked_about(
 
 def test_a_customer_beyond_a_sessions_variable_and_a_foreign_tag_are_refused() -> None:
     reader, pool = asking(Connection())
+    with pytest.raises(ValueError, match="shorter"):
+        run(reader, template("customer", "days"), ["ada"])
     with pytest.raises(WarehouseError, match="more than 256 bytes"):
         run(reader, template("customer"), ["ä" * 128 + "x"])
     assert pool.callers == []
