@@ -135,7 +135,11 @@ def _predicates(shown: str, text: str) -> Iterator[Edit]:
         written = text[match.start(3) : match.end(3)]
         if any(
             part.count(one) != part.count(other)
-            for part, one, other in ((predicate, "(", ")"), (written, "{{", "}}"))
+            for part, one, other in (
+                (predicate, "(", ")"),
+                (written, "{{", "}}"),
+                (written, "{%", "%}"),
+            )
         ):
             continue
         if begin and re.match(r"\s*\(?\s*$", predicate):

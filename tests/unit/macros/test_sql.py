@@ -192,6 +192,18 @@ def test_so_many_hours_or_days_back(local: Account) -> None:
         local("time_back", "year", "n")
 
 
+def test_days_back_include_their_first_moment(local: Account) -> None:
+    now, tick = "timestamp '2026-01-08'", "interval 1 microsecond"
+    sql = local("within_days_back", "ts").replace("?/*days_back*/", "7")
+    sql = sql.replace(local("utc_now"), now)
+    found = values(
+        local,
+        f"list({sql} order by ts) from (select unnest([ts - {tick}, ts, {now}]) as ts "
+        f"from (select timestamp '2026-01-01' as ts))",
+    )
+    assert found == [False, True, True]
+
+
 def test_the_first_rows_in_their_order(local: Account) -> None:
     assert one_line(local("first_rows", "a, b desc")) == "order by a, b desc limit ?/*limit*/"
     assert local("first_rows", "a", "most").endswith("limit ?/*most*/")

@@ -94,6 +94,7 @@ def test_what_no_test_could_notice_is_left_alone(code: str) -> None:
         ("order by a desc, b asc", "order turned", ["order by a, b asc", "order by a desc, b desc"]),
         ("rows between unbounded preceding and current row", "frame", ["rows between 1 preceding and current row", "rows between unbounded preceding and unbounded following", "range between unbounded preceding and current row"]),
         ("    where\n        a = 1\n        and b = 2\n", "predicate dropped", ["true", "and true"]),
+        ("{% if a\n        and b -%}\n", "predicate dropped", []),
         ("select min(ts)", "min/max", ["select max(ts)"]),
         ("select coalesce(a, f(b, c), 0) as d", "coalesce left out", ["select (a) as d"]),
         ("interval 6 day", "off by one", ["interval 7 day"]),
