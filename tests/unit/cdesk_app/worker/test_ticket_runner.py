@@ -1,5 +1,6 @@
-"""What the ticket runner decides: how many threads begin, when one ends, how a ticket ends, and what
-waits until nobody asks. Queries, pages and threads are stand-ins (test_tickets.py has the real ones).
+"""What the ticket runner decides: how many threads begin, when one ends, how a ticket ends, and
+what waits until nobody asks. Queries, pages and threads are stand-ins; test_tickets.py has the
+real ones.
 """
 
 from __future__ import annotations
