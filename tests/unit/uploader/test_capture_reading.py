@@ -278,7 +278,7 @@ def test_what_cannot_be_read_is_noted_and_what_is_gone_is_not(tmp_path: Path) ->
         (["/home/ada"], "/home/ada", True),
         (["/home/ada"], "/home/ada2", False),
         (["C:\\work\\"], "C:\\work\\x", True),
-        (["~/work"], "{home}/work/x", True),
+        (["~/code"], "{home}/code/x", True),
         (["other", "x"], "/home/ada/x", True),
         (["X"], "/home/ada/x", False),
         (["/home/*"], "/home/ada/x", True),
