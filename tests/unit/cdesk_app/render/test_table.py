@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdesk.core.errors import ArtifactUnreadable, InvalidField
+from cdesk_app.render import table as table_module
 from cdesk_app.render.table import Filter, Table, View
 
 
@@ -166,6 +167,35 @@ def test_statements_of_a_block_share_a_connection_and_one_that_failed_takes_it_w
         assert len(made) == 3
     table.aggregate(count)
     assert len(made) == 4
+
+
+def test_a_value_that_is_none_of_its_type_is_refused_in_one_line(source: Path | bytes) -> None:
+    with pytest.raises(InvalidField, match="Could not convert string 'x'") as refused:
+        Table(source).aggregate("select cast('x' as integer) from source")
+    assert "\n" not in str(refused.value)
+
+
+def test_the_instance_for_results_in_memory_is_closed_with_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registered: list[Any] = []
+    monkeypatch.setattr(table_module.atexit, "register", registered.append)
+    shared = table_module._InMemory()
+    one, other = shared.connection(), shared.connection()
+    assert registered == [shared.close], "once"
+    with pytest.raises(duckdb.Error, match=r"(?i)locked"):
+        one.execute("set threads = 2")
+    assert one.execute("select current_setting('threads')").fetchall() == [(1,)]
+    instance = shared._instance
+    assert instance is not None
+    for connection in (one, other):
+        connection.close()
+    shared.close()
+    shared.close()
+    with pytest.raises(duckdb.ConnectionException):
+        instance.execute("select 1")
+    assert shared.connection() is not one
+    shared.close()
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "scrambled", "not parquet", "a folder"])
