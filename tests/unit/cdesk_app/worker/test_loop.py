@@ -28,7 +28,6 @@ from cdesk.core.config import HttpSettings
 from cdesk.core.errors import BuildError, QueryCancelled, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
-from cdesk.core.metrics import DEGRADED
 from cdesk.state.catalog import write_catalog
 from cdesk.state.database import open_state
 from cdesk.state.facts import BuildUnderWay, read_status, write_status
@@ -430,21 +429,6 @@ def test_a_held_warehouse_is_tried_again_with_pauses(built: Desk) -> None:
     assert (status.waiting, status.blocked) == (0, None)
 
 
-def test_an_open_breaker_says_until_when_and_no_other(desk: Desk) -> None:
-    breaker = desk.pipeline.uploader.breaker
-
-    def told() -> BreakerState:
-        desk.pipeline._tell_landing(DrainReport(), 0)
-        return read_status(desk.state, BreakerState)
-
-    assert (told().state, told().until) == ("closed", None)
-    breaker.failures, breaker.reason, breaker._until = 3, "no disk", desk.clock.seconds + 90.5
-    until = format_ts(desk.clock.now_ns() + 90_500_000_000)
-    assert told() == BreakerState(state="open", reason="no disk", until=until)
-    desk.clock.seconds += 90.5
-    assert told() == BreakerState(state="half_open", reason="no disk", until=None)
-
-
 def test_a_request_is_carried_out_at_once_and_answered_once(built: Desk) -> None:
     built.record()
     write_status(built.state, CycleRequest(id="r1", full=False), now="x")
@@ -707,16 +691,6 @@ def test_a_catalog_that_somebody_changed_is_compiled_anew(built: Desk) -> None:
     built.home.catalog.write_bytes(orjson.dumps(document))
     built.spend(10)
     assert "compile" in built.dbt.calls
-
-
-def test_a_deep_queue_puts_builds_off_and_counts_it(desk: Desk) -> None:
-    desk.pipeline._look_at_pressure(30_000)
-    assert desk.pipeline.schedule.stretch > 1
-    desk.pipeline._look_at_pressure(30_000)
-    (series,) = desk.pipeline.counts._table[DEGRADED].values()
-    assert series.value == 1, "once, as long as it lasts"
-    desk.pipeline._look_at_pressure(0)
-    assert desk.pipeline.schedule.stretch == 1
 
 
 def test_a_catalog_edited_together_with_its_seal_lasts_no_longer_than_a_day(built: Desk) -> None:

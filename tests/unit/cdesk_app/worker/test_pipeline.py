@@ -32,13 +32,14 @@ from cdesk.core.errors import (
 from cdesk.core.features import Features
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import local_caller
-from cdesk.core.metrics import BUILD_SECONDS, BUILDS, RETRIES
+from cdesk.core.metrics import BUILD_SECONDS, BUILDS, DEGRADED, RETRIES
 from cdesk.state.counts import Counts
 from cdesk.state.database import StateFile, open_state
 from cdesk.state.facts import BuildUnderWay, CatalogSeal, read_status, write_status
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk.state.status import (
     Backlog,
+    BreakerState,
     BudgetWord,
     BuiltProject,
     Insights,
@@ -216,6 +217,31 @@ def test_queries_that_wait_put_builds_off_as_records_do(
 ) -> None:
     monkeypatch.setattr(desk.pipeline, "queued_tickets", lambda: 50)
     assert drained(desk).stretch > 1
+
+
+def test_an_open_breaker_says_until_when_and_no_other(desk: Desk) -> None:
+    breaker = desk.pipeline.uploader.breaker
+
+    def told() -> BreakerState:
+        desk.pipeline._tell_landing(DrainReport(), 0)
+        return read_status(desk.state, BreakerState)
+
+    assert (told().state, told().until) == ("closed", None)
+    breaker.failures, breaker.reason, breaker._until = 3, "no disk", desk.clock.seconds + 90.5
+    until = format_ts(desk.clock.now_ns() + 90_500_000_000)
+    assert told() == BreakerState(state="open", reason="no disk", until=until)
+    desk.clock.seconds += 90.5
+    assert told() == BreakerState(state="half_open", reason="no disk", until=None)
+
+
+def test_a_deep_queue_puts_builds_off_and_counts_it(desk: Desk) -> None:
+    desk.pipeline._look_at_pressure(30_000)
+    assert desk.pipeline.schedule.stretch > 1
+    desk.pipeline._look_at_pressure(30_000)
+    (series,) = desk.pipeline.counts._table[DEGRADED].values()
+    assert series.value == 1, "once, as long as it lasts"
+    desk.pipeline._look_at_pressure(0)
+    assert desk.pipeline.schedule.stretch == 1
 
 
 # -- a worker's beginning
