@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,18 @@ def is_watched(fd: int) -> bool:
     return asyncio.get_running_loop().remove_writer(fd)
 
 
+@contextlib.contextmanager
+def reader_ends() -> Iterator[None]:
+    """At the end the thread that reads has seen its own, and reads from no other pipe of the same
+    number.
+    """
+    before = {*threading.enumerate()}
+    yield
+    for thread in {*threading.enumerate()} - before:
+        if thread.name == "stdio-reader":
+            thread.join(600)
+
+
 async def until(condition: Callable[[], object]) -> None:
     while not condition():
         await asyncio.sleep(0.001)
@@ -119,9 +132,10 @@ def test_what_does_not_fit_follows_in_order_once_there_is_room(pipe: Pipe) -> No
 def test_a_pipe_that_is_full_takes_nothing_and_loses_nothing(pipe: Pipe) -> None:
     async def test(output: LoopOutput, broken: list[str]) -> None:
         filled = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                filled += os.write(pipe.write_end, b"f" * 4_096)
+        for size in (4_096, 1):  # to the last byte
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    filled += os.write(pipe.write_end, b"f" * size)
         output.write(b"abc")
         assert not output.idle
         output._on_writable()  # a wake-up for nothing
@@ -173,6 +187,7 @@ def by_thread(pipe: Pipe, test: Callable[[ThreadOutput, list[str]], Awaitable[No
             await test(output, broken)
         finally:
             output.close()
+            output._thread.join(600)  # a busy machine gives it longer than `close` does
             assert not output._thread.is_alive()
 
     asyncio.run(body())
@@ -261,7 +276,8 @@ def test_descriptors_are_given_back_as_they_were(pipe: Pipe, other: Pipe, mode: 
         assert not loop.remove_reader(pipe.read_end)
         assert not loop.remove_writer(other.write_end)
 
-    asyncio.run(body())
+    with reader_ends():
+        asyncio.run(body())
     assert os.get_blocking(pipe.read_end)
     assert not os.get_blocking(other.write_end)
 
@@ -311,7 +327,8 @@ def test_an_input_that_cannot_be_read_has_ended(
                 await transport.reader.receive()
         transport.close()
 
-    asyncio.run(body())
+    with reader_ends():
+        asyncio.run(body())
 
 
 WITHOUT_STANDARD_ERROR = """
