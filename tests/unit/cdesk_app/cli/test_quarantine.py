@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from query_desk import CUSTOMER, desk
 
@@ -65,8 +66,6 @@ def cdesk(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
     """Three lines wait: one keeps the contract by now, of two the reason is another."""
-    import duckdb
-
     monkeypatch.setenv("CDESK_HOME", str(desk.home.root))
     monkeypatch.setenv("CDESK_CUSTOMER", CUSTOMER)
     desk.write_catalog({TEMPLATE: CATALOGUED})
@@ -116,6 +115,7 @@ def test_a_line_is_shown_whole(cdesk: Callable[..., str]) -> None:
         *("torn, too", "not_json"),
     ]
     assert cdesk("show", "b", "c").count("not_json: why") == 2
+    assert cdesk("show", "b", "c", "--json").count('"reason": "not_json"') == 2
     assert "is not in quarantine" in cdesk("show", "x", code=1)
     assert "ID: missing; allowed: the ids of the lines to show" in cdesk("show", "--all", code=2)
 
@@ -155,13 +155,17 @@ def test_what_keeps_the_contract_now_goes_back_into_the_queue_once(
             woken.append("closed")
 
     monkeypatch.setattr("cdesk.core.wake.WakeSender", Waker)
+    with duckdb.connect(str(desk.home.warehouse)) as connection:
+        connection.execute(
+            "update activities.quarantined set reason = 'too_long' where quarantine_id = 'c'"
+        )
     first, *details = cdesk("replay", "--all").splitlines()
     assert first == "1 back in the queue, 0 were already, 2 are still no records"
     assert [line.split()[0] for line in details] == ["b", "c"]
     assert all(line.startswith("  ") for line in details)
     assert [one["customer"] for one in desk.records("event")] == [CUSTOMER]
     assert woken == ["made", "sent", "closed"]
-    assert read_status(desk.state, Quarantined).reasons == {"not_json": 2}
+    assert read_status(desk.state, Quarantined).reasons == {"not_json": 1, "too_long": 1}
     assert cdesk("replay", "a") == ("0 back in the queue, 1 were already, 0 are still no records\n")
     told = json.loads(cdesk("replay", "a", "b", "--json"))
     assert [one["verdict"] for one in told] == ["already", "still_refused"]
