@@ -171,6 +171,8 @@ _PASSED_BY: Final = (
     "agentColor",
     "agentSetting",
     "mcpMeta",
+    "effort",
+    "apiBlockIndex",
 )
 """Fields of a message's line that are known and not read."""
 

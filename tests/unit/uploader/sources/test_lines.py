@@ -162,6 +162,12 @@ def test_a_line_is_known_where_all_its_fields_are() -> None:
     assert set(module._PASSED_BY) <= module._NAMES
 
 
+def test_what_claude_code_has_written_since_august_2026_is_known() -> None:
+    """As versions 2.1.215 to 2.1.263 do; else each line of an answer would be read three times."""
+    written = {"type": "assistant", "effort": "high", "apiBlockIndex": 1, "userType": "external"}
+    assert said(decode_known(raw(written))) == {"type": "assistant"}
+
+
 @pytest.mark.parametrize("line", [b"{torn", b"[]", b"5", b'{"cwd": "\xff"}', b"{" * 100_000])
 def test_what_is_no_object_in_json_is_not_read(line: bytes) -> None:
     with pytest.raises(UNREADABLE):
