@@ -699,7 +699,7 @@ def test_a_build_in_another_role_is_refused(account: FakeAccount, built: Dbt) ->
     assert not any("create or replace" in s["sql"].lower() for s in account.statements(mark))
 
 
-READER, SERVICE, LOADER = "CDESK_READER", "CDESK_SERVICE", "CDESK_LOADER"
+READER, LOADER = "CDESK_READER", "CDESK_LOADER"
 ENTRIES = "('user', 'ADA', 'ada@example.com'), ('user', 'bob', 'bob@example.com'), ('role', 'BI_TEAM', '*')"
 
 
@@ -734,42 +734,6 @@ def in_session(
         lambda found: f"'{variables[found[1]]}'" if found[1] in variables else "null",
         body,
     )
-
-
-@pytest.mark.parametrize(
-    ("role", "session", "sees"),
-    [
-        (READER, {"user": "ADA"}, ["ada@example.com"]),
-        (READER, {"user": "BOB"}, ["bob@example.com"]),
-        (READER, {"user": "EVE"}, []),
-        (READER, {"user": "EVE", "CDESK_SCOPE": "org", "CDESK_CUSTOMER": "ada@example.com"}, []),
-        (READER, {"user": "ADA", "roles": (LOADER, SERVICE, "CDESK_ADMIN", "CDESK_TRANSFORMER")}, ["ada@example.com"]),
-        ("BI_TEAM", {"roles": (READER,)}, ["ada@example.com", "bob@example.com"]),
-        (SERVICE, {"CDESK_SCOPE": "customer", "CDESK_CUSTOMER": "bob@example.com"}, ["bob@example.com"]),
-        (SERVICE, {"CDESK_SCOPE": "org", "CDESK_CUSTOMER": ""}, ["ada@example.com", "bob@example.com"]),
-        (SERVICE, {}, []),
-        (LOADER, {}, []),
-        ("CDESK_TRANSFORMER", {}, ["ada@example.com", "bob@example.com"]),
-    ],
-)  # fmt: skip
-def test_a_session_sees_the_customers_that_it_has_an_entry_for(
-    account: FakeAccount, role: str, session: dict[str, Any], sees: list[str]
-) -> None:
-    """The policies' own text, run as queries. `customer_rows` reads `customer_access` through that
-    one's own policy, as Snowflake nests them."""
-    access_rows = in_session(body_of("access_rows"), role, **session)
-    for argument, column in (("row_kind", "principal_kind"), ("row_principal", "principal")):
-        access_rows = access_rows.replace(argument, column)
-    entries = f"(select * from (values {ENTRIES}) as e (principal_kind, principal, customer) where {access_rows})"
-    customer_rows = in_session(body_of("customer_rows"), role, **session)
-    customer_rows = customer_rows.replace(f"{SCHEMA}_ACCESS.customer_access", entries)
-    connection = account.connect(database="POLICIES")
-    found = connection.cursor().execute(
-        f"select row_customer from (values ('ada@example.com'), ('bob@example.com'), (null)) as r (row_customer) where {customer_rows}"
-    )
-    seen = sorted(str(row[0]) for row in found.fetchall() if row[0] is not None)
-    connection.close()
-    assert seen == sees
 
 
 def templates_of(compiled: Dbt) -> dict[str, str]:
@@ -819,32 +783,6 @@ def test_a_reader_finds_what_was_imported_before_with_its_details_masked(
     assert (
         account.state()["masking"][f"{SCHEMA}.LANDED_IMPORTS.RECORD"] == f"{SCHEMA}.MASK_DOCUMENT"
     )
-
-
-@pytest.mark.parametrize(
-    ("role", "session", "rows", "payload"),
-    [
-        (LOADER, {}, True, None),  # what has landed already, not what was said
-        (LOADER, {"roles": (READER, "CDESK_ADMIN")}, True, None),
-        (READER, {"roles": (LOADER, "CDESK_ADMIN")}, False, None),
-        # through our own views, whose columns are masked themselves
-        (READER, {"invoker": "CDESK_TRANSFORMER"}, True, "said"),
-        ("CDESK_TRANSFORMER", {}, True, "said"),
-        ("CDESK_ADMIN", {}, True, "said"),
-        ("SYSADMIN", {"roles": ("CDESK_ADMIN", LOADER)}, False, None),
-    ],
-)  # fmt: skip
-def test_who_loads_sees_that_a_line_has_landed_and_not_what_it_says(
-    account: FakeAccount, role: str, session: dict[str, Any], rows: bool, payload: str | None
-) -> None:
-    connection = account.connect(database="POLICIES")
-    landing_rows = in_session(body_of("landing_rows"), role, **session)
-    mask_landing = in_session(body_of("mask_landing", "apply_masking"), role, **session)
-    found = connection.cursor().execute(
-        f"select {landing_rows} as is_shown, {mask_landing} as payload from (select 'said' as value) as landed"
-    )
-    assert found.fetchall() == [(rows, payload)]
-    connection.close()
 
 
 def granted() -> list[tuple[str, str, str]]:

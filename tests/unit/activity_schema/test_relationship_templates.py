@@ -30,7 +30,7 @@ from tests.unit.activity_schema.rendering import Renderer
 from tests.unit.activity_schema.streams import COLUMNS, START, comparable, create_events, streams
 
 relaxed = settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

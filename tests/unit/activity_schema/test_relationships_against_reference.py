@@ -43,7 +43,7 @@ COHORT_COLUMNS = [
     Value("n", "date"),
 ]
 relaxed = settings(
-    max_examples=12,
+    max_examples=9,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
