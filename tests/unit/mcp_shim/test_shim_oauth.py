@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -21,12 +22,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from mcp_shim.auth import Identity, Unauthorized
+from mcp_shim.transports import http_oauth
 from mcp_shim.transports.http_oauth import (
+    FETCH_SECONDS,
     KEYS_LAST_SECONDS,
     KEYS_SECONDS,
+    MAX_KEYS_BYTES,
     PAUSE_SECONDS,
     IssuerUnavailable,
     OAuthTokens,
+    fetch_keys,
 )
 
 ISSUER = "https://login.example.com"
@@ -219,6 +224,55 @@ def test_an_issuer_that_is_down_or_lies_lets_nobody_in_and_none_out(lie: Any) ->
 
     asyncio.run(from_the_start())
     asyncio.run(later())
+
+
+class Document:
+    """An answer that comes in these parts."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = [*parts, b""]
+
+    def __enter__(self) -> Document:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read1(self, most: int) -> bytes:
+        assert most == MAX_KEYS_BYTES
+        return self._parts.pop(0)
+
+
+def test_keys_are_fetched_as_json_of_a_bounded_size_in_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[Any, float]] = []
+    now = [100.0]
+    parts: tuple[bytes, ...] = ()
+
+    def urlopen(request: Any, *, timeout: float) -> Document:
+        asked.append((request, timeout))
+        return Document(*parts)
+
+    monkeypatch.setattr(http_oauth.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(http_oauth, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    parts = (b'{"keys"', b": []}")
+    assert fetch_keys("https://issuer.example/keys") == {"keys": []}
+    ((request, timeout),) = asked
+    assert request.full_url == "https://issuer.example/keys"
+    assert request.get_header("Accept") == "application/json"
+    assert timeout == FETCH_SECONDS
+    parts = (b"[]".ljust(MAX_KEYS_BYTES - 1), b" ")
+    assert fetch_keys("https://issuer.example/keys") == []
+    parts = (*parts, b" ")
+    with pytest.raises(ValueError, match="more than a set of keys"):
+        fetch_keys("https://issuer.example/keys")
+    times = [100.0, 105.0, 105.0625]
+    monkeypatch.setattr(http_oauth, "time", SimpleNamespace(monotonic=lambda: times.pop(0)))
+    parts = (b"[", b"]")
+    with pytest.raises(TimeoutError, match="the keys do not come"):
+        fetch_keys("https://issuer.example/keys")
+    assert times == []
 
 
 class Dishonest(BaseHTTPRequestHandler):
