@@ -1037,34 +1037,38 @@ def test_a_later_reader_goes_on_with_what_an_earlier_one_remembered() -> None:
 # -- lines of one answer after one another
 
 
-USAGE = {"input_tokens": 9, "cache_read_input_tokens": 5}
+READ_AND_CACHED = {"input_tokens": 9, "cache_read_input_tokens": 5}
 
 
 @pytest.mark.parametrize(
     "second",
     [
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, stop_reason="end_turn"),
-        answered("b", 1, usage={**USAGE, "output_tokens": 7}),
-        answered("b", 3, usage={**USAGE, "output_tokens": 1}, stop_reason="a"),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, stop_reason="z" * 300),
-        answered("b", 3, usage=USAGE),
-        answered("b", 3, usage={**USAGE, "input_tokens": 11, "output_tokens": 7}),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, model="sonnet"),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, model=None),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, requestId="r2"),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, sessionId="s0"),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, agentId="a1", isSidechain=True),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, stop_reason="end_turn"),
+        answered("b", 1, usage={**READ_AND_CACHED, "output_tokens": 7}),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 1}, stop_reason="a"),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, stop_reason="z" * 300),
+        answered("b", 3, usage=READ_AND_CACHED),
+        answered("b", 3, usage={**READ_AND_CACHED, "input_tokens": 11, "output_tokens": 7}),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, model="sonnet"),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, model=None),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, requestId="r2"),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, sessionId="s0"),
+        answered(
+            "b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, agentId="a1", isSidechain=True
+        ),
         answered("b", 3, usage=None, stop_reason="end_turn"),
-        answered("a", 3, usage={**USAGE, "output_tokens": 7}),
-        answered("b", 3, usage={**USAGE, "output_tokens": 7}, id="m2"),
+        answered("a", 3, usage={**READ_AND_CACHED, "output_tokens": 7}),
+        answered("b", 3, usage={**READ_AND_CACHED, "output_tokens": 7}, id="m2"),
     ],
 )
 def test_lines_of_an_answer_come_to_the_same_after_one_another_as_in_files_of_their_own(
     second: dict[str, Any],
 ) -> None:
-    first = answered("a", 2, usage={**USAGE, "output_tokens": 2}, stop_reason="m", requestId="r1")
+    first = answered(
+        "a", 2, usage={**READ_AND_CACHED, "output_tokens": 2}, stop_reason="m", requestId="r1"
+    )
     second = {"requestId": "r1", **second}
-    third = answered("c", 4, usage={**USAGE, "output_tokens": 8}, requestId="r1")
+    third = answered("c", 4, usage={**READ_AND_CACHED, "output_tokens": 8}, requestId="r1")
     together = Read(first, second, third).of("claude_responded")
 
     known: dict[str, Fact] = {}
