@@ -168,3 +168,26 @@ def test_an_interval_may_be_longer_than_its_month(
         "stream=cdesk.stream('stream')) }}"
     )
     assert ask(connection, sql) == [("0", 2)]
+
+
+def test_a_condition_may_move_another_instant_than_the_rows_own(
+    render: Renderer, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """A month after the row: what is looked through isn't cut by the row's own time."""
+    create_stream(connection, [])
+    rows = [("a", "2026-01-01"), ("b", "2026-01-01 00:00:01"), ("b", "2026-01-31"),
+            ("b", "2026-02-01 00:00:02"), ("b", "2026-02-01 00:00:03")]  # fmt: skip
+    for number, (activity, ts) in enumerate(rows):
+        connection.execute(
+            "insert into stream (activity_id, activity, customer, ts, feature_json) "
+            "values (?, ?, 'ada', ?, '{\"n\": \"2026-02-01T00:00:00Z\"}')",
+            [str(number), activity, ts],
+        )
+    moved = "cdesk.calc(cdesk.feature('n', 'timestamp'), '+', cdesk.interval(2, 'second'))"
+    for sign, found in (("<=", 3), ("<", 2), (">", 1), (">=", 2)):
+        sql = render(
+            "{{ cdesk.dataset(cdesk.activity('a', columns='activity_id'), "
+            f"cdesk.aggregate_after('b', conditions=cdesk.condition('ts', '{sign}', {moved})), "
+            "stream=cdesk.stream('stream')) }}"
+        )
+        assert ask(connection, sql) == [("0", found)]

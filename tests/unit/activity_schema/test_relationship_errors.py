@@ -53,6 +53,10 @@ CASES = {
         dataset("cdesk.time_spine('day', '2026-01-01', '2026-13-01')"),
         ["time_spine", "until", "2026-13-01", "of the calendar"],
     ),
+    "columns that are a number": (
+        dataset("'a'", "[cdesk.first_ever('b', columns=5)]"),
+        ["first_ever(b)", "columns", "given 5", "a list of columns"],
+    ),
     "appends that are text": (dataset("'a'", "'b'"), ["dataset", "appends", "given b", "a list"]),
     "no appends at all": (dataset("'a'", "none"), ["dataset", "appends", "None", "a list"]),
     "nothing where something is needed": (
