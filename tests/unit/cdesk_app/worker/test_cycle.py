@@ -47,9 +47,9 @@ def worker(state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def ask(home: StateDirectory, worker: Worker, *, full: bool = False) -> CycleReport | None:
-    told: list[str] = []
-    report = ask_for_cycle(home, worker, full=full, tell=lambda *step: told.append(step[0]))  # type: ignore[arg-type]
-    assert told == ["waiting for the running worker"]
+    told: list[Any] = []
+    report = ask_for_cycle(home, worker, full=full, tell=lambda *step: told.append(step))  # type: ignore[arg-type]
+    assert told == [("waiting for the running worker", 0, 0)]
     return report
 
 
