@@ -112,6 +112,8 @@ def test_where_every_row_is_shown_no_part_is_spoken_of() -> None:
     assert "1 rows." in (single := told({**RESULT, "row_count": 1, "summary": summary}))
     assert "by column" not in single, "a summary of one row says nothing new"
     assert "All 2 rows by column:\n- n: integer\n" in told({**RESULT, "summary": summary})
+    unsaid = {"columns": summary["columns"]}
+    assert "All 0 rows by column:\n- n: integer\n" in told({**RESULT, "summary": unsaid})
     assert "Page 1 of 2; get_result with page 2 has the next." in told({**RESULT, "pages": 2})
     nothing = told({**RESULT, "rows": [], "row_count": 0, "finding": None})
     assert nothing.startswith("**412 questions in 30 days**\n\n0 rows.\n\nWhole result")
