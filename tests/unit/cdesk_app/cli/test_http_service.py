@@ -48,6 +48,9 @@ def test_where_there_is_none_that_is_all_that_is_said(state_home: StateDirectory
     assert service_told(look_at_service(state_home)) == "not running"
     assert not state_home.access_db.exists()
     assert [one.level for one in findings(state_home)] == ["ok"]
+    add_token(state_home)
+    told = service_told(look_at_service(state_home))
+    assert told == "not running; 1 valid tokens, 0 sessions", "somebody may use it once it runs"
 
 
 def test_a_running_service_is_told_with_tokens_and_refusals(

@@ -5,8 +5,8 @@ shown by tests/unit/cdesk_app/ops/test_backup.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,28 @@ def test_restored_beside_it_says_what_comes_next(
     assert cdesk("restore", str(file)).splitlines() == [f"{state_home.root}: {what}", *told]
     found = json.loads(cdesk("restore", str(file), "--to", str(tmp_path / "2"), "--json"))
     assert found["to"] == str(tmp_path / "2")
+
+
+def test_who_waits_sees_what_is_being_written(
+    cdesk: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def waiting(what: str) -> Iterator[Callable[[str], None]]:
+        said.append(what)
+        yield said.append
+
+    for module in ("backup", "restore"):
+        monkeypatch.setattr(f"cdesk_app.cli.{module}.waiting", waiting)
+    file = str(tmp_path / "b.zip")
+    cdesk("backup", file)
+    cdesk("restore", file, "--check")
+    cdesk("restore", file, "--to", str(tmp_path / "back"))
+    assert said == [
+        *("backing up", "state.db", "queue", "warehouse", "results"),
+        *("checking", "restoring", "state.db"),
+    ]
 
 
 def test_what_was_recorded_since_comes_along(

@@ -115,6 +115,22 @@ def test_an_import_of_nothing_new_says_why(given: dict[str, Any], said: list[str
     assert imported(**given) == said
 
 
+def test_a_table_stands_apart_from_what_is_said_of_it() -> None:
+    report: Any = Mock(spec=ImportReport, **dict.fromkeys(("known", "conflicts", "changed"), 0))
+    for name in ("revised", "cut", "left_out"):
+        setattr(report, name, 0)
+    report.added, report.by_kind, report.format = 3, {"event": 3}, "ndjson"
+    report.first_ts, report.last_ts = "2026-01-01", "2026-01-02"
+    assert _told(report, running=True).splitlines() == [
+        "imported  records",
+        "--------  -------",
+        "event           3",
+        "",
+        "3 records, from 2026-01-01 to 2026-01-02, are in the queue.",
+        LANDING,
+    ]
+
+
 def test_an_import_says_what_came_in_beside_what_was_there() -> None:
     told = imported(added=1_000, known=2, cut=1, format="claude_export")
     assert told[-4:] == [
