@@ -52,6 +52,11 @@ def test_a_place_where_no_line_begins_contradicts_the_file(file: QueueFile, posi
     assert not is_still(file, contradiction(position), 1_000)
 
 
+def test_a_blank_line_at_the_start_counts(file: QueueFile) -> None:
+    file.path.write_bytes(b"\n" + DATA)
+    assert resume(file, 1, None).records == 2
+
+
 def test_a_file_that_is_gone_contradicts_what_landed(file: QueueFile) -> None:
     file.path.unlink()
     assert resume(file, 0, None) == contradiction(0)
