@@ -129,7 +129,7 @@ class CostGuard:
         }
         spent = dataclasses.replace(spent, allowed=allowed, caps=self._capped())
         spent, turned = self._decide(spent, now)
-        if dataclasses.replace(spent, at=before.at) != before or before.at is None:
+        if spent != before or before.at is None:
             self._status.keep(dataclasses.replace(spent, at=self._text(now)))
         return turned
 
