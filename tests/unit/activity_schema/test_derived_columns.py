@@ -191,3 +191,28 @@ def test_a_condition_may_move_another_instant_than_the_rows_own(
             "stream=cdesk.stream('stream')) }}"
         )
         assert ask(connection, sql) == [("0", found)]
+
+
+@pytest.mark.parametrize("conditions", ["[]", "cdesk.condition('link', 'equals', 'link')"])
+def test_of_rows_at_one_instant_the_id_decides(
+    render: Renderer, connection: duckdb.DuckDBPyConnection, conditions: str
+) -> None:
+    create_stream(connection, [])
+    rows = [("a", "0", 2), *(("b", id_, 1) for id_ in "7958"), *(("b", id_, 3) for id_ in "cxbd")]
+    for activity, id_, second in rows:
+        connection.execute(
+            "insert into stream (activity_id, activity, customer, ts, link) values (?, ?, 'ada', ?, 'x')",
+            [id_, activity, f"2026-01-01 00:00:0{second}"],
+        )
+    found = {
+        "before": ("5", "9"), "between_before": ("5", "9"), "after": ("b", "x"),
+        "in_between": ("b", "x"), "ever": ("5", "x"),
+    }  # fmt: skip
+    for span, ids in found.items():
+        for pick, id_ in zip(("first", "last"), ids, strict=True):
+            sql = render(
+                "{{ cdesk.dataset(cdesk.activity('a', columns='activity_id'), "
+                f"cdesk.{pick}_{span}('b', columns='activity_id', conditions={conditions}), "
+                "stream=cdesk.stream('stream')) }}"
+            )
+            assert ask(connection, sql) == [("0", id_)], (pick, span)
