@@ -69,6 +69,13 @@ def test_a_large_landing_is_several_calls_with_one_stamp_in_one_transaction(
     ]
 
 
+def test_a_call_holds_four_mebibytes_at_most() -> None:
+    made = LineBatch()
+    for n in range(4):
+        made.append(f"id{n}", "event", b"1" * 2**20, "f.ndjson", n)
+    assert [len(orjson.loads(text)) for text in landing._texts(made)] == [3, 1]
+
+
 def test_an_empty_landing_is_one_too() -> None:
     account = Account(f"{STAMP}|")
     done = loader(account).land([])
