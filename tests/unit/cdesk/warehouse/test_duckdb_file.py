@@ -392,6 +392,20 @@ def test_a_missing_file_is_not_built_and_not_waited_for(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("use", ["reading", "scanning"])
+def test_a_file_that_cannot_be_closed_to_the_outside_is_not_given_out(
+    file: DuckDBFile, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            duckdb_file, "seal", lambda _: raise_(duckdb.InvalidInputException("refused\nso"))
+        )
+        with pytest.raises(WarehouseError, match=r"^refused$"), getattr(file, use)():
+            pytest.fail("it was given out")
+    for again in (file.reading, file.scanning, file.writing):
+        enter(again())
+
+
 # -- a damaged log
 
 
