@@ -240,6 +240,8 @@ def _access(home: StateDirectory, *, team: bool) -> Iterator[AccessStore | None]
 @contextlib.contextmanager
 def _listening(settings: Settings, host: str, port: int | None) -> Iterator[socket.socket]:
     wanted = port if port is not None else own_port(settings)
+    if not 0 <= wanted <= 65_535:
+        raise ConfigurationError(f"port is {wanted}; allowed: from 0 to 65535")
     listener = None
     for number in (wanted, 0) if port is None else (wanted,):
         try:

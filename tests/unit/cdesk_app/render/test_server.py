@@ -92,6 +92,17 @@ def test_a_port_that_is_taken_is_exchanged_for_another_unless_it_was_asked_for(
         assert listener.getsockname()[1] == port
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 2**40])
+def test_a_number_that_is_no_port_is_refused_as_what_it_is(
+    state_home: StateDirectory, port: int
+) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=rf"^port is {port}; allowed: from 0 to 65535$"),
+        _listening(settings(state_home), "127.0.0.1", port),
+    ):
+        raise AssertionError
+
+
 def test_it_rests_once_nobody_asks_and_nothing_is_being_answered(
     state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
