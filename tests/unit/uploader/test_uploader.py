@@ -869,6 +869,7 @@ def test_another_file_under_a_name_that_landed_lands_as_a_new_one(
     path.write_bytes(event(customer="zuleika")[1])
     assert uploader.drain().landed == 1
     assert checkpoints(desk.home) == {}
+    assert uploader._progress == {}
     names = [row.source_file for row in desk.warehouse.rows]
     assert names[0] == path.name != names[1]
     assert "is not what has landed of it; it lands again as" in caplog.text
