@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def test_old_pictures_go_and_strangers_files_stay(state_home: StateDirectory) ->
     os.utime(new)
     assert forget_pictures(state_home) == len(ours)
     assert [path.exists() for path in (*ours, *theirs, new)] == [False] * 3 + [True] * 4
+
+
+def test_a_picture_is_kept_for_a_week(state_home: StateDirectory) -> None:
+    folder = state_home.charts / customer_key("ada")
+    kept, gone = (old(folder / f"{ID}.{end}") for end in ("png", "dark.svg"))
+    for path, days in ((kept, 6), (gone, 8)):
+        os.utime(path, (0, time.time() - days * 86_400))
+    assert forget_pictures(state_home) == 1
+    assert (kept.exists(), gone.exists()) == (True, False)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
