@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import json
+import logging
 import os
 import random
 import subprocess
@@ -22,6 +24,7 @@ from hypothesis import strategies
 
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.core.log import OURS
 from cdesk_app.worker.dbt import build, economy
 from tests import forked
 
@@ -169,6 +172,35 @@ def _own_settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CDESK_CUSTOMER", "ada@example.com")
     monkeypatch.setenv("CDESK_WORKER", "off")
     monkeypatch.setenv("CDESK_RENDER", "off")
+
+
+@contextlib.contextmanager
+def _logging_as_it_was() -> Iterator[None]:
+    """What a command sets up in this process is no other test's: which levels are heard, and where
+    it goes.
+    """
+    root = logging.getLogger()
+    loggers = [root, *map(logging.getLogger, OURS)]
+    levels, handlers = [one.level for one in loggers], list(root.handlers)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for handler in list(root.handlers):
+        if handler not in handlers and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
+            handler.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    with _logging_as_it_was():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_logging_of_a_module() -> Iterator[None]:
+    with _logging_as_it_was():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
