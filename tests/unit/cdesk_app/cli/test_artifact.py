@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import runner
 from query_desk import CUSTOMER, answer, desk
 
 from cdesk.artifacts.records import Artifact
 from cdesk_app.cli.artifact import _sampling_note
-from cdesk_app.cli.main import main
 
 if TYPE_CHECKING:
     from query_desk import Desk
@@ -33,12 +33,7 @@ def cdesk(
     monkeypatch.setenv("CDESK_HOME", str(desk.home.root))
     monkeypatch.setenv("CDESK_CUSTOMER", CUSTOMER)
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(["artifact", *words]) == code
-        streams = capfd.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capfd, "artifact")
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Terminal, runner
 
 from cdesk.core.config import load_settings
 from cdesk.core.home import StateDirectory
 from cdesk_app.cli import history
 from cdesk_app.cli.capture import ELSEWHERE, _counted, _lines
-from cdesk_app.cli.main import main
 from cdesk_app.worker import alone as alone_module
 from cdesk_app.worker import forgetting
 from cdesk_app.worker import main as worker_main
@@ -54,12 +54,7 @@ def cdesk(
 ) -> Callable[..., str]:
     del claude, state_home
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(["capture", *words]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "capture")
 
 
 def kept(home: StateDirectory) -> tuple[bool, bool, tuple[str, ...]]:
@@ -193,13 +188,6 @@ def test_forgetting_is_asked_about_and_builds_what_is_left(
         "Erase what came from Claude's own histories? It cannot be taken back. [y/N] "
     )
     assert forgot[1:] == ["alone", "forget, capture False", "not alone", "build"] * 2
-
-
-class Terminal:
-    """Somebody sits there."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_what_was_forgotten_is_reported(cdesk: Callable[..., str], forgot: list[Any]) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from command_line import runner
 
 from bench.turn_path import fixtures
 from cdesk.core.clock import format_ts
 from cdesk.core.home import StateDirectory
 from cdesk.state.snapshot import SnapshotWriter
 from cdesk_app.cli.context import told
-from cdesk_app.cli.main import main
 from mcp_shim.context import DEFAULT_CONTEXT_BYTES
 
 
@@ -118,12 +118,7 @@ def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Cal
         fixtures.customers(2), refreshed_at=format_ts(time.time_ns())
     )
 
-    def run(*words: str, code: int = 0) -> Any:
-        assert main(["context", *words]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "context")
 
 
 def test_the_answer_is_that_of_a_client_and_no_larger_than_asked(cdesk: Callable[..., Any]) -> None:

@@ -11,34 +11,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from command_line import Terminal, runner
 
 from cdesk.core.home import StateDirectory
 from cdesk_app.cli.erase import _told
 from cdesk_app.cli.hold import _why
-from cdesk_app.cli.main import main
 from cdesk_app.worker import alone as alone_module
 from cdesk_app.worker import erasure
 from cdesk_app.worker.dbt import build, project
 from cdesk_app.worker.erasure import ErasureReport
 
 
-class Terminal:
-    """Somebody sits there."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture
 def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     del state_home
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(words) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

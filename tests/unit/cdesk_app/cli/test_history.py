@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import runner
 
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk_app.cli import history
 from cdesk_app.cli.history import _files_of, earlier_histories
-from cdesk_app.cli.main import main
 from uploader import earlier_imports, histories
 from uploader.histories import FolderReport
 from uploader.sources import history as source
@@ -56,12 +56,7 @@ class Report:
 def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     del state_home
 
-    def run(*words: object, code: int = 0) -> str:
-        assert main(["import", *map(str, words)]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "import")
 
 
 @pytest.fixture

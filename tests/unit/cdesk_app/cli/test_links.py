@@ -12,13 +12,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from command_line import runner
 
 from cdesk.artifacts.records import Artifact, keep_artifact
 from cdesk.core import log
 from cdesk.core.clock import format_ts, parse_ts
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
-from cdesk_app.cli.main import main
 from cdesk_app.render import server, start
 from cdesk_app.render.links import Links
 
@@ -54,12 +54,7 @@ def cdesk(
     monkeypatch.setenv("CDESK_RENDER_URL", URL)
     keep(state_home)
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(words) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from command_line import runner
 from query_desk import CUSTOMER, desk
 
 from cdesk.core.clock import IdSource, format_ts
 from cdesk.state.facts import read_status
 from cdesk.state.status import Quarantined
-from cdesk_app.cli.main import main
 from uploader.quarantine import TEMPLATE
 
 if TYPE_CHECKING:
@@ -86,12 +86,7 @@ def cdesk(
                 [id, reason, raw],
             )
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(["quarantine", *words]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "quarantine")
 
 
 def listed(text: str) -> list[str]:

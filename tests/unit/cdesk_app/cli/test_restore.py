@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from command_line import runner
 
 from cdesk import __version__
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
-from cdesk_app.cli.main import main
 from cdesk_app.cli.output import size
 from cdesk_app.ops.backup import read_manifest
 
@@ -24,12 +24,7 @@ def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Cal
     with closing(open_state(state_home.state_db)):
         pass
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(words) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

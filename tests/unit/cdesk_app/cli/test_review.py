@@ -15,11 +15,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from command_line import runner
 
 from cdesk.core.home import StateDirectory
 from cdesk.state import catalog
 from cdesk.warehouse import factory
-from cdesk_app.cli.main import main
 from cdesk_app.render import review, review_figures
 from cdesk_app.render.review import Review
 
@@ -52,12 +52,7 @@ def cdesk(
     del state_home
     monkeypatch.setenv("CDESK_TIMEZONE", "Europe/Berlin")
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(["review", *words]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "review")
 
 
 def test_it_is_written_in_three_forms_for_its_person_alone(

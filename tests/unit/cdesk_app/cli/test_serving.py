@@ -11,12 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from command_line import runner
 
 import mcp_shim.http_main
 import mcp_shim.main
 from cdesk.core.home import StateDirectory
 from cdesk.core.metrics import METRICS
-from cdesk_app.cli.main import main
 from cdesk_app.cli.service import own_kind
 from cdesk_app.ops.alerts import RUNBOOKS, rules
 from cdesk_app.ops.grafana import dashboard
@@ -28,12 +28,7 @@ from mcp_shim.transports import http_metrics
 def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     del state_home
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(words) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys)
 
 
 def test_the_server_is_on_standard_input_unless_it_is_to_be_over_http(

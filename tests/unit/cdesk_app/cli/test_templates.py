@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from command_line import runner
 
 from bench.turn_path import fixtures
 from cdesk.core.home import StateDirectory
@@ -59,12 +60,7 @@ def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Cal
     with closing(open_state(state_home.state_db)) as state:
         write_catalog(state_home, state, document, now="2026-01-31T12:00:00.000000Z")
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(["templates", *words]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "templates")
 
 
 def test_they_are_listed_by_name_with_what_each_answers(cdesk: Callable[..., str]) -> None:

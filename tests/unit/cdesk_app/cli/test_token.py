@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from command_line import runner
 
 from cdesk.core.clock import format_ts, parse_ts
 from cdesk.core.home import StateDirectory
 from cdesk.state.access import AccessStore
-from cdesk_app.cli.main import main
 from cdesk_app.cli.token import lifetime
 
 
@@ -21,12 +21,7 @@ from cdesk_app.cli.token import lifetime
 def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     del state_home
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(["token", *words]) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys, "token")
 
 
 def test_a_token_is_shown_whole_and_once(

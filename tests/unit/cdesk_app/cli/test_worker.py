@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from command_line import runner
 
 from cdesk.core import log, processes
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
-from cdesk_app.cli.main import main
 from cdesk_app.cli.worker import _told, describe
 from cdesk_app.render.presentation import CardPresenter
 from cdesk_app.worker import alone, pipeline
@@ -40,12 +40,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def cdesk(state_home: StateDirectory, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     del state_home
 
-    def run(*words: str, code: int = 0) -> str:
-        assert main(words) == code
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from command_line import typed
 
 from cdesk.core.errors import ConfigurationError
 from cdesk_app.ops import launch_check
@@ -295,22 +295,6 @@ def test_the_suite_comes_last_and_what_it_is_to_show_is_not_run_until_then(tmp_p
 
 
 # -- the real thing
-
-
-@contextlib.contextmanager
-def typed(text: bytes) -> Iterator[None]:
-    """While this lasts somebody has typed something that a command could read."""
-    kept = os.dup(0)
-    reader, writer = os.pipe()
-    os.write(writer, text)
-    os.close(writer)
-    os.dup2(reader, 0)
-    os.close(reader)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
 
 
 def test_a_command_runs_at_the_root_by_itself_with_all_that_it_says_kept(

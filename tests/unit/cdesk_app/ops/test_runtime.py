@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import typed
 
 from cdesk import __version__
 from cdesk.core.config import Settings
@@ -191,22 +191,6 @@ def test_uv_is_looked_for_on_the_servers_own_path(
 def test_a_folder_without_a_wheel_says_what_to_do(installer: Installer, tmp_path: Path) -> None:
     with pytest.raises(SetUpFailed, match="install the bundle again"):
         ask(installer, tmp_path, UV="uv")
-
-
-@contextlib.contextmanager
-def typed(text: bytes) -> Iterator[None]:
-    """While this lasts somebody has typed something that a command could read."""
-    kept = os.dup(0)
-    reader, writer = os.pipe()
-    os.write(writer, text)
-    os.close(writer)
-    os.dup2(reader, 0)
-    os.close(reader)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a program is a script here")

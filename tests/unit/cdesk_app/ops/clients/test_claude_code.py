@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import typed
 
 from cdesk.core.config import Settings
 from cdesk.core.errors import ConfigurationError
@@ -104,22 +103,6 @@ def test_another_servers_name_does_not_matter_where_ours_has_its_own(tmp_path: P
     servers = {"cdesk": {"command": "docker"}, "diary": OURS}
     (tmp_path / ".claude.json").write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
     assert claude_code.registered(settings(tmp_path), user_home=tmp_path) == ("diary", OURS)
-
-
-@contextlib.contextmanager
-def typed(text: bytes) -> Iterator[None]:
-    """While this lasts somebody has typed something that a command could read."""
-    kept = os.dup(0)
-    reader, writer = os.pipe()
-    os.write(writer, text)
-    os.close(writer)
-    os.dup2(reader, 0)
-    os.close(reader)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a program is a script here")
