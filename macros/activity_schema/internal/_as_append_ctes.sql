@@ -93,15 +93,15 @@ step_{{ plan.index }} as (
     {{ return(plan.nth.sql if plan.nth is mapping else plan.nth) }}
 {%- endmacro %}
 
-{# The step itself, where each cohort row has found what is its own. #}
-{% macro _as_step_by_row(plan, previous) -%}
+{# The step itself: what each cohort row takes of the one appended row that is its own. #}
+{% macro _as_step(plan, previous, on) -%}
 step_{{ plan.index }} as (
     select
         c.*
         {{- cdesk._as_take(plan) }}
     from {{ previous }} as c
     left join append_{{ plan.index }} as a
-        on c._row = a._cohort_row
+        on {{ on }}
 )
 {%- endmacro %}
 

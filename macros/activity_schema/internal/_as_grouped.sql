@@ -8,12 +8,5 @@ append_{{ plan.index }} as (
     group by {{ plan['keys'] | join(', ') }}
 ),
 
-step_{{ plan.index }} as (
-    select
-        c.*
-        {{- cdesk._as_take(plan) }}
-    from {{ previous }} as c
-    left join append_{{ plan.index }} as a
-        on {{ cdesk._as_same(plan, 'c', 'a') }}
-)
+{{ cdesk._as_step(plan, previous, cdesk._as_same(plan, 'c', 'a')) }}
 {%- endmacro %}

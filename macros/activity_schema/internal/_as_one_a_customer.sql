@@ -6,21 +6,15 @@
 {% macro _as_one_a_customer(plan, previous) -%}
 {%- set last = plan.pick == 'last' -%}
 {%- set bound = plan.low if last else plan.high -%}
+{%- set on = cdesk._as_same(plan, 'c', 'a')
+    ~ (' and ' ~ cdesk._as_bound_sql(bound, 'a._ts') if bound else '') -%}
 append_{{ plan.index }} as (
     select *
     from append_{{ plan.index }}_rows
     {{ cdesk._as_extreme_row(plan, last) }}
 ),
 
-step_{{ plan.index }} as (
-    select
-        c.*
-        {{- cdesk._as_take(plan) }}
-    from {{ previous }} as c
-    left join append_{{ plan.index }} as a
-        on {{ cdesk._as_same(plan, 'c', 'a') }}
-        {%- if bound %} and {{ cdesk._as_bound_sql(bound, 'a._ts') }}{% endif %}
-)
+{{ cdesk._as_step(plan, previous, on) }}
 {%- endmacro %}
 
 {# The condition on a customer's last row, or first or nth one. #}

@@ -65,7 +65,7 @@ append_{{ i }} as (
         {%- endif %}
 ),
 
-{{ cdesk._as_step_by_row(plan, previous) }}
+{{ cdesk._as_step(plan, previous, 'c._row = a._cohort_row') }}
 {%- endmacro %}
 
 {# The seconds between the two limits at most, where both lie in a fixed distance; else none. #}

@@ -139,7 +139,7 @@ append_{{ i }} as (
     from step_{{ i }}_both
 ),
 
-{{ cdesk._as_step_by_row(plan, previous) }}
+{{ cdesk._as_step(plan, previous, 'c._row = a._cohort_row') }}
 {%- endmacro %}
 
 {# What a window is of: its cohort row, and what an appended row must have in common with it. #}
