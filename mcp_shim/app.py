@@ -71,6 +71,7 @@ class RecordQueue:
         self._wake = wake
         self._shedder = shedder
         self._notes: list[tuple[Author, str, dict[str, Any], str]] = []
+        self._gathers = False
         self._wake_timer: asyncio.TimerHandle | None = None
         self._wakes_at_once = False
         self._woken = float("-inf")
@@ -82,7 +83,8 @@ class RecordQueue:
     def append(self, line: bytes) -> None:
         """Put a line, or several, into the queue. Raises QueueWriteError."""
         self._queue.append(line)
-        self.wake_worker()
+        if self._wake_timer is None:
+            self.wake_worker()
 
     def keeps(self, recorder: Author, activity: str) -> bool:
         """Whether policy lets this activity be written. What is shed is counted in the file system
@@ -106,9 +108,13 @@ class RecordQueue:
 
     # -- what nobody waits for
 
+    def gather(self) -> None:
+        """Say that `flush` is called when the answers under way have left: notes wait for it."""
+        self._gathers = True
+
     def note(self, recorder: Author, activity: str, feature_json: dict[str, Any]) -> None:
         """Write an activity of the shim itself, born now, once the answer under way has left."""
-        if not self._notes:
+        if not self._notes and not self._gathers:
             asyncio.get_running_loop().call_soon(self.flush)
         self._notes.append((recorder, activity, feature_json, format_ts(self.now_ns())))
 
@@ -116,6 +122,9 @@ class RecordQueue:
         """Write the notes that wait, all at once. A failure is logged: the records that somebody
         asked for had their own answer.
         """
+        self._gathers = False
+        if not self._notes:
+            return
         notes, self._notes = self._notes, []
         lines: list[bytes] = []
         for recorder, activity, feature_json, ts in notes:
@@ -127,7 +136,7 @@ class RecordQueue:
                 self._lost(error, 1)
         if lines:
             try:
-                self.append(b"".join(lines))
+                self.append(lines[0] if len(lines) == 1 else b"".join(lines))
             except CdeskError as error:
                 self._lost(error, len(lines))
 

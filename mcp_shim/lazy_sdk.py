@@ -27,12 +27,14 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
-from pathlib import Path
 from types import CodeType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +49,10 @@ GATHERING: Final = frozenset(("mcp", "mcp.server"))
 """
 
 UNUSED: Final = (
+    "anyio._core._sockets",
+    "anyio.streams.stapled",
+    "anyio.streams.tls",
+    "pydantic.json_schema",
     "ssl",
     "starlette",
     "sse_starlette",
@@ -67,11 +73,23 @@ ON_CALL: Final = frozenset(("importlib.metadata",))
 with the first call.
 """
 
+ABSENT: Final = frozenset(("_hashlib",))
+"""Modules without which the standard library does the same: OpenSSL's hashes, of which the server
+uses one that Python has as well.
+"""
+HELD: Final = ("decimal", "fractions", "uuid", "zoneinfo")
+"""Of the standard library: pydantic holds types of theirs, and no message has one. They are
+placeholders while the SDK is imported, and themselves for whoever imports them afterwards.
+"""
+
 _BELOW_UNUSED: Final = tuple(f"{name}." for name in UNUSED)
 
 WIRE: Final = "mcp_types._v"
 TYPES: Final = ("mcp_types._types", "mcp_types.jsonrpc")
 SHAPES: Final = "pydantic_core.core_schema"
+RECORDS: Final = "mcp.server.models"
+DECIDING: Final = ("mcp", "mcp_types", "pydantic", "pydantic_core")
+"""The packages that say what a valid message is."""
 KNOWN_VERSIONS: Final = {"mcp": "2.3.", "pydantic": "2.14."}
 """What was measured and compared. With any other version the SDK is imported in full: slower, and
 as right.
@@ -79,15 +97,37 @@ as right.
 
 
 def install() -> bool:
-    """Put the rest of the SDK off for this process. False where it is loaded already, or of a
-    version that was not measured (`unmeasured` says which).
+    """Put the rest of the SDK off for this process; whether it is put off. It is not where the SDK
+    is loaded already, or of a version that was not measured (`unmeasured` says which).
 
     For the process on standard input and output alone: what serves HTTP needs what this leaves out.
     """
+    if is_installed():
+        return True
     if "mcp" in sys.modules or "mcp_types" in sys.modules or unmeasured():
         return False
     sys.meta_path.insert(0, _Finder())
     return True
+
+
+def is_installed() -> bool:
+    """Whether the rest of the SDK is put off."""
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
+
+
+def versions() -> tuple[str, ...]:
+    """Which versions of the SDK, and of what checks its messages, are installed."""
+    return tuple(f"{name} {_version(name)}" for name in DECIDING)
+
+
+def settle() -> None:
+    """Say that the SDK has been imported: from here on what it alone needs not is itself."""
+    for finder in sys.meta_path:
+        if isinstance(finder, _Finder):
+            finder.held = frozenset()
+    for name in HELD:
+        if isinstance(sys.modules.get(name), _UnusedModule):
+            del sys.modules[name]
 
 
 def unmeasured() -> str | None:
@@ -106,25 +146,38 @@ def _version(name: str) -> str:
     spec = PathFinder.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         return "?"
-    site = Path(next(iter(spec.submodule_search_locations))).parent
-    folder = next(site.glob(f"{name}-*.dist-info"), None)
-    return folder.name.removesuffix(".dist-info").partition("-")[2] if folder else "?"
+    site = os.path.dirname(next(iter(spec.submodule_search_locations)))  # noqa: PTH120
+    for folder in _names(site):
+        if folder.startswith(f"{name}-") and folder.endswith(".dist-info"):
+            return folder.removesuffix(".dist-info").partition("-")[2]
+    return "?"
+
+
+@cache
+def _names(folder: str) -> tuple[str, ...]:
+    return tuple(os.listdir(folder))  # noqa: PTH208
 
 
 class _Finder(MetaPathFinder):
+    held = frozenset(HELD)
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del target
+        if fullname in ABSENT:
+            raise ModuleNotFoundError(fullname, name=fullname)
         if fullname in GATHERING:
             return _instead(fullname, path, _Empty())
-        if fullname.startswith(WIRE) or fullname in TYPES or fullname == SHAPES:
+        if fullname.startswith(WIRE) or fullname in TYPES or fullname in (SHAPES, RECORDS):
             spec = PathFinder.find_spec(fullname, path)
             if spec is None or not isinstance(spec.loader, SourceFileLoader):
                 return None
             kind = (
                 _ShapesLoader
                 if fullname == SHAPES
+                else _RecordsLoader
+                if fullname == RECORDS
                 else _TypesLoader
                 if fullname in TYPES
                 else _WireLoader
@@ -133,6 +186,8 @@ class _Finder(MetaPathFinder):
             return spec
         if fullname in ON_CALL:
             return _instead(fullname, path, _OnCall())
+        if fullname in self.held:
+            return ModuleSpec(fullname, _Unused(), is_package=True)
         if fullname in UNUSED or fullname.startswith(_BELOW_UNUSED):
             return ModuleSpec(fullname, _Unused(), is_package=True)
         return None
@@ -266,6 +321,44 @@ def light_dataclasses() -> Iterator[None]:
         dataclasses._create_fn = create  # type: ignore[attr-defined]
 
 
+# -- patterns
+
+_LATER: Final = frozenset(("cdesk", "mcp_shim", "string", "textwrap"))
+"""Packages whose patterns are compiled when they are first used."""
+
+
+@contextmanager
+def light_patterns() -> Iterator[None]:
+    """For imports: patterns that are made meanwhile, by packages known to use their methods alone,
+    are compiled at their first use.
+    """
+    compile_now = re.compile
+
+    def compile_later(pattern: Any, flags: Any = 0) -> Any:
+        caller = str(sys._getframe(1).f_globals.get("__name__"))
+        if caller.partition(".")[0] in _LATER and isinstance(pattern, str | bytes):
+            return _LaterPattern(compile_now, pattern, flags)
+        return compile_now(pattern, flags)
+
+    re.compile = compile_later
+    try:
+        yield
+    finally:
+        re.compile = compile_now
+
+
+class _LaterPattern:
+    """A pattern by its methods; each is the real one's after its first use."""
+
+    def __init__(self, compile_now: Callable[..., Any], pattern: Any, flags: Any) -> None:
+        self._compile = cache(lambda: compile_now(pattern, flags))
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._compile(), name)
+        setattr(self, name, value)
+        return value
+
+
 # -- types at first use
 
 
@@ -318,6 +411,11 @@ class _Later(type):
         return bool(made) and isinstance(instance, made[0])
 
     def __subclasscheck__(cls, subclass: type) -> bool:
+        if isinstance(subclass, _Later) and not vars(subclass)["_made"]:
+            # Its class statement says so: neither has to be made.
+            bases = vars(subclass)["_bases"]
+            if bases is not None:
+                return subclass is cls or any(issubclass(base, cls) for base in bases)
         return issubclass(real_class(subclass), real_class(cls))
 
 
@@ -326,8 +424,10 @@ def real_class(cls: Any) -> Any:
     return vars(cls)["_make"].__func__() if isinstance(cls, _Later) else cls
 
 
-def _later(name: str, module: str, create: Callable[[], Any]) -> type:
-    """A class that `create` makes at first use."""
+def _later(
+    name: str, module: str, create: Callable[[], Any], bases: tuple[Any, ...] | None = None
+) -> type:
+    """A class that `create` makes at first use. `bases`: those that its statement names."""
     made: list[Any] = []
 
     def make() -> Any:
@@ -341,6 +441,7 @@ def _later(name: str, module: str, create: Callable[[], Any]) -> type:
 
     namespace = {
         "__module__": module,
+        "_bases": bases,
         "_made": made,
         "_make": staticmethod(make),
         "__get_pydantic_core_schema__": staticmethod(schema),
@@ -367,7 +468,7 @@ def _class_later(
             namespace[name] = made
         return made
 
-    return _later(name, namespace["__name__"], create)
+    return _later(name, namespace["__name__"], create, bases)
 
 
 class _WireLoader(_SourceLoader):
@@ -401,6 +502,26 @@ class _ShapesLoader(_SourceLoader):
             return builtins.__build_class__(body, name, *bases, **keywords)
 
         return {"__build_class__": build_class}
+
+
+class _RecordsLoader(_SourceLoader):
+    """Models leave a plain class of the same fields behind: what the server says of itself, by code
+    and not by a message, is not checked.
+    """
+
+    def replaced(self, module: ModuleType) -> Mapping[str, Any]:
+        def build_class(body: Callable[[], Any], name: str, *bases: Any, **keywords: Any) -> Any:
+            del bases, keywords
+            return builtins.__build_class__(body, name, _Record)
+
+        del module
+        return {"__build_class__": build_class}
+
+
+class _Record:
+    def __init__(self, **values: Any) -> None:
+        for name in type(self).__annotations__:
+            setattr(self, name, values[name] if name in values else getattr(type(self), name))
 
 
 def _nothing(*_: object, **__: object) -> None:

@@ -41,8 +41,9 @@ def main(settings: Settings) -> int:
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     elif (reason := lazy_sdk.unmeasured()) is not None:
         logger.warning("the SDK is imported in full", extra={"facts": {"reason": reason}})
-    with lazy_sdk.light_dataclasses():
+    with lazy_sdk.light_dataclasses(), lazy_sdk.light_patterns():
         from mcp_shim.transports.stdio import serve  # brings the SDK: not before `install`
+    lazy_sdk.settle()
 
     if sys.stdin is not None and sys.stdin.isatty():
         print(WAITS, file=sys.stderr)  # noqa: T201

@@ -30,6 +30,7 @@ from cdesk import __version__
 from cdesk.core.errors import CdeskError, InvalidField, NotFound
 from mcp_shim import tools
 from mcp_shim.app import App
+from mcp_shim.sdk_verdicts import ANSWER, PlainCall
 from mcp_shim.session import Session
 from mcp_shim.tools.card import shows_cards
 from mcp_shim.tools.instructions import INSTRUCTIONS
@@ -45,6 +46,8 @@ RESOURCE_NOT_FOUND: Final = -32002
 WARM_SECONDS: Final = 0.02
 """After the answer to the first tools/list."""
 
+_LARGE: Final = 1_024
+"""Bytes of structured content from which on its text is worth keeping."""
 _LISTED: Final[dict[str, Any]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 """In every answer that protocol 2026-07-28 lets a client keep: not to be kept, the catalog may
 change. Older versions never see it.
@@ -88,6 +91,8 @@ class McpServer:
         """Answers of tools on its way from the handler to `_around`, by the identity of the
         request's context.
         """
+        self._texted = (b"", orjson.Fragment(b"[]"))
+        """Structured content, and the content of a result that says it as text."""
         self.sdk = Server(
             "cdesk",
             version=__version__,
@@ -103,7 +108,7 @@ class McpServer:
         paged = types.PaginatedRequestParams
         handlers: tuple[tuple[str, Any, Any], ...] = (
             ("tools/list", paged, self._list_tools),
-            ("tools/call", types.CallToolRequestParams, self._call_tool),
+            ("tools/call", PlainCall, self._call_tool),
             ("resources/list", paged, self._list_resources),
             ("resources/templates/list", paged, self._list_resource_templates),
             ("resources/read", types.ReadResourceRequestParams, self._read_resource),
@@ -127,10 +132,13 @@ class McpServer:
         already, and walking through a context of some hundred values twice more would cost more
         than all the rest of the call.
         """
+        params = ctx.params
         if (
-            ctx.request_id is not None
+            params
+            and "_meta" in params
+            and ctx.request_id is not None
             and ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS
-            and _has_envelope(ctx.params)
+            and _has_envelope(params)
             and ctx.method != "initialize"
         ):
             # As the SDK's driver for both eras does; the one for the handshake era, which our
@@ -140,22 +148,39 @@ class McpServer:
                 "this connection serves the handshake protocol era; "
                 "requests carrying the 2026-07-28 envelope are not accepted on it",
             )
-        if ctx.method == "tools/call" and isinstance(ctx.params, dict):
-            tools.parse_arguments(ctx.params)
+        if (
+            ctx.method == "tools/call"
+            and isinstance(params, dict)
+            and isinstance(params.get("arguments"), str)
+        ):
+            tools.parse_arguments(params)
         try:
             result = await call_next(ctx)
         finally:
             answer = self._answers.pop(id(ctx), None)
         if answer is not None and isinstance(result, dict):
             structured = answer.structured
-            text = structured.decode() if answer.text is None else answer.text
-            result["content"] = [{"type": "text", "text": text}, *answer.more]
-            result["structuredContent"] = (
-                orjson.Fragment(structured) if self._fragments(ctx) else orjson.loads(structured)
-            )
+            if as_fragments := self._fragments(ctx):
+                result["structuredContent"] = orjson.Fragment(structured)
+            else:
+                result["structuredContent"] = orjson.loads(structured)
+            if as_fragments and answer.text is None and len(structured) >= _LARGE:
+                result["content"] = self._as_text(structured)
+            else:
+                text = structured.decode() if answer.text is None else answer.text
+                result["content"] = [{"type": "text", "text": text}, *answer.more]
             if answer.meta is not None:
                 result["_meta"] = {**(result.get("_meta") or {}), **answer.meta}
         return result
+
+    def _as_text(self, structured: bytes) -> orjson.Fragment:
+        """Structured content as the text of a result. The latest is kept: what is known of a person
+        is asked for more often than it changes.
+        """
+        if structured is not self._texted[0]:
+            text = orjson.dumps([{"type": "text", "text": structured.decode()}])
+            self._texted = (structured, orjson.Fragment(text))
+        return self._texted[1]
 
     # -- session
 
@@ -207,7 +232,9 @@ class McpServer:
         with contextlib.suppress(CdeskError):
             session.context.answer()
 
-    async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
+    async def _call_tool(
+        self, ctx: Context, params: PlainCall | types.CallToolRequestParams
+    ) -> Result:
         begun = time.perf_counter_ns()
         tool = params.name
         if tool not in tools.TOOLS:
@@ -221,7 +248,7 @@ class McpServer:
             self._answers[id(ctx)] = await tools.call(
                 session, tool, params.arguments, _progress(ctx)
             )
-            answer: Result = {"content": [], "isError": False, "resultType": "complete"}
+            answer: Result = {**ANSWER, "content": []}
         except asyncio.CancelledError:
             spent = (time.perf_counter_ns() - begun) / 1e6
             session.called(tool, latency_ms=spent, error_code=None, cancelled=True)
@@ -354,12 +381,10 @@ def _input_schema(tool: str) -> Mapping[str, Any] | None:
     return tools.TOOLS[tool].input if tool in tools.TOOLS else None
 
 
-def _has_envelope(params: Mapping[str, Any] | None) -> bool:
+def _has_envelope(params: Mapping[str, Any]) -> bool:
     """Whether a request carries the mark of protocol 2026-07-28."""
-    meta = params.get("_meta") if params else None
-    return (
-        meta is not None and isinstance(meta, Mapping) and types.PROTOCOL_VERSION_META_KEY in meta
-    )
+    meta = params.get("_meta")
+    return isinstance(meta, Mapping) and types.PROTOCOL_VERSION_META_KEY in meta
 
 
 def _progress(ctx: Context) -> Progress | None:

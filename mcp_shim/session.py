@@ -5,7 +5,7 @@ state.db did not take. `app` holds what the process has.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cdesk import __version__
@@ -65,13 +65,23 @@ class Recorder:
             QueueWriteError: it could not be stored; nothing is left of it.
         """
         check_event(activity, feature_json, link, revenue_impact)
+        records = self._records
         id, ts = self.stamp()
-        line = self._event_line(
-            activity, feature_json, id=id, ts=ts, link=link, revenue_impact=revenue_impact
+        record = event_record(
+            activity,
+            feature_json,
+            id=id,
+            ts=ts,
+            customer=self.customer,
+            session_id=self.session_id,
+            query_tag=records.ids.query_tag(),
+            link=link,
+            revenue_impact=revenue_impact,
         )
-        kept = self._records.keeps(self, activity)
+        line = encode(record)
+        kept = records.keeps(self, activity)
         if kept:
-            self._records.append(line)
+            records.append(line)
         return id, ts, kept
 
     def insight(
@@ -109,40 +119,16 @@ class Recorder:
         self, activity: str, feature_json: Json, *, id: str, ts: str | None = None
     ) -> bytes:
         """The line of an activity of the shim itself, born at `ts`; None: now."""
-        return self._event_line(
+        record = event_record(
             activity,
             feature_json,
             id=id,
             ts=ts or format_ts(self._records.now_ns()),
-            ours=activity in _OWN_WORDS,
+            customer=self.customer,
+            session_id=self.session_id,
+            query_tag=self._records.ids.query_tag(),
         )
-
-    def _event_line(
-        self,
-        activity: str,
-        feature_json: Json,
-        *,
-        id: str,
-        ts: str,
-        link: str | None = None,
-        revenue_impact: float | None = None,
-        ours: bool = False,
-    ) -> bytes:
-        """The line of an event whose own fields have been checked. `ours` as in `encode`."""
-        return encode(
-            event_record(
-                activity,
-                feature_json,
-                id=id,
-                ts=ts,
-                customer=self.customer,
-                session_id=self.session_id,
-                query_tag=self._records.ids.query_tag(),
-                link=link,
-                revenue_impact=revenue_impact,
-            ),
-            ours=ours,
-        )
+        return encode(record, ours=activity in _OWN_WORDS)
 
 
 class Session:
@@ -165,6 +151,8 @@ class Session:
         """What the client said of itself when it was last looked at."""
         self.calls = 0
         self.errors = 0
+        self._timers: dict[tuple[str, str], Callable[[float], None]] = {}
+        """Tool and outcome → what counts a call of it."""
         self._started: float | None = None
         self._path_seconds: float | None = None
         """What the calls of this turn have taken since its get_context; None before that."""
@@ -241,8 +229,12 @@ class Session:
 
     def _count(self, tool: str, seconds: float, outcome: str, error_code: str | None) -> None:
         counts, transport = self.app.counts, self.app.transport
-        counts.observe(TOOL_CALL_SECONDS, seconds, tool, transport)
-        counts.add(TOOL_CALLS, tool, transport, outcome)
+        timer = self._timers.get((tool, outcome))
+        if timer is None:
+            timer = self._timers[tool, outcome] = counts.timer(
+                TOOL_CALL_SECONDS, (tool, transport), TOOL_CALLS, (tool, transport, outcome)
+            )
+        timer(seconds)
         if error_code:
             counts.add(ERRORS, tool, error_code)
         if tool == "get_context":

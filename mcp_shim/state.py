@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -83,15 +83,18 @@ class SharedState:
         Raises:
             StateDirectoryError: the database cannot be used, or stays locked for 5 s.
         """
-        deadline = asyncio.get_running_loop().time() + BUSY_SECONDS
-        pauses = _BUSY.pauses()
+        deadline: float | None = None
+        pauses: Iterator[float] = iter(())
         while True:
             try:
                 connection = self.connection()
                 connection.execute("begin immediate")
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-                if not busy or asyncio.get_running_loop().time() >= deadline:
+                now = asyncio.get_running_loop().time()
+                if deadline is None:
+                    deadline, pauses = now + BUSY_SECONDS, _BUSY.pauses()
+                if not busy or now >= deadline:
                     self.close()
                     raise self._unusable(error) from None
                 self.retries += 1

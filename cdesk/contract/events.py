@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -17,16 +16,15 @@ from cdesk.contract.records import (
     VERSION,
     Record,
     SourceSystem,
+    check_activity_name,
+    check_feature_json,
     make_record,
 )
 from cdesk.contract.vocabulary import check_recordable
 from cdesk.core.errors import InvalidField, shown
 
 _EVENT: Final = FIELDS["event"]
-_GIVEN: Final = tuple(
-    (name, _EVENT[name]) for name in ("activity", "feature_json", "link", "revenue_impact")
-)
-_REVISIONS: Final = uuid.UUID("3f1d7f0e-52a5-5d0c-8f0b-6b7f3c1f9a61")
+_REVISIONS: Final = "3f1d7f0e-52a5-5d0c-8f0b-6b7f3c1f9a61"
 """The namespace of revisions' ids."""
 
 
@@ -70,14 +68,17 @@ def check_event(activity: Any, feature_json: Any, link: Any, revenue_impact: Any
     Raises:
         InvalidField: a value outside its limits, naming field, problem and what is allowed.
     """
-    given = (activity, feature_json, link, revenue_impact)
-    for (name, check), value in zip(_GIVEN, given, strict=True):
-        try:
-            check(value)
-            if name == "activity":
-                check_recordable(value)
-        except ValueError as error:
-            raise InvalidField(name, *error.args) from None
+    name = "activity"
+    try:
+        check_activity_name(activity)
+        check_recordable(activity)
+        name = "feature_json"
+        check_feature_json(feature_json)
+        for name, value in (("link", link), ("revenue_impact", revenue_impact)):
+            if value is not None:
+                _EVENT[name](value)
+    except ValueError as error:
+        raise InvalidField(name, *error.args) from None
     check_features(activity, feature_json)
 
 
@@ -209,6 +210,8 @@ def make_revision(
     Raises:
         InvalidField: a value outside its limits, naming field, problem and what is allowed.
     """
+    import uuid  # not before there is a revision: a start of the server costs less
+
     said = orjson.dumps(
         [event["id"], revision, feature_json, session_id], option=orjson.OPT_SORT_KEYS
     )
@@ -218,7 +221,7 @@ def make_revision(
     }
     return make_record(
         "revision",
-        id=str(uuid.uuid5(_REVISIONS, said.decode())),
+        id=str(uuid.uuid5(uuid.UUID(_REVISIONS), said.decode())),
         ts=event["ts"],
         customer=event["customer"],
         session_id=session_id or event["session_id"],

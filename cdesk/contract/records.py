@@ -353,11 +353,15 @@ def make_record(
     if record.keys() != checks.keys():
         odd = sorted(record.keys() ^ checks.keys())
         raise InvalidField(odd[0], "unknown or missing", ", ".join(checks))
-    for name in fields:
-        _run(checks[name], name, record[name])
-    if not is_envelope_known:
-        for name in ("id", "ts", "customer", "session_id", "query_tag"):
-            _run(checks[name], name, record[name])
+    name = ""
+    try:
+        for name in fields:
+            checks[name](record[name])
+        if not is_envelope_known:
+            for name in ("id", "ts", "customer", "session_id", "query_tag"):
+                checks[name](record[name])
+    except ValueError as error:
+        raise InvalidField(name, *error.args) from None
     return record
 
 

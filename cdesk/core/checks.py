@@ -22,7 +22,7 @@ def check_text(value: object, *, low: int, high: int, allowed: str) -> None:
         fail(f"{shown(value)} is {type(value).__name__}", allowed)
     elif not low <= len(value) <= high:
         fail(f"{len(value):,} characters", allowed)
-    elif not encodable(value):
+    elif not value.isascii() and not encodable(value):
         fail("holds a lone surrogate, which UTF-8 cannot carry", allowed)
 
 

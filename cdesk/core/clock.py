@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from typing import Final
 
 NowNs = Callable[[], int]
 """Wall clock: nanoseconds since 1970-01-01T00:00:00Z."""
@@ -48,6 +49,9 @@ def to_ns(value: datetime) -> int:
     return ((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000
 
 
+_DRAWN: Final = 128
+"""Identifiers, and as many tags, that random bits are drawn for at a time."""
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _forks = 0
 """How many forks separate this process from the first: a child must not reuse its parent's random
 bits.
@@ -75,8 +79,8 @@ class IdSource:
     def __init__(self, now_ns: NowNs = time.time_ns) -> None:
         self._now_ns = now_ns
         self._last = 0
-        self._random = ""
-        self._used = 0
+        self._tails: list[str] = []
+        self._tags: list[str] = []
         self._fork = _forks
 
     def uuid7(self) -> str:
@@ -86,23 +90,24 @@ class IdSource:
         if tick <= self._last:
             tick = self._last + 1
         self._last = tick
-        low = self._hex(16)
-        head = f"{tick >> 12:012x}"
-        variant = "89ab"[int(low[0], 16) & 3]
-        return f"{head[:8]}-{head[8:]}-7{tick & 0xFFF:03x}-{variant}{low[1:4]}-{low[4:]}"
+        if not self._tails or self._fork != _forks:
+            self._draw()
+        head = f"{tick:015x}"
+        return f"{head[:8]}-{head[8:12]}-7{head[12:]}-{self._tails.pop()}"
 
     def query_tag(self) -> str:
         """A new `QUERY_TAG`: `cdesk_` and eight hex digits."""
-        return "cdesk_" + self._hex(8)
+        if not self._tags or self._fork != _forks:
+            self._draw()
+        return self._tags.pop()
 
-    def _hex(self, digits: int) -> str:
-        """Random hex digits, each handed out once."""
-        start = self._used
-        if start + digits > len(self._random) or self._fork != _forks:
-            self._random, self._fork = os.urandom(2_048).hex(), _forks
-            start = 0
-        self._used = start + digits
-        return self._random[start : start + digits]
+    def _draw(self) -> None:
+        """Draw random bits for the next identifiers and tags, in place of what is left."""
+        self._fork = _forks
+        digits = os.urandom(12 * _DRAWN).hex()
+        drawn = [digits[place : place + 24] for place in range(0, 24 * _DRAWN, 24)]
+        self._tails = [f"{_VARIANT[one[0]]}{one[1:4]}-{one[4:16]}" for one in drawn]
+        self._tags = [f"cdesk_{one[16:]}" for one in drawn]
 
 
 def local_iso(text: str, zone: tzinfo) -> str:

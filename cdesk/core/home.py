@@ -84,6 +84,11 @@ class StateDirectory:
         return self.root / "dbt"
 
     @property
+    def sdk_verdicts(self) -> Path:
+        """What the SDK has said of messages that each start repeats (mcp_shim/sdk_verdicts.py)."""
+        return self.root / "sdk_verdicts.json"
+
+    @property
     def worker_json(self) -> Path:
         return self.root / "worker.json"
 

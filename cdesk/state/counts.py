@@ -97,6 +97,37 @@ class Counts:
             series.value += value
             self._changed = True
 
+    def counter(self, metric: Metric, *labels: str) -> Callable[[float], None]:
+        """`add` of one series, for what is counted again and again."""
+        series: Series | None = None
+
+        def add(by: float) -> None:
+            nonlocal series
+            with self._turn:
+                if series is None:
+                    series = self._series(metric, labels)
+                series.value += by
+                self._changed = True
+
+        return add
+
+    def timer(
+        self, histogram: Metric, labels: Labels, counter: Metric, counted: Labels
+    ) -> Callable[[float], None]:
+        """`observe` of one series and `add` of another, for what happens again and again."""
+        with self._turn:
+            seen, often = self._series(histogram, labels), self._series(counter, counted)
+
+        def observe(value: float) -> None:
+            with self._turn:
+                assert seen.buckets is not None, f"{histogram.name} is no histogram"
+                seen.buckets[bisect_left(histogram.buckets, value)] += 1
+                seen.value += value
+                often.value += 1
+                self._changed = True
+
+        return observe
+
     def _series(self, metric: Metric, labels: Labels) -> Series:
         table = self._table.get(metric)
         if table is None:
@@ -147,8 +178,10 @@ def counting(counts: Counts, component: str) -> Callable[[bytes], None]:
     them.
     """
 
+    queued = counts.counter(RECORDS_QUEUED, component)
+
     def appended(lines: bytes) -> None:
-        counts.add(RECORDS_QUEUED, component, by=lines.count(b"\n"))
+        queued(lines.count(b"\n"))
         if marks := lines.count(REDACTION_MARK):
             counts.add(REDACTIONS, component, by=marks)
 

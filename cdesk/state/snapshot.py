@@ -41,6 +41,10 @@ class ContextRow:
     updated_at: str
 
 
+_VERSION: Final = "pragma data_version"
+"""Another one after each commit of another connection; this one commits nothing.
+https://www.sqlite.org/pragma.html#pragma_data_version
+"""
 _READ: Final = """
 select
     found.context, found.version, found.updated_at,
@@ -62,6 +66,11 @@ class SnapshotReader:
         self._name = os.fspath(path)
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._customer: str | None = None
+        """Whose row was read last. Who asks again is asked for the version first."""
+        self._version: int | None = None
+        """The version of the file that it stands in, where it is known."""
+        self._found: tuple[ContextRow | None, str | None] = (None, None)
 
     def read(self, customer: str) -> tuple[ContextRow | None, str | None]:
         """The customer's row (None where there is none) and when the snapshot was last refreshed
@@ -71,10 +80,19 @@ class SnapshotReader:
             SnapshotError: the snapshot is missing or cannot be read.
         """
         try:
-            row = self._open().execute(_READ, (customer,)).fetchone()
-            if row[0] is None:
-                return None, row[3]
-            return ContextRow(customer, bytes(row[0]), row[1], row[2]), row[3]
+            connection = self._open()
+            version: int | None = None
+            if customer == self._customer:
+                (version,) = connection.execute(_VERSION).fetchone()
+                if version == self._version:
+                    return self._found
+            row = connection.execute(_READ, (customer,)).fetchone()
+            context = None
+            if row[0] is not None:
+                context = ContextRow(customer, bytes(row[0]), row[1], row[2])
+            found = (context, row[3])
+            self._customer, self._version, self._found = customer, version, found
+            return found
         except FileNotFoundError:
             self.close()
             raise SnapshotError(
@@ -101,6 +119,7 @@ class SnapshotReader:
         return self._connection
 
     def close(self) -> None:
+        self._customer = self._version = None
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()

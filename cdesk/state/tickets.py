@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import orjson
 
@@ -43,8 +42,7 @@ BYTE_CAP_MIN: Final = 1_024
 BYTE_CAP_MAX: Final = 1024 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """One row. `result` is what get_result answers once the status is `succeeded`."""
 
     ticket_id: str
@@ -80,12 +78,15 @@ _COLUMNS: Final = (
 
 
 def ticket_from_row(row: Sequence[Any]) -> Ticket:
-    values = dict(zip(Ticket.__slots__, row, strict=True))
-    for name in ("is_analyst", "dry_run", "fresh"):
-        values[name] = bool(values[name])
-    values["params"] = orjson.loads(values["params"])
-    values["result"] = orjson.loads(values["result"]) if values["result"] is not None else None
-    return Ticket(**values)
+    ticket = Ticket._make(row)
+    result = ticket.result
+    return ticket._replace(
+        is_analyst=bool(ticket.is_analyst),
+        dry_run=bool(ticket.dry_run),
+        fresh=bool(ticket.fresh),
+        params=orjson.loads(ticket.params),  # type: ignore[arg-type]
+        result=orjson.loads(result) if result is not None else None,  # type: ignore[arg-type]
+    )
 
 
 # -- the asking side

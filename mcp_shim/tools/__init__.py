@@ -68,15 +68,21 @@ async def call(
     """
     tool = TOOLS[name]
     given = dict(arguments or {})
-    for argument in given:
+    is_plain = True  # as all clients send most calls: `as_sent` would leave it as it is
+    for argument, value in given.items():
         if argument not in tool.arguments:
             near = nearest(argument, tool.arguments)
             hint = f" (did you mean {near}?)" if near else ""
             raise InvalidField(
                 argument[:60], f"unknown for {name}{hint}", ", ".join(tool.arguments)
             )
+        if value is None or (
+            isinstance(value, str) and not (argument in tool.texts and value.strip())
+        ):
+            is_plain = False
     try:
-        answer = await tool.handler(session, as_sent(tool.input, given), progress)
+        meant = given if is_plain else as_sent(tool.input, given)
+        answer = await tool.handler(session, meant, progress)
     except CatalogPending:
         if (told := session.app.arriving()) is None:
             raise

@@ -18,7 +18,7 @@ from cdesk.contract.activity_features import ACTIVITY_FEATURES
 from cdesk.contract.catalog import Template
 from cdesk.contract.events import PYTHON_TYPES
 from cdesk.core.errors import InvalidField
-from mcp_shim.tools.tool import Json
+from mcp_shim.tools.tool import Json, kinds_of
 
 
 def as_sent(schema: Json, given: Mapping[str, Any]) -> Json:
@@ -28,7 +28,7 @@ def as_sent(schema: Json, given: Mapping[str, Any]) -> Json:
         name: _as_wanted(value, kinds)
         if isinstance(value, str)
         and name in properties
-        and "string" not in (kinds := _kinds(properties[name]))
+        and "string" not in (kinds := kinds_of(properties[name]))
         else value
         for name, value in given.items()
         if name in needed or not _is_absent(value)
@@ -80,17 +80,6 @@ def _is_absent(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _kinds(schema: Json) -> set[str]:
-    """The JSON types that a value may have."""
-    if (kind := schema.get("type")) and isinstance(kind, str):
-        return {kind}
-    found: set[str] = set()
-    for one in (schema, *schema.get("anyOf", ())):
-        kinds = one.get("type", ())
-        found.update((kinds,) if isinstance(kinds, str) else kinds)
-    return found
-
-
 def _as_wanted(value: Any, kinds: set[str]) -> Any:
     """What a text stands for where text isn't wanted; all else as it is."""
     if not isinstance(value, str) or "string" in kinds:
@@ -126,7 +115,9 @@ def required(given: Json, name: str, allowed: str) -> Any:
 
 def named(given: Json, name: str, allowed: str) -> Any:
     """A name that is not blank. The record contract checks the rest."""
-    value = required(given, name, allowed)
+    value = given.get(name)
+    if value is None:
+        raise InvalidField(name, "missing", allowed)
     if isinstance(value, str) and value and not value.strip():
         raise InvalidField(name, "is blank", allowed)
     return value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -61,8 +61,7 @@ async def _state_of(
     if boolean(given, "cancel"):
         await _cancel(session, ticket_id)
     customer, state = session.caller.customer, session.app.readers.state
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
+    begun = time.monotonic()
     if session.shows_cards:
         session.card_looks.look(ticket_id, session.app.readers.now_ns())
     while True:
@@ -77,14 +76,14 @@ async def _state_of(
             )
         )
         shown = await _page(session, ticket, page) if page > 1 else None
-        left = begun + patience - loop.time()
+        left = begun + patience - time.monotonic()
         if left <= 0 or (ticket.status in ENDED and not (shown and shown.is_waited_for)):
             answer = _answer(session, ticket, waiting, shown)
             done = ticket.finished_at
             return _with_card(session, answer, done, as_image=boolean(given, "chart"))
         if progress is not None:
             said = (shown and page_progress(shown)) or waiting or ticket.progress or ticket.status
-            await progress(loop.time() - begun, patience, said)
+            await progress(time.monotonic() - begun, patience, said)
         await state.changed(seen, min(left, PROGRESS_SECONDS if progress else left))
 
 

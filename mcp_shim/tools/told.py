@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
+from itertools import chain
 from typing import Any, Final
 
 from cdesk.core.clock import local_iso
@@ -59,19 +60,21 @@ def _local(value: Any, kind: str | None, zone: tzinfo) -> Any:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     shown = columns[:MAX_COLUMNS]
     lines = [_line(map(_plain, shown)), _line(["---"] * len(shown))]
-    lines += [_row(row[:MAX_COLUMNS]) for row in rows]
+    lines += _lines([[*map(_text, row[:MAX_COLUMNS])] for row in rows])
     if len(columns) > MAX_COLUMNS:
         lines.append(f"({len(columns) - MAX_COLUMNS} more columns in the structured content)")
     return "\n".join(lines)
 
 
-def _row(row: Sequence[Any]) -> str:
-    if not all(type(value) is str for value in row):
-        return _line(map(_cell, row))
-    whole = "".join(row)  # most rows need no second look, and one tells it of all their cells
-    if len(whole) <= MAX_CELL and "|" not in whole and whole.isprintable():
-        return _line(map(str.strip, row))
-    return _line(map(_cell, row))
+def _lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A line for each row. Most tables need no second look, and one tells it of all cells."""
+    whole = "".join(chain.from_iterable(rows))
+    if "|" not in whole and whole.isprintable():
+        longest = max(map(len, chain.from_iterable(rows)), default=0)
+        shown = str.strip if longest <= MAX_CELL else _shown
+    else:
+        shown = _shown
+    return (_line(map(shown, row)) for row in rows)
 
 
 def _line(cells: Any) -> str:
@@ -79,9 +82,18 @@ def _line(cells: Any) -> str:
 
 
 def _cell(value: Any) -> str:
+    return _shown(_text(value))
+
+
+def _text(value: Any) -> str:
+    if type(value) is str:
+        return value
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _shown(text: str) -> str:
     text = _plain(text[: MAX_CELL + 1])
     return text if len(text) <= MAX_CELL else text[:MAX_CELL] + "…"
 

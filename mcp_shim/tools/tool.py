@@ -62,9 +62,14 @@ class Tool:
     meta: Json | None = None
     arguments: tuple[str, ...] = field(init=False)
     """Every argument that the tool takes."""
+    texts: frozenset[str] = field(init=False)
+    """Those that may be text."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arguments", tuple(self.input["properties"]))
+        properties = self.input["properties"]
+        object.__setattr__(self, "arguments", tuple(properties))
+        texts = frozenset(name for name in properties if "string" in kinds_of(properties[name]))
+        object.__setattr__(self, "texts", texts)
 
     def listed(self, catalog: Catalog | None, caller: Caller) -> Json:
         """The tool as the protocol lists it to `caller`."""
@@ -91,6 +96,18 @@ class Tool:
 
 
 # -- parts of schemas
+
+
+def kinds_of(schema: Json) -> set[str]:
+    """The JSON types that a value may have."""
+    if (kind := schema.get("type")) and isinstance(kind, str):
+        return {kind}
+    found: set[str] = set()
+    for one in (schema, *schema.get("anyOf", ())):
+        kinds = one.get("type", ())
+        found.update((kinds,) if isinstance(kinds, str) else kinds)
+    return found
+
 
 HASH: Final[Json] = {"type": "string", "pattern": HASH_PATTERN}
 TS: Final[Json] = {"type": "string"}

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import orjson
-from mcp.shared.message import SessionMessage
 from mcp_types import RequestId
 from mcp_types.jsonrpc import (
     INVALID_REQUEST,
@@ -44,7 +43,7 @@ class MessageTooLong(ValueError):
 # -- messages
 
 
-def parse_message(line: bytes) -> SessionMessage | Exception:
+def parse_message(line: bytes) -> JSONRPCMessage | Exception:
     """One line as the SDK's message, or the exception that its own transport would hand on.
 
     Bytes that are no UTF-8 become U+FFFD, as they do in the SDK's transport.
@@ -54,11 +53,13 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
     if b'"error"' not in line and b'"result"' not in line and b"\\u" not in line:
         kind = JSONRPCRequest if b'"id"' in line else JSONRPCNotification
         try:
-            return SessionMessage(kind.model_validate_json(line))
+            message: JSONRPCMessage = kind.__pydantic_validator__.validate_json(line)
         except ValidationError:
             pass  # none of the two: the SDK's union decides
+        else:
+            return message
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line))
+        return jsonrpc_message_adapter.validate_json(line)
     except ValueError as error:
         if (readable := line.decode("utf-8", "replace").encode()) != line:
             return parse_message(readable)
@@ -67,7 +68,7 @@ def parse_message(line: bytes) -> SessionMessage | Exception:
 
 def normalise(line: bytes) -> bytes:
     """The line without byte-order marks, blanks and control characters before it."""
-    return _BEFORE.sub(b"", line)
+    return line if line.startswith(b"{") else _BEFORE.sub(b"", line)
 
 
 # -- what cannot be served
@@ -104,7 +105,7 @@ class _Digits(str):
 _DECODER: Final = json.JSONDecoder(parse_int=_Digits, parse_float=_Digits)
 
 
-def refuse(line: bytes | MessageTooLong, item: SessionMessage | Exception) -> bytes | None:
+def refuse(line: bytes | MessageTooLong, item: JSONRPCMessage | Exception) -> bytes | None:
     """The error answer to a request that cannot be served, or None where the line is none.
 
     The SDK drops a request that it cannot read (too long, a lone surrogate, a huge number, nested
@@ -113,8 +114,8 @@ def refuse(line: bytes | MessageTooLong, item: SessionMessage | Exception) -> by
     """
     if isinstance(line, MessageTooLong):
         return refusal(_scan_id(line.head, line.tail), INVALID_REQUEST, f"{_TOO_LONG} {line}")
-    if isinstance(item, SessionMessage):
-        if type(item.message) is not JSONRPCNotification or b'"id"' not in line:
+    if not isinstance(item, Exception):
+        if type(item) is not JSONRPCNotification or b'"id"' not in line:
             return None
         return refusal(_written_id(line), INVALID_REQUEST, _INVALID)
     if b'"method"' not in line:
@@ -274,7 +275,18 @@ class LineSplitter:
         self._head: bytes | None = None
         self._size = 0
 
-    def feed(self, data: bytes) -> Iterator[bytes | MessageTooLong]:
+    def feed(self, data: bytes) -> Iterable[bytes | MessageTooLong]:
+        """The lines that end in `data`; what stands behind the last line feed is kept."""
+        whole = len(data) - 1
+        if (
+            0 <= data.find(b"\n") == whole <= self._limit  # one line, as in most reads
+            and not self._rest
+            and self._head is None
+        ):
+            return () if data.isspace() else (data[:whole],)
+        return self._split(data)
+
+    def _split(self, data: bytes) -> Iterator[bytes | MessageTooLong]:
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
             piece = data[start:end]

@@ -20,7 +20,9 @@ from typing import Final
 from cdesk.core.config import Settings
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import stdio_caller
+from mcp_shim import lazy_sdk
 from mcp_shim.app import App
+from mcp_shim.sdk_verdicts import Verdicts, remember
 from mcp_shim.server import McpServer
 from mcp_shim.session import Session
 from mcp_shim.transports.stdio_descriptors import claim_standard_streams, open_transport
@@ -45,6 +47,11 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     session = Session(app, stdio_caller(settings))
     server = McpServer(app, lambda _: session, fragments=lambda _: True)
     transport = open_transport(*claim_standard_streams())
+    transport.reader.on_read = app.records.gather
+    transport.reader.on_taken = app.records.flush
+    verdicts = Verdicts(home.sdk_verdicts, lazy_sdk.versions())
+    if lazy_sdk.is_installed():
+        remember(verdicts)
     reason = "end_of_input"
 
     def stop(name: str) -> None:
@@ -56,7 +63,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     async def tick() -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            for step in (app.tick, server.announce):
+            for step in (app.tick, server.announce, verdicts.save):
                 try:
                     if (waiting := step()) is not None:
                         await waiting
@@ -73,6 +80,7 @@ async def _serve(settings: Settings, home: StateDirectory) -> None:
     with contextlib.ExitStack() as end:  # each step runs, whatever another does
         end.callback(transport.close)
         end.callback(app.close)
+        end.callback(verdicts.save)
         end.callback(lambda: session.end(reason))
         end.callback(ticker.cancel)
         await serve_streams(server, transport.reader, transport.writer)

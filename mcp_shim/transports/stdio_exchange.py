@@ -10,8 +10,9 @@ where it stands: cancelling, the words of an error and the end of input are the 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Mapping
+from functools import partial
 from types import coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import anyio
 import anyio.abc
@@ -114,7 +115,7 @@ class _AtOnce(_Outward, Dispatcher[TransportContext]):
                 begun = self._begun.pop(context.request_id, None)
             return await (on_request(context, method, params) if begun is None else begun)
 
-        self._reader.at_once = lambda request: self._answer(on_request, request)
+        self._reader.at_once = partial(self._answer, on_request)
         try:
             await self._inner.run(go_on, on_notify, on_notify_intercept, task_status=task_status)
         finally:
@@ -132,10 +133,8 @@ class _AtOnce(_Outward, Dispatcher[TransportContext]):
             or not self._writer.is_idle
         ):
             return False
-        call = cast(
-            "Coroutine[Any, Any, Result]",
-            on_request(_Exchange(self._inner, request.id), request.method, params),
-        )
+        exchange = _Exchange(self._inner, request.id)
+        call: Coroutine[Any, Any, Result] = on_request(exchange, request.method, params)  # type: ignore[assignment]
         try:
             waits_for = call.send(None)
         except StopIteration as ended:
@@ -186,7 +185,7 @@ class _Exchange(_Outward):
     message_metadata = None
 
     def __init__(self, inner: JSONRPCDispatcher[TransportContext], request_id: RequestId) -> None:
-        super().__init__(inner)
+        self._inner = inner
         self.request_id = request_id
         self._cancel_requested: anyio.Event | None = None
 

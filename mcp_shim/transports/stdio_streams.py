@@ -88,15 +88,29 @@ class MessageReader(_Stream):
         """Answers a request before it is queued; whether it has. Asked while nothing else waits."""
         self._at_once = 0
         """How many of one read have been answered so."""
+        self.on_read: Callable[[], None] = lambda: None
+        """Called before what was read is taken."""
+        self.on_taken: Callable[[], None] = lambda: None
+        """Called when it has been, and the answers that were ready have left."""
 
     def feed(self, data: bytes) -> None:
         """Take what was read; empty bytes mean the end of input."""
         if self._ended:
             return
+        self.on_read()
+        try:
+            self._feed(data)
+        finally:
+            self.on_taken()
+
+    def _feed(self, data: bytes) -> None:
         self._at_once = 0
         if data:
             for line in self._splitter.feed(data):
-                self._take(line)
+                if type(line) is bytes and line.startswith(b"{"):
+                    self._parse(line, self._say)
+                else:
+                    self._take(line)
         else:
             rest = self._splitter.finish()
             if rest is not None:
@@ -133,30 +147,29 @@ class MessageReader(_Stream):
     ) -> None:
         """Queue a line's message for the server; what cannot be served gets an error answer."""
         item = line if isinstance(line, MessageTooLong) else parse_message(line)
-        message = item.message if isinstance(item, SessionMessage) else None
-        if isinstance(message, JSONRPCRequest):
-            self._pending.add(message.id, batch)
-            if batch is None and self._takes_at_once and self.at_once(message):
+        if type(item) is JSONRPCRequest:
+            if batch is None and self._takes_at_once and self.at_once(item):
                 self._at_once += 1
                 return
-            self._pending.to_begin.add(message.id)
+            self._pending.add(item.id, batch)
+            self._pending.to_begin.add(item.id)
         elif (refusal := refuse(line, item)) is not None:
             answer(refusal)
             return
-        elif batch is not None and message is None:
+        elif batch is not None and isinstance(item, Exception):
             answer(refuse_batch("a part of the batch is no message"))
-        elif isinstance(message, JSONRPCNotification) and message.method == CANCELLED:
+        elif isinstance(item, JSONRPCNotification) and item.method == CANCELLED:
             # A cancelled call is never answered: nobody waits for it any more.
-            self._pending.answered((message.params or {}).get("requestId"), None)
-        self._items.append(item)
+            self._pending.answered((item.params or {}).get("requestId"), None)
+        self._items.append(item if isinstance(item, Exception) else SessionMessage(item))
 
     @property
     def _takes_at_once(self) -> bool:
         """Whether all that came before has been begun, and the server waits for more."""
         return (
-            not self._items
+            self._waiter is not None
+            and not self._items
             and not self._pending.to_begin
-            and self._waiter is not None
             and self._at_once < MOST_AT_ONCE
         )
 
@@ -306,11 +319,12 @@ class MessageWriter(_Stream):
         return self._output.idle and not self._closed
 
     def answer(self, request_id: RequestId, result: dict[str, Any]) -> None:
-        """Answer a request that is in no batch, while the stream is idle."""
+        """Answer a request that is not pending, while the stream is idle."""
         line = encode_result(request_id, result)
-        with contextlib.suppress(anyio.BrokenResourceError):  # the client is gone
+        try:  # noqa: SIM105 - on every call, and a context manager costs more than the attempt
             self._output.write(line)
-        self._pending.answered(request_id, line)
+        except anyio.BrokenResourceError:  # the client is gone
+            pass
 
     async def aclose(self) -> None:
         self._closed = True

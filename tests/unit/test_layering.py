@@ -103,6 +103,7 @@ def test_the_turn_path_uses_its_part_of_the_library_alone() -> None:
 SHIM_ORDER = (
     "card_looks",
     "lazy_sdk",
+    "sdk_verdicts",
     "worker_start",
     "state",
     "limits",

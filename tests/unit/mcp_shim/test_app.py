@@ -209,6 +209,22 @@ def test_notes_are_written_together_once_the_answer_has_left() -> None:
     run(test)
 
 
+def test_notes_of_one_read_wait_for_its_answers_and_no_longer() -> None:
+    async def test(process: Process) -> None:
+        records, parts = process.records, process.parts
+        records.gather()
+        records.note(Author(), "a", {})
+        await turn()
+        assert parts.take() == [], "they are written when it says so"
+        records.flush()
+        assert parts.take() == [("append", f"ada a {{}} {at(0)}\n".encode())]
+        records.note(Author(), "b", {})
+        await turn()
+        assert ("append", f"ada b {{}} {at(0)}\n".encode()) in parts.take(), "as ever after it"
+
+    run(test)
+
+
 def test_notes_that_cannot_be_written_are_counted_and_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -604,10 +604,8 @@ def test_a_client_that_shows_cards_gets_the_chart_and_how_long_it_was_waited_for
 def test_whoever_waits_is_told_what_goes_on(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(time=lambda: 0.0)  # no time goes by: it is for the worker to end it
-    monkeypatch.setattr(
-        "mcp_shim.tools.get_result.asyncio", SimpleNamespace(get_running_loop=lambda: clock)
-    )
+    clock = SimpleNamespace(monotonic=lambda: 0.0)  # it is for the worker to end it
+    monkeypatch.setattr("mcp_shim.tools.get_result.time", clock)
 
     async def test(desk: Desk) -> None:
         async def said(ticket: str, **given: Any) -> list[str]:

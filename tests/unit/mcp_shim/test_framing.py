@@ -137,7 +137,7 @@ def test_what_stands_before_a_message_is_taken_off() -> None:
 
 
 def test_bytes_that_are_no_text_become_the_sign_for_it() -> None:
-    message = parse_message(b'{"jsonrpc":"2.0","method":"x","params":{"a":"\xff"}}').message  # type: ignore[union-attr]
+    message = parse_message(b'{"jsonrpc":"2.0","method":"x","params":{"a":"\xff"}}')
     assert isinstance(message, JSONRPCNotification)
     assert message.params == {"a": "\ufffd"}
     assert isinstance(parse_message(b"\xff"), ValueError)

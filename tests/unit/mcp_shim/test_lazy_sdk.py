@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ from mcp_shim.lazy_sdk import (
     _Finder,
     _Later,
     _OnCall,
+    _RecordsLoader,
     _ShapesLoader,
     _TypesLoader,
     _Unused,
@@ -75,6 +76,12 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("pydantic_core", None, None),
         ("importlib.metadata", "importlib", _OnCall),
         ("ssl", None, _Unused),
+        ("anyio.streams.tls", "anyio", _Unused),
+        ("anyio.streams.memory", "anyio", None),
+        ("pydantic.json_schema", "pydantic", _Unused),
+        ("mcp.server.models", "mcp.server", _RecordsLoader),
+        ("decimal", None, _Unused),
+        ("zoneinfo", None, _Unused),
         ("starlette", None, _Unused),
         ("starlette.requests", None, _Unused),
         ("starlette_more", None, None),
@@ -86,14 +93,38 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 def test_each_module_is_put_off_in_its_way(
     name: str, path: str | None, loader: type[Any] | None
 ) -> None:
-    package = PathFinder.find_spec(path) if path else None
-    folders = package.submodule_search_locations if package else None
+    folders = importlib.import_module(path).__path__ if path else None
     spec = _Finder().find_spec(name, folders)
     assert (spec and type(spec.loader)) == loader
     if spec is not None and loader is _Unused:
         assert spec.submodule_search_locations == [], "a package, of which anything can be imported"
     elif spec is not None and loader is _Empty:
         assert spec.submodule_search_locations, "its submodules are the real ones"
+
+
+def test_what_pydantic_alone_holds_is_itself_again_once_the_sdk_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finder = _Finder()
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    for name in lazy_sdk.HELD:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    held = {name: importlib.import_module(name) for name in lazy_sdk.HELD[:-1]}
+    assert all(isinstance(module, lazy_sdk._UnusedModule) for module in held.values())
+    with pytest.raises(NotLoaded, match=r"uuid\.UUID"):
+        held["uuid"].UUID()()
+    lazy_sdk.settle()
+    assert not set(held) & set(sys.modules)
+    assert str(importlib.import_module("fractions").Fraction(1, 2)) == "1/2"
+    lazy_sdk.settle()
+    assert "fractions" in sys.modules, "the real one stays"
+
+
+def test_hashes_are_those_of_python_where_it_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        _Finder().find_spec("_hashlib", None)
+    monkeypatch.setattr(lazy_sdk, "ABSENT", frozenset())
+    assert _Finder().find_spec("_hashlib", None) is None
 
 
 def test_there_is_a_wire_type_to_put_off() -> None:
@@ -129,6 +160,7 @@ def test_it_is_installed_once_and_for_what_was_measured_alone(
     count = len(before)
     assert lazy_sdk.install() is True
     assert isinstance(sys.meta_path[0], _Finder)
+    assert lazy_sdk.install() is True
     assert len(sys.meta_path) == count + 1
 
 
@@ -240,6 +272,20 @@ def test_a_class_of_the_wire_is_made_when_it_is_needed(load: Load) -> None:
     assert schemas == [module.Base]
 
 
+def test_what_stands_on_what_is_known_without_making_either(load: Load) -> None:
+    module = load(_WireLoader, WIRE)
+    child, base, other = module.Child, module.Base, module.Other
+    assert issubclass(child, base)
+    assert issubclass(base, base)
+    assert not issubclass(base, child)
+    assert not issubclass(child, other)
+    assert module.done == []
+    assert not issubclass(int, base), "of another class it has to be"
+    assert module.done == ["Base"]
+    assert issubclass(child, base), "one made, the other not"
+    assert issubclass(other[int], other), "nobody has named what this one stands on"
+
+
 def test_a_class_that_has_another_in_its_place_leaves_it_there(load: Load) -> None:
     module = load(_WireLoader, WIRE)
     base = module.Base
@@ -273,6 +319,25 @@ def test_a_shape_of_a_dictionary_makes_plain_dictionaries(load: Load) -> None:
     assert not hasattr(module.Shape, "__total__"), "nothing is made of it"
     assert module.More.__module__ == "made_up"
     assert module.Child().c == 1
+
+
+RECORDS = """
+from pydantic import BaseModel
+
+class Options(BaseModel):
+    name: str
+    icons: list[str] | None = None
+"""
+
+
+def test_a_record_has_the_fields_of_its_model_and_checks_none(load: Load) -> None:
+    module = load(_RecordsLoader, RECORDS)
+    assert not issubclass(module.Options, pydantic.BaseModel)
+    made = module.Options(name=1)
+    assert (made.name, made.icons) == (1, None)
+    assert module.Options(name="a", icons=["b"]).icons == ["b"]
+    with pytest.raises(AttributeError):
+        module.Options()
 
 
 MODELS = """

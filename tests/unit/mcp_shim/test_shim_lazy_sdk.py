@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,36 @@ def test_only_the_way_into_stdio_installs_it() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_sdk.install"
     ]
-    assert callers == ["mcp_shim/main.py"]
+    assert callers == ["mcp_shim/__main__.py", "mcp_shim/main.py"]
+
+
+@pytest.mark.parametrize("name", ["cdesk.made_up", "mcp_shim", "cdesk_app.made_up"])
+def test_a_pattern_of_ours_is_compiled_at_its_first_use(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    compiled: list[str] = []
+    compile_now = re.compile
+
+    def seen(pattern: Any, flags: Any = 0) -> Any:
+        compiled.append(pattern)
+        return compile_now(pattern, flags)
+
+    monkeypatch.setattr(re, "compile", seen)
+    namespace: dict[str, Any] = {"__name__": name, "re": re}
+    with lazy_sdk.light_patterns():
+        exec("found = re.compile('a(B)', re.I); other = re.compile(b'x')", namespace)
+    assert re.compile is seen, "only what is made meanwhile"
+    found, is_ours = namespace["found"], name != "cdesk_app.made_up"
+    assert compiled == ([] if is_ours else ["a(B)", b"x"])
+    for _ in range(2):
+        assert found.match("Ab").group(1) == "b"
+        assert found.sub("-", "xab") == "x-"
+    assert found.pattern == "a(B)"
+    assert found.flags & re.IGNORECASE
+    assert compiled[:1] == ["a(B)"]
+    assert compiled.count("a(B)") == 1, "once"
+    with pytest.raises(AttributeError):
+        _ = found.no_such
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

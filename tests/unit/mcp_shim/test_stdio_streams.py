@@ -102,6 +102,30 @@ async def turns(count: int = 3) -> None:
 # -- what reaches the server
 
 
+def test_it_says_when_a_read_is_taken_and_when_what_was_ready_has_been_answered() -> None:
+    async def test(streams: Streams) -> None:
+        reader, seen = streams.reader, list[object]()
+        receiving = asyncio.create_task(reader.receive())
+        await turns()
+        reader.on_read = lambda: seen.append("read")
+        reader.on_taken = lambda: seen.append("taken")
+        reader.at_once = lambda message: bool(seen.append(message.id) or True)
+        streams.feed(request(1), request(2))
+        assert seen == ["read", 1, 2, "taken"]
+
+        def fail(_: object) -> bool:
+            raise RuntimeError("no")
+
+        seen.clear()
+        reader.at_once = fail
+        with pytest.raises(RuntimeError):
+            streams.feed(request(3))
+        assert seen == ["read", "taken"], "whatever becomes of it"
+        receiving.cancel()
+
+    run(test)
+
+
 def test_what_reaches_the_server_and_what_is_answered_before_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -421,14 +445,13 @@ def test_an_answer_of_a_batch_waits_for_the_others_and_for_no_room() -> None:
     run(test)
 
 
-def test_an_answer_on_the_spot_is_written_and_forgotten_whoever_reads_it() -> None:
+def test_an_answer_on_the_spot_is_written_whoever_reads_it_and_was_never_pending() -> None:
     async def test(streams: Streams) -> None:
-        streams.feed(request(1), request(2))
-        streams.writer.answer(1, {"a": 1})
-        assert streams.output.written == [{"jsonrpc": "2.0", "id": 1, "result": {"a": 1}}]
+        streams.feed(request(1))
+        streams.writer.answer(2, {"a": 1})
+        assert streams.output.written == [{"jsonrpc": "2.0", "id": 2, "result": {"a": 1}}]
         streams.output.is_broken = True
-        streams.writer.answer(2, {})
-        assert streams.pending._ids == {}
-        assert streams.pending.to_begin == set()
+        streams.writer.answer(3, {})
+        assert streams.pending._ids == {1: None}, "what others wait for they still wait for"
 
     run(test)

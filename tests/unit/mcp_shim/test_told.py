@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mcp_shim.tools.told import _cell, _line, _row, told
+from mcp_shim.tools.told import _cell, _line, _lines, _text, told
 
 RESULT: dict[str, Any] = {
     "template": "activity_by_period",
@@ -221,4 +221,6 @@ def test_an_answer_of_which_little_is_known_is_told_as_far_as_it_is() -> None:
     ],
 )
 def test_a_row_is_its_cells_whatever_is_seen_of_them_together(row: list[Any]) -> None:
-    assert _row(row) == _line([_cell(value) for value in row])
+    rows = [row, ["plain"]]
+    lines = [*_lines([[*map(_text, one)] for one in rows])]
+    assert lines == [_line([_cell(value) for value in one]) for one in rows]

@@ -21,6 +21,7 @@ from cdesk.core.metrics import (
     OTHER,
     RECORDS_LANDED,
     TOOL_CALL_SECONDS,
+    TOOL_CALLS,
     UNITS,
 )
 from cdesk.state.counts import (
@@ -123,6 +124,28 @@ def test_a_killed_process_leaves_what_it_had_handed_over(state_home: StateDirect
     assert landed(state_home) == 5
     assert fold_ended(state_home) == 1
     assert landed(state_home) == 5
+
+
+def test_what_is_counted_again_and_again_is_the_same_series(state_home: StateDirectory) -> None:
+    counts = process(state_home)
+    landed_one = counts.counter(RECORDS_LANDED)
+    labels = ("get_context", "stdio")
+    timed = counts.timer(TOOL_CALL_SECONDS, labels, TOOL_CALLS, (*labels, "ok"))
+    counts.close()
+    assert not list(state_home.metrics.glob("*.json")), "nothing has been counted yet"
+    counts.add(RECORDS_LANDED)
+    landed_one(2)
+    counts.observe(TOOL_CALL_SECONDS, 0.1, *labels)
+    timed(0.1)
+    timed(40.0)
+    counts.close()
+    table = read_counts(state_home)
+    assert landed(state_home) == 3
+    seconds = table[TOOL_CALL_SECONDS][labels]
+    assert seconds.value == pytest.approx(40.2)
+    assert seconds.buckets is not None
+    assert (sum(seconds.buckets), seconds.buckets[-1]) == (3, 1)
+    assert table[TOOL_CALLS][(*labels, "ok")].value == 2
 
 
 def test_threads_lose_no_count(state_home: StateDirectory) -> None:

@@ -37,6 +37,35 @@ def test_what_was_written_is_read_by_a_reader_that_was_open_before(tmp_path: Pat
     reader.close()
 
 
+def test_who_asks_again_reads_the_row_again_only_where_something_was_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "context.db"
+    writer, reader = SnapshotWriter(path), SnapshotReader(path)
+    writer.apply([row("ada"), row("bob")], refreshed_at=NOW)
+    statements: list[str] = []
+
+    def read(customer: str) -> int:
+        """How often a row was read."""
+        statements.clear()
+        assert reader.read(customer)[0] == row(customer, versions[customer])
+        return sum("from context" in one or "join context" in one for one in statements)
+
+    versions = {"ada": "a" * 16, "bob": "a" * 16}
+    read("ada")
+    assert reader._connection is not None
+    reader._connection.set_trace_callback(statements.append)
+    assert [read("ada"), read("ada"), read("ada")] == [1, 0, 0]
+    assert [read("bob"), read("bob"), read("ada"), read("bob")] == [1, 1, 1, 1]
+    assert [read("bob"), read("bob")] == [1, 0]
+    versions["bob"] = "b" * 16
+    writer.apply([row("bob", "b" * 16)], refreshed_at=NOW)
+    assert [read("bob"), read("bob")] == [1, 0]
+    reader.close()
+    assert reader.read("bob")[0] == row("bob", "b" * 16), "over another connection"
+    reader.close()
+
+
 def test_an_unchanged_version_is_not_rewritten(tmp_path: Path) -> None:
     writer = SnapshotWriter(tmp_path / "context.db")
     writer.apply([row("ada")], refreshed_at=NOW)
