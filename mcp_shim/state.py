@@ -20,6 +20,10 @@ T = TypeVar("T")
 BUSY_SECONDS: Final = 5.0
 """Retry a write for this long while another process holds the lock."""
 POLL_SECONDS: Final = 0.004
+FIRST_POLL_SECONDS: Final = 0.001
+"""While few wait, and one no longer than a short query takes."""
+FIRST_SECONDS: Final = 0.03
+FEW_WAITERS: Final = 4
 _BUSY: Final = Backoff(0.001, 0.01)
 """Others hold the lock for the time of one statement."""
 
@@ -39,6 +43,8 @@ class SharedState:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._waiters: dict[asyncio.Future[None], int] = {}
+        self._latest_wait = 0.0
+        """When the last wait began, by the loop's clock."""
         self._poller: asyncio.Task[None] | None = None
         self.retries = 0
         """How often a write found the lock taken and was retried."""
@@ -140,6 +146,7 @@ class SharedState:
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._waiters[waiter] = seen
+        self._latest_wait = loop.time()
         if self._poller is None:
             self._poller = loop.create_task(self._poll())
         # Not asyncio.timeout: a call may be begun where no task is.
@@ -151,6 +158,7 @@ class SharedState:
             self._waiters.pop(waiter, None)
 
     async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiters:
                 try:
@@ -160,7 +168,9 @@ class SharedState:
                 for waiter, seen in self._waiters.items():
                     if version != seen:
                         _end(waiter)
-                await asyncio.sleep(POLL_SECONDS)
+                is_new = loop.time() - self._latest_wait < FIRST_SECONDS
+                often = is_new and len(self._waiters) <= FEW_WAITERS
+                await asyncio.sleep(FIRST_POLL_SECONDS if often else POLL_SECONDS)
         finally:
             self._poller = None
 

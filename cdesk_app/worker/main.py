@@ -44,6 +44,8 @@ another.
 """
 RUNNING_ALREADY: Final = "a worker runs already for this state directory"
 _TRIES: Final = 5
+BEGUN_SECONDS: Final = 0.05
+"""So long the loop leaves a query that has just begun alone: most have ended by then."""
 
 # -- once
 
@@ -208,9 +210,17 @@ def _stay(
     pipeline.resume()
     follower = pipeline.follower(listener.interrupt)
     waking = Waking(listener, pipeline.runner.look)
+
+    def wait(seconds: float) -> bool:
+        """What a query was asked by wakes the loop, too, which leaves it the first moment."""
+        woken = waking.wait(seconds)
+        if woken:
+            pipeline.runner.wait_begun(BEGUN_SECONDS)
+        return woken
+
     loop = Loop(
         pipeline,
-        waking.wait,
+        wait,
         pipeline.stop,
         others_live=lambda: shims_live(home, own=pipeline.queue.writer),
         owned=lambda: lock.stands,

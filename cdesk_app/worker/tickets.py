@@ -1,15 +1,17 @@
 """The ticket runner: takes queued tickets in fair order between customers and answers them, up to N
 at once.
 
-Threads live only while there is something to run: `poll` starts as many as tickets wait, each takes
-one ticket after another until none is left, and ends. While any runs, one more thread looks for
-requests to cancel and at the kill switch.
+`poll` calls as many threads as tickets wait; each takes one ticket after another until none is
+left, then rests, and ends where nobody calls it for a while: to start a thread and open state.db
+anew takes as long as a short query. While any runs, one more thread looks for requests to cancel
+and at the kill switch.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -57,12 +59,13 @@ from cdesk_app.worker.pressure import PREVIEWS, SUMMARIES, Degradation, Step
 
 MAX_RUNNING: Final = 4
 _LOOK_SECONDS: Final = 0.1
+REST_SECONDS: Final = 30.0
+"""How long a thread that has found nothing to run waits to be called again."""
 _UNPAGED: Final = 32
 PICTURE_PAUSE_SECONDS: Final = 0.1
 LATE_PICTURE_SECONDS: Final = 2.0
 """An answer's picture is painted once nobody has asked for so long, and before the next question
-where it is late: drawing takes a tenth of a second, and keeps every thread of the process from
-going on.
+where it is late: drawing takes the processor for a tenth of a second.
 """
 _PICTURE_LOOK_SECONDS: Final = 0.01
 
@@ -93,6 +96,7 @@ class TicketRunner:
         queue_writer: QueueWriter,
         *,
         max_running: int = MAX_RUNNING,
+        rest_seconds: float = REST_SECONDS,
         timeout_seconds: float = TIMEOUT_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
         now_ns: NowNs = time.time_ns,
@@ -109,6 +113,7 @@ class TicketRunner:
         self._settings = settings
         self._home = home
         self._max_running = max_running
+        self._rest_seconds = rest_seconds
         self._now_ns = now_ns
         self._notify = notify or _nobody
         self._executor = Executor(
@@ -132,13 +137,21 @@ class TicketRunner:
         self._state = open_state(home.state_db, mends=False)
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
+        self._calls = threading.Condition(self._lock)
         self._claiming = threading.Lock()
         self._threads = 0
+        """Those that run something, or have been called to."""
+        self._resting = 0
+        self._called = 0
+        """How many of those that rest have been called, and have not gone on yet."""
+        self._started_at = -math.inf
         self._polls = 0
         self._running: dict[str, threading.Event] = {}
         self._closing = threading.Event()
         self._polled = threading.Event()
         self._guard: threading.Thread | None = None
+        self._looking = threading.Lock()
+        self._look_state: sqlite3.Connection | None = None
 
     @property
     def busy(self) -> bool:
@@ -155,8 +168,8 @@ class TicketRunner:
         return len(ended)
 
     def poll(self) -> int:
-        """Start what waits, as far as there is room; end what has expired. How many threads were
-        started. Cheap when nothing waits.
+        """Start what waits, as far as there is room; end what has expired. How many threads went
+        to work. Cheap when nothing waits.
         """
         if self._closing.is_set():
             return 0
@@ -170,9 +183,17 @@ class TicketRunner:
         """Start what waits, from any thread, once the worker has begun to: while its own is at
         something else.
         """
-        if self._polled.is_set() and not self._closing.is_set():
-            with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
-                self._start(state)
+        with self._looking:
+            if not self._polled.is_set() or self._closing.is_set():
+                return
+            if self._look_state is None:
+                self._look_state = open_state(self._home.state_db, mends=False)
+            try:
+                self._start(self._look_state)
+            except sqlite3.Error:
+                self._look_state.close()
+                self._look_state = None
+                raise
 
     def _start(self, state: sqlite3.Connection) -> int:
         waiting = count_open(state)["queued"]
@@ -183,12 +204,17 @@ class TicketRunner:
             self._polls += 1  # a thread that found nothing looks again before it ends
             wanted = max(min(self._max_running - self._threads, waiting), 0)
             self._threads += wanted
-            if wanted and (self._guard is None or not self._guard.is_alive()):
-                self._guard = threading.Thread(
-                    target=self._watch, name="cdesk-ticket-guard", daemon=True
-                )
-                self._guard.start()
-        for _ in range(wanted):
+            called = min(wanted, self._resting - self._called)
+            self._called += called
+            self._calls.notify(called)
+            if wanted:
+                self._started_at = time.monotonic()
+                if self._guard is None or not self._guard.is_alive():
+                    self._guard = threading.Thread(
+                        target=self._watch, name="cdesk-ticket-guard", daemon=True
+                    )
+                    self._guard.start()
+        for _ in range(wanted - called):
             threading.Thread(target=self._work, name="cdesk-ticket", daemon=True).start()
         return wanted
 
@@ -196,6 +222,12 @@ class TicketRunner:
         """Block until nothing runs, at most `seconds`; whether that came true."""
         with self._idle:
             return self._idle.wait_for(lambda: self._threads == 0, seconds)
+
+    def wait_begun(self, seconds: float) -> None:
+        """Block until nothing runs, or the last thread has been at work for `seconds`."""
+        left = self._started_at + seconds - time.monotonic()
+        if left > 0:
+            self.wait_idle(left)
 
     def close(self, *, seconds: float = 3.0) -> None:
         """Stop: running queries are interrupted and their tickets wait for the next worker, their
@@ -206,41 +238,61 @@ class TicketRunner:
         with self._lock:
             for event in self._running.values():
                 event.set()
+            self._calls.notify_all()
         self.wait_idle(seconds)
         if self._guard is not None:
             self._guard.join(seconds)
         release_tickets(self._state, runner=self._name)
         self._state.close()
+        with self._looking:
+            if self._look_state is not None:
+                self._look_state.close()
+                self._look_state = None
 
     # -- in threads
 
     def _work(self) -> None:
-        ended = False
+        working = True
         try:
             with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
-                while not ended:
+                while working:
                     seen = self._polls
                     while (claimed := self._next(state)) is not None:
                         self._run(state, *claimed)
                         self._notify()
                     self._write_pages_ahead(state)
                     self._pages.write_waited_for(state)
-                    ended = self._leave(seen)
+                    working = not self._leave(seen) or self._is_called()
         except Exception:
             log.exception("a ticket thread ended early")
         finally:
-            if not ended:
+            if working:
                 self._leave(None)
 
     def _leave(self, seen: int | None) -> bool:
-        """End this thread, unless there was a poll since `seen`: its ticket may have come after the
-        last look.
+        """Count this thread out, unless there was a poll since `seen`: its ticket may have come
+        after the last look.
         """
         with self._idle:
             if seen is not None and seen != self._polls and not self._closing.is_set():
                 return False
             self._threads -= 1
             self._idle.notify_all()
+            return True
+
+    def _is_called(self) -> bool:
+        """Whether this thread, at rest, was called before its time was over; it counts as working
+        from then on.
+        """
+        with self._calls:
+            self._resting += 1
+            self._calls.wait_for(
+                lambda: self._called > 0 or self._closing.is_set(), self._rest_seconds
+            )
+            self._resting -= 1
+            if not self._called:
+                return False
+            self._called -= 1
             return True
 
     def _next(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
@@ -304,7 +356,6 @@ class TicketRunner:
             with self._lock:
                 del self._running[ticket.ticket_id]
         if presented is not None:
-            self._notify()
             self._answered_at = time.monotonic()
             if not self._gives_up(PREVIEWS) and presented.paint is not None:
                 self._unpainted.append((self._answered_at, presented.paint))
@@ -409,17 +460,23 @@ class TicketRunner:
     def _watch(self) -> None:
         """While anything runs: pass on requests to cancel, and the kill switch."""
         try:
-            with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
+            with contextlib.ExitStack() as opened:
+                state: sqlite3.Connection | None = None
                 while not self._closing.wait(_LOOK_SECONDS):
+                    with self._lock:
+                        if self._threads == 0:
+                            self._guard = None
+                            return
+                    # Not before: most queries have ended by now.
+                    state = state or opened.enter_context(
+                        contextlib.closing(open_state(self._home.state_db, mends=False))
+                    )
                     self._enforce_switch(state)
                     wanted = cancel_requests(state, runner=self._name)
                     with self._lock:
                         for ticket_id in wanted:
                             if (event := self._running.get(ticket_id)) is not None:
                                 event.set()
-                        if self._threads == 0:
-                            self._guard = None
-                            return
         except Exception:
             log.exception("the guard over running tickets ended early")
 

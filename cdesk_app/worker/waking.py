@@ -55,10 +55,11 @@ class Waking:
         while not self._closing.is_set():
             if not self._listener.wait(_LISTEN_SECONDS):
                 continue
-            self._woken.set()
             if self._closing.is_set():
+                self._woken.set()
                 return
             try:
                 self._asked()
             except Exception:
                 logger.exception("nothing was started for a wake-up")
+            self._woken.set()

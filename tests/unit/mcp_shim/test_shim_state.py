@@ -14,7 +14,7 @@ import pytest
 
 from cdesk.core.errors import InvalidField, StateDirectoryError
 from cdesk.state.database import open_state
-from mcp_shim.state import SharedState
+from mcp_shim.state import FEW_WAITERS, FIRST_POLL_SECONDS, POLL_SECONDS, SharedState
 
 NOW = "2026-01-01T00:00:00.000000Z"
 
@@ -126,4 +126,44 @@ def test_a_change_by_another_process_ends_the_waiting_of_all(tmp_path: Path) -> 
         await state.changed(state.version(), 0.05)  # nothing changes: returns in the end
         state.close()
 
+    asyncio.run(run())
+
+
+def test_who_has_just_begun_to_wait_looks_more_often_while_few_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+    sleep = asyncio.sleep
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+        await sleep(0)
+
+    async def looks() -> set[float]:
+        naps.clear()
+        for _ in range(5):
+            await sleep(0)
+        return set(naps)
+
+    async def run() -> None:
+        state = SharedState(tmp_path / "state.db")
+        monkeypatch.setattr("mcp_shim.state.FIRST_SECONDS", 3600.0)
+        seen = state.version()
+        waiting = [asyncio.create_task(state.changed(seen, 60)) for _ in range(FEW_WAITERS)]
+        await sleep(0)
+        assert await looks() == {FIRST_POLL_SECONDS}
+        state._latest_wait -= 3600.0
+        assert await looks() == {POLL_SECONDS}
+        waiting.append(asyncio.create_task(state.changed(seen, 60)))
+        await sleep(0)
+        assert await looks() == {POLL_SECONDS}
+        waiting.pop().cancel()
+        await sleep(0)
+        assert await looks() == {FIRST_POLL_SECONDS}
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        state.close()
+
+    monkeypatch.setattr(asyncio, "sleep", nap)
     asyncio.run(run())

@@ -435,9 +435,12 @@ def test_a_worker_says_that_it_runs_follows_histories_meanwhile_and_why_it_ended
         queue=SimpleNamespace(writer="w"),
         status=SimpleNamespace(keep=asked.append),
         resume=lambda: asked.append("resume"),
-        runner=SimpleNamespace(look="look"),
+        runner=SimpleNamespace(
+            look="look", wait_begun=lambda seconds: waits.append(("begun", seconds))
+        ),
         follower=lambda notify: asked.append(notify) or follower,
     )
+    waits: list[Any] = []
     live: list[Any] = []
     monkeypatch.setattr(main, "shims_live", lambda home, *, own: live.append((home, own)) or True)
     monkeypatch.setattr(main, "Loop", Turns)
@@ -445,7 +448,10 @@ def test_a_worker_says_that_it_runs_follows_histories_meanwhile_and_why_it_ended
     class Waking:
         def __init__(self, heard: Any, asked_for: Any) -> None:
             asked.append((heard is listener, asked_for))
-            self.wait = "wait"
+
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            return seconds > 1
 
         def close(self) -> None:
             asked.append("hear no more")
@@ -472,7 +478,9 @@ def test_a_worker_says_that_it_runs_follows_histories_meanwhile_and_why_it_ended
     ]
     last = [state_home] if problem else [WorkerState(version=version, reason="idle")]
     assert asked[8:] == ([] if isinstance(ending, Exception) else last)
-    assert (Turns.made["wait"], Turns.made["stop"]) == ("wait", "stop")
+    assert Turns.made["stop"] == "stop"
+    assert [Turns.made["wait"](seconds) for seconds in (1.0, 2.0)] == [False, True]
+    assert waits == [1.0, 2.0, ("begun", main.BEGUN_SECONDS)], "a query comes before a turn"
     assert Turns.made["owned"]()
     lock.stands = False
     assert not Turns.made["owned"]()

@@ -5,10 +5,13 @@ real ones.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -34,6 +37,13 @@ from cdesk_app.worker.tickets import (
 
 NOON = 1_769_860_800_000_000_000
 NOW = "2026-01-31T12:00:00.000000Z"
+
+
+def until_true(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def ticket(name: str = "t", **more: Any) -> Any:
@@ -317,6 +327,79 @@ def test_what_hears_a_question_starts_it_once_the_worker_has_begun(given: Given)
     assert (given.runner.poll(), Thread.made) == (0, [])
 
 
+def test_a_thread_at_rest_is_called_before_another_is_started(given: Given) -> None:
+    runner, called = given.runner, list[bool]()
+    rests = threading.Thread(target=lambda: called.append(runner._is_called()))
+    rests.start()
+    until_true(lambda: runner._resting == 1)
+    given.queued = 2
+    assert runner.poll() == 2
+    rests.join(60)
+    assert called == [True]
+    assert [thread.name for thread in Thread.made] == ["cdesk-ticket-guard", "cdesk-ticket"]
+    assert (runner._threads, runner._resting, runner._called) == (2, 0, 0)
+
+
+def test_a_thread_that_nobody_calls_ends(given: Given) -> None:
+    given.runner._rest_seconds = 0.0
+    assert not given.runner._is_called()
+    given.runner._rest_seconds = 3600.0
+    ended: list[bool] = []
+    rests = threading.Thread(target=lambda: ended.append(given.runner._is_called()))
+    rests.start()
+    until_true(lambda: given.runner._resting == 1)
+    state, given.runner._state = given.runner._state, SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+    given.runner.close()
+    given.runner._state = state
+    rests.join(60)
+    assert ended == [False]
+    assert given.runner._resting == 0
+
+
+def test_the_loop_leaves_what_has_just_begun_a_moment(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(given.runner, "wait_idle", waits.append)
+    given.runner.wait_begun(0.25)
+    assert waits == [], "nothing has begun"
+    given.queued = 1
+    given.runner.poll()
+    given.runner.wait_begun(0.25)
+    given.seconds += 0.125
+    given.runner.wait_begun(0.25)
+    given.seconds += 0.125
+    given.runner.wait_begun(0.25)
+    assert waits == [0.25, 0.125]
+
+
+def test_what_hears_questions_keeps_its_connection_until_it_fails(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def open_state(*_: object, **__: object) -> Any:
+        opened.append(SimpleNamespace(close=lambda: opened.append("closed")))
+        return opened[-1]
+
+    monkeypatch.setattr(module, "open_state", open_state)
+    given.runner._polled.set()
+    given.runner.look()
+    given.runner.look()
+    assert len(opened) == 1
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "count_open", Mock(side_effect=sqlite3.OperationalError))
+        with pytest.raises(sqlite3.OperationalError):
+            given.runner.look()
+    assert opened[1:] == ["closed"]
+    given.runner.look()
+    assert len(opened) == 3
+    state, given.runner._state = given.runner._state, SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+    given.runner.close()
+    given.runner._state = state
+    assert opened[3:] == ["closed"]
+
+
 @pytest.mark.parametrize(
     ("seen", "closing", "ends"),
     [(3, False, True), (2, False, False), (2, True, True), (None, False, True)],
@@ -372,8 +455,9 @@ def test_a_thread_runs_what_waits_then_writes_pages_and_looks_again(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner, steps = given.runner, given.asked
-    waiting = [("a", "cancel"), ("b", "cancel"), None, ("c", "cancel"), None]
-    leaves = [False, True]
+    waiting = [("a", "cancel"), ("b", "cancel"), None, ("c", "cancel"), None, None]
+    leaves, calls = [False, True, True], [True, False]
+    monkeypatch.setattr(runner, "_is_called", lambda: calls.pop(0))
     monkeypatch.setattr(runner, "_next", lambda _: waiting.pop(0))
     monkeypatch.setattr(runner, "_run", lambda _, *of: steps.append(of))
     monkeypatch.setattr(runner, "_write_pages_ahead", lambda _: steps.append("ahead"))
@@ -384,6 +468,7 @@ def test_a_thread_runs_what_waits_then_writes_pages_and_looks_again(
         *(("a", "cancel"), "notified", ("b", "cancel"), "notified"),
         *("ahead", "waited for", 7),
         *(("c", "cancel"), "notified", "ahead", "waited for", 7),
+        *("ahead", "waited for", 7),
     ]
 
 
@@ -470,17 +555,14 @@ def test_an_answer_ends_its_ticket_and_what_can_wait_waits(given: Given) -> None
         present=lambda _, answer: Presented(dict(answer), lambda: painted.append("p"))
     )
     given.answer = answer
-    assert given.run(ticket()) == [
-        given.ended("succeeded", result=orjson.dumps(answer)),
-        "notified",
-    ]
+    assert given.run(ticket()) == [given.ended("succeeded", result=orjson.dumps(answer))]
     assert [since for since, _ in given.runner._unpainted] == [100.0]
     assert [*given.runner._unpaged] == [("a", "ada")]
     assert given.runner._answered_at == 100.0
     assert painted == []
     given.answer = {"rows": 1, "pages": 1}
     given.given_up.add(PREVIEWS)
-    assert given.run(ticket())[1:] == ["notified", ("gave up", "previews")]
+    assert given.run(ticket())[1:] == [("gave up", "previews")]
     given.answer = {"rows": 1}
     given.given_up.clear()
     given.runner._presenter = PlainPresenter()
@@ -622,11 +704,12 @@ def test_what_runs_hears_of_a_request_to_cancel_until_nothing_runs(
     assert (first.is_set(), second.is_set()) == (False, True)
     assert looks == [0.1] * 3
     assert runner._guard is None
-    assert len(given.took()) == 3, "what waits is cancelled by the switch"
+    assert len(given.took()) == 2, "what waits is cancelled by the switch"
     runner._threads = 1
     looks.extend([0.1] * 9)
     runner._watch()
     assert given.took() == [], "a runner that closes needs no guard"
+    looks.clear()
     monkeypatch.setattr(module, "open_state", lambda *_, **__: 1 / 0)
     runner._watch()
     assert "the guard over running tickets ended early" in caplog.text
