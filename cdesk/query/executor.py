@@ -224,13 +224,14 @@ class Executor:
         marked = self.catalog().templates.get(FINGERPRINT_TEMPLATE)
         if not request.template.reuse:
             marked = None
-        fingerprint = None if marked is None else self._fingerprints.known(request, marked)
+        mark = None if marked is None else self._fingerprints.mark(request)
+        fingerprint = None if marked is None else self._fingerprints.known(request, marked, mark)
         if (earlier := self._earlier(request, state, fingerprint)) is not None:
             return earlier
         templates = [one for one in (marked, request.template) if one is not None]
         with self._warehouse.reading(templates, cancel=attempt.cancel):
             if marked is not None and fingerprint is None:
-                fingerprint = self._fingerprint(request, marked, attempt)
+                fingerprint = self._fingerprint(request, marked, mark, attempt)
                 if (earlier := self._earlier(request, state, fingerprint)) is not None:
                     return earlier
             if not attempt.recorded:
@@ -250,9 +251,10 @@ class Executor:
             return None
         return {**earlier, "reused": True}
 
-    def _fingerprint(self, request: QueryRequest, template: Template, attempt: _Attempt) -> str:
+    def _fingerprint(
+        self, request: QueryRequest, template: Template, mark: str | None, attempt: _Attempt
+    ) -> str:
         """A text that stays the same as long as the data that the request sees does."""
-        mark = self._fingerprints.mark(request)
         caller = request.caller
         params = fingerprint_params(template, request)
         with self._warehouse.run_template(

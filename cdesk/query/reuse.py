@@ -56,14 +56,16 @@ class Fingerprints:
         self._kept: dict[tuple[str | None, str, str], tuple[str, str]] = {}
 
     def mark(self, request: QueryRequest) -> str | None:
-        """To be taken before the fingerprint is asked for, and kept with it."""
+        """To be taken before the fingerprint is asked for, and kept with it: before there is a
+        transaction, which would not see what lands between the two.
+        """
         system = not SYSTEM_ACTIVITIES.isdisjoint(request.named_activities())
         return self._warehouse.data_state(_whose(request), system=system)
 
-    def known(self, request: QueryRequest, template: Template) -> str | None:
+    def known(self, request: QueryRequest, template: Template, mark: str | None) -> str | None:
         """The fingerprint of the data that `request` sees, where it need not be asked for."""
         kept = self._kept.get(_key(request, template))
-        return None if kept is None or kept[0] != self.mark(request) else kept[1]
+        return None if kept is None or kept[0] != mark else kept[1]
 
     def keep(
         self, request: QueryRequest, template: Template, mark: str | None, fingerprint: str

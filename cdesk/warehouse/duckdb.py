@@ -272,7 +272,10 @@ class DuckDBWarehouse:
         deadline = time.monotonic() + timeout_seconds
         sql = _tagged(template, query_tag)
         with (
-            self._questions(sql, min(self._read_wait, timeout_seconds), cancel) as (cursor, as_of),
+            self._questions(template.sql, min(self._read_wait, timeout_seconds), cancel) as (
+                cursor,
+                as_of,
+            ),
             _Watch(self._watcher, cursor, deadline, cancel) as watch,
         ):
             try:
@@ -299,7 +302,7 @@ class DuckDBWarehouse:
         self, template: Template, binds: Sequence[object], *, query_tag: str
     ) -> str:
         sql = _EXPLAIN + _tagged(template, query_tag)
-        with self._questions(sql) as (cursor, _):
+        with self._questions(template.sql) as (cursor, _):
             try:
                 rows = cursor.execute(sql, list(binds)).fetchall()
             except duckdb.Error as error:

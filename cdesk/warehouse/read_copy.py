@@ -17,6 +17,7 @@ landed since.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -64,6 +65,8 @@ RETRY_SECONDS: Final = 60.0
 _IDLE_CURSORS: Final = 8
 """So many cursors wait for the next reader; a new one has to be told its database first."""
 _LOCK_POLL: Final = 0.05
+_MOMENT: Final = 0.01
+"""Longer than who begins or ends to read keeps the turn."""
 _FICLONE: Final = 0x40049409  # linux/fs.h; shares blocks on Btrfs, XFS, bcachefs
 
 _TABLES: Final = (
@@ -199,7 +202,11 @@ class _Relations:
 
 
 class _Instance:
-    """One copy, opened. `holds`: the number of the last landing that it shows."""
+    """One copy, opened. `holds`: the number of the last landing that it shows.
+
+    making, taking: to be held by who makes relations, and by who takes in a landing. Questions read
+    on meanwhile: each sees what was committed when its transaction began.
+    """
 
     def __init__(
         self,
@@ -211,6 +218,8 @@ class _Instance:
         self.connection = connection
         self.path = path
         self.holds = holds
+        self.making = threading.Lock()
+        self.taking = threading.Lock()
         self.users = 0
         self.retired = False
         self.last: datetime | None = None
@@ -219,7 +228,8 @@ class _Instance:
         self._changes = relations.changes
         self._statements = relations.statements
         self._followers = relations.followers
-        self._fresh = False
+        self.is_fresh = False
+        """Whether what events_live shows beyond events was worked out once."""
         if self._changes is not None:
             self.make(_named(self._changes.query))
 
@@ -227,6 +237,10 @@ class _Instance:
     def unmade(self) -> set[str]:
         """The relations of the copy that nobody has asked for yet."""
         return set(self._statements)
+
+    def has(self, relations: Iterable[str]) -> bool:
+        """Whether nothing is to be made for a query that names these."""
+        return not any(relation in self._statements for relation in relations)
 
     def make(self, relations: Iterable[str]) -> None:
         """Make the relations that a query names, and those that they name, where they are not
@@ -238,12 +252,15 @@ class _Instance:
                 self.make(_named(statement) - {relation})
                 with contextlib.closing(self.cursor()) as cursor:
                     cursor.execute(statement).fetchall()
-                del self._statements[relation]
+                # Another one: who does not change it reads it meanwhile.
+                self._statements = {
+                    name: text for name, text in self._statements.items() if name != relation
+                }
 
     def take(self, landings: Sequence[_Landing]) -> None:
         """Show what has landed since, and work out anew what events_live shows beyond events."""
         new = [landing for landing in landings if landing.number > self.holds]
-        if self._fresh and not new:
+        if self.is_fresh and not new:
             return
         with contextlib.closing(self.cursor()) as cursor, transaction(cursor):
             cursor.execute(_JUST_LANDED).fetchall()
@@ -255,10 +272,10 @@ class _Instance:
             for statement in self._followers:
                 cursor.execute(statement).fetchall()
             if self._changes is not None:
-                cursor.execute(self._changes.of(whole=not self._fresh)).fetchall()
+                cursor.execute(self._changes.of(whole=not self.is_fresh)).fetchall()
             self.last = cursor.execute(_LAST_LANDED).fetchall()[0][0]
         self.holds = new[-1].number if new else self.holds
-        self._fresh = True
+        self.is_fresh = True
 
     def cursor(self) -> DuckDBPyConnection:
         cursor = self.connection.cursor()
@@ -267,7 +284,10 @@ class _Instance:
 
     def begin(self) -> DuckDBPyConnection:
         """A cursor in a read-only transaction; an earlier reader's where one rests."""
-        cursor = self._idle.pop() if self._idle else self.cursor()
+        try:
+            cursor = self._idle.pop()
+        except IndexError:
+            cursor = self.cursor()
         cursor.execute("begin transaction read only").fetchall()
         return cursor
 
@@ -315,6 +335,10 @@ class ReadCopy:
         self._writing = False
         self._landings: deque[_Landing] = deque()
         self._landed = 0
+        self._wanted: set[str] = set()
+        """The relations that questions have named since somebody began to ask."""
+        self._arriving: set[int] = set()
+        """Landings that are being taken in by who landed them, of which nobody was told yet."""
         self._landed_bytes = 0
         self._following = False
         self._outgrown = False
@@ -325,6 +349,7 @@ class ReadCopy:
         self._asked = False
         self._failed_at: float | None = None
         self._resting: threading.Thread | None = None
+        self._ending: list[threading.Thread] = []
         self._closed = threading.Event()
         _remove(folder)
 
@@ -357,8 +382,10 @@ class ReadCopy:
         self, wait: float, cancel: threading.Event | None, sql: Sequence[str]
     ) -> Iterator[None]:
         """All reads of this thread inside the block see one state of the data, and are of `sql`."""
+        self._wanted.update(*map(_named, sql))
         with self.reading(wait, cancel, "\n".join(sql)) as (cursor, last):
-            unmade = set() if self._instance is None else self._instance.unmade
+            instance = self._instance
+            unmade = set() if instance is None else instance.unmade
             self._held.one = _Held(cursor, last, frozenset(unmade))
             try:
                 yield
@@ -374,25 +401,48 @@ class ReadCopy:
         """
         with self._told:
             self._landed += 1
-            for batch in batches:
-                self._news.add(batch)
-            if self._stamp is None or self._outgrown:
-                return
-            self._landings.append(_Landing(self._landed, lines, landed_at))
-            self._landed_bytes += lines.nbytes
-            if self._landed_bytes > TAIL_BYTES:
-                self._forget()
+            number, is_kept = self._landed, self._stamp is not None and not self._outgrown
+            if is_kept:
+                self._landings.append(_Landing(number, lines, landed_at))
+                self._arriving.add(number)
+                self._landed_bytes += lines.nbytes
+                if self._landed_bytes > TAIL_BYTES:
+                    self._forget()
+        try:
+            if is_kept and self._asked:
+                self._take_at_once()
+        finally:
+            # At last: who finds it here finds it in the copy, too.
+            with self._told:
+                self._arriving.discard(number)
+                for batch in batches:
+                    self._news.add(batch)
+
+    def _take_at_once(self) -> None:
+        """Take in what has just landed, while questions are answered from before it. Whoever keeps
+        this from it does so.
+        """
         # Who has the turn may wait for the file, which whoever lands may keep.
-        if self._asked and self._turn.acquire(blocking=False):
-            try:
-                self._asked = False
-                if self._instance is not None and self._stands():
-                    self._bring_up_to_date(self._instance)
-            except (duckdb.Error, WarehouseError) as error:
-                self._retire()
-                self._failed(error)
-            finally:
-                self._turn.release()
+        if not self._turn.acquire(timeout=_MOMENT):
+            return
+        try:
+            self._asked = False
+            instance = self._instance
+            if instance is None or not self._stands():
+                return
+            instance.users += 1
+        finally:
+            self._turn.release()
+        try:
+            if instance.taking.acquire(blocking=False):
+                try:
+                    self._bring_up_to_date(instance)
+                finally:
+                    instance.taking.release()
+        except (duckdb.Error, WarehouseError) as error:
+            self._give_up(instance, error)
+        finally:
+            self._let_go(instance)
 
     def outgrown(self) -> None:
         """This process has landed more than a copy takes in: from before it questions are answered
@@ -420,11 +470,13 @@ class ReadCopy:
                 self._stamp = stamp
 
     def state(self, customer: str | None, *, system: bool) -> str | None:
-        """As `Warehouse.data_state`; None where no copy stands."""
-        if self._building or self._instance is None or not self._stands():
+        """As `Warehouse.data_state`; None where no copy stands. While a build of ours runs that of
+        the copy from before it, which questions are answered from.
+        """
+        if not self._stands():
             return None
         with self._told:
-            return self._news.mark(customer, system=system)
+            return None if self._instance is None else self._news.mark(customer, system=system)
 
     def _forget(self) -> None:
         """The copy that there is can't be brought up to date."""
@@ -457,30 +509,66 @@ class ReadCopy:
         self._closed.set()
         with self._turn:
             self._retire()
+        self.wait_ended()
 
     # -- the instance
 
     def _enter(
         self, wait: float, cancel: threading.Event | None, relations: Iterable[str]
     ) -> tuple[_Instance, DuckDBPyConnection, datetime | None]:
-        with self._having_turn(wait, cancel):
+        until = time.monotonic() + wait
+        with _having(self._turn, until, cancel):
             if self._instance is None or not self._stands():
                 self._renew(wait, cancel)
             instance = self._instance
             assert instance is not None
-            try:
-                instance.make(relations)
-            except duckdb.Error as error:  # of this question alone: the file says what is wrong
-                raise CopyFailed(str(error)) from None
-            try:
-                self._bring_up_to_date(instance)
-                cursor = instance.begin()
-            except (duckdb.Error, WarehouseError) as error:
-                self._retire()
-                raise self._failed(error) from None
             instance.users += 1
             self._asked = True
-            return instance, cursor, instance.last
+        is_in = False
+        try:
+            if not instance.has(relations):
+                with _having(instance.making, until, cancel):
+                    self._make(instance, relations)
+            if not self._is_up_to_date(instance):
+                with _having(instance.taking, until, cancel):
+                    self._bring_up_to_date(instance)
+            # Before the transaction, so that it sees no less.
+            last = instance.last
+            cursor = instance.begin()
+            is_in = True
+        except (CopyFailed, QueryCancelled, WarehouseUnavailable):  # of this question alone
+            raise
+        except (duckdb.Error, WarehouseError) as error:
+            raise self._give_up(instance, error) from None
+        finally:
+            if not is_in:
+                self._let_go(instance)
+        return instance, cursor, last
+
+    def _make(self, instance: _Instance, relations: Iterable[str]) -> None:
+        try:
+            instance.make(relations)
+        except duckdb.Error as error:  # of this question alone: the file says what is wrong
+            raise CopyFailed(str(error)) from None
+
+    def _is_up_to_date(self, instance: _Instance) -> bool:
+        """Whether the copy shows what has landed, but for what is just being taken in."""
+        with self._told:
+            new = {one.number for one in self._landings if one.number > instance.holds}
+            return instance.is_fresh and new <= self._arriving
+
+    def _give_up(self, instance: _Instance, error: Exception) -> CopyFailed:
+        """Who reads it reads on; the next question finds no copy."""
+        with self._turn:
+            if self._instance is instance:
+                self._retire()
+        return self._failed(error)
+
+    def _let_go(self, instance: _Instance) -> None:
+        with self._turn:
+            instance.users -= 1
+            if instance.retired and not instance.users:
+                self._end(instance)
 
     def _stands(self) -> bool:
         """Whether the copy shows what the file holds, or held when a build of ours began."""
@@ -493,18 +581,22 @@ class ReadCopy:
             landings = list(self._landings)
         instance.take(landings)
         with self._told:
-            while not self._following and self._landings:
-                if self._landings[0].number > instance.holds:
-                    break
-                self._landings.popleft()
+            self._let_landings_go(instance)
+
+    def _let_landings_go(self, instance: _Instance) -> None:
+        """Forget the lines of landings that the copy shows, unless another is being made."""
+        while not self._following and self._landings:
+            if self._landings[0].number > instance.holds:
+                break
+            self._landings.popleft()
 
     def _leave(self, instance: _Instance, cursor: DuckDBPyConnection | None) -> None:
         with self._turn:
-            instance.users -= 1
             if cursor is not None:
                 instance.rest(cursor)
+            instance.users -= 1
             if instance.retired and not instance.users:
-                instance.close()
+                self._end(instance)
             self._used_at = time.monotonic()
             if self._instance is not None and self._resting is None:
                 self._resting = threading.Thread(
@@ -512,21 +604,8 @@ class ReadCopy:
                 )
                 self._resting.start()
 
-    @contextlib.contextmanager
-    def _having_turn(self, wait: float, cancel: threading.Event | None) -> Iterator[None]:
-        deadline = time.monotonic() + wait
-        while not self._turn.acquire(timeout=_LOCK_POLL):
-            if cancel is not None and cancel.is_set():
-                raise QueryCancelled("the query was cancelled before it started")
-            if time.monotonic() >= deadline:
-                raise WarehouseUnavailable("the warehouse is being copied; try again in a moment")
-        try:
-            yield
-        finally:
-            self._turn.release()
-
     def _follow(self) -> None:
-        """A new copy beside the old one, which answers meanwhile."""
+        """A new copy beside the old one, which answers meanwhile: with what is asked for."""
         with self._told:
             if self._file.look() == self._stamp:
                 return
@@ -534,6 +613,8 @@ class ReadCopy:
         try:
             made = self._open(None, None)
             try:
+                with contextlib.suppress(duckdb.Error):  # who asks is told
+                    made.make(list(self._wanted))
                 self._bring_up_to_date(made)
             except BaseException as error:
                 made.close()
@@ -542,10 +623,18 @@ class ReadCopy:
                 raise
             with self._turn:
                 self._retire()
-                self._instance = made
+                with self._told:
+                    self._instance = made
+                    self._news.everything()
+        except BaseException:
+            with self._told:
+                self._forget()  # the copy that there is does not show what was built
+            raise
         finally:
             with self._told:
                 self._following = False
+                if self._instance is not None:
+                    self._let_landings_go(self._instance)
 
     def _renew(self, wait: float, cancel: threading.Event | None) -> None:
         failed = self._failed_at
@@ -553,7 +642,10 @@ class ReadCopy:
             raise CopyFailed("the warehouse could not be copied a moment ago")
         self._retire()
         self._closed.clear()
-        self._instance = self._open(wait, cancel)
+        made = self._open(wait, cancel)
+        with self._told:
+            self._news.everything()
+            self._instance = made
 
     def _open(self, wait: float | None, cancel: threading.Event | None) -> _Instance:
         folder = self._folder / str(next(self._numbers))
@@ -565,7 +657,6 @@ class ReadCopy:
                 with self._told:
                     # Nobody lands now: what has landed is in the copy.
                     self._stamp, holds, self._landed_bytes = self._file.look(), self._landed, 0
-                    self._news.everything()
             instance = _opened(path, self._memory, self._threads, holds)
         except (OSError, duckdb.Error) as error:
             _remove(folder)
@@ -588,7 +679,23 @@ class ReadCopy:
         if instance is not None:
             instance.retired = True
             if not instance.users:
-                instance.close()
+                self._end(instance)
+
+    def _end(self, instance: _Instance) -> None:
+        """Close a copy that nobody reads, and remove it; beside whoever has just left it, who need
+        not wait for that.
+        """
+        if self._closed.is_set():
+            instance.close()
+            return
+        thread = threading.Thread(target=instance.close, name="cdesk-copy-end", daemon=True)
+        thread.start()
+        self._ending = [*(one for one in self._ending if one.is_alive()), thread]
+
+    def wait_ended(self) -> None:
+        """Block until the copies that nobody reads are removed."""
+        for thread in self._ending:
+            thread.join()
 
     def _rest(self) -> None:
         while True:
@@ -600,12 +707,27 @@ class ReadCopy:
                 rested = time.monotonic() - self._used_at >= self._rest_seconds
                 if self._closed.is_set() or (rested and not used):
                     self._retire()
+                    self._wanted.clear()
                     with self._told:
                         self._forget()
                     self._resting = None
                     return
                 if rested:
                     self._used_at = time.monotonic()
+
+
+@contextlib.contextmanager
+def _having(lock: threading.Lock, until: float, cancel: threading.Event | None) -> Iterator[None]:
+    """Hold a lock. `until`: by the monotonic clock."""
+    while not lock.acquire(timeout=_LOCK_POLL):
+        if cancel is not None and cancel.is_set():
+            raise QueryCancelled("the query was cancelled before it started")
+        if time.monotonic() >= until:
+            raise WarehouseUnavailable("the warehouse is being copied; try again in a moment")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _opened(path: Path, memory: str, threads: int, holds: int) -> _Instance:
@@ -691,9 +813,10 @@ def _ended(cursor: DuckDBPyConnection) -> DuckDBPyConnection | None:
     return cursor
 
 
-def _named(text: str) -> set[str]:
+@functools.lru_cache(maxsize=512)
+def _named(text: str) -> frozenset[str]:
     """The relations that a query names."""
-    return set(_RELATION.findall(text))
+    return frozenset(_RELATION.findall(text))
 
 
 def _above(views: Mapping[str, str], name: str) -> set[str]:

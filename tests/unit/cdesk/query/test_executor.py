@@ -165,6 +165,37 @@ class Unavailable:
             yield
 
 
+class News:
+    """A warehouse where something lands as each question begins to read."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.state = 0
+        self.reading = self._reading
+        self._desk = desk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._desk.warehouse, name)
+
+    def data_state(self, *_: Any, **__: Any) -> str:
+        return str(self.state)
+
+    @contextmanager
+    def _reading(self, *given: Any, **options: Any) -> Any:
+        with self._desk.warehouse.reading(*given, **options):
+            self.state += 1
+            yield
+
+
+def test_a_fingerprint_is_kept_with_what_was_known_before_its_transaction(desk: Desk) -> None:
+    executor = desk.executor()
+    news = executor._warehouse = executor._fingerprints._warehouse = News(desk)  # type: ignore[assignment]
+    executor.answer(desk.request("clock"), desk.state)
+    assert [mark for mark, _ in executor._fingerprints._kept.values()] == ["0"]
+    assert news.state == 1
+    assert executor.answer(desk.request("clock"), desk.state)["reused"]
+    assert news.state == 2, "what has landed since is looked at"
+
+
 class Waits(threading.Event):
     """Nobody waits in earnest."""
 

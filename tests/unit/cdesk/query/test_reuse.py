@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from query_desk import answer
 
-from cdesk.contract.catalog import Parameter
+from cdesk.contract.catalog import Parameter, Template
 from cdesk.core.clock import format_ts
 from cdesk.core.identity import Caller
 from cdesk.query import reuse
@@ -323,21 +323,25 @@ def test_a_fingerprint_is_known_until_there_is_news(desk: Desk) -> None:
     fingerprints = Fingerprints(told)  # type: ignore[arg-type]
     template = desk.catalog.get("data_fingerprint")
     request = desk.request("clock")
-    assert fingerprints.known(request, template) is None
+
+    def known(request: QueryRequest, template: Template = template) -> str | None:
+        return fingerprints.known(request, template, fingerprints.mark(request))
+
+    assert known(request) is None
     fingerprints.keep(request, template, "1", "f")
-    assert fingerprints.known(request, template) == "f"
+    assert known(request) == "f"
     for other in (
         desk.request("clock", customer="bob@example.com"),
         desk.request("everyone"),
         naming(request, "cdesk.user_asked"),
     ):
-        assert fingerprints.known(other, template) is None
-    assert fingerprints.known(request, replace(template, hash="1" * 16)) is None
+        assert known(other) is None
+    assert known(request, replace(template, hash="1" * 16)) is None
     told.mark = "2"
-    assert fingerprints.known(request, template) is None
+    assert known(request) is None
     told.mark = None
     fingerprints.keep(request, template, None, "g")
-    assert fingerprints.known(request, template) is None, "nobody can tell whether it stands"
+    assert known(request) is None, "nobody can tell whether it stands"
 
 
 def test_no_more_fingerprints_are_kept_than_there_is_room_for(
@@ -349,9 +353,9 @@ def test_no_more_fingerprints_are_kept_than_there_is_room_for(
     requests = [desk.request("clock", customer=f"{n}@example.com") for n in range(3)]
     for request in requests[:2]:
         fingerprints.keep(request, template, "1", "f")
-    assert [fingerprints.known(one, template) for one in requests] == ["f", "f", None]
+    assert [fingerprints.known(one, template, "1") for one in requests] == ["f", "f", None]
     fingerprints.keep(requests[2], template, "1", "f")
-    assert [fingerprints.known(one, template) for one in requests] == [None, None, "f"]
+    assert [fingerprints.known(one, template, "1") for one in requests] == [None, None, "f"]
 
 
 def test_the_fingerprint_is_of_the_rows_that_the_request_sees(desk: Desk) -> None:

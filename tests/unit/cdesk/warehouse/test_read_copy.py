@@ -91,6 +91,7 @@ class Copied:
     @property
     def copies(self) -> list[str]:
         """The folders of the copies that lie on the disk."""
+        self.copy.wait_ended()
         return sorted(one.name for one in self.folder.iterdir()) if self.folder.exists() else []
 
     def land(self, *customers: str, activity: str = "cdesk.user_asked") -> list[str]:
@@ -214,10 +215,13 @@ def test_while_we_build_questions_are_answered_from_before_and_then_from_a_new_c
 ) -> None:
     copied.land(ADA)
     copied.ask(STREAM)
+    before = copied.warehouse.data_state(ADA, system=True)
+    assert before is not None
     with copied.warehouse.building():
         copied.build()
         assert copied.ask("select count(*) from activities.events") == [(0,)]
-        assert copied.warehouse.data_state(ADA, system=True) is None
+        assert copied.warehouse.data_state(ADA, system=True) == before
+    assert copied.warehouse.data_state(ADA, system=True) not in (None, before)
     assert copied.copies == ["2"], "made before anybody asks"
     assert copied.ask("select count(*) from activities.events") == [(1,)]
     with copied.warehouse.building():
@@ -567,7 +571,8 @@ def test_builds_within_a_build_are_one(copied: Copied) -> None:
     with copied.warehouse.building():
         with copied.warehouse.building():
             copied.build()
-        assert copied.warehouse.data_state(ADA, system=False) is None, "one goes on"
+        assert copied.copy._building == 1, "one goes on"
+    assert copied.copy._building == 0
     assert copied.warehouse.data_state(ADA, system=False) is not None
 
 
@@ -597,6 +602,7 @@ def test_what_lands_while_a_new_copy_is_made_is_in_it(
 def test_a_new_copy_that_cannot_be_made_after_a_build_leaves_nothing(
     copied: Copied, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
+    copied.land(ADA)
     copied.ask(STREAM)
 
     def broken(*_: Any) -> Any:
@@ -610,7 +616,7 @@ def test_a_new_copy_that_cannot_be_made_after_a_build_leaves_nothing(
             monkeypatch.setattr(read_copy._Instance, "take", broken)
     monkeypatch.undo()
     assert copied.copies == ["1"]
-    assert copied.ask("select count(*) from activities.events") == [(0,)], "of the file itself"
+    assert copied.ask("select count(*) from activities.events") == [(1,)], "of the file itself"
     assert copied.copies == ["1"], "for a while none is tried"
 
 
@@ -710,3 +716,96 @@ def test_a_stretch_of_as_much_as_the_copy_takes_in_is_taken_in(
         stretch.land(batches, None)
     assert len(copied.ask(STREAM)) == 2
     assert copied.copies == (["2"] if more else ["1"])
+
+
+def test_a_new_copy_has_what_questions_ask_for(copied: Copied) -> None:
+    with copied.copy.kept(1.0, None, [STREAM, "select n from activities.above"]):
+        pass
+    copied.ask("select * from activities.notes")  # by the way
+    with copied.warehouse.building():
+        copied.build()
+    instance = copied.copy._instance
+    assert instance is not None
+    assert copied.copies == ["2"]
+    assert instance.has({"above", "counted"})
+    assert not instance.has({"notes"})
+
+
+def test_no_question_waits_for_a_landing_that_is_being_taken_in(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied.ask(STREAM)
+    known = copied.warehouse.data_state(ADA, system=False)
+    take, found = read_copy._Instance.take, list[Any]()
+
+    def slowly(self: Any, landings: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(read_copy._Instance, "take", take)
+            in_another_thread(lambda: found.append(copied.ask(STREAM)))
+        found.append(copied.warehouse.data_state(ADA, system=False))
+        take(self, landings)
+
+    monkeypatch.setattr(read_copy._Instance, "take", slowly)
+    copied.land(ADA)
+    monkeypatch.undo()
+    assert found == [[], known], "answered from before, and nobody is told of news yet"
+    assert copied.warehouse.data_state(ADA, system=False) != known
+    assert len(copied.ask(STREAM)) == 1
+
+
+def test_what_has_landed_is_waited_for(copied: Copied) -> None:
+    copied.ask(STREAM)
+    instance = copied.copy._instance
+    assert instance is not None
+    found: list[Any] = []
+    asks = threading.Thread(target=lambda: found.append(copied.ask(STREAM)))
+    with instance.taking:
+        in_another_thread(lambda: copied.land(ADA))
+        asks.start()
+        asks.join(0.2)
+        assert found == []
+    asks.join(60)
+    assert len(found[0]) == 1
+
+
+def test_a_relation_that_is_being_made_keeps_only_who_needs_one_waiting(copied: Copied) -> None:
+    copied.ask(STREAM)
+    instance = copied.copy._instance
+    assert instance is not None
+    found: list[Any] = []
+    asks = threading.Thread(
+        target=lambda: found.append(copied.ask("select n from activities.above"))
+    )
+    with instance.making:
+        copied.land(ADA)
+        assert len(copied.ask(STREAM)) == 1
+        asks.start()
+        asks.join(0.2)
+        assert found == []
+    asks.join(60)
+    assert found == [[(2,)]]
+
+
+def test_landings_and_relations_are_taken_in_and_made_side_by_side(copied: Copied) -> None:
+    copied.ask(STREAM)
+    instance = copied.copy._instance
+    assert instance is not None
+    seen: list[int] = []
+
+    def land() -> None:
+        for _ in range(20):
+            copied.land(ADA)
+            seen.append(len(copied.ask(STREAM)))
+
+    lands = threading.Thread(target=land)
+    lands.start()
+    statement = instance._statements["above"]
+    while lands.is_alive():
+        assert copied.ask("select n from activities.above")[0][0] >= 1
+        with instance.making:
+            instance.connection.execute("drop view w.activities.above").fetchall()
+            instance._statements = {**instance._statements, "above": statement}
+    lands.join()
+    assert seen == list(range(1, 21))
+    assert copied.copies == ["1"], "neither has failed"
+    assert copied.ask("select n from activities.above") == [(21,)]
