@@ -54,7 +54,7 @@ def json_value(value: Any) -> Any:
         return _decimal(value)
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+        return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):

@@ -18,6 +18,7 @@ columns that found no room.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal, localcontext
 from typing import Any, Final
@@ -31,6 +32,8 @@ from cdesk.artifacts.values import column_type, json_value
 SUMMARY_BYTES: Final = 2_048
 DISTINCT: Final = 10_000
 """So many different values of a column are told apart."""
+FEW: Final = 1_000
+"""Values that are gone through one by one."""
 FREQUENT: Final = 3
 TEXT: Final = 40
 """Characters of one text; a longer one is cut."""
@@ -130,6 +133,9 @@ class _Column:
         self._count += len(values) - values.null_count
         if not self._is_ordered or len(values) == values.null_count:
             return
+        if len(values) <= FEW:
+            self._add_few(values)
+            return
         self._add_values(values)
         if pa.types.is_floating(values.type):
             values = values.filter(pc.is_finite(values))
@@ -143,6 +149,38 @@ class _Column:
             self._finite += len(values) - values.null_count
             with localcontext(prec=_EXACT_DIGITS):
                 self._sum += _sum(values, low, high)
+
+    def _add_few(self, values: pa.Array) -> None:
+        """The same for values that Python goes through before Arrow has called its functions."""
+        counts: Counter[Any] = Counter(
+            "NaN" if value != value else value for value in values.to_pylist() if value is not None
+        )
+        if self._values is not None:
+            for value, count in counts.items():
+                self._values[value] = self._values.get(value, 0) + count
+            if len(self._values) > DISTINCT:
+                self._values = None
+        if pa.types.is_floating(values.type):
+            counts = Counter(
+                {
+                    value: count
+                    for value, count in counts.items()
+                    if value != "NaN" and math.isfinite(value)
+                }
+            )
+        if not counts:
+            return
+        low, high = min(counts), max(counts)
+        self._low = low if self._low is None else min(self._low, low)
+        self._high = high if self._high is None else max(self._high, high)
+        if self.type not in _NUMBERS:
+            return
+        self._finite += counts.total()
+        with localcontext(prec=_EXACT_DIGITS):
+            if pa.types.is_floating(values.type):
+                self._sum += pc.sum(values.filter(pc.is_finite(values))).as_py()
+            else:
+                self._sum += sum(value * count for value, count in counts.items())
 
     def _add_values(self, values: pa.Array) -> None:
         """Count values while there are few enough of them to be told apart."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cdesk_app.render import vega
 from cdesk_app.render.chart import MAX_CELLS, Chart, Json, counted_as, measure_of, measured
+from cdesk_app.render.few import by_category
 from cdesk_app.render.shape import HOUR, WEEKDAY, Shape, fits
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import (
@@ -25,17 +26,14 @@ _BINS: Final = 24
 
 
 def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzinfo) -> Chart | None:
-    shown = _by_category(table, shape)
+    few = by_category(table, shape)
+    rows = _by_category(table, shape) if few is None else few[0][:MAX_BARS]
+    shown: list[Json] = [{"x": label(x), "v": float(v)} for x, v in rows if fits(v)]
     if not shown:
         return None
     measure = table.columns[measure_of(shape)].name
     what, by = counted_as(measure, {}), title(table.columns[shape.by[0]].name)
-    value = f"cast({table.sql_name(measure_of(shape))} as double)"
-    ((total, least, kinds),) = table.aggregate(
-        f"select {measured(table, shape)}, min({value}) filter (isfinite({value})), "
-        f"count(distinct coalesce(cast({table.sql_name(shape.by[0])} as varchar), 'none')) "
-        f"filter (isfinite({value})) from source"
-    )
+    total, least, kinds = _whole(table, shape) if few is None else few[1]
     top = shown[0]
     days = (
         f" in {plural(params['days_back'], 'day')}"
@@ -57,15 +55,26 @@ def draw_bars(table: Table, shape: Shape, params: Mapping[str, Any], _zone: tzin
     return Chart("bars", headline, finding, alt, vega.bars(data, title=what), totals)
 
 
-def _by_category(table: Table, shape: Shape) -> list[Json]:
+def _whole(table: Table, shape: Shape) -> tuple[Any, ...]:
+    """Of all rows: their value, the least one, how many categories."""
+    value = f"cast({table.sql_name(measure_of(shape))} as double)"
+    (found,) = table.aggregate(
+        f"select {measured(table, shape)}, min({value}) filter (isfinite({value})), "
+        f"count(distinct coalesce(cast({table.sql_name(shape.by[0])} as varchar), 'none')) "
+        f"filter (isfinite({value})) from source"
+    )
+    return found
+
+
+def _by_category(table: Table, shape: Shape) -> list[tuple[Any, ...]]:
+    """(category, value), the largest first."""
     name = table.sql_name(shape.by[0])
-    rows = table.aggregate(
+    return table.aggregate(
         f"select coalesce(cast({name} as varchar), 'none') as x, {measured(table, shape)} as v "
         f"from source "
         f"group by x having v is not null order by v desc, x limit ?",
         [MAX_BARS],
     )
-    return [{"x": label(x), "v": float(v)} for x, v in rows if fits(v)]
 
 
 def _unique(points: Sequence[Json]) -> list[Json]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cdesk_app.render import vega
 from cdesk_app.render.chart import Chart, Json, counted_as, measure_of
+from cdesk_app.render.few import Point, over_time, points_of
 from cdesk_app.render.shape import MAX_SERIES, Shape, fits, shape_of
 from cdesk_app.render.table import Table
 from cdesk_app.render.words import (
@@ -184,10 +185,36 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
     """Points by moment (and series), and the step between them: minute, hour, day, …"""
     assert shape.time is not None
     column = table.columns[shape.time]
-    name = table.sql_name(shape.time)
-    if column.type == "string":  # a day or an hour of the person's clock, as text
-        name = f"try_cast({name} as timestamp)"
-    is_moment = column.type == "timestamp"
+    few = points_of(table, shape)
+    count, low, high = _reach(table, shape) if few is None else _reach_of(few)
+    if low is None or high is None or high.year - low.year > MAX_YEARS:
+        return [], "day"
+    step = _step_of(low, high, count, is_raw=shape.kind == "events", is_date=column.type == "date")
+    if few is None:
+        rows = _by_step(table, shape, step, zone)
+    else:
+        rows = over_time(few, shape, step, zone if column.type == "timestamp" else None)
+    points = [
+        {
+            "t": t.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0"),
+            "s": s,
+            "v": float(v),
+            **({} if shape.before is None else {"b": float(b or 0)}),
+        }
+        for t, s, v, b in rows[: MAX_POINTS * (MAX_SERIES + 1)]
+        if fits(v)
+    ]
+    return points, step
+
+
+def _reach_of(points: Sequence[Point]) -> tuple[int, datetime | None, datetime | None]:
+    moments = {point.at for point in points}
+    return len(moments), min(moments, default=None), max(moments, default=None)
+
+
+def _reach(table: Table, shape: Shape) -> tuple[int, datetime | None, datetime | None]:
+    """How many moments there are, the first and the last."""
+    name = _moment_name(table, shape)
     is_short = table.row_count < _EXACT
     how_many = f"count(distinct {name})" if is_short else f"approx_count_distinct({name})"
     found = table.aggregate(
@@ -197,12 +224,25 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
     )
     count, low, high = found[0]
     if low is None or high.year - low.year > MAX_YEARS:
-        return [], "day"
+        return 0, low, high
     if count < _EXACT and not is_short:  # the estimate is good for large numbers only
         ((count,),) = table.aggregate(f"select count(distinct {name}) from source")
-    step = _step_of(
-        low, high, int(count), is_raw=shape.kind == "events", is_date=column.type == "date"
-    )
+    return int(count), low, high
+
+
+def _moment_name(table: Table, shape: Shape) -> str:
+    assert shape.time is not None
+    name = table.sql_name(shape.time)
+    # a day or an hour of the person's clock may be text
+    is_text = table.columns[shape.time].type == "string"
+    return f"try_cast({name} as timestamp)" if is_text else name
+
+
+def _by_step(table: Table, shape: Shape, step: str, zone: tzinfo) -> list[tuple[Any, ...]]:
+    """(moment, series, value, value before) by calendar unit, in this order."""
+    assert shape.time is not None
+    name = _moment_name(table, shape)
+    is_moment = table.columns[shape.time].type == "timestamp"
     value, measure = "sum(n)", "cast(1 as double)"
     earlier = "null"
     if shape.before is not None:
@@ -218,7 +258,7 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
         f"timestamp))"
     )
     local = "timezone(?, cast(q as timestamptz))" if is_moment else "q"
-    rows = table.aggregate(
+    return table.aggregate(
         f"with quarters as (select {moment} as q, {by} as s, "
         f"sum({measure}) filter (isfinite({measure})) as v, count(*) filter (isfinite({measure})) "
         f"as n, sum({earlier}) filter (isfinite({earlier})) as b "
@@ -227,17 +267,6 @@ def _over_time(table: Table, shape: Shape, zone: tzinfo) -> tuple[list[Json], st
         f"group by t, s having {value} is not null order by t, s limit ?",
         [step, *([str(zone)] if is_moment else []), MAX_POINTS * (MAX_SERIES + 1)],
     )
-    points = [
-        {
-            "t": t.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0"),
-            "s": s,
-            "v": float(v),
-            **({} if shape.before is None else {"b": float(b or 0)}),
-        }
-        for t, s, v, b in rows
-        if fits(v)
-    ]
-    return points, step
 
 
 def _step_of(low: datetime, high: datetime, count: int, *, is_raw: bool, is_date: bool) -> str:

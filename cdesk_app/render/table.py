@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from cdesk_app.render.remote import OneFile
 
 PAGE_ROWS: Final = 100
+FEW_ROWS: Final = 1_000
+"""So many are gone through faster than a statement is planned."""
 MAX_COLUMNS: Final = 200
 """Columns that a page shows; a download has them all."""
 QUERY_SECONDS: Final = 10.0
@@ -157,6 +159,20 @@ class Table:
                 named = self._named_rows(self.source)
             return _json_rows(named.slice(offset, limit).drop_columns("file_row_number"))
         return rows_at(self.source, offset, limit)
+
+    def few(self, place: int) -> list[Any] | None:
+        """A column's values, where the rows are few and in memory; None where they are not, or
+        Python has no such values.
+        """
+        if not isinstance(self.source, bytes) or self.row_count > FEW_ROWS:
+            return None
+        with _readable():
+            named = self._named_rows(self.source)
+        try:
+            found: list[Any] = named.column(place).to_pylist()
+        except (ValueError, ArithmeticError):
+            return None
+        return found
 
     # -- aggregates
 
@@ -410,5 +426,12 @@ def _is_damage(error: duckdb.Error) -> bool:
 
 def _json_rows(rows: pa.Table | pa.RecordBatch) -> list[list[Any]]:
     """Rows as JSON carries them."""
-    columns = [column.to_pylist() for column in rows.columns]
-    return [[json_value(value) for value in row] for row in zip(*columns, strict=True)]
+    columns = [_json_values(column) for column in rows.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _json_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_string(column.type) or pa.types.is_boolean(column.type):
+        return values  # as they are
+    return [json_value(value) for value in values]
