@@ -20,6 +20,8 @@ WORKER_MODULE: Final = "cdesk_app.cli.main"
 """What `python -m` runs for a worker, with the word `worker`."""
 NICENESS: Final = 10
 """Of the worker and what it starts, where the system has such a thing."""
+MORE_NICENESS: Final = 5
+"""Of what the worker starts and nobody waits for, beyond its own."""
 SET_UP_MODULE: Final = "cdesk_app.ops.runtime"
 """What `python -m` runs to set up the worker's own environment."""
 
@@ -71,6 +73,16 @@ def give_way() -> None:
         return
     with contextlib.suppress(OSError):  # not allowed in some sandboxes
         os.nice(NICENESS)
+    be_nice_among_sessions()
+
+
+def be_nicer() -> None:
+    """Let this process, which the worker has started, come after what the worker does itself: an
+    answer that somebody waits for.
+    """
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.nice(MORE_NICENESS)
     be_nice_among_sessions()
 
 

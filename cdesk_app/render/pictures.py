@@ -10,27 +10,35 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from typing import Final
+from typing import Final, Protocol
 
 from cdesk.artifacts.addresses import ID_PATTERN
 from cdesk.artifacts.local import own_files
 from cdesk.core.home import StateDirectory, make_private_folder, write_private
 from cdesk.core.identity import customer_key
-from cdesk_app.render.paint import Painter
-from cdesk_app.render.vega import THEMES, Json
+from cdesk_app.render.vega import THEMES, Json, ThemeName
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
 """As long as a ticket is remembered."""
 _PICTURE: Final = re.compile(rf"{ID_PATTERN}\.(?:(?:{'|'.join(THEMES)})\.svg|png)\Z")
 
 
+class Draws(Protocol):
+    """What draws a chart: in this process (paint.py) or in one of its own (painting.py)."""
+
+    def svg(self, spec: Json, theme: ThemeName) -> str: ...
+
+    def png(self, spec: Json, theme: ThemeName) -> bytes: ...
+
+
 def keep_pictures(
-    home: StateDirectory, customer: str, artifact_id: str, spec: Json, painter: Painter
+    home: StateDirectory, customer: str, artifact_id: str, spec: Json, painter: Draws
 ) -> None:
     """Paint and keep the chart of a result: SVG, light and dark, and PNG.
 
     Raises:
-        OSError: they cannot be written. ValueError: the specification cannot be drawn.
+        OSError: they cannot be written, or what draws has ended. ValueError: the specification
+        cannot be drawn.
     """
     folder = home.charts / customer_key(customer)
     make_private_folder(folder)

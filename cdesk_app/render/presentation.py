@@ -22,6 +22,7 @@ from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.query.request import QueryRequest
 from cdesk_app.render import start
+from cdesk_app.render.painting import PaintingProcess
 from cdesk_app.worker.presentation import Presented
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class CardPresenter:
         self._store = store
         self._starts = starts and start.is_ours_to_start(settings)
         self._lock = threading.Lock()
-        self._painter: Any = None
+        self._painter = PaintingProcess(settings.environ)
         self._known: OrderedDict[_Key, Chart] = OrderedDict()
         """The charts of the latest answers, without their drawing once that is painted."""
 
@@ -90,6 +91,10 @@ class CardPresenter:
         with self._lock:  # what has no picture any more is drawn again
             self._known.clear()
         return forget_pictures(self._home)
+
+    def close(self) -> None:
+        """End what paints."""
+        self._painter.close()
 
     def _kept(self, key: _Key) -> Chart | None:
         with self._lock:
@@ -146,11 +151,8 @@ class CardPresenter:
     ) -> None:
         if start.missing():
             return
-        from cdesk_app.render.paint import Painter
         from cdesk_app.render.pictures import keep_pictures
 
-        with self._lock:
-            self._painter = self._painter or Painter()
         try:
             keep_pictures(self._home, customer, artifact_id, spec, self._painter)
         except (OSError, ValueError) as error:

@@ -185,6 +185,7 @@ class Pipeline:
         self.catalog = CatalogReader(
             home.catalog, seal=lambda: self.status.read(CatalogSeal).digest
         )
+        self._presenter = presenter
         self.clean_up = CleanUp(
             settings,
             home,
@@ -762,6 +763,7 @@ class Pipeline:
         for step in (
             *(functools.partial(one.close, CLOSE_SECONDS) for one in beside),
             functools.partial(self.runner.close, seconds=CLOSE_SECONDS),
+            self._presenter.close,
             self._builder.close,
             self.queue.close,
             *((self._traces.close,) if self._traces is not None else ()),

@@ -33,6 +33,9 @@ class Presenter(Protocol):
     def clean_up(self) -> int:
         """Forget what was made for answers that have gone; how many files."""
 
+    def close(self) -> None:
+        """End what was started for it."""
+
 
 PresenterFactory: TypeAlias = Callable[[Settings, StateDirectory, ArtifactStore, bool], Presenter]
 """(settings, state directory, artifacts, whether the worker stays) → its presenter."""
@@ -47,6 +50,9 @@ class PlainPresenter:
 
     def clean_up(self) -> int:
         return 0
+
+    def close(self) -> None:
+        return
 
 
 def plain_presenter(

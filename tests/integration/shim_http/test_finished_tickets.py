@@ -98,6 +98,7 @@ def test_nothing_of_anothers_finished_ticket_comes_back(
     presenter = CardPresenter(settings, desk.home, store, starts=False)
     result = ask(desk, service, ada, "echo", presenter=presenter, text="zx-ada")
     own = ask(desk, service, bob, "echo", presenter=presenter, text="zx-bob")
+    presenter.close()
     links = Links(desk.home)
     for opened, foreign, customer in ((result, own, ADA), (own, result, BOB)):
         artifact_id = opened["artifact"]["artifact_id"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cdesk.core.processes import NICENESS, give_way_to_all
+from cdesk.core.processes import MORE_NICENESS, NICENESS, give_way_to_all
 
 AUTOGROUP = Path("/proc/self/autogroup")
 
@@ -46,11 +46,14 @@ def shares_by_sessions() -> bool:
 
 @pytest.mark.skipif(not shares_by_sessions(), reason="the system does not share by sessions")
 @pytest.mark.parametrize("own_session", [True, False])
-def test_a_session_of_its_own_is_as_nice_as_its_process(own_session: bool) -> None:
+@pytest.mark.parametrize(("call", "more"), [("give_way", NICENESS), ("be_nicer", MORE_NICENESS)])
+def test_a_session_of_its_own_is_as_nice_as_its_process(
+    call: str, more: int, own_session: bool
+) -> None:
     """And the session of others, of which the caller is one, stays as it is."""
     before = AUTOGROUP.read_text(encoding="ascii").split()[-1]
     code = (
-        "import os, pathlib; from cdesk.core.processes import give_way; give_way(); "
+        f"import os, pathlib; from cdesk.core.processes import {call}; {call}(); "
         "print(os.nice(0), pathlib.Path('/proc/self/autogroup').read_text().split()[-1])"
     )
     told = subprocess.run(
@@ -60,5 +63,5 @@ def test_a_session_of_its_own_is_as_nice_as_its_process(own_session: bool) -> No
         text=True,
         check=True,
     ).stdout.split()
-    niceness = str(min(os.nice(0) + NICENESS, 19))
+    niceness = str(min(os.nice(0) + more, 19))
     assert told == [niceness, niceness if own_session else before]

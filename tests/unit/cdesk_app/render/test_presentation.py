@@ -40,6 +40,7 @@ def run_all(desk: Desk, presenter: presentation.CardPresenter | None = None) -> 
         assert runner.wait_idle(60)
     finally:
         runner.close()
+        presenter.close()
 
 
 def rendering(desk: Desk) -> None:
