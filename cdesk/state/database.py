@@ -12,9 +12,20 @@ from cdesk.core.errors import NewerVersion, StateDirectoryError
 from cdesk.core.home import make_private_file
 from cdesk.core.locks import FileLock
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
-_SCHEMA: Final = """
+_PENDING: Final = """(
+    id text not null,
+    customer text not null,
+    ts text not null,
+    subject text not null,
+    metric text not null,
+    value text not null,                -- JSON scalar
+    provenance_query_hash text,
+    -- as they are read: one tree to write to for each, where an index would be a second one
+    primary key (customer, ts, id)
+) without rowid"""
+_SCHEMA: Final = f"""
 create table if not exists checkpoints (
     source_file text primary key,
     next_offset integer not null,       -- first byte that has not landed
@@ -106,16 +117,7 @@ create table if not exists result_pages (
 create index if not exists result_pages_waited_for on result_pages (asked_at)
     where rows is null and error_code is null;
 
-create table if not exists pending_insights (
-    id text primary key,
-    customer text not null,
-    ts text not null,
-    subject text not null,
-    metric text not null,
-    value text not null,                -- JSON scalar
-    provenance_query_hash text
-) without rowid;
-create index if not exists pending_by_customer on pending_insights (customer, ts);
+create table if not exists pending_insights {_PENDING};
 
 create table if not exists forgotten_insights (
     customer text not null,
@@ -147,6 +149,13 @@ _MIGRATIONS: Final = {
     + _RENAME_NOTE.format(table="query_runs")
     + _RENAME_NOTE.format(table="tickets"),
     6: "alter table tickets add column least_customers integer not null default 1;",
+    7: f"""
+create table pending_by_customer_and_time {_PENDING};
+insert into pending_by_customer_and_time
+select id, customer, ts, subject, metric, value, provenance_query_hash from pending_insights;
+drop table pending_insights;
+alter table pending_by_customer_and_time rename to pending_insights;
+""",
 }
 """Schema version → what makes it of the one before."""
 

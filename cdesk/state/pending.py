@@ -31,7 +31,7 @@ def clear_insights(
     rows = state.execute("select id, customer from pending_insights order by customer").fetchall()
     if not rows:
         return 0
-    arrived = [id for id, _ in rows if id in built]
+    arrived = [(customer, id) for id, customer in rows if id in built]
     waiting: dict[str, list[str]] = {}
     for id, customer in rows:
         if id not in built:
@@ -39,9 +39,9 @@ def clear_insights(
     with closing(SnapshotReader(home.context_db)) as reader:
         for customer, ids in waiting.items():
             listed = _listed(reader, customer)
-            arrived += [id for id in ids if id in listed]
-    for id in arrived:
-        state.execute("delete from pending_insights where id = ?", (id,))
+            arrived += [(customer, id) for id in ids if id in listed]
+    for one in arrived:
+        state.execute("delete from pending_insights where customer = ? and id = ?", one)
     return len(arrived)
 
 

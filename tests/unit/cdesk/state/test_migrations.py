@@ -52,6 +52,36 @@ def test_answers_of_version_2_are_read_under_their_new_names(tmp_path: Path) -> 
     }
 
 
+def test_insights_on_their_way_stay_where_their_table_is_laid_out_anew(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    rows = [
+        (f"i{n}", "bob" if n % 3 else "ada", f"t{n % 5}", "s", "m", "1", None) for n in range(9)
+    ]
+    with closing(open_state(path)) as state:
+        state.executescript(
+            "drop table pending_insights; create table pending_insights (id text primary key, "
+            "customer text not null, ts text not null, subject text not null, "
+            "metric text not null, value text not null, provenance_query_hash text) "
+            "without rowid; create index pending_by_customer on pending_insights (customer, ts)"
+        )
+        state.executemany("insert into pending_insights values (?, ?, ?, ?, ?, ?, ?)", rows)
+        state.execute("pragma user_version = 6")
+    with closing(open_state(path)) as state:
+        found = state.execute("select * from pending_insights").fetchall()
+        assert found == sorted(rows, key=lambda row: (row[1], row[2], row[0]))
+        plan = state.execute(
+            "explain query plan select id from pending_insights where customer = 'ada' "
+            "order by ts desc, id desc limit 9"
+        ).fetchall()
+        assert len(plan) == 1, "in the order in which they stand"
+        assert "USING PRIMARY KEY (customer=?)" in plan[0][3]
+        indexes = state.execute(
+            "select count(*) from sqlite_master where type = 'index' and sql is not null "
+            "and tbl_name = 'pending_insights'"
+        ).fetchone()
+        assert indexes == (0,), "a second tree to write to with each insight"
+
+
 def test_a_newer_one_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     with closing(sqlite3.connect(path)) as state:
