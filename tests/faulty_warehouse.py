@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cdesk.core.errors import WarehouseError, WarehouseUnavailable
 from cdesk.state.snapshot import ContextRow
@@ -73,6 +74,9 @@ class MemoryWarehouse:
         return found
 
     def run_template(self, *_: object, **__: object) -> AbstractContextManager[QueryOutcome]:
+        raise WarehouseError("not in memory")
+
+    def read_template(self, *_: object, **__: object) -> tuple[list[str], list[tuple[Any, ...]]]:
         raise WarehouseError("not in memory")
 
     def explain_template(self, *_: object, **__: object) -> str:

@@ -8,13 +8,14 @@ import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Final
 
 from cdesk.contract import redaction
 from cdesk.contract.redaction import key_label, redact_value
 from cdesk.contract.redaction.passes import PASSES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SHORT: Final = 256
 
@@ -38,6 +39,8 @@ def redact_batches(
     A column that is called like a credential or, where `personal`, like personal data is replaced
     whole. Numbers stay: they are what the engine computed.
     """
+    import pyarrow as pa  # here: an idle worker does without
+
     for batch in batches:
         columns = [
             column
@@ -49,6 +52,8 @@ def redact_batches(
 
 
 def _redacted(column: pa.Array, label: str, personal: bool) -> pa.Array:
+    import pyarrow as pa
+
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):  # JSON, which is text underneath
         return pa.ExtensionArray.from_storage(kind, _redacted(column.storage, label, personal))
@@ -64,7 +69,8 @@ def _redacted(column: pa.Array, label: str, personal: bool) -> pa.Array:
 
 def _mapped(column: pa.Array, change: Callable[[str], str]) -> pa.Array:
     """Each distinct text is looked at once."""
-    import pyarrow.compute as pc  # here: an idle worker does without
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     encoded = pc.dictionary_encode(column.cast(pa.large_string()))
     texts = encoded.dictionary.to_pylist()

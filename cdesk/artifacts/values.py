@@ -18,28 +18,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PREVIEW_ROWS: Final = 10
 PREVIEW_CELL: Final = 2_000
 """Characters of one text in the preview; a longer one is cut where everybody sees it."""
 _SAFE_INTEGER: Final = 2**53 - 1
-_BINARY: Final = (
-    pa.types.is_binary,
-    pa.types.is_large_binary,
-    pa.types.is_binary_view,
-    pa.types.is_fixed_size_binary,
-)
-_ARRAY: Final = (
-    pa.types.is_list,
-    pa.types.is_large_list,
-    pa.types.is_list_view,
-    pa.types.is_large_list_view,
-    pa.types.is_fixed_size_list,
-)
 
 
 def json_value(value: Any) -> Any:
@@ -61,7 +50,7 @@ def json_value(value: Any) -> Any:
         return f"{value.days} days {value.seconds + value.microseconds / 1e6:.6f} s"
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    if isinstance(value, pa.MonthDayNano):
+    if type(value).__name__ == "MonthDayNano":  # Arrow's, which need not be there
         return f"{value.months} mons {value.days} days {value.nanoseconds / 1e9:.6f} s"
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
@@ -98,17 +87,27 @@ def _cut(value: Any) -> Any:
 
 def column_type(kind: pa.DataType) -> str:
     """The column's type in words that a model and JSON share."""
+    from pyarrow import types as at  # here: an idle worker does without
+
+    binary = (at.is_binary, at.is_large_binary, at.is_binary_view, at.is_fixed_size_binary)
+    array = (
+        at.is_list,
+        at.is_large_list,
+        at.is_list_view,
+        at.is_large_list_view,
+        at.is_fixed_size_list,
+    )
     tests: tuple[tuple[str, Callable[[pa.DataType], bool]], ...] = (
-        ("boolean", pa.types.is_boolean),
-        ("integer", lambda t: pa.types.is_integer(t) or (pa.types.is_decimal(t) and t.scale <= 0)),
-        ("number", lambda t: pa.types.is_floating(t) or pa.types.is_decimal(t)),
-        ("timestamp", pa.types.is_timestamp),
-        ("date", pa.types.is_date),
-        ("time", pa.types.is_time),
-        ("interval", lambda t: pa.types.is_interval(t) or pa.types.is_duration(t)),
-        ("binary", lambda t: any(test(t) for test in _BINARY)),
-        ("array", lambda t: any(test(t) for test in _ARRAY)),
-        ("object", lambda t: pa.types.is_struct(t) or pa.types.is_map(t)),
+        ("boolean", at.is_boolean),
+        ("integer", lambda t: at.is_integer(t) or (at.is_decimal(t) and t.scale <= 0)),
+        ("number", lambda t: at.is_floating(t) or at.is_decimal(t)),
+        ("timestamp", at.is_timestamp),
+        ("date", at.is_date),
+        ("time", at.is_time),
+        ("interval", lambda t: at.is_interval(t) or at.is_duration(t)),
+        ("binary", lambda t: any(test(t) for test in binary)),
+        ("array", lambda t: any(test(t) for test in array)),
+        ("object", lambda t: at.is_struct(t) or at.is_map(t)),
     )
     return next((name for name, test in tests if test(kind)), "string")
 

@@ -5,14 +5,16 @@ holds them and insights are checked against (docs/trust.md, "Memory").
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
-import pyarrow as pa
 
 from cdesk.artifacts.values import column_type, json_value
 from cdesk.contract.catalog import BASIS_COLUMN, Basis
 from cdesk.contract.records import MAX_VALUE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 VALUE_CELLS: Final = 10_000
 VALUE_BYTES: Final = 64 * 1024

@@ -257,15 +257,13 @@ class Executor:
         """A text that stays the same as long as the data that the request sees does."""
         caller = request.caller
         params = fingerprint_params(template, request)
-        with self._warehouse.run_template(
+        _, rows = self._warehouse.read_template(
             template,
             template.bind(params, customer=caller.customer, is_analyst=caller.is_analyst),
             query_tag=request.query_tag,
             timeout_seconds=self._timeout,
             cancel=attempt.cancel,
-            whole=True,
-        ) as outcome:
-            rows = [row for batch in outcome.batches for row in batch.to_pylist()]
+        )
         fingerprint = orjson.dumps([redaction_version(), rows], default=str).decode()
         self._fingerprints.keep(request, template, mark, fingerprint)
         return fingerprint

@@ -59,13 +59,11 @@ def read_rows(
         be asked. QueryCancelled: `cancel` was set.
     """
     checked = template.check_params(params, timezone=timezone)
-    with warehouse.run_template(
+    columns, rows = warehouse.read_template(
         template,
         template.bind(checked, customer=caller.customer, is_analyst=caller.is_analyst),
         query_tag=query_tag,
         timeout_seconds=timeout_seconds,
         cancel=cancel,
-        whole=True,
-    ) as outcome:
-        rows = [row for batch in outcome.batches for row in batch.to_pylist()]
-        return Rows([field.name for field in outcome.schema], rows)
+    )
+    return Rows(columns, [dict(zip(columns, row, strict=True)) for row in rows])

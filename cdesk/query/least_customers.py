@@ -6,11 +6,13 @@ kept: its file, pages, summary, counts, evidence and proof are of what remains
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from cdesk.contract.catalog import NO_CUSTOMERS
 from cdesk.query.request import QueryRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class FewCustomers:

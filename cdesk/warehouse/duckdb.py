@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import random
 import re
 import threading
 import time
 import warnings
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import duckdb
-import pyarrow as pa
 
 from cdesk.contract.catalog import Template
 from cdesk.contract.records import TAG_PATTERN
@@ -34,18 +31,17 @@ from cdesk.core.errors import (
 from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb_file import DuckDBFile, first_line, refuse, transaction
+from cdesk.warehouse.lines import EngineLines, ManyInTurn, ManyLines, engine_lines
 from cdesk.warehouse.protocol import LandedLine, LandResult, QueryOutcome, Stretch, require_after
 from cdesk.warehouse.read_copy import CopyFailed, ReadCopy
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 # All the SQL of this engine: static texts, values are bound.
 _LAST_LANDED: Final = "select max(landed_at) from activities.landing"
-_INSERT: Final = (
-    "insert into activities.landing (id, kind, payload, source_file, source_offset, landed_at) "
-    "select id, kind, payload, source_file, source_offset, ? from landing_batch"
-)
+_TABLE: Final = "activities.landing"
 _ROW_GROUP: Final = 122_880
 """A transaction that appends whole row groups writes each once, compressed, and nothing of it to
 the log. Of fewer rows every commit writes a log, and checkpoints write the same rows again.
@@ -56,7 +52,7 @@ that there is stays in memory while the stretch lands.
 """
 _POSITIONS: Final = (
     "select source_file, max(source_offset) from activities.landing "
-    "where source_file in (select name from wanted_files) group by source_file"
+    "where source_file in (select unnest(?::varchar[])) group by source_file"
 )
 _CONTEXT: Final = (
     "select customer, encode(cast(context as varchar)) as context, version, "
@@ -75,6 +71,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _BATCH_ROWS: Final = 65_536
 _CONTEXT_ROWS: Final = 4_096
+_FEW_CONTEXTS: Final = 1_000
+"""So many are read at once; more are streamed, by Arrow, which a worker may not have loaded yet."""
 _WATCH_SECONDS: Final = 0.05
 _WATCH_IDLE_TURNS: Final = 20
 _CLOSE_SECONDS: Final = 1.0
@@ -126,10 +124,10 @@ class DuckDBWarehouse:
     def land(self, lines: Sequence[LandedLine], *, after: datetime | None = None) -> LandResult:
         batch = LineBatch.of(lines)
         with self._landing(after) as landing:
-            table = _arrow(batch)
-            landing.append(table)
+            given = engine_lines(batch)
+            landing.append(given)
         if self._copy is not None:
-            self._copy.landed([batch], table, landing.landed_at)
+            self._copy.landed([batch], [given], landing.landed_at)
         return landing.result()
 
     def _land_stretch(
@@ -137,29 +135,29 @@ class DuckDBWarehouse:
     ) -> LandResult:
         """As `Stretch.land`: the engine appends one batch while the next is made."""
         # What the copy is to take in; None where there is none, or too much for it.
-        kept: list[tuple[LineBatch, pa.Table]] | None = None if self._copy is None else []
+        kept: list[tuple[LineBatch, EngineLines]] | None = None if self._copy is None else []
         # The pool ends before the transaction does: nothing is appended behind a rollback.
         with self._landing(after) as landing, ThreadPoolExecutor(1, "cdesk-landing") as pool:
             appending: Future[None] | None = None
             for lines in batches:
                 batch = LineBatch.of(lines)
-                table = _arrow(batch)
+                given = engine_lines(batch)
                 if appending is not None:
                     appending.result()
-                appending = pool.submit(landing.append, table)
+                appending = pool.submit(landing.append, given)
                 if kept is not None:
-                    kept.append((batch, table))
+                    kept.append((batch, given))
                     if sum(one.nbytes for _, one in kept) > STRETCH_TAIL_BYTES:
                         kept = None
-                del lines, batch, table
+                del lines, batch, given
             if appending is not None:
                 appending.result()
         if self._copy is not None:
             if kept is None:
                 self._copy.outgrown()
             elif kept:
-                tables = pa.concat_tables([table for _, table in kept])
-                self._copy.landed([batch for batch, _ in kept], tables, landing.landed_at)
+                batches, given_lines = zip(*kept, strict=True)
+                self._copy.landed(batches, given_lines, landing.landed_at)
         return landing.result()
 
     @contextlib.contextmanager
@@ -176,7 +174,7 @@ class DuckDBWarehouse:
                     landed_at = previous + _TICK
                 waited, self._file.waited = self._file.waited, 0.0
                 yield _Landing(connection, landed_at, previous, waited)
-            except (duckdb.Error, pa.ArrowException) as error:
+            except duckdb.Error as error:
                 refuse(error)
 
     @contextlib.contextmanager
@@ -230,10 +228,7 @@ class DuckDBWarehouse:
             return {}
         with self._file.reading() as cursor:
             try:
-                cursor.register(
-                    "wanted_files", pa.table({"name": pa.array(source_files, pa.string())})
-                )
-                rows = cursor.execute(_POSITIONS).fetchall()
+                rows = cursor.execute(_POSITIONS, [list(source_files)]).fetchall()
             except duckdb.Error as error:
                 refuse(error)
         return {str(name): int(offset) for name, offset in rows}
@@ -269,17 +264,11 @@ class DuckDBWarehouse:
         cancel: threading.Event,
         whole: bool,
     ) -> Iterator[QueryOutcome]:
-        deadline = time.monotonic() + timeout_seconds
+        import pyarrow as pa  # here: an idle worker does without
+
         sql = _tagged(template, query_tag)
-        with (
-            self._questions(template.sql, min(self._read_wait, timeout_seconds), cancel) as (
-                cursor,
-                as_of,
-            ),
-            _Watch(self._watcher, cursor, deadline, cancel) as watch,
-        ):
+        with self._asking(template, query_tag, timeout_seconds, cancel) as (cursor, as_of, watch):
             try:
-                cursor.execute("set variable query_tag = ?", [query_tag]).fetchall()
                 if as_of is None:
                     as_of = _utc(cursor.execute(_LAST_LANDED).fetchall()[0][0]) or _EPOCH
                 # A relation is planned for its schema, and again when it runs; only it streams.
@@ -297,6 +286,44 @@ class DuckDBWarehouse:
                 )
             finally:
                 reader.close()
+
+    def read_template(
+        self,
+        template: Template,
+        binds: Sequence[object],
+        *,
+        query_tag: str,
+        timeout_seconds: float,
+        cancel: threading.Event | None = None,
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        sql = _tagged(template, query_tag)
+        cancel = cancel or threading.Event()
+        with self._asking(template, query_tag, timeout_seconds, cancel) as (cursor, _, watch):
+            try:
+                rows = cursor.execute(sql, list(binds)).fetchall()
+                columns = [str(column[0]) for column in cursor.description or ()]
+            except (duckdb.Error, OSError) as error:
+                watch.explain(error)
+        return columns, rows
+
+    @contextlib.contextmanager
+    def _asking(
+        self, template: Template, query_tag: str, timeout_seconds: float, cancel: threading.Event
+    ) -> Iterator[tuple[DuckDBPyConnection, datetime | None, _Watch]]:
+        """As `_questions`, under a watch, with the tag set."""
+        deadline = time.monotonic() + timeout_seconds
+        with (
+            self._questions(template.sql, min(self._read_wait, timeout_seconds), cancel) as (
+                cursor,
+                as_of,
+            ),
+            _Watch(self._watcher, cursor, deadline, cancel) as watch,
+        ):
+            try:
+                cursor.execute("set variable query_tag = ?", [query_tag]).fetchall()
+            except (duckdb.Error, OSError) as error:
+                watch.explain(error)
+            yield cursor, as_of, watch
 
     def explain_template(
         self, template: Template, binds: Sequence[object], *, query_tag: str
@@ -319,6 +346,12 @@ class DuckDBWarehouse:
                 cursor = stack.enter_context(self._file.scanning())
             else:
                 cursor, _ = stack.enter_context(self._questions(_CONTEXT))
+                few = _few_contexts(cursor, bound)
+                if few is not None:
+                    yield from few
+                    return
+            import pyarrow as pa  # here: an idle worker does without
+
             try:
                 reader = cursor.sql(_CONTEXT, params=[bound, bound]).to_arrow_reader(_CONTEXT_ROWS)
                 for batch in reader:
@@ -355,19 +388,6 @@ class DuckDBWarehouse:
             self._copy.close()
 
 
-class _Batch:
-    """What the engine reads the lines of the batch at hand from. It is registered once, as what a
-    transaction has registered it keeps to its end; and it knows no connection, since what a
-    connection knows that knows it is never given back.
-    """
-
-    def __init__(self) -> None:
-        self.table = _NO_LINES
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self.table.__arrow_c_stream__(requested_schema)
-
-
 class _Landing:
     """A transaction in which lines land. Appends come one after another, from any thread."""
 
@@ -383,18 +403,17 @@ class _Landing:
         self._previous = previous
         self._waited = waited
         self._rows = 0
-        self._batch = _Batch()
-        connection.register("landing_batch", self._batch)
+        self._many: ManyInTurn | None = None
 
-    def append(self, table: pa.Table) -> None:
-        """Append the lines of `table`, as `_arrow` makes it. Raises duckdb.Error."""
-        self._batch.table = table
-        try:
-            stamp = self.landed_at.replace(tzinfo=None)
-            self._connection.execute(_INSERT, [stamp]).fetchall()
-        finally:
-            self._batch.table = _NO_LINES
-        self._rows += len(table)
+    def append(self, lines: EngineLines) -> None:
+        """Raises duckdb.Error; WarehouseError where a line cannot be read."""
+        if isinstance(lines, ManyLines):
+            if self._many is None:
+                self._many = ManyInTurn(self._connection)
+            self._many.append_to(_TABLE, self._connection, lines, self.landed_at)
+        else:
+            lines.append_to(_TABLE, self._connection, self.landed_at)
+        self._rows += len(lines)
 
     def result(self) -> LandResult:
         return LandResult(self._rows, self.landed_at, self._previous, self._waited)
@@ -493,6 +512,8 @@ class _Watch:
 
 
 def _stream(reader: pa.RecordBatchReader, watch: _Watch) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
     while True:
         watch.check()
         try:
@@ -527,45 +548,14 @@ def _problem(sql: str) -> str | None:
     return None
 
 
-_NO_LINES: Final = pa.schema(
-    [
-        ("id", pa.string()),
-        ("kind", pa.string()),
-        ("payload", pa.string()),
-        ("source_file", pa.string()),
-        ("source_offset", pa.int64()),
-    ]
-).empty_table()
-
-
-def _arrow(batch: LineBatch) -> pa.Table:
-    pool = pa.system_memory_pool()  # gives back what it took; the default pool keeps it
-
-    def column(values: list[str] | list[int], kind: pa.DataType) -> pa.Array:
-        return pa.array(values, kind, memory_pool=pool)
-
-    return pa.table(
-        {
-            "id": column(batch.ids, pa.string()),
-            "kind": column(batch.kinds, pa.string()),
-            "payload": _texts(batch.payloads),
-            "source_file": column(batch.source_files, pa.string()),
-            "source_offset": column(batch.offsets, pa.int64()),
-        }
-    )
-
-
-def _texts(values: list[bytes]) -> pa.Array:
-    """UTF-8 texts as a column that reads them where Python has put them together.
-
-    Raises:
-        pa.ArrowInvalid: one is no UTF-8.
-    """
-    ends = array("i", itertools.accumulate(map(len, values), initial=0))
-    text = b"".join(values)
-    column = pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(text))
-    column.validate(full=True)
-    return column
+def _few_contexts(cursor: DuckDBPyConnection, since: datetime | None) -> list[ContextRow] | None:
+    """The contexts that are newer, None where they are many."""
+    most = _FEW_CONTEXTS + 1
+    try:
+        rows = cursor.execute(f"{_CONTEXT} limit {most}", [since, since]).fetchall()
+    except duckdb.Error as error:
+        refuse(error)
+    return None if len(rows) == most else [ContextRow(*row) for row in rows]
 
 
 def _utc(value: datetime | None) -> datetime | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cdesk.contract.catalog import Template
 from cdesk.core.errors import WarehouseRewound
@@ -137,6 +137,19 @@ class Warehouse(Protocol):
         `timeout_seconds` holds from the start to the last batch. A query that ran out of time
         raises QueryTimedOut, one whose `cancel` was set QueryCancelled: on entering or from the
         iterator, whichever it reaches first.
+        """
+
+    def read_template(
+        self,
+        template: Template,
+        binds: Sequence[object],
+        *,
+        query_tag: str,
+        timeout_seconds: float,
+        cancel: threading.Event | None = None,
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """All rows of a cataloged template whose answer is small, as Python's values, and the names
+        of its columns. Else as `run_template`.
         """
 
     def explain_template(

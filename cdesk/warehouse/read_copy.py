@@ -34,7 +34,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
-import pyarrow as pa
 
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
 from cdesk.core.home import make_private_folder, open_private
@@ -48,6 +47,7 @@ from cdesk.warehouse.duckdb_file import (
     transaction,
 )
 from cdesk.warehouse.landed_news import LandedNews
+from cdesk.warehouse.lines import EngineLines
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -92,10 +92,6 @@ _LANDING: Final = (
 _JUST_LANDED: Final = (
     "create or replace table activities.just_landed as "
     "select * from activities.landed_since limit 0"
-)
-_INSERT: Final = (
-    "insert into activities.just_landed (id, kind, payload, source_file, source_offset, "
-    "landed_at) select id, kind, payload, source_file, source_offset, ? from landing_batch"
 )
 _KEEP_LANDED: Final = "insert into activities.landed_since select * from activities.just_landed"
 _CHANGED: Final = "create table activities.changed as select * from store.activities.events limit 0"
@@ -162,7 +158,7 @@ class _Landing:
     """Lines that this process has landed; `number` counts landings."""
 
     number: int
-    lines: pa.Table
+    lines: Sequence[EngineLines]
     landed_at: datetime
 
 
@@ -265,10 +261,8 @@ class _Instance:
         with contextlib.closing(self.cursor()) as cursor, transaction(cursor):
             cursor.execute(_JUST_LANDED).fetchall()
             for landing in new:
-                cursor.register("landing_batch", landing.lines)
-                stamp = landing.landed_at.replace(tzinfo=None)
-                cursor.execute(_INSERT, [stamp]).fetchall()
-                cursor.unregister("landing_batch")
+                for lines in landing.lines:
+                    lines.append_to("activities.just_landed", cursor, landing.landed_at)
             for statement in self._followers:
                 cursor.execute(statement).fetchall()
             if self._changes is not None:
@@ -394,9 +388,11 @@ class ReadCopy:
 
     # -- following the file
 
-    def landed(self, batches: Sequence[LineBatch], lines: pa.Table, landed_at: datetime) -> None:
-        """Take in what one transaction of this process has landed in the file: `batches`, as
-        columns in `lines`; at once where somebody has asked since the last landing, so that the
+    def landed(
+        self, batches: Sequence[LineBatch], lines: Sequence[EngineLines], landed_at: datetime
+    ) -> None:
+        """Take in what one transaction of this process has landed in the file: `batches`, for the
+        engine in `lines`; at once where somebody has asked since the last landing, so that the
         next one need not wait.
         """
         with self._told:
@@ -405,7 +401,7 @@ class ReadCopy:
             if is_kept:
                 self._landings.append(_Landing(number, lines, landed_at))
                 self._arriving.add(number)
-                self._landed_bytes += lines.nbytes
+                self._landed_bytes += sum(one.nbytes for one in lines)
                 if self._landed_bytes > TAIL_BYTES:
                     self._forget()
         try:

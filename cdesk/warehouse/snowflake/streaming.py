@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from cdesk.contract.catalog import Template
 from cdesk.core.backoff import Backoff
@@ -330,6 +330,19 @@ class SnowpipeWarehouse:
             timeout_seconds=timeout_seconds,
             cancel=cancel,
             whole=whole,
+        )
+
+    def read_template(
+        self,
+        template: Template,
+        binds: Sequence[object],
+        *,
+        query_tag: str,
+        timeout_seconds: float,
+        cancel: threading.Event | None = None,
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        return self._plain.read_template(
+            template, binds, query_tag=query_tag, timeout_seconds=timeout_seconds, cancel=cancel
         )
 
     def explain_template(

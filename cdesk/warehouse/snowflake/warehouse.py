@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from typing import Any
 
 from cdesk.contract.catalog import Template
 from cdesk.core.clock import NowNs
@@ -108,6 +109,21 @@ class SnowflakeWarehouse:
         return self._reader.run_template(
             template, binds, query_tag, timeout_seconds, cancel or threading.Event()
         )
+
+    def read_template(
+        self,
+        template: Template,
+        binds: Sequence[object],
+        *,
+        query_tag: str,
+        timeout_seconds: float,
+        cancel: threading.Event | None = None,
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self.run_template(
+            template, binds, query_tag=query_tag, timeout_seconds=timeout_seconds, cancel=cancel
+        ) as outcome:
+            rows = [tuple(row.values()) for batch in outcome.batches for row in batch.to_pylist()]
+            return list(outcome.schema.names), rows
 
     def explain_template(
         self, template: Template, binds: Sequence[object], *, query_tag: str

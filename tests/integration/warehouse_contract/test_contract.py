@@ -241,6 +241,23 @@ def test_rows_come_in_the_order_of_the_query(engine: Engine) -> None:
     assert rows == list(range(40))[::-1]
 
 
+def test_a_small_answer_is_read_as_a_streamed_one(engine: Engine) -> None:
+    for number, said in enumerate(("Zoë", None)):
+        engine.query(engine.insert_fact, said, number, None, None, None, None)
+    prefix = "activities." if engine.name == "duckdb" else ""
+    wanted = template(f"select * from {prefix}facts where n >= ? order by n", "n")
+    with engine.warehouse.run_template(
+        wanted, [0], query_tag="cdesk_00000007", timeout_seconds=20
+    ) as outcome:
+        rows = [tuple(row.values()) for batch in outcome.batches for row in batch.to_pylist()]
+        names = list(outcome.schema.names)
+    assert len(rows) == 2
+    read = engine.warehouse.read_template(
+        wanted, [0], query_tag="cdesk_00000008", timeout_seconds=20
+    )
+    assert read == (names, rows)
+
+
 def test_values_are_bound_and_never_read_as_sql(engine: Engine) -> None:
     evil = "x' or '1'='1"
     wanted = template("select ? as said", "customer")

@@ -210,7 +210,7 @@ def test_duckdb_lands_all_of_a_stretch_or_nothing(path: Path) -> None:
         assert stretch is not None
         with pytest.raises(WarehouseError, match="JSON"):
             stretch.land(batches(3, 2, last=b"{no json"), None)
-        with pytest.raises(WarehouseError, match="UTF8"):
+        with pytest.raises(WarehouseError, match="UTF-8"):
             stretch.land(batches(3, 2, last=b'"\xff"'), None)
         with pytest.raises(RuntimeError):
             stretch.land(breaks(), None)

@@ -39,6 +39,12 @@ class Counting(DuckDBWarehouse):
             assert self.may_end.wait(10)
             yield outcome
 
+    def read_template(
+        self, template: Any, *given: Any, **options: Any
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        self.ran[template.name] += 1
+        return super().read_template(template, *given, **options)
+
 
 @pytest.fixture
 def counting(desk: Desk) -> Iterator[Counting]:

@@ -23,6 +23,7 @@ from cdesk.warehouse import duckdb as duckdb_warehouse
 from cdesk.warehouse import read_copy
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb import DuckDBWarehouse
+from cdesk.warehouse.lines import engine_lines
 from cdesk.warehouse.protocol import LandedLine
 from cdesk.warehouse.read_copy import ReadCopy
 
@@ -709,7 +710,7 @@ def test_a_stretch_of_as_much_as_the_copy_takes_in_is_taken_in(
 ) -> None:
     copied.ask(STREAM)
     batches = [copied.lines(BOB), copied.lines(ADA)]
-    size = sum(duckdb_warehouse._arrow(LineBatch.of(lines)).nbytes for lines in batches)
+    size = sum(engine_lines(LineBatch.of(lines)).nbytes for lines in batches)
     monkeypatch.setattr(duckdb_warehouse, "STRETCH_TAIL_BYTES", size - more)
     with copied.warehouse.bulk() as stretch:
         assert stretch is not None
