@@ -110,19 +110,6 @@ def gives_way_to_all() -> bool:
     return hasattr(os, "SCHED_IDLE") and os.sched_getscheduler(0) == os.SCHED_IDLE
 
 
-def give_memory_back() -> None:
-    """Return to the system what this process has freed, where the C library keeps it for later
-    (glibc).
-    """
-    if sys.platform != "linux":
-        return
-    import ctypes  # not for the server's start
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
 def be_nice_among_sessions() -> None:
     """Give the session that this process began the niceness of the process: Linux shares the
     processor out between sessions first, and niceness counts within one alone. Nothing where it

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from cdesk.core.errors import CdeskError, NewerVersion
-from cdesk.core.processes import give_memory_back
+from cdesk.core.memory import give_memory_back
 from cdesk.state.database import is_damage
 from cdesk_app.worker.cycle import run_tickets
 from cdesk_app.worker.pipeline import Pipeline
