@@ -101,6 +101,11 @@ class BuildSchedule:
         """Whether a build has to make everything anew: it was said so since the last one."""
         return self._stale
 
+    @property
+    def can_wait(self) -> bool:
+        """Whether the next build is one for which nobody waits, over tables that stand."""
+        return self.reason in ("insight", "landed", "new_day")
+
     def due_in(self) -> float | None:
         reason, now = self.reason, self._monotonic()
         if reason is None or reason == "requested":

@@ -81,7 +81,9 @@ land within five seconds, and on the embedded engine a build keeps landings wait
 TESTS_PAUSE_SECONDS: Final = 3.0
 """From one slice of the data tests to the next: what landed and was asked meanwhile comes first."""
 READY_SECONDS: Final = 30.0
-"""So long a build waits for what builds to get ready while that gives way."""
+"""So long a build waits for what builds to get ready, which is started when it is due or shortly
+before; landing goes on meanwhile.
+"""
 READY_POLL_SECONDS: Final = 0.5
 QUERY_SECONDS: Final = 0.2
 """How long a landing waits for queries that have just begun: on the embedded engine one keeps the
@@ -339,15 +341,16 @@ class PipelineTasks:
         return self._pipeline.schedule.due_in() if self._pipeline.builds else None
 
     def build(self) -> bool:
-        if self._jobs.gives_way_now("build") and not self._is_ready():
+        gives_way = self._jobs.gives_way_now("build")
+        if (gives_way or self._pipeline.schedule.can_wait) and not self._is_ready(gives_way):
             return False
         self._jobs.run("build", self._pipeline.build, seconds=BUILD_SECONDS)
         self.drain()  # what waited for the tables, and what the build itself made
         return True
 
-    def _is_ready(self) -> bool:
-        """Whether to build now: what builds gives way while it gets ready, and landing goes on
-        meanwhile. After too long both run as nice as the worker.
+    def _is_ready(self, gives_way: bool) -> bool:
+        """Whether to build now: landing goes on while what builds gets ready. After too long a
+        build that gave way meanwhile runs as nice as the worker.
         """
         pipeline, now = self._pipeline, self._monotonic()
         if not pipeline.is_ready:
@@ -356,7 +359,8 @@ class PipelineTasks:
                 self._warming_since = now
             if now - self._warming_since < READY_SECONDS:
                 return False
-            self._jobs.hold("build")
+            if gives_way:
+                self._jobs.hold("build")
         self._warming_since = None
         return True
 

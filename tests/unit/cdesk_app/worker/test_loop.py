@@ -869,6 +869,27 @@ def test_beside_a_service_landing_goes_on_while_what_builds_gets_ready(built: De
         assert built.dbt.built_yielding
 
 
+def test_a_build_for_which_nobody_waits_lets_landing_go_on_until_it_can_begin(built: Desk) -> None:
+    built.dbt.is_ready = False
+    built.record("insight")
+    built.spend(READY_SECONDS - 5)
+    built.record("event")
+    built.spend(2)
+    assert built.builds() == []
+    assert built.dbt.warmed_yielding is False
+    assert built.pipeline.uploader.depth() == 0
+    built.dbt.is_ready = True
+    built.spend(2)
+    assert built.builds() == ["build"]
+
+
+def test_one_that_somebody_asked_for_does_not(built: Desk) -> None:
+    built.dbt.is_ready = False
+    built.pipeline.schedule.request()
+    built.spend(1)
+    assert built.builds() == ["build"]
+
+
 def test_what_does_not_get_ready_builds_as_nice_as_the_worker(built: Desk) -> None:
     with registered(built.home, "http://127.0.0.1:8378/mcp", HttpSettings()):
         built.spend(5)

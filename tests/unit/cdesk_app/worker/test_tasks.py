@@ -214,7 +214,9 @@ class Fake:
         self.runner = SimpleNamespace(
             poll=lambda: self.polled, wait_idle=self.says("idle"), busy=False, gives_way=False
         )
-        self.schedule = SimpleNamespace(due_in=lambda: self.due, nears_many=self.nears_many)
+        self.schedule = SimpleNamespace(
+            due_in=lambda: self.due, nears_many=self.nears_many, can_wait=False
+        )
         self.backlog = SimpleNamespace(waiting=lambda: self.behind)
         self.catalog = SimpleNamespace(look=lambda: "catalog" if self.catalog_stands else None)
         self.home = SimpleNamespace(catalog=SimpleNamespace(exists=lambda: self.catalog_exists))
