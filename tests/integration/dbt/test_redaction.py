@@ -45,6 +45,30 @@ def test_duckdb_answers_as_python_does(warehouse: DbtWarehouse) -> None:
     assert differ == []
 
 
+def test_what_redaction_would_change_is_said_to_need_it(warehouse: DbtWarehouse) -> None:
+    texts = sorted({one.text for one in (*examples(), *counter_examples(), *unseen())})
+    spoilt = [f"{text}\x01" for text in texts[:3]] + ["a\x02b", "p\u0430ypal", "\u0430"]
+    with warehouse.connect() as connection:
+        connection.execute("create temp table texts (text varchar)")
+        connection.executemany("insert into texts values (?)", [[text] for text in texts + spoilt])
+        answers = connection.execute(
+            "select text, activities.redact_text(text) != text, activities.may_need_redaction(text), "
+            "activities.may_need_redaction(concat_ws(chr(10), 'words', text, 'words')) from texts"
+        ).fetchall()
+        plain = connection.execute(
+            "select activities.may_need_redaction(text) from (values ('claude-sonnet-4'), ('words'), "
+            "('What happened on Tuesday?'), ('01890a5d-ac96-774b-bcce-b302099a8057')) as plain (text)"
+        ).fetchall()
+    assert len([text for text, changes, _, _ in answers if changes]) > 300
+    missed = [
+        text
+        for text, changes, alone, among_others in answers
+        if changes and not (alone and among_others)
+    ]
+    assert missed == []
+    assert plain == [(False,)] * 4, "or the question would spare nothing"
+
+
 @pytest.mark.parametrize("view", VIEWS)
 @in_step
 def test_no_text_of_a_view_shows_personal_data_or_a_credential(own: Own, view: str) -> Steps:
