@@ -17,6 +17,8 @@ bench/results/incremental.json.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import statistics
@@ -25,6 +27,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +41,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 ROWS_PER_CUSTOMER = 1_000
 BATCH_CUSTOMERS = 1_000  # the same batch at any size of history
 YEAR = 365 * 86_400_000_000  # microseconds
+NOW = datetime.combine(datetime.now(UTC).date() - timedelta(days=1), datetime.min.time())
+"""When the first batch lands: contexts count the days before today."""
 LANDING_ROWS = 50_000  # history lands in transactions of so many rows
 
 
@@ -93,6 +98,12 @@ class Project:
             return []
         return list(answer.result.results)  # type: ignore[union-attr]
 
+    def compiled(self, sql: str) -> str:
+        """A statement of the project's macros."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            (result,) = self.run("compile", "--inline", sql, "--no-write-json")
+        return str(result.node.compiled_code)
+
     def refresh(self) -> list[Any]:
         return self.run("run", "--selector", "refresh", "--no-write-json")
 
@@ -106,13 +117,25 @@ class Project:
             connection.close()
 
 
+FEATURES = """
+        case activity
+            when 'cdesk.user_asked' then '{"question":"What happened on ' || strftime(ts, '%d %B') || '?","length":240}'
+            else '{"tool":"read","latency_ms":12.5,"outcome":"ok","length":240}'
+        end
+"""
+TIMED_ID = """
+        printf('%08x', epoch_ms(ts) >> 16) || printf('-%04x-7', epoch_ms(ts) & 65535)
+        || substr(cast(uuid() as varchar), 16)
+"""
+"""A UUIDv7 of the row's time: the milliseconds, and chance."""
+RANDOM_ID = "cast(uuid() as varchar)"
 _ROWS = """
     select
+        {ts} as ts,
         {id} as id,
         'c' || (hash(i, {salt}) % {customers}) as customer,
         'cdesk.' || (['tool_called', 'user_asked', 'claude_responded', 'file_read', 'sql_completed'])[1 + (hash(i, {salt} + 1) % 5)::int]
-            as activity,
-        {ts} as ts
+            as activity
     from range({first}, {first} + {rows}) as numbers (i)
 """
 _LAND = """
@@ -123,7 +146,7 @@ _LAND = """
         'event',
         '{{"v":1,"kind":"event","id":"' || id || '","ts":"' || strftime(ts, '%Y-%m-%dT%H:%M:%S.%fZ') || '","customer":"' || customer
         || '","anonymous_customer_id":null,"session_id":null,"activity":"' || activity
-        || '","feature_json":{{"tool":"read","latency_ms":12.5,"outcome":"ok","length":240}},"link":null,"revenue_impact":null,'
+        || '","feature_json":' || {features} || ',"link":null,"revenue_impact":null,'
         || '"query_tag":"cdesk_00000000","source_system":"claude_desktop","source_version":"2.0"}}',
         '{file}',
         row_number() over () * 400,
@@ -132,9 +155,16 @@ _LAND = """
 """
 
 
+_CONTENT_KEY = """
+    {%- set names = cdesk.record_fields() | list -%}
+    {%- set text = cdesk.hash_text(cdesk.record_content('fields', names)) -%}
+    select *, {{ cdesk.compact_key('left(' ~ text ~ ', 32)') }} as content_key
+    from (select *, {{ cdesk.json_fields('payload', names) }} as fields from landing) as lines
+"""
 _INGEST = """
     insert into _ingest_ids (kind, id, id_key, landing_id, content_key, source_file, source_offset, landed_at, copies)
-    select kind, id, cast(id as uuid), id, cast(left(sha256(id), 32) as uuid), source_file, source_offset, landed_at, 1 from landing
+    select kind, id, cast(id as uuid), id, content_key, source_file, source_offset, landed_at, 1
+    from ({lines})
 """
 _EVENTS = """
     insert into events by name
@@ -144,7 +174,7 @@ _EVENTS = """
         ts,
         lead(ts) over (partition by customer, activity order by ts, id) as activity_repeated_at,
         row_number() over (partition by customer, activity order by ts, id) as activity_occurrence,
-        '{"tool":"read","latency_ms":12.5,"outcome":"ok","length":240}' as _feature_json,
+        {features} as _feature_json,
         'claude_desktop' as _source_system,
         '2.0' as _source_version,
         'cdesk_00000000' as _query_tag,
@@ -156,36 +186,37 @@ _EVENTS = """
 
 
 def land_history(
-    warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str, *, build: bool
+    warehouse: duckdb.DuckDBPyConnection, rows: int, id_sql: str, *, ingest: str | None
 ) -> None:
-    """A year of activities, evenly spread, in order of time, landed as it happened; with `build` in
-    the tables too.
+    """A year of activities, evenly spread, in order of time, landed as it happened; with `ingest`,
+    the statement that fills `_ingest_ids`, in the tables too.
     """
     warehouse.execute(
         "create temp table history (id varchar, customer varchar, activity varchar, ts "
         "timestamp, landed_at timestamp)"
     )
+    begin = f"timestamp '{NOW - timedelta(days=366)}'"
     for first in range(0, rows, LANDING_ROWS):
-        landed_at = (
-            f"timestamp '2025-01-01' + to_microseconds({(first + LANDING_ROWS) * (YEAR // rows)})"
-        )
+        landed_at = f"{begin} + to_microseconds({(first + LANDING_ROWS) * (YEAR // rows)})"
         born = _ROWS.format(
             id=id_sql,
             salt=1,
             customers=rows // ROWS_PER_CUSTOMER,
-            ts=f"timestamp '2025-01-01' + to_microseconds(i * {YEAR // rows})",
+            ts=f"{begin} + to_microseconds(i * {YEAR // rows})",
             first=first,
             rows=min(LANDING_ROWS, rows - first),
         )
         warehouse.execute(f"create or replace temp table born as {born}")
-        warehouse.execute(_LAND.format(born="from born", file="history", landed_at=landed_at))
-        if build:
+        warehouse.execute(
+            _LAND.format(born="from born", features=FEATURES, file="history", landed_at=landed_at)
+        )
+        if ingest is not None:
             warehouse.execute(
                 f"insert into history select id, customer, activity, ts, {landed_at} from born"
             )
-    if build:
-        warehouse.execute(_INGEST)
-        warehouse.execute(_EVENTS)
+    if ingest is not None:
+        warehouse.execute(ingest)
+        warehouse.execute(_EVENTS.format(features=FEATURES))
     warehouse.execute("drop table history")
     warehouse.execute("checkpoint")
 
@@ -194,7 +225,7 @@ def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, round_: int, id_
     """The next minutes: mostly new, 1 in 20 late by up to 30 days, and 1 in 100 an old line
     again.
     """
-    now = f"timestamp '2026-01-02' + to_hours({round_})"
+    now = f"timestamp '{NOW}' + to_hours({round_})"
     late = (
         "case when i % 20 = 0 then to_seconds((hash(i) % 2592000)::bigint) else "
         "to_milliseconds(i) end"
@@ -203,7 +234,9 @@ def land_batch(warehouse: duckdb.DuckDBPyConnection, rows: int, round_: int, id_
         id=id_sql, salt=7, customers=BATCH_CUSTOMERS, ts=f"{now} - ({late})", first=0, rows=rows
     )
     warehouse.execute("begin")
-    warehouse.execute(_LAND.format(born=born, file=f"batch{round_}", landed_at=now))
+    warehouse.execute(
+        _LAND.format(born=born, features=FEATURES, file=f"batch{round_}", landed_at=now)
+    )
     warehouse.execute(
         f"insert into landing (id, kind, payload, source_file, source_offset, landed_at) "
         f"select id, kind, payload, 'again{round_}', source_offset, {now} from landing "
@@ -228,8 +261,11 @@ def measure(
         *("--exclude-resource-type", "test"),
         *("--exclude-resource-type", "unit_test"),
     )
+    ingest = None
+    if not options.full_refresh:
+        ingest = _INGEST.format(lines=project.compiled(_CONTENT_KEY))
     with project.warehouse() as warehouse:
-        land_history(warehouse, rows, id_sql, build=not options.full_refresh)
+        land_history(warehouse, rows, id_sql, ingest=ingest)
     started = time.perf_counter()
     project.run(
         *("run", "--selector", "refresh", "--no-write-json"),
@@ -305,7 +341,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--full-refresh", action="store_true", help="let dbt build the history, and time that"
     )
     arguments = parser.parse_args(argv)
-    id_sql = "cast(uuid() as varchar)" if arguments.random_ids else "cast(uuidv7() as varchar)"
+    id_sql = RANDOM_ID if arguments.random_ids else TIMED_ID
     manifest: Manifest | None = None
     all_figures = []
     for rows in (int(size) for size in arguments.sizes.split(",")):

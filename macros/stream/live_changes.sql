@@ -10,7 +10,8 @@
     {%- set kinds = ['event', 'revision'] -%}
     {%- set fields = dict(cdesk.record_fields('event')) -%}
     {%- do fields.update(cdesk.record_fields('revision')) -%}
-    {%- set names = fields | list %}
+    {%- set names = fields | list -%}
+    {%- set since = cdesk.live_since() %}
     with
 
     lines as (
@@ -19,18 +20,34 @@
         from ({{ cdesk.landed_lines() }}) as landing
         where
             landing.kind in ('event', 'revision')
-            and landing.landed_at >= {{ cdesk.live_since() }}
+            and landing.landed_at >= {{ since }}
 
     ),
 
-    unstored as (
+    unstored as {{ cdesk.materialized() }} (
 
         select * from lines
         where not exists (
             select 1
             from {{ ref('events') }} as stored
-            where stored._landed_at = lines.landed_at and stored._activity_id = lines.id
+            where
+                stored._landed_at >= {{ since }}
+                and stored._landed_at = lines.landed_at
+                and stored._activity_id = lines.id
         )
+
+    ),
+
+    keys as (
+
+        select distinct {{ cdesk.try_compact_key('id') }} as id_key
+        from unstored
+
+    ),
+
+    known as {{ cdesk.materialized() }} (
+
+        {{ cdesk.known_ids(ref('_ingest_ids'), 'keys', since) | indent(8) }}
 
     ),
 
@@ -38,47 +55,79 @@
     repeated as (
 
         select
+            unstored.kind,
             unstored.id,
             unstored.landed_at,
             unstored.source_file,
             unstored.source_offset
-        from {{ ref('_ingest_ids') }} as ingest_ids
-        inner join unstored on ingest_ids.id = unstored.id and ingest_ids.kind = unstored.kind
+        from known
+        inner join unstored on known.id = unstored.id and known.kind = unstored.kind
         where
-            ingest_ids.landed_at != unstored.landed_at
-            or ingest_ids.source_file != unstored.source_file
-            or ingest_ids.source_offset != unstored.source_offset
+            known.landed_at != unstored.landed_at
+            or known.source_file != unstored.source_file
+            or known.source_offset != unstored.source_offset
 
     ),
 
+    -- the fields of an event stand first among the names, so that they are found in there, too
     checked as (
 
         select
             *,
-            {{ cdesk.json_fields('payload', names) }} as all_fields,
-            {{ cdesk.json_fields('payload', cdesk.record_fields('event') | list) }} as fields
+            {{ cdesk.json_fields('payload', names) }} as fields
         from unstored
         where not exists (
             select 1
             from repeated
             where
-                repeated.id = unstored.id
+                repeated.kind = unstored.kind
+                and repeated.id = unstored.id
                 and {{ cdesk.same_line('repeated', 'unstored') }}
         )
 
     ),
 
-    pending as (
+    accepted as {{ cdesk.materialized() }} (
 
         select *
         from checked
         where
-            {{ cdesk.rejection('kind', 'id', 'payload', 'all_fields', names, kinds) }}
+            {{ cdesk.rejection('kind', 'id', 'payload', 'fields', names, kinds) }}
             is null
+
+    ),
+
+    doubled as (
+
+        select
+            kind,
+            id
+        from unstored
+        group by kind, id
+        having count(*) > 1
+
+    ),
+
+    -- few ids come twice, and only theirs are put in order
+    pending as (
+
+        select accepted.*
+        from accepted
+        where not exists (
+            select 1
+            from doubled
+            where doubled.kind = accepted.kind and doubled.id = accepted.id
+        )
+        union all
+        select accepted.*
+        from accepted
+        inner join doubled on accepted.kind = doubled.kind and accepted.id = doubled.id
         qualify
             row_number() over (
-                partition by kind, id
-                order by landed_at, source_file, source_offset, {{ cdesk.json_compact('payload') }}
+                partition by accepted.kind, accepted.id
+                order by
+                    accepted.landed_at, accepted.source_file, accepted.source_offset,
+                    {{ cdesk.json_compact('accepted.payload') }}
             ) = 1
 
     ),

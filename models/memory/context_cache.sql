@@ -154,8 +154,9 @@ deleted_from as (
 
 ),
 
--- all of theirs: one that others had pushed out may be among the newest again
-questions_kept as (
+-- all of theirs: one that others had pushed out may be among the newest again; by itself, so that
+-- whether a question is null is not asked of all there are where nothing was deleted
+questions_kept as {{ cdesk.materialized() }} (
 
     select
         events.customer,

@@ -84,7 +84,7 @@ judged as (
 
 ),
 
-keyed as (
+keyed as {{ cdesk.materialized() }} (
 
     select
         case when rejection is null then kind else 'quarantine' end as kind,
@@ -103,33 +103,26 @@ keyed as (
 ),
 
 {% if is_incremental() %}
+keys as (
+
+    select distinct {{ cdesk.compact_key('id') }} as id_key
+    from keyed
+
+),
+
 held as (
 
-    select
-        known.kind,
-        known.id,
-        known.content_key,
-        known.landing_id,
-        known.source_file,
-        known.source_offset,
-        known.landed_at
-    from {{ this }} as known
-    inner join (select distinct kind, {{ cdesk.compact_key('id') }} as id_key from keyed) as keys
-        on known.id_key = keys.id_key and known.kind = keys.kind
+    {{ cdesk.known_ids(this, 'keys', since) | indent }}
 
 ),
 
 -- what came first under an id that comes with other content now: a version before may have noted
--- its content in another way, or not at all
-doubted as (
+-- its content in another way, or not at all. By itself, as nearly always nothing is, and landing
+-- needn't be read then
+doubted as {{ cdesk.materialized() }} (
 
-    select
-        held.kind,
-        held.id,
-        {{ cdesk.json_fields('landing.payload', names) }} as fields
+    select held.*
     from held
-    inner join {{ source('cdesk', 'landing') }} as landing
-        on {{ cdesk.same_line('held', 'landing') }} and held.landing_id = landing.id
     where exists (
         select 1
         from keyed
@@ -141,13 +134,25 @@ doubted as (
 
 ),
 
+doubted_lines as (
+
+    select
+        doubted.kind,
+        doubted.id,
+        {{ cdesk.json_fields('landing.payload', names) }} as fields
+    from doubted
+    inner join {{ source('cdesk', 'landing') }} as landing
+        on {{ cdesk.same_line('doubted', 'landing') }} and doubted.landing_id = landing.id
+
+),
+
 read_again as (
 
     select
         kind,
         id,
         min({{ cdesk.compact_key('left(' ~ content_hash ~ ', 32)') }}) as content_key
-    from doubted
+    from doubted_lines
     group by kind, id
 
 ),

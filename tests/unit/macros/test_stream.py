@@ -83,7 +83,8 @@ TABLES = """
     create table landing (id varchar, kind varchar, payload json, source_file varchar,
         source_offset bigint, landed_at timestamp, landed_by varchar);
     create table _ingest_ids (id varchar, kind varchar, source_file varchar, source_offset bigint,
-        landed_at timestamp, replaces_key varchar);
+        landed_at timestamp, replaces_key varchar, id_key uuid, content_key uuid,
+        landing_id varchar);
     create table erasures (customer_hash varchar, hash_key varchar, erased_at timestamp);
     create table events (activity varchar, customer varchar, ts timestamp,
         activity_repeated_at timestamp, activity_occurrence bigint, link varchar,
@@ -116,12 +117,13 @@ class Stream:
             [record["id"], record["kind"], json.dumps(record), *place],
         )
         if ingested:
-            key = self.execute(
-                f"select {self.local('compact_key', '?')}", [record.get("replaces")]
-            ).fetchall()[0][0]
+            keys = self.execute(
+                f"select {self.local('compact_key', '?')}, {self.local('compact_key', '?')}",
+                [record.get("replaces"), record["id"]],
+            ).fetchall()[0]
             self.execute(
-                "insert into _ingest_ids values (?, ?, ?, ?, ?, ?)",
-                [record["id"], record["kind"], *place, key],
+                "insert into _ingest_ids values (?, ?, ?, ?, ?, ?, ?, null, ?)",
+                [record["id"], record["kind"], *place, *keys, record["id"]],
             )
 
     def store(
@@ -251,6 +253,11 @@ def test_a_revision_says_nothing_of_another_activity(stream: Stream) -> None:
     assert stream.changes() == {"03": (1, None, "of bob's", None, BOB)}
 
 
+def test_an_id_that_is_none_is_refused_and_looked_for_by_nobody(stream: Stream) -> None:
+    stream.land({**asked(51, 13, "with an id of its own kind"), "id": "q-51"}, 3)
+    assert stream.changes() == {}
+
+
 def test_a_line_at_the_newest_instant_that_is_stored_may_be_new(stream: Stream) -> None:
     stream.land(asked(50, 13, "landed at the same time"), 2)
     assert stream.changes() == {
@@ -333,3 +340,70 @@ def test_an_account_notes_how_far_a_build_has_come(
     assert (oldest in sql) is revisions
     account.relations.clear()
     assert account("note_build_marks", "_landed_at") == ""
+
+
+# -- where ids are looked for
+
+
+@pytest.fixture(scope="module")
+def snowflake(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
+    return Renderer(tmp_path_factory.mktemp("macros") / "snowflake", "snowflake")
+
+
+@pytest.mark.parametrize(
+    ("since", "key"),
+    [
+        ("cast('2026-03-02 00:00:00' as timestamp)", "019ca6b1-dc00-0000-0000-000000000000"),
+        ("cast('0001-01-01 00:00:00' as timestamp)", "00000000-0000-0000-0000-000000000000"),
+    ],
+)
+def test_ids_of_the_day_before_are_fresh(
+    local: Account, snowflake: Renderer, since: str, key: str
+) -> None:
+    assert local.connection is not None
+    found = local.connection.execute(f"select {local('first_fresh_key', since)}").fetchall()
+    assert str(found[0][0]) == key
+    account = Account(snowflake)
+    assert account("first_fresh_key", since).strip() == f"'{key}'"
+    every = "00000000-0000-0000-0000-000000000000"
+    assert account("first_fresh_key", "(select max(at) from t)").strip() == f"'{every}'"
+
+
+def test_few_ids_among_many_are_found_by_reading_few_rows(local: Account) -> None:
+    """A lookup by two columns reads and compares the kind of every row, which takes four times as
+    long.
+    """
+    assert local.connection is not None
+    execute = local.connection.execute
+    execute("set threads = 1")
+    execute(
+        "create table _ingest_ids as select 'event' as kind, cast(id as varchar) as id, "
+        "id as id_key, id as content_key, cast(id as varchar) as landing_id, 'f' as source_file, "
+        "i as source_offset, timestamp '2026-01-01' + to_seconds(i) as landed_at "
+        "from (select i, cast(printf('019b7%07x-0000-0000-000000000000', i * 64)[:8] || '-' || "
+        "printf('019b7%07x', i * 64)[9:] || '-7000-8000-000000000000' as uuid) as id "
+        "from range(300000) as numbers (i))"
+    )
+    execute("create table keys as select id_key from _ingest_ids where source_offset % 3000 = 7")
+    since = "timestamp '2026-01-04'"
+    sql = local("known_ids", "_ingest_ids", "keys", since)
+    assert len(execute(sql).fetchall()) == 100
+    assert scanned(local, sql, "_ingest_ids") < 30_000
+    by_kind = sql.replace("= keys.id_key", "= keys.id_key and known.kind = keys.kind")
+    execute("alter table keys add column kind varchar default 'event'")
+    assert scanned(local, by_kind, "_ingest_ids") > 200_000, "or this tells nothing"
+
+
+def scanned(local: Account, sql: str, table: str) -> int:
+    """How many rows of a table a query reads beyond what its filters take out."""
+    assert local.connection is not None
+    plan = json.loads(
+        local.connection.execute(f"explain (analyze, format json) {sql}").fetchall()[0][1]
+    )
+
+    def count(node: dict[str, Any]) -> int:
+        own = node.get("extra_info", {}).get("Table", "").endswith(table)
+        rows = int(node.get("intermediate_rows", 0)) if own else 0
+        return rows + sum(map(count, node.get("children", [])))
+
+    return sum(map(count, plan.get("operator", plan.get("children", []))))
