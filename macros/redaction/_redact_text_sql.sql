@@ -125,9 +125,10 @@
     {%- endfor -%}
     {%- do groups.append(group.patterns) -%}
     {%- set asked = [] -%}
-    {%- for patterns in groups if patterns -%}
+    {%- for patterns in groups -%}
         {%- set any = cdesk._quoted('(?m:' ~ patterns | join('|') ~ ')') -%}
-        {%- do asked.append('regexp_replace(' ~ text ~ ', ' ~ any ~ ', repeat(chr(1), 2)) != ' ~ text) -%}
+        {%- set marked = 'regexp_replace(' ~ text ~ ', ' ~ any ~ ', repeat(chr(1), 2))' -%}
+        {%- do asked.append(marked ~ ' != ' ~ text) -%}
     {%- endfor -%}
     {{ return('(' ~ asked | join(' or ') ~ ')') }}
 {%- endmacro %}

@@ -2178,6 +2178,8 @@ def redact_fields(value: Any) -> Any:
     """
     texts: list[str] = []
     if not _collect(value, texts):
+        if not texts:
+            return value
         text = as_meant(" ".join(texts))
         if "\\" not in text and not signs_of(text.lower(), text.encode("utf-8", "surrogatepass")):
             return value

@@ -14,16 +14,3 @@
 {% macro duckdb__compact_key(id) -%}
     cast(replace({{ id }}, 'q-', '') as uuid)
 {%- endmacro %}
-
-{# The same of a text that may be none: null then, where the engine compares another form. #}
-{% macro try_compact_key(id) -%}
-    {{ return(adapter.dispatch('try_compact_key', 'cdesk')(id)) }}
-{%- endmacro %}
-
-{% macro default__try_compact_key(id) -%}
-    {{ id }}
-{%- endmacro %}
-
-{% macro duckdb__try_compact_key(id) -%}
-    try_cast({{ id }} as uuid)
-{%- endmacro %}

@@ -189,5 +189,5 @@ alter table CLAUDE_LOGS.ACTIVITIES.artifacts modify column uri set masking polic
 
 delete from CLAUDE_LOGS.ACTIVITIES.applied_setup where step = 'apply_masking';
 
-insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', '0fba30a2d1386dbfdd9ed299ea04a147', sysdate();
+insert into CLAUDE_LOGS.ACTIVITIES.applied_setup (step, fingerprint, applied_at) select 'apply_masking', 'cafd25bdc80f87e390978b78cae0fe6b', sysdate();
 
