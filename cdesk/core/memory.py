@@ -31,6 +31,13 @@ def give_memory_back() -> None:
     let_code_go()
 
 
+def take_from_the_system() -> None:
+    """Have Arrow, which is loaded later or never, take its memory from the system's allocator: its
+    own keeps 6 MB beyond what it uses. https://arrow.apache.org/docs/cpp/env_vars.html
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def let_code_go() -> int:
     """Unmap the code of large libraries; how many bytes of addresses that are.
 

@@ -67,12 +67,14 @@ def run(args: Namespace) -> int:
             f"answers. Its log is {'here' if args.foreground else home.worker_log}; Ctrl-C ends it",
             file=sys.stderr,
         )
+    from cdesk.core.memory import take_from_the_system
     from cdesk.core.processes import give_way
     from cdesk_app.render.presentation import CardPresenter
     from cdesk_app.worker.main import IDLE_EXIT_SECONDS
     from cdesk_app.worker.main import run as run_worker
 
     give_way()
+    take_from_the_system()
     idle = math.inf if args.stay else IDLE_EXIT_SECONDS
     return run_worker(settings, idle_exit_seconds=idle, present=CardPresenter)
 

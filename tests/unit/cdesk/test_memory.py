@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -41,6 +42,18 @@ def test_the_code_of_a_large_library_goes_and_comes_back() -> None:
         [sys.executable, "-c", CODE_GOES], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_arrow_takes_its_memory_from_the_system() -> None:
+    code = (
+        "from cdesk.core.memory import take_from_the_system; take_from_the_system(); "
+        "import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ
+    )
+    assert (done.stdout.strip(), done.returncode) == ("system", 0), done.stderr
 
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
