@@ -51,6 +51,7 @@ class PaintingProcess:
         self._idle_seconds = idle_seconds
         self._longest_seconds = longest_seconds
         self._turn = threading.Lock()
+        self._ending = False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,16 +67,23 @@ class PaintingProcess:
         return base64.b64decode(self._drawn("png", spec, theme))
 
     def close(self) -> None:
-        """End the process, at once."""
-        with self._turn:
-            self._end()
+        """End the process, at once: in the middle of a drawing, too."""
+        self._ending = True
+        try:
+            if (process := self._process) is not None:
+                process.kill()
+            with self._turn:
+                self._end()
+        finally:
+            self._ending = False
 
     def _drawn(self, kind: str, spec: Json, theme: ThemeName) -> str:
         request = {"as": kind, "theme": theme, "spec": spec}
         line = orjson.dumps(request, option=orjson.OPT_APPEND_NEWLINE)
         with self._turn:
-            # One that was there may have ended idle just now.
-            answer = (self._ask(line) if self._process is not None else b"") or self._ask(line)
+            answer = b"" if self._process is None else self._ask(line)
+            if not answer and not self._ending:  # one that was there may have ended idle just now
+                answer = self._ask(line)
         if not answer:
             raise OSError("the process that draws has ended")
         said = orjson.loads(answer)

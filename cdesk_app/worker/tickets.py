@@ -62,10 +62,11 @@ _LOOK_SECONDS: Final = 0.1
 REST_SECONDS: Final = 30.0
 """How long a thread that has found nothing to run waits to be called again."""
 _UNPAGED: Final = 32
+_UNPAINTED: Final = 200
 PICTURE_PAUSE_SECONDS: Final = 0.1
 LATE_PICTURE_SECONDS: Final = 2.0
-"""An answer's picture is painted once nobody has asked for so long, and before the next question
-where it is late: drawing takes the processor for a tenth of a second.
+"""An answer's picture is painted once nobody has asked for so long, or where it is late: drawing
+takes the processor for a tenth of a second.
 """
 _PICTURE_LOOK_SECONDS: Final = 0.01
 
@@ -130,8 +131,11 @@ class TicketRunner:
         self._unpaged: deque[tuple[str, str]] = deque(maxlen=_UNPAGED)
         """Artifact and customer of answers whose pages are written once nobody waits."""
         self._presenter = presenter or PlainPresenter()
-        self._unpainted: deque[tuple[float, Callable[[], None]]] = deque()
-        """Pictures to paint, and since when (monotonic)."""
+        self._unpainted: deque[tuple[float, Callable[[], None]]] = deque(maxlen=_UNPAINTED)
+        """Pictures to paint, and since when (monotonic); the oldest are left out where questions
+        come faster.
+        """
+        self._paints = False
         self._answered_at = 0.0
         self._name = self._executor.new_id()
         self._state = open_state(home.state_db, mends=False)
@@ -221,13 +225,14 @@ class TicketRunner:
     def wait_idle(self, seconds: float) -> bool:
         """Block until nothing runs, at most `seconds`; whether that came true."""
         with self._idle:
-            return self._idle.wait_for(lambda: self._threads == 0, seconds)
+            return self._idle.wait_for(lambda: self._threads == 0 and not self._paints, seconds)
 
     def wait_begun(self, seconds: float) -> None:
         """Block until nothing runs, or the last thread has been at work for `seconds`."""
         left = self._started_at + seconds - time.monotonic()
         if left > 0:
-            self.wait_idle(left)
+            with self._idle:
+                self._idle.wait_for(lambda: self._threads == 0, left)
 
     def close(self, *, seconds: float = 3.0) -> None:
         """Stop: running queries are interrupted and their tickets wait for the next worker, their
@@ -257,7 +262,7 @@ class TicketRunner:
             with contextlib.closing(open_state(self._home.state_db, mends=False)) as state:
                 while working:
                     seen = self._polls
-                    while (claimed := self._next(state)) is not None:
+                    while (claimed := self._claim(state)) is not None:
                         self._run(state, *claimed)
                         self._notify()
                     self._write_pages_ahead(state)
@@ -295,30 +300,36 @@ class TicketRunner:
             self._called -= 1
             return True
 
-    def _next(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
-        """The next ticket to run. Pictures are painted while none comes, and those that are late
-        before the next.
-        """
+    def _begin_to_paint(self) -> None:
+        """One thread paints, and no question waits for it."""
+        with self._lock:
+            if self._paints or not self._unpainted or self._closing.is_set():
+                return
+            self._paints = True
+        threading.Thread(target=self._paint_all, name="cdesk-painting", daemon=True).start()
+
+    def _paint_all(self) -> None:
+        """Paint what is to be painted, each picture in a pause or when it is late."""
+        if self.gives_way:
+            give_way_to_all()
         while True:
             now = time.monotonic()
-            self._paint_next(since=now - LATE_PICTURE_SECONDS)
-            claimed = self._claim(state)
-            if claimed is not None or self._closing.is_set():
-                return claimed
-            if not self._unpainted:
-                return None
-            if now - self._answered_at < PICTURE_PAUSE_SECONDS:
+            paint: Callable[[], None] | None = None
+            with self._idle:
+                if self._closing.is_set() or not self._unpainted:
+                    self._paints = False
+                    self._idle.notify_all()
+                    return
+                is_late = now - self._unpainted[0][0] >= LATE_PICTURE_SECONDS
+                if is_late or now - self._answered_at >= PICTURE_PAUSE_SECONDS:
+                    _, paint = self._unpainted.popleft()
+            if paint is None:
                 self._closing.wait(_PICTURE_LOOK_SECONDS)
-            else:
-                self._paint_next(since=now)
-
-    def _paint_next(self, *, since: float) -> None:
-        """Paint the picture that has waited longest, where it has since then."""
-        with self._lock:
-            if not self._unpainted or self._unpainted[0][0] > since:
-                return
-            _, paint = self._unpainted.popleft()
-        paint()
+                continue
+            try:
+                paint()
+            except Exception:
+                log.exception("a picture was not painted")
 
     def _claim(self, state: sqlite3.Connection) -> tuple[Ticket, threading.Event] | None:
         if self.gives_way:  # a thread that always finds another query never ends
@@ -359,6 +370,7 @@ class TicketRunner:
             self._answered_at = time.monotonic()
             if not self._gives_up(PREVIEWS) and presented.paint is not None:
                 self._unpainted.append((self._answered_at, presented.paint))
+                self._begin_to_paint()
             if presented.answer.get("pages", 1) > 1:
                 artifact_id = presented.answer["artifact"]["artifact_id"]
                 self._unpaged.append((artifact_id, ticket.customer))

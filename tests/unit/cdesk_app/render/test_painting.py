@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import time
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -66,6 +68,32 @@ def test_a_drawing_that_takes_too_long_is_given_up(painter: PaintingProcess) -> 
     with pytest.raises(OSError, match="has ended"):
         painter.svg(SPEC, "light")
     assert painter.pid is None
+
+
+def test_closing_ends_a_drawing_that_is_under_way(painter: PaintingProcess) -> None:
+    painter.svg(SPEC, "light")
+    process = painter._process
+    assert process is not None
+    failed: list[BaseException] = []
+
+    def draw() -> None:
+        try:
+            painter.svg({"data": {"values": [{"v": 0.5}]}, "mark": "bar", "encoding": {}}, "light")
+        except OSError as error:
+            failed.append(error)
+
+    answers, process.stdout = process.stdout, Mock(readline=lambda: process.wait(60) and b"")
+    draws = threading.Thread(target=draw)
+    draws.start()
+    until = time.monotonic() + 60
+    while not painter._turn.locked() and time.monotonic() < until:
+        time.sleep(0.001)
+    painter.close()
+    draws.join(60)
+    assert len(failed) == 1
+    assert painter.pid is None
+    assert answers is not None
+    answers.close()
 
 
 def test_it_answers_until_the_end_of_input() -> None:

@@ -360,7 +360,7 @@ def test_the_loop_leaves_what_has_just_begun_a_moment(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(given.runner, "wait_idle", waits.append)
+    monkeypatch.setattr(given.runner._idle, "wait_for", lambda _, seconds: waits.append(seconds))
     given.runner.wait_begun(0.25)
     assert waits == [], "nothing has begun"
     given.queued = 1
@@ -458,7 +458,7 @@ def test_a_thread_runs_what_waits_then_writes_pages_and_looks_again(
     waiting = [("a", "cancel"), ("b", "cancel"), None, ("c", "cancel"), None, None]
     leaves, calls = [False, True, True], [True, False]
     monkeypatch.setattr(runner, "_is_called", lambda: calls.pop(0))
-    monkeypatch.setattr(runner, "_next", lambda _: waiting.pop(0))
+    monkeypatch.setattr(runner, "_claim", lambda _: waiting.pop(0))
     monkeypatch.setattr(runner, "_run", lambda _, *of: steps.append(of))
     monkeypatch.setattr(runner, "_write_pages_ahead", lambda _: steps.append("ahead"))
     monkeypatch.setattr(runner, "_leave", lambda seen: steps.append(seen) or leaves.pop(0))
@@ -478,7 +478,7 @@ def test_a_thread_that_breaks_leaves_its_place(
     def breaks(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(given.runner, "_next", breaks)
+    monkeypatch.setattr(given.runner, "_claim", breaks)
     given.runner._threads = 1
     given.runner._work()
     assert given.runner._threads == 0
@@ -488,11 +488,10 @@ def test_a_thread_that_breaks_leaves_its_place(
 # -- pictures
 
 
-def test_pictures_are_painted_in_a_pause_and_those_that_are_late_before_the_next_question(
-    given: Given, monkeypatch: pytest.MonkeyPatch
+def test_pictures_are_painted_in_a_pause_or_when_they_are_late(
+    given: Given, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     runner, steps = given.runner, list[str]()
-    claims: list[Any] = []
 
     def wait(seconds: float) -> bool:
         assert 0 < seconds < PICTURE_PAUSE_SECONDS
@@ -500,31 +499,54 @@ def test_pictures_are_painted_in_a_pause_and_those_that_are_late_before_the_next
         given.seconds += 0.125
         return False
 
-    monkeypatch.setattr(runner, "_claim", lambda _: claims.pop(0) if claims else None)
     monkeypatch.setattr(runner._closing, "wait", wait)
-    state: Any = None
 
     def put(name: str, *, age: float = 0.0) -> None:
         runner._unpainted.append((given.seconds - age, lambda: steps.append(name)))
 
-    assert runner._next(state) is None
+    def painted() -> list[str]:
+        runner._paints = True
+        runner._paint_all()
+        assert not runner._paints
+        found, steps[:] = [*steps], []
+        return found
+
+    assert painted() == []
     put("a")
     put("b")
     runner._answered_at = given.seconds
-    claims.append("ticket")
-    assert runner._next(state) == "ticket"
-    assert steps == [], "nobody is kept waiting by a picture"
-    assert runner._next(state) is None
-    assert steps == ["waits", "a", "b"]
-    steps.clear()
+    assert painted() == ["waits", "a", "b"]
     put("late", age=LATE_PICTURE_SECONDS)
     put("not so late", age=LATE_PICTURE_SECONDS - 0.5)
-    claims.append("ticket")
-    assert runner._next(state) == "ticket"
-    assert steps == ["late"]
+    runner._answered_at = given.seconds
+    assert painted() == ["late", "waits", "not so late"]
+    runner._unpainted.append((0.0, lambda: 1 / 0))
+    put("after it")
+    assert painted() == ["after it"]
+    assert "a picture was not painted" in caplog.text
+    ways: list[str] = []
+    monkeypatch.setattr(module, "give_way_to_all", lambda: ways.append("gives way"))
+    runner.gives_way = True
+    assert (painted(), ways) == ([], ["gives way"])
+    put("at the end")
     runner._closing.set()
-    assert runner._next(state) is None
-    assert steps == ["late"], "at the end nothing is painted"
+    assert painted() == [], "at the end nothing is painted"
+
+
+def test_one_thread_paints(given: Given) -> None:
+    runner = given.runner
+    runner._begin_to_paint()
+    assert Thread.made == [], "there is nothing to paint"
+    runner._unpainted.append((0.0, lambda: None))
+    runner._begin_to_paint()
+    runner._begin_to_paint()
+    assert [thread.name for thread in Thread.made] == ["cdesk-painting"]
+    assert not runner.wait_idle(0.0)
+    assert not runner.busy, "no question runs"
+    runner._paints = False
+    runner._closing.set()
+    runner._begin_to_paint()
+    assert len(Thread.made) == 1
 
 
 # -- one ticket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -200,24 +201,48 @@ class Painting:
     def clean_up(self) -> int:
         return 0
 
+    def close(self) -> None:
+        return
 
-@pytest.mark.parametrize(
-    ("late", "done"),
-    [
-        (3600.0, ["answer 1", "answer 2", "picture 1", "picture 2"]),
-        (0.0, ["answer 1", "picture 1", "answer 2", "picture 2"]),
-    ],
-)
-def test_pictures_are_painted_once_nobody_waits_or_they_are_late(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, late: float, done: list[str]
+
+@pytest.mark.parametrize(("late", "pause"), [(3600.0, 0.0), (0.0, 3600.0)])
+def test_pictures_are_painted_once_nobody_asks_or_they_are_late(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, late: float, pause: float
 ) -> None:
     monkeypatch.setattr(tickets, "LATE_PICTURE_SECONDS", late)
-    monkeypatch.setattr(tickets, "PICTURE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(tickets, "PICTURE_PAUSE_SECONDS", pause)
     painting = Painting()
     for rows in (1, 2):
         desk.submit("numbers", {"rows": rows})
     run_all(desk, max_running=1, presenter=painting)
-    assert painting.done == done
+    assert sorted(painting.done) == ["answer 1", "answer 2", "picture 1", "picture 2"]
+
+
+def test_no_question_waits_for_a_picture_that_takes_long(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "LATE_PICTURE_SECONDS", 0.0)
+    painting, begun, may_end = Painting(), threading.Event(), threading.Event()
+
+    def paint() -> None:
+        begun.set()
+        may_end.wait(60)
+
+    def present(_: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+        return Presented(dict(answer), paint)
+
+    monkeypatch.setattr(painting, "present", present)
+    runner = desk.runner(presenter=painting, max_running=1)
+    try:
+        for rows in (1, 2):
+            ticket_id = desk.submit("numbers", {"rows": rows})
+            runner.poll()
+            assert wait_until_ended(desk, ticket_id) == "succeeded"
+            assert begun.wait(60)
+        assert not runner.wait_idle(0.0), "the first is still being painted"
+    finally:
+        may_end.set()
+        runner.close(seconds=60)
 
 
 def test_a_question_right_after_an_answer_waits_for_no_picture(
@@ -229,8 +254,7 @@ def test_a_question_right_after_an_answer_waits_for_no_picture(
     try:
         for rows in (1, 2):
             ticket_id = desk.submit("numbers", {"rows": rows})
-            if rows == 1:
-                runner.poll()
+            runner.poll()
             assert wait_until_ended(desk, ticket_id) == "succeeded"
         assert painting.done == ["answer 1", "answer 2"]
     finally:
