@@ -66,7 +66,7 @@ class WarmDbt:
         try:
             self._parse()
         finally:
-            _release_warehouse()
+            release_warehouse()
 
     def run(
         self,
@@ -94,7 +94,7 @@ class WarmDbt:
             runner = dbtRunner(manifest=self._manifest, callbacks=[watcher])
             outcome = runner.invoke([*argv, *self._project.options()])
         finally:
-            _release_warehouse()
+            release_warehouse()
         if outcome.exception is not None:
             self._manifest = None  # whatever state it is in, the next run starts from a fresh one
         return _answer(
@@ -235,7 +235,7 @@ def _node(result: Any, problem: str | None) -> dict[str, Any]:
     }
 
 
-def _release_warehouse() -> None:
+def release_warehouse() -> None:
     """Close the DuckDB file, which dbt-duckdb keeps open for as long as anything still points at
     its environment.
     """

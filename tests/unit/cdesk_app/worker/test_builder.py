@@ -323,10 +323,10 @@ def test_no_warehouse_is_released_where_none_was_opened_or_another_engine_runs(
     dbt: Dbt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dbt.manager._ENV = None
-    builder._release_warehouse()
+    builder.release_warehouse()
     assert dbt.asked == ["released"]
     monkeypatch.setitem(sys.modules, "dbt.adapters.duckdb.connections", None)
-    builder._release_warehouse()
+    builder.release_warehouse()
     assert dbt.asked == ["released"]
 
 
