@@ -73,8 +73,7 @@ class ManyLines:
     def append_to(self, table: str, connection: DuckDBPyConnection, landed_at: datetime) -> None:
         """Raises duckdb.Error."""
         connection.register("landing_batch", self.table)
-        statement = _INSERT.format(table=table)
-        connection.execute(statement, [landed_at.replace(tzinfo=None)]).fetchall()
+        _insert(table, connection, landed_at)
         connection.unregister("landing_batch")
 
 
@@ -85,7 +84,7 @@ class ManyInTurn:
     """
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
-        self._at_hand: pa.Table = _table(LineBatch())
+        self._none = self._at_hand = _table(LineBatch())
         connection.register("landing_batch", self)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
@@ -97,10 +96,15 @@ class ManyInTurn:
         """Raises duckdb.Error."""
         self._at_hand = lines.table
         try:
-            statement = _INSERT.format(table=table)
-            connection.execute(statement, [landed_at.replace(tzinfo=None)]).fetchall()
+            _insert(table, connection, landed_at)
         finally:
-            self._at_hand = _table(LineBatch())
+            self._at_hand = self._none
+
+
+def _insert(table: str, connection: DuckDBPyConnection, landed_at: datetime) -> None:
+    """What is registered as `landing_batch` goes in."""
+    statement = _INSERT.format(table=table)
+    connection.execute(statement, [landed_at.replace(tzinfo=None)]).fetchall()
 
 
 EngineLines: TypeAlias = FewLines | ManyLines

@@ -562,9 +562,13 @@ class ReadCopy:
 
     def _let_go(self, instance: _Instance) -> None:
         with self._turn:
-            instance.users -= 1
-            if instance.retired and not instance.users:
-                self._end(instance)
+            self._count_out(instance)
+
+    def _count_out(self, instance: _Instance) -> None:
+        """One reads it no more. For who has the turn."""
+        instance.users -= 1
+        if instance.retired and not instance.users:
+            self._end(instance)
 
     def _stands(self) -> bool:
         """Whether the copy shows what the file holds, or held when a build of ours began."""
@@ -590,9 +594,7 @@ class ReadCopy:
         with self._turn:
             if cursor is not None:
                 instance.rest(cursor)
-            instance.users -= 1
-            if instance.retired and not instance.users:
-                self._end(instance)
+            self._count_out(instance)
             self._used_at = time.monotonic()
             if self._instance is not None and self._resting is None:
                 self._resting = threading.Thread(
