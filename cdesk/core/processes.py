@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from cdesk.core.config import Settings
 from cdesk.core.home import open_private
@@ -59,6 +59,24 @@ def start_detached(
         )
     finally:
         os.close(output)
+
+
+def own_group() -> dict[str, Any]:
+    """Options of `Popen` for a child of its own group, without a window: a Ctrl-C at the terminal
+    reaches this process alone.
+    """
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def divert_stdout() -> IO[bytes]:
+    """The stream on standard output, for a child's protocol; from here on anything that prints to
+    standard output prints to standard error.
+    """
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return channel
 
 
 def give_way() -> None:

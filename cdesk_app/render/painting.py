@@ -23,7 +23,7 @@ from typing import IO, Any, Final, NoReturn
 
 import orjson
 
-from cdesk.core.processes import be_nicer
+from cdesk.core.processes import be_nicer, divert_stdout, own_group
 from cdesk_app.render.vega import Json, ThemeName
 
 IDLE_SECONDS: Final = 60.0
@@ -113,18 +113,13 @@ class PaintingProcess:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
-        flags = 0
-        if sys.platform == "win32":
-            flags = subprocess.CREATE_NO_WINDOW
         return subprocess.Popen(
             [sys.executable, "-m", "cdesk_app.render.painting", str(self._idle_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=self._environ,
-            creationflags=flags,
-            # A Ctrl-C at the terminal reaches the worker alone.
-            start_new_session=sys.platform != "win32",
+            **own_group(),
         )
 
     def _end(self) -> None:
@@ -177,8 +172,7 @@ def serve(given: IO[bytes], told: IO[bytes], *, idle: float) -> None:
 def main() -> NoReturn:
     """Argument: how long to wait for the next request."""
     be_nicer()
-    given, told = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    given, told = os.fdopen(os.dup(0), "rb"), divert_stdout()
     with contextlib.suppress(BrokenPipeError):
         serve(given, told, idle=float(sys.argv[1]))
     os._exit(0)  # not sys.exit: Python aborts where a thread still reads

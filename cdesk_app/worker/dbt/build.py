@@ -22,7 +22,7 @@ import orjson
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import BuildError
 from cdesk.core.home import open_private
-from cdesk.core.processes import gives_way_to_all
+from cdesk.core.processes import gives_way_to_all, own_group
 from cdesk_app.worker.dbt.builder import IDLE_SECONDS
 from cdesk_app.worker.dbt.project import DbtProject
 
@@ -271,9 +271,8 @@ def start_child(
         stdout=subprocess.PIPE,
         stderr=output,
         env=dict(environ),
-        # Its own group: a Ctrl-C at the terminal reaches the worker alone, which then lets a build
-        # end.
-        **_own_group(),
+        # A Ctrl-C reaches the worker alone, which then lets a build end.
+        **own_group(),
     )
 
 
@@ -422,12 +421,6 @@ class _Child:
 
 def _without(*resource_types: str) -> list[str]:
     return [f"--exclude-resource-type={name}" for name in resource_types]
-
-
-def _own_group() -> dict[str, Any]:
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
 
 
 class BuildBlocked(BuildError):

@@ -32,12 +32,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import orjson
 
 from cdesk.core.home import keep_private, write_private
-from cdesk.core.processes import be_nice_among_sessions, run_giving_way
+from cdesk.core.processes import be_nice_among_sessions, divert_stdout, run_giving_way
 from cdesk_app.worker.dbt import economy
 from cdesk_app.worker.dbt.kept_manifest import FILE, KeptManifest
 from cdesk_app.worker.dbt.project import DbtProject
@@ -249,15 +249,6 @@ def release_warehouse() -> None:
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-def _divert_stdout() -> IO[bytes]:
-    """The protocol's stream; from here on anything that prints to standard output prints to
-    standard error.
-    """
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return channel
-
-
 def _read_requests(requests: queue.Queue[bytes]) -> None:
     for line in sys.stdin.buffer:
         requests.put(line)
@@ -272,7 +263,7 @@ def serve(project: DbtProject, *, idle_seconds: float, gives_way: bool = False) 
     """Answer requests until end of input or `idle_seconds` without one. gives_way: getting ready
     for the first does.
     """
-    channel = _divert_stdout()
+    channel = divert_stdout()
 
     def send(message: dict[str, Any]) -> None:
         channel.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))

@@ -508,4 +508,4 @@ def test_a_child_is_a_process_of_its_own_group_with_pipes(
     assert argv == [sys.executable, "-m", "cdesk_app.worker.dbt.builder", "{}"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": output}
     own = {} if sys.platform == "win32" else {"start_new_session": True}
-    assert named == {**pipes, "env": {"A": "b"}, **(own or build._own_group())}
+    assert named == {**pipes, "env": {"A": "b"}, **(own or build.own_group())}

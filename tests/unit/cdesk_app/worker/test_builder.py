@@ -381,7 +381,7 @@ def test_requests_are_answered_one_after_another_until_none_comes(
     given = project_of(tmp_path)
     monkeypatch.setattr(builder, "WarmDbt", Warm)
     monkeypatch.setattr(builder, "run_giving_way", run)
-    monkeypatch.setattr(builder, "_divert_stdout", lambda: channel)
+    monkeypatch.setattr(builder, "divert_stdout", lambda: channel)
     monkeypatch.setattr(builder.threading, "Thread", AtOnce)
     monkeypatch.setattr(
         builder, "_read_requests", lambda to: [to.put(orjson.dumps(one)) for one in requests]
@@ -412,7 +412,7 @@ def test_what_is_ready_is_told_when_it_is_and_at_once(
     )
     warm = SimpleNamespace(warm=lambda: steps.append("warm"))
     monkeypatch.setattr(builder, "WarmDbt", lambda _: warm)
-    monkeypatch.setattr(builder, "_divert_stdout", lambda: channel)
+    monkeypatch.setattr(builder, "divert_stdout", lambda: channel)
     monkeypatch.setattr(builder.threading, "Thread", AtOnce)
     monkeypatch.setattr(builder, "_read_requests", lambda _: steps.append("reads"))
     monkeypatch.setattr(os, "_exit", exits)
@@ -437,7 +437,7 @@ def test_what_prints_to_standard_output_disturbs_no_answer(
 ) -> None:
     saved = os.dup(1)
     try:
-        with builder._divert_stdout() as channel:
+        with builder.divert_stdout() as channel:
             os.write(1, b"printed")
             channel.write(b"an answer")
     finally:
