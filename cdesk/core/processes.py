@@ -6,13 +6,17 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 from cdesk.core.config import Settings
 from cdesk.core.home import open_private
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -63,10 +67,11 @@ def start_detached(
 
 def own_group() -> dict[str, Any]:
     """Options of `Popen` for a child of its own group, without a window: a Ctrl-C at the terminal
-    reaches this process alone.
+    reaches this process alone. The child gives way where this process does.
     """
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        return {"creationflags": flags | (subprocess.BELOW_NORMAL_PRIORITY_CLASS * _gave_way)}
     return {"start_new_session": True}
 
 
@@ -80,18 +85,55 @@ def divert_stdout() -> IO[bytes]:
 
 
 def give_way() -> None:
-    """Let this process, and those that it starts, run when others leave the processor: what waits
-    for an answer comes before what works in the background.
+    """Let this thread, and what it starts, run when others leave the processor: what waits for an
+    answer comes before what works in the background. Threads of `start_ordinary` stay as this
+    process was, but on macOS, where niceness is of a whole process.
     """
+    global _starter, _gave_way
+    _gave_way = True
     if sys.platform == "win32":
         import ctypes
 
         kernel = ctypes.windll.kernel32
-        kernel.SetPriorityClass(kernel.GetCurrentProcess(), subprocess.BELOW_NORMAL_PRIORITY_CLASS)
+        kernel.GetCurrentThread.restype = ctypes.c_void_p
+        kernel.SetThreadPriority.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        kernel.SetThreadPriority(kernel.GetCurrentThread(), _BELOW_NORMAL)
         return
+    if sys.platform == "linux" and _starter is None:
+        from concurrent.futures import ThreadPoolExecutor  # not for the server's start
+
+        _starter = ThreadPoolExecutor(1, "cdesk-starter")
+        _starter.submit(int).result()  # its thread is there from now on
     with contextlib.suppress(OSError):  # not allowed in some sandboxes
         os.nice(NICENESS)
-    be_nice_among_sessions()
+
+
+_BELOW_NORMAL: Final = -1  # winbase.h, THREAD_PRIORITY_BELOW_NORMAL; not inherited
+_gave_way = False
+_starter: ThreadPoolExecutor | None = None
+"""Its one thread is as this process was before `give_way`: Linux' niceness is a thread's, inherited
+by what it starts, and the way back needs a privilege.
+"""
+
+
+def start_ordinary(thread: threading.Thread) -> None:
+    """Start a thread that does what a person waits for: `give_way` is not for it."""
+    if _starter is None:
+        thread.start()
+    else:
+        _starter.submit(thread.start).result()
+
+
+def run_ordinary(job: Callable[[], T], name: str) -> T:
+    """What `job` returns, or raises, from a thread of that name that `start_ordinary` would start;
+    from this one where `give_way` was not called, or this one gives way to all.
+    """
+    if _starter is None or gives_way_to_all():
+        return job()
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, name) as thread:
+        return _starter.submit(thread.submit, job).result().result()
 
 
 def be_nicer() -> None:

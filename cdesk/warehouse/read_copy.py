@@ -37,6 +37,7 @@ import duckdb
 
 from cdesk.core.errors import QueryCancelled, WarehouseError, WarehouseUnavailable
 from cdesk.core.home import make_private_folder, open_private
+from cdesk.core.processes import run_ordinary
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb_file import (
     READ_CONFIG,
@@ -609,7 +610,8 @@ class ReadCopy:
                 return
             self._following = True
         try:
-            made = self._open(None, None)
+            # Its threads are as who opens it is, and answer questions.
+            made = run_ordinary(lambda: self._open(None, None), "cdesk-copy")
             try:
                 with contextlib.suppress(duckdb.Error):  # who asks is told
                     made.make(list(self._wanted))

@@ -186,7 +186,7 @@ def launchd_plist(service: Service, installed: Installed) -> str:
         "KeepAlive": True,
         "ThrottleInterval": 10,
         "ExitTimeOut": STOP_SECONDS,
-        "ProcessType": "Background",
+        "ProcessType": "Standard",  # "Background" is slowed down, and a person waits for answers
         "Umask": 0o077,
         "StandardOutPath": "/dev/null",
         "StandardErrorPath": str(installed.home / f"{service.process}.launchd.log"),

@@ -39,6 +39,7 @@ from typing import Final
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import CdeskError, NewerVersion
 from cdesk.core.metrics import ERRORS
+from cdesk.core.processes import be_nice_among_sessions
 from cdesk.state.counts import Counts
 from cdesk.state.http_service import is_running
 from cdesk_app.worker.cycle import run_cycle
@@ -427,6 +428,7 @@ class PipelineTasks:
     def give_way(self) -> bool:
         if is_running(self._pipeline.home):
             self._pipeline.runner.gives_way = True
+            be_nice_among_sessions()
             # The client of a warehouse elsewhere keeps threads of its own beyond a job.
             self._jobs.gives_way = self._pipeline.builds
             logger.info("the worker gives way to the HTTP service")

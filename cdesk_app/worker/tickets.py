@@ -29,7 +29,7 @@ from cdesk.core.errors import CdeskError, KillSwitchActive
 from cdesk.core.home import StateDirectory
 from cdesk.core.identity import ANALYST, Caller
 from cdesk.core.metrics import QUERIES, QUERY_SECONDS, RETRIES
-from cdesk.core.processes import give_way_to_all
+from cdesk.core.processes import give_way_to_all, start_ordinary
 from cdesk.query.executor import PATIENCE_SECONDS, TIMEOUT_SECONDS, Executor
 from cdesk.query.pages import PageWriter
 from cdesk.query.request import QueryRequest, make_request
@@ -219,7 +219,7 @@ class TicketRunner:
                     )
                     self._guard.start()
         for _ in range(wanted - called):
-            threading.Thread(target=self._work, name="cdesk-ticket", daemon=True).start()
+            start_ordinary(threading.Thread(target=self._work, name="cdesk-ticket", daemon=True))
         return wanted
 
     def wait_idle(self, seconds: float) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cdesk.core.processes import start_ordinary
 from cdesk.core.wake import WakeListener
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Waking:
         self._woken = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="cdesk-waking", daemon=True)
-        self._thread.start()
+        start_ordinary(self._thread)
 
     def wait(self, seconds: float) -> bool:
         """Block until woken (True), or for so long (False)."""
