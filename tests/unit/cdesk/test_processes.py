@@ -6,11 +6,20 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cdesk.core.processes import MORE_NICENESS, NICENESS, give_way_to_all
+from cdesk.core.processes import (
+    MORE_NICENESS,
+    NICENESS,
+    give_way_to_all,
+    run_ordinary,
+    start_ordinary,
+)
+from tests.in_background import ONLY_WHERE_THREADS_DIFFER, in_background
 
 AUTOGROUP = Path("/proc/self/autogroup")
 
@@ -36,6 +45,66 @@ def test_a_thread_that_gives_way_passes_it_on_and_changes_no_other() -> None:
     assert os.sched_getscheduler(0) != os.SCHED_IDLE
 
 
+@ONLY_WHERE_THREADS_DIFFER
+def test_what_a_person_waits_for_is_as_nice_as_the_process_was() -> None:
+    """And so is what such a thread starts; an ordinary thread of who gave way is as nice as that."""
+    found: dict[str, int] = {}
+
+    def look(name: str) -> None:
+        found[name] = os.nice(0)
+
+    def start(started: Callable[[threading.Thread], None], name: str) -> None:
+        thread = threading.Thread(target=look, args=(name,))
+        started(thread)
+        thread.join()
+
+    before = os.nice(0)
+    with in_background() as run:
+        run(lambda: look("its own"))
+        run(lambda: start(threading.Thread.start, "started"))
+        run(lambda: start(start_ordinary, "ordinary"))
+        run(lambda: run_ordinary(lambda: look("job"), "job"))
+        run(lambda: run_ordinary(lambda: start(threading.Thread.start, "of job"), "job"))
+    nicer = min(before + NICENESS, 19)
+    assert found == {
+        **{"its own": nicer, "started": nicer},
+        **{"ordinary": before, "job": before, "of job": before},
+    }
+    assert os.nice(0) == before
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_what_a_job_returns_or_raises_is_its_callers() -> None:
+    def fail() -> None:
+        raise KeyError("of the job")
+
+    with in_background() as run:
+        assert run(lambda: run_ordinary(lambda: 7, "job")) == 7
+        with pytest.raises(KeyError, match="of the job"):
+            run(lambda: run_ordinary(fail, "job"))
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
+def test_a_job_of_who_gives_way_to_all_does_too() -> None:
+    def job() -> int:
+        return os.sched_getscheduler(0)
+
+    def run_it() -> int:
+        give_way_to_all()
+        return run_ordinary(job, "job")
+
+    with in_background() as run:
+        assert run(run_it) == os.SCHED_IDLE
+
+
+def test_without_a_background_all_threads_are_alike() -> None:
+    here = threading.get_ident()
+    assert run_ordinary(threading.get_ident, "job") == here
+    thread = threading.Thread(target=time.sleep, args=(0,))
+    start_ordinary(thread)
+    thread.join()
+
+
 def shares_by_sessions() -> bool:
     """Whether this session has a group of its own: where there is none, the file is empty."""
     try:
@@ -46,11 +115,16 @@ def shares_by_sessions() -> bool:
 
 @pytest.mark.skipif(not shares_by_sessions(), reason="the system does not share by sessions")
 @pytest.mark.parametrize("own_session", [True, False])
-@pytest.mark.parametrize(("call", "more"), [("give_way", NICENESS), ("be_nicer", MORE_NICENESS)])
-def test_a_session_of_its_own_is_as_nice_as_its_process(
-    call: str, more: int, own_session: bool
+@pytest.mark.parametrize(
+    ("call", "more", "of_session"),
+    [("give_way", NICENESS, False), ("be_nicer", MORE_NICENESS, True)],
+)
+def test_a_session_of_its_own_is_as_nice_as_a_process_that_is_nice_as_a_whole(
+    call: str, more: int, of_session: bool, own_session: bool
 ) -> None:
-    """And the session of others, of which the caller is one, stays as it is."""
+    """And the session of others, of which the caller is one, stays as it is; so does that of who
+    has threads that people wait for.
+    """
     before = AUTOGROUP.read_text(encoding="ascii").split()[-1]
     code = (
         f"import os, pathlib; from cdesk.core.processes import {call}; {call}(); "
@@ -64,4 +138,8 @@ def test_a_session_of_its_own_is_as_nice_as_its_process(
         check=True,
     ).stdout.split()
     niceness = str(min(os.nice(0) + more, 19))
-    assert told == [niceness, niceness if own_session else before]
+    assert told[0] == niceness
+    if not own_session:
+        assert told[1] == before
+    else:
+        assert (told[1] == niceness) == of_session

@@ -4,6 +4,7 @@ live of it, and views beside it.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from cdesk.warehouse.duckdb import DuckDBWarehouse
 from cdesk.warehouse.lines import engine_lines
 from cdesk.warehouse.protocol import LandedLine
 from cdesk.warehouse.read_copy import ReadCopy
+from tests.in_background import ONLY_WHERE_THREADS_DIFFER, in_background
 
 ADA, BOB = "ada@example.com", "bob@example.com"
 LINES = """
@@ -810,3 +812,24 @@ def test_landings_and_relations_are_taken_in_and_made_side_by_side(copied: Copie
     assert seen == list(range(1, 21))
     assert copied.copies == ["1"], "neither has failed"
     assert copied.ask("select n from activities.above") == [(21,)]
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_a_copy_that_follows_a_build_is_opened_by_no_background(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's threads are as nice as who opened it, and answer questions."""
+    copied.ask(STREAM)
+    opened: list[int] = []
+    real = read_copy._opened
+    monkeypatch.setattr(
+        read_copy, "_opened", lambda *given: opened.append(os.nice(0)) or real(*given)
+    )
+
+    def build() -> None:
+        with copied.warehouse.building():
+            copied.build()
+
+    with in_background() as run:
+        run(build)
+    assert opened == [os.nice(0)]

@@ -21,6 +21,7 @@ from cdesk_app.worker import tickets
 from cdesk_app.worker.presentation import PlainPresenter, Presented
 from cdesk_app.worker.tickets import TicketRunner
 from cdesk_app.worker.waking import Waking
+from tests.in_background import ONLY_WHERE_THREADS_DIFFER, in_background
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -477,3 +478,19 @@ def test_a_missing_build_fails_the_ticket_and_says_so(desk: Desk) -> None:
     desk.home.warehouse.unlink()
     run_all(desk)
     assert desk.ticket(ticket_id).error_code == "warehouse_not_built"
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_an_answer_is_no_background_work(desk: Desk) -> None:
+    """Whoever else is busy on the computer: a person waits for it, though the worker is nice."""
+    found: list[int] = []
+
+    class Looks(PlainPresenter):
+        def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+            found.append(os.nice(0))
+            return super().present(request, answer)
+
+    desk.submit("numbers", {"rows": 1})
+    with in_background() as run:
+        run(lambda: run_all(desk, presenter=Looks()))
+    assert found == [os.nice(0)]
