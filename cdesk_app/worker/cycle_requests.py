@@ -9,12 +9,12 @@ import sqlite3
 import time
 from typing import Final
 
-from cdesk.core.clock import IdSource, format_ts
+from cdesk.core.clock import IdSource, format_ts, parse_ts, to_ns
 from cdesk.core.errors import BuildError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
 from cdesk.core.wake import WakeSender
-from cdesk.state.database import open_state
+from cdesk.state.database import open_state, write_transaction
 from cdesk.state.facts import read_status, write_status
 from cdesk.state.status import CycleAnswer, CycleRequest
 from cdesk_app.worker.cycle import CycleReport, Stage
@@ -89,14 +89,23 @@ def ask_for_cycle(
 
 def _leave_request(state: sqlite3.Connection, full: bool) -> CycleRequest:
     """There is one place for a request: what has not been answered is part of the one that takes
-    it.
+    it, which is of a later time whatever the clock says, so that an answer is for all before it.
     """
-    before, done = read_status(state, CycleRequest), read_status(state, CycleAnswer)
-    now = format_ts(time.time_ns())
-    waits_for_all = before.full and before.id != done.id
-    asked = CycleRequest(id=IdSource().uuid7(), at=now, full=full or waits_for_all)
-    write_status(state, asked, now=now)
+    with write_transaction(state):
+        before, done = read_status(state, CycleRequest), read_status(state, CycleAnswer)
+        now = format_ts(max(time.time_ns(), *map(_next_ns, (before.at, done.asked_at))))
+        waits_for_all = before.full and before.id != done.id
+        asked = CycleRequest(id=IdSource().uuid7(), at=now, full=full or waits_for_all)
+        write_status(state, asked, now=now)
     return asked
+
+
+def _next_ns(at: str | None) -> int:
+    """The first time behind one that stands in a fact."""
+    try:
+        return 0 if at is None else to_ns(parse_ts(at)) + 1_000
+    except ValueError:
+        return 0
 
 
 def _answer_to(state: sqlite3.Connection, asked: CycleRequest) -> CycleReport | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdesk.core.clock import format_ts
 from cdesk.core.errors import BuildError, WarehouseUnavailable
 from cdesk.core.home import StateDirectory
 from cdesk.state.database import open_state
@@ -107,6 +109,45 @@ def test_a_request_that_waits_is_part_of_the_one_that_takes_its_place(
     assert not worker.asked[-1].full, "that one is answered"
     ask(state_home, worker, full=True)
     assert worker.asked[-1].full
+
+
+@pytest.mark.parametrize("passed", [0, -1_000_000_000], ids=["stands still", "was set back"])
+def test_who_asks_after_another_is_later_whatever_the_clock_says(
+    state_home: StateDirectory, monkeypatch: pytest.MonkeyPatch, passed: int
+) -> None:
+    """Or the report on the second request would not be one on the first."""
+    moments = iter((NOW, NOW + passed, NOW + 2 * passed))
+    monkeypatch.setattr(
+        cycle_requests, "time", SimpleNamespace(time_ns=lambda: next(moments), sleep=None)
+    )
+    with closing(open_state(state_home.state_db)) as state:
+        status = StatusBoard(state, lambda: NOW)
+        asked = [cycle_requests._leave_request(state, False) for _ in range(2)]
+        answer_request(status, asked[1], report=CycleReport(builds=2))
+        for one in asked:
+            report = cycle_requests._answer_to(state, one)
+            assert report is not None
+            assert report.builds == 2
+        after = cycle_requests._leave_request(state, False)
+        assert cycle_requests._answer_to(state, after) is None, "that was on those before"
+        status.keep(CycleRequest(id="a", at="no time"))
+        monkeypatch.undo()
+        assert (cycle_requests._leave_request(state, False).at or "") > format_ts(NOW)
+
+
+def test_requests_left_at_one_time_are_told_apart(state_home: StateDirectory) -> None:
+    """The one that stays is the latest."""
+
+    def leave() -> CycleRequest:
+        with closing(open_state(state_home.state_db)) as state:
+            return cycle_requests._leave_request(state, False)
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda _: leave(), range(64)))
+    with closing(open_state(state_home.state_db)) as state:
+        stays = StatusBoard(state, lambda: NOW).read(CycleRequest)
+    assert stays == max(asked, key=lambda one: one.at or "")
+    assert len({one.at for one in asked}) == len(asked)
 
 
 def test_the_report_on_a_later_request_is_one_on_those_before(
