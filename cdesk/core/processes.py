@@ -23,7 +23,7 @@ T = TypeVar("T")
 WORKER_MODULE: Final = "cdesk_app.cli.main"
 """What `python -m` runs for a worker, with the word `worker`."""
 NICENESS: Final = 10
-"""Of the worker and what it starts, where the system has such a thing."""
+"""Of the worker and what it starts, but for what a person waits for."""
 MORE_NICENESS: Final = 5
 """Of what the worker starts and nobody waits for, beyond its own."""
 SET_UP_MODULE: Final = "cdesk_app.ops.runtime"
