@@ -74,5 +74,5 @@ def s3_service() -> Iterator[S3Service]:
         yield service
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
         server.server_close()

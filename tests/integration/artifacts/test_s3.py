@@ -465,7 +465,7 @@ def test_a_link_downloads_under_a_name_and_for_a_time(client: Any, tmp_path: Pat
     artifacts = store(client, tmp_path)
     url = artifacts.download_url(put(artifacts), filename='x"\r\ny.parquet', seconds=60)
     assert url is not None
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         assert answer.headers["Content-Disposition"] == 'attachment; filename="x___y.parquet"'
         assert answer.read().startswith(b"PAR1")
     assert "X-Amz-Expires=60" in url

@@ -235,7 +235,7 @@ def test_a_landing_under_way_keeps_no_question_waiting(two: Two) -> None:
         found: list[Any] = []
         asking = threading.Thread(target=lambda: found.extend(ask(two.by_copy, LANDING, [])))
         asking.start()
-        asking.join(10)
+        asking.join(60)
         assert found == ask(two.by_copy, LANDING, [])
 
 

@@ -214,7 +214,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made.port = server.servers[0].sockets[0].getsockname()[1]
     yield made
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -48,7 +48,7 @@ def site(
     yield Site(state_home, settings, free_port)
     if state_home.render_json.exists():
         os.kill(orjson.loads(state_home.render_json.read_bytes())["pid"], signal.SIGTERM)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while is_held(state_home.render_lock) and time.monotonic() < deadline:
             time.sleep(0.05)
 

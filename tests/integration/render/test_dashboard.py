@@ -67,7 +67,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         time.sleep(0.01)
     yield Site(home, settings, server.servers[0].sockets[0].getsockname()[1])
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.fixture

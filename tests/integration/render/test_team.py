@@ -38,7 +38,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             time.sleep(0.01)
         yield Site(home, settings, server.servers[0].sockets[0].getsockname()[1])
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 def token(site: Site, customer: str, *roles: str) -> NewToken:

@@ -168,7 +168,7 @@ class Service:
         """End it as a service manager does; its exit code."""
         self.process.terminate()
         code = self.process.wait(60)
-        self._reader.join(10)
+        self._reader.join(60)
         return code
 
     def requests(self, last: int) -> list[dict[str, Any]]:
@@ -212,7 +212,7 @@ def serving(home: StateDirectory, *words: str, **settings: str) -> Iterator[Serv
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        service._reader.join(10)
+        service._reader.join(60)
         process.stderr.close()
 
 

@@ -212,7 +212,7 @@ def test_the_twenty_first_that_waits_for_a_lock_is_refused(
     waiters = [account.connect() for _ in range(21)]
     with ThreadPoolExecutor(21) as pool:
         merges = [pool.submit(one.cursor().execute, OLD_LANDING) for one in waiters]
-        refused, _ = wait(merges, return_when=FIRST_EXCEPTION, timeout=15)
+        refused, _ = wait(merges, return_when=FIRST_EXCEPTION, timeout=60)
         codes = {getattr(one.exception(), "errno", None) for one in refused}
         holder.cursor().execute("rollback")
     assert codes == {625}

@@ -332,7 +332,7 @@ def test_a_worker_is_stopped_by_command(
 ) -> None:
     monkeypatch.setenv("CDESK_HOME", str(home.root))
     assert main(["worker", "--stop"]) == 0
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0
     assert "The worker has ended." in capsys.readouterr().out
     assert main(["worker", "--stop"]) == 0
     assert capsys.readouterr().out == "No worker runs.\n"

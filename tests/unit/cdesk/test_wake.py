@@ -23,7 +23,7 @@ def test_a_sender_wakes_the_listener_and_follows_it_through_a_restart(tmp_path: 
     for _ in range(2):
         listener = WakeListener(home)
         assert sender.send()
-        assert listener.wait(5)
+        assert listener.wait(60)
         said = read_worker(home)
         assert said is not None
         assert (said.pid, said.port) == (os.getpid(), listener.address[1])
@@ -46,7 +46,7 @@ def test_a_burst_is_taken_as_one(tmp_path: Path) -> None:
     for _ in range(5):
         sender.send()
     time.sleep(0.05)
-    assert listener.wait(5)
+    assert listener.wait(60)
     assert not listener.wait(0)
     listener.close()
     sender.close()

@@ -131,7 +131,7 @@ def test_a_large_file_is_checked_beside_the_reading_and_once(
 
     def slowly(owner: str, content: Path | bytes) -> str:
         begun.append(threading.current_thread())
-        assert go.wait(10)
+        assert go.wait(60)
         return digest_of(owner, content)
 
     monkeypatch.setattr(addresses, "digest_of", slowly)
@@ -141,7 +141,7 @@ def test_a_large_file_is_checked_beside_the_reading_and_once(
     go.set()
     for thread in [one for one in threading.enumerate() if one.name == "cdesk-check"]:
         assert thread.daemon
-        thread.join(10)
+        thread.join(60)
     assert len(begun) == 1
     with pytest.raises(ArtifactUnreadable):
         checks.require(path, whole=False)

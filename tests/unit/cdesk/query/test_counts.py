@@ -36,7 +36,7 @@ class Counting(DuckDBWarehouse):
         self.ran[template.name] += 1
         with super()._run(template, *rest) as outcome:
             self.going.set()
-            assert self.may_end.wait(10)
+            assert self.may_end.wait(60)
             yield outcome
 
     def read_template(
@@ -110,7 +110,7 @@ def test_identical_questions_at_one_time_run_once(desk: Desk, counting: Counting
 
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(ask, number) for number in range(4)]
-        assert counting.going.wait(10)
+        assert counting.going.wait(60)
         counting.may_end.set()
         found = [answer.result(30) for answer in answers]
     assert counting.ran["numbers"] == 1

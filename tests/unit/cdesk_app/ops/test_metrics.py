@@ -249,7 +249,7 @@ def worker_url(settings: Settings, state_home: StateDirectory) -> Iterator[str]:
 def test_the_worker_answers_with_what_it_has_just_counted_and_refuses_others(
     worker_url: str,
 ) -> None:
-    with urllib.request.urlopen(f"{worker_url}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{worker_url}/metrics", timeout=60) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain")
         text = answer.read().decode()
     labels = (("tool", "get_context"), ("transport", "stdio"))
@@ -261,7 +261,7 @@ def test_the_worker_answers_with_what_it_has_just_counted_and_refuses_others(
     ):
         request = urllib.request.Request(worker_url + path, headers=headers)
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=60)
         assert caught.value.code == status
         caught.value.close()
 

@@ -54,7 +54,7 @@ def worker(desk: Desk) -> BaseProcess:
 
 def kill(process: BaseProcess) -> None:
     process.kill()
-    process.join(10)
+    process.join(60)
     process.close()
 
 
