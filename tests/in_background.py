@@ -27,8 +27,10 @@ def in_background() -> Iterator[Callable[[Callable[[], T]], T]]:
         mock.patch.multiple(processes, _starter=None, _gave_way=False),
         ThreadPoolExecutor(1, initializer=processes.give_way) as background,
     ):
+        background.submit(int).result()
+        starter = processes._starter
         try:
             yield lambda job: background.submit(job).result()
         finally:
-            if processes._starter is not None:
-                processes._starter.shutdown()
+            if starter is not None:
+                starter.shutdown()

@@ -118,22 +118,33 @@ by what it starts, and the way back needs a privilege.
 
 def start_ordinary(thread: threading.Thread) -> None:
     """Start a thread that does what a person waits for: `give_way` is not for it."""
-    if _starter is None:
+    starter = _starter
+    if starter is None:
         thread.start()
     else:
-        _starter.submit(thread.start).result()
+        starter.submit(thread.start).result()
 
 
 def run_ordinary(job: Callable[[], T], name: str) -> T:
     """What `job` returns, or raises, from a thread of that name that `start_ordinary` would start;
     from this one where `give_way` was not called, or this one gives way to all.
     """
-    if _starter is None or gives_way_to_all():
+    starter = _starter
+    if starter is None or gives_way_to_all():
         return job()
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1, name) as thread:
-        return _starter.submit(thread.submit, job).result().result()
+        return starter.submit(thread.submit, job).result().result()
+
+
+def give_way_in_everything() -> None:
+    """From here on what `start_ordinary` and `run_ordinary` start is as nice as who calls them, and
+    so is this session.
+    """
+    global _starter
+    _starter = None
+    be_nice_among_sessions()
 
 
 def be_nicer() -> None:

@@ -39,7 +39,7 @@ from typing import Final
 from cdesk.core.backoff import Backoff
 from cdesk.core.errors import CdeskError, NewerVersion
 from cdesk.core.metrics import ERRORS
-from cdesk.core.processes import be_nice_among_sessions
+from cdesk.core.processes import give_way_in_everything
 from cdesk.state.counts import Counts
 from cdesk.state.http_service import is_running
 from cdesk_app.worker.cycle import run_cycle
@@ -428,7 +428,7 @@ class PipelineTasks:
     def give_way(self) -> bool:
         if is_running(self._pipeline.home):
             self._pipeline.runner.gives_way = True
-            be_nice_among_sessions()
+            give_way_in_everything()
             # The client of a warehouse elsewhere keeps threads of its own beyond a job.
             self._jobs.gives_way = self._pipeline.builds
             logger.info("the worker gives way to the HTTP service")

@@ -15,6 +15,7 @@ import pytest
 from cdesk.core.processes import (
     MORE_NICENESS,
     NICENESS,
+    give_way_in_everything,
     give_way_to_all,
     run_ordinary,
     start_ordinary,
@@ -71,6 +72,25 @@ def test_what_a_person_waits_for_is_as_nice_as_the_process_was() -> None:
         **{"ordinary": before, "job": before, "of job": before},
     }
     assert os.nice(0) == before
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_beside_a_service_nothing_is_ordinary_any_more() -> None:
+    found: list[int] = []
+
+    def look() -> None:
+        found.append(os.nice(0))
+
+    def start() -> None:
+        give_way_in_everything()
+        thread = threading.Thread(target=look)
+        start_ordinary(thread)
+        thread.join()
+        run_ordinary(look, "job")
+
+    with in_background() as run:
+        run(start)
+    assert found == [min(os.nice(0) + NICENESS, 19)] * 2
 
 
 @ONLY_WHERE_THREADS_DIFFER

@@ -559,15 +559,19 @@ def test_an_http_service_is_looked_for_until_one_runs(monkeypatch: pytest.Monkey
     worker, service = Worker(), Worker(builds=False)
     running = False
     monkeypatch.setattr(module, "is_running", lambda home: home is not None and running)
+    calls: list[str] = []
+    monkeypatch.setattr(module, "give_way_in_everything", lambda: calls.append("all"))
     assert worker.due("way", WAY_SECONDS) == 0.0
     assert worker.due("way", WAY_SECONDS - 0.5) is None
     assert worker.run("way") is False
     assert (worker.pipeline.runner.gives_way, worker.tasks._jobs.gives_way) == (False, False)
+    assert calls == []
     running = True
     for one in (worker, service):
         assert one.run("way") is False
         assert one.pipeline.runner.gives_way
         assert one.due("way", math.inf) is None
+    assert calls == ["all"] * 2
     assert worker.tasks._jobs.gives_way
     assert not service.tasks._jobs.gives_way, "a driver's threads outlive a job"
 
