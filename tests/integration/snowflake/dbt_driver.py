@@ -1,6 +1,6 @@
 """One process that runs dbt commands one after the other, so that dbt is imported and the project
-parsed once, or not at all if an argument names what another parse left: a JSON list of arguments
-in, a result out.
+parsed, or not at all if an argument names what another parse left: a JSON list of an id and
+the arguments in, a result with that id out.
 
 Run as `python -m tests.integration.snowflake.dbt_driver FOLDER [PARSED]`: what dbt makes once is
 kept in the folder for the processes that come. Ends when its standard input does.
@@ -33,7 +33,7 @@ def main() -> None:
     manifests: dict[str, Any] = {}
     for line in sys.stdin:
         printed = io.StringIO()
-        arguments: list[str] = json.loads(line)
+        id, arguments = json.loads(line)
         options = arguments[arguments.index("--project-dir") :]
         target = arguments[arguments.index("--target") + 1]
         # a sandbox is of the same engine, and asked for what no model's place matters to
@@ -60,6 +60,7 @@ def main() -> None:
         answers.write(
             json.dumps(
                 {
+                    "id": id,
                     "ok": bool(result.success),
                     "ran": ran,
                     "failures": failures,

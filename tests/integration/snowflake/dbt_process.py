@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,10 +80,14 @@ class Dbt:
             "none",
         ]
         folders += ["--vars", json.dumps(self.variables)]
-        self.stdin.write(json.dumps([*arguments, *unwritten, *folders]) + "\n")
+        asked = uuid.uuid4().hex
+        self.stdin.write(json.dumps([asked, [*arguments, *unwritten, *folders]]) + "\n")
         self.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.stdout.readline())
-        return DbtResult(**answer)
+        while True:
+            answer: dict[str, Any] = json.loads(self.stdout.readline())
+            # Whoever gave up waiting has left an answer behind.
+            if answer.pop("id") == asked:
+                return DbtResult(**answer)
 
     def operation(self, name: str, **arguments: object) -> DbtResult:
         """In the role that it is documented for, where there is a profile with it beside ours."""

@@ -418,9 +418,9 @@ def redact_json_text() -> Callable[[str], str]:
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(
-    dbt: Dbt, operation: str, arguments: dict[str, Any], problem: str
+    compiled: Dbt, operation: str, arguments: dict[str, Any], problem: str
 ) -> None:
-    result = dbt.operation(operation, **arguments)
+    result = compiled.operation(operation, **arguments)
     assert not result.ok
     assert problem in result.printed
 
