@@ -207,19 +207,26 @@ class TicketRunner:
         with self._lock:
             self._polls += 1  # a thread that found nothing looks again before it ends
             wanted = max(min(self._max_running - self._threads, waiting), 0)
+            if wanted and (self._guard is None or not self._guard.is_alive()):
+                guard = threading.Thread(target=self._watch, name="cdesk-ticket-guard", daemon=True)
+                start_ordinary(guard)
+                self._guard = guard
             self._threads += wanted
             called = min(wanted, self._resting - self._called)
             self._called += called
             self._calls.notify(called)
             if wanted:
                 self._started_at = time.monotonic()
-                if self._guard is None or not self._guard.is_alive():
-                    self._guard = threading.Thread(
-                        target=self._watch, name="cdesk-ticket-guard", daemon=True
-                    )
-                    self._guard.start()
-        for _ in range(wanted - called):
-            start_ordinary(threading.Thread(target=self._work, name="cdesk-ticket", daemon=True))
+        for missing in range(wanted - called, 0, -1):
+            try:
+                start_ordinary(
+                    threading.Thread(target=self._work, name="cdesk-ticket", daemon=True)
+                )
+            except BaseException:  # the system has no room for another thread: the next poll tries
+                with self._idle:
+                    self._threads -= missing
+                    self._idle.notify_all()
+                raise
         return wanted
 
     def wait_idle(self, seconds: float) -> bool:

@@ -494,3 +494,54 @@ def test_an_answer_is_no_background_work(desk: Desk) -> None:
     with in_background() as run:
         run(lambda: run_all(desk, presenter=Looks()))
     assert found == [os.nice(0)]
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_who_looks_for_requests_to_cancel_is_no_background_work(desk: Desk) -> None:
+    looked: list[int] = []
+
+    def poll() -> None:
+        runner.poll()
+        looked.append(niceness_of("cdesk-ticket-guard"))
+
+    desk.submit("slow", SLOW)
+    runner = desk.runner()
+    with in_background() as run:
+        try:
+            run(poll)
+        finally:
+            runner.close()
+    assert looked == [os.nice(0)]
+
+
+def niceness_of(name: str) -> int:
+    (thread,) = (one for one in threading.enumerate() if one.name == name)
+    assert thread.native_id is not None
+    return os.getpriority(os.PRIO_PROCESS, thread.native_id)
+
+
+@pytest.mark.parametrize("first", ["cdesk-ticket", "cdesk-ticket-guard"])
+def test_a_thread_that_cannot_be_started_takes_no_place(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Where the system has no room for another."""
+    real, refused = threading.Thread.start, [first]
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name in refused:
+            refused.remove(thread.name)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ticket_id = desk.submit("numbers", {"rows": 1})
+    runner = desk.runner(max_running=1)
+    try:
+        with pytest.raises(RuntimeError):
+            runner.poll()
+        assert not runner.busy
+        assert runner.poll() == 1
+        assert runner.wait_idle(PATIENCE)
+        assert desk.ticket(ticket_id).status == "succeeded"
+    finally:
+        runner.close()
