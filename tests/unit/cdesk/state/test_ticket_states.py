@@ -20,7 +20,7 @@ from cdesk.core.home import StateDirectory
 from cdesk.state import tickets
 from cdesk.state.database import open_state, repair_state
 from cdesk.state.facts import KillSwitch
-from cdesk.state.kill_switch import read_switch, turn_off, turn_on
+from cdesk.state.kill_switch import COST_GUARD, read_switch, turn_off, turn_on
 
 NOW = "2026-01-31T12:00:00.000000Z"
 LATER = "2026-01-31T13:00:00.000000Z"
@@ -316,6 +316,21 @@ def test_the_switch_tells_why_and_what_to_do(
     switch = read_switch(state, home.kill_switch)
     assert (switch.on, switch.since) == (False, LATER)
     assert not home.kill_switch.exists()
+
+
+def test_a_part_of_the_system_turns_off_only_what_it_has_turned_on(
+    state: sqlite3.Connection, home: StateDirectory
+) -> None:
+    """A person may have turned it on since that part looked."""
+    turn_on(state, home, reason="credits", now=NOW, by=COST_GUARD)
+    turn_on(state, home, reason="a person says so", now=NOW)
+    turn_off(state, home, now=LATER, by=COST_GUARD)
+    switch = read_switch(state, home.kill_switch)
+    assert (switch.on, switch.reason) == (True, "a person says so")
+    assert home.kill_switch.exists()
+    turn_on(state, home, reason="credits", now=NOW, by=COST_GUARD)
+    turn_off(state, home, now=LATER, by=COST_GUARD)
+    assert not read_switch(state, home.kill_switch).on
 
 
 @pytest.mark.parametrize("damage", ["random bytes", "removed", "rows gone", "older copy"])
