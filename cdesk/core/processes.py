@@ -89,7 +89,7 @@ def give_way() -> None:
     answer comes before what works in the background. Threads of `start_ordinary` stay as this
     process was, but on macOS, where niceness is of a whole process.
     """
-    global _starter, _gave_way
+    global _starter, _gave_way, _niceness_before
     _gave_way = True
     if sys.platform == "win32":
         import ctypes
@@ -102,6 +102,7 @@ def give_way() -> None:
     if sys.platform == "linux" and _starter is None:
         from concurrent.futures import ThreadPoolExecutor  # not for the server's start
 
+        _niceness_before = _niceness()
         _starter = ThreadPoolExecutor(1, "cdesk-starter")
         _starter.submit(int).result()  # its thread is there from now on
     with contextlib.suppress(OSError):  # not allowed in some sandboxes
@@ -110,6 +111,7 @@ def give_way() -> None:
 
 _BELOW_NORMAL: Final = -1  # winbase.h, THREAD_PRIORITY_BELOW_NORMAL; not inherited
 _gave_way = False
+_niceness_before = 0
 _starter: ThreadPoolExecutor | None = None
 """Its one thread is as this process was before `give_way`: Linux' niceness is a thread's, inherited
 by what it starts, and the way back needs a privilege.
@@ -119,7 +121,7 @@ by what it starts, and the way back needs a privilege.
 def start_ordinary(thread: threading.Thread) -> None:
     """Start a thread that does what a person waits for: `give_way` is not for it."""
     starter = _starter
-    if starter is None:
+    if starter is None or _niceness() == _niceness_before:
         thread.start()
     else:
         starter.submit(thread.start).result()
@@ -127,10 +129,10 @@ def start_ordinary(thread: threading.Thread) -> None:
 
 def run_ordinary(job: Callable[[], T], name: str) -> T:
     """What `job` returns, or raises, from a thread of that name that `start_ordinary` would start;
-    from this one where `give_way` was not called, or this one gives way to all.
+    from this one where it is ordinary itself, or gives way to all.
     """
     starter = _starter
-    if starter is None or gives_way_to_all():
+    if starter is None or _niceness() == _niceness_before or gives_way_to_all():
         return job()
     from concurrent.futures import ThreadPoolExecutor
 
@@ -145,6 +147,11 @@ def give_way_in_everything() -> None:
     global _starter
     _starter = None
     be_nice_among_sessions()
+
+
+def _niceness() -> int:
+    """Of this thread, on Linux."""
+    return 0 if sys.platform == "win32" else os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def be_nicer() -> None:

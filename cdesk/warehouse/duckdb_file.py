@@ -29,6 +29,7 @@ from cdesk.core.errors import (
     WarehouseUnavailable,
 )
 from cdesk.core.home import make_private_folder
+from cdesk.core.processes import run_ordinary
 from cdesk.warehouse.read_write_lock import ReadWriteLock
 
 if TYPE_CHECKING:
@@ -345,22 +346,25 @@ class DuckDBFile:
             return cursor
 
     def _open_shared(self, deadline: float, cancel: threading.Event | None) -> None:
-        """Open the read-only instance. The lock is free meanwhile: whoever waits for the instance
-        can still be cancelled.
+        """Open the read-only instance, whose threads are as who opens it is, and answer questions.
+        The lock is free meanwhile: whoever waits for the instance can still be cancelled.
         """
         self._is_opening = True
         self._shared_state.release()
         connection = None
         try:
-            connection = self._connect(
-                deadline,
-                read_only=True,
-                config={
-                    **READ_CONFIG,
-                    "threads": self._threads,
-                    "memory_limit": self._read_memory,
-                },
-                cancel=cancel,
+            connection = run_ordinary(
+                lambda: self._connect(
+                    deadline,
+                    read_only=True,
+                    config={
+                        **READ_CONFIG,
+                        "threads": self._threads,
+                        "memory_limit": self._read_memory,
+                    },
+                    cancel=cancel,
+                ),
+                "cdesk-reading",
             )
             try:
                 seal(connection)

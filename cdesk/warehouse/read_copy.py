@@ -525,10 +525,10 @@ class ReadCopy:
         try:
             if not instance.has(relations):
                 with _having(instance.making, until, cancel):
-                    self._make(instance, relations)
+                    run_ordinary(lambda: self._make(instance, relations), "cdesk-copy")
             if not self._is_up_to_date(instance):
-                with _having(instance.taking, until, cancel):
-                    self._bring_up_to_date(instance)
+                with _having(instance.taking, until, cancel):  # what questions wait for, too
+                    run_ordinary(lambda: self._bring_up_to_date(instance), "cdesk-copy")
             # Before the transaction, so that it sees no less.
             last = instance.last
             cursor = instance.begin()
@@ -610,8 +610,7 @@ class ReadCopy:
                 return
             self._following = True
         try:
-            # Its threads are as who opens it is, and answer questions.
-            made = run_ordinary(lambda: self._open(None, None), "cdesk-copy")
+            made = self._open(None, None)
             try:
                 with contextlib.suppress(duckdb.Error):  # who asks is told
                     made.make(list(self._wanted))
@@ -648,6 +647,10 @@ class ReadCopy:
             self._instance = made
 
     def _open(self, wait: float | None, cancel: threading.Event | None) -> _Instance:
+        """Its threads are as who opens it is, and answer questions, which wait for it, too."""
+        return run_ordinary(lambda: self._copied(wait, cancel), "cdesk-copy")
+
+    def _copied(self, wait: float | None, cancel: threading.Event | None) -> _Instance:
         folder = self._folder / str(next(self._numbers))
         path = folder / self._file.path.name
         try:

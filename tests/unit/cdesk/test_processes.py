@@ -117,6 +117,17 @@ def test_a_job_of_who_gives_way_to_all_does_too() -> None:
         assert run(run_it) == os.SCHED_IDLE
 
 
+@ONLY_WHERE_THREADS_DIFFER
+def test_a_job_of_who_is_ordinary_needs_no_other_thread() -> None:
+    def inside() -> bool:
+        return run_ordinary(threading.get_ident, "job") == threading.get_ident()
+
+    with in_background() as run:
+        assert run(lambda: run_ordinary(inside, "job"))
+        assert not run(inside)
+    assert run_ordinary(threading.get_ident, "job") == threading.get_ident()
+
+
 def test_without_a_background_all_threads_are_alike() -> None:
     here = threading.get_ident()
     assert run_ordinary(threading.get_ident, "job") == here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -21,8 +22,10 @@ from cdesk.core.errors import (
     WarehouseNotBuilt,
     WarehouseUnavailable,
 )
+from cdesk.core.processes import NICENESS
 from cdesk.warehouse import duckdb_file
 from cdesk.warehouse.duckdb_file import DuckDBFile, first_line, refuse, transaction
+from tests.in_background import ONLY_WHERE_THREADS_DIFFER, in_background
 
 HELD = duckdb.IOException(
     'IO Error: Could not set lock on file "w.duckdb": Conflicting lock is held in python (PID 4711)'
@@ -137,6 +140,30 @@ def test_reads_share_one_instance_and_the_last_closes_it(file: DuckDBFile, path:
         assert connection.execute(COUNT).fetchall() == [(0,)]
     with pytest.raises(duckdb.ConnectionException):
         one.execute(COUNT)
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_what_reads_share_is_opened_by_no_background_and_what_writes_is(
+    file: DuckDBFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's threads are as nice as who opened it, and a question may read it next."""
+    opened: list[int] = []
+    real = DuckDBFile._connect
+
+    def noting(*given: Any, **options: Any) -> Any:
+        opened.append(os.nice(0))
+        return real(*given, **options)
+
+    def use() -> None:
+        with file.reading() as cursor:
+            assert cursor.execute(COUNT).fetchall() == [(0,)]
+        with file.writing():
+            pass
+
+    monkeypatch.setattr(DuckDBFile, "_connect", noting)
+    with in_background() as run:
+        run(use)
+    assert opened == [os.nice(0), min(os.nice(0) + NICENESS, 19)]
 
 
 def test_reads_inside_a_block_use_what_it_opened(

@@ -833,3 +833,29 @@ def test_a_copy_that_follows_a_build_is_opened_by_no_background(
     with in_background() as run:
         run(build)
     assert opened == [os.nice(0)]
+
+
+@ONLY_WHERE_THREADS_DIFFER
+def test_what_questions_share_is_made_by_no_background_that_asks_first(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh or the dashboard: who asks next uses the same copy, and waits until it is there."""
+    niceness: dict[str, set[int]] = {}
+
+    def noted(of: Any, name: str) -> None:
+        real, found = getattr(of, name), niceness.setdefault(name, set())
+
+        def noting(*given: Any) -> Any:
+            found.add(os.nice(0))
+            return real(*given)
+
+        monkeypatch.setattr(of, name, noting)
+
+    noted(read_copy, "_copy")
+    noted(read_copy, "_opened")
+    noted(read_copy._Instance, "make")
+    noted(read_copy._Instance, "take")
+    copied.land(ADA)
+    with in_background() as run:
+        assert run(lambda: copied.ask("select n from activities.above")) == [(2,)]
+    assert niceness == {name: {os.nice(0)} for name in ("_copy", "_opened", "make", "take")}
