@@ -92,12 +92,7 @@ def give_way() -> None:
     global _starter, _gave_way, _niceness_before
     _gave_way = True
     if sys.platform == "win32":
-        import ctypes
-
-        kernel = ctypes.windll.kernel32
-        kernel.GetCurrentThread.restype = ctypes.c_void_p
-        kernel.SetThreadPriority.argtypes = (ctypes.c_void_p, ctypes.c_int)
-        kernel.SetThreadPriority(kernel.GetCurrentThread(), _BELOW_NORMAL)
+        give_way_here()
         return
     if sys.platform == "linux" and _starter is None:
         from concurrent.futures import ThreadPoolExecutor  # not for the server's start
@@ -109,7 +104,20 @@ def give_way() -> None:
         os.nice(NICENESS)
 
 
-_BELOW_NORMAL: Final = -1  # winbase.h, THREAD_PRIORITY_BELOW_NORMAL; not inherited
+def give_way_here() -> None:
+    """Let this thread, which one that gave way has started, do so as well: on Windows a thread does
+    not inherit that. Elsewhere nothing.
+    """
+    if sys.platform == "win32" and _gave_way:
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        kernel.GetCurrentThread.restype = ctypes.c_void_p
+        kernel.SetThreadPriority.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        kernel.SetThreadPriority(kernel.GetCurrentThread(), _BELOW_NORMAL)
+
+
+_BELOW_NORMAL: Final = -1  # winbase.h, THREAD_PRIORITY_BELOW_NORMAL
 _gave_way = False
 _niceness_before = 0
 _starter: ThreadPoolExecutor | None = None
@@ -142,10 +150,17 @@ def run_ordinary(job: Callable[[], T], name: str) -> T:
 
 def give_way_in_everything() -> None:
     """From here on what `start_ordinary` and `run_ordinary` start is as nice as who calls them, and
-    so is this session.
+    so is this session; on Windows the whole process is.
     """
     global _starter
     _starter = None
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        kernel.SetPriorityClass.argtypes = (ctypes.c_void_p, ctypes.c_uint)
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), subprocess.BELOW_NORMAL_PRIORITY_CLASS)
     be_nice_among_sessions()
 
 

@@ -28,6 +28,7 @@ from cdesk.core.errors import (
     QueryTimedOut,
     WarehouseError,
 )
+from cdesk.core.processes import give_way_here
 from cdesk.state.snapshot import ContextRow
 from cdesk.warehouse.batch import LineBatch
 from cdesk.warehouse.duckdb_file import DuckDBFile, first_line, refuse, transaction
@@ -137,7 +138,10 @@ class DuckDBWarehouse:
         # What the copy is to take in; None where there is none, or too much for it.
         kept: list[tuple[LineBatch, EngineLines]] | None = None if self._copy is None else []
         # The pool ends before the transaction does: nothing is appended behind a rollback.
-        with self._landing(after) as landing, ThreadPoolExecutor(1, "cdesk-landing") as pool:
+        with (
+            self._landing(after) as landing,
+            ThreadPoolExecutor(1, "cdesk-landing", initializer=give_way_here) as pool,
+        ):
             appending: Future[None] | None = None
             for lines in batches:
                 batch = LineBatch.of(lines)

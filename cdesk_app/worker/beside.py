@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from cdesk.core.processes import give_way_to_all
+from cdesk.core.processes import give_way_here, give_way_to_all
 
 T = TypeVar("T")
 
@@ -25,8 +25,8 @@ class Beside(Generic[T]):
 
     def begin(self, job: Callable[[threading.Event], T], *, gives_way: bool = False) -> None:
         """gives_way: the job runs only when nobody else wants the processor."""
-        prepare: dict[str, Any] = {"initializer": give_way_to_all} if gives_way else {}
-        thread = ThreadPoolExecutor(1, self._name, **prepare)
+        prepare = give_way_to_all if gives_way else give_way_here
+        thread = ThreadPoolExecutor(1, self._name, initializer=prepare)
         self._future = thread.submit(job, self._cancel)
         thread.shutdown(wait=False)
         self._future.add_done_callback(lambda _: self._notify())

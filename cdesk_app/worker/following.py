@@ -26,6 +26,7 @@ from cdesk.core.config import CaptureSettings, Settings, load_settings
 from cdesk.core.errors import CdeskError
 from cdesk.core.home import StateDirectory
 from cdesk.core.locks import FileLock
+from cdesk.core.processes import give_way_here
 from cdesk.queue.writer import QueueWriter
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Follower:
             self._thread.join(timeout=10.0)
 
     def _run(self) -> None:
+        give_way_here()
         try:
             self._follow()
         finally:

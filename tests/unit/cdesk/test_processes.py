@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cdesk.core import processes
 from cdesk.core.processes import (
     MORE_NICENESS,
     NICENESS,
@@ -134,6 +135,34 @@ def test_without_a_background_all_threads_are_alike() -> None:
     thread = threading.Thread(target=time.sleep, args=(0,))
     start_ordinary(thread)
     thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a thread inherits it")
+def test_on_windows_each_thread_gives_way_for_itself() -> None:
+    import ctypes
+
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    kernel.GetCurrentThread.restype = ctypes.c_void_p
+    kernel.GetThreadPriority.argtypes = (ctypes.c_void_p,)
+
+    def priority() -> int:
+        return int(kernel.GetThreadPriority(kernel.GetCurrentThread()))
+
+    found: list[int] = []
+
+    def start(*before: Callable[[], None]) -> None:
+        thread = threading.Thread(
+            target=lambda: [*(one() for one in before), found.append(priority())]
+        )
+        thread.start()
+        thread.join()
+
+    start(processes.give_way_here)
+    with in_background() as run:
+        run(lambda: found.append(priority()))
+        run(start)
+        run(lambda: start(processes.give_way_here))
+    assert found == [0, -1, 0, -1]
 
 
 def shares_by_sessions() -> bool:

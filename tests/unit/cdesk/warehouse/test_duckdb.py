@@ -628,6 +628,20 @@ class TestBacklog:
             (result.landed_at.replace(tzinfo=None),)
         ]
 
+    def test_what_appends_gives_way_where_a_thread_does_not_inherit_that(
+        self, warehouse: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gave_way: list[str] = []
+        monkeypatch.setattr(
+            duckdb_module,
+            "give_way_here",
+            lambda: gave_way.append(threading.current_thread().name),
+        )
+        with warehouse.bulk() as stretch:
+            assert stretch is not None
+            assert stretch.land([[line(1)], [line(2)]], None).rows == 2
+        assert gave_way == ["cdesk-landing_0"]
+
     @pytest.mark.parametrize("bad", [0, 1, 2])
     def test_a_refused_batch_takes_those_before_it_with_it(
         self, warehouse: DuckDBWarehouse, path: Path, bad: int

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from cdesk_app.worker import beside as module
 from cdesk_app.worker.beside import Beside
 
 
@@ -33,6 +34,16 @@ def test_a_job_runs_beside_and_what_came_of_it_is_taken_in_once() -> None:
     while any(thread.name.startswith("a-name") for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "its thread ends with it"
         time.sleep(0.01)
+
+
+def test_it_gives_way_where_a_thread_does_not_inherit_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gave_way: list[int] = []
+    monkeypatch.setattr(module, "give_way_here", lambda: gave_way.append(threading.get_ident()))
+    beside = Beside[int]("a-name", lambda: None)
+    beside.begin(lambda _: threading.get_ident())
+    assert gave_way == [beside.take()]
 
 
 def test_what_it_raises_is_raised_where_it_is_taken_in() -> None:

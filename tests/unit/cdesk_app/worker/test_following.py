@@ -501,15 +501,20 @@ def test_a_look_that_fails_is_put_off_the_longer_the_more_of_them(
 
 def test_what_follows_ends_when_it_is_told_to(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = threading.Event()
+    gave_way: list[str] = []
 
     def turn() -> float:
         looked.set()
         return 3_600.0
 
     monkeypatch.setattr(fake.follower, "turn", turn)
+    monkeypatch.setattr(
+        following, "give_way_here", lambda: gave_way.append(threading.current_thread().name)
+    )
     assert fake.follower._thread.daemon
     fake.follower.start()
     assert looked.wait(60)
+    assert gave_way == ["capture"], "not every system lets a thread inherit that"
     fake.follower.close()
     assert not fake.follower._thread.is_alive()
     other = Follower(
