@@ -200,6 +200,7 @@ def launchd_plist(service: Service, installed: Installed) -> str:
 def windows_task(service: Service, installed: Installed) -> str:
     """A task of the person who is logged in, with the least privilege."""
     program, *words = (*installed.command, *service.words)
+    # Priority: an ordinary one; without it tasks run below normal, and a person waits for answers.
     # No encoding: some shells save what is printed as UTF-16, others as UTF-8.
     return f"""<?xml version="1.0"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
@@ -224,6 +225,7 @@ def windows_task(service: Service, installed: Installed) -> str:
     <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
     <AllowHardTerminate>true</AllowHardTerminate>
     <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
+    <Priority>5</Priority>
     <Hidden>true</Hidden>
     <RestartOnFailure>
       <Interval>PT1M</Interval>

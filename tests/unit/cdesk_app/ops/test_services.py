@@ -112,6 +112,7 @@ def test_a_property_list_is_one(name: str) -> None:
     assert found["Umask"] == 0o077
     assert found["RunAtLoad"] is found["KeepAlive"] is True
     assert found["ExitTimeOut"] == STOP_SECONDS
+    assert found["ProcessType"] == "Standard", "another is slowed down"
 
 
 @each_service
@@ -125,6 +126,7 @@ def test_a_task_is_xml_with_the_least_privilege(name: str) -> None:
     assert task.findtext(".//t:Command", namespaces=space) == ODD.command[0]
     assert task.findtext(".//t:WorkingDirectory", namespaces=space) == str(ODD.home)
     assert task.findtext(".//t:ExecutionTimeLimit", namespaces=space) == "PT0S", "no end by itself"
+    assert task.findtext(".//t:Priority", namespaces=space) == "5", "7 is below normal"
 
 
 @each_service
