@@ -313,7 +313,13 @@ class TicketRunner:
             if self._paints or not self._unpainted or self._closing.is_set():
                 return
             self._paints = True
-        threading.Thread(target=self._paint_all, name="cdesk-painting", daemon=True).start()
+        try:
+            threading.Thread(target=self._paint_all, name="cdesk-painting", daemon=True).start()
+        except RuntimeError as error:  # the system has no room for another: the next answer tries
+            log.warning("no picture is painted", extra={"facts": {"reason": str(error)}})
+            with self._idle:
+                self._paints = False
+                self._idle.notify_all()
 
     def _paint_all(self) -> None:
         """Paint what is to be painted, each picture in a pause or when it is late."""

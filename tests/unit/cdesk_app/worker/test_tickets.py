@@ -520,12 +520,9 @@ def niceness_of(name: str) -> int:
     return os.getpriority(os.PRIO_PROCESS, thread.native_id)
 
 
-@pytest.mark.parametrize("first", ["cdesk-ticket", "cdesk-ticket-guard"])
-def test_a_thread_that_cannot_be_started_takes_no_place(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, first: str
-) -> None:
-    """Where the system has no room for another."""
-    real, refused = threading.Thread.start, [first]
+def have_no_room_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first thread of this name not be started."""
+    real, refused = threading.Thread.start, [name]
 
     def start(thread: threading.Thread) -> None:
         if thread.name in refused:
@@ -534,6 +531,14 @@ def test_a_thread_that_cannot_be_started_takes_no_place(
         real(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
+
+
+@pytest.mark.parametrize("first", ["cdesk-ticket", "cdesk-ticket-guard"])
+def test_a_thread_that_cannot_be_started_takes_no_place(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Where the system has no room for another."""
+    have_no_room_for(first, monkeypatch)
     ticket_id = desk.submit("numbers", {"rows": 1})
     runner = desk.runner(max_running=1)
     try:
@@ -545,3 +550,21 @@ def test_a_thread_that_cannot_be_started_takes_no_place(
         assert desk.ticket(ticket_id).status == "succeeded"
     finally:
         runner.close()
+
+
+def test_a_picture_for_which_there_is_no_thread_is_painted_after_the_next_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "PICTURE_PAUSE_SECONDS", 0.0)
+    have_no_room_for("cdesk-painting", monkeypatch)
+    painting = Painting()
+    runner = desk.runner(presenter=painting)
+    try:
+        for rows in (1, 2):
+            ticket_id = desk.submit("numbers", {"rows": rows})
+            runner.poll()
+            assert wait_until_ended(desk, ticket_id) == "succeeded"
+            assert runner.wait_idle(PATIENCE)
+    finally:
+        runner.close(seconds=60)
+    assert painting.done == ["answer 1", "answer 2", "picture 1", "picture 2"]
