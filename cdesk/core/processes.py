@@ -97,7 +97,7 @@ def give_way() -> None:
     if sys.platform == "linux" and _starter is None:
         from concurrent.futures import ThreadPoolExecutor  # not for the server's start
 
-        _niceness_before = _niceness()
+        _niceness_before = os.getpriority(os.PRIO_PROCESS, 0)
         _starter = ThreadPoolExecutor(1, "cdesk-starter")
         _starter.submit(int).result()  # its thread is there from now on
     with contextlib.suppress(OSError):  # not allowed in some sandboxes
@@ -126,10 +126,18 @@ by what it starts, and the way back needs a privilege.
 """
 
 
+def _starter_beyond_here() -> ThreadPoolExecutor | None:
+    """What starts a thread that is less nice than this one; None where there is no such thing."""
+    starter = _starter
+    if starter is None or os.getpriority(os.PRIO_PROCESS, 0) == _niceness_before:
+        return None
+    return starter
+
+
 def start_ordinary(thread: threading.Thread) -> None:
     """Start a thread that does what a person waits for: `give_way` is not for it."""
-    starter = _starter
-    if starter is None or _niceness() == _niceness_before:
+    starter = _starter_beyond_here()
+    if starter is None:
         thread.start()
     else:
         starter.submit(thread.start).result()
@@ -139,8 +147,8 @@ def run_ordinary(job: Callable[[], T], name: str) -> T:
     """What `job` returns, or raises, from a thread of that name that `start_ordinary` would start;
     from this one where it is ordinary itself, or gives way to all.
     """
-    starter = _starter
-    if starter is None or _niceness() == _niceness_before or gives_way_to_all():
+    starter = _starter_beyond_here()
+    if starter is None or gives_way_to_all():
         return job()
     from concurrent.futures import ThreadPoolExecutor
 
@@ -162,11 +170,6 @@ def give_way_in_everything() -> None:
         kernel.SetPriorityClass.argtypes = (ctypes.c_void_p, ctypes.c_uint)
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), subprocess.BELOW_NORMAL_PRIORITY_CLASS)
     be_nice_among_sessions()
-
-
-def _niceness() -> int:
-    """Of this thread, on Linux."""
-    return 0 if sys.platform == "win32" else os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def be_nicer() -> None:
