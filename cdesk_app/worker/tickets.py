@@ -217,16 +217,18 @@ class TicketRunner:
             self._calls.notify(called)
             if wanted:
                 self._started_at = time.monotonic()
-        for missing in range(wanted - called, 0, -1):
-            try:
+        unstarted = wanted - called
+        try:
+            while unstarted:
                 start_ordinary(
                     threading.Thread(target=self._work, name="cdesk-ticket", daemon=True)
                 )
-            except BaseException:  # the system has no room for another thread: the next poll tries
+                unstarted -= 1
+        finally:
+            if unstarted:  # the system has no room for another thread: the next poll tries
                 with self._idle:
-                    self._threads -= missing
+                    self._threads -= unstarted
                     self._idle.notify_all()
-                raise
         return wanted
 
     def wait_idle(self, seconds: float) -> bool:
