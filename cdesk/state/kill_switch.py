@@ -61,18 +61,19 @@ def turn_on(
 
 def turn_off(
     connection: sqlite3.Connection, home: StateDirectory, *, now: str, by: str | None = None
-) -> None:
+) -> bool:
     """Let queries run again; tickets that were cancelled stay so. `by`: which part of the system
-    does, and only where it has turned it on itself; None for a person.
+    does, and only where it has turned it on itself (False where not); None for a person.
 
     Raises:
         OSError, sqlite3.Error: it stays on.
     """
     with write_transaction(connection):  # a person may turn it on just now
         if by is not None and read_switch(connection, home.kill_switch).by != by:
-            return
+            return False
         write_status(connection, KillSwitch(on=False, since=now), now=now)
     home.kill_switch.unlink(missing_ok=True)
+    return True
 
 
 def _read_file(file: Path) -> KillSwitch | None:

@@ -147,9 +147,8 @@ class CostGuard:
         if spent.period is None and switch.by == COST_GUARD and period <= str(switch.since)[:10]:
             # state.db is new, and the switch was turned in this period: it begins no other.
             return Spent(period=period, tripped=switch.reason or COST_GUARD)
-        if switch.on and switch.by == COST_GUARD:
+        if turn_off(self._state, self._home, now=self._text(now), by=COST_GUARD):
             logger.info("kill switch turned off", extra={"facts": {"reason": "a new period"}})
-            turn_off(self._state, self._home, now=self._text(now), by=COST_GUARD)
         kept = {"read_at": spent.read_at, "usd_per_credit": spent.usd_per_credit}
         return Spent(period=period, problem=spent.problem, **kept)  # type: ignore[arg-type]
 

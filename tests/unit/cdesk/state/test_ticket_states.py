@@ -324,12 +324,12 @@ def test_a_part_of_the_system_turns_off_only_what_it_has_turned_on(
     """A person may have turned it on since that part looked."""
     turn_on(state, home, reason="credits", now=NOW, by=COST_GUARD)
     turn_on(state, home, reason="a person says so", now=NOW)
-    turn_off(state, home, now=LATER, by=COST_GUARD)
+    assert not turn_off(state, home, now=LATER, by=COST_GUARD)
     switch = read_switch(state, home.kill_switch)
     assert (switch.on, switch.reason) == (True, "a person says so")
     assert home.kill_switch.exists()
     turn_on(state, home, reason="credits", now=NOW, by=COST_GUARD)
-    turn_off(state, home, now=LATER, by=COST_GUARD)
+    assert turn_off(state, home, now=LATER, by=COST_GUARD)
     assert not read_switch(state, home.kill_switch).on
 
 
