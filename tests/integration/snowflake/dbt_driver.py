@@ -1,5 +1,5 @@
 """One process that runs dbt commands one after the other, so that dbt is imported and the project
-parsed, or not at all if an argument names what another parse left: a JSON list of an id and
+parsed once, or not at all if an argument names what another parse left: a JSON list of an id and
 the arguments in, a result with that id out.
 
 Run as `python -m tests.integration.snowflake.dbt_driver FOLDER [PARSED]`: what dbt makes once is

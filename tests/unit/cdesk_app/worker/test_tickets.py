@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -76,44 +76,47 @@ def test_a_queued_ticket_ends_with_its_result(desk: Desk) -> None:
     assert ticket.progress is None
 
 
+class Looking(PlainPresenter):
+    """Notes what `look` tells in the thread that answers."""
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self.found: list[int] = []
+        self._look = look
+
+    def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
+        self.found.append(self._look())
+        return super().present(request, answer)
+
+
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
 @pytest.mark.parametrize("gives_way", [False, True])
 def test_its_threads_leave_the_processor_where_they_are_to(desk: Desk, gives_way: bool) -> None:
-    found: list[int] = []
-
-    class Looks(PlainPresenter):
-        def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
-            found.append(os.sched_getscheduler(0))
-            return super().present(request, answer)
-
+    looking = Looking(lambda: os.sched_getscheduler(0))
     desk.submit("numbers", {"rows": 1})
-    runner = desk.runner(presenter=Looks())
+    runner = desk.runner(presenter=looking)
     runner.gives_way = gives_way
     runner.poll()
     assert runner.wait_idle(PATIENCE)
     runner.close()
-    assert found == [os.SCHED_IDLE if gives_way else os.SCHED_OTHER]
+    assert looking.found == [os.SCHED_IDLE if gives_way else os.SCHED_OTHER]
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the system knows no such priority")
 def test_a_thread_that_finds_one_query_after_another_gives_way_from_the_next_one_on(
     desk: Desk,
 ) -> None:
-    found: list[int] = []
+    def look() -> int:
+        runner.gives_way = True
+        return os.sched_getscheduler(0)
 
-    class Looks(PlainPresenter):
-        def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
-            found.append(os.sched_getscheduler(0))
-            runner.gives_way = True
-            return super().present(request, answer)
-
+    looking = Looking(look)
     for rows in (1, 2):
         desk.submit("numbers", {"rows": rows})
-    runner = desk.runner(presenter=Looks(), max_running=1)
+    runner = desk.runner(presenter=looking, max_running=1)
     runner.poll()
     assert runner.wait_idle(PATIENCE)
     runner.close()
-    assert found == [os.SCHED_OTHER, os.SCHED_IDLE]
+    assert looking.found == [os.SCHED_OTHER, os.SCHED_IDLE]
 
 
 def test_a_ticket_that_the_engine_refuses_fails_with_its_words(desk: Desk) -> None:
@@ -483,17 +486,11 @@ def test_a_missing_build_fails_the_ticket_and_says_so(desk: Desk) -> None:
 @ONLY_WHERE_THREADS_DIFFER
 def test_an_answer_is_no_background_work(desk: Desk) -> None:
     """Whoever else is busy on the computer: a person waits for it, though the worker is nice."""
-    found: list[int] = []
-
-    class Looks(PlainPresenter):
-        def present(self, request: QueryRequest, answer: Mapping[str, Any]) -> Presented:
-            found.append(os.nice(0))
-            return super().present(request, answer)
-
+    looking = Looking(lambda: os.nice(0))
     desk.submit("numbers", {"rows": 1})
     with in_background() as run:
-        run(lambda: run_all(desk, presenter=Looks()))
-    assert found == [os.nice(0)]
+        run(lambda: run_all(desk, presenter=looking))
+    assert looking.found == [os.nice(0)]
 
 
 @ONLY_WHERE_THREADS_DIFFER
